@@ -102,3 +102,9 @@ export type IssueOutcome =
 export interface CertificateIssuer {
   issue(request: IssueRequest, signal: AbortSignal): Promise<IssueOutcome>;
 }
+
+/** The kubelet's own notes on the node. */
+export interface Kubelet {
+  /** Whether the kubelet still holds the volume of a target: its note lies beside the target. */
+  holds(targetPath: string): boolean;
+}

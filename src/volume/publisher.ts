@@ -1,0 +1,206 @@
+import { getLogger } from "@logtape/logtape";
+import type { Clock } from "../scheduler/clock.ts";
+import type { CertificateSource } from "./certificate_source.ts";
+import type { KeyMaker } from "./key_maker.ts";
+import type { IssueOutcome, Mounter, VolumeRecord, VolumeStore } from "./ports.ts";
+import type { PublishRequest } from "./publish_request.ts";
+import type { Renewer } from "./renewer.ts";
+import type { VolumeTable } from "./volume_table.ts";
+import { examine, type Health, type Placement, volumeFiles, VolumeWriter } from "./volume_writer.ts";
+
+const logger = getLogger(["csi-driver", "volume"]);
+/** An adopted certificate's issue is taken to be this long after its notBefore, which is back-dated. */
+const backdated = { minutes: 5 };
+
+/** Why a call did not do what it was asked to. */
+export type Refusal =
+  /** Another call works on this volume; try again. */
+  | { readonly kind: "busy"; readonly reason: string }
+  /** The volume is published already, with other attributes. */
+  | { readonly kind: "conflict"; readonly reason: string }
+  /** The volume or its target is in use in a way that this call may not change. */
+  | { readonly kind: "occupied"; readonly reason: string }
+  | Exclude<IssueOutcome, { kind: "issued" }>;
+
+export type Outcome = { readonly kind: "done" } | Refusal;
+
+/** The parts that publishing is composed of. */
+export interface PublisherParts {
+  readonly clock: Clock;
+  readonly table: VolumeTable;
+  readonly mounter: Mounter;
+  readonly store: VolumeStore;
+  readonly source: CertificateSource;
+  readonly keys: KeyMaker;
+  readonly renewer: Renewer;
+}
+
+/** Publishes and unpublishes volumes: idempotent, one call at a time for each volume. */
+export class Publisher {
+  readonly #parts: PublisherParts;
+  readonly #writer: VolumeWriter;
+
+  constructor(parts: PublisherParts) {
+    this.#parts = parts;
+    this.#writer = new VolumeWriter(parts.mounter, parts.store);
+  }
+
+  /** Gives the pod its volume; a healthy one is left as it is and needs no service. */
+  async publish(request: PublishRequest, signal: AbortSignal): Promise<Outcome> {
+    const { table } = this.#parts;
+    using lock = table.locks.tryAcquire(request.volumeId);
+    const known = table.get(request.volumeId);
+    const mismatch = known && this.#mismatch(known, request);
+    if (mismatch) return mismatch;
+    const health = await examine(this.#parts.mounter, request, this.#parts.clock.now());
+    if (lock === undefined) {
+      // A renewal that runs meanwhile is no reason to fail the republish of a healthy volume.
+      if (known && health.kind === "healthy") return { kind: "done" };
+      return { kind: "busy", reason: `another call works on volume ${request.volumeId}; try again` };
+    }
+    if (health.kind === "foreign") {
+      const reason = `another file system is mounted at ${request.targetPath}; unmount it first`;
+      return { kind: "occupied", reason };
+    }
+    if (health.kind === "healthy") return await this.#keep(request, known, health);
+    return await this.#issue(request, known, health, signal);
+  }
+
+  /** Takes the volume away; one that is not there is fine. */
+  async unpublish(
+    request: { readonly volumeId: string; readonly targetPath: string },
+  ): Promise<Outcome> {
+    const { table, mounter, renewer, store, keys } = this.#parts;
+    const { volumeId, targetPath } = request;
+    // Without the lock: the renewal that is waited for takes it.
+    await renewer.cancel(volumeId);
+    using lock = table.locks.tryAcquire(volumeId);
+    const record = table.get(volumeId);
+    if (lock === undefined) {
+      if (record) renewer.schedule(record);
+      return { kind: "busy", reason: `volume ${volumeId} is being published; try again` };
+    }
+    if (mounter.state(targetPath) === "foreign") {
+      const reason = `${targetPath} is not a mount of this driver's; unmount it first`;
+      return { kind: "occupied", reason };
+    }
+    await mounter.unpublish(targetPath);
+    keys.drop(volumeId);
+    if (record === undefined) return { kind: "done" };
+    if (record.targetPath !== targetPath && mounter.state(record.targetPath) === "ours") {
+      renewer.schedule(record);
+      return { kind: "done" };
+    }
+    await store.remove(record);
+    table.delete(volumeId);
+    logger.info("unpublished {namespace}/{pod}", fields(record));
+    return { kind: "done" };
+  }
+
+  #mismatch(known: VolumeRecord, request: PublishRequest): Refusal | undefined {
+    const { volumeId } = request;
+    if (known.targetPath !== request.targetPath) {
+      if (this.#parts.mounter.state(known.targetPath) !== "ours") return undefined;
+      const reason = `volume ${volumeId} is published at ${known.targetPath}; unpublish it there first`;
+      return { kind: "occupied", reason };
+    }
+    if (known.pod.uid !== request.pod.uid) {
+      const reason = `volume ${volumeId} belongs to the pod with uid ${known.pod.uid}`;
+      return { kind: "conflict", reason };
+    }
+    const differing = differingKeys(known.attributes, request.attributes);
+    if (differing.length === 0) return undefined;
+    const reason = `volume ${volumeId} is published with other attributes (${
+      differing.join(", ")
+    }); delete the pod and create it anew to change them`;
+    return { kind: "conflict", reason };
+  }
+
+  /** A healthy volume: adopted if its record was lost, given another group if that changed. */
+  async #keep(
+    request: PublishRequest,
+    known: VolumeRecord | undefined,
+    health: Extract<Health, { kind: "healthy" }>,
+  ): Promise<Outcome> {
+    const { mounter, store, table, renewer } = this.#parts;
+    if (known && known.group === request.group) return { kind: "done" };
+    if (known) await mounter.replace(request.targetPath, volumeFiles(health.contents, request));
+    const { leaf } = health;
+    const record: VolumeRecord = {
+      ...volumeOf(request),
+      issuedAt: known?.issuedAt ?? leaf.notBefore.add(backdated),
+      serialNumber: leaf.serialNumber,
+      notAfter: leaf.notAfter,
+    };
+    await store.save(record, health.contents.certificatePem);
+    table.set(record);
+    renewer.schedule(record);
+    if (!known) logger.info("adopted {namespace}/{pod}", fields(record));
+    return { kind: "done" };
+  }
+
+  async #issue(
+    request: PublishRequest,
+    known: VolumeRecord | undefined,
+    health: Health,
+    signal: AbortSignal,
+  ): Promise<Outcome> {
+    const { table, mounter, source, renewer } = this.#parts;
+    const mounted = health.kind === "broken";
+    const obtained = await source.obtain({
+      ...request,
+      predecessor: known?.serialNumber,
+      privateKeyPem: undefined,
+    }, signal);
+    if (obtained.kind !== "obtained") {
+      // A refusal is final for the kubelet: it sends no unpublish for a volume it never had.
+      if (obtained.kind === "denied" && known && !mounted) await this.#forget(known);
+      return obtained;
+    }
+    // The caller may have gone while the service was asked; then nobody would take the volume away.
+    signal.throwIfAborted();
+    if (known && known.targetPath !== request.targetPath) await mounter.unpublish(known.targetPath);
+    const record = await this.#writer.write(volumeOf(request), obtained, placement(request));
+    table.set(record);
+    renewer.schedule(record);
+    logger.info("published {namespace}/{pod}", { ...fields(record), renewed: mounted });
+    return { kind: "done" };
+  }
+
+  async #forget(record: VolumeRecord): Promise<void> {
+    const { table, store, renewer } = this.#parts;
+    table.delete(record.volumeId);
+    await renewer.cancel(record.volumeId);
+    await store.remove(record);
+  }
+}
+
+function placement({ targetPath, parsed, group }: PublishRequest): Placement {
+  return { targetPath, parsed, group };
+}
+
+function volumeOf(request: PublishRequest) {
+  const { volumeId, volumeName, targetPath, pod, attributes, group } = request;
+  return { volumeId, volumeName, targetPath, pod, attributes, group };
+}
+
+/** The properties that every line about a volume carries. */
+export function fields(record: VolumeRecord) {
+  const { volumeId, serialNumber, notAfter, pod } = record;
+  return {
+    namespace: pod.namespace,
+    pod: pod.name,
+    podUid: pod.uid,
+    volumeId,
+    serialNumber,
+    notAfter: notAfter.toString(),
+  };
+}
+
+function differingKeys(
+  left: Readonly<Record<string, string>>,
+  right: Readonly<Record<string, string>>,
+): string[] {
+  const keys = new Set([...Object.keys(left), ...Object.keys(right)]);
+  return [...keys].filter((key) => left[key] !== right[key]).sort();
+}
