@@ -1,0 +1,65 @@
+// Writes src/gen from proto/. With --check it writes nothing and fails when src/gen differs.
+
+const buf = "npm:@bufbuild/buf@1.75.0/buf";
+const plugin = "npm:@bufbuild/protoc-gen-es@2.17.0";
+
+// Without the lock file: these two are tools, no part of what is built.
+const run = ["run", "--quiet", "--no-lock", "--allow-all"];
+
+const root = new URL("../", import.meta.url);
+const generated = new URL("src/gen/", root);
+
+async function generateInto(folder: string): Promise<void> {
+  const template = {
+    version: "v2",
+    clean: true,
+    plugins: [{
+      local: [Deno.execPath(), ...run, plugin],
+      out: folder,
+      opt: ["target=ts", "import_extension=ts"],
+    }],
+  };
+  const { success } = await new Deno.Command(Deno.execPath(), {
+    args: [...run, buf, "generate", "proto"]
+      .concat("--template", JSON.stringify(template)),
+    cwd: root,
+    stdin: "null",
+    stdout: "inherit",
+    stderr: "inherit",
+  }).spawn().status;
+  if (!success) throw new Error("buf could not generate from proto/: its own words are above");
+}
+
+/** File name to text, of a folder's files. */
+async function textsOf(folder: URL | string): Promise<Map<string, string>> {
+  const base = typeof folder === "string" ? `${folder}/` : folder.pathname;
+  const texts = new Map<string, string>();
+  for await (const entry of Deno.readDir(base)) {
+    if (entry.isFile) texts.set(entry.name, await Deno.readTextFile(base + entry.name));
+  }
+  return texts;
+}
+
+async function differences(): Promise<string[]> {
+  const fresh = await Deno.makeTempDir();
+  try {
+    await generateInto(fresh);
+    const [wanted, found] = [await textsOf(fresh), await textsOf(generated)];
+    const names = new Set([...wanted.keys(), ...found.keys()]);
+    return [...names].filter((name) => wanted.get(name) !== found.get(name)).sort();
+  } finally {
+    await Deno.remove(fresh, { recursive: true });
+  }
+}
+
+if (Deno.args.includes("--check")) {
+  const files = await differences();
+  if (files.length > 0) {
+    console.error(
+      `src/gen is not what proto/ gives (${files.join(", ")}): run "deno task generate"`,
+    );
+    Deno.exit(1);
+  }
+} else {
+  await generateInto("src/gen");
+}
