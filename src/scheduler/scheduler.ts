@@ -1,0 +1,243 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import { fullJitter } from "./backoff.ts";
+import type { Clock } from "./clock.ts";
+import { IndexedHeap } from "./indexed_heap.ts";
+
+/** Answers with the instant of the next run, or undefined for never. A throw is a failure, retried with backoff. */
+export type Job = (signal: AbortSignal) => Promise<Temporal.Instant | undefined>;
+
+/** What a Scheduler is made of. */
+export interface SchedulerOptions {
+  readonly clock: Clock;
+  /** How many jobs may run at once: 32 unless given. */
+  readonly concurrency?: number;
+  /** Told of each run that threw, and when it is tried again; must not throw itself. */
+  readonly onError?: (key: string, error: unknown, next: Temporal.Instant) => void;
+  /** From 0 to 1; draws the wait after a failure. */
+  readonly random?: () => number;
+}
+
+/** Longer sleeps would oversleep a suspend or a step of the wall clock by as much. */
+const longestSleepMs = 60_000;
+const retry = { baseMs: 1_000, maxMs: 300_000 };
+/** How many jobs may begin before the event loop has its turn. */
+const startsPerTurn = 32;
+
+/** What was last asked for a key; replaced as a whole, so that its identity tells a stale run. */
+interface Entry {
+  readonly job: Job;
+  at: Temporal.Instant;
+  /** `at` in whole milliseconds since the epoch, rounded up so that no job runs early. */
+  dueMs: number;
+  /** Runs that threw since the last one that did not. */
+  failures: number;
+}
+
+interface Run {
+  readonly key: string;
+  readonly entry: Entry;
+  readonly controller: AbortController;
+  readonly ended: PromiseWithResolvers<void>;
+}
+
+/**
+ * Runs jobs by key when the wall clock reaches their instant: one run of a key at a time, a
+ * bounded number of all at once, nothing kept over a restart.
+ */
+export class Scheduler implements AsyncDisposable {
+  readonly #clock: Clock;
+  readonly #concurrency: number;
+  readonly #onError: NonNullable<SchedulerOptions["onError"]>;
+  readonly #random: () => number;
+  readonly #entries = new Map<string, Entry>();
+  readonly #runs = new Map<string, Run>();
+  /** The entries that wait, by epoch milliseconds: all but those whose key runs. */
+  readonly #waiting = new IndexedHeap<string>();
+  /** The run that the present code is part of, if any. */
+  readonly #within = new AsyncLocalStorage<Run>();
+  #timer: { readonly wakeMs: number; readonly handle: Disposable } | undefined;
+  #disposed = false;
+
+  /** Throws RangeError unless the concurrency is a whole number from 1. */
+  constructor(options: SchedulerOptions) {
+    const { clock, concurrency = 32, onError = () => {}, random = Math.random } = options;
+    if (!Number.isInteger(concurrency) || concurrency < 1) {
+      throw new RangeError(`concurrency is ${concurrency}; it must be a whole number from 1`);
+    }
+    this.#clock = clock;
+    this.#concurrency = concurrency;
+    this.#onError = onError;
+    this.#random = random;
+  }
+
+  /** How many keys have a job, those included whose run is in progress. */
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** How many runs are in progress. */
+  get running(): number {
+    return this.#runs.size;
+  }
+
+  /** The instant of the key's next run, or of the one in progress; undefined when there is none. */
+  nextRun(key: string): Temporal.Instant | undefined {
+    return this.#entries.get(key)?.at;
+  }
+
+  /**
+   * Runs the job at `at`, or as soon as may be after it, in place of any other job of the key.
+   * A run of the replaced job is aborted, its answer ignored, and the new job starts only after it
+   * ended. Never runs a job within the call. Once disposed, the scheduler takes no more jobs.
+   */
+  schedule(key: string, at: Temporal.Instant, job: Job): void {
+    if (this.#disposed) return;
+    const entry = { job, at, dueMs: wholeMs(at), failures: 0 };
+    this.#entries.set(key, entry);
+    const run = this.#runs.get(key);
+    if (run !== undefined) return this.#abort(run, "replaced");
+    this.#waiting.set(key, entry.dueMs);
+    this.#arm();
+  }
+
+  /**
+   * Forgets the key and aborts its run; resolves when that run has ended. Throws, and cancels
+   * nothing, within the key's own run, which cannot end while it waits for its end: there, answer
+   * undefined.
+   */
+  cancel(key: string): Promise<void> {
+    const run = this.#runs.get(key);
+    if (run !== undefined && this.#within.getStore() === run) throw waitsForItself("cancel", run);
+    this.#entries.delete(key);
+    if (this.#waiting.delete(key)) this.#arm();
+    if (run === undefined) return Promise.resolve();
+    this.#abort(run, "cancelled");
+    return run.ended.promise;
+  }
+
+  /**
+   * Forgets all keys, aborts all runs and resolves when the last has ended; nothing runs after
+   * that. Rejects, and stops nothing, within a run.
+   */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const within = this.#within.getStore();
+    if (within !== undefined && this.#runs.get(within.key) === within) {
+      throw waitsForItself("disposal", within);
+    }
+    this.#disposed = true;
+    this.#entries.clear();
+    this.#waiting.clear();
+    this.#arm();
+    const runs = [...this.#runs.values()];
+    for (const run of runs) this.#abort(run, "cancelled");
+    await Promise.all(runs.map((run) => run.ended.promise));
+  }
+
+  #abort({ key, controller }: Run, verb: string): void {
+    controller.abort(new DOMException(`the job of ${key} was ${verb}`, "AbortError"));
+  }
+
+  /** Sees to it that the timer fires when the next job may start: not later, nor much earlier. */
+  #arm(): void {
+    const first = this.#waiting.peek();
+    // Without a free slot nothing can start; the end of a run arms again.
+    if (first === undefined || this.#runs.size >= this.#concurrency) return this.#disarm();
+    const nowMs = this.#clock.now().epochMilliseconds;
+    const waitMs = Math.min(first.priority - nowMs, longestSleepMs);
+    const wakeMs = waitMs <= 0 ? -Infinity : nowMs + waitMs;
+    if (this.#timer !== undefined) {
+      // A wake that lies in the past was set before the wall clock stepped forward: it tells nothing.
+      const known = this.#timer.wakeMs === -Infinity || this.#timer.wakeMs > nowMs;
+      if (known && this.#timer.wakeMs <= wakeMs) return;
+      this.#disarm();
+    }
+    this.#timer = { wakeMs, handle: this.#clock.after(waitMs, () => this.#wake()) };
+  }
+
+  #disarm(): void {
+    this.#timer?.handle[Symbol.dispose]();
+    this.#timer = undefined;
+  }
+
+  #wake(): void {
+    this.#timer = undefined;
+    const nowMs = this.#clock.now().epochMilliseconds;
+    for (let starts = 0; starts < startsPerTurn && this.#runs.size < this.#concurrency; starts++) {
+      const first = this.#waiting.peek();
+      if (first === undefined || first.priority > nowMs) break;
+      this.#waiting.delete(first.key);
+      this.#start(first.key);
+    }
+    this.#arm();
+  }
+
+  #start(key: string): void {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return;
+    const run = {
+      key,
+      entry,
+      controller: new AbortController(),
+      ended: Promise.withResolvers<void>(),
+    };
+    this.#runs.set(key, run);
+    void this.#within.run(run, () => this.#execute(run));
+  }
+
+  async #execute(run: Run): Promise<void> {
+    const { key, entry } = run;
+    try {
+      const next = await entry.job(run.controller.signal);
+      entry.failures = 0;
+      if (this.#stands(run)) {
+        if (next === undefined) this.#entries.delete(key);
+        else postpone(entry, next);
+      }
+    } catch (error) {
+      // What a cancelled or replaced run throws is most often its abort: nobody waits for it.
+      if (this.#stands(run)) this.#fail(key, entry, error);
+    }
+    this.#end(run);
+  }
+
+  /** Whether the run's answer still counts: the key was neither replaced nor cancelled meanwhile. */
+  #stands(run: Run): boolean {
+    return this.#entries.get(run.key) === run.entry;
+  }
+
+  #fail(key: string, entry: Entry, error: unknown): void {
+    entry.failures += 1;
+    const delayMs = Math.ceil(fullJitter(entry.failures, retry, this.#random));
+    postpone(entry, this.#clock.now().add({ milliseconds: delayMs }));
+    try {
+      this.#onError(key, error, entry.at);
+    } catch {
+      // Jobs go on whether or not their failures can be told.
+    }
+  }
+
+  #end(run: Run): void {
+    this.#runs.delete(run.key);
+    const entry = this.#entries.get(run.key);
+    if (entry !== undefined) this.#waiting.set(run.key, entry.dueMs);
+    run.ended.resolve();
+    this.#arm();
+  }
+}
+
+function postpone(entry: Entry, at: Temporal.Instant): void {
+  entry.dueMs = wholeMs(at);
+  entry.at = at;
+}
+
+/** The first whole millisecond since the epoch at which the instant is reached. */
+function wholeMs(at: Temporal.Instant): number {
+  return at.round({ smallestUnit: "millisecond", roundingMode: "ceil" }).epochMilliseconds;
+}
+
+function waitsForItself(call: string, { key }: Run): Error {
+  return new Error(
+    `${call} was asked for within the run of ${key}, which would wait for its own end; ` +
+      "answer undefined from the job instead",
+  );
+}

@@ -1,0 +1,85 @@
+import type { Clock } from "../../src/scheduler/clock.ts";
+import { IndexedHeap } from "../../src/scheduler/indexed_heap.ts";
+
+/** More timers than any test has at one instant: one that sets itself again without a wait. */
+const mostAtOnce = 1_000_000;
+
+/** A clock that stands still until a test moves it. */
+export class FakeClock implements Clock {
+  #now: Temporal.Instant;
+  /** Milliseconds since the start that steps of the wall clock do not change. */
+  #elapsedMs = 0;
+  readonly #timers = new IndexedHeap<() => void>();
+
+  constructor(start: Temporal.Instant = Temporal.Instant.from("2026-01-01T00:00:00Z")) {
+    this.#now = start;
+  }
+
+  /** How many callbacks wait. */
+  get timers(): number {
+    return this.#timers.size;
+  }
+
+  now(): Temporal.Instant {
+    return this.#now;
+  }
+
+  after(ms: number, callback: () => void): Disposable {
+    const timer = () => callback();
+    this.#timers.set(timer, this.#elapsedMs + Math.max(0, ms));
+    return { [Symbol.dispose]: () => void this.#timers.delete(timer) };
+  }
+
+  /** Steps the wall clock: what waits goes on waiting for as long as it would have. */
+  set(instant: Temporal.Instant): void {
+    this.#now = instant;
+  }
+
+  /**
+   * Lets the time pass: fires timers at their instant and in their order, and lets all promises
+   * settle before the first, after each, and after the last.
+   */
+  async advance(duration: Temporal.DurationLike): Promise<void> {
+    const ms = Temporal.Duration.from(duration).total({ unit: "milliseconds", relativeTo: utc });
+    const endMs = this.#elapsedMs + ms;
+    await turn();
+    for (let atOnce = 0;; atOnce++) {
+      const next = this.#timers.peek();
+      if (next === undefined || next.priority > endMs) break;
+      if (next.priority > this.#elapsedMs) atOnce = 0;
+      if (atOnce > mostAtOnce) throw new Error(`timers at ${this.#now} set each other for ever`);
+      this.#timers.delete(next.key);
+      this.#pass(next.priority);
+      next.key();
+      await turn();
+    }
+    this.#pass(endMs);
+  }
+
+  /**
+   * Resolves when the condition holds, firing what is due and letting I/O happen meanwhile, while
+   * the time stands still. Rejects when it still does not hold after many turns of the event loop.
+   */
+  async until(condition: () => boolean, turns = 100_000): Promise<void> {
+    for (let taken = 0; !condition(); taken++) {
+      if (taken >= turns) throw new Error(`still not so after ${turns} turns: ${condition}`);
+      await this.advance({ milliseconds: 0 });
+    }
+  }
+
+  #pass(untilMs: number): void {
+    const ms = untilMs - this.#elapsedMs;
+    if (ms <= 0) return;
+    this.#elapsedMs = untilMs;
+    const nanoseconds = this.#now.epochNanoseconds + BigInt(Math.round(ms * 1e6));
+    this.#now = new Temporal.Instant(nanoseconds);
+  }
+}
+
+/** Years and months of a duration count as from here. */
+const utc = Temporal.ZonedDateTime.from("2026-01-01T00:00:00Z[UTC]");
+
+/** One turn of the event loop: every promise that can settle without I/O has, when it resolves. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve));
+}
