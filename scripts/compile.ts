@@ -1,0 +1,64 @@
+// Writes dist/csi-driver and dist/cert-service: self-contained binaries of the minified bundles.
+// deno task compile [--target x86_64-unknown-linux-gnu] [--out DIR]
+
+import { parseArgs } from "node:util";
+import { bundle } from "./bundle.ts";
+import { bundleFlags, entryOf, permissionFlags, type ProgramName } from "./permissions.ts";
+
+interface Options {
+  readonly target: string | undefined;
+  readonly folder: string;
+}
+
+function options(): Options {
+  const { values } = parseArgs({
+    args: Deno.args,
+    options: { target: { type: "string" }, out: { type: "string", default: "dist" } },
+  });
+  return { target: values.target, folder: values.out };
+}
+
+/** Packs the bundle, not the sources: what was tested as a bundle is what the binary holds. */
+async function compile(name: ProgramName, { target, folder }: Options): Promise<string> {
+  const output = `${folder}/${name}`;
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["compile", ...bundleFlags, ...permissionFlags(name)]
+      .concat(target === undefined ? [] : ["--target", target])
+      .concat("--output", output, entryOf(name, "bundle")),
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+  }).output();
+  const words = new TextDecoder().decode(stderr);
+  if (success) return output;
+  throw new Error(/denort|base binary/.test(words) ? baseBinaryMissing(words) : words);
+}
+
+function baseBinaryMissing(words: string): string {
+  const given = Deno.env.get("DENORT_BIN");
+  const cause = words.match(/https:\S+denort[^\s)]*/)?.[0];
+  return [
+    "the base binary (denort: Deno without its tools, which every compiled program starts from)",
+    given === undefined
+      ? `could not be had${cause === undefined ? "" : ` from ${cause}`}.`
+      : `at DENORT_BIN=${given} could not be used.`,
+    "Either run this where that address can be reached; or fetch the file elsewhere, unpack it and",
+    `set DENORT_BIN to it. It must be of Deno ${Deno.version.deno} and of the target's machine.`,
+    "deno compile said:",
+    words,
+  ].join("\n");
+}
+
+if (import.meta.main) {
+  const chosen = options();
+  try {
+    for (const name of ["csi-driver", "cert-service"] as const) {
+      await bundle(name);
+      const output = await compile(name, chosen);
+      const { size } = await Deno.stat(output);
+      console.log(`compile: ${output} ${(size / 2 ** 20).toFixed(1)} MiB`);
+    }
+  } catch (error) {
+    console.error(`compile: ${error instanceof Error ? error.message : error}`);
+    Deno.exit(1);
+  }
+}

@@ -1,0 +1,74 @@
+// The permissions each program ships with. The demo, the tests and the compiled binaries take them
+// from here. `deno run scripts/permissions.ts` prints them with their reasons.
+
+import { fileURLToPath } from "node:url";
+
+export type ProgramName = "csi-driver" | "cert-service";
+/** `source`: the TypeScript; `bundle`: the minified file that the compiled binary holds. */
+export type Form = "source" | "bundle";
+
+interface Permission {
+  readonly flag: string;
+  readonly reason: string;
+}
+
+/** What `deno compile` and `deno run` offer for each program: the least that it works with. */
+export const permissions: Readonly<Record<ProgramName, readonly Permission[]>> = {
+  "csi-driver": [
+    { flag: "--allow-env", reason: "configuration; the gRPC library reads names of its own" },
+    { flag: "--allow-net", reason: "CSI and registration sockets, the service, health checks" },
+    { flag: "--allow-read", reason: "volumes lie wherever the kubelet puts them; TLS files" },
+    { flag: "--allow-write", reason: "volumes, as for reading; records and sockets" },
+    {
+      flag: "--allow-ffi=/lib/x86_64-linux-gnu/libc.so.6,/lib/aarch64-linux-gnu/libc.so.6",
+      reason: "mount, umount2, flock and reading mountinfo, from libc",
+    },
+    { flag: "--allow-sys=hostname", reason: "the default of NODE_ID" },
+  ],
+  "cert-service": [
+    { flag: "--allow-env", reason: "configuration; the gRPC library reads names of its own" },
+    { flag: "--allow-net", reason: "its address, health checks, the Kubernetes API" },
+    { flag: "--allow-read", reason: "CA and TLS files, the service account's token" },
+    { flag: "--allow-write", reason: "init-ca --out DIR only" },
+  ],
+};
+
+/** A bundle holds all it needs: it reads no configuration and loads nothing more. */
+export const bundleFlags = [
+  "--no-config",
+  "--no-lock",
+  "--no-npm",
+  "--no-remote",
+  "--cached-only",
+] as const;
+
+/** Asks nobody: a permission that was not given is refused. */
+const always = ["--no-prompt"] as const;
+
+const entries: Readonly<Record<Form, Readonly<Record<ProgramName, string>>>> = {
+  source: { "csi-driver": "src/csi_driver.ts", "cert-service": "src/cert_service.ts" },
+  bundle: { "csi-driver": "dist/csi-driver.js", "cert-service": "dist/cert-service.js" },
+};
+
+/** Absolute path of a program's file. */
+export function entryOf(name: ProgramName, form: Form): string {
+  return fileURLToPath(new URL(`../${entries[form][name]}`, import.meta.url));
+}
+
+/** The flags a compiled binary is packed with. */
+export function permissionFlags(name: ProgramName): string[] {
+  return [...always, ...permissions[name].map(({ flag }) => flag)];
+}
+
+/** Arguments for `deno` that run a program as it is shipped; the program's own follow. */
+export function programArguments(name: ProgramName, form: Form): string[] {
+  const loading = form === "bundle" ? bundleFlags : [];
+  return ["run", "--quiet", ...loading, ...permissionFlags(name), entryOf(name, form)];
+}
+
+if (import.meta.main) {
+  for (const [name, list] of Object.entries(permissions)) {
+    console.log(name);
+    for (const { flag, reason } of list) console.log(`  ${flag}\n      ${reason}`);
+  }
+}
