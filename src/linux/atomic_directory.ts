@@ -1,0 +1,141 @@
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import type { VolumeFiles } from "../volume/ports.ts";
+import { entryAt, isMissing, removeAny } from "./entries.ts";
+
+/*
+ * The layout, as the kubelet has it for Secrets: each set of files in a directory of its own, `..<16 hex>`; the link
+ * `..data` names the current one; `tls.crt` is a link to `..data/tls.crt`. One rename swaps all files.
+ * Whatever lies in the directory may have been put there by a pod: no link found in it is followed.
+ */
+const dataLink = "..data";
+const nextDataLink = "..data_tmp";
+const generationName = /^\.\.[0-9a-f]{16}$/;
+
+/** Swaps the files of a directory, all at one instant; when it throws, the old ones are still there, and nothing else. */
+export async function replaceFiles(directory: string, files: VolumeFiles): Promise<void> {
+  const names = [...files.contents.keys()];
+  names.forEach(checkName);
+  const generation = `..${randomBytes(8).toString("hex")}`;
+
+  await using undo = new AsyncDisposableStack();
+  undo.defer(() => removeAny(join(directory, generation)));
+  await writeGeneration(join(directory, generation), files);
+  for (const name of names) await link(directory, name, undo);
+  await swap(directory, generation, undo);
+  undo.move();
+  await removeStale(directory, generation, names);
+}
+
+function checkName(name: string): void {
+  if (!/^(?!\.\.)[^/\0]{1,255}$/.test(name) || name === ".") {
+    throw new TypeError(
+      `${JSON.stringify(name)} is no name for a file of a volume: one path component that does ` +
+        `not start with two dots is accepted`,
+    );
+  }
+}
+
+/** Modes are set after creation as well, because the umask takes bits away. */
+async function writeGeneration(directory: string, files: VolumeFiles): Promise<void> {
+  await Deno.mkdir(directory, { mode: 0o755 });
+  await Deno.chmod(directory, 0o755);
+  for (const [name, text] of files.contents) {
+    const path = join(directory, name);
+    await Deno.writeTextFile(path, text, { createNew: true, mode: files.mode });
+    if (files.group !== undefined) await Deno.chown(path, null, files.group);
+    await Deno.chmod(path, files.mode);
+  }
+}
+
+/** Puts the link that a reader opens; before the first swap it leads nowhere yet. */
+async function link(directory: string, name: string, undo: AsyncDisposableStack): Promise<void> {
+  const path = join(directory, name);
+  const entry = await entryAt(path);
+  if (entry?.isSymlink && await Deno.readLink(path) === linkTarget(name)) return;
+  if (entry !== undefined) await removeAny(path);
+  await Deno.symlink(linkTarget(name), path);
+  // A repaired link stays: the old files are read through it.
+  if (entry === undefined) undo.defer(() => removeAny(path));
+}
+
+function linkTarget(name: string): string {
+  return `${dataLink}/${name}`;
+}
+
+async function swap(
+  directory: string,
+  generation: string,
+  undo: AsyncDisposableStack,
+): Promise<void> {
+  const next = join(directory, nextDataLink);
+  const data = join(directory, dataLink);
+  await removeAny(next);
+  undo.defer(() => removeAny(next));
+  await Deno.symlink(generation, next);
+  // A link cannot be renamed over a directory; ours is never one.
+  if ((await entryAt(data))?.isDirectory) await removeAny(data);
+  await Deno.rename(next, data);
+}
+
+/** Removes older files of ours; what cannot be removed now is tried again at the next swap. */
+async function removeStale(directory: string, generation: string, names: string[]): Promise<void> {
+  const current = new Set([dataLink, generation, ...names]);
+  for (const entry of await ownEntries(directory)) {
+    if (current.has(entry)) continue;
+    try {
+      await removeAny(join(directory, entry));
+    } catch {
+      // The new files are in place: failing now would say that they are not.
+    }
+  }
+}
+
+/** Removes our layout and leaves anything else; a directory without one is fine. */
+export async function removeFiles(directory: string): Promise<void> {
+  for (const entry of await ownEntries(directory)) await removeAny(join(directory, entry));
+}
+
+async function ownEntries(directory: string): Promise<string[]> {
+  const own: string[] = [];
+  for await (const entry of Deno.readDir(directory)) {
+    if (await isOwn(directory, entry)) own.push(entry.name);
+  }
+  return own;
+}
+
+async function isOwn(directory: string, { name, isSymlink }: Deno.DirEntry): Promise<boolean> {
+  if (name === dataLink || name === nextDataLink || generationName.test(name)) return true;
+  return isSymlink && await Deno.readLink(join(directory, name)) === linkTarget(name);
+}
+
+/** Whether a directory holds files in our layout. */
+export function holdsFiles(directory: string): boolean {
+  try {
+    return generationName.test(Deno.readLinkSync(join(directory, dataLink)));
+  } catch {
+    return false;
+  }
+}
+
+/** The text of one current file, or undefined when it is not there or the layout is not ours. */
+export async function readFile(directory: string, name: string): Promise<string | undefined> {
+  checkName(name);
+  // A swap between the two steps takes the old file away; the second try finds the new one.
+  return await readOnce(directory, name) ?? await readOnce(directory, name);
+}
+
+async function readOnce(directory: string, name: string): Promise<string | undefined> {
+  if (!(await entryAt(join(directory, dataLink)))?.isSymlink) return undefined;
+  try {
+    const generation = await Deno.readLink(join(directory, dataLink));
+    if (!generationName.test(generation)) return undefined;
+    if (!(await entryAt(join(directory, generation)))?.isDirectory) return undefined;
+    const path = join(directory, generation, name);
+    if (!(await entryAt(path))?.isFile) return undefined;
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}

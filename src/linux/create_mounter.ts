@@ -1,0 +1,58 @@
+import type { Mounter } from "../volume/ports.ts";
+import { type Libc, openLibc, SystemCallError } from "./libc.ts";
+import { TmpfsMounter } from "./mounter.ts";
+import { PlainDirectoryMounter } from "./plain_directory.ts";
+import { Staging } from "./staging.ts";
+
+/** What the kernel answers where mounting is not for us, as opposed to a fault. */
+const notPermitted: ReadonlySet<string> = new Set(["EPERM", "EACCES", "ENOSYS", "ENODEV"]);
+
+export interface MounterOptions {
+  /** A directory of the driver's own, under CERT_BASE_PATH. */
+  readonly stagingDir: string;
+  /** ALLOW_KEYS_ON_DISK: whether a plain directory may lie on a disk. */
+  readonly allowKeysOnDisk: boolean;
+  readonly onWarning: (message: string) => void;
+  /** Opens the C library; given by tests that inject faults. */
+  readonly openLibc?: () => Libc;
+}
+
+/** Finds out whether this program may mount, cleans up after a killed one, and answers with the mounter that fits. */
+export async function createMounter(options: MounterOptions): Promise<Mounter & Disposable> {
+  const { allowKeysOnDisk, onWarning } = options;
+  await Deno.mkdir(options.stagingDir, { recursive: true, mode: 0o700 });
+  const directory = await Deno.realPath(options.stagingDir);
+  using scope = new DisposableStack();
+  let libc: Libc | undefined;
+  try {
+    libc = scope.use((options.openLibc ?? openLibc)());
+    const staging = new Staging(libc, directory);
+    staging.clean();
+    probe(staging);
+    scope.move();
+    return new TmpfsMounter(libc, staging);
+  } catch (error) {
+    if (libc !== undefined && !isRefusal(error)) throw error;
+    onWarning(fallbackWarning(error));
+    scope.move();
+    return new PlainDirectoryMounter({ libc, allowKeysOnDisk, onWarning });
+  }
+}
+
+/** Does once what publishing does, short of the target. */
+function probe(staging: Staging): void {
+  using room = staging.room();
+  room.mountTmpfs();
+  room.seal();
+}
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof SystemCallError && notPermitted.has(error.code);
+}
+
+function fallbackWarning(error: unknown): string {
+  const reason = error instanceof Error ? error.message : String(error);
+  return `mounting is not possible here (${reason}): volumes become plain directories, which a ` +
+    `pod's root can write to, with private keys on whatever file system they lie on; run the ` +
+    `driver privileged to have a read-only tmpfs for each volume`;
+}

@@ -1,0 +1,25 @@
+/** Looking at entries of directories, and removing them, without ever following a link. */
+
+/** What lies at a path itself, or undefined when nothing does. */
+export async function entryAt(path: string): Promise<Deno.FileInfo | undefined> {
+  try {
+    return await Deno.lstat(path);
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+/** Removes a file, a link or a whole directory, never what a link leads to; a missing one is fine. */
+export async function removeAny(path: string): Promise<void> {
+  try {
+    await Deno.remove(path, { recursive: true });
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+  }
+}
+
+/** Whether an error says that a path, or a directory on the way to it, is not there. */
+export function isMissing(error: unknown): boolean {
+  return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
+}

@@ -1,0 +1,186 @@
+/** The few calls into the C library that Deno has no function for. */
+
+/** Where the C library may lie; `--allow-ffi` has to list these very paths, for a bare name is refused. */
+export const libcPaths: readonly string[] = [
+  "/lib/x86_64-linux-gnu/libc.so.6",
+  "/lib/aarch64-linux-gnu/libc.so.6",
+  "/lib64/libc.so.6",
+  "/usr/lib/libc.so.6",
+];
+
+/** Flags of mount(2) and umount2(2), named as in <sys/mount.h>. */
+export const mountFlags = {
+  readOnly: 0x1,
+  noSuid: 0x2,
+  noDev: 0x4,
+  noExec: 0x8,
+  remount: 0x20,
+  bind: 0x1000,
+  private: 0x40000,
+} as const;
+export const unmountFlags = { detach: 0x2, noFollow: 0x8 } as const;
+
+const O_CLOEXEC = 0o2000000;
+const PR_SET_DUMPABLE = 4;
+const READ_SIZE = 64 * 1024;
+
+const symbols = {
+  mount: { parameters: ["buffer", "buffer", "buffer", "usize", "buffer"], result: "i32" },
+  umount2: { parameters: ["buffer", "i32"], result: "i32" },
+  open: { parameters: ["buffer", "i32"], result: "i32" },
+  read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+  close: { parameters: ["i32"], result: "i32" },
+  prctl: { parameters: ["i32", "usize", "usize", "usize", "usize"], result: "i32" },
+  setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
+  memcpy: { parameters: ["buffer", "pointer", "usize"], result: "pointer" },
+  __errno_location: { parameters: [], result: "pointer" },
+} as const satisfies Deno.ForeignLibraryInterface;
+
+const errorNames: ReadonlyMap<number, string> = new Map([
+  [1, "EPERM"],
+  [2, "ENOENT"],
+  [4, "EINTR"],
+  [12, "ENOMEM"],
+  [13, "EACCES"],
+  [16, "EBUSY"],
+  [19, "ENODEV"],
+  [20, "ENOTDIR"],
+  [22, "EINVAL"],
+  [28, "ENOSPC"],
+  [30, "EROFS"],
+  [38, "ENOSYS"],
+  [40, "ELOOP"],
+]);
+
+/** A call that the kernel refused; `code` is the errno's name. */
+export class SystemCallError extends Error {
+  override readonly name = "SystemCallError";
+  readonly code: string;
+
+  constructor(call: string, code: string) {
+    super(`${call}: ${code}`);
+    this.code = code;
+  }
+}
+
+/** What mount(2) is asked for; everything but the target may be left out, as the call in question allows. */
+export interface MountRequest {
+  readonly source?: string;
+  readonly target: string;
+  readonly fileSystem?: string;
+  readonly flags: number;
+  readonly options?: string;
+}
+
+/** The calls we make; each throws a SystemCallError when the kernel refuses. */
+export interface Libc extends Disposable {
+  mount(request: MountRequest): void;
+  /** Never follows a link at the path. */
+  unmount(path: string, options?: { detach: boolean }): void;
+  /** A whole file of the kernel's, which Deno's own permissions keep closed (/proc). */
+  readText(path: string): string;
+  /** Soft and hard limit together; `resource` is an RLIMIT_ number. */
+  setResourceLimit(resource: number, value: number): void;
+  setDumpable(dumpable: boolean): void;
+}
+
+/** Opens the C library, or throws an Error that lists where it was looked for. */
+export function openLibc(): Libc {
+  const path = libcPaths.find(exists);
+  if (path === undefined) {
+    throw new Error(`no C library found; looked for ${libcPaths.join(", ")}`);
+  }
+  return new DynamicLibc(Deno.dlopen(path, symbols));
+}
+
+function exists(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
+
+class DynamicLibc implements Libc {
+  readonly #library: Deno.DynamicLibrary<typeof symbols>;
+
+  constructor(library: Deno.DynamicLibrary<typeof symbols>) {
+    this.#library = library;
+  }
+
+  // Every call is synchronous: errno belongs to the thread, and is lost from a nonblocking one.
+  mount({ source, target, fileSystem, flags, options }: MountRequest): void {
+    const result = this.#library.symbols.mount(
+      cString(source),
+      cString(target),
+      cString(fileSystem),
+      BigInt(flags),
+      cString(options),
+    );
+    this.#check(result, `mount ${target}`);
+  }
+
+  unmount(path: string, options = { detach: false }): void {
+    const flags = unmountFlags.noFollow | (options.detach ? unmountFlags.detach : 0);
+    this.#check(this.#library.symbols.umount2(cString(path), flags), `unmount ${path}`);
+  }
+
+  readText(path: string): string {
+    const { open, close } = this.#library.symbols;
+    const descriptor = this.#check(open(cString(path), O_CLOEXEC), `open ${path}`);
+    try {
+      return this.#readAll(descriptor, path);
+    } finally {
+      close(descriptor);
+    }
+  }
+
+  #readAll(descriptor: number, path: string): string {
+    const decoder = new TextDecoder();
+    const buffer = new Uint8Array(READ_SIZE);
+    let text = "";
+    for (;;) {
+      const length = Number(this.#library.symbols.read(descriptor, buffer, BigInt(buffer.length)));
+      if (length < 0 && this.#errorName() === "EINTR") continue;
+      this.#check(length, `read ${path}`);
+      if (length === 0) return text + decoder.decode();
+      text += decoder.decode(buffer.subarray(0, length), { stream: true });
+    }
+  }
+
+  setResourceLimit(resource: number, value: number): void {
+    const limits = new BigUint64Array([BigInt(value), BigInt(value)]);
+    this.#check(this.#library.symbols.setrlimit(resource, limits), `setrlimit ${resource}`);
+  }
+
+  setDumpable(dumpable: boolean): void {
+    const result = this.#library.symbols.prctl(PR_SET_DUMPABLE, dumpable ? 1n : 0n, 0n, 0n, 0n);
+    this.#check(result, "prctl PR_SET_DUMPABLE");
+  }
+
+  [Symbol.dispose](): void {
+    this.#library.close();
+  }
+
+  #check(result: number, call: string): number {
+    if (result < 0) throw new SystemCallError(call, this.#errorName());
+    return result;
+  }
+
+  /** Copies errno, since scoped FFI permissions forbid looking through a pointer. */
+  #errorName(): string {
+    const { memcpy, __errno_location } = this.#library.symbols;
+    const errno = new Int32Array(1);
+    memcpy(errno, __errno_location(), 4n);
+    const number = errno[0] ?? 0;
+    return errorNames.get(number) ?? `errno ${number}`;
+  }
+}
+
+function cString(text: string): Uint8Array<ArrayBuffer>;
+function cString(text: string | undefined): Uint8Array<ArrayBuffer> | null;
+function cString(text: string | undefined): Uint8Array<ArrayBuffer> | null {
+  if (text === undefined) return null;
+  if (text.includes("\0")) throw new TypeError("a path for the kernel must not contain a NUL");
+  return new TextEncoder().encode(`${text}\0`);
+}

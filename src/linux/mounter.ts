@@ -1,0 +1,108 @@
+import type { Mounter, TargetState, VolumeFiles } from "../volume/ports.ts";
+import { readFile, replaceFiles } from "./atomic_directory.ts";
+import { type Libc, mountFlags } from "./libc.ts";
+import { type Mount, mountAt } from "./mountinfo.ts";
+import { isOurs, readMounts, type Staging, unmountOrDetach } from "./staging.ts";
+import {
+  createTarget,
+  entryKind,
+  removeTarget,
+  requireDirectory,
+  resolveTarget,
+} from "./target_directory.ts";
+
+/** The error for a mount at a target that another program put there. */
+export function foreignMountError(path: string, mount: Mount): Error {
+  return new Error(
+    `target path ${path} holds a mount that is not this driver's (${mount.fileSystem} from ` +
+      `${mount.source}); it is left alone: unmount it, then the call will succeed`,
+  );
+}
+
+/**
+ * Gives each volume a tmpfs of its own, which its target shows read-only.
+ *
+ * So no process in a pod can write where this program, as root, writes later.
+ */
+export class TmpfsMounter implements Mounter, Disposable {
+  readonly kind = "tmpfs";
+  readonly #libc: Libc;
+  readonly #staging: Staging;
+
+  /** Owns `libc`: disposing closes it. */
+  constructor(libc: Libc, staging: Staging) {
+    this.#libc = libc;
+    this.#staging = staging;
+  }
+
+  state(targetPath: string): TargetState {
+    const path = resolveTarget(targetPath);
+    if (path === undefined) return "absent";
+    const kind = entryKind(path);
+    if (kind === "absent") return "absent";
+    if (kind !== "directory") return "foreign";
+    const mount = this.#mountAt(path);
+    if (mount === undefined) return "absent";
+    return isOurs(mount) ? "ours" : "foreign";
+  }
+
+  async publish(targetPath: string, files: VolumeFiles): Promise<void> {
+    if (this.state(targetPath) === "ours") return await this.replace(targetPath, files);
+    await using undo = new AsyncDisposableStack();
+    const path = createTarget(targetPath, undo);
+    await this.#mount(path, files, undo);
+    undo.move();
+  }
+
+  async #mount(path: string, files: VolumeFiles, undo: AsyncDisposableStack): Promise<void> {
+    using room = this.#staging.room();
+    room.mountTmpfs();
+    await replaceFiles(room.path, files);
+    // Read-only before the bind, not after: flags of a mount do not reach the copies that its peers have got.
+    room.seal();
+    // Looked at again with nothing awaited in between: mount(2) follows a link.
+    requireDirectory(path);
+    const mount = this.#mountAt(path);
+    if (mount !== undefined) throw foreignMountError(path, mount);
+    this.#libc.mount({ source: room.path, target: path, flags: mountFlags.bind });
+    undo.defer(() => unmountOrDetach(this.#libc, path));
+  }
+
+  async replace(targetPath: string, files: VolumeFiles): Promise<void> {
+    const path = this.#published(targetPath);
+    using room = this.#staging.room();
+    room.bindWritable(path);
+    await replaceFiles(room.path, files);
+  }
+
+  async read(targetPath: string, name: string): Promise<string | undefined> {
+    return this.state(targetPath) === "ours" ? await readFile(targetPath, name) : undefined;
+  }
+
+  async unpublish(targetPath: string): Promise<void> {
+    const path = resolveTarget(targetPath);
+    if (path === undefined || entryKind(path) === "absent") return;
+    requireDirectory(path);
+    for (let mount = this.#mountAt(path); mount !== undefined; mount = this.#mountAt(path)) {
+      if (!isOurs(mount)) throw foreignMountError(path, mount);
+      unmountOrDetach(this.#libc, path);
+    }
+    await removeTarget(path);
+  }
+
+  [Symbol.dispose](): void {
+    this.#libc[Symbol.dispose]();
+  }
+
+  #published(targetPath: string): string {
+    const path = resolveTarget(targetPath);
+    if (path === undefined || this.state(path) !== "ours") {
+      throw new Error(`no volume of this driver is mounted at target path ${targetPath}`);
+    }
+    return path;
+  }
+
+  #mountAt(path: string): Mount | undefined {
+    return mountAt(readMounts(this.#libc), path);
+  }
+}

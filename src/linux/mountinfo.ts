@@ -1,0 +1,69 @@
+/** One line of /proc/self/mountinfo, as far as we look at it (proc_pid_mountinfo(5)). */
+export interface Mount {
+  readonly id: number;
+  readonly parentId: number;
+  readonly mountPoint: string;
+  /** The flags of this mount, not of the file system: `ro`, `nosuid`, … */
+  readonly options: readonly string[];
+  readonly fileSystem: string;
+  readonly source: string;
+}
+
+/** All mounts that the text names; a line of another form is passed over. */
+export function parseMountinfo(text: string): Mount[] {
+  return text.split("\n").map(parseLine).filter((mount) => mount !== undefined);
+}
+
+function parseLine(line: string): Mount | undefined {
+  const fields = line.split(" ");
+  // Any number of optional fields stand before the dash.
+  const dash = fields.indexOf("-", 6);
+  const [id, parentId, , , mountPoint, options] = fields;
+  const [fileSystem, source] = dash < 0 ? [] : fields.slice(dash + 1);
+  if (mountPoint === undefined || options === undefined || source === undefined) return undefined;
+  return {
+    id: Number(id),
+    parentId: Number(parentId),
+    mountPoint: unescape(mountPoint),
+    options: options.split(","),
+    fileSystem: unescape(fileSystem ?? ""),
+    source: unescape(source),
+  };
+}
+
+/** The kernel writes blanks, line ends, backslashes and hashes as three octal digits. */
+function unescape(field: string): string {
+  return field.replace(/\\([0-7]{3})/g, (_, digits) => String.fromCharCode(parseInt(digits, 8)));
+}
+
+/**
+ * The mount that one sees at this very path, or undefined when none begins there.
+ *
+ * Walks the path as the kernel does: a mount is hidden by one stacked on it, and by one that was put over a directory
+ * above it.
+ */
+export function mountAt(mounts: readonly Mount[], path: string): Mount | undefined {
+  const ids = new Set(mounts.map((mount) => mount.id));
+  const covering = mounts.filter((mount) => covers(mount.mountPoint, path));
+  let current = topmost(covering.filter((m) => !ids.has(m.parentId) || m.parentId === m.id));
+  for (let steps = 0; current !== undefined && steps < covering.length; steps += 1) {
+    const { id } = current;
+    const next = topmost(covering.filter((mount) => mount.parentId === id && mount.id !== id));
+    if (next === undefined) break;
+    current = next;
+  }
+  return current?.mountPoint === path ? current : undefined;
+}
+
+/** Of the mounts on one parent, the first that a walk along the path meets; of equals, the last. */
+function topmost(siblings: readonly Mount[]): Mount | undefined {
+  return siblings.reduce<Mount | undefined>(
+    (best, mount) =>
+      best === undefined || mount.mountPoint.length <= best.mountPoint.length ? mount : best,
+    undefined,
+  );
+}
+
+function covers(mountPoint: string, path: string): boolean {
+  return mountPoint === "/" || path === mountPoint || path.startsWith(`${mountPoint}/`);
+}

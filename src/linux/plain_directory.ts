@@ -1,0 +1,103 @@
+import { statfsSync } from "node:fs";
+import type { Mounter, TargetState, VolumeFiles } from "../volume/ports.ts";
+import { holdsFiles, readFile, removeFiles, replaceFiles } from "./atomic_directory.ts";
+import { foreignMountError } from "./mounter.ts";
+import type { Libc } from "./libc.ts";
+import { type Mount, mountAt } from "./mountinfo.ts";
+import { readMounts } from "./staging.ts";
+import { createTarget, entryKind, removeTarget, resolveTarget } from "./target_directory.ts";
+
+/** File systems that live in memory, by their f_type: tmpfs and ramfs (statfs(2)). */
+const memoryFileSystems: ReadonlySet<number> = new Set([0x01021994, 0x858458f6]);
+
+export interface PlainDirectoryOptions {
+  /** Shows foreign mounts, if there is one; the mounter owns it. */
+  readonly libc: Libc | undefined;
+  /** Whether private keys may be written to a file system that is not in memory. */
+  readonly allowKeysOnDisk: boolean;
+  readonly onWarning: (message: string) => void;
+}
+
+/**
+ * Writes volumes into the target directory itself, for where mounting is not permitted.
+ *
+ * A pod's root can then change what its own volume shows, and the keys lie on the target's file system.
+ */
+export class PlainDirectoryMounter implements Mounter, Disposable {
+  readonly kind = "plain";
+  readonly #options: PlainDirectoryOptions;
+
+  constructor(options: PlainDirectoryOptions) {
+    this.#options = options;
+  }
+
+  state(targetPath: string): TargetState {
+    const path = resolveTarget(targetPath);
+    if (path === undefined) return "absent";
+    const kind = entryKind(path);
+    if (kind === "absent") return "absent";
+    if (kind !== "directory" || this.#mountAt(path) !== undefined) return "foreign";
+    return holdsFiles(path) ? "ours" : "absent";
+  }
+
+  async publish(targetPath: string, files: VolumeFiles): Promise<void> {
+    if (this.state(targetPath) === "ours") return await this.replace(targetPath, files);
+    await using undo = new AsyncDisposableStack();
+    const path = createTarget(targetPath, undo);
+    this.#refuseMount(path);
+    this.#checkFileSystem(path);
+    // The pod sees this very directory, so its users need to enter it.
+    await Deno.chmod(path, 0o755);
+    undo.defer(() => removeFiles(path));
+    await replaceFiles(path, files);
+    undo.move();
+  }
+
+  async replace(targetPath: string, files: VolumeFiles): Promise<void> {
+    const path = resolveTarget(targetPath);
+    if (path === undefined || this.state(path) !== "ours") {
+      throw new Error(`no volume of this driver is at target path ${targetPath}`);
+    }
+    this.#checkFileSystem(path);
+    await replaceFiles(path, files);
+  }
+
+  async read(targetPath: string, name: string): Promise<string | undefined> {
+    return this.state(targetPath) === "ours" ? await readFile(targetPath, name) : undefined;
+  }
+
+  async unpublish(targetPath: string): Promise<void> {
+    const path = resolveTarget(targetPath);
+    if (path === undefined) return;
+    this.#refuseMount(path);
+    await removeTarget(path);
+  }
+
+  [Symbol.dispose](): void {
+    this.#options.libc?.[Symbol.dispose]();
+  }
+
+  #mountAt(path: string): Mount | undefined {
+    const { libc } = this.#options;
+    return libc === undefined ? undefined : mountAt(readMounts(libc), path);
+  }
+
+  #refuseMount(path: string): void {
+    const mount = this.#mountAt(path);
+    if (mount !== undefined) throw foreignMountError(path, mount);
+  }
+
+  #checkFileSystem(path: string): void {
+    if (memoryFileSystems.has(statfsSync(path).type)) return;
+    if (!this.#options.allowKeysOnDisk) {
+      throw new Error(
+        `mounting is not permitted here, and target path ${path} is not on a tmpfs, so the ` +
+          `private key would be written to disk; run the driver privileged, or set ` +
+          `ALLOW_KEYS_ON_DISK=true to accept that`,
+      );
+    }
+    this.#options.onWarning(
+      `the private key of the volume at ${path} is written to disk (ALLOW_KEYS_ON_DISK)`,
+    );
+  }
+}

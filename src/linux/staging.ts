@@ -1,0 +1,161 @@
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { type Libc, mountFlags, SystemCallError } from "./libc.ts";
+import { mountAt, parseMountinfo } from "./mountinfo.ts";
+import type { Mount } from "./mountinfo.ts";
+
+/** The source name of all our mounts, by which mountinfo shows that they are ours. */
+export const mountSource = "csi.k8s.cert-driver";
+
+const hardened = mountFlags.noSuid | mountFlags.noDev | mountFlags.noExec;
+
+/** Room for two generations of the files of a volume; a trust bundle of some 400 KiB still fits. */
+const volumeOptions = "mode=0755,size=1m,nr_inodes=64";
+
+export function isOurs(mount: Mount): boolean {
+  return mount.fileSystem === "tmpfs" && mount.source === mountSource;
+}
+
+/** Every mount that this program sees. */
+export function readMounts(libc: Libc): Mount[] {
+  return parseMountinfo(libc.readText("/proc/self/mountinfo"));
+}
+
+/** Unmounts a path, lazily when something still looks at it. */
+export function unmountOrDetach(libc: Libc, path: string): void {
+  try {
+    libc.unmount(path);
+  } catch (error) {
+    if (!(error instanceof SystemCallError && error.code === "EBUSY")) throw error;
+    libc.unmount(path, { detach: true });
+  }
+}
+
+/**
+ * A corner of the mount table that nobody else sees, in which volumes are written.
+ *
+ * A mount appears in every peer of the mount that it is put on. So the rooms lie on a tmpfs of their own that is made
+ * private before anything is mounted on it; it is there only while a room is in use.
+ */
+export class Staging {
+  readonly #libc: Libc;
+  readonly #directory: string;
+  #rooms = 0;
+  #swapOption = ",noswap";
+
+  constructor(libc: Libc, directory: string) {
+    this.#libc = libc;
+    this.#directory = directory;
+  }
+
+  /** Removes what a killed driver left; its rooms go with the mount that they lie on. */
+  clean(): void {
+    for (;;) {
+      const top = mountAt(readMounts(this.#libc), this.#directory);
+      if (top === undefined || !isOurs(top)) return;
+      this.#libc.unmount(this.#directory, { detach: true });
+    }
+  }
+
+  /** A new empty directory that can be mounted on; disposing unmounts and removes it. */
+  room(): Room {
+    if (this.#rooms === 0) this.#mount();
+    this.#rooms += 1;
+    try {
+      const path = join(this.#directory, randomBytes(8).toString("hex"));
+      Deno.mkdirSync(path, { mode: 0o700 });
+      return new Room(this.#libc, path, {
+        mountTmpfs: () => this.#mountVolume(path),
+        left: () => this.#left(),
+      });
+    } catch (error) {
+      this.#left();
+      throw error;
+    }
+  }
+
+  #mount(): void {
+    const target = this.#directory;
+    this.#libc.mount({
+      source: mountSource,
+      target,
+      fileSystem: "tmpfs",
+      flags: hardened,
+      options: "mode=0700,size=64k",
+    });
+    try {
+      this.#libc.mount({ target, flags: mountFlags.private });
+    } catch (error) {
+      unmountOrDetach(this.#libc, target);
+      throw error;
+    }
+  }
+
+  #left(): void {
+    this.#rooms -= 1;
+    if (this.#rooms === 0) unmountOrDetach(this.#libc, this.#directory);
+  }
+
+  #mountVolume(target: string): void {
+    const request = { source: mountSource, target, fileSystem: "tmpfs", flags: hardened };
+    try {
+      this.#libc.mount({ ...request, options: volumeOptions + this.#swapOption });
+    } catch (error) {
+      if (!(error instanceof SystemCallError && error.code === "EINVAL")) throw error;
+      // Kernels before 6.4 do not know noswap.
+      this.#libc.mount({ ...request, options: volumeOptions });
+      this.#swapOption = "";
+    }
+  }
+}
+
+/** A place in the staging area for one operation; holds at most one mount. */
+class Room implements Disposable {
+  readonly path: string;
+  readonly #libc: Libc;
+  readonly #staging: { mountTmpfs(): void; left(): void };
+  #mounted = false;
+
+  constructor(libc: Libc, path: string, staging: { mountTmpfs(): void; left(): void }) {
+    this.#libc = libc;
+    this.path = path;
+    this.#staging = staging;
+  }
+
+  /** Mounts a new, writable tmpfs here. */
+  mountTmpfs(): void {
+    this.#staging.mountTmpfs();
+    this.#mounted = true;
+  }
+
+  /** Shows a published volume here, writable, while it stays read-only where it is; throws if it is not ours. */
+  bindWritable(path: string): void {
+    this.#libc.mount({ source: path, target: this.path, flags: mountFlags.bind });
+    this.#mounted = true;
+    this.#libc.mount({ target: this.path, flags: mountFlags.private });
+    const bound = mountAt(readMounts(this.#libc), this.path);
+    if (bound === undefined || !isOurs(bound)) {
+      throw new Error(`the mount at ${path} is not one of this driver; it is left alone`);
+    }
+    this.#remount(0);
+  }
+
+  /** From here on a bind of this room, and each copy that the kernel makes of that bind, is read-only. */
+  seal(): void {
+    this.#remount(mountFlags.readOnly);
+  }
+
+  #remount(flag: number): void {
+    const flags = mountFlags.remount | mountFlags.bind | hardened | flag;
+    this.#libc.mount({ target: this.path, flags });
+  }
+
+  [Symbol.dispose](): void {
+    try {
+      if (this.#mounted) unmountOrDetach(this.#libc, this.path);
+      Deno.removeSync(this.path);
+    } finally {
+      this.#staging.left();
+    }
+  }
+}

@@ -1,0 +1,89 @@
+import { basename, dirname, isAbsolute, join, resolve } from "node:path";
+import { removeFiles } from "./atomic_directory.ts";
+import { isMissing } from "./entries.ts";
+
+/** What lies at a path, links not followed. */
+export type EntryKind = "absent" | "directory" | "link" | "other";
+
+export function entryKind(path: string): EntryKind {
+  try {
+    const entry = Deno.lstatSync(path);
+    if (entry.isSymlink) return "link";
+    return entry.isDirectory ? "directory" : "other";
+  } catch (error) {
+    if (isMissing(error)) return "absent";
+    throw error;
+  }
+}
+
+/** The target as mountinfo spells it, links above it resolved; undefined when its parent does not exist. */
+export function resolveTarget(targetPath: string): string | undefined {
+  if (!isAbsolute(targetPath)) {
+    throw new TypeError(`target path ${JSON.stringify(targetPath)} is not absolute`);
+  }
+  const path = resolve(targetPath);
+  try {
+    return join(Deno.realPathSync(dirname(path)), basename(path));
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Makes the target directory and, where missing, those above it; answers with the resolved path.
+ *
+ * `undo` is given what removes them again, for exactly those that this call made.
+ */
+export function createTarget(targetPath: string, undo: AsyncDisposableStack): string {
+  const missing: string[] = [];
+  for (
+    let path = resolve(targetPath);
+    entryKind(path) === "absent" && path !== "/";
+    path = dirname(path)
+  ) {
+    missing.unshift(path);
+  }
+  for (const path of missing) {
+    Deno.mkdirSync(path, { mode: 0o750 });
+    undo.defer(() => removeEmpty(path));
+  }
+  const path = resolveTarget(targetPath);
+  if (path === undefined) throw new Error(`target path ${targetPath} cannot be made`);
+  requireDirectory(path);
+  return path;
+}
+
+/** Throws unless a real directory lies there: mounting and writing would follow a link. */
+export function requireDirectory(path: string): void {
+  const kind = entryKind(path);
+  if (kind === "directory") return;
+  const found = { absent: "is missing", link: "is a symbolic link", other: "is not a directory" };
+  throw new Error(
+    `target path ${path} ${found[kind]}; a directory or nothing is accepted there, and links ` +
+      `are never followed: remove it`,
+  );
+}
+
+/** Removes a target that nothing is mounted on: files in our layout, then the directory; a missing one is fine. */
+export async function removeTarget(path: string): Promise<void> {
+  if (entryKind(path) === "absent") return;
+  requireDirectory(path);
+  await removeFiles(path);
+  const left = [...Deno.readDirSync(path)].map((entry) => entry.name);
+  if (left.length > 0) {
+    throw new Error(
+      `target path ${path} holds what this driver did not write (${left.slice(0, 3).join(", ")}` +
+        `${left.length > 3 ? ", …" : ""}); move it away, then the volume can be removed`,
+    );
+  }
+  await Deno.remove(path);
+}
+
+function removeEmpty(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch {
+    // Somebody else uses it by now; then it is not ours to remove.
+  }
+}
