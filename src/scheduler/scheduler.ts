@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
+import { Alarm } from "./alarm.ts";
 import { fullJitter } from "./backoff.ts";
 import type { Clock } from "./clock.ts";
 import { IndexedHeap } from "./indexed_heap.ts";
@@ -11,14 +12,12 @@ export interface SchedulerOptions {
   readonly clock: Clock;
   /** How many jobs may run at once: 32 unless given. */
   readonly concurrency?: number;
-  /** Told of each run that threw, and when it is tried again; must not throw itself. */
+  /** Told of each run that threw and when it is tried again; what it throws itself is ignored. */
   readonly onError?: (key: string, error: unknown, next: Temporal.Instant) => void;
   /** From 0 to 1; draws the wait after a failure. */
   readonly random?: () => number;
 }
 
-/** Longer sleeps would oversleep a suspend or a step of the wall clock by as much. */
-const longestSleepMs = 60_000;
 const retry = { baseMs: 1_000, maxMs: 300_000 };
 /** How many jobs may begin before the event loop has its turn. */
 const startsPerTurn = 32;
@@ -55,7 +54,7 @@ export class Scheduler implements AsyncDisposable {
   readonly #waiting = new IndexedHeap<string>();
   /** The run that the present code is part of, if any. */
   readonly #within = new AsyncLocalStorage<Run>();
-  #timer: { readonly wakeMs: number; readonly handle: Disposable } | undefined;
+  readonly #alarm: Alarm;
   #disposed = false;
 
   /** Throws RangeError unless the concurrency is a whole number from 1. */
@@ -65,6 +64,7 @@ export class Scheduler implements AsyncDisposable {
       throw new RangeError(`concurrency is ${concurrency}; it must be a whole number from 1`);
     }
     this.#clock = clock;
+    this.#alarm = new Alarm(clock, () => this.#wake());
     this.#concurrency = concurrency;
     this.#onError = onError;
     this.#random = random;
@@ -109,7 +109,8 @@ export class Scheduler implements AsyncDisposable {
     const run = this.#runs.get(key);
     if (run !== undefined && this.#within.getStore() === run) throw waitsForItself("cancel", run);
     this.#entries.delete(key);
-    if (this.#waiting.delete(key)) this.#arm();
+    this.#waiting.delete(key);
+    this.#arm();
     if (run === undefined) return Promise.resolve();
     this.#abort(run, "cancelled");
     return run.ended.promise;
@@ -137,30 +138,13 @@ export class Scheduler implements AsyncDisposable {
     controller.abort(new DOMException(`the job of ${key} was ${verb}`, "AbortError"));
   }
 
-  /** Sees to it that the timer fires when the next job may start: not later, nor much earlier. */
   #arm(): void {
-    const first = this.#waiting.peek();
     // Without a free slot nothing can start; the end of a run arms again.
-    if (first === undefined || this.#runs.size >= this.#concurrency) return this.#disarm();
-    const nowMs = this.#clock.now().epochMilliseconds;
-    const waitMs = Math.min(first.priority - nowMs, longestSleepMs);
-    const wakeMs = waitMs <= 0 ? -Infinity : nowMs + waitMs;
-    if (this.#timer !== undefined) {
-      // A wake that lies in the past was set before the wall clock stepped forward: it tells nothing.
-      const known = this.#timer.wakeMs === -Infinity || this.#timer.wakeMs > nowMs;
-      if (known && this.#timer.wakeMs <= wakeMs) return;
-      this.#disarm();
-    }
-    this.#timer = { wakeMs, handle: this.#clock.after(waitMs, () => this.#wake()) };
-  }
-
-  #disarm(): void {
-    this.#timer?.handle[Symbol.dispose]();
-    this.#timer = undefined;
+    const free = this.#runs.size < this.#concurrency;
+    this.#alarm.set(free ? this.#waiting.peek()?.priority : undefined);
   }
 
   #wake(): void {
-    this.#timer = undefined;
     const nowMs = this.#clock.now().epochMilliseconds;
     for (let starts = 0; starts < startsPerTurn && this.#runs.size < this.#concurrency; starts++) {
       const first = this.#waiting.peek();
@@ -193,11 +177,14 @@ export class Scheduler implements AsyncDisposable {
         if (next === undefined) this.#entries.delete(key);
         else postpone(entry, next);
       }
+      this.#end(run);
     } catch (error) {
+      const stands = this.#stands(run);
+      if (stands) this.#backOff(entry);
+      this.#end(run);
       // What a cancelled or replaced run throws is most often its abort: nobody waits for it.
-      if (this.#stands(run)) this.#fail(key, entry, error);
+      if (stands) this.#tell(key, error, entry.at);
     }
-    this.#end(run);
   }
 
   /** Whether the run's answer still counts: the key was neither replaced nor cancelled meanwhile. */
@@ -205,12 +192,15 @@ export class Scheduler implements AsyncDisposable {
     return this.#entries.get(run.key) === run.entry;
   }
 
-  #fail(key: string, entry: Entry, error: unknown): void {
+  #backOff(entry: Entry): void {
     entry.failures += 1;
     const delayMs = Math.ceil(fullJitter(entry.failures, retry, this.#random));
     postpone(entry, this.#clock.now().add({ milliseconds: delayMs }));
+  }
+
+  #tell(key: string, error: unknown, next: Temporal.Instant): void {
     try {
-      this.#onError(key, error, entry.at);
+      this.#onError(key, error, next);
     } catch {
       // Jobs go on whether or not their failures can be told.
     }
