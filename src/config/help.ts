@@ -18,7 +18,7 @@ export function driverHelp(version: string): string {
 export function serviceHelp(version: string): string {
   return page(`cert-service ${version}: the cluster's CA for pods, asked by csi-driver`, [
     ["cert-service", "serve until SIGTERM or SIGINT"],
-    ["cert-service init-ca", "make a CA; without --kubernetes in the current directory"],
+    ["cert-service init-ca", "make a new CA, with these options:"],
     ["  --key ALGORITHM", "ecdsa-p256, ecdsa-p384, rsa-2048 or rsa-4096"],
     ["  --days N", "how long the CA lasts"],
     ["  --subject CN", "the CA's common name"],
