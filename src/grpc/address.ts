@@ -1,0 +1,23 @@
+/** An address in grpc-js's words. */
+export interface Target {
+  readonly target: string;
+  readonly tls: boolean;
+}
+
+/** Reads "unix:///path/to.sock", "https://host:port" or "http://host:port"; throws a TypeError for anything else. */
+export function parseAddress(address: string): Target {
+  const path = /^unix:\/\/(\/[^?#]+)$/.exec(address)?.[1];
+  if (path !== undefined) return { target: `unix:${path}`, tls: false };
+  const url = URL.parse(address);
+  const scheme = url?.protocol;
+  const plain = url !== null && url.pathname === "/" && url.search === "" && url.hash === "" &&
+    url.username === "" && url.password === "" && url.hostname !== "";
+  if (!plain || (scheme !== "https:" && scheme !== "http:")) {
+    throw new TypeError(
+      `${JSON.stringify(address)} is not an address: ` +
+        "give unix:///path/to.sock, https://host:port or http://host:port, and nothing after it",
+    );
+  }
+  const port = url.port !== "" ? url.port : scheme === "https:" ? "443" : "80";
+  return { target: `dns:${url.hostname}:${port}`, tls: scheme === "https:" };
+}

@@ -1,0 +1,158 @@
+import type {
+  DescMessage,
+  DescMethod,
+  DescMethodServerStreaming,
+  DescMethodUnary,
+  DescService,
+  MessageInitShape,
+  MessageShape,
+} from "@bufbuild/protobuf";
+import { type CallOptions as GrpcCallOptions, Metadata, status } from "@grpc/grpc-js";
+import { Channel, type ChannelOptions } from "./channel.ts";
+import { decodeMessage, encodeMessage } from "./message_coding.ts";
+import { RpcError, rpcErrorOf } from "./rpc_error.ts";
+import { type AnyInit, methodPath } from "./service.ts";
+
+export type { ChannelOptions, ClientIdentity } from "./channel.ts";
+
+export interface CallOptions {
+  /** Cancels the call. */
+  signal?: AbortSignal | undefined;
+  /** The call's deadline, in milliseconds from now. None unless given. */
+  timeoutMs?: number | undefined;
+}
+
+type Calling<M extends DescMethod> = M extends DescMethodUnary<infer I, infer O>
+  ? (request: MessageInitShape<I>, options?: CallOptions) => Promise<MessageShape<O>>
+  : M extends DescMethodServerStreaming<infer I, infer O>
+    ? (request: MessageInitShape<I>, options?: CallOptions) => AsyncIterable<MessageShape<O>>
+  : never;
+
+/** A service's methods as functions. They fail with an RpcError; a stream that is left early is cancelled. */
+export type Client<S extends DescService> = { [K in keyof S["method"]]: Calling<S["method"][K]> };
+
+/** A client of a service; connects at its first call. Throws a TypeError for options that cannot be used. */
+export function connect<S extends DescService>(
+  desc: S,
+  options: ChannelOptions,
+): Client<S> & Disposable {
+  const channel = new Channel(options);
+  const methods: [string, unknown][] = [];
+  for (const method of desc.methods) {
+    if (method.methodKind === "unary") {
+      methods.push([
+        method.localName,
+        (request: AnyInit, options: CallOptions = {}) => unary(channel, method, request, options),
+      ]);
+    } else if (method.methodKind === "server_streaming") {
+      methods.push([
+        method.localName,
+        (request: AnyInit, options: CallOptions = {}) =>
+          serverStreaming(channel, method, request, options),
+      ]);
+    }
+  }
+  return {
+    ...Object.fromEntries(methods) as Client<S>,
+    [Symbol.dispose]: () => channel[Symbol.dispose](),
+  };
+}
+
+const asBytes = (bytes: Buffer) => bytes;
+
+async function unary(
+  channel: Channel,
+  method: DescMethod,
+  request: AnyInit,
+  options: CallOptions,
+): Promise<unknown> {
+  const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
+  try {
+    const bytes = encoded(method.input, request);
+    refuseAborted(options);
+    const call = channel.client().makeUnaryRequest(
+      methodPath(method),
+      asBytes,
+      asBytes,
+      bytes,
+      new Metadata(),
+      grpcOptions(options),
+      (error, response) => error === null ? resolve(response!) : reject(error),
+    );
+    using _tracked = channel.track(call);
+    using _listening = cancelOnAbort(call, options);
+    return decoded(method.output, await promise);
+  } catch (thrown) {
+    throw failure(channel, thrown);
+  }
+}
+
+async function* serverStreaming(
+  channel: Channel,
+  method: DescMethod,
+  request: AnyInit,
+  options: CallOptions,
+): AsyncGenerator<unknown> {
+  try {
+    const bytes = encoded(method.input, request);
+    refuseAborted(options);
+    const call = channel.client().makeServerStreamRequest(
+      methodPath(method),
+      asBytes,
+      asBytes,
+      bytes,
+      new Metadata(),
+      grpcOptions(options),
+    );
+    // After the loop nobody else listens, and the cancellation comes back as an error.
+    call.on("error", () => {});
+    using _tracked = channel.track(call);
+    using _listening = cancelOnAbort(call, options);
+    try {
+      for await (const response of call) yield decoded(method.output, response);
+    } finally {
+      call.cancel();
+    }
+  } catch (thrown) {
+    throw failure(channel, thrown);
+  }
+}
+
+function failure(channel: Channel, thrown: unknown): unknown {
+  const error = rpcErrorOf(thrown);
+  channel.failed(error);
+  return error;
+}
+
+function grpcOptions({ timeoutMs }: CallOptions): GrpcCallOptions {
+  return timeoutMs === undefined ? {} : { deadline: Date.now() + timeoutMs };
+}
+
+function refuseAborted({ signal }: CallOptions): void {
+  if (signal?.aborted) {
+    throw new RpcError(status.CANCELLED, "cancelled before the call began", {
+      cause: signal.reason,
+    });
+  }
+}
+
+function cancelOnAbort(call: { cancel(): void }, { signal }: CallOptions): Disposable {
+  const cancel = () => call.cancel();
+  signal?.addEventListener("abort", cancel);
+  return { [Symbol.dispose]: () => signal?.removeEventListener("abort", cancel) };
+}
+
+function encoded(schema: DescMessage, request: AnyInit): Buffer {
+  try {
+    return encodeMessage(schema, request);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new RpcError(status.INVALID_ARGUMENT, `the request cannot be sent: ${reason}`, { cause });
+  }
+}
+
+function decoded(schema: DescMessage, bytes: Uint8Array): unknown {
+  const result = decodeMessage(schema, bytes);
+  if (result.kind === "message") return result.message;
+  throw new RpcError(status.INTERNAL, `the server's answer cannot be read: ${result.problem}`);
+}

@@ -1,0 +1,67 @@
+import { type MessageInitShape } from "@bufbuild/protobuf";
+import { status } from "@grpc/grpc-js";
+import {
+  Health,
+  HealthCheckResponse_ServingStatus as ServingStatus,
+  type HealthCheckResponseSchema,
+} from "../gen/health_pb.ts";
+import { RpcError } from "./rpc_error.ts";
+import { register, type RegisteredService } from "./server.ts";
+
+type Response = MessageInitShape<typeof HealthCheckResponseSchema>;
+
+/** grpc.health.v1 for a server. Service "" is the server as a whole; it is not serving until told otherwise. */
+export class HealthService {
+  readonly #serving = new Map<string, boolean>([["", false]]);
+  #changed = Promise.withResolvers<void>();
+
+  /** Tells whether a service, by its full name, can be used. */
+  setStatus(service: string, serving: boolean): void {
+    this.#serving.set(service, serving);
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
+  }
+
+  /** What a server registers. */
+  registered(): RegisteredService {
+    return register(Health, {
+      check: ({ service }) => Promise.resolve(this.#check(service)),
+      watch: ({ service }) => this.#watch(service),
+    });
+  }
+
+  #check(service: string): Response {
+    if (!this.#serving.has(service)) {
+      throw new RpcError(
+        status.NOT_FOUND,
+        `this server has no service ${
+          JSON.stringify(service)
+        }: give a full name, or none for the whole`,
+      );
+    }
+    return { status: this.#statusOf(service) };
+  }
+
+  async *#watch(service: string): AsyncGenerator<Response> {
+    let last: ServingStatus | undefined;
+    for (;;) {
+      const changed = this.#changed.promise;
+      const now = this.#statusOf(service);
+      if (now !== last) yield { status: now };
+      last = now;
+      // A change while the caller was slow to take the last one is not waited for.
+      await changed;
+    }
+  }
+
+  #statusOf(service: string): ServingStatus {
+    switch (this.#serving.get(service)) {
+      case true:
+        return ServingStatus.SERVING;
+      case false:
+        return ServingStatus.NOT_SERVING;
+      case undefined:
+        return ServingStatus.SERVICE_UNKNOWN;
+    }
+  }
+}

@@ -1,0 +1,53 @@
+import { Metadata, type ServiceError, status, type StatusObject } from "@grpc/grpc-js";
+
+/** gRFC A6: how long the client should wait before it tries again, in milliseconds. */
+const pushbackKey = "grpc-retry-pushback-ms";
+/** A status message travels in a header; some clients refuse headers over 8 KiB in all. */
+const longestMessage = 2048;
+
+/** A call's failure as gRPC tells it; `cause` stays on this side of the wire. */
+export class RpcError extends Error {
+  override readonly name = "RpcError";
+  readonly code: status;
+  /** Milliseconds after which another try makes sense (gRFC A6), if that was said. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(
+    code: status,
+    message: string,
+    options: { cause?: unknown; retryAfterMs?: number | undefined } = {},
+  ) {
+    super(message, "cause" in options ? { cause: options.cause } : {});
+    this.code = code;
+    this.retryAfterMs = options.retryAfterMs;
+  }
+}
+
+/** What a thrown value becomes on the wire: what is not an RpcError says nothing of itself. */
+export function statusOf(error: unknown): StatusObject {
+  const metadata = new Metadata();
+  if (!(error instanceof RpcError)) {
+    return { code: status.INTERNAL, details: "internal error; see the log", metadata };
+  }
+  if (error.retryAfterMs !== undefined) {
+    metadata.set(pushbackKey, String(Math.max(0, Math.round(error.retryAfterMs))));
+  }
+  // grpc-js percent-encodes the message and throws at a lone surrogate.
+  const details = error.message.slice(0, longestMessage).toWellFormed();
+  return { code: error.code, details, metadata };
+}
+
+/** The other side's answer to a failed call; anything else that was thrown comes back as it is. */
+export function rpcErrorOf(error: unknown): unknown {
+  if (!isServiceError(error)) return error;
+  const pushback = error.metadata?.get(pushbackKey)[0];
+  const retryAfterMs = typeof pushback === "string" && /^\d{1,9}$/.test(pushback)
+    ? Number(pushback)
+    : undefined;
+  return new RpcError(error.code, error.details, { cause: error, retryAfterMs });
+}
+
+function isServiceError(error: unknown): error is ServiceError {
+  return error instanceof Error && "code" in error && typeof error.code === "number" &&
+    "details" in error && typeof error.details === "string";
+}

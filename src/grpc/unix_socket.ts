@@ -1,0 +1,78 @@
+import { connect } from "node:net";
+import { dirname, join } from "node:path";
+
+/** sockaddr_un on Linux takes 108 bytes, the terminating zero included (unix(7)). */
+const longestPath = 107;
+
+/** A path for a unix socket of ours. */
+export interface ClaimedPath {
+  /** Where to listen: hidden, in the same folder, and never the path that others connect to. */
+  readonly listenAt: string;
+  /** Makes the listening socket appear at its path, complete and with its mode. */
+  publish(mode: number): Promise<void>;
+  /** Removes the path if it still is our socket. Call it while the socket listens: its inode is then ours alone. */
+  withdraw(): Promise<void>;
+}
+
+/**
+ * Takes a path for a unix socket, making its folder. What a dead process left there is replaced; a
+ * socket that somebody serves, or anything that is no socket, is an error and stays.
+ *
+ * A listening socket's file is removed by path when it closes, even if another process has put its own
+ * there since. So we listen at a hidden name, which the kubelet's plugin watcher overlooks, and rename.
+ */
+export async function claimUnixPath(path: string): Promise<ClaimedPath> {
+  if (new TextEncoder().encode(path).length > longestPath) {
+    throw new Error(
+      `${path} is longer than the ${longestPath} bytes that a unix socket's path may have`,
+    );
+  }
+  await Deno.mkdir(dirname(path), { recursive: true });
+  await refuseOccupied(path);
+  const listenAt = join(dirname(path), `.${crypto.randomUUID().slice(0, 8)}`);
+  let ours: Deno.FileInfo | undefined;
+  return {
+    listenAt,
+    publish: async (mode) => {
+      await Deno.chmod(listenAt, mode);
+      ours = await Deno.lstat(listenAt);
+      await refuseOccupied(path);
+      await Deno.rename(listenAt, path);
+    },
+    withdraw: async () => {
+      const found = await lstat(path);
+      const same = found !== undefined && ours !== undefined && found.dev === ours.dev &&
+        found.ino === ours.ino;
+      if (same) await Deno.remove(path);
+    },
+  };
+}
+
+async function refuseOccupied(path: string): Promise<void> {
+  const found = await lstat(path);
+  if (found === undefined) return;
+  if (found.isSocket !== true) {
+    throw new Error(`${path} exists and is not a socket: remove it or choose another path`);
+  }
+  if (await isServed(path)) throw new Error(`another process is serving ${path}`);
+}
+
+async function lstat(path: string): Promise<Deno.FileInfo | undefined> {
+  try {
+    return await Deno.lstat(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+/** Only a refused connection proves that nobody listens; a full backlog, say, does not. */
+function isServed(path: string): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const socket = connect({ path });
+  socket.once("connect", () => resolve(true));
+  socket.once("error", (error: NodeJS.ErrnoException) => {
+    resolve(error.code !== "ECONNREFUSED" && error.code !== "ENOENT");
+  });
+  return promise.finally(() => socket.destroy());
+}
