@@ -1,0 +1,135 @@
+import { join } from "node:path";
+import { createMounter } from "../../src/linux/create_mounter.ts";
+import { type Libc, type MountRequest, openLibc, SystemCallError } from "../../src/linux/libc.ts";
+import { type Mount, mountAt } from "../../src/linux/mountinfo.ts";
+import { readMounts } from "../../src/linux/staging.ts";
+import type { Mounter, VolumeFiles } from "../../src/volume/ports.ts";
+
+/** Whether this process may mount; said once on stderr when it may not. */
+export const canMount = probe();
+
+function probe(): boolean {
+  const directory = Deno.makeTempDirSync();
+  try {
+    using libc = openLibc();
+    libc.mount({ source: "probe", target: directory, fileSystem: "tmpfs", flags: 0 });
+    libc.unmount(directory);
+    return true;
+  } catch (error) {
+    console.error(`tests that mount are ignored: ${error}; run them as root in \`unshare -m\``);
+    return false;
+  } finally {
+    Deno.removeSync(directory);
+  }
+}
+
+/** The C library, with one call of mount(2) that can be made to fail. */
+export class FaultyLibc implements Libc {
+  readonly #libc = openLibc();
+  /** The calls of mount(2) until the one that fails; 0 fails now and ever. */
+  callsToFault = Infinity;
+  code = "EIO";
+
+  mount(request: MountRequest): void {
+    if (this.callsToFault === 0) throw new SystemCallError(`mount ${request.target}`, this.code);
+    this.callsToFault -= 1;
+    if (this.callsToFault === 0) {
+      this.callsToFault = Infinity;
+      throw new SystemCallError(`mount ${request.target}`, this.code);
+    }
+    this.#libc.mount(request);
+  }
+
+  unmount(path: string, options?: { detach: boolean }): void {
+    this.#libc.unmount(path, options);
+  }
+
+  readText(path: string): string {
+    return this.#libc.readText(path);
+  }
+
+  setResourceLimit(resource: number, value: number): void {
+    this.#libc.setResourceLimit(resource, value);
+  }
+
+  setDumpable(dumpable: boolean): void {
+    this.#libc.setDumpable(dumpable);
+  }
+
+  [Symbol.dispose](): void {
+    this.#libc[Symbol.dispose]();
+  }
+}
+
+/** A directory of the test's own; disposing it unmounts and removes all that is below. */
+export class Workspace implements AsyncDisposable {
+  readonly root = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "csi-linux-" }));
+  readonly libc = openLibc();
+  readonly warnings: string[] = [];
+  readonly stagingDir = join(this.root, "base", ".staging");
+  readonly target = join(this.root, "pods", "uid", "volumes", "csi", "certs", "mount");
+
+  /** The mounts below the root, hidden ones included. */
+  mounts(): Mount[] {
+    return readMounts(this.libc).filter((mount) => mount.mountPoint.startsWith(this.root));
+  }
+
+  mountAt(path: string): Mount | undefined {
+    return mountAt(readMounts(this.libc), path);
+  }
+
+  /** A tmpfs of another program's. */
+  mountForeign(path: string): void {
+    Deno.mkdirSync(path, { recursive: true });
+    this.libc.mount({ source: "foreign", target: path, fileSystem: "tmpfs", flags: 0 });
+  }
+
+  /** Everything there is: paths of entries, and of mounts. */
+  async listing(): Promise<string[]> {
+    const entries = await Array.fromAsync(walk(this.root));
+    return [...entries, ...this.mounts().map((mount) => `mount ${mount.mountPoint}`)].sort();
+  }
+
+  async createMounter(options: { libc?: Libc } = {}): Promise<Mounter & Disposable> {
+    return await createMounter({
+      stagingDir: this.stagingDir,
+      allowKeysOnDisk: false,
+      onWarning: (message) => this.warnings.push(message),
+      openLibc: () => options.libc ?? openLibc(),
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const mount of this.mounts().reverse()) {
+      this.libc.unmount(mount.mountPoint, { detach: true });
+    }
+    this.libc[Symbol.dispose]();
+    await Deno.remove(this.root, { recursive: true });
+  }
+}
+
+async function* walk(directory: string): AsyncGenerator<string> {
+  for await (const entry of Deno.readDir(directory)) {
+    const path = join(directory, entry.name);
+    yield path;
+    if (entry.isDirectory) yield* walk(path);
+  }
+}
+
+/** A pair whose two files belong together if they say the same number. */
+export function pair(number: number, options: Partial<VolumeFiles> = {}): VolumeFiles {
+  const contents = new Map([
+    ["tls.crt", `pair ${number}`],
+    ["tls.key", `pair ${number}`],
+  ]);
+  return { contents, mode: 0o644, group: undefined, ...options };
+}
+
+/** Runs a command to its end; throws with what it said when it fails. */
+export async function run(command: string, args: string[], cwd?: string): Promise<string> {
+  const options = { args, stdin: "null", ...(cwd === undefined ? {} : { cwd }) } as const;
+  const { success, stdout, stderr } = await new Deno.Command(command, options).output();
+  const decoder = new TextDecoder();
+  if (!success) throw new Error(`${command} ${args.join(" ")}: ${decoder.decode(stderr)}`);
+  return decoder.decode(stdout);
+}
