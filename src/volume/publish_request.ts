@@ -65,7 +65,11 @@ export function parsePublishRequest(raw: RawPublishRequest): Parsed<PublishReque
   const parsed = parseAttributes(attributes);
   if (parsed.kind === "refused") {
     for (const { attribute, given, expected } of parsed.problems) {
-      problems.push({ field: `volume_context[${shown(attribute)}]`, given, expected });
+      problems.push({
+        field: `volume_context["${attribute}"]`,
+        given: `is "${given}"`,
+        expected,
+      });
     }
   }
   if (problems.length > 0 || parsed.kind === "refused") return { kind: "refused", problems };

@@ -6,7 +6,13 @@ import type { IssueOutcome, Mounter, VolumeRecord, VolumeStore } from "./ports.t
 import type { PublishRequest } from "./publish_request.ts";
 import type { Renewer } from "./renewer.ts";
 import type { VolumeTable } from "./volume_table.ts";
-import { examine, type Health, type Placement, volumeFiles, VolumeWriter } from "./volume_writer.ts";
+import {
+  examine,
+  type Health,
+  type Placement,
+  volumeFiles,
+  VolumeWriter,
+} from "./volume_writer.ts";
 
 const logger = getLogger(["csi-driver", "volume"]);
 /** An adopted certificate's issue is taken to be this long after its notBefore, which is back-dated. */
@@ -56,7 +62,10 @@ export class Publisher {
     if (lock === undefined) {
       // A renewal that runs meanwhile is no reason to fail the republish of a healthy volume.
       if (known && health.kind === "healthy") return { kind: "done" };
-      return { kind: "busy", reason: `another call works on volume ${request.volumeId}; try again` };
+      return {
+        kind: "busy",
+        reason: `another call works on volume ${request.volumeId}; try again`,
+      };
     }
     if (health.kind === "foreign") {
       const reason = `another file system is mounted at ${request.targetPath}; unmount it first`;
@@ -101,7 +110,8 @@ export class Publisher {
     const { volumeId } = request;
     if (known.targetPath !== request.targetPath) {
       if (this.#parts.mounter.state(known.targetPath) !== "ours") return undefined;
-      const reason = `volume ${volumeId} is published at ${known.targetPath}; unpublish it there first`;
+      const reason =
+        `volume ${volumeId} is published at ${known.targetPath}; unpublish it there first`;
       return { kind: "occupied", reason };
     }
     if (known.pod.uid !== request.pod.uid) {
@@ -153,8 +163,11 @@ export class Publisher {
       privateKeyPem: undefined,
     }, signal);
     if (obtained.kind !== "obtained") {
-      // A refusal is final for the kubelet: it sends no unpublish for a volume it never had.
-      if (obtained.kind === "denied" && known && !mounted) await this.#forget(known);
+      if (obtained.kind !== "denied") return obtained;
+      // A denial is final for the kubelet: no unpublish will come. So nothing may stay behind, and a
+      // volume that is mounted must not get one, or its mount would stay for ever.
+      if (mounted) return { kind: "unavailable", reason: obtained.reason };
+      if (known) await this.#forget(known);
       return obtained;
     }
     // The caller may have gone while the service was asked; then nobody would take the volume away.

@@ -5,7 +5,13 @@ import type { CertificateSource, ObtainOutcome } from "./certificate_source.ts";
 import type { Kubelet, Mounter, VolumeRecord, VolumeStore } from "./ports.ts";
 import { leastAge, renewalTime, retryDelay, spreadOf } from "./renewal_time.ts";
 import type { VolumeTable } from "./volume_table.ts";
-import { examine, type Health, type Placement, placementOf, VolumeWriter } from "./volume_writer.ts";
+import {
+  examine,
+  type Health,
+  type Placement,
+  placementOf,
+  VolumeWriter,
+} from "./volume_writer.ts";
 
 const logger = getLogger(["csi-driver", "renewal"]);
 /** While a republish holds the volume, its renewal looks again after this. */
@@ -58,6 +64,18 @@ export class Renewer {
     return this.#failures.get(volumeId) ?? 0;
   }
 
+  /** The service answers again: what failed meanwhile is tried now, spread over `spreadMs`. */
+  retryFailed(spreadMs: number): number {
+    const { clock, random, table } = this.#parts;
+    const waiting = [...this.#failures.keys()];
+    for (const volumeId of waiting) {
+      const record = table.get(volumeId);
+      const delay = Math.round(random() * spreadMs);
+      if (record) this.schedule(record, clock.now().add({ milliseconds: delay }));
+    }
+    return waiting.length;
+  }
+
   async #run(volumeId: string, signal: AbortSignal): Promise<Temporal.Instant | undefined> {
     const { clock, table, mounter } = this.#parts;
     using lock = table.locks.tryAcquire(volumeId);
@@ -66,9 +84,12 @@ export class Renewer {
     if (record === undefined) return undefined;
     const placement = placementOf(record);
     if (placement === undefined) {
-      logger.error("{pod}: the record's attributes are not understood any more; re-create the pod", {
-        pod: `${record.pod.namespace}/${record.pod.name}`,
-      });
+      logger.error(
+        "{pod}: the record's attributes are not understood any more; re-create the pod",
+        {
+          pod: `${record.pod.namespace}/${record.pod.name}`,
+        },
+      );
       return undefined;
     }
     const health = await examine(mounter, placement, clock.now());
@@ -86,7 +107,9 @@ export class Renewer {
   ): Promise<Temporal.Instant> {
     const { clock, source, table } = this.#parts;
     const { volumeId } = record;
-    const held = health.kind === "healthy" || health.kind === "broken" ? health.contents : undefined;
+    const held = health.kind === "healthy" || health.kind === "broken"
+      ? health.contents
+      : undefined;
     const outcome = await source.obtain({
       ...record,
       parsed: placement.parsed,

@@ -1,0 +1,148 @@
+/**
+ * The main job on this machine: both programs as processes, and this script as their kubelet.
+ *
+ * --bundle   run the minified bundles instead of the TypeScript
+ * --plain    do not mount: volumes are plain directories
+ */
+import { parseArgs } from "node:util";
+import { bundleAll } from "./bundle.ts";
+import { heading, note, shown } from "./demo/console.ts";
+import { type DemoOptions, Stage } from "./demo/stage.ts";
+import {
+  inspect,
+  policy,
+  publishPods,
+  renewals,
+  republish,
+  shortLifetime,
+  unpublish,
+} from "./demo/story.ts";
+import { privateNamespace } from "./mount_namespace.ts";
+
+const { values: flags } = parseArgs({
+  args: Deno.args,
+  options: {
+    bundle: { type: "boolean", default: false },
+    plain: { type: "boolean", default: false },
+    // Set by the demo itself when it has started itself again where it may mount.
+    inside: { type: "boolean", default: false },
+  },
+});
+
+async function story(stage: Stage, signal: AbortSignal): Promise<string> {
+  const step = <T>(text: string, action: () => Promise<T>): Promise<T> => {
+    signal.throwIfAborted();
+    heading(text);
+    return abortable(action(), signal);
+  };
+  await step("1. A throw-away CA, and both programs", async () => {
+    await stage.command(["init-ca", "--out", stage.caDir, "--days", "1", "--subject", "Demo CA"]);
+    await Deno.writeTextFile(`${stage.base}/policy.yaml`, policy);
+    shown("cert-service init-ca made a CA, valid for a day");
+  });
+  let programs = await step("2. The programs start, the kubelet finds the driver", async () => {
+    const service = await stage.startService();
+    const driver = await stage.startDriver();
+    const { name, nodeId } = await stage.kubelet.register();
+    shown(`cert-service is process ${service.pid}, csi-driver is process ${driver.pid}`);
+    shown(`registered as ${name} on node ${nodeId}`);
+    return { service, driver };
+  });
+  const volumes = await step("3. Pods land on the node", () => publishPods(stage));
+  await step("4. What a pod sees", () => inspect(stage, volumes));
+  await step("5. The kubelet asks again", () => republish(stage, volumes));
+  const courier = volumes.at(-1);
+  if (!courier) throw new Error("no volume was published");
+  const result = await step(
+    `6. Renewal of courier's certificate, which lives ${shortLifetime}`,
+    () => renewals(stage, courier, programs),
+  );
+  programs = result;
+  await step("7. This node's volumes, as csi-driver status prints them", async () => {
+    for (const line of (await stage.status()).split("\n")) note(line);
+  });
+  await step("8. The pods go", () => unpublish(stage, volumes));
+  await step("9. The programs stop", async () => {
+    for (const program of [programs.driver, programs.service]) {
+      const { code } = await program.stop("SIGTERM");
+      if (code !== 0) throw new Error(`${program.name} ended with ${code}:\n${program.tail()}`);
+    }
+    if (/PRIVATE KEY/.test(stage.output)) throw new Error("a private key is in a log");
+    shown("both ended with code 0 on SIGTERM; no key is in anything they wrote");
+  });
+  return `${volumes.length} certificates issued into ${
+    stage.options.plain ? "plain directories" : "volumes mounted read-only"
+  }, 3 renewals (2 of them right after kill -9), ${result.reads} reads that all saw a matching pair, ` +
+    "nothing left behind";
+}
+
+/** Lets go of an action when the signal comes; what it started is stopped with the stage. */
+function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const abort = () => reject(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+  return Promise.race([promise, aborted]).finally(() => signal.removeEventListener("abort", abort));
+}
+
+async function perform(options: DemoOptions): Promise<number> {
+  const interrupted = new AbortController();
+  const interrupt = () => interrupted.abort(new Error("interrupted"));
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    Deno.addSignalListener(name, interrupt);
+  }
+  const started = performance.now();
+  try {
+    await using stage = await Stage.open(options);
+    if (options.plain) {
+      note(
+        `No mounts: volumes are plain directories in ${stage.base}${
+          stage.inMemory ? ", which is in memory" : ", ON A DISK: fit for a throw-away CA only"
+        }.`,
+      );
+    }
+    let line: string;
+    try {
+      line = await story(stage, interrupted.signal);
+    } catch (error) {
+      if (!interrupted.signal.aborted) console.error(stage.tails());
+      throw error;
+    }
+    const seconds = Math.round((performance.now() - started) / 1000);
+    console.log(`\ndemo: ${line} (${seconds} s)`);
+    return 0;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    console.error(`\ndemo: failed: ${reason}`);
+    return 1;
+  }
+}
+
+if (import.meta.main) {
+  if (flags.bundle && !flags.inside) await bundleAll();
+  const namespace = flags.plain || flags.inside ? undefined : await privateNamespace();
+  if (namespace) {
+    note(
+      `Mounts are made in a private mount namespace (${namespace.description}): they go with it.`,
+    );
+    const child = new Deno.Command(namespace.command, {
+      args: [
+        ...namespace.args,
+        Deno.execPath(),
+        "run",
+        "-A",
+        import.meta.filename!,
+        "--inside",
+        ...Deno.args,
+      ],
+    }).spawn();
+    // The child hears Ctrl-C itself; this process only waits for it to clean up.
+    for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+      Deno.addSignalListener(name, () => {
+        if (name !== "SIGINT") child.kill(name);
+      });
+    }
+    Deno.exit((await child.status).code);
+  }
+  const form = flags.bundle ? "bundle" : "source";
+  Deno.exit(await perform({ form, plain: flags.plain || !flags.inside }));
+}

@@ -1,0 +1,147 @@
+import { Kubelet } from "../../tests/support/kubelet.ts";
+import { Program } from "../../tests/support/programs.ts";
+import type { Form } from "../permissions.ts";
+
+/** How the demo runs. */
+export interface DemoOptions {
+  readonly form: Form;
+  /** Volumes are plain directories: the programs may not mount. */
+  readonly plain: boolean;
+}
+
+/** Everything the demo starts and lays down, so that one disposal removes it. */
+export class Stage implements AsyncDisposable {
+  readonly base: string;
+  readonly kubelet: Kubelet;
+  readonly options: DemoOptions;
+  readonly #programs: Program[] = [];
+  /** Whether the base lies in memory: keys in plain directories never reach a disk then. */
+  readonly inMemory: boolean;
+  #listenAddress = "127.0.0.1:0";
+
+  private constructor(base: string, inMemory: boolean, options: DemoOptions) {
+    this.base = base;
+    this.inMemory = inMemory;
+    this.options = options;
+    this.kubelet = new Kubelet(`${base}/kubelet`);
+  }
+
+  static async open(options: DemoOptions): Promise<Stage> {
+    const prefix = "csi-cert-demo-";
+    // Short, since a socket's path holds at most 107 octets.
+    for (const dir of ["/dev/shm", "/run/shm"]) {
+      try {
+        return new Stage(await Deno.makeTempDir({ dir, prefix }), true, options);
+      } catch {
+        // Not there, or not writable: the next place serves as well.
+      }
+    }
+    return new Stage(await Deno.makeTempDir({ prefix }), false, options);
+  }
+
+  get recordsDir(): string {
+    return `${this.base}/records`;
+  }
+
+  get caDir(): string {
+    return `${this.base}/ca`;
+  }
+
+  /** Every line that the programs wrote. */
+  get output(): string {
+    return this.#programs.map(({ output }) => output).join("\n");
+  }
+
+  /** Process ids of programs that may still run. */
+  get pids(): number[] {
+    return this.#programs.map(({ pid }) => pid);
+  }
+
+  /** Runs `cert-service` with a subcommand to its end. */
+  async command(args: string[]): Promise<string> {
+    const program = this.#start("cert-service", {}, args);
+    const { success, code } = await program.ended();
+    if (!success) throw new Error(`cert-service ${args[0]} ended with ${code}:\n${program.tail()}`);
+    return program.output;
+  }
+
+  /** Runs `csi-driver status` and returns what it prints. */
+  async status(): Promise<string> {
+    const program = this.#start("csi-driver", this.#driverEnv(), ["status"]);
+    const { success, code } = await program.ended();
+    if (!success) throw new Error(`csi-driver status ended with ${code}:\n${program.tail()}`);
+    return program.output;
+  }
+
+  async startService(): Promise<Program> {
+    const program = this.#start("cert-service", {
+      LISTEN_ADDR: this.#listenAddress,
+      HEALTH_ADDR: "127.0.0.1:0",
+      CA_CERT_FILE: `${this.caDir}/tls.crt`,
+      CA_KEY_FILE: `${this.caDir}/tls.key`,
+      AUTHENTICATION: "none",
+      POLICY_FILE: `${this.base}/policy.yaml`,
+    });
+    // A restarted service is found where the first one was.
+    this.#listenAddress = (await program.ready()).address;
+    return program;
+  }
+
+  async startDriver(): Promise<Program> {
+    const program = this.#start("csi-driver", this.#driverEnv());
+    await program.ready();
+    return program;
+  }
+
+  /** The last lines of each program's log. */
+  tails(): string {
+    return this.#programs.slice(-3).map((program) =>
+      `--- ${program.name} (process ${program.pid}), its last lines:\n${program.tail()}`
+    ).join("\n");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#programs.map((program) => program.stop("SIGKILL")));
+    await unmountBelow(this.base);
+    await Deno.remove(this.base, { recursive: true });
+  }
+
+  #start(name: Program["name"], env: Record<string, string>, args: string[] = []): Program {
+    const program = new Program(name, this.options.form, env, args);
+    this.#programs.push(program);
+    return program;
+  }
+
+  #driverEnv(): Record<string, string> {
+    const needsConsent = this.options.plain && !this.inMemory;
+    return {
+      CSI_ENDPOINT: `unix://${this.base}/csi.sock`,
+      REGISTRATION_DIR: this.kubelet.registrationDir,
+      CERT_SERVICE_ADDR: `https://${this.#listenAddress}`,
+      CERT_SERVICE_CA_FILE: `${this.caDir}/tls.crt`,
+      CERT_BASE_PATH: this.recordsDir,
+      HEALTH_ADDR: "127.0.0.1:0",
+      NODE_ID: "demo-node",
+      ...(needsConsent ? { ALLOW_KEYS_ON_DISK: "true" } : {}),
+    };
+  }
+}
+
+/** Mount points below a directory, as the kernel lists them. */
+export async function mountsBelow(directory: string): Promise<string[]> {
+  try {
+    const text = await Deno.readTextFile("/proc/self/mountinfo");
+    return text.split("\n").flatMap((line) => line.split(" ")[4] ?? []).filter((path) =>
+      path.startsWith(`${directory}/`)
+    );
+  } catch {
+    // No such file where the system is not Linux: nothing was mounted there either.
+    return [];
+  }
+}
+
+async function unmountBelow(directory: string): Promise<void> {
+  for (const path of (await mountsBelow(directory)).reverse()) {
+    await new Deno.Command("umount", { args: ["--lazy", path], stderr: "null" }).output();
+  }
+}

@@ -1,0 +1,237 @@
+/** The node's program: serves CSI to the kubelet and keeps this node's certificates fresh. */
+import { status } from "@grpc/grpc-js";
+import { hostname } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
+import { getLogger } from "@logtape/logtape";
+import manifest from "../deno.json" with { type: "json" };
+import { readCommandLine } from "./config/command_line.ts";
+import { type DriverConfig, driverConfig, driverName } from "./config/driver.ts";
+import { driverHelp } from "./config/help.ts";
+import { identityService } from "./csi/identity.ts";
+import { nodeService } from "./csi/node.ts";
+import { registrationService } from "./csi/registration.ts";
+import { CertificateService } from "./gen/certificate_service_pb.ts";
+import { Identity, Node } from "./gen/csi_pb.ts";
+import { Registration } from "./gen/plugin_registration_pb.ts";
+import type { EndedCall } from "./grpc/call.ts";
+import { type Client, connect } from "./grpc/client.ts";
+import { register, serveUnix } from "./grpc/server.ts";
+import { CertificateServiceClient } from "./issuance/client.ts";
+import { reportHeld } from "./issuance/report.ts";
+import { watchTrustBundle } from "./issuance/trust_watch.ts";
+import { holdsFiles } from "./linux/atomic_directory.ts";
+import { lockBasePath } from "./linux/base_path_lock.ts";
+import { createMounter } from "./linux/create_mounter.ts";
+import { harden } from "./linux/harden.ts";
+import { kubeletNotes } from "./linux/kubelet_note.ts";
+import { recordStore } from "./linux/record_store.ts";
+import { Scheduler } from "./scheduler/scheduler.ts";
+import { systemClock } from "./scheduler/system_clock.ts";
+import { serveHealth } from "./telemetry/health_endpoint.ts";
+import { configureLogging } from "./telemetry/logging.ts";
+import { CertificateSource } from "./volume/certificate_source.ts";
+import { heldCertificates } from "./volume/held.ts";
+import { KeyMaker } from "./volume/key_maker.ts";
+import { Publisher } from "./volume/publisher.ts";
+import { Renewer } from "./volume/renewer.ts";
+import { Restorer } from "./volume/restorer.ts";
+import { formatStatus, volumeStatuses } from "./volume/status.ts";
+import { TrustUpdater } from "./volume/trust_updater.ts";
+import { VolumeTable } from "./volume/volume_table.ts";
+
+const logger = getLogger(["csi-driver"]);
+/** A service that comes back is not asked for everything that waited for it at one instant. */
+const retrySpreadMs = 10_000;
+
+async function serve(config: DriverConfig, signal: AbortSignal): Promise<void> {
+  const clock = systemClock;
+  for (const problem of harden()) logger.warn("{problem}", { problem });
+  using _lock = await lockBasePath(config.certBasePath);
+  await using resources = new AsyncDisposableStack();
+  const mounter = resources.use(
+    await createMounter({
+      stagingDir: `${config.certBasePath}/.staging`,
+      allowKeysOnDisk: config.allowKeysOnDisk,
+      onWarning: (message) => logger.warn("{message}", { message }),
+    }),
+  );
+  const client = resources.use(connectService(config));
+  const scheduler = resources.use(
+    new Scheduler({
+      clock,
+      onError: (key, error, next) =>
+        logger.error("the job of {key} failed", { key, error, nextAttempt: next }),
+    }),
+  );
+  const keys = resources.use(new KeyMaker(clock));
+  const table = new VolumeTable();
+  const store = recordStore(config.certBasePath);
+  const source = new CertificateSource(new CertificateServiceClient(client), keys, clock);
+  const parts = { clock, scheduler, table, mounter, store, source, keys, kubelet: kubeletNotes };
+  const renewer = new Renewer({ ...parts, random: Math.random });
+  const publisher = new Publisher({ ...parts, renewer });
+  const trust = new TrustUpdater(table, mounter);
+
+  const state = { ready: false };
+  const health = config.health && serveHealth(config.health, {
+    live: () => ({ ok: true, detail: "serving" }),
+    ready: () => ({ ok: state.ready, detail: state.ready ? volumes(table, renewer) : "starting" }),
+  });
+  if (health) resources.use(health);
+
+  const { checkInterval, nodeId, registration } = config;
+  const restored = await new Restorer({ ...parts, renewer, checkInterval }).restore();
+  logger.info("restored {healthy} volumes, {repaired} to repair, {removed} removed", {
+    healthy: restored.healthy,
+    repaired: restored.repaired,
+    removed: restored.removed,
+    unreadable: restored.unreadable.length,
+  });
+  const { version } = manifest;
+  resources.use(
+    await serveUnix(config.socketPath, {
+      services: [
+        register(Identity, identityService({ name: driverName, version, ready: () => true })),
+        register(Node, nodeService({ nodeId, publisher })),
+      ],
+      onCall: logCall,
+    }),
+  );
+  // Last: the kubelet calls as soon as it finds this socket.
+  if (registration) {
+    const endpoint = registration.kubeletSocketPath;
+    resources.use(
+      await serveUnix(`${registration.directory}/${driverName}-reg.sock`, {
+        services: [
+          register(Registration, registrationService({ name: driverName, endpoint })),
+        ],
+        onCall: logCall,
+      }),
+    );
+  }
+  const watching = watchTrustBundle(
+    client,
+    {
+      connected: async () => {
+        renewer.retryFailed(retrySpreadMs);
+        const held = await heldCertificates(table, mounter);
+        await reportHeld(
+          client,
+          held.map(({ leaf, record }) => ({ ...record, certificate: leaf.der })),
+          signal,
+        );
+      },
+      bundle: async (certificates) => void await trust.update(certificates),
+    },
+    { wait, random: Math.random },
+    signal,
+  );
+  state.ready = true;
+  logger.info("ready on {address}", {
+    event: "ready",
+    address: config.socketPath,
+    healthAddress: health ? `${config.health?.hostname}:${health.port}` : "off",
+    mounts: mounter.kind,
+    version,
+  });
+  await aborted(signal);
+  state.ready = false;
+  logger.info("stopping: calls in progress may finish");
+  await watching;
+}
+
+function connectService(
+  { certService }: DriverConfig,
+): Client<typeof CertificateService> & Disposable {
+  const { address, serverName, caFile, tokenFile, clientIdentity } = certService;
+  return connect(CertificateService, {
+    address,
+    serverName,
+    trustBundle: caFile === undefined ? undefined : () => Deno.readTextFileSync(caFile),
+    token: tokenFile === undefined
+      ? undefined
+      : async () => (await Deno.readTextFile(tokenFile)).trim(),
+    clientIdentity: clientIdentity && (() => ({
+      certificatePem: Deno.readTextFileSync(clientIdentity.certificateFile),
+      privateKeyPem: Deno.readTextFileSync(clientIdentity.privateKeyFile),
+    })),
+  });
+}
+
+/** Calls are told once, here; those that went well only when somebody looks closely. */
+function logCall({ method, code, ms, error }: EndedCall): void {
+  const properties = { method, code: status[code], ms: Math.round(ms) };
+  if (code === status.OK) return logger.debug("{method} {code}", properties);
+  const reason = error instanceof Error ? error.message : String(error);
+  if (code !== status.INTERNAL) {
+    return logger.warn("{method} {code}: {reason}", { ...properties, reason });
+  }
+  logger.error("{method} {code}: {reason}", { ...properties, reason, error });
+}
+
+function volumes(table: VolumeTable, renewer: Renewer): string {
+  const failing = table.all().filter(({ volumeId }) => renewer.failures(volumeId) > 0).length;
+  return `${table.size} volumes, ${failing} whose renewal fails at present`;
+}
+
+async function wait(ms: number, signal: AbortSignal): Promise<void> {
+  // Resolves at the signal too: the caller looks at it.
+  await sleep(ms, undefined, { signal }).catch(() => {});
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) =>
+    signal.addEventListener("abort", () => resolve(), { once: true })
+  );
+}
+
+async function printStatus({ certBasePath }: DriverConfig): Promise<void> {
+  const { records, unreadable } = await recordStore(certBasePath).load();
+  for (const { path, problem } of unreadable) console.error(`csi-driver: ${path}: ${problem}`);
+  console.log(formatStatus(volumeStatuses(records, holdsFiles, systemClock.now())));
+}
+
+/** Returns the exit code. */
+async function main(args: string[]): Promise<number> {
+  const command = readCommandLine(args, ["status"]);
+  if (command.kind === "help") return print(driverHelp(manifest.version));
+  if (command.kind === "version") return print(`csi-driver ${manifest.version}`);
+  if (command.kind === "refused") return refuse([command.problem]);
+  const outcome = driverConfig(Deno.env.toObject(), hostname());
+  if (outcome.kind === "refused") return refuse(outcome.problems);
+  const { config, warnings } = outcome;
+  if (command.kind === "command") {
+    await printStatus(config);
+    return 0;
+  }
+  await using _logging = await configureLogging({ ...config.logging, program: "csi-driver" });
+  for (const warning of warnings) logger.warn("{warning}", { warning });
+  const stopping = new AbortController();
+  for (const name of ["SIGTERM", "SIGINT"] as const) {
+    Deno.addSignalListener(name, () => stopping.abort());
+  }
+  try {
+    await serve(config, stopping.signal);
+    return 0;
+  } catch (error) {
+    logger.fatal("cannot serve: {reason}", {
+      reason: error instanceof Error ? error.message : String(error),
+      error,
+    });
+    return 1;
+  }
+}
+
+function print(text: string): number {
+  console.log(text);
+  return 0;
+}
+
+function refuse(problems: readonly string[]): number {
+  for (const problem of problems) console.error(`csi-driver: ${problem}`);
+  console.error("csi-driver: see csi-driver --help");
+  return 2;
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));

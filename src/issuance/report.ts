@@ -1,0 +1,33 @@
+import { getLogger } from "@logtape/logtape";
+import type { CertificateService } from "../gen/certificate_service_pb.ts";
+import type { Client } from "../grpc/client.ts";
+import type { PodIdentity } from "../volume/ports.ts";
+
+const logger = getLogger(["csi-driver", "report"]);
+/** The protocol's limit for one report. */
+const mostAtOnce = 1_000;
+
+/** A certificate that a volume holds. */
+export interface HeldCertificate {
+  /** The leaf, DER. */
+  readonly certificate: Uint8Array;
+  readonly pod: PodIdentity;
+  readonly volumeId: string;
+}
+
+/** Tells the service what this node's volumes hold, so that a restarted one has its inventory again. */
+export async function reportHeld(
+  client: Client<typeof CertificateService>,
+  held: readonly HeldCertificate[],
+  signal: AbortSignal,
+): Promise<void> {
+  for (let start = 0; start < held.length; start += mostAtOnce) {
+    const certificates = held.slice(start, start + mostAtOnce)
+      .map(({ certificate, pod, volumeId }) => ({ certificate, pod: { ...pod }, volumeId }));
+    const { accepted, refused } = await client.reportCertificates({ certificates }, { signal });
+    logger.info("reported {accepted} certificates to the service, {refused} refused", {
+      accepted,
+      refused,
+    });
+  }
+}

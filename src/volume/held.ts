@@ -1,0 +1,20 @@
+import { type Certificate, readCertificates } from "../x509/certificate.ts";
+import type { Mounter, VolumeRecord } from "./ports.ts";
+import type { VolumeTable } from "./volume_table.ts";
+import { placementOf } from "./volume_writer.ts";
+
+/** The leaf that each mounted volume holds. */
+export async function heldCertificates(
+  table: VolumeTable,
+  mounter: Mounter,
+): Promise<{ leaf: Certificate; record: VolumeRecord }[]> {
+  const held = [];
+  for (const record of table.all()) {
+    const placement = placementOf(record);
+    const text = placement &&
+      await mounter.read(record.targetPath, placement.parsed.certificateFile);
+    const leaf = text && readCertificates(text)?.[0];
+    if (leaf) held.push({ leaf, record });
+  }
+  return held;
+}

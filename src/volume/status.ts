@@ -1,0 +1,57 @@
+import type { VolumeRecord } from "./ports.ts";
+import { dueAt } from "./renewer.ts";
+
+/** One volume of this node, as `csi-driver status` shows it. */
+export interface VolumeStatus {
+  readonly pod: string;
+  readonly serialNumber: string;
+  readonly expires: Temporal.Instant;
+  readonly renews: Temporal.Instant;
+  readonly state: "ok" | "renewal overdue" | "expired" | "not mounted";
+}
+
+/** How long after its due instant a renewal that works is through. */
+const overdueAfter = { minutes: 5 };
+
+/** The node's volumes, the next to expire first. */
+export function volumeStatuses(
+  records: readonly VolumeRecord[],
+  isPublished: (targetPath: string) => boolean,
+  now: Temporal.Instant,
+): VolumeStatus[] {
+  const isPast = (instant: Temporal.Instant) => Temporal.Instant.compare(instant, now) <= 0;
+  const rows = records.map((record): VolumeStatus => {
+    const renews = dueAt(record);
+    const state = !isPublished(record.targetPath)
+      ? "not mounted"
+      : isPast(record.notAfter)
+      ? "expired"
+      : isPast(renews.add(overdueAfter))
+      ? "renewal overdue"
+      : "ok";
+    const { pod, serialNumber, notAfter: expires } = record;
+    return { pod: `${pod.namespace}/${pod.name}`, serialNumber, expires, renews, state };
+  });
+  return rows.sort((left, right) => Temporal.Instant.compare(left.expires, right.expires));
+}
+
+/** The rows as aligned text under a heading; instants in UTC, to the second. */
+export function formatStatus(rows: readonly VolumeStatus[]): string {
+  const instant = (at: Temporal.Instant) => at.toString({ smallestUnit: "second" });
+  const cells = [
+    ["POD", "SERIAL", "EXPIRES", "RENEWS", "STATE"],
+    ...rows.map((row) => [
+      row.pod,
+      row.serialNumber,
+      instant(row.expires),
+      instant(row.renews),
+      row.state,
+    ]),
+  ];
+  const widths = cells[0]!.map((_, column) =>
+    Math.max(...cells.map((row) => row[column]?.length ?? 0))
+  );
+  return cells.map((row) =>
+    row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd()
+  ).join("\n");
+}

@@ -1,0 +1,134 @@
+import { randomUUID } from "node:crypto";
+import { kubeletNotes } from "../../src/linux/kubelet_note.ts";
+import { PlainDirectoryMounter } from "../../src/linux/plain_directory.ts";
+import { recordStore } from "../../src/linux/record_store.ts";
+import { Scheduler } from "../../src/scheduler/scheduler.ts";
+import { CertificateSource } from "../../src/volume/certificate_source.ts";
+import { KeyMaker } from "../../src/volume/key_maker.ts";
+import type { Mounter, VolumeStore } from "../../src/volume/ports.ts";
+import { Publisher } from "../../src/volume/publisher.ts";
+import {
+  parsePublishRequest,
+  type PublishRequest,
+  type RawPublishRequest,
+} from "../../src/volume/publish_request.ts";
+import { Renewer } from "../../src/volume/renewer.ts";
+import { Restorer } from "../../src/volume/restorer.ts";
+import { TrustUpdater } from "../../src/volume/trust_updater.ts";
+import { VolumeTable } from "../../src/volume/volume_table.ts";
+import { type Certificate, readCertificates } from "../../src/x509/certificate.ts";
+import { FakeClock } from "./fake_clock.ts";
+import { TestIssuer } from "./test_issuer.ts";
+
+/** A node's volume domain over real directories and records, on a clock that tests move. */
+export class TestNode implements AsyncDisposable {
+  readonly clock: FakeClock;
+  readonly issuer: TestIssuer;
+  readonly directory: string;
+  mounter: Mounter;
+  store: VolumeStore;
+  table!: VolumeTable;
+  scheduler!: Scheduler;
+  renewer!: Renewer;
+  publisher!: Publisher;
+  restorer!: Restorer;
+  trust!: TrustUpdater;
+
+  private constructor(clock: FakeClock, issuer: TestIssuer, directory: string) {
+    this.clock = clock;
+    this.issuer = issuer;
+    this.directory = directory;
+    this.mounter = new PlainDirectoryMounter({
+      libc: undefined,
+      allowKeysOnDisk: true,
+      onWarning: () => {},
+    });
+    this.store = recordStore(`${directory}/records`);
+    this.start();
+  }
+
+  static async create(): Promise<TestNode> {
+    const clock = new FakeClock();
+    const directory = await Deno.makeTempDir({ prefix: "csi-node-" });
+    await Deno.mkdir(`${directory}/records`);
+    return new TestNode(clock, await TestIssuer.create(clock), directory);
+  }
+
+  /** What a program does when it starts: everything anew but what lies on the node. */
+  start(): void {
+    const { clock, mounter, store } = this;
+    const table = this.table = new VolumeTable();
+    const scheduler = this.scheduler = new Scheduler({ clock });
+    const keys = new KeyMaker(clock);
+    const source = new CertificateSource(this.issuer, keys, clock);
+    const parts = { clock, table, scheduler, mounter, store, source, keys, kubelet: kubeletNotes };
+    const renewer = this.renewer = new Renewer({ ...parts, random: () => 1 });
+    this.publisher = new Publisher({ ...parts, renewer });
+    const checkInterval = Temporal.Duration.from({ minutes: 5 });
+    this.restorer = new Restorer({ ...parts, renewer, checkInterval });
+    this.trust = new TrustUpdater(table, mounter);
+  }
+
+  /** The program ends at once and starts again. */
+  async restart() {
+    await this.scheduler[Symbol.asyncDispose]();
+    this.start();
+    return await this.restorer.restore();
+  }
+
+  /** A request as the kubelet would send it; its note lies beside the target. */
+  async request(
+    attributes: Record<string, string> = {},
+    change: Partial<RawPublishRequest> & { uid?: string } = {},
+  ): Promise<PublishRequest> {
+    const { uid = randomUUID(), ...rest } = change;
+    const raw = rawRequest(this.directory, uid, attributes);
+    const parsed = parsePublishRequest({ ...raw, ...rest });
+    if (parsed.kind === "refused") throw new Error(JSON.stringify(parsed.problems));
+    const parent = parsed.request.targetPath.slice(0, -"/mount".length);
+    await Deno.mkdir(parent, { recursive: true });
+    await Deno.writeTextFile(`${parent}/vol_data.json`, "{}");
+    return parsed.request;
+  }
+
+  publish(request: PublishRequest, signal: AbortSignal = new AbortController().signal) {
+    return this.publisher.publish(request, signal);
+  }
+
+  async leaf(request: PublishRequest): Promise<Certificate> {
+    const text = await this.mounter.read(request.targetPath, request.parsed.certificateFile);
+    const leaf = readCertificates(text ?? "")?.[0];
+    if (!leaf) throw new Error("no certificate is mounted");
+    return leaf;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.scheduler[Symbol.asyncDispose]();
+    await Deno.remove(this.directory, { recursive: true });
+  }
+}
+
+/** A well-formed publish call for a pod of this uid. */
+export function rawRequest(
+  root: string,
+  uid: string,
+  attributes: Record<string, string> = {},
+): RawPublishRequest {
+  return {
+    volumeId: `csi-${uid}`,
+    targetPath: `${root}/pods/${uid}/volumes/kubernetes.io~csi/certs/mount`,
+    access: "mount",
+    accessMode: "SINGLE_NODE_WRITER",
+    fsType: "",
+    mountFlags: [],
+    volumeMountGroup: "",
+    volumeContext: {
+      ...attributes,
+      "csi.storage.k8s.io/pod.name": "web-0",
+      "csi.storage.k8s.io/pod.namespace": "shop",
+      "csi.storage.k8s.io/pod.uid": uid,
+      "csi.storage.k8s.io/serviceAccount.name": "default",
+      "csi.storage.k8s.io/ephemeral": "true",
+    },
+  };
+}

@@ -1,0 +1,69 @@
+import { type Issuer, loadIssuer } from "../../src/x509/issuer.ts";
+import { randomSerialNumber, signLeaf } from "../../src/x509/leaf.ts";
+import { parseCertificateRequest } from "../../src/x509/certificate_request.ts";
+import type { Clock } from "../../src/scheduler/clock.ts";
+import { createRoot } from "../../src/x509/root.ts";
+import type { CertificateIssuer, IssueOutcome, IssueRequest } from "../../src/volume/ports.ts";
+import { parseAttributes } from "../../src/x509/attributes.ts";
+
+/** Signs really, in this process; its answers can be replaced to stand for what goes wrong. */
+export class TestIssuer implements CertificateIssuer {
+  readonly requests: IssueRequest[] = [];
+  /** Answers in place of a certificate, when given. */
+  answer: ((request: IssueRequest, signal: AbortSignal) => Promise<IssueOutcome>) | undefined;
+  readonly #clock: Clock;
+  readonly #issuer: Issuer;
+
+  private constructor(clock: Clock, issuer: Issuer) {
+    this.#clock = clock;
+    this.#issuer = issuer;
+  }
+
+  static async create(clock: Clock): Promise<TestIssuer> {
+    const now = clock.now();
+    const root = await createRoot({
+      algorithm: "ecdsa-p256",
+      commonName: "Test CA",
+      notBefore: now.subtract({ hours: 24 }),
+      notAfter: now.add({ hours: 24 * 365 * 20 }),
+    });
+    const loaded = await loadIssuer(root.certificatePem, root.privateKeyPem, now);
+    if (loaded.kind === "refused") throw new Error(loaded.problem);
+    return new TestIssuer(clock, loaded.issuer);
+  }
+
+  get trustBundle(): Uint8Array[] {
+    return [this.#issuer.certificate.der];
+  }
+
+  issue(request: IssueRequest, signal: AbortSignal): Promise<IssueOutcome> {
+    this.requests.push(request);
+    return this.answer ? this.answer(request, signal) : this.sign(request);
+  }
+
+  async sign(request: IssueRequest): Promise<IssueOutcome> {
+    const csr = await parseCertificateRequest(request.certificateRequest);
+    const parsed = parseAttributes({ ...request.attributes });
+    if (csr.kind === "refused" || parsed.kind === "refused") {
+      return { kind: "invalid", reason: "not understood" };
+    }
+    const now = this.#clock.now();
+    const name = `${request.pod.name}.${request.pod.namespace}.svc.cluster.local`;
+    const leaf = await signLeaf(this.#issuer, {
+      publicKey: csr.publicKey,
+      serialNumber: randomSerialNumber(),
+      commonName: name,
+      organizationalUnits: parsed.attributes.organizationalUnits,
+      dnsNames: [name],
+      ipAddresses: parsed.attributes.ipAddresses,
+      uris: [],
+      notBefore: now.subtract({ minutes: 5 }),
+      notAfter: now.add(parsed.attributes.duration ?? { hours: 168 }).round({
+        smallestUnit: "second",
+        roundingMode: "floor",
+      }),
+      extendedKeyUsage: ["serverAuth", "clientAuth"],
+    });
+    return { kind: "issued", chain: [leaf], trustBundle: this.trustBundle };
+  }
+}
