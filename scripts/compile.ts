@@ -35,16 +35,16 @@ async function compile(name: ProgramName, { target, folder }: Options): Promise<
 
 function baseBinaryMissing(words: string): string {
   const given = Deno.env.get("DENORT_BIN");
-  const cause = words.match(/https:\S+denort[^\s)]*/)?.[0];
+  const cause = words.match(/https:\S+denort[^\s)]*/)?.[0] ?? "Deno's download host";
+  const wanted = `denort of Deno ${Deno.version.deno}, for the target's machine`;
   return [
-    "the base binary (denort: Deno without its tools, which every compiled program starts from)",
+    "the base binary is missing (denort: Deno without its tools; a compiled program starts with it).",
     given === undefined
-      ? `could not be had${cause === undefined ? "" : ` from ${cause}`}.`
-      : `at DENORT_BIN=${given} could not be used.`,
-    "Either run this where that address can be reached; or fetch the file elsewhere, unpack it and",
-    `set DENORT_BIN to it. It must be of Deno ${Deno.version.deno} and of the target's machine.`,
-    "deno compile said:",
-    words,
+      ? `It could not be had from ${cause}.\nEither run this where that can be reached, or fetch ` +
+        `the file elsewhere, unpack it and set DENORT_BIN to it (${wanted}).`
+      : `DENORT_BIN=${given} could not be used.\nEither set it to an unpacked ${wanted}; or unset ` +
+        `it, and it is downloaded.`,
+    `deno compile said:\n${words}`,
   ].join("\n");
 }
 
