@@ -1,0 +1,49 @@
+/** One element of DER (X.690): its tag octet, its content, and the whole of it. */
+export interface DerElement {
+  readonly tag: number;
+  readonly content: Uint8Array;
+  readonly whole: Uint8Array;
+}
+
+/**
+ * The elements that fill the octets exactly, or undefined: definite lengths in their shortest form
+ * only, tags below 31 only, nothing left over. Parsers of BER are kinder than a signature allows.
+ */
+export function readElements(octets: Uint8Array): DerElement[] | undefined {
+  const elements: DerElement[] = [];
+  for (let start = 0; start < octets.length;) {
+    const tag = octets[start] ?? 0;
+    const header = readLength(octets, start + 1);
+    if ((tag & 0x1f) === 0x1f || header === undefined) return undefined;
+    const end = header.next + header.length;
+    if (end > octets.length) return undefined;
+    const content = octets.subarray(header.next, end);
+    elements.push({ tag, content, whole: octets.subarray(start, end) });
+    start = end;
+  }
+  return elements;
+}
+
+/** The parts of a value that is one SEQUENCE and nothing else, or undefined. */
+export function readSequence(octets: Uint8Array): DerElement[] | undefined {
+  const elements = readElements(octets);
+  const [only] = elements ?? [];
+  if (elements?.length !== 1 || only?.tag !== 0x30) return undefined;
+  return readElements(only.content);
+}
+
+function readLength(octets: Uint8Array, at: number): { length: number; next: number } | undefined {
+  const first = octets[at];
+  if (first === undefined) return undefined;
+  if (first < 0x80) return { length: first, next: at + 1 };
+  const count = first & 0x7f;
+  const digits = octets.subarray(at + 1, at + 1 + count);
+  // Four octets count more than any message of ours may hold.
+  if (count === 0 || count > 4 || digits.length < count || digits[0] === 0) return undefined;
+  const length = digits.reduce((sum, digit) => sum * 256 + digit, 0);
+  return length < 0x80 ? undefined : { length, next: at + 1 + count };
+}
+
+export function sameOctets(left: Uint8Array, right: Uint8Array): boolean {
+  return left.length === right.length && left.every((octet, index) => octet === right[index]);
+}

@@ -1,0 +1,39 @@
+/** DER as a PEM block (RFC 7468) with a final line feed. */
+export function encodePem(label: string, der: Uint8Array): string {
+  const lines = der.toBase64().replace(/.{64}(?=.)/g, "$&\n");
+  return `-----BEGIN ${label}-----\n${lines}\n-----END ${label}-----\n`;
+}
+
+/**
+ * The contents of all blocks with a label, in their order. A broken block (not base64, or without an
+ * end) comes as no octets, so that it is missed by nobody who looks at each.
+ */
+export function decodePem(label: string, text: string): Uint8Array[] {
+  return blocks(text).filter((block) => block.label === label).map(({ body }) => octets(body));
+}
+
+/** The labels of a text's PEM blocks, in their order. */
+export function pemLabels(text: string): string[] {
+  return blocks(text).map(({ label }) => label);
+}
+
+const begin = /-----BEGIN ([A-Z0-9][A-Z0-9 ]{0,62})-----/g;
+
+/** Everything from one BEGIN line to the next is one block, whatever lies between. */
+function blocks(text: string): { label: string; body: string | undefined }[] {
+  const found = [...text.matchAll(begin)];
+  return found.map((match, index) => {
+    const label = match[1] ?? "";
+    const part = text.slice(match.index + match[0].length, found[index + 1]?.index);
+    const end = part.indexOf(`-----END ${label}-----`);
+    return { label, body: end < 0 ? undefined : part.slice(0, end) };
+  });
+}
+
+function octets(body: string | undefined): Uint8Array {
+  try {
+    return Uint8Array.fromBase64(body ?? "");
+  } catch {
+    return new Uint8Array();
+  }
+}
