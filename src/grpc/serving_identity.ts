@@ -1,6 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { ServerCredentials } from "@grpc/grpc-js";
-import { createSecureContext, type SecureContextOptions } from "node:tls";
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import type { SecureContextOptions } from "node:tls";
 
 const logger = getLogger(["grpc", "tls"]);
 
@@ -26,7 +27,6 @@ export class FollowingCredentials extends ServerCredentials implements Disposabl
 
   constructor(source: IdentitySource) {
     const first = contextOf(source.current());
-    createSecureContext(first);
     // Fixed for the life of the server: whether clients show a certificate cannot change.
     const asksClients = first.ca !== undefined;
     super(
@@ -38,10 +38,7 @@ export class FollowingCredentials extends ServerCredentials implements Disposabl
 
   #follow(source: IdentitySource): void {
     try {
-      const next = contextOf(source.current());
-      // grpc-js drops every connection after it was given a context that cannot be used.
-      createSecureContext(next);
-      this.updateSecureContextOptions(next);
+      this.updateSecureContextOptions(contextOf(source.current()));
     } catch (error) {
       logger.error("the new serving certificate cannot be used, the old one stays: {reason}", {
         reason: error instanceof Error ? error.message : String(error),
@@ -58,10 +55,17 @@ export class FollowingCredentials extends ServerCredentials implements Disposabl
   }
 }
 
+/** Deno takes any text here and refuses every connection afterwards, so we look ourselves. Throws when unusable. */
 function contextOf(identity: Identity): SecureContextOptions {
-  return {
-    cert: identity.certificatePem,
-    key: identity.privateKeyPem,
-    ...(identity.clientAuthoritiesPem !== undefined && { ca: identity.clientAuthoritiesPem }),
-  };
+  const { certificatePem, privateKeyPem, clientAuthoritiesPem } = identity;
+  const key = createPrivateKey(privateKeyPem);
+  if (!new X509Certificate(certificatePem).checkPrivateKey(key)) {
+    throw new Error("the private key is not the certificate's");
+  }
+  if (clientAuthoritiesPem === undefined) return { cert: certificatePem, key: privateKeyPem };
+  if (!clientAuthoritiesPem.includes("-----BEGIN CERTIFICATE-----")) {
+    // An empty list would come to mean the system's CAs.
+    throw new Error("the CAs for client certificates hold no PEM certificate");
+  }
+  return { cert: certificatePem, key: privateKeyPem, ca: clientAuthoritiesPem };
 }
