@@ -2,6 +2,7 @@
 // from here. `deno run scripts/permissions.ts` prints them with their reasons.
 
 import { fileURLToPath } from "node:url";
+import { libcPaths } from "../src/linux/libc.ts";
 
 export type ProgramName = "csi-driver" | "cert-service";
 /** `source`: the TypeScript; `bundle`: the minified file that the compiled binary holds. */
@@ -20,8 +21,8 @@ export const permissions: Readonly<Record<ProgramName, readonly Permission[]>> =
     { flag: "--allow-read", reason: "volumes lie wherever the kubelet puts them; TLS files" },
     { flag: "--allow-write", reason: "volumes, as for reading; records and sockets" },
     {
-      flag: "--allow-ffi=/lib/x86_64-linux-gnu/libc.so.6,/lib/aarch64-linux-gnu/libc.so.6",
-      reason: "mount, umount2, flock and reading mountinfo, from libc",
+      flag: `--allow-ffi=${libcPaths.join(",")}`,
+      reason: "the C library: mounting, mountinfo (closed to Deno's own calls), no core dumps",
     },
     { flag: "--allow-sys=hostname", reason: "the default of NODE_ID" },
   ],

@@ -1,6 +1,7 @@
 // deno task test [PATH | NAME-OF-A-TEST | --flag-of-deno-test] …
 // Formatting, lint, type check and tests, each told as it begins; ends non-zero if one fails.
 
+import { privateNamespace } from "./mount_namespace.ts";
 import { runGroup } from "./process_group.ts";
 import { readCounts } from "./test_counts.ts";
 
@@ -12,33 +13,6 @@ const root = new URL("../", import.meta.url);
 
 function say(text: string): void {
   console.log(`test: ${text}`);
-}
-
-/** How to start a command so that it may mount without touching this machine's mounts. */
-interface Mounting {
-  readonly prefix: readonly string[];
-  readonly words: string;
-}
-
-async function mounting(): Promise<Mounting> {
-  const ways = [
-    { prefix: ["unshare", "--mount", "--propagation", "private"], words: "" },
-    {
-      prefix: ["unshare", "--user", "--map-root-user", "--mount", "--propagation", "private"],
-      words: " of a user namespace",
-    },
-  ];
-  const folder = await Deno.makeTempDir({ prefix: "csi-cert-probe-" });
-  try {
-    for (const { prefix, words } of ways) {
-      if (await succeeds([...prefix, "mount", "-t", "tmpfs", "none", folder])) {
-        return { prefix, words: `tests mount in a private mount namespace${words}` };
-      }
-    }
-  } finally {
-    await Deno.remove(folder);
-  }
-  return { prefix: [], words: "mounting is not permitted here: tests that mount are ignored" };
 }
 
 async function succeeds([program = "", ...args]: string[]): Promise<boolean> {
@@ -86,8 +60,13 @@ async function exists(path: string): Promise<boolean> {
 
 /** Runs the tests; returns the words for the closing line, and whether they passed. */
 async function test(): Promise<{ passed: boolean; words: string }> {
-  const { prefix, words } = await mounting();
-  say(words);
+  const namespace = await privateNamespace();
+  say(
+    namespace === undefined
+      ? "mounting is not permitted here: tests that mount are ignored"
+      : `tests mount in a private mount namespace (${namespace.description})`,
+  );
+  const prefix = namespace === undefined ? [] : [namespace.command, ...namespace.args];
   await tellWhatIsMissing();
   say("tests");
   // Without a check: it is done already.

@@ -152,13 +152,13 @@ const bad: { what: string; path: string; text: string; problem: RegExp }[] = [
     what: "@peculiar/x509 outside x509",
     path: "src/authority/a.ts",
     text: `import "@peculiar/x509";`,
-    problem: /only src\/\{x509\}/,
+    problem: /which only x509 may/,
   },
   {
     what: "gRPC in the domain",
     path: "src/volume/a.ts",
     text: `import { status } from "@grpc/grpc-js"; export const ok = status.OK;`,
-    problem: /only src\/\{grpc,csi,issuance\}/,
+    problem: /which only grpc, csi/,
   },
   {
     what: "a jsr: import",

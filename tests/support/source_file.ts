@@ -7,9 +7,9 @@ export interface SourceFile {
   readonly imports: readonly string[];
   /** Dynamic imports whose specifier is not a plain string: nothing can be said of them. */
   readonly opaqueImports: number;
-  /** Something is passed on unnamed: `export * from`. */
+  /** Names of our own are passed on unnamed: `export * from`. */
   readonly exportsAll: boolean;
-  /** It has statements, and each of them imports or passes on. */
+  /** All it does is to import and to pass on names, of our own among them. */
   readonly onlyReexports: boolean;
   /** Global names that it uses; `Temporal.Now`, `Date.now` and `new Date()` under these names. */
   readonly globals: ReadonlySet<string>;
@@ -29,13 +29,13 @@ export function readSource(path: string, text: string): SourceFile {
 
   const visitor: Deno.lint.LintVisitor = {
     Program({ body }) {
-      onlyReexports = body.some((node) => "source" in node && node.type !== "ImportDeclaration") &&
-        body.every((node) => "source" in node && node.source);
+      onlyReexports = body.every((node) => "source" in node && node.source) &&
+        body.some((node) => node.type.startsWith("Export") && isOurs(sourceOf(node)));
     },
     ImportDeclaration: ({ source }) => void imports.push(source.value),
     ExportAllDeclaration({ source }) {
       imports.push(source.value);
-      exportsAll = true;
+      exportsAll ||= isOurs(source.value);
     },
     ExportNamedDeclaration({ source }) {
       if (source) imports.push(String(source.value));
@@ -82,4 +82,12 @@ export function readSource(path: string, text: string): SourceFile {
   );
   const lines = text.split("\n").length - (text.endsWith("\n") ? 1 : 0);
   return { path, lines, imports, opaqueImports, exportsAll, onlyReexports, globals };
+}
+
+function sourceOf(node: Deno.lint.Statement): string {
+  return "source" in node && node.source ? String(node.source.value) : "";
+}
+
+function isOurs(specifier: string): boolean {
+  return specifier.startsWith(".");
 }

@@ -17,11 +17,11 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   config: ["x509"],
 };
 
-/** Packages that belong to some folders only, by the beginning of their names. */
+/** Packages that belong to some folders only, by the beginning of their names; "" is an entry. */
 const packageHomes: readonly { package: string; folders: readonly string[] }[] = [
   { package: "@peculiar/", folders: ["x509"] },
   { package: "reflect-metadata", folders: ["x509"] },
-  { package: "@grpc/grpc-js", folders: ["grpc", "csi", "issuance"] },
+  { package: "@grpc/grpc-js", folders: ["grpc", "csi", "issuance", ""] },
   { package: "@bufbuild/protobuf", folders: ["grpc", "gen", "csi", "issuance"] },
   { package: "@kubernetes/client-node", folders: ["kubernetes"] },
 ];
@@ -132,7 +132,7 @@ function packageProblem(
   const home = packageHomes.find((entry) => specifier.startsWith(entry.package));
   const folder = folderOf(path) ?? "";
   if (home === undefined || home.folders.includes(folder)) return undefined;
-  return `imports ${specifier}, which only src/{${home.folders.join(",")}} may`;
+  return `imports ${specifier}, which only ${home.folders.join(", ")} may`;
 }
 
 function entryProblems(entry: string, source: readonly SourceFile[]): string[] {
