@@ -1,0 +1,41 @@
+import assert from "node:assert/strict";
+import {
+  bundleFlags,
+  permissionFlags,
+  permissions,
+  programArguments,
+  type ProgramName,
+} from "../../scripts/permissions.ts";
+
+const names = Object.keys(permissions) as ProgramName[];
+
+Deno.test("no program ships with leave to run others, to import, or to do everything", () => {
+  for (const name of names) {
+    for (const flag of permissionFlags(name)) {
+      assert.doesNotMatch(flag, /^(-A|--allow-all|--allow-run|--allow-import|--allow-scripts)/);
+    }
+  }
+});
+
+Deno.test("only the driver calls into a library, by the absolute paths that Deno matches", () => {
+  assert.deepEqual(permissionFlags("cert-service").filter((flag) => /ffi|sys/.test(flag)), []);
+  const [flag] = permissionFlags("csi-driver").filter((flag) => flag.startsWith("--allow-ffi"));
+  const [, paths = ""] = flag?.split("=") ?? [];
+  assert.ok(paths.split(",").every((path) => path.startsWith("/")), flag);
+});
+
+Deno.test("each permission is given once, with its reason", () => {
+  for (const name of names) {
+    const flags = permissions[name].map(({ flag }) => flag.split("=")[0]);
+    assert.equal(new Set(flags).size, flags.length);
+    for (const { flag, reason } of permissions[name]) assert.match(reason, /\w/, flag);
+  }
+});
+
+Deno.test("a bundle loads nothing but itself, and nobody is asked for a permission", () => {
+  for (const name of names) {
+    const args = programArguments(name, "bundle");
+    for (const flag of [...bundleFlags, "--no-prompt"]) assert.ok(args.includes(flag), flag);
+    assert.match(args.at(-1) ?? "", new RegExp(`/dist/${name}\\.js$`));
+  }
+});
