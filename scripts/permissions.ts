@@ -24,7 +24,10 @@ export const permissions: Readonly<Record<ProgramName, readonly Permission[]>> =
       flag: `--allow-ffi=${libcPaths.join(",")}`,
       reason: "the C library: mounting, mountinfo (closed to Deno's own calls), no core dumps",
     },
-    { flag: "--allow-sys=hostname", reason: "the default of NODE_ID" },
+    {
+      flag: "--allow-sys=hostname,statfs",
+      reason: "the default of NODE_ID; whether a plain directory lies in memory",
+    },
   ],
   "cert-service": [
     { flag: "--allow-env", reason: "configuration; the gRPC library reads names of its own" },
