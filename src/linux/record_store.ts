@@ -35,6 +35,7 @@ class RecordStore implements VolumeStore {
     if (certificatePem.includes("PRIVATE KEY")) {
       throw new TypeError("a private key must not reach the disk; only certificates are kept");
     }
+    const text = formatRecord(record);
     const directory = this.#directory(record);
     const owner = await this.#otherOwner(directory, record);
     if (owner !== undefined) {
@@ -43,7 +44,7 @@ class RecordStore implements VolumeStore {
     await Deno.mkdir(this.#basePath, { recursive: true, mode: 0o700 });
     await makeDirectory(directory, this.#basePath);
     await writeDurably(directory, certificateFile, certificatePem);
-    await writeDurably(directory, recordFile, formatRecord(record));
+    await writeDurably(directory, recordFile, text);
   }
 
   async load(): Promise<{ records: VolumeRecord[]; unreadable: UnreadableRecord[] }> {

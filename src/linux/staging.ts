@@ -16,9 +16,21 @@ export function isOurs(mount: Mount): boolean {
   return mount.fileSystem === "tmpfs" && mount.source === mountSource;
 }
 
-/** Every mount that this program sees. */
+/**
+ * Every mount that this program sees.
+ *
+ * Kernels before 5.8 drop lines while other mounts come and go, so two readings have to agree; on a node that is busy
+ * all the time the last one counts.
+ */
 export function readMounts(libc: Libc): Mount[] {
-  return parseMountinfo(libc.readText("/proc/self/mountinfo"));
+  const read = () => libc.readText("/proc/self/mountinfo");
+  let text = read();
+  for (let attempts = 0; attempts < 3; attempts += 1) {
+    const before = text;
+    text = read();
+    if (text === before) break;
+  }
+  return parseMountinfo(text);
 }
 
 /** Unmounts a path, lazily when something still looks at it. */

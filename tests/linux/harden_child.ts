@@ -1,0 +1,15 @@
+/** Hardens its process and prints what is then seen of it under /proc. */
+import { harden } from "../../src/linux/harden.ts";
+import { openLibc } from "../../src/linux/libc.ts";
+import { parseMountinfo } from "../../src/linux/mountinfo.ts";
+
+const problems = harden();
+using libc = openLibc();
+const limits = libc.readText("/proc/self/limits");
+console.log(JSON.stringify({
+  problems,
+  coreLimit: limits.split("\n").find((line) => line.startsWith("Max core")),
+  ownMounts: parseMountinfo(libc.readText("/proc/self/mountinfo")).length > 0,
+  memory: Deno.memoryUsage().rss > 0,
+  ownerInProc: Deno.statSync("/proc/self/environ").uid,
+}));

@@ -1,0 +1,58 @@
+/** A driver's work with a volume, for a child process with the driver's own permissions; prints what came of it. */
+import { join } from "node:path";
+import { lockBasePath } from "../../src/linux/base_path_lock.ts";
+import { createMounter } from "../../src/linux/create_mounter.ts";
+import { harden } from "../../src/linux/harden.ts";
+import { recordStore } from "../../src/linux/record_store.ts";
+
+const [root = ""] = Deno.args;
+const problems = harden();
+const basePath = join(root, "base");
+using _lock = await lockBasePath(basePath);
+const warnings: string[] = [];
+using mounter = await createMounter({
+  stagingDir: join(basePath, ".staging"),
+  allowKeysOnDisk: true,
+  onWarning: (message) => warnings.push(message),
+});
+const target = join(root, "pods", "mount");
+const files = (number: number) => ({
+  contents: new Map([["tls.crt", `pair ${number}`], ["tls.key", `pair ${number}`]]),
+  mode: 0o640,
+  group: mounter.kind === "tmpfs" ? 1000 : undefined,
+});
+
+const states = [mounter.state(target)];
+await mounter.publish(target, files(1));
+states.push(mounter.state(target));
+await mounter.replace(target, files(2));
+states.push(mounter.state(target));
+const read = await mounter.read(target, "tls.key");
+await mounter.unpublish(target);
+states.push(mounter.state(target));
+
+const store = recordStore(basePath);
+const at = Temporal.Now.instant();
+const record = {
+  volumeId: "csi-1",
+  volumeName: "certs",
+  targetPath: target,
+  pod: { namespace: "default", name: "web", uid: "1", serviceAccount: "default" },
+  attributes: {},
+  group: undefined,
+  issuedAt: at,
+  serialNumber: "01",
+  notAfter: at,
+};
+await store.save(record, "certificate");
+const loaded = (await store.load()).records.length;
+await store.remove(record);
+
+console.log(JSON.stringify({
+  kind: mounter.kind,
+  warnings,
+  states,
+  read,
+  problems,
+  loaded,
+}));
