@@ -1,0 +1,49 @@
+import { configure, type LogLevel, type LogRecord, reset } from "@logtape/logtape";
+import { jsonLine, textLine } from "./log_line.ts";
+
+/** What is logged, how, and for which program. */
+export interface LoggingOptions {
+  /** `text` for people, `json` for one object a line. */
+  readonly format: "text" | "json";
+  /** Less important records are dropped. */
+  readonly level: LogLevel;
+  /** The name that begins every logger's. */
+  readonly program: string;
+  /** Takes each line, without its end; standard error unless given. */
+  readonly write?: (line: string) => void;
+}
+
+/**
+ * Lets every logger write lines, one a record, secrets redacted, until disposed. Rejects with
+ * LogTape's ConfigError while another configuration is in force.
+ */
+export async function configureLogging(options: LoggingOptions): Promise<AsyncDisposable> {
+  const { format, level, program, write = writeToStandardError } = options;
+  const line = format === "json" ? jsonLine : textLine;
+  await configure({
+    sinks: { lines: (record: LogRecord) => write(line(record, program)) },
+    loggers: [
+      { category: [], sinks: ["lines"], lowestLevel: level },
+      // LogTape's own: silent while all is well.
+      {
+        category: ["logtape", "meta"],
+        sinks: ["lines"],
+        lowestLevel: "warning",
+        parentSinks: "override",
+      },
+    ],
+  });
+  return { [Symbol.asyncDispose]: reset };
+}
+
+const encoder = new TextEncoder();
+
+/** At once, so that the last line before an exit is not lost. */
+function writeToStandardError(line: string): void {
+  try {
+    let rest = encoder.encode(`${line}\n`);
+    while (rest.length > 0) rest = rest.subarray(Deno.stderr.writeSync(rest));
+  } catch {
+    // Nobody reads any more: no reason to stop, and nowhere to say so.
+  }
+}
