@@ -1,25 +1,9 @@
 import assert from "node:assert/strict";
-import fc from "fast-check";
 import { join } from "node:path";
 import { recordStore } from "../../src/linux/record_store.ts";
-import { formatRecord, parseRecord } from "../../src/linux/record_text.ts";
+import { formatRecord } from "../../src/linux/record_text.ts";
 import { recordDirectoryName } from "../../src/volume/naming.ts";
-import type { VolumeRecord } from "../../src/volume/ports.ts";
-
-function volume(options: Partial<VolumeRecord> = {}): VolumeRecord {
-  return {
-    volumeId: "csi-1",
-    volumeName: "certs",
-    targetPath: "/var/lib/kubelet/pods/u/volumes/kubernetes.io~csi/certs/mount",
-    pod: { namespace: "default", name: "web-0", uid: "u", serviceAccount: "web" },
-    attributes: { "dns-names": "a,b" },
-    group: undefined,
-    issuedAt: Temporal.Instant.from("2026-01-01T00:00:00Z"),
-    serialNumber: "0a1b",
-    notAfter: Temporal.Instant.from("2026-01-08T00:00:00.5Z"),
-    ...options,
-  };
-}
+import { assertSameRecord, volume } from "./sample_record.ts";
 
 async function withBase(test: (basePath: string) => Promise<void>): Promise<void> {
   const root = await Deno.makeTempDir();
@@ -34,24 +18,13 @@ function list(directory: string): string[] {
   return [...Deno.readDirSync(directory)].map((entry) => entry.name).sort();
 }
 
-function same(actual: VolumeRecord | undefined, expected: VolumeRecord): void {
-  const plain = (record: VolumeRecord) => ({
-    ...record,
-    attributes: { ...record.attributes },
-    issuedAt: record.issuedAt.toString(),
-    notAfter: record.notAfter.toString(),
-  });
-  assert(actual);
-  assert.deepEqual(plain(actual), plain(expected));
-}
-
 Deno.test("a record comes back as it was saved, after a restart too", () =>
   withBase(async (basePath) => {
     await recordStore(basePath).save(volume({ group: 2000 }), "certificate");
     const { records, unreadable } = await recordStore(basePath).load();
     assert.deepEqual(unreadable, []);
     assert.equal(records.length, 1);
-    same(records[0], volume({ group: 2000 }));
+    assertSameRecord(records[0], volume({ group: 2000 }));
   }));
 
 Deno.test("a volume has a directory of its own with its record and its certificate, for root only", () =>
@@ -231,41 +204,6 @@ Deno.test("a directory name that leaves the base path is refused", async () => {
     await assert.rejects(store.save(volume(), "x"), TypeError);
     await assert.rejects(store.remove(volume()), TypeError);
   }
-});
-
-const anyRecord: fc.Arbitrary<VolumeRecord> = fc.record({
-  volumeId: fc.string(),
-  volumeName: fc.string(),
-  targetPath: fc.string({ unit: "binary" }),
-  pod: fc.record({
-    namespace: fc.string(),
-    name: fc.string(),
-    uid: fc.string(),
-    serviceAccount: fc.string(),
-  }, { noNullPrototype: true }),
-  attributes: fc.dictionary(fc.string(), fc.string({ unit: "grapheme" })),
-  group: fc.option(fc.nat(), { nil: undefined }),
-  issuedAt: fc.bigInt(0n, 10n ** 19n).map((ns) => new Temporal.Instant(ns)),
-  serialNumber: fc.string(),
-  notAfter: fc.bigInt(0n, 10n ** 19n).map((ns) => new Temporal.Instant(ns)),
-});
-
-Deno.test("any record survives its text", () => {
-  fc.assert(fc.property(anyRecord, (record) => {
-    const parsed = parseRecord(formatRecord(record));
-    assert.equal(parsed.kind, "record");
-    if (parsed.kind === "record") same(parsed.record, record);
-  }));
-});
-
-Deno.test("any text is read or refused without a throw", () => {
-  const good = formatRecord(volume());
-  fc.assert(fc.property(fc.nat(good.length), fc.string(), fc.nat(20), (at, inserted, cut) => {
-    parseRecord(good.slice(0, at) + inserted + good.slice(at + cut));
-  }));
-  fc.assert(fc.property(fc.jsonValue(), (value) => {
-    assert.equal(parseRecord(JSON.stringify(value)).kind, "unreadable");
-  }));
 });
 
 Deno.test("records of any pod are saved under a name that load() accepts", () =>
