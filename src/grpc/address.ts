@@ -1,13 +1,17 @@
+import { isIP } from "node:net";
+
 /** An address in grpc-js's words. */
 export interface Target {
   readonly target: string;
   readonly tls: boolean;
+  /** Whether the host is an IP address, not a name. */
+  readonly numeric: boolean;
 }
 
 /** Reads "unix:///path/to.sock", "https://host:port" or "http://host:port"; throws a TypeError for anything else. */
 export function parseAddress(address: string): Target {
   const path = /^unix:\/\/(\/[^?#]+)$/.exec(address)?.[1];
-  if (path !== undefined) return { target: `unix:${path}`, tls: false };
+  if (path !== undefined) return { target: `unix:${path}`, tls: false, numeric: false };
   const url = URL.parse(address);
   const scheme = url?.protocol;
   const plain = url !== null && url.pathname === "/" && url.search === "" && url.hash === "" &&
@@ -19,5 +23,6 @@ export function parseAddress(address: string): Target {
     );
   }
   const port = url.port !== "" ? url.port : scheme === "https:" ? "443" : "80";
-  return { target: `dns:${url.hostname}:${port}`, tls: scheme === "https:" };
+  const numeric = isIP(url.hostname.replace(/^\[(.*)\]$/, "$1")) !== 0;
+  return { target: `dns:${url.hostname}:${port}`, tls: scheme === "https:", numeric };
 }

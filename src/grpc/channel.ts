@@ -2,6 +2,7 @@ import { ChannelCredentials, Client, connectivityState, status } from "@grpc/grp
 import { parseAddress, type Target } from "./address.ts";
 import { bearerToken } from "./bearer_token.ts";
 import { RpcError } from "./rpc_error.ts";
+import { logThroughLogTape } from "./transport_log.ts";
 
 /** Where a client's calls go, and how it is sure who answers. */
 export interface ChannelOptions {
@@ -52,13 +53,19 @@ export class Channel implements Disposable {
   #open: { client: Client; material: Material } | undefined;
   #disposed = false;
 
-  /** Throws a TypeError for an address that is none, and for a token where it would travel in plaintext. */
+  /** Throws a TypeError for an address that is none, a token in plaintext, and an IP address over TLS without a name. */
   constructor(options: ChannelOptions) {
+    const { address, token, serverName } = options;
     this.#options = options;
-    this.#target = parseAddress(options.address);
-    if (options.token !== undefined && !this.#target.tls) {
-      throw new TypeError(`a token is sent over https only, not to ${options.address}`);
+    this.#target = parseAddress(address);
+    if (token !== undefined && !this.#target.tls) {
+      throw new TypeError(`a token is sent over https only, not to ${address}`);
     }
+    if (this.#target.tls && this.#target.numeric && serverName === undefined) {
+      // RFC 6066, section 3: a server's name in TLS is never an address.
+      throw new TypeError(`${address} is an IP address: say which name its certificate bears`);
+    }
+    logThroughLogTape();
   }
 
   /** The client for the next call. Throws an RpcError when there is no material to make one from. */

@@ -6,6 +6,7 @@ import { OpenCalls } from "./open_calls.ts";
 import { RpcError } from "./rpc_error.ts";
 import { type Implementation, serviceDefinition, type UntypedImplementation } from "./service.ts";
 import { FollowingCredentials, type IdentitySource } from "./serving_identity.ts";
+import { logThroughLogTape } from "./transport_log.ts";
 import { claimUnixPath } from "./unix_socket.ts";
 
 /** A service and what answers it, their message types checked against each other. */
@@ -100,6 +101,7 @@ class RunningServer {
   readonly #graceMs: number;
 
   constructor(options: ServerOptions) {
+    logThroughLogTape();
     this.#graceMs = options.graceMs ?? defaultGraceMs;
     this.#server = new Server({
       ...settings,

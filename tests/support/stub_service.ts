@@ -1,0 +1,17 @@
+import type { DescService } from "@bufbuild/protobuf";
+import { status } from "@grpc/grpc-js";
+import { RpcError } from "../../src/grpc/rpc_error.ts";
+import { register, type RegisteredService } from "../../src/grpc/server.ts";
+import type { Implementation } from "../../src/grpc/service.ts";
+
+/** A service of which a test gives the methods that it needs. */
+export function stubService<S extends DescService>(
+  desc: S,
+  methods: Partial<Implementation<S>>,
+): RegisteredService {
+  const missing = () => {
+    throw new RpcError(status.UNIMPLEMENTED, "the test does not answer this");
+  };
+  const all = Object.fromEntries(desc.methods.map(({ localName }) => [localName, missing]));
+  return register(desc, { ...all, ...methods } as Implementation<S>);
+}
