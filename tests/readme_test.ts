@@ -1,0 +1,96 @@
+import assert from "node:assert/strict";
+import denoJson from "../deno.json" with { type: "json" };
+import { permissions } from "../scripts/permissions.ts";
+import { driverVariables } from "../src/config/driver.ts";
+import type { VariableTable } from "../src/config/environment.ts";
+import { serviceVariables } from "../src/config/service.ts";
+import { knownAttributes } from "../src/x509/attributes.ts";
+import { templateFields } from "../src/x509/templates.ts";
+import { mayImport } from "./support/structure_rules.ts";
+
+const root = new URL("../", import.meta.url);
+const readme = await Deno.readTextFile(new URL("README.md", root));
+
+/** The text under a heading, up to the next one. */
+function section(heading: string): string {
+  const lines = readme.split("\n");
+  const start = lines.indexOf(heading);
+  assert.notEqual(start, -1, `README.md has no heading "${heading}"`);
+  const end = lines.findIndex((line, index) => index > start && /^#{1,3} /.test(line));
+  return lines.slice(start + 1, end === -1 ? undefined : end).join("\n");
+}
+
+/** The rows below a table's heading row, cell by cell, without the marks of code. */
+function rows(text: string, firstHeading: string): string[][] {
+  const lines = text.split("\n");
+  const start = lines.findIndex((line) => cells(line)[0] === firstHeading);
+  assert.notEqual(start, -1, `there is no table that starts with "${firstHeading}"`);
+  const rest = lines.slice(start + 2);
+  const end = rest.findIndex((line) => !line.startsWith("|"));
+  return rest.slice(0, end === -1 ? undefined : end).map(cells);
+}
+
+function cells(line: string): string[] {
+  if (!line.startsWith("|")) return [];
+  return line.split("|").slice(1, -1).map((cell) => cell.trim().replaceAll("`", ""));
+}
+
+for (
+  const [heading, table] of [
+    ["### csi-driver", driverVariables],
+    ["### cert-service", serviceVariables],
+  ] as [string, VariableTable][]
+) {
+  Deno.test(`the README tells of each variable under "${heading}" what --help tells`, () => {
+    const told = Object.values(table).map((variable) => [
+      variable.name,
+      variable.otherwise ?? variable.default ?? "",
+      variable.meaning,
+    ]);
+    assert.deepEqual(rows(section(heading), "Variable"), told);
+  });
+}
+
+Deno.test("the README lists the volume attributes that are accepted, and the templates' fields", () => {
+  const text = section("## Volume attributes");
+  const listed = rows(text, "Attribute").map(([name]) => name);
+  assert.deepEqual(listed.sort(), [...knownAttributes].sort());
+  for (const field of templateFields) assert.ok(text.includes(`\`{${field}}\``), field);
+});
+
+Deno.test("the README's import table is the one that is enforced", () => {
+  const told = rows(section("## Development"), "Folder").map(([folder = "", , allowed = ""]) => [
+    folder,
+    allowed === "nothing" ? [] : allowed.split(", "),
+  ]);
+  assert.deepEqual(Object.fromEntries(told), mayImport);
+});
+
+Deno.test("the README lists the tasks there are", () => {
+  const told = rows(section("## Development"), "Task");
+  const tasks = Object.entries(denoJson.tasks).map(([name, { description }]) => [
+    name,
+    description,
+  ]);
+  assert.deepEqual(told, tasks);
+});
+
+Deno.test("the README states each permission that the programs ship with", () => {
+  const shipped = Object.entries(permissions).flatMap(([name, list]) =>
+    list.map(({ flag, reason }) => [name, flag, reason])
+  );
+  assert.deepEqual(rows(section("## Security"), "Program"), shipped);
+});
+
+Deno.test("what the README links to is there", async () => {
+  for (const [, target = ""] of readme.matchAll(/\]\(([^)]+)\)/g)) {
+    if (target.startsWith("#")) {
+      const headings = [...readme.matchAll(/^#+ (.+)$/gm)].map(([, text = ""]) =>
+        `#${text.toLowerCase().replaceAll(" ", "-")}`
+      );
+      assert.ok(headings.includes(target), target);
+    } else {
+      await Deno.stat(new URL(target, root));
+    }
+  }
+});
