@@ -1,0 +1,111 @@
+import type { Clock } from "../scheduler/clock.ts";
+import type { Scheduler } from "../scheduler/scheduler.ts";
+import { exportPrivateKey, generateKeyPair } from "../x509/keys.ts";
+import { encodePem } from "../x509/pem.ts";
+import type { CertificateAuthority } from "./certificate_authority.ts";
+import type { LeafSigner } from "./leaf_signer.ts";
+
+/** The one name of the serving certificate; no policy grants it, and drivers expect no other. */
+export const servingName = "cert-service.csi-cert-driver.internal";
+
+/** A key pair and its chain, PEM. */
+export interface ServingPair {
+  readonly certificatePem: string;
+  readonly privateKeyPem: string;
+}
+
+const jobKey = "serving-certificate";
+const lifetime = Temporal.Duration.from({ hours: 24 });
+/** Renewed with a third of the lifetime left. */
+const renewAt = 2 / 3;
+
+/** The service's own TLS certificate, signed by the CA and kept fresh; its key never leaves memory. */
+export class ServingCertificate implements AsyncDisposable {
+  readonly #signer: LeafSigner;
+  readonly #scheduler: Scheduler;
+  readonly #clock: Clock;
+  readonly #listeners = new Set<() => void>();
+  #pair: ServingPair;
+
+  private constructor(options: ServingOptions, pair: ServingPair) {
+    this.#signer = options.signer;
+    this.#scheduler = options.scheduler;
+    this.#clock = options.clock;
+    this.#pair = pair;
+  }
+
+  /** Makes the first certificate and keeps it fresh until disposed; rejects when the CA is over. */
+  static async open(options: ServingOptions): Promise<ServingCertificate> {
+    const { authority, signer, scheduler, clock } = options;
+    const first = await makePair(signer, clock.now());
+    const serving = new ServingCertificate(options, first.pair);
+    const renew = () => serving.#renew();
+    scheduler.schedule(jobKey, first.renewTime, renew);
+    serving.#subscription = authority.onChange(() => {
+      scheduler.schedule(jobKey, clock.now(), renew);
+    });
+    return serving;
+  }
+
+  #subscription: Disposable | undefined;
+
+  /** The pair to serve with now. */
+  current(): ServingPair {
+    return this.#pair;
+  }
+
+  /** Calls back each time `current` has another answer, until disposed. */
+  onChange(listener: () => void): Disposable {
+    const own = () => listener();
+    this.#listeners.add(own);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(own) };
+  }
+
+  /** Lets the certificate go stale. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#subscription?.[Symbol.dispose]();
+    await this.#scheduler.cancel(jobKey);
+  }
+
+  async #renew(): Promise<Temporal.Instant> {
+    const { pair, renewTime } = await makePair(this.#signer, this.#clock.now());
+    this.#pair = pair;
+    for (const listener of [...this.#listeners]) listener();
+    return renewTime;
+  }
+}
+
+export interface ServingOptions {
+  readonly authority: CertificateAuthority;
+  readonly signer: LeafSigner;
+  readonly scheduler: Scheduler;
+  readonly clock: Clock;
+}
+
+async function makePair(
+  signer: LeafSigner,
+  now: Temporal.Instant,
+): Promise<{ pair: ServingPair; renewTime: Temporal.Instant }> {
+  const keyPair = await generateKeyPair("ecdsa-p256");
+  const signed = await signer.sign({
+    publicKey: keyPair.publicKey,
+    names: {
+      commonName: servingName,
+      organizationalUnits: [],
+      dnsNames: [servingName],
+      ipAddresses: [],
+      uris: [],
+    },
+    validity: lifetime,
+    extendedKeyUsage: ["serverAuth"],
+  });
+  if (signed.kind === "unavailable") {
+    throw new Error(`there can be no serving certificate: ${signed.reason}`);
+  }
+  const pair = {
+    certificatePem: signed.chain.map((der) => encodePem("CERTIFICATE", der)).join(""),
+    privateKeyPem: await exportPrivateKey(keyPair.privateKey),
+  };
+  const lifetimeMs = now.until(signed.notAfter).total("milliseconds");
+  return { pair, renewTime: now.add({ milliseconds: Math.round(lifetimeMs * renewAt) }) };
+}

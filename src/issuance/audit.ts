@@ -1,0 +1,65 @@
+import { getLogger } from "@logtape/logtape";
+import type { Caller, PodIdentity } from "../authority/ports.ts";
+import type { LeafNames } from "../x509/leaf.ts";
+
+const logger = getLogger(["cert-service", "audit"]);
+
+/** One decision of the service. Nothing in it is secret. */
+export interface AuditEntry {
+  readonly action: "issue" | "renew" | "revoke" | "report" | "list" | "get";
+  readonly outcome: string;
+  readonly caller: Caller;
+  readonly pod?: PodIdentity | undefined;
+  readonly podUid?: string | undefined;
+  readonly volumeId?: string | undefined;
+  readonly serialNumber?: string | undefined;
+  readonly predecessor?: string | undefined;
+  readonly names?: LeafNames | undefined;
+  readonly notAfter?: Temporal.Instant | undefined;
+  readonly accepted?: number | undefined;
+  readonly refused?: number | undefined;
+  /** Why it was refused, or what an operator gave as the reason. */
+  readonly reason?: string | undefined;
+}
+
+/** Writes the one line that tells a decision; what is undefined is left out. */
+export function audit(entry: AuditEntry): void {
+  const { caller, pod, names, notAfter, ...plain } = entry;
+  const told = {
+    ...plain,
+    caller: callerText(caller),
+    podUid: pod?.uid ?? entry.podUid,
+    namespace: pod?.namespace,
+    podName: pod?.name,
+    serviceAccount: pod?.serviceAccount,
+    ...(names ?? {}),
+    notAfter: notAfter?.toString(),
+  };
+  const properties = Object.fromEntries(
+    Object.entries(told).filter(([, value]) => value !== undefined),
+  );
+  logger.info(template(properties), properties);
+}
+
+function template(properties: Record<string, unknown>): string {
+  const parts = ["{action} {outcome} for {caller}"];
+  if ("podName" in properties) parts.push(": pod {namespace}/{podName} ({podUid})");
+  else if ("podUid" in properties) parts.push(": pod {podUid}");
+  if ("serialNumber" in properties) parts.push(", serial number {serialNumber}");
+  if ("accepted" in properties) parts.push(": {accepted} accepted, {refused} refused");
+  if ("reason" in properties) parts.push(": {reason}");
+  return parts.join("");
+}
+
+function callerText(caller: Caller): string {
+  switch (caller.kind) {
+    case "node":
+      return `node ${caller.node}`;
+    case "operator":
+      return `operator ${caller.name}`;
+    case "anonymous":
+      return "anybody";
+    default:
+      return caller satisfies never;
+  }
+}

@@ -1,0 +1,189 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { reviewAccess } from "../authority/access.ts";
+import type { CertificateAuthority } from "../authority/certificate_authority.ts";
+import type { Inventory, InventoryEntry } from "../authority/inventory.ts";
+import type { IssueRequest, Issuing } from "../authority/issuing.ts";
+import type { Authenticator, Caller, OperatorAccess, OperatorAction } from "../authority/ports.ts";
+import type { Reporting } from "../authority/reporting.ts";
+import type { Revocation } from "../authority/revocation.ts";
+import type { CertificateInfoSchema, CertificateService } from "../gen/certificate_service_pb.ts";
+import type { CallContext, Implementation } from "../grpc/service.ts";
+import { audit } from "./audit.ts";
+import { refusalError } from "./refusals.ts";
+import {
+  issueRequest,
+  listRequest,
+  reportRequest,
+  revokeRequest,
+  serialNumberField,
+} from "./request_fields.ts";
+
+/** What answers the calls. */
+export interface CertificateServiceParts {
+  readonly authenticator: Authenticator;
+  readonly authority: CertificateAuthority;
+  readonly issuing: Issuing;
+  readonly reporting: Reporting;
+  readonly inventory: Inventory;
+  readonly revocation: Revocation;
+  /** Tells what operators may do; absent, they may do nothing. */
+  readonly operators?: OperatorAccess;
+}
+
+/** The certificate service's side of our protocol. */
+export function certificateService(
+  parts: CertificateServiceParts,
+): Implementation<typeof CertificateService> {
+  return {
+    issueCertificate: async (message, context) =>
+      await issue(parts, await callerOf(parts, context), issueRequest(message), context.signal),
+    renewCertificate: async (message, context) =>
+      await issue(parts, await callerOf(parts, context), issueRequest(message), context.signal),
+
+    revokeCertificate: async (message, context) => {
+      const caller = await callerOf(parts, context);
+      await accessOf(parts, caller, "revoke", context.signal);
+      const { target, reason } = revokeRequest(message);
+      const podUid = "podUid" in target
+        ? target.podUid
+        : known(parts.inventory.get(target.serialNumber), target.serialNumber).pod.uid;
+      const { validUntil } = await parts.revocation.revoke(podUid);
+      const serialNumber = "podUid" in target ? undefined : target.serialNumber;
+      audit({ action: "revoke", outcome: "revoked", caller, podUid, serialNumber, reason });
+      return { podUid, validUntil: timestamp(validUntil) };
+    },
+
+    getCertificateInfo: async ({ serialNumber }, context) => {
+      const caller = await callerOf(parts, context);
+      const { sees } = await accessOf(parts, caller, "get", context.signal);
+      const entry = parts.inventory.get(serialNumberField(serialNumber));
+      // What a caller may not see is to it as what is not there.
+      const visible = known(entry && sees(entry) ? entry : undefined, serialNumber);
+      return { certificate: certificateInfo(visible, parts.revocation) };
+    },
+
+    listCertificates: async function* (message, context) {
+      const caller = await callerOf(parts, context);
+      const { sees } = await accessOf(parts, caller, "list", context.signal);
+      const { namespace, podUid } = listRequest(message);
+      const { inventory, revocation } = parts;
+      for (const entry of podUid === undefined ? inventory.all() : inventory.ofPod(podUid)) {
+        if (namespace !== undefined && entry.pod.namespace !== namespace) continue;
+        if (sees(entry)) yield certificateInfo(entry, revocation);
+      }
+    },
+
+    reportCertificates: async (message, context) => {
+      const caller = await callerOf(parts, context);
+      const held = reportRequest(message);
+      const outcome = await parts.reporting.report(caller, held, context.signal);
+      if (outcome.kind !== "reported") throw refusalError(outcome);
+      const { accepted, refused } = outcome;
+      audit({ action: "report", outcome: outcome.kind, caller, accepted, refused });
+      return { accepted, refused };
+    },
+
+    watchTrustBundle: async function* (_message, context) {
+      await callerOf(parts, context);
+      yield* trustBundles(parts.authority, context.signal);
+    },
+  };
+}
+
+async function issue(
+  { issuing }: CertificateServiceParts,
+  caller: Caller,
+  request: IssueRequest,
+  signal: AbortSignal,
+) {
+  const outcome = await issuing.issue(caller, request, signal);
+  const { pod, volumeId, predecessor } = request;
+  const action = predecessor === undefined ? "issue" : "renew";
+  const told = { action, outcome: outcome.kind, caller, pod, volumeId, predecessor } as const;
+  if (outcome.kind !== "issued") {
+    audit({ ...told, reason: outcome.reason });
+    throw refusalError(outcome);
+  }
+  const { serialNumber, names, notAfter } = outcome;
+  audit({ ...told, serialNumber, names, notAfter });
+  return {
+    certificateChain: outcome.chain,
+    trustBundle: { certificates: outcome.trustBundle },
+  };
+}
+
+/** Who calls; throws UNAUTHENTICATED or UNAVAILABLE. */
+async function callerOf(
+  { authenticator }: CertificateServiceParts,
+  { metadata, peerCertificate, signal }: CallContext,
+): Promise<Caller> {
+  const [header] = metadata.get("authorization");
+  const authorization = typeof header === "string" ? header : undefined;
+  const answer = await authenticator.authenticate({ authorization, peerCertificate }, signal);
+  if (answer.kind === "caller") return answer.caller;
+  throw refusalError({ kind: answer.kind, reason: answer.problem });
+}
+
+/** What the caller may see; throws PERMISSION_DENIED or UNAVAILABLE. */
+async function accessOf(
+  { operators }: CertificateServiceParts,
+  caller: Caller,
+  action: OperatorAction,
+  signal: AbortSignal,
+) {
+  const access = await reviewAccess(caller, action, operators, signal);
+  if (access.kind === "allowed") return access;
+  audit({ action, outcome: access.kind, caller, reason: access.reason });
+  throw refusalError(access);
+}
+
+function known(entry: InventoryEntry | undefined, serialNumber: string): InventoryEntry {
+  if (entry !== undefined) return entry;
+  const reason = `no certificate with serial number ${serialNumber} is known; ` +
+    "one that was signed before the service's start is known once its driver has reported it";
+  throw refusalError({ kind: "unknown", reason });
+}
+
+/** The bundle now and after each change; of changes that come faster than they are read, the last. */
+async function* trustBundles(authority: CertificateAuthority, signal: AbortSignal) {
+  let changed = Promise.withResolvers<void>();
+  const wake = () => changed.resolve();
+  using _subscription = authority.onChange(wake);
+  signal.addEventListener("abort", wake);
+  try {
+    for (;;) {
+      signal.throwIfAborted();
+      yield { certificates: authority.material.anchors.map(({ der }) => der) };
+      await changed.promise;
+      changed = Promise.withResolvers<void>();
+    }
+  } finally {
+    signal.removeEventListener("abort", wake);
+  }
+}
+
+function certificateInfo(
+  entry: InventoryEntry,
+  revocation: Revocation,
+): MessageInitShape<typeof CertificateInfoSchema> {
+  const { names, predecessor } = entry;
+  const revokedAt = revocation.deniedSince(entry.pod.uid);
+  return {
+    serialNumber: entry.serialNumber,
+    pod: { ...entry.pod },
+    volumeId: entry.volumeId,
+    commonName: names.commonName,
+    dnsNames: names.dnsNames,
+    ipAddresses: names.ipAddresses,
+    uris: names.uris,
+    notBefore: timestamp(entry.notBefore),
+    notAfter: timestamp(entry.notAfter),
+    predecessorSerialNumber: predecessor ?? "",
+    ...(revokedAt === undefined ? {} : { revokedAt: timestamp(revokedAt) }),
+  };
+}
+
+function timestamp(at: Temporal.Instant): Timestamp {
+  return timestampFromMs(at.epochMilliseconds);
+}
