@@ -36,9 +36,9 @@ async function story(stage: Stage, signal: AbortSignal): Promise<string> {
     return abortable(action(), signal);
   };
   await step("1. A throw-away CA, and both programs", async () => {
-    await stage.command(["init-ca", "--out", stage.caDir, "--days", "1", "--subject", "Demo CA"]);
+    await stage.command(["init-ca", "--out", stage.caDir, "--days", "30", "--subject", "Demo CA"]);
     await Deno.writeTextFile(`${stage.base}/policy.yaml`, policy);
-    shown("cert-service init-ca made a CA, valid for a day");
+    shown("cert-service init-ca made a CA, valid for 30 days");
   });
   let programs = await step("2. The programs start, the kubelet finds the driver", async () => {
     const service = await stage.startService();

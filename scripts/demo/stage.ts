@@ -1,6 +1,10 @@
+import { statfs } from "node:fs/promises";
 import { Kubelet } from "../../tests/support/kubelet.ts";
 import { Program } from "../../tests/support/programs.ts";
 import type { Form } from "../permissions.ts";
+
+/** tmpfs and ramfs, by their f_type (statfs(2)). */
+const inMemoryTypes = new Set([0x01021994, 0x858458f6]);
 
 /** How the demo runs. */
 export interface DemoOptions {
@@ -27,16 +31,15 @@ export class Stage implements AsyncDisposable {
   }
 
   static async open(options: DemoOptions): Promise<Stage> {
+    // Short, since a socket's path holds at most 107 octets. Not below /dev, where a program needs
+    // every permission there is.
     const prefix = "csi-cert-demo-";
-    // Short, since a socket's path holds at most 107 octets.
-    for (const dir of ["/dev/shm", "/run/shm"]) {
-      try {
-        return new Stage(await Deno.makeTempDir({ dir, prefix }), true, options);
-      } catch {
-        // Not there, or not writable: the next place serves as well.
-      }
+    const dir = Deno.env.get("XDG_RUNTIME_DIR");
+    for (const place of dir === undefined ? [{ prefix }] : [{ dir, prefix }, { prefix }]) {
+      const base = await Deno.makeTempDir(place).catch(() => undefined);
+      if (base) return new Stage(base, inMemoryTypes.has((await statfs(base)).type), options);
     }
-    return new Stage(await Deno.makeTempDir({ prefix }), false, options);
+    throw new Error("no directory for temporary files can be written");
   }
 
   get recordsDir(): string {

@@ -4,8 +4,8 @@ import type { Client } from "../grpc/client.ts";
 import type { PodIdentity } from "../volume/ports.ts";
 
 const logger = getLogger(["csi-driver", "report"]);
-/** The protocol's limit for one report. */
-const mostAtOnce = 1_000;
+/** Some 200 KiB at the most, well below what the service takes in one message. */
+const mostAtOnce = 100;
 
 /** A certificate that a volume holds. */
 export interface HeldCertificate {

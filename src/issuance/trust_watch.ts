@@ -22,18 +22,21 @@ export async function watchTrustBundle(
   options: { wait: (ms: number, signal: AbortSignal) => Promise<void>; random: () => number },
   signal: AbortSignal,
 ): Promise<void> {
+  let isDown = false;
   while (!signal.aborted) {
     try {
       let first = true;
       for await (const { certificates } of client.watchTrustBundle({}, { signal })) {
         if (first) await watcher.connected();
-        first = false;
+        first = isDown = false;
         await watcher.bundle(certificates);
       }
     } catch (error) {
       if (signal.aborted) return;
       const reason = error instanceof Error ? error.message : String(error);
-      logger.info("the trust bundle's stream ended: {reason}", { reason });
+      // Told once: a service that is away for hours is not told of at every attempt.
+      if (!isDown) logger.warn("the service cannot be followed: {reason}", { reason });
+      isDown = true;
     }
     await options.wait(reconnectLeastMs + options.random() * reconnectSpreadMs, signal);
   }
