@@ -36,15 +36,14 @@ function checkName(name: string): void {
   }
 }
 
-/** Modes are set after creation as well, because the umask takes bits away. */
 async function writeGeneration(directory: string, files: VolumeFiles): Promise<void> {
-  await Deno.mkdir(directory, { mode: 0o755 });
+  await Deno.mkdir(directory);
+  // The umask takes bits away from a new directory; from a file that Deno writes it does not.
   await Deno.chmod(directory, 0o755);
   for (const [name, text] of files.contents) {
     const path = join(directory, name);
     await Deno.writeTextFile(path, text, { createNew: true, mode: files.mode });
     if (files.group !== undefined) await Deno.chown(path, null, files.group);
-    await Deno.chmod(path, files.mode);
   }
 }
 

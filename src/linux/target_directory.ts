@@ -82,8 +82,9 @@ export async function removeTarget(path: string): Promise<void> {
 
 function removeEmpty(path: string): void {
   try {
-    Deno.removeSync(path);
+    // What took the directory's place is not ours to remove.
+    if (entryKind(path) === "directory") Deno.removeSync(path);
   } catch {
-    // Somebody else uses it by now; then it is not ours to remove.
+    // Somebody else uses it by now; then it is not ours either.
   }
 }

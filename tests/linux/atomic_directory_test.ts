@@ -6,7 +6,7 @@ import {
   removeFiles,
   replaceFiles,
 } from "../../src/linux/atomic_directory.ts";
-import { pair } from "./mount_workspace.ts";
+import { canMount, pair, Workspace } from "./mount_workspace.ts";
 
 async function withDirectory(test: (directory: string, root: string) => Promise<void>) {
   const root = await Deno.makeTempDir();
@@ -97,6 +97,9 @@ Deno.test("links and directories put in the way are replaced, never followed", (
     await Deno.mkdir(join(directory, "tls.crt", "deep"), { recursive: true });
     assert.equal(holdsFiles(directory), false);
     assert.equal(await readFile(directory, "tls.key"), undefined);
+    await Deno.remove(join(directory, "..data"));
+    await Deno.symlink("../host", join(directory, "..data"));
+    assert.equal(await readFile(directory, "tls.key"), undefined);
 
     await replaceFiles(directory, pair(2));
     assert.equal(await Deno.readTextFile(join(host, "tls.key")), "precious");
@@ -112,6 +115,19 @@ Deno.test("a directory in place of ..data is replaced", () =>
     await replaceFiles(directory, pair(1));
     assert.equal(await readFile(directory, "tls.crt"), "pair 1");
   }));
+
+Deno.test({
+  name: "what cannot be swapped in leaves no link and no file",
+  ignore: !canMount,
+  async fn() {
+    await using workspace = new Workspace();
+    const directory = join(workspace.root, "volume");
+    // A mount point can be neither removed nor replaced.
+    workspace.mountForeign(join(directory, "..data"));
+    await assert.rejects(replaceFiles(directory, pair(1)), /busy/);
+    assert.deepEqual(names(directory), ["..data"]);
+  },
+});
 
 Deno.test("a link inside a generation is not read", () =>
   withDirectory(async (directory, root) => {

@@ -29,14 +29,17 @@ function probe(): boolean {
   }
 }
 
-/** The C library, with one call of mount(2) that can be made to fail. */
+/** The C library, with calls that can be made to fail and a world that can change before one. */
 export class FaultyLibc implements Libc {
   readonly #libc = openLibc();
   /** The calls of mount(2) until the one that fails; 0 fails now and ever. */
   callsToFault = Infinity;
   code = "EIO";
+  nextUnmountFails = false;
+  beforeMount: (request: MountRequest) => void = () => {};
 
   mount(request: MountRequest): void {
+    this.beforeMount(request);
     if (this.callsToFault === 0) throw new SystemCallError(`mount ${request.target}`, this.code);
     this.callsToFault -= 1;
     if (this.callsToFault === 0) {
@@ -47,6 +50,10 @@ export class FaultyLibc implements Libc {
   }
 
   unmount(path: string, options?: { detach: boolean }): void {
+    if (this.nextUnmountFails) {
+      this.nextUnmountFails = false;
+      throw new SystemCallError(`unmount ${path}`, this.code);
+    }
     this.#libc.unmount(path, options);
   }
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
+import { mountFlags } from "../../src/linux/libc.ts";
 import { canMount, FaultyLibc, pair, Workspace } from "./mount_workspace.ts";
 
 const ignore = !canMount;
@@ -48,6 +49,58 @@ Deno.test({
     libc.callsToFault = Infinity;
     await mounter.replace(workspace.target, pair(2));
     assert.equal(await mounter.read(workspace.target, "tls.key"), "pair 2");
+  },
+});
+
+Deno.test({
+  name: "a publish that cannot unmount its private end leaves nothing at the target",
+  ignore,
+  async fn() {
+    await using workspace = new Workspace();
+    using libc = new FaultyLibc();
+    const mounter = await workspace.createMounter({ libc });
+    const before = await workspace.listing();
+    libc.nextUnmountFails = true;
+    await assert.rejects(mounter.publish(workspace.target, pair(1)), /EIO/);
+    assert.deepEqual(await workspace.listing(), before);
+  },
+});
+
+Deno.test({
+  name: "a link that takes the target's place while files are written is not mounted on",
+  ignore,
+  async fn() {
+    await using workspace = new Workspace();
+    using libc = new FaultyLibc();
+    const mounter = await workspace.createMounter({ libc });
+    const { target, root } = workspace;
+    await Deno.mkdir(join(root, "host"));
+    libc.beforeMount = ({ flags }) => {
+      if ((flags & mountFlags.readOnly) === 0) return;
+      Deno.removeSync(target);
+      Deno.symlinkSync(join(root, "host"), target);
+    };
+    await assert.rejects(mounter.publish(target, pair(1)), /symbolic link/);
+    assert.deepEqual(workspace.mounts(), []);
+    assert.equal(await Deno.readLink(target), join(root, "host"));
+  },
+});
+
+Deno.test({
+  name: "a foreign mount that covers ours just before a swap is not written to",
+  ignore,
+  async fn() {
+    await using workspace = new Workspace();
+    using libc = new FaultyLibc();
+    const mounter = await workspace.createMounter({ libc });
+    const { target } = workspace;
+    await mounter.publish(target, pair(1));
+    libc.beforeMount = ({ source }) => {
+      if (source === target) workspace.mountForeign(target);
+    };
+    await assert.rejects(mounter.replace(target, pair(2)), /not one of this driver/);
+    assert.deepEqual([...Deno.readDirSync(target)], []);
+    assert.equal(workspace.mounts().length, 2);
   },
 });
 
