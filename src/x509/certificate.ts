@@ -1,4 +1,5 @@
-import { readSequence } from "./der.ts";
+import { abbreviate } from "./abbreviation.ts";
+import { isOctetBits, readSequence, sameOctets } from "./der.ts";
 import {
   AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
@@ -37,7 +38,11 @@ export interface Certificate {
 export function readCertificate(der: Uint8Array): Certificate | undefined {
   try {
     const fields = readFields(der);
-    return fields && describe(der, fields.spki, new X509Certificate(new Uint8Array(der)));
+    if (fields === undefined) return undefined;
+    const parsed = new X509Certificate(new Uint8Array(der));
+    // One extension twice (RFC 5280, 4.2) would let two readers see two certificates.
+    const types = parsed.extensions.map((extension) => extension.type);
+    return new Set(types).size === types.length ? describe(der, fields.spki, parsed) : undefined;
   } catch {
     return undefined;
   }
@@ -54,9 +59,13 @@ export function readCertificates(pem: string): Certificate[] | undefined {
   return certificates;
 }
 
+/** A certificate as messages name it. */
+export function showCertificate(certificate: Certificate): string {
+  return `the certificate "${abbreviate(certificate.subject)}"`;
+}
+
 /** Fields of a certificate as they stand in it, for comparing and copying octet by octet. */
 export interface CertificateFields {
-  readonly signatureAlgorithm: Uint8Array;
   readonly issuer: Uint8Array;
   readonly subject: Uint8Array;
   readonly spki: Uint8Array;
@@ -65,23 +74,19 @@ export interface CertificateFields {
 /** The fields of a certificate, or undefined if the DER is none (RFC 5280, 4.1). */
 export function readFields(der: Uint8Array): CertificateFields | undefined {
   const [signed, outer, signature, ...rest] = readSequence(der) ?? [];
-  if (signed === undefined || signature?.tag !== 0x03 || rest.length > 0) return undefined;
-  const parts = (readSequence(signed.whole) ?? []).map((part) => part);
+  if (signed === undefined || !isOctetBits(signature) || rest.length > 0) return undefined;
+  const parts = readSequence(signed.whole) ?? [];
   // Version 1 leaves its number out.
-  if (parts[0]?.tag === 0xa0) parts.shift();
-  const [serialNumber, algorithm, issuer, validity, subject, spki] = parts;
+  const [serialNumber, algorithm, issuer, validity, subject, spki] = parts[0]?.tag === 0xa0
+    ? parts.slice(1)
+    : parts;
   if (serialNumber?.tag !== 0x02) return undefined;
   const sequences = [outer, algorithm, issuer, validity, subject, spki];
   if (!sequences.every((part) => part?.tag === 0x30)) return undefined;
   if (!algorithm || !outer || !issuer || !subject || !spki) return undefined;
   // Both algorithms are to be the same (RFC 5280, 4.1.1.2): only one of them is signed.
-  if (algorithm.whole.toHex() !== outer.whole.toHex()) return undefined;
-  return {
-    signatureAlgorithm: outer.whole,
-    issuer: issuer.whole,
-    subject: subject.whole,
-    spki: spki.whole,
-  };
+  if (!sameOctets(algorithm.whole, outer.whole)) return undefined;
+  return { issuer: issuer.whole, subject: subject.whole, spki: spki.whole };
 }
 
 const usages = Object.entries(KeyUsageFlags)

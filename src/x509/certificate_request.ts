@@ -1,4 +1,4 @@
-import { readSequence } from "./der.ts";
+import { isOctetBits, readSequence } from "./der.ts";
 import {
   exportPublicKey,
   importPublicKey,
@@ -46,7 +46,7 @@ export async function parseCertificateRequest(
 
 function readPublicKey(der: Uint8Array): Uint8Array | undefined {
   const [signed, algorithm, signature, ...rest] = readSequence(der) ?? [];
-  if (!signed || algorithm?.tag !== 0x30 || signature?.tag !== 0x03 || rest.length > 0) {
+  if (!signed || algorithm?.tag !== 0x30 || !isOctetBits(signature) || rest.length > 0) {
     return undefined;
   }
   const [version, subject, spki, attributes, ...more] = readSequence(signed.whole) ?? [];

@@ -1,5 +1,5 @@
 import { abbreviate } from "./abbreviation.ts";
-import { type Certificate, readFields } from "./certificate.ts";
+import { type Certificate, readFields, showCertificate } from "./certificate.ts";
 import { sameOctets } from "./der.ts";
 import { BasicConstraintsExtension, X509Certificate } from "./peculiar.ts";
 
@@ -55,7 +55,8 @@ async function verifyPath(
     const next = chain[index + 1];
     if (next === undefined) {
       return refused(
-        anchorProblem ?? `no trust anchor bears the name of the issuer of ${show(subject)}, ` +
+        anchorProblem ??
+          `no trust anchor bears the name of the issuer of ${showCertificate(subject)}, ` +
             `"${abbreviate(subject.issuer)}"`,
       );
     }
@@ -68,17 +69,16 @@ async function verifyPath(
 /** Why a certificate cannot stand in any chain now. */
 function ownProblem(certificate: Certificate, { at, skew }: PathOptions): string | undefined {
   const { notBefore, notAfter } = certificate;
+  const shown = showCertificate(certificate);
   if (Temporal.Instant.compare(at.add(skew), notBefore) < 0) {
-    return `${show(certificate)} is not valid before ${notBefore}, and it is ${at}`;
+    return `${shown} is not valid before ${notBefore}, and it is ${at}`;
   }
   if (Temporal.Instant.compare(at.subtract(skew), notAfter) > 0) {
-    return `${show(certificate)} expired at ${notAfter}, and it is ${at}`;
+    return `${shown} expired at ${notAfter}, and it is ${at}`;
   }
-  const unknown = new X509Certificate(new Uint8Array(certificate.der)).extensions
+  const unknown = parse(certificate).extensions
     .find((extension) => extension.critical && !understood.has(extension.type));
-  if (unknown) {
-    return `${show(certificate)} has the critical extension ${unknown.type}, which is unknown here`;
-  }
+  if (unknown) return `${shown} has the critical extension ${unknown.type}, unknown here`;
 }
 
 /** Critical extensions that are looked at here, or that bind none but the peers that connect. */
@@ -99,27 +99,26 @@ async function linkProblem(
   issuer: Certificate,
   intermediates: number,
 ): Promise<string | undefined> {
+  const shown = showCertificate(subject);
+  const shownIssuer = showCertificate(issuer);
   if (!namesIssuer(subject, issuer)) {
-    return `${show(subject)} was issued by "${abbreviate(subject.issuer)}", but what follows it ` +
-      `in the chain is ${show(issuer)}`;
+    return `${shown} was issued by "${abbreviate(subject.issuer)}", but ${shownIssuer} follows it`;
   }
-  if (!issuer.isCa) return `${show(issuer)} is not a CA (basicConstraints), yet it issued`;
+  if (!issuer.isCa) return `${shownIssuer} is not a CA's (basicConstraints), yet ${shown} names it`;
   if (issuer.keyUsage && !issuer.keyUsage.includes("keyCertSign")) {
-    return `${show(issuer)} may not sign certificates: its keyUsage lacks keyCertSign`;
+    return `${shownIssuer} may not sign certificates: its keyUsage lacks keyCertSign`;
   }
-  const longest = pathLength(issuer);
+  const longest = parse(issuer).getExtension(BasicConstraintsExtension)?.pathLength;
   if (longest !== undefined && intermediates > longest) {
-    return `${show(issuer)} allows ${longest} intermediates below it (pathLenConstraint), and ` +
-      `there are ${intermediates}`;
+    return `${shownIssuer} allows ${longest} CAs below it (pathLenConstraint), not ${intermediates}`;
   }
   if (!await isSignedBy(subject, issuer)) {
-    return `the signature of ${show(subject)} is not by the key of ${show(issuer)}`;
+    return `the signature of ${shown} is not by the key of ${shownIssuer}`;
   }
-}
-
-function pathLength(certificate: Certificate): number | undefined {
-  return new X509Certificate(new Uint8Array(certificate.der))
-    .getExtension(BasicConstraintsExtension)?.pathLength;
+  // The signature was verified, so its algorithm is one that can be read.
+  if (parse(subject).signatureAlgorithm.hash?.name === "SHA-1") {
+    return `${shown} is signed with SHA-1; issue it anew with SHA-256 or better`;
+  }
 }
 
 /** Whether the issuer's name is, octet by octet, the name of this possible issuer. */
@@ -132,13 +131,11 @@ function isSelfIssued(certificate: Certificate): boolean {
   return namesIssuer(certificate, certificate);
 }
 
-/** Whether the signature is by the issuer's key, with a hash better than SHA-1. */
+/** Whether the signature is by the issuer's key, with any hash. */
 export async function isSignedBy(certificate: Certificate, issuer: Certificate): Promise<boolean> {
   try {
-    const signed = new X509Certificate(new Uint8Array(certificate.der));
-    const { hash } = signed.signatureAlgorithm as { hash?: { name: string } };
-    if (hash?.name === "SHA-1") return false;
-    return await signed.verify({ publicKey: new Uint8Array(issuer.spki), signatureOnly: true });
+    const publicKey = new Uint8Array(issuer.spki);
+    return await parse(certificate).verify({ publicKey, signatureOnly: true });
   } catch {
     return false;
   }
@@ -149,8 +146,8 @@ export async function isSelfSigned(certificate: Certificate): Promise<boolean> {
   return isSelfIssued(certificate) && await isSignedBy(certificate, certificate);
 }
 
-function show(certificate: Certificate): string {
-  return `the certificate "${abbreviate(certificate.subject)}"`;
+function parse(certificate: Certificate): X509Certificate {
+  return new X509Certificate(new Uint8Array(certificate.der));
 }
 
 function refused(problem: string): Verdict {

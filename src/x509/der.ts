@@ -32,6 +32,11 @@ export function readSequence(octets: Uint8Array): DerElement[] | undefined {
   return readElements(only.content);
 }
 
+/** Whether an element is a BIT STRING of whole octets, as keys and signatures are. */
+export function isOctetBits(element: DerElement | undefined): element is DerElement {
+  return element?.tag === 0x03 && element.content[0] === 0;
+}
+
 function readLength(octets: Uint8Array, at: number): { length: number; next: number } | undefined {
   const first = octets[at];
   if (first === undefined) return undefined;

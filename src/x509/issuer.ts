@@ -1,9 +1,9 @@
-import { abbreviate } from "./abbreviation.ts";
-import { type Certificate, readCertificates } from "./certificate.ts";
+import { type Certificate, readCertificates, showCertificate } from "./certificate.ts";
 import { isSelfSigned, isSignedBy, namesIssuer, verifyIssuers } from "./chain.ts";
 import { sameOctets } from "./der.ts";
+import { caProblem, caWarnings } from "./issuer_fitness.ts";
 import { exportPublicKey, importPrivateKey, importPublicKey, type KeyAlgorithm } from "./keys.ts";
-import { pemLabels } from "./pem.ts";
+import { describePem } from "./pem.ts";
 
 /** A CA that can sign leaves. */
 export interface Issuer {
@@ -30,9 +30,10 @@ export async function loadIssuer(
   if (certificates === undefined) return refused("the CA's PEM holds a certificate that is broken");
   const [certificate, ...others] = certificates;
   if (certificate === undefined) {
-    const labels = pemLabels(certificatePem);
-    const found = labels.length === 0 ? "no PEM block" : `the PEM blocks ${labels.join(", ")}`;
-    return refused(`expected the CA's certificate as a PEM block CERTIFICATE, but found ${found}`);
+    return refused(
+      "expected the CA's certificate as a PEM block CERTIFICATE, but found " +
+        describePem(certificatePem),
+    );
   }
   const key = await importPrivateKey(privateKeyPem);
   if (key.kind === "refused") return refused(`the CA's key cannot be used: ${key.problem}`);
@@ -67,48 +68,12 @@ async function fits(certificate: Certificate, publicKey: CryptoKey): Promise<boo
 async function misfit(others: Certificate[], publicKey: CryptoKey): Promise<string> {
   for (const other of others) {
     if (await fits(other, publicKey)) {
-      return `the CA's key fits ${show(other)}, which is not the first in the PEM; ` +
+      return `the CA's key fits ${showCertificate(other)}, which is not the first in the PEM; ` +
         "put the certificate that belongs to the key first";
     }
   }
   return "the CA's key does not fit its certificate; " +
     "give the certificate and the key that were made together";
-}
-
-function caProblem(certificate: Certificate, at: Temporal.Instant): string | undefined {
-  const { notBefore, notAfter, keyUsage } = certificate;
-  if (!certificate.isCa) {
-    return `${show(certificate)} is not a CA's (basicConstraints has no CA:TRUE); ` +
-      "give the certificate of a CA";
-  }
-  if (keyUsage && !keyUsage.includes("keyCertSign")) {
-    return `${show(certificate)} may not sign certificates (its keyUsage is ` +
-      `${keyUsage.join(", ")}); make it with -addext keyUsage=critical,keyCertSign,cRLSign`;
-  }
-  if (Temporal.Instant.compare(at, notAfter) >= 0) {
-    return `${show(certificate)} expired at ${notAfter}, and it is ${at}; give one that is valid`;
-  }
-  if (Temporal.Instant.compare(at, notBefore) < 0) {
-    return `${show(certificate)} is not valid before ${notBefore}, and it is ${at}; ` +
-      "wait, or set the clock right";
-  }
-}
-
-function caWarnings(certificate: Certificate): string[] {
-  const warnings: string[] = [];
-  if (certificate.keyUsage === undefined) {
-    warnings.push(
-      `${show(certificate)} has no keyUsage, and strict verifiers refuse what it signs; ` +
-        "make it with -addext keyUsage=critical,keyCertSign,cRLSign",
-    );
-  }
-  if (certificate.subjectKeyIdentifier === undefined) {
-    warnings.push(
-      `${show(certificate)} has no subjectKeyIdentifier, and strict verifiers refuse what it ` +
-        "signs; make it with -addext subjectKeyIdentifier=hash",
-    );
-  }
-  return warnings;
 }
 
 interface Arrangement {
@@ -144,7 +109,9 @@ async function arrange(
     last = next;
   }
   for (const unrelated of intermediates) {
-    warnings.push(`${show(unrelated)} in the CA's PEM is left out: the CA does not lead to it`);
+    warnings.push(
+      `${showCertificate(unrelated)} in the CA's PEM is left out: the CA does not lead to it`,
+    );
   }
   return { chain, anchors, warnings };
 }
@@ -158,10 +125,6 @@ async function issuerAmong(
       return candidate;
     }
   }
-}
-
-function show(certificate: Certificate): string {
-  return `the certificate "${abbreviate(certificate.subject)}"`;
 }
 
 function refused(problem: string): Refused {

@@ -1,5 +1,6 @@
+import { Buffer } from "node:buffer";
 import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
-import { decodePem, encodePem, pemLabels } from "./pem.ts";
+import { decodePem, describePem, encodePem } from "./pem.ts";
 
 export const keyAlgorithms = [
   "ecdsa-p256",
@@ -107,15 +108,9 @@ export async function importPublicKey(
 }
 
 /** The DER SubjectPublicKeyInfo that belongs to a PEM private key, or undefined for no such key. */
-// deno-lint-ignore require-await
 export async function publicKeyOf(pem: string): Promise<Uint8Array | undefined> {
-  const read = readPrivateKey(pem);
-  if (read.kind === "refused") return undefined;
-  try {
-    return new Uint8Array(createPublicKey(read.key).export({ format: "der", type: "spki" }));
-  } catch {
-    return undefined;
-  }
+  const imported = await importPrivateKey(pem);
+  return imported.kind === "key" ? await exportPublicKey(imported.keyPair.publicKey) : undefined;
 }
 
 const containers = new Map(
@@ -123,8 +118,9 @@ const containers = new Map(
 );
 
 function readPrivateKey(pem: string): { kind: "read"; key: KeyObject } | Refused {
-  const labels = pemLabels(pem);
-  if (labels.includes("ENCRYPTED PRIVATE KEY") || /^Proc-Type: *4, *ENCRYPTED/m.test(pem)) {
+  if (
+    decodePem("ENCRYPTED PRIVATE KEY", pem).length > 0 || /^Proc-Type: *4, *ENCRYPTED/m.test(pem)
+  ) {
     return refused(
       "the private key is encrypted; decrypt it with `openssl pkey -in KEY -out PLAIN_KEY`",
     );
@@ -134,9 +130,9 @@ function readPrivateKey(pem: string): { kind: "read"; key: KeyObject } | Refused
   );
   const [only] = found;
   if (only === undefined || found.length > 1) {
-    const what = labels.length === 0 ? "no PEM block" : `the PEM blocks ${labels.join(", ")}`;
     return refused(
-      `expected one PEM block PRIVATE KEY, RSA PRIVATE KEY or EC PRIVATE KEY, but found ${what}`,
+      "expected one PEM block PRIVATE KEY, RSA PRIVATE KEY or EC PRIVATE KEY, but found " +
+        describePem(pem),
     );
   }
   try {

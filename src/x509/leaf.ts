@@ -1,5 +1,6 @@
-import { type Certificate, readFields } from "./certificate.ts";
+import type { Certificate } from "./certificate.ts";
 import type { Issuer } from "./issuer.ts";
+import { issuerName } from "./issuer_name.ts";
 import { exportPublicKey, signatureParameters } from "./keys.ts";
 import {
   AuthorityKeyIdentifierExtension,
@@ -37,13 +38,15 @@ export interface LeafTemplate extends LeafNames {
 
 /** The DER of an end-entity certificate (RFC 5280); fractions of seconds are cut off its validity. */
 export async function signLeaf(issuer: Issuer, template: LeafTemplate): Promise<Uint8Array> {
+  const name = issuerName(issuer.certificate);
+  if (name === undefined) throw new TypeError("the issuer was not loaded by loadIssuer");
   const certificate = await X509CertificateGenerator.create({
     serialNumber: template.serialNumber,
     subject: new Name([
       ...template.organizationalUnits.map((unit) => ({ OU: [{ utf8String: unit }] })),
       { CN: [{ utf8String: template.commonName }] },
     ]),
-    issuer: issuerName(issuer.certificate),
+    issuer: name,
     notBefore: new Date(template.notBefore.epochMilliseconds),
     notAfter: new Date(template.notAfter.epochMilliseconds),
     publicKey: template.publicKey,
@@ -89,17 +92,4 @@ async function extensions(issuer: Certificate, template: LeafTemplate): Promise<
   ];
   if (names.length > 0) list.push(new SubjectAlternativeNameExtension(names));
   return list;
-}
-
-/** One name per CA certificate, not per leaf. */
-const issuerNames = new WeakMap<Certificate, Name>();
-
-function issuerName(certificate: Certificate): Name {
-  const known = issuerNames.get(certificate);
-  if (known) return known;
-  const fields = readFields(certificate.der);
-  if (fields === undefined) throw new TypeError("the issuer's certificate is broken");
-  const name = new Name(new Uint8Array(fields.subject));
-  issuerNames.set(certificate, name);
-  return name;
 }

@@ -12,9 +12,11 @@ export function decodePem(label: string, text: string): Uint8Array[] {
   return blocks(text).filter((block) => block.label === label).map(({ body }) => octets(body));
 }
 
-/** The labels of a text's PEM blocks, in their order. */
-export function pemLabels(text: string): string[] {
-  return blocks(text).map(({ label }) => label);
+/** Which PEM blocks a text holds, by label only, as a message may say it. */
+export function describePem(text: string): string {
+  const labels = blocks(text).map(({ label }) => label);
+  const shown = labels.length > 8 ? [...labels.slice(0, 8), "…"] : labels;
+  return labels.length === 0 ? "no PEM block" : `PEM blocks ${shown.join(", ")}`;
 }
 
 const begin = /-----BEGIN ([A-Z0-9][A-Z0-9 ]{0,62})-----/g;
@@ -32,7 +34,7 @@ function blocks(text: string): { label: string; body: string | undefined }[] {
 
 function octets(body: string | undefined): Uint8Array {
   try {
-    return Uint8Array.fromBase64(body ?? "");
+    return Uint8Array.fromBase64(body ?? "", { lastChunkHandling: "strict" });
   } catch {
     return new Uint8Array();
   }
