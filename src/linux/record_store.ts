@@ -13,6 +13,25 @@ const temporaryName = /^\.(volume\.json|tls\.crt)\.[0-9a-f]{16}$/;
 const maxRecordBytes = 1024 * 1024;
 
 type Named = Pick<VolumeRecord, "volumeId" | "pod">;
+type LoadedRecords = Awaited<ReturnType<VolumeStore["load"]>>;
+
+/** All records below `basePath`, changing nothing: for a look at the volumes of a driver that runs. */
+export async function readRecords(
+  basePath: string,
+  directoryName: (record: Named) => string = recordDirectoryName,
+): Promise<LoadedRecords> {
+  const records: VolumeRecord[] = [];
+  const unreadable: UnreadableRecord[] = [];
+  for (const entry of await volumesOf(basePath)) {
+    const path = join(basePath, entry.name);
+    const found = entry.isDirectory
+      ? await readDirectory(path, entry.name, directoryName)
+      : problem("is not a directory; this driver keeps a directory for each volume");
+    if (found?.kind === "record") records.push(found.record);
+    if (found?.kind === "unreadable") unreadable.push({ path, problem: found.problem });
+  }
+  return { records, unreadable };
+}
 
 /** Keeps each volume's record and certificate chain in a directory of its own under `basePath`. */
 export function recordStore(
@@ -47,20 +66,15 @@ class RecordStore implements VolumeStore {
     await writeDurably(directory, recordFile, text);
   }
 
-  async load(): Promise<{ records: VolumeRecord[]; unreadable: UnreadableRecord[] }> {
-    const records: VolumeRecord[] = [];
-    const unreadable: UnreadableRecord[] = [];
-    for (const entry of await entriesOf(this.#basePath)) {
-      // Hidden names are the driver's own: the lock, the staging area.
-      if (entry.name.startsWith(".")) continue;
-      const path = join(this.#basePath, entry.name);
-      const loaded = entry.isDirectory
-        ? await this.#loadDirectory(path, entry.name)
-        : problem("is not a directory; this driver keeps a directory for each volume");
-      if (loaded?.kind === "record") records.push(loaded.record);
-      if (loaded?.kind === "unreadable") unreadable.push({ path, problem: loaded.problem });
+  /** Also tidies up after saves and removals that were cut short, so no other may run meanwhile. */
+  async load(): Promise<LoadedRecords> {
+    for (const entry of await volumesOf(this.#basePath)) {
+      // A file system of its own brings a lost+found, which is no volume.
+      if (entry.isDirectory && entry.name !== "lost+found") {
+        await tidy(join(this.#basePath, entry.name));
+      }
     }
-    return { records, unreadable };
+    return await readRecords(this.#basePath, this.#directoryName);
   }
 
   async remove(record: Named): Promise<void> {
@@ -73,17 +87,6 @@ class RecordStore implements VolumeStore {
     await removeTemporaries(directory);
     await Deno.remove(directory);
     await syncDirectory(this.#basePath);
-  }
-
-  /** Undefined: a save or a removal was cut short there, which is now tidied up. */
-  async #loadDirectory(path: string, name: string): Promise<ParsedRecord | undefined> {
-    await removeTemporaries(path);
-    const found = await readRecordFile(path);
-    if (found === undefined) return await removeLeftover(path);
-    if (found.kind === "unreadable") return problem(`${recordFile} ${found.problem}`);
-    const expected = this.#directoryName(found.record);
-    if (expected === name) return found;
-    return problem(`${recordFile} is of another volume, whose directory would be ${expected}`);
   }
 
   #directory(record: Named): string {
@@ -116,13 +119,30 @@ async function readRecordFile(directory: string): Promise<ParsedRecord | undefin
   return parseRecord(await Deno.readTextFile(path));
 }
 
-/** Removes a directory that holds no record, unless there is something in it that we did not put there. */
-async function removeLeftover(directory: string): Promise<ParsedRecord | undefined> {
+/** Undefined: what is there is the trace of a save or a removal that is not complete. */
+async function readDirectory(
+  path: string,
+  name: string,
+  directoryName: (record: Named) => string,
+): Promise<ParsedRecord | undefined> {
+  const found = await readRecordFile(path);
+  if (found === undefined) {
+    return await holdsTracesOnly(path) ? undefined : problem(`has no ${recordFile}`);
+  }
+  if (found.kind === "unreadable") return problem(`${recordFile} ${found.problem}`);
+  const expected = directoryName(found.record);
+  if (expected === name) return found;
+  return problem(`${recordFile} is of another volume, whose directory would be ${expected}`);
+}
+
+async function holdsTracesOnly(directory: string): Promise<boolean> {
   const names = (await entriesOf(directory)).map((entry) => entry.name);
-  if (names.some((name) => name !== certificateFile)) return problem(`has no ${recordFile}`);
-  await removeAny(join(directory, certificateFile));
-  await Deno.remove(directory);
-  return undefined;
+  return names.every((name) => name === certificateFile || temporaryName.test(name));
+}
+
+async function tidy(directory: string): Promise<void> {
+  if (await holdsTracesOnly(directory)) return await removeAny(directory);
+  await removeTemporaries(directory);
 }
 
 async function removeTemporaries(directory: string): Promise<void> {
@@ -162,6 +182,11 @@ async function syncFile(path: string): Promise<void> {
 }
 
 const syncDirectory = syncFile;
+
+/** Hidden names are the driver's own: the lock, the staging area. */
+async function volumesOf(basePath: string): Promise<Deno.DirEntry[]> {
+  return (await entriesOf(basePath)).filter((entry) => !entry.name.startsWith("."));
+}
 
 async function entriesOf(directory: string): Promise<Deno.DirEntry[]> {
   try {

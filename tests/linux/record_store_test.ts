@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { recordStore } from "../../src/linux/record_store.ts";
+import { readRecords, recordStore } from "../../src/linux/record_store.ts";
 import { formatRecord } from "../../src/linux/record_text.ts";
 import { recordDirectoryName } from "../../src/volume/naming.ts";
 import { assertSameRecord, volume } from "./sample_record.ts";
@@ -169,12 +169,19 @@ Deno.test("what an interrupted save or removal left is tidied up without a word"
     await Deno.writeTextFile(join(cut, "tls.crt"), "x");
     await Deno.writeTextFile(join(cut, ".volume.json.0123456789abcdef"), "{");
     await Deno.mkdir(join(basePath, ".staging"));
+    await Deno.mkdir(join(basePath, "lost+found"));
     await Deno.writeTextFile(join(basePath, ".lock"), "");
+    const looked = await readRecords(basePath);
+    assert.equal(looked.records.length, 1);
+    assert.deepEqual(looked.unreadable, []);
+    assert.equal(list(directory).length, 3, "a mere look changes nothing");
+    assert.equal(list(cut).length, 2);
+
     const { records, unreadable } = await store.load();
     assert.equal(records.length, 1);
     assert.deepEqual(unreadable, []);
     assert.deepEqual(list(directory), ["tls.crt", "volume.json"]);
-    assert.deepEqual(list(basePath), [".lock", ".staging", "default-web-0-csi-1"]);
+    assert.deepEqual(list(basePath), [".lock", ".staging", "default-web-0-csi-1", "lost+found"]);
   }));
 
 Deno.test("a directory without a record that holds a stranger's files is reported and kept", () =>
