@@ -26,6 +26,7 @@ export class ServingCertificate implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #listeners = new Set<() => void>();
   #pair: ServingPair;
+  #subscription: Disposable | undefined;
 
   private constructor(options: ServingOptions, pair: ServingPair) {
     this.#signer = options.signer;
@@ -37,17 +38,18 @@ export class ServingCertificate implements AsyncDisposable {
   /** Makes the first certificate and keeps it fresh until disposed; rejects when the CA is over. */
   static async open(options: ServingOptions): Promise<ServingCertificate> {
     const { authority, signer, scheduler, clock } = options;
+    const { material } = authority;
     const first = await makePair(signer, clock.now());
     const serving = new ServingCertificate(options, first.pair);
     const renew = () => serving.#renew();
-    scheduler.schedule(jobKey, first.renewTime, renew);
+    // The CA can have been replaced before anybody listened.
+    const isStale = authority.material !== material;
+    scheduler.schedule(jobKey, isStale ? clock.now() : first.renewTime, renew);
     serving.#subscription = authority.onChange(() => {
       scheduler.schedule(jobKey, clock.now(), renew);
     });
     return serving;
   }
-
-  #subscription: Disposable | undefined;
 
   /** The pair to serve with now. */
   current(): ServingPair {

@@ -1,0 +1,152 @@
+import assert from "node:assert/strict";
+import {
+  type CaMaterial,
+  CertificateAuthority,
+} from "../../src/authority/certificate_authority.ts";
+import { Inventory } from "../../src/authority/inventory.ts";
+import {
+  type Issued,
+  type IssueOutcome,
+  type IssueRequest,
+  Issuing,
+} from "../../src/authority/issuing.ts";
+import { LeafSigner } from "../../src/authority/leaf_signer.ts";
+import type { Policy, PolicyRule } from "../../src/authority/policy.ts";
+import type { Caller, PodDirectory, PodIdentity } from "../../src/authority/ports.ts";
+import { Reporting } from "../../src/authority/reporting.ts";
+import { MemoryDenialStore, Revocation } from "../../src/authority/revocation.ts";
+import { makeRootCa, type RootCaOptions } from "../../src/authority/root_ca.ts";
+import { SigningQueue } from "../../src/authority/signing_queue.ts";
+import { Scheduler } from "../../src/scheduler/scheduler.ts";
+import { type Certificate, readCertificate } from "../../src/x509/certificate.ts";
+import { createCertificateRequest } from "../../src/x509/certificate_request.ts";
+import { loadIssuer } from "../../src/x509/issuer.ts";
+import { generateKeyPair, type KeyAlgorithm } from "../../src/x509/keys.ts";
+import { FakeClock } from "../support/fake_clock.ts";
+
+export const start = Temporal.Instant.from("2026-03-01T12:00:00.750Z");
+export const anybody: Caller = { kind: "anonymous" };
+export const never = new AbortController().signal;
+
+export const pod: PodIdentity = {
+  namespace: "shop",
+  name: "web-0",
+  uid: "0f8fad5b-d9cb-469f-a165-70867728950e",
+  serviceAccount: "web",
+};
+
+export function policy(rules: readonly PolicyRule[] = []): Policy {
+  return {
+    clusterDomain: "cluster.local",
+    defaultValidity: Temporal.Duration.from({ hours: 168 }),
+    maxValidity: Temporal.Duration.from({ hours: 720 }),
+    rules,
+  };
+}
+
+/** A rule that says nothing but what it is given. */
+export function rule(given: Partial<PolicyRule>): PolicyRule {
+  return {
+    namespaces: ["*"],
+    dnsNames: [],
+    uris: [],
+    ipRanges: [],
+    organizationalUnits: [],
+    ...given,
+  };
+}
+
+export async function makeCa(
+  options: Partial<RootCaOptions> = {},
+  at: Temporal.Instant = start,
+): Promise<CaMaterial> {
+  const root = await makeRootCa(
+    { algorithm: "ecdsa-p256", days: 3650, commonName: "Test CA", ...options },
+    at,
+  );
+  const loaded = await loadIssuer(root.certificatePem, root.privateKeyPem, at);
+  assert(loaded.kind === "loaded");
+  return loaded;
+}
+
+export async function certificateRequest(algorithm: KeyAlgorithm = "ecdsa-p256") {
+  return await createCertificateRequest(await generateKeyPair(algorithm));
+}
+
+export async function issueRequest(given: Partial<IssueRequest> = {}): Promise<IssueRequest> {
+  return {
+    certificateRequest: given.certificateRequest ?? await certificateRequest(),
+    pod,
+    volumeId: "csi-1",
+    volumeName: "certs",
+    attributes: {},
+    predecessor: undefined,
+    ...given,
+  };
+}
+
+export interface AuthorityOptions {
+  readonly clock?: FakeClock;
+  readonly material?: CaMaterial;
+  readonly policy?: Policy;
+  readonly pods?: PodDirectory;
+  readonly capacity?: number;
+  readonly concurrency?: number;
+}
+
+/** All parts of the authority, as the service puts them together, on a clock that stands still. */
+export async function openAuthority(options: AuthorityOptions = {}) {
+  const clock = options.clock ?? new FakeClock(start);
+  const authority = new CertificateAuthority(options.material ?? await makeCa());
+  const scheduler = new Scheduler({ clock });
+  const inventory = new Inventory({ clock, scheduler });
+  const queue = new SigningQueue({
+    clock,
+    concurrency: options.concurrency ?? 4,
+    capacity: options.capacity ?? 4_096,
+  });
+  const store = new MemoryDenialStore();
+  const longestValidity = Temporal.Duration.from({ hours: 720 });
+  const revocation = new Revocation({ clock, scheduler, store, inventory, longestValidity });
+  const signer = new LeafSigner({ authority, clock });
+  const issuing = new Issuing({
+    signer,
+    queue,
+    inventory,
+    revocation,
+    policy: () => options.policy ?? policy(),
+    ...(options.pods ? { pods: options.pods } : {}),
+  });
+  const clusterDomain = "cluster.local";
+  const reporting = new Reporting({ authority, queue, inventory, clock, clusterDomain });
+  const ask = async (given: Partial<IssueRequest> = {}, caller = anybody) =>
+    await issuing.issue(caller, await issueRequest(given), never);
+  return {
+    clock,
+    authority,
+    scheduler,
+    inventory,
+    queue,
+    store,
+    revocation,
+    signer,
+    issuing,
+    reporting,
+    ask,
+    [Symbol.asyncDispose]: () => scheduler[Symbol.asyncDispose](),
+  };
+}
+
+export function issued(outcome: IssueOutcome): Issued & { leaf: Certificate } {
+  assert(outcome.kind === "issued", `not issued: ${JSON.stringify(outcome)}`);
+  const leaf = readCertificate(outcome.chain[0] ?? new Uint8Array());
+  assert(leaf !== undefined);
+  return { ...outcome, leaf };
+}
+
+/** The reason of an outcome of this kind. */
+export function reasonOf(kind: IssueOutcome["kind"], outcome: IssueOutcome): string {
+  assert.equal(outcome.kind, kind, JSON.stringify(outcome));
+  assert("reason" in outcome);
+  return outcome.reason;
+}
