@@ -1,0 +1,97 @@
+import assert from "node:assert/strict";
+import { Inventory, type InventoryEntry } from "../../src/authority/inventory.ts";
+import { Scheduler } from "../../src/scheduler/scheduler.ts";
+import { FakeClock } from "../support/fake_clock.ts";
+import { pod, start } from "./authority_fixture.ts";
+
+function openInventory(capacity?: number) {
+  const clock = new FakeClock(start);
+  const scheduler = new Scheduler({ clock });
+  const inventory = new Inventory({ clock, scheduler, ...(capacity ? { capacity } : {}) });
+  return { clock, scheduler, inventory };
+}
+
+function entry(serialNumber: string, minutes: number, uid = pod.uid): InventoryEntry {
+  return {
+    serialNumber,
+    pod: { ...pod, uid },
+    volumeId: "csi-1",
+    node: "node-1",
+    names: { commonName: "web-0", dnsNames: ["web-0"], ipAddresses: [], uris: [] },
+    notBefore: Temporal.Instant.from("2026-03-01T11:55:00Z"),
+    notAfter: Temporal.Instant.from("2026-03-01T12:00:00Z").add({ minutes }),
+    predecessor: undefined,
+  };
+}
+
+const serials = (entries: Iterable<InventoryEntry>) =>
+  [...entries].map(({ serialNumber }) => serialNumber);
+
+Deno.test("what was added is found by its serial number and by its pod, as it was", () => {
+  const { inventory } = openInventory();
+  inventory.add(entry("a1", 10));
+  inventory.add(entry("b2", 20));
+  inventory.add(entry("c3", 5, "other"));
+  assert.deepEqual(inventory.get("a1"), entry("a1", 10));
+  assert.equal(inventory.get("d4"), undefined);
+  assert.deepEqual(serials(inventory.ofPod(pod.uid)), ["b2", "a1"]);
+  assert.deepEqual(serials(inventory.all()), ["a1", "b2", "c3"]);
+  assert.equal(String(inventory.lastNotAfter(pod.uid)), "2026-03-01T12:20:00Z");
+  assert.equal(inventory.lastNotAfter("nobody"), undefined);
+});
+
+Deno.test("a certificate is forgotten once it has expired", async () => {
+  const { inventory, clock, scheduler } = openInventory();
+  await using _scheduler = scheduler;
+  inventory.add(entry("a1", 10));
+  inventory.add(entry("b2", 20));
+  inventory.add(entry("c3", 15));
+  await clock.advance({ minutes: 10 });
+  assert.equal(inventory.size, 3);
+  await clock.advance({ minutes: 2 });
+  assert.deepEqual(serials(inventory.ofPod(pod.uid)), ["c3", "b2"]);
+  await clock.advance({ minutes: 4 });
+  assert.deepEqual(serials(inventory.ofPod(pod.uid)), ["b2"]);
+  await clock.advance({ hours: 1 });
+  assert.equal(inventory.size, 0);
+  inventory.add(entry("d4", 100));
+  await clock.advance({ hours: 1 });
+  assert.equal(inventory.size, 0);
+});
+
+Deno.test("over its bound the inventory drops what expires first", () => {
+  const { inventory } = openInventory(3);
+  for (
+    const [serial, minutes] of [["a", 30], ["b", 10], ["c", 20], ["d", 40], ["e", 15]] as const
+  ) {
+    inventory.add(entry(serial, minutes));
+  }
+  assert.deepEqual(serials(inventory.all()), ["a", "c", "d"]);
+  assert.deepEqual(serials(inventory.ofPod(pod.uid)), ["d", "c", "a"]);
+});
+
+Deno.test("a serial number that is added again takes the place of the first", () => {
+  const { inventory } = openInventory();
+  inventory.add(entry("a1", 10));
+  inventory.add(entry("a1", 20, "other"));
+  assert.equal(inventory.size, 1);
+  assert.deepEqual(serials(inventory.ofPod(pod.uid)), []);
+  assert.deepEqual(serials(inventory.ofPod("other")), ["a1"]);
+});
+
+Deno.test("an entry costs little: 50,000 of them fit in 50 MB", async () => {
+  const { inventory, scheduler } = openInventory();
+  await using _scheduler = scheduler;
+  const before = Deno.memoryUsage().heapUsed;
+  for (let count = 0; count < 50_000; count++) {
+    const serial = crypto.randomUUID().replaceAll("-", "");
+    const name = `web-${count}.shop.svc.cluster.local`;
+    inventory.add({
+      ...entry(serial, count % 1000 + 10, crypto.randomUUID()),
+      volumeId: `csi-${serial}${serial}`,
+      names: { commonName: name, dnsNames: [name], ipAddresses: [], uris: [] },
+    });
+  }
+  const each = (Deno.memoryUsage().heapUsed - before) / inventory.size;
+  assert(each < 1024, `${Math.round(each)} octets each, uncollected garbage included`);
+});
