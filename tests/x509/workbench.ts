@@ -38,12 +38,18 @@ export class Workbench implements AsyncDisposable {
   async opensslCa(options: string[]): Promise<{ certificatePem: string; privateKeyPem: string }> {
     const files = ["-keyout", "ca.key", "-out", "ca.crt", "-days", "30", "-nodes"];
     await this.openssl("req", "-x509", "-subj", "/CN=Test CA", ...files, ...options);
-    return { certificatePem: await this.read("ca.crt"), privateKeyPem: await this.read("ca.key") };
+    // With a key of its own ("-key") openssl writes none.
+    const privateKeyPem = await this.read(options.includes("-key") ? keyOf(options) : "ca.key");
+    return { certificatePem: await this.read("ca.crt"), privateKeyPem };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#folder[Symbol.asyncDispose]();
   }
+}
+
+function keyOf(options: string[]): string {
+  return options[options.indexOf("-key") + 1] ?? "ca.key";
 }
 
 /** A test that needs a program: where that is missing it is ignored, and its name says why. */
