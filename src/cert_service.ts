@@ -1,5 +1,4 @@
 /** The cluster's program: holds the CA, signs for the drivers, and keeps the inventory. */
-import { mkdir, open, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { status } from "@grpc/grpc-js";
@@ -15,7 +14,7 @@ import { parsePolicyFile } from "./authority/policy_file.ts";
 import { believeAnybody } from "./authority/ports.ts";
 import { Reporting } from "./authority/reporting.ts";
 import { MemoryDenialStore, Revocation } from "./authority/revocation.ts";
-import { makeRootCa, parseRootCaOptions, type RootCa } from "./authority/root_ca.ts";
+import { makeRootCa, parseRootCaOptions } from "./authority/root_ca.ts";
 import { ServingCertificate } from "./authority/serving.ts";
 import { SigningQueue } from "./authority/signing_queue.ts";
 import { readCommandLine } from "./config/command_line.ts";
@@ -27,6 +26,7 @@ import { HealthService } from "./grpc/health_service.ts";
 import { reflectionService } from "./grpc/reflection_service.ts";
 import { register, serveTcp } from "./grpc/server.ts";
 import { certificateService } from "./issuance/service.ts";
+import { writeNewFiles } from "./linux/new_files.ts";
 import { Scheduler } from "./scheduler/scheduler.ts";
 import { systemClock } from "./scheduler/system_clock.ts";
 import { serveHealth } from "./telemetry/health_endpoint.ts";
@@ -185,28 +185,12 @@ async function initCa(args: string[]): Promise<number> {
     await Deno.stdout.write(new TextEncoder().encode(kubernetesManifest(ca)));
     return 0;
   }
-  await writeCa(values.out, ca);
+  await writeNewFiles(values.out, [
+    { name: "tls.key", text: ca.privateKeyPem, mode: 0o600 },
+    { name: "tls.crt", text: ca.certificatePem, mode: 0o644 },
+  ]);
   console.error(`cert-service: wrote ${join(values.out, "tls.crt")} and tls.key (mode 0600)`);
   return 0;
-}
-
-/** Both files or none; a file that is there is never touched. */
-async function writeCa(directory: string, ca: RootCa): Promise<void> {
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  await using undo = new AsyncDisposableStack();
-  const files = [["tls.key", ca.privateKeyPem, 0o600], [
-    "tls.crt",
-    ca.certificatePem,
-    0o644,
-  ]] as const;
-  for (const [name, text, mode] of files) {
-    const path = join(directory, name);
-    await using file = await open(path, "wx", mode);
-    undo.defer(() => rm(path));
-    await file.writeFile(text);
-    await file.sync();
-  }
-  undo.move();
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -24,7 +24,7 @@ import { lockBasePath } from "./linux/base_path_lock.ts";
 import { createMounter } from "./linux/create_mounter.ts";
 import { harden } from "./linux/harden.ts";
 import { kubeletNotes } from "./linux/kubelet_note.ts";
-import { recordStore } from "./linux/record_store.ts";
+import { readRecords, recordStore } from "./linux/record_store.ts";
 import { Scheduler } from "./scheduler/scheduler.ts";
 import { systemClock } from "./scheduler/system_clock.ts";
 import { serveHealth } from "./telemetry/health_endpoint.ts";
@@ -187,7 +187,7 @@ function aborted(signal: AbortSignal): Promise<void> {
 }
 
 async function printStatus({ certBasePath }: DriverConfig): Promise<void> {
-  const { records, unreadable } = await recordStore(certBasePath).load();
+  const { records, unreadable } = await readRecords(certBasePath);
   for (const { path, problem } of unreadable) console.error(`csi-driver: ${path}: ${problem}`);
   console.log(formatStatus(volumeStatuses(records, holdsFiles, systemClock.now())));
 }
