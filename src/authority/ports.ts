@@ -3,7 +3,15 @@ import type { PodFields } from "../x509/templates.ts";
 
 /** Who calls, as far as it was proven. */
 export type Caller =
-  | { readonly kind: "node"; readonly node: string }
+  | {
+    readonly kind: "node";
+    readonly node: string;
+    /** Whose token it was, as "namespace/name", and its pod's uid; for the audit only. */
+    readonly serviceAccount?: string | undefined;
+    readonly podUid?: string | undefined;
+    /** The token's own id (credential-id, JTI=...), which is no secret. */
+    readonly tokenId?: string | undefined;
+  }
   | { readonly kind: "operator"; readonly name: string }
   /** Only where the service was told to ask nobody (AUTHENTICATION=none). */
   | { readonly kind: "anonymous" };
@@ -82,4 +90,56 @@ export interface OperatorAccess {
     | { readonly kind: "denied"; readonly reason: string }
     | { readonly kind: "unavailable"; readonly reason: string }
   >;
+}
+
+/** What a CA's source holds, as it came. */
+export interface CaSecret {
+  readonly certificatePem: string;
+  readonly privateKeyPem: string;
+  /** Roots that are to be trusted besides the CA's own (the Secret's ca.crt). */
+  readonly furtherAnchorsPem: string | undefined;
+  /**
+   * The old CA's key is in strange hands: it signs no more and is trusted no more, at once
+   * (the annotation csi-cert-driver/old-key-compromised: "true").
+   */
+  readonly compromised: boolean;
+  /** For the log (a Secret's resourceVersion). */
+  readonly version: string;
+}
+
+/** What is told of a CA's source. */
+export type CaState =
+  | { readonly kind: "secret"; readonly secret: CaSecret }
+  /** It is not there: not yet, or not any more. */
+  | { readonly kind: "absent" }
+  /** Told once for each outage. */
+  | { readonly kind: "unavailable"; readonly problem: string };
+
+/** Where the CA comes from. */
+export interface CaSource {
+  /** The CA now and after each change, until aborted; does not end by itself and survives disconnects. */
+  watch(signal: AbortSignal): AsyncIterable<CaState>;
+}
+
+/** A text that replicas share. */
+export interface SharedText {
+  readonly data: Readonly<Record<string, string>>;
+  readonly version: string;
+}
+
+/** A small document that replicas share, with optimistic concurrency (the data of a ConfigMap). */
+export interface SharedDocument {
+  /** Undefined: it is not there. Rejects when it cannot be asked for. */
+  read(signal: AbortSignal): Promise<SharedText | undefined>;
+  /**
+   * Writes if `version` is still what was read (undefined: it must not be there yet); false when
+   * somebody else was faster. Rejects when it cannot be written.
+   */
+  write(
+    data: Readonly<Record<string, string>>,
+    version: string | undefined,
+    signal: AbortSignal,
+  ): Promise<boolean>;
+  /** Yields when something may have changed, until aborted; survives disconnects. */
+  watch(signal: AbortSignal): AsyncIterable<void>;
 }
