@@ -18,16 +18,14 @@ export interface InventoryEntry {
   readonly predecessor: string | undefined;
 }
 
-/** A million entries are some 700 MB: what is kept of each is flat and shares its strings. */
+/** What is kept of an entry, so that a million of them are 0.6 GB. */
 interface Row {
   readonly serialNumber: string;
-  readonly pod: PodIdentity;
-  readonly volumeId: string;
-  readonly node: string | undefined;
-  readonly names: InventoryEntry["names"];
+  readonly podUid: string;
   readonly notBeforeSeconds: number;
   readonly notAfterSeconds: number;
-  readonly predecessor: string | undefined;
+  /** All else as JSON: one flat string takes half the memory of the objects that it describes. */
+  readonly packed: string;
   /** The next certificate of the same pod. */
   sibling: Row | undefined;
 }
@@ -35,8 +33,6 @@ interface Row {
 const jobKey = "inventory-expiry";
 /** Certificates that expired go together. */
 const sweepSeconds = 60;
-/** Shared by all entries that have none. */
-const none: string[] = [];
 
 /**
  * The certificates that are valid now, as far as this process signed them or was told of them.
@@ -64,26 +60,18 @@ export class Inventory {
   /** Adds a certificate, in place of what was known under its serial number; over the bound the first to expire goes. */
   add(entry: InventoryEntry): void {
     this.#remove(entry.serialNumber);
-    const { pod, names } = entry;
-    const previous = this.#byPod.get(pod.uid);
+    const { uid } = entry.pod;
+    const previous = this.#byPod.get(uid);
     const row: Row = {
       serialNumber: entry.serialNumber,
-      volumeId: entry.volumeId,
-      node: entry.node,
-      predecessor: entry.predecessor,
-      pod: previous && isSame(previous.pod, pod) ? previous.pod : pod,
-      names: {
-        commonName: names.commonName,
-        dnsNames: shared(names.dnsNames),
-        ipAddresses: shared(names.ipAddresses),
-        uris: shared(names.uris),
-      },
+      podUid: previous?.podUid ?? uid,
       notBeforeSeconds: seconds(entry.notBefore),
       notAfterSeconds: seconds(entry.notAfter),
+      packed: pack(entry),
       sibling: previous,
     };
     this.#rows.set(row.serialNumber, row);
-    this.#byPod.set(pod.uid, row);
+    this.#byPod.set(row.podUid, row);
     this.#expiring.set(row.serialNumber, row.notAfterSeconds);
     while (this.#rows.size > this.#capacity) this.#dropFirst();
     this.#plan();
@@ -142,23 +130,14 @@ export class Inventory {
     if (row === undefined) return;
     this.#rows.delete(serialNumber);
     this.#expiring.delete(serialNumber);
-    const first = this.#byPod.get(row.pod.uid);
+    const first = this.#byPod.get(row.podUid);
     if (first !== row) {
       let before = first;
       while (before !== undefined && before.sibling !== row) before = before.sibling;
       if (before !== undefined) before.sibling = row.sibling;
-    } else if (row.sibling === undefined) this.#byPod.delete(row.pod.uid);
-    else this.#byPod.set(row.pod.uid, row.sibling);
+    } else if (row.sibling === undefined) this.#byPod.delete(row.podUid);
+    else this.#byPod.set(row.podUid, row.sibling);
   }
-}
-
-function isSame(one: PodIdentity, other: PodIdentity): boolean {
-  return one.namespace === other.namespace && one.name === other.name &&
-    one.serviceAccount === other.serviceAccount;
-}
-
-function shared(list: string[]): string[] {
-  return list.length === 0 ? none : list;
 }
 
 function seconds(at: Temporal.Instant): number {
@@ -169,7 +148,28 @@ function instant(epochSeconds: number): Temporal.Instant {
   return Temporal.Instant.fromEpochMilliseconds(epochSeconds * 1000);
 }
 
+function pack({ pod, volumeId, node, names, predecessor }: InventoryEntry): string {
+  const { namespace, name, serviceAccount } = pod;
+  const { commonName, dnsNames, ipAddresses, uris } = names;
+  return JSON.stringify([
+    ...[namespace, name, serviceAccount, volumeId, node ?? null, predecessor ?? null],
+    ...[commonName, dnsNames, ipAddresses, uris],
+  ]);
+}
+
 function entryOf(row: Row): InventoryEntry {
-  const { notBeforeSeconds, notAfterSeconds, sibling: _sibling, ...entry } = row;
-  return { ...entry, notBefore: instant(notBeforeSeconds), notAfter: instant(notAfterSeconds) };
+  const [namespace, name, serviceAccount, volumeId, node, predecessor, ...names] = JSON.parse(
+    row.packed,
+  );
+  const [commonName, dnsNames, ipAddresses, uris] = names;
+  return {
+    serialNumber: row.serialNumber,
+    pod: { namespace, name, uid: row.podUid, serviceAccount },
+    volumeId,
+    node: node ?? undefined,
+    names: { commonName, dnsNames, ipAddresses, uris },
+    notBefore: instant(row.notBeforeSeconds),
+    notAfter: instant(row.notAfterSeconds),
+    predecessor: predecessor ?? undefined,
+  };
 }

@@ -6,9 +6,10 @@ const logger = getLogger(["cert-service", "audit"]);
 
 /** One decision of the service. Nothing in it is secret. */
 export interface AuditEntry {
-  readonly action: "issue" | "renew" | "revoke" | "report" | "list" | "get";
+  readonly action: "issue" | "renew" | "revoke" | "report" | "list" | "get" | "authenticate";
   readonly outcome: string;
-  readonly caller: Caller;
+  /** Undefined where it is not known who calls. */
+  readonly caller: Caller | undefined;
   readonly pod?: PodIdentity | undefined;
   readonly podUid?: string | undefined;
   readonly volumeId?: string | undefined;
@@ -51,7 +52,8 @@ function template(properties: Record<string, unknown>): string {
   return parts.join("");
 }
 
-function callerText(caller: Caller): string {
+function callerText(caller: Caller | undefined): string {
+  if (caller === undefined) return "a stranger";
   switch (caller.kind) {
     case "node":
       return `node ${caller.node}`;

@@ -122,7 +122,9 @@ async function callerOf(
   const authorization = typeof header === "string" ? header : undefined;
   const answer = await authenticator.authenticate({ authorization, peerCertificate }, signal);
   if (answer.kind === "caller") return answer.caller;
-  throw refusalError({ kind: answer.kind, reason: answer.problem });
+  const { kind, problem: reason } = answer;
+  audit({ action: "authenticate", outcome: kind, caller: undefined, reason });
+  throw refusalError({ kind, reason });
 }
 
 /** What the caller may see; throws PERMISSION_DENIED or UNAVAILABLE. */

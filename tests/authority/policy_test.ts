@@ -248,7 +248,14 @@ Deno.test("a rule that shortens the longest validity shortens the default with i
 });
 
 const label = fc.constantFrom("a", "b", "svc", "cluster", "local", "pod", "dev", "shop", "default");
-const domain = fc.constantFrom("cluster.local", "k8s.example.com", "local", "a.b", "cluster");
+const domain = fc.constantFrom(
+  "cluster.local",
+  "k8s.example.com",
+  "local",
+  "a.b",
+  "cluster",
+  "x.svc",
+);
 const name = fc.tuple(fc.boolean(), fc.array(label, { minLength: 1, maxLength: 7 }))
   .map(([wildcard, labels]) => (wildcard ? "*." : "") + labels.join("."));
 
