@@ -2,7 +2,7 @@
 // deno task compile [--target x86_64-unknown-linux-gnu] [--out DIR]
 
 import { parseArgs } from "node:util";
-import { bundle } from "./bundle.ts";
+import { bundleProgram } from "./bundle.ts";
 import { bundleFlags, entryOf, permissionFlags, type ProgramName } from "./permissions.ts";
 
 interface Options {
@@ -52,7 +52,7 @@ if (import.meta.main) {
   const chosen = options();
   try {
     for (const name of ["csi-driver", "cert-service"] as const) {
-      await bundle(name);
+      await bundleProgram(name);
       const output = await compile(name, chosen);
       const { size } = await Deno.stat(output);
       console.log(`compile: ${output} ${(size / 2 ** 20).toFixed(1)} MiB`);
