@@ -76,7 +76,8 @@ export class Stage implements AsyncDisposable {
     return program.output;
   }
 
-  async startService(): Promise<Program> {
+  /** Starts the service, with these variables besides the usual ones; resolves once it serves. */
+  async startService(env: Record<string, string> = {}): Promise<Program> {
     const program = this.#start("cert-service", {
       LISTEN_ADDR: this.#listenAddress,
       HEALTH_ADDR: "127.0.0.1:0",
@@ -84,14 +85,16 @@ export class Stage implements AsyncDisposable {
       CA_KEY_FILE: `${this.caDir}/tls.key`,
       AUTHENTICATION: "none",
       POLICY_FILE: `${this.base}/policy.yaml`,
+      ...env,
     });
     // A restarted service is found where the first one was.
     this.#listenAddress = (await program.ready()).address;
     return program;
   }
 
-  async startDriver(): Promise<Program> {
-    const program = this.#start("csi-driver", this.#driverEnv());
+  /** As startService, for the driver. */
+  async startDriver(env: Record<string, string> = {}): Promise<Program> {
+    const program = this.#start("csi-driver", { ...this.#driverEnv(), ...env });
     await program.ready();
     return program;
   }

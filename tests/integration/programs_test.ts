@@ -1,0 +1,192 @@
+import assert from "node:assert/strict";
+import { CertificateService } from "../../src/gen/certificate_service_pb.ts";
+import { Health } from "../../src/gen/health_pb.ts";
+import { connect } from "../../src/grpc/client.ts";
+import { readCertificates } from "../../src/x509/certificate.ts";
+import { Stage } from "../../scripts/demo/stage.ts";
+import { policy } from "../../scripts/demo/story.ts";
+import type { PodSpec, PodVolume } from "../support/kubelet.ts";
+
+/** Both programs as processes, registered with a kubelet; volumes are plain directories. */
+async function open(): Promise<Stage> {
+  const stage = await Stage.open({ form: "source", plain: true });
+  await stage.command(["init-ca", "--out", stage.caDir]);
+  await Deno.writeTextFile(`${stage.base}/policy.yaml`, policy);
+  return stage;
+}
+
+async function leafOf({ targetPath }: PodVolume) {
+  const leaf = readCertificates(await Deno.readTextFile(`${targetPath}/tls.crt`))?.[0];
+  assert.ok(leaf);
+  return leaf;
+}
+
+function serviceClient(stage: Stage, address: string) {
+  return connect(CertificateService, {
+    address: `https://${address}`,
+    trustBundle: () => Deno.readTextFileSync(`${stage.caDir}/tls.crt`),
+    serverName: "cert-service.csi-cert-driver.internal",
+  });
+}
+
+Deno.test("a killed driver comes back with its volumes: nothing is issued, and the renewals go on", async () => {
+  await using stage = await open();
+  await stage.startService();
+  const first = await stage.startDriver();
+  await stage.kubelet.register();
+  const long = stage.kubelet.admit({ name: "long", namespace: "shop" });
+  const short = stage.kubelet.admit({
+    name: "short",
+    namespace: "shop",
+    attributes: { duration: "10s" },
+  });
+  for (const volume of [long, short]) await stage.kubelet.publish(volume);
+  const before = await leafOf(long);
+  await first.stop("SIGKILL");
+  const second = await stage.startDriver();
+  const restored = await second.logged(({ message }) => message.startsWith("restored"));
+  assert.deepEqual([restored.healthy, restored.repaired, restored.removed], [2, 0, 0]);
+  await stage.kubelet.register();
+  await stage.kubelet.publish(long);
+  assert.equal((await leafOf(long)).serialNumber, before.serialNumber);
+  const renewed = await second.logged(({ message }) => message === "renewed shop/short");
+  assert.equal((await leafOf(short)).serialNumber, renewed.serialNumber);
+  for (const volume of [long, short]) await stage.kubelet.unpublish(volume);
+});
+
+Deno.test("a killed service comes back: it renews what it does not remember, and its inventory fills again", async () => {
+  await using stage = await open();
+  const first = await stage.startService();
+  const driver = await stage.startDriver();
+  await stage.kubelet.register();
+  const spec: PodSpec = { name: "web-0", namespace: "shop", attributes: { duration: "10s" } };
+  const volume = stage.kubelet.admit(spec);
+  const lasting = stage.kubelet.admit({ name: "web-1", namespace: "shop" });
+  for (const each of [volume, lasting]) await stage.kubelet.publish(each);
+  await first.stop("SIGKILL");
+  // A healthy volume is no concern of a service that is away.
+  await stage.kubelet.publish(lasting);
+  const second = await stage.startService();
+  await driver.logged(({ message }) => message === "renewed shop/web-0");
+  await second.logged(({ action, accepted }) => action === "report" && Number(accepted) > 0);
+  using client = serviceClient(stage, (await second.ready()).address);
+  const serials = [];
+  for await (const { serialNumber } of client.listCertificates({})) serials.push(serialNumber);
+  for (const each of [volume, lasting]) {
+    assert.ok(serials.includes((await leafOf(each)).serialNumber), `${each.pod.name} is listed`);
+  }
+});
+
+Deno.test("both programs tell their health, and end with code 0 on SIGTERM without a socket left", async () => {
+  await using stage = await open();
+  const service = await stage.startService();
+  const driver = await stage.startDriver();
+  for (const program of [service, driver]) {
+    const { healthAddress } = await program.ready();
+    for (const path of ["livez", "readyz"]) {
+      const response = await fetch(`http://${healthAddress}/${path}`);
+      assert.equal(response.status, 200, await response.text());
+    }
+  }
+  const { address } = await service.ready();
+  const readyz = await fetch(`http://${(await service.ready()).healthAddress}/readyz`);
+  assert.match(await readyz.text(), /AUTHENTICATION=none/);
+  using health = connect(Health, {
+    address: `https://${address}`,
+    trustBundle: () => Deno.readTextFileSync(`${stage.caDir}/tls.crt`),
+    serverName: "cert-service.csi-cert-driver.internal",
+  });
+  assert.equal((await health.check({})).status, 1);
+  for (const program of [driver, service]) {
+    assert.equal((await program.stop("SIGTERM")).code, 0, program.tail());
+  }
+  const registration = `${stage.kubelet.registrationDir}/csi.k8s.cert-driver-reg.sock`;
+  for (const socket of [`${stage.base}/csi.sock`, registration]) {
+    await assert.rejects(Deno.lstat(socket), Deno.errors.NotFound);
+  }
+});
+
+Deno.test("no key is in anything that a full run writes outside the volumes", async () => {
+  await using stage = await open();
+  const service = await stage.startService({ LOG_LEVEL: "trace" });
+  let driver = await stage.startDriver({ LOG_LEVEL: "trace" });
+  await stage.kubelet.register();
+  const specs: PodSpec[] = [
+    { name: "a", namespace: "shop", attributes: { "reuse-private-key": "true", duration: "10s" } },
+    { name: "b", namespace: "shop", attributes: { "key-algorithm": "rsa", "key-size": "2048" } },
+    { name: "c", namespace: "shop", attributes: { "key-algorithm": "ed25519" } },
+  ];
+  const volumes = specs.map((spec) => stage.kubelet.admit(spec));
+  for (const volume of volumes) await stage.kubelet.publish(volume);
+  const refused = stage.kubelet.admit({
+    name: "d",
+    namespace: "shop",
+    attributes: { "dns-names": "kubernetes.default.svc" },
+  });
+  await assert.rejects(stage.kubelet.publish(refused), /kubernetes\.default\.svc/);
+  await driver.logged(({ message }) => message === "renewed shop/a");
+  const secrets = await Promise.all([...volumes.map(({ targetPath }) => targetPath), stage.caDir]
+    .map(secretLines));
+  await driver.stop("SIGKILL");
+  driver = await stage.startDriver({ LOG_LEVEL: "trace" });
+  await stage.kubelet.register();
+  const written = [stage.output, await textBelow(stage.recordsDir)];
+  for (const volume of volumes) await stage.kubelet.unpublish(volume);
+  await driver.stop();
+  await service.stop();
+  written.push(stage.output, await textBelow(stage.recordsDir));
+  const text = written.join("\n");
+  assert.ok(text.includes("published shop/b"), "the search looks at what was written");
+  assert.ok(!text.includes("PRIVATE KEY"));
+  for (const line of secrets.flat()) assert.ok(!text.includes(line), "a key was written");
+});
+
+Deno.test("a program that cannot be configured says everything that is wrong, and ends with 2", async () => {
+  await using stage = await open();
+  await assert.rejects(
+    stage.startDriver({ NODE_ID: "two words", CHECK_INTERVAL: "soon", CSI_ENDPOINT: "tcp://x" }),
+    (error: Error) => {
+      for (const name of ["NODE_ID", "CHECK_INTERVAL", "CSI_ENDPOINT", "code 2"]) {
+        assert.ok(error.message.includes(name), error.message);
+      }
+      return true;
+    },
+  );
+  await Deno.writeTextFile(`${stage.base}/policy.yaml`, "rules:\n  - namespace: [x]\n");
+  await assert.rejects(stage.startService(), /policy\.yaml: line 2/);
+});
+
+Deno.test("init-ca makes a key that only its owner reads, never overwrites, and prints YAML for kubectl", async () => {
+  await using stage = await open();
+  const { mode } = await Deno.stat(`${stage.caDir}/tls.key`);
+  assert.equal((mode ?? 0) & 0o777, 0o600);
+  const key = await Deno.readTextFile(`${stage.caDir}/tls.key`);
+  await assert.rejects(stage.command(["init-ca", "--out", stage.caDir]), /exists/i);
+  assert.equal(await Deno.readTextFile(`${stage.caDir}/tls.key`), key);
+  await assert.rejects(stage.command(["init-ca"]), /--out DIR or --kubernetes/);
+  await assert.rejects(stage.command(["init-ca", "--out", "x", "--days", "0"]), /--days is "0"/);
+  const yaml = await stage.command(["init-ca", "--kubernetes", "--key", "ecdsa-p384"]);
+  for (const kind of ["Namespace", "Secret", "ConfigMap"]) {
+    assert.match(yaml, RegExp(`kind: ${kind}`));
+  }
+});
+
+/** The key's lines, but for those that the public key in the certificate happens to share. */
+async function secretLines(directory: string): Promise<string[]> {
+  const certificate = await Deno.readTextFile(`${directory}/tls.crt`);
+  const lines = (await Deno.readTextFile(`${directory}/tls.key`)).split("\n").filter((line) =>
+    line.length > 40 && !line.startsWith("-----") && !certificate.includes(line)
+  );
+  assert.ok(lines.length > 0);
+  return lines;
+}
+
+async function textBelow(directory: string): Promise<string> {
+  const texts = [];
+  for await (const { name, isDirectory, isFile } of Deno.readDir(directory)) {
+    const path = `${directory}/${name}`;
+    if (isDirectory) texts.push(await textBelow(path));
+    else if (isFile) texts.push(await Deno.readTextFile(path));
+  }
+  return texts.join("\n");
+}
