@@ -161,6 +161,12 @@ const bad: { what: string; path: string; text: string; problem: RegExp }[] = [
     problem: /which only grpc, csi/,
   },
   {
+    what: "a tool of the tests",
+    path: "src/volume/a.ts",
+    text: `import "fast-check";`,
+    problem: /which only scripts and tests may/,
+  },
+  {
     what: "a jsr: import",
     path: "src/grpc/a.ts",
     text: `import "jsr:@std/path";`,
