@@ -29,7 +29,9 @@ export async function authorise(
   signal: AbortSignal,
 ): Promise<Authorisation> {
   if (caller.kind === "operator") {
-    return { kind: "denied", reason: "operators get no certificates of pods, only nodes do" };
+    const reason = `${caller.name} is not the drivers' service account: operators get no ` +
+      "certificates of pods, only nodes do";
+    return { kind: "denied", reason };
   }
   const { namespace, name, uid, serviceAccount } = request.pod;
   if (directory === undefined) {

@@ -27,6 +27,8 @@ export interface Credentials {
 export type Authentication =
   | { readonly kind: "caller"; readonly caller: Caller }
   | { readonly kind: "unauthenticated"; readonly problem: string }
+  /** It is known who calls, and it is nobody who may speak for a node. */
+  | { readonly kind: "denied"; readonly problem: string }
   | { readonly kind: "unavailable"; readonly problem: string };
 
 /** Tells who calls. A problem that it answers never holds what was shown. */
