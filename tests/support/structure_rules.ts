@@ -12,7 +12,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   csi: ["volume", "grpc", "gen"],
   issuance: ["volume", "authority", "x509", "grpc", "gen"],
   linux: ["volume", "x509"],
-  kubernetes: ["authority", "x509"],
+  kubernetes: ["authority", "x509", "scheduler"],
   telemetry: ["scheduler"],
   config: ["x509"],
 };
