@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
+import { parse } from "yaml";
 import denoJson from "../deno.json" with { type: "json" };
 import { permissions } from "../scripts/permissions.ts";
+import { parsePolicyFile } from "../src/authority/policy_file.ts";
 import { driverVariables } from "../src/config/driver.ts";
 import type { VariableTable } from "../src/config/environment.ts";
 import { serviceVariables } from "../src/config/service.ts";
-import { knownAttributes } from "../src/x509/attributes.ts";
+import { knownAttributes, parseAttributes } from "../src/x509/attributes.ts";
 import { templateFields } from "../src/x509/templates.ts";
 import { mayImport } from "./support/structure_rules.ts";
 
@@ -80,6 +82,21 @@ Deno.test("the README states each permission that the programs ship with", () =>
     list.map(({ flag, reason }) => [name, flag, reason])
   );
   assert.deepEqual(rows(section("## Security"), "Program"), shipped);
+});
+
+/** The README's fenced blocks of YAML. */
+const examples = [...readme.matchAll(/^```yaml\n(.*?)^```/gms)].map(([, text = ""]) => text);
+
+Deno.test("the README's example of volume attributes is accepted", () => {
+  const found = examples.map((text) => parse(text)?.csi?.volumeAttributes).filter(Boolean);
+  assert.equal(found.length, 1);
+  assert.equal(parseAttributes(found[0]).kind, "attributes");
+});
+
+Deno.test("the README's policy is accepted", () => {
+  const found = examples.filter((text) => text.startsWith("rules:"));
+  assert.equal(found.length, 1);
+  assert.deepEqual(parsePolicyFile(found[0] ?? "").kind, "rules");
 });
 
 Deno.test("what the README links to is there", async () => {
