@@ -111,6 +111,10 @@ async function perform(options: DemoOptions): Promise<number> {
     console.log(`\ndemo: ${line} (${seconds} s)`);
     return 0;
   } catch (error) {
+    if (interrupted.signal.aborted) {
+      console.error("\ndemo: interrupted; what it had started and laid down is gone");
+      return 130;
+    }
     const reason = error instanceof Error ? error.message : String(error);
     console.error(`\ndemo: failed: ${reason}`);
     return 1;

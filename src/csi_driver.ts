@@ -25,10 +25,14 @@ import { createMounter } from "./linux/create_mounter.ts";
 import { harden } from "./linux/harden.ts";
 import { kubeletNotes } from "./linux/kubelet_note.ts";
 import { readRecords, recordStore } from "./linux/record_store.ts";
+import { aborted } from "./scheduler/aborted.ts";
 import { Scheduler } from "./scheduler/scheduler.ts";
 import { systemClock } from "./scheduler/system_clock.ts";
 import { serveHealth } from "./telemetry/health_endpoint.ts";
+import { callMetrics } from "./telemetry/call_metrics.ts";
 import { configureLogging } from "./telemetry/logging.ts";
+import { Metrics } from "./telemetry/metrics.ts";
+import { volumeMetrics } from "./telemetry/volume_metrics.ts";
 import { CertificateSource } from "./volume/certificate_source.ts";
 import { heldCertificates } from "./volume/held.ts";
 import { KeyMaker } from "./volume/key_maker.ts";
@@ -68,17 +72,33 @@ async function serve(config: DriverConfig, signal: AbortSignal): Promise<void> {
   const store = recordStore(config.certBasePath);
   const source = new CertificateSource(new CertificateServiceClient(client), keys, clock);
   const parts = { clock, scheduler, table, mounter, store, source, keys, kubelet: kubeletNotes };
-  const renewer = new Renewer({ ...parts, random: Math.random });
+  const metrics = new Metrics();
+  const volumes = volumeMetrics(metrics, () => ({
+    volumes: table.size,
+    failing: renewer.failing,
+    earliestExpiry: table.earliestExpiry,
+  }));
+  const onRenewal = volumes.renewal;
+  const renewer: Renewer = new Renewer({ ...parts, random: Math.random, onRenewal });
   const publisher = new Publisher({ ...parts, renewer });
   const trust = new TrustUpdater(table, mounter);
 
   const state = { ready: false };
   const health = config.health && serveHealth(config.health, {
     live: () => ({ ok: true, detail: "serving" }),
-    ready: () => ({ ok: state.ready, detail: state.ready ? volumes(table, renewer) : "starting" }),
+    ready: () => ({
+      ok: state.ready,
+      detail: `${table.size} volumes, ${renewer.failing} whose renewal fails at present`,
+    }),
+    metrics: volumes.expose,
   });
   if (health) resources.use(health);
 
+  const count = callMetrics(metrics);
+  const onCall = (call: EndedCall) => {
+    count({ ...call, code: status[call.code] });
+    logCall(call);
+  };
   const { checkInterval, nodeId, registration } = config;
   const restored = await new Restorer({ ...parts, renewer, checkInterval }).restore();
   logger.info("restored {healthy} volumes, {repaired} to repair, {removed} removed", {
@@ -94,7 +114,7 @@ async function serve(config: DriverConfig, signal: AbortSignal): Promise<void> {
         register(Identity, identityService({ name: driverName, version, ready: () => true })),
         register(Node, nodeService({ nodeId, publisher })),
       ],
-      onCall: logCall,
+      onCall,
     }),
   );
   // Last: the kubelet calls as soon as it finds this socket.
@@ -105,7 +125,7 @@ async function serve(config: DriverConfig, signal: AbortSignal): Promise<void> {
         services: [
           register(Registration, registrationService({ name: driverName, endpoint })),
         ],
-        onCall: logCall,
+        onCall,
       }),
     );
   }
@@ -169,21 +189,9 @@ function logCall({ method, code, ms, error }: EndedCall): void {
   logger.error("{method} {code}: {reason}", { ...properties, reason, error });
 }
 
-function volumes(table: VolumeTable, renewer: Renewer): string {
-  const failing = table.all().filter(({ volumeId }) => renewer.failures(volumeId) > 0).length;
-  return `${table.size} volumes, ${failing} whose renewal fails at present`;
-}
-
 async function wait(ms: number, signal: AbortSignal): Promise<void> {
   // Resolves at the signal too: the caller looks at it.
   await sleep(ms, undefined, { signal }).catch(() => {});
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) =>
-    signal.addEventListener("abort", () => resolve(), { once: true })
-  );
 }
 
 async function printStatus({ certBasePath }: DriverConfig): Promise<void> {

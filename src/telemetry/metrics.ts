@@ -10,6 +10,8 @@ export interface Counter {
 /** Goes up and down. */
 export interface Gauge {
   set(value: number, labels?: Labels): void;
+  /** Takes a series back: there is no value for now. */
+  clear(labels?: Labels): void;
 }
 
 /** Counts observations by size. */
@@ -35,7 +37,10 @@ export class Metrics {
 
   gauge(name: string, help: string): Gauge {
     const series = this.#values(name, help, "gauge");
-    return { set: (value, labels = {}) => void series.set(format(labels), value) };
+    return {
+      set: (value, labels = {}) => void series.set(format(labels), value),
+      clear: (labels = {}) => void series.delete(format(labels)),
+    };
   }
 
   /** Buckets are upper bounds, ascending; the one without a bound is added. */

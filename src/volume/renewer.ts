@@ -28,6 +28,8 @@ export interface RenewerParts {
   readonly kubelet: Kubelet;
   /** From 0 to 1. */
   readonly random: () => number;
+  /** Told of each attempt's outcome. */
+  readonly onRenewal?: (outcome: "renewed" | "failed") => void;
 }
 
 /** Keeps every volume's certificate from expiring, and repairs what was found broken. */
@@ -57,6 +59,11 @@ export class Renewer {
   async cancel(volumeId: string): Promise<void> {
     await this.#parts.scheduler.cancel(volumeId);
     this.#failures.delete(volumeId);
+  }
+
+  /** How many volumes' last attempt failed. */
+  get failing(): number {
+    return this.#failures.size;
   }
 
   /** How often the volume's renewal failed since it last succeeded. */
@@ -121,6 +128,7 @@ export class Renewer {
     const renewed = await this.#writer.write(record, outcome, placement);
     table.set(renewed);
     this.#failures.delete(volumeId);
+    this.#parts.onRenewal?.("renewed");
     logger.info("renewed {namespace}/{pod}", {
       namespace: record.pod.namespace,
       pod: record.pod.name,
@@ -141,6 +149,7 @@ export class Renewer {
     const { clock, random } = this.#parts;
     const attempt = this.failures(record.volumeId) + 1;
     this.#failures.set(record.volumeId, attempt);
+    this.#parts.onRenewal?.("failed");
     const now = clock.now();
     const remaining = record.notAfter.epochMilliseconds - now.epochMilliseconds;
     const wait = outcome.kind === "throttled" ? outcome.retryAfter?.total("milliseconds") : 0;

@@ -23,6 +23,11 @@ export class VolumeTable {
     return [...this.#records.values()];
   }
 
+  /** When the first of the certificates expires; undefined without volumes. */
+  get earliestExpiry(): Temporal.Instant | undefined {
+    return this.all().map(({ notAfter }) => notAfter).sort(Temporal.Instant.compare)[0];
+  }
+
   get size(): number {
     return this.#records.size;
   }
