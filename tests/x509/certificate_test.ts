@@ -65,6 +65,24 @@ Deno.test("nothing may follow a certificate or be cut off it", async () => {
   assert.equal(readCertificate(Uint8Array.of(...der, ...der)), undefined);
 });
 
+Deno.test("a certificate that names two signature algorithms is none", async () => {
+  const { der } = (await forge()).certificate;
+  const changed = new Uint8Array(der);
+  const ecdsaWithSha256 = "2a8648ce3d040302";
+  const at = der.toHex().lastIndexOf(ecdsaWithSha256) / 2;
+  assert.notEqual(at * 2, der.toHex().indexOf(ecdsaWithSha256));
+  changed[at + 7] = 3;
+  assert.equal(readCertificate(changed), undefined);
+});
+
+Deno.test("a certificate of four parts is none", async () => {
+  const { der } = (await forge()).certificate;
+  const content = Uint8Array.of(...der.subarray(4), 0x05, 0x00);
+  assert.equal(der[1], 0x82);
+  const length = [content.length >> 8, content.length & 255];
+  assert.equal(readCertificate(Uint8Array.of(0x30, 0x82, ...length, ...content)), undefined);
+});
+
 Deno.test("a certificate is DER and never its text, whatever the library would take", async () => {
   const { certificate, certificatePem } = await forge();
   for (const text of [certificatePem, certificate.der.toHex(), certificate.der.toBase64()]) {

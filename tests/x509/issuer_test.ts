@@ -7,6 +7,7 @@ import {
   Extension,
   KeyUsageFlags,
 } from "../../src/x509/peculiar.ts";
+import { encodePem } from "../../src/x509/pem.ts";
 import { createRoot } from "../../src/x509/root.ts";
 import { forge, type Forged, type Forging, now } from "./forge.ts";
 
@@ -124,6 +125,13 @@ for (const [what, forging, expected] of refused) {
     assert.match(await problemOf(certificatePem, privateKeyPem), expected);
   });
 }
+
+Deno.test("a CA whose name is not the text it says is refused: no copy of it would match", async () => {
+  const { certificate, privateKeyPem } = await forge({ commonName: "\u00e9\u00e9" });
+  const broken = certificate.der.toHex().replaceAll("0c04c3a9c3a9", "0c04c3a9ffa9");
+  const pem = encodePem("CERTIFICATE", Uint8Array.fromHex(broken));
+  assert.match(await problemOf(pem, privateKeyPem), /subject of .* is not properly encoded/);
+});
 
 const warned: [string, Forging, RegExp][] = [
   [
