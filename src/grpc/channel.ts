@@ -1,5 +1,6 @@
 import { ChannelCredentials, Client, connectivityState, status } from "@grpc/grpc-js";
 import { parseAddress, type Target } from "./address.ts";
+import { atAttemptLimit } from "./attempt_limit.ts";
 import { bearerToken } from "./bearer_token.ts";
 import { RpcError } from "./rpc_error.ts";
 import { logThroughLogTape } from "./transport_log.ts";
@@ -77,14 +78,21 @@ export class Channel implements Disposable {
     return this.#open!.client;
   }
 
-  /** To be told of each call's failure: an unreachable server may be one that our old trust bundle refuses. */
-  failed(error: unknown): void {
-    if (!(error instanceof RpcError) || error.code !== status.UNAVAILABLE || this.#disposed) return;
-    try {
-      this.#renew();
-    } catch {
-      // The call's own error is the one to tell; the next call meets this one again.
+  /**
+   * To be told of each call's failure: an unreachable server may be one that our old trust bundle
+   * refuses. Answers whether the call never left and can be made again.
+   */
+  failed(client: Client, error: unknown): boolean {
+    if (this.#disposed || !(error instanceof RpcError) || client !== this.#open?.client) {
+      return false;
     }
+    if (atAttemptLimit(error)) {
+      this.#open = undefined;
+      client.close();
+      return true;
+    }
+    if (error.code === status.UNAVAILABLE) this.#renew();
+    return false;
   }
 
   /** Makes disposing the channel cancel a call, until the call is over. */

@@ -8,6 +8,7 @@ import type {
   MessageShape,
 } from "@bufbuild/protobuf";
 import { type CallOptions as GrpcCallOptions, Metadata, status } from "@grpc/grpc-js";
+import { attemptLimit } from "./attempt_limit.ts";
 import { Channel, type ChannelOptions } from "./channel.ts";
 import { decodeMessage, encodeMessage } from "./message_coding.ts";
 import { RpcError, rpcErrorOf } from "./rpc_error.ts";
@@ -59,6 +60,8 @@ export function connect<S extends DescService>(
 }
 
 const asBytes = (bytes: Buffer) => bytes;
+/** A call that never left is made once more, on a new connection. */
+const tries = 2;
 
 async function unary(
   channel: Channel,
@@ -66,24 +69,27 @@ async function unary(
   request: AnyInit,
   options: CallOptions,
 ): Promise<unknown> {
-  const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
-  try {
-    const bytes = encoded(method.input, request);
+  const bytes = encoded(method.input, request);
+  for (let n = 1;; n++) {
     refuseAborted(options);
-    const call = channel.client().makeUnaryRequest(
+    const client = channel.client();
+    const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
+    const call = client.makeUnaryRequest(
       methodPath(method),
       asBytes,
       asBytes,
       bytes,
       new Metadata(),
       grpcOptions(options),
-      (error, response) => error === null ? resolve(response!) : reject(error),
+      (error, response) => error === null ? resolve(response!) : reject(rpcErrorOf(error)),
     );
     using _tracked = channel.track(call);
     using _listening = cancelOnAbort(call, options);
-    return decoded(method.output, await promise);
-  } catch (thrown) {
-    throw failure(channel, thrown);
+    try {
+      return decoded(method.output, await promise);
+    } catch (error) {
+      if (!channel.failed(client, error) || n === tries) throw error;
+    }
   }
 }
 
@@ -93,10 +99,11 @@ async function* serverStreaming(
   request: AnyInit,
   options: CallOptions,
 ): AsyncGenerator<unknown> {
-  try {
-    const bytes = encoded(method.input, request);
+  const bytes = encoded(method.input, request);
+  for (let n = 1;; n++) {
     refuseAborted(options);
-    const call = channel.client().makeServerStreamRequest(
+    const client = channel.client();
+    const call = client.makeServerStreamRequest(
       methodPath(method),
       asBytes,
       asBytes,
@@ -110,22 +117,21 @@ async function* serverStreaming(
     using _listening = cancelOnAbort(call, options);
     try {
       for await (const response of call) yield decoded(method.output, response);
+      return;
+    } catch (thrown) {
+      const error = rpcErrorOf(thrown);
+      if (!channel.failed(client, error) || n === tries) throw error;
     } finally {
       call.cancel();
     }
-  } catch (thrown) {
-    throw failure(channel, thrown);
   }
 }
 
-function failure(channel: Channel, thrown: unknown): unknown {
-  const error = rpcErrorOf(thrown);
-  channel.failed(error);
-  return error;
-}
-
 function grpcOptions({ timeoutMs }: CallOptions): GrpcCallOptions {
-  return timeoutMs === undefined ? {} : { deadline: Date.now() + timeoutMs };
+  const credentials = attemptLimit();
+  return timeoutMs === undefined
+    ? { credentials }
+    : { credentials, deadline: Date.now() + timeoutMs };
 }
 
 function refuseAborted({ signal }: CallOptions): void {

@@ -13,20 +13,19 @@ type Response = MessageInitShape<typeof HealthCheckResponseSchema>;
 /** grpc.health.v1 for a server. Service "" is the server as a whole; it is not serving until told otherwise. */
 export class HealthService {
   readonly #serving = new Map<string, boolean>([["", false]]);
-  #changed = Promise.withResolvers<void>();
+  readonly #waiting = new Set<() => void>();
 
   /** Tells whether a service, by its full name, can be used. */
   setStatus(service: string, serving: boolean): void {
     this.#serving.set(service, serving);
-    this.#changed.resolve();
-    this.#changed = Promise.withResolvers();
+    for (const wake of this.#waiting) wake();
   }
 
   /** What a server registers. */
   registered(): RegisteredService {
     return register(Health, {
       check: ({ service }) => Promise.resolve(this.#check(service)),
-      watch: ({ service }) => this.#watch(service),
+      watch: ({ service }, { signal }) => this.#watch(service, signal),
     });
   }
 
@@ -42,16 +41,22 @@ export class HealthService {
     return { status: this.#statusOf(service) };
   }
 
-  async *#watch(service: string): AsyncGenerator<Response> {
+  async *#watch(service: string, signal: AbortSignal): AsyncGenerator<Response> {
     let last: ServingStatus | undefined;
-    for (;;) {
-      const changed = this.#changed.promise;
+    while (!signal.aborted) {
       const now = this.#statusOf(service);
-      if (now !== last) yield { status: now };
-      last = now;
-      // A change while the caller was slow to take the last one is not waited for.
-      await changed;
+      if (now === last) await this.#change(signal);
+      else yield { status: last = now };
     }
+  }
+
+  /** Resolves at the next change or when the signal is aborted; nothing of a watch that ended stays behind. */
+  async #change(signal: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.add(resolve);
+    signal.addEventListener("abort", () => resolve());
+    await promise;
+    this.#waiting.delete(resolve);
   }
 
   #statusOf(service: string): ServingStatus {

@@ -68,7 +68,8 @@ export async function serveUnix(
   return {
     path,
     [Symbol.asyncDispose]: async () => {
-      await claimed.withdraw();
+      // Both before the first await: whoever connects from now on finds nobody.
+      claimed.withdraw();
       await running.stop();
     },
   };

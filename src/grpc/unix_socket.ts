@@ -11,7 +11,7 @@ export interface ClaimedPath {
   /** Makes the listening socket appear at its path, complete and with its mode. */
   publish(mode: number): Promise<void>;
   /** Removes the path if it still is our socket. Call it while the socket listens: its inode is then ours alone. */
-  withdraw(): Promise<void>;
+  withdraw(): void;
 }
 
 /**
@@ -35,21 +35,21 @@ export async function claimUnixPath(path: string): Promise<ClaimedPath> {
     listenAt,
     publish: async (mode) => {
       await Deno.chmod(listenAt, mode);
-      ours = await Deno.lstat(listenAt);
+      ours = lstat(listenAt);
       await refuseOccupied(path);
       await Deno.rename(listenAt, path);
     },
-    withdraw: async () => {
-      const found = await lstat(path);
+    withdraw: () => {
+      const found = lstat(path);
       const same = found !== undefined && ours !== undefined && found.dev === ours.dev &&
         found.ino === ours.ino;
-      if (same) await Deno.remove(path);
+      if (same) Deno.removeSync(path);
     },
   };
 }
 
 async function refuseOccupied(path: string): Promise<void> {
-  const found = await lstat(path);
+  const found = lstat(path);
   if (found === undefined) return;
   if (found.isSocket !== true) {
     throw new Error(`${path} exists and is not a socket: remove it or choose another path`);
@@ -57,9 +57,9 @@ async function refuseOccupied(path: string): Promise<void> {
   if (await isServed(path)) throw new Error(`another process is serving ${path}`);
 }
 
-async function lstat(path: string): Promise<Deno.FileInfo | undefined> {
+function lstat(path: string): Deno.FileInfo | undefined {
   try {
-    return await Deno.lstat(path);
+    return Deno.lstatSync(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;

@@ -1,5 +1,7 @@
 import { status } from "@grpc/grpc-js";
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:net";
 import { Registration } from "../../src/gen/plugin_registration_pb.ts";
 import { connect } from "../../src/grpc/client.ts";
 import { parseAddress } from "../../src/grpc/address.ts";
@@ -166,4 +168,27 @@ Deno.test("a disposed client refuses further calls", async () => {
   const client = connect(Registration, { address: "unix:///nowhere.sock" });
   client[Symbol.dispose]();
   await assert.rejects(client.getInfo({}), isRpc(status.CANCELLED));
+});
+
+Deno.test("a connection told to go away as it opens fails the call, and the next finds a better server", async () => {
+  await using folder = await temporaryFolder();
+  const path = `${folder.path}/x.sock`;
+  // RFC 9113, sections 6.5 and 6.8: SETTINGS, then GOAWAY for stream 0 without an error, in one piece.
+  const settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+  const goaway = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+  const rude = createServer((socket) => {
+    socket.on("error", () => {});
+    socket.resume();
+    socket.write(new Uint8Array([...settings, ...goaway]));
+  });
+  await once(rude.listen(path), "listening");
+  using client = connect(Registration, { address: `unix://${path}` });
+  await assert.rejects(client.getInfo({}), (error: Error) => {
+    assert.match(error.message, /no call can start on this connection/);
+    return isRpc(status.UNAVAILABLE)(error);
+  });
+  await new Promise((resolve) => rude.close(resolve));
+  const services = [stubService(Registration, { getInfo: () => Promise.resolve({ name: "x" }) })];
+  await using _server = await serveUnix(path, { services });
+  assert.equal((await client.getInfo({})).name, "x");
 });
