@@ -1,0 +1,69 @@
+// Writes the image as one tar for `ctr images import`, `podman load` or `docker load`.
+// deno task image [--runtime compiled|bundle] [--out FILE] [--tag NAME:TAG]
+// The default is what the Containerfile builds; `bundle` does without the compiler's base binary.
+
+import { parseArgs } from "node:util";
+import manifest from "../deno.json" with { type: "json" };
+import { type ImageConfig, writeImage } from "./image/archive.ts";
+import { layRoot, type Runtime } from "./image/root.ts";
+
+/** The name that deploy/csi-driver.yaml asks for. */
+export const imageName = `csi-cert-driver:${manifest.version}`;
+
+const config: ImageConfig = {
+  entrypoint: ["/usr/local/bin/cert-service"],
+  user: "65532:65532",
+  env: {
+    PATH: "/usr/local/bin:/usr/bin:/bin",
+    DENO_DIR: "/nonexistent",
+    DENO_NO_UPDATE_CHECK: "1",
+  },
+  labels: {
+    "org.opencontainers.image.title": "csi-cert-driver",
+    "org.opencontainers.image.description":
+      "A certificate for every pod that names a volume for it",
+    "org.opencontainers.image.version": manifest.version,
+    "org.opencontainers.image.licenses": manifest.license,
+  },
+  exposedPorts: [50051, 9808],
+};
+
+/** Lays the image out and writes it; returns the size of the file in octets. */
+export async function buildImage(
+  output: string,
+  options: { readonly runtime: Runtime; readonly name?: string },
+): Promise<number> {
+  const root = await Deno.makeTempDir({ prefix: "csi-cert-root-" });
+  try {
+    // Else nobody but root could enter the image's root directory.
+    await Deno.chmod(root, 0o755);
+    await layRoot(root, options.runtime);
+    await writeImage({ name: options.name ?? imageName, root, config }, output);
+  } finally {
+    await Deno.remove(root, { recursive: true });
+  }
+  return (await Deno.stat(output)).size;
+}
+
+if (import.meta.main) {
+  const { values } = parseArgs({
+    args: Deno.args,
+    options: {
+      runtime: { type: "string", default: "compiled" },
+      out: { type: "string", default: "dist/image.tar" },
+      tag: { type: "string", default: imageName },
+    },
+  });
+  const { runtime, out, tag: name } = values;
+  if (runtime !== "compiled" && runtime !== "bundle") {
+    console.error(`image: --runtime ${runtime}: expected compiled or bundle`);
+    Deno.exit(2);
+  }
+  try {
+    const size = await buildImage(out, { runtime, name });
+    console.log(`image: ${out} ${(size / 2 ** 20).toFixed(1)} MiB, ${name}`);
+  } catch (error) {
+    console.error(`image: ${error instanceof Error ? error.message : error}`);
+    Deno.exit(1);
+  }
+}
