@@ -151,7 +151,10 @@ async function awaitRenewal(
   const deadline = Date.now() + renewalMs;
   while (Date.now() < deadline) {
     const leaf = await leafAt(targetPath);
-    if (leaf.serialNumber !== serialNumber) return leaf;
+    // Told once the reader has seen it as well, so that it is counted.
+    if (leaf.serialNumber !== serialNumber && reader.seen.serialNumbers.has(leaf.serialNumber)) {
+      return leaf;
+    }
     reader.check();
     await new Promise((resolve) => setTimeout(resolve, 50));
   }

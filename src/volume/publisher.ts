@@ -36,7 +36,7 @@ export interface PublisherParts {
   readonly table: VolumeTable;
   readonly mounter: Mounter;
   readonly store: VolumeStore;
-  readonly source: CertificateSource;
+  readonly source: Pick<CertificateSource, "obtain">;
   readonly keys: KeyMaker;
   readonly renewer: Renewer;
 }

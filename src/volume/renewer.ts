@@ -24,7 +24,7 @@ export interface RenewerParts {
   readonly table: VolumeTable;
   readonly mounter: Mounter;
   readonly store: VolumeStore;
-  readonly source: CertificateSource;
+  readonly source: Pick<CertificateSource, "obtain">;
   readonly kubelet: Kubelet;
   /** From 0 to 1. */
   readonly random: () => number;
