@@ -10,13 +10,12 @@ import { driverHelp } from "./config/help.ts";
 import { identityService } from "./csi/identity.ts";
 import { nodeService } from "./csi/node.ts";
 import { registrationService } from "./csi/registration.ts";
-import { CertificateService } from "./gen/certificate_service_pb.ts";
 import { Identity, Node } from "./gen/csi_pb.ts";
 import { Registration } from "./gen/plugin_registration_pb.ts";
 import type { EndedCall } from "./grpc/call.ts";
-import { type Client, connect } from "./grpc/client.ts";
 import { register, serveUnix } from "./grpc/server.ts";
 import { CertificateServiceClient } from "./issuance/client.ts";
+import { connectService } from "./issuance/connection.ts";
 import { reportHeld } from "./issuance/report.ts";
 import { watchTrustBundle } from "./issuance/trust_watch.ts";
 import { holdsFiles } from "./linux/atomic_directory.ts";
@@ -36,6 +35,7 @@ import { volumeMetrics } from "./telemetry/volume_metrics.ts";
 import { CertificateSource } from "./volume/certificate_source.ts";
 import { heldCertificates } from "./volume/held.ts";
 import { KeyMaker } from "./volume/key_maker.ts";
+import type { CertificateIssuer, Mounter, VolumeStore } from "./volume/ports.ts";
 import { Publisher } from "./volume/publisher.ts";
 import { Renewer } from "./volume/renewer.ts";
 import { Restorer } from "./volume/restorer.ts";
@@ -47,19 +47,41 @@ const logger = getLogger(["csi-driver"]);
 /** A service that comes back is not asked for everything that waited for it at one instant. */
 const retrySpreadMs = 10_000;
 
-async function serve(config: DriverConfig, signal: AbortSignal): Promise<void> {
+/** What the driver reaches the world by. */
+export interface Edges {
+  readonly mounter: Mounter & Disposable;
+  readonly store: VolumeStore;
+  readonly issuer: CertificateIssuer;
+}
+
+async function serve(
+  config: DriverConfig,
+  around: (edges: Edges) => Edges,
+  signal: AbortSignal,
+): Promise<void> {
   const clock = systemClock;
   for (const problem of harden()) logger.warn("{problem}", { problem });
-  using _lock = await lockBasePath(config.certBasePath);
+  const shown = { ready: false, detail: () => "starting", metrics: () => "" };
+  await using health = config.health && serveHealth(config.health, {
+    live: () => ({ ok: true, detail: "serving" }),
+    ready: () => ({ ok: shown.ready, detail: shown.detail() }),
+    metrics: () => shown.metrics(),
+  });
+  const onWaiting = (problem: string) => {
+    shown.detail = () => problem;
+    logger.warn("waiting: {problem}", { problem });
+  };
+  using lock = await lockBasePath(config.certBasePath, { wait, onWaiting }, signal);
+  if (lock === undefined) return;
   await using resources = new AsyncDisposableStack();
-  const mounter = resources.use(
+  const created = resources.use(
     await createMounter({
-      stagingDir: `${config.certBasePath}/.staging`,
+      stagingDir: lock.stagingDir,
       allowKeysOnDisk: config.allowKeysOnDisk,
       onWarning: (message) => logger.warn("{message}", { message }),
     }),
   );
-  const client = resources.use(connectService(config));
+  const client = resources.use(connectService(config.certService));
   const scheduler = resources.use(
     new Scheduler({
       clock,
@@ -69,8 +91,12 @@ async function serve(config: DriverConfig, signal: AbortSignal): Promise<void> {
   );
   const keys = resources.use(new KeyMaker(clock));
   const table = new VolumeTable();
-  const store = recordStore(config.certBasePath);
-  const source = new CertificateSource(new CertificateServiceClient(client), keys, clock);
+  const { mounter, store, issuer } = around({
+    mounter: created,
+    store: recordStore(config.certBasePath),
+    issuer: new CertificateServiceClient(client),
+  });
+  const source = new CertificateSource(issuer, keys, clock);
   const parts = { clock, scheduler, table, mounter, store, source, keys, kubelet: kubeletNotes };
   const metrics = new Metrics();
   const volumes = volumeMetrics(metrics, () => ({
@@ -83,16 +109,8 @@ async function serve(config: DriverConfig, signal: AbortSignal): Promise<void> {
   const publisher = new Publisher({ ...parts, renewer });
   const trust = new TrustUpdater(table, mounter);
 
-  const state = { ready: false };
-  const health = config.health && serveHealth(config.health, {
-    live: () => ({ ok: true, detail: "serving" }),
-    ready: () => ({
-      ok: state.ready,
-      detail: `${table.size} volumes, ${renewer.failing} whose renewal fails at present`,
-    }),
-    metrics: volumes.expose,
-  });
-  if (health) resources.use(health);
+  shown.detail = () => `${table.size} volumes, ${renewer.failing} whose renewal fails at present`;
+  shown.metrics = volumes.expose;
 
   const count = callMetrics(metrics);
   const onCall = (call: EndedCall) => {
@@ -146,7 +164,7 @@ async function serve(config: DriverConfig, signal: AbortSignal): Promise<void> {
     { wait, random: Math.random },
     signal,
   );
-  state.ready = true;
+  shown.ready = true;
   logger.info("ready on {address}", {
     event: "ready",
     address: config.socketPath,
@@ -155,27 +173,9 @@ async function serve(config: DriverConfig, signal: AbortSignal): Promise<void> {
     version,
   });
   await aborted(signal);
-  state.ready = false;
+  shown.ready = false;
   logger.info("stopping: calls in progress may finish");
   await watching;
-}
-
-function connectService(
-  { certService }: DriverConfig,
-): Client<typeof CertificateService> & Disposable {
-  const { address, serverName, caFile, tokenFile, clientIdentity } = certService;
-  return connect(CertificateService, {
-    address,
-    serverName,
-    trustBundle: caFile === undefined ? undefined : () => Deno.readTextFileSync(caFile),
-    token: tokenFile === undefined
-      ? undefined
-      : async () => (await Deno.readTextFile(tokenFile)).trim(),
-    clientIdentity: clientIdentity && (() => ({
-      certificatePem: Deno.readTextFileSync(clientIdentity.certificateFile),
-      privateKeyPem: Deno.readTextFileSync(clientIdentity.privateKeyFile),
-    })),
-  });
 }
 
 /** Calls are told once, here; those that went well only when somebody looks closely. */
@@ -200,8 +200,11 @@ async function printStatus({ certBasePath }: DriverConfig): Promise<void> {
   console.log(formatStatus(volumeStatuses(records, holdsFiles, systemClock.now())));
 }
 
-/** Returns the exit code. */
-async function main(args: string[]): Promise<number> {
+/** Returns the exit code. `around` is for tests, which put faults between the driver and its world. */
+export async function main(
+  args: readonly string[],
+  around: (edges: Edges) => Edges = (edges) => edges,
+): Promise<number> {
   const command = readCommandLine(args, ["status"]);
   if (command.kind === "help") return print(driverHelp(manifest.version));
   if (command.kind === "version") return print(`csi-driver ${manifest.version}`);
@@ -220,7 +223,7 @@ async function main(args: string[]): Promise<number> {
     Deno.addSignalListener(name, () => stopping.abort());
   }
   try {
-    await serve(config, stopping.signal);
+    await serve(config, around, stopping.signal);
     return 0;
   } catch (error) {
     logger.fatal("cannot serve: {reason}", {

@@ -1,19 +1,68 @@
 import { join } from "node:path";
 
+/** CERT_BASE_PATH, taken until disposed. */
+export interface BasePathLock extends Disposable {
+  /** A directory of the driver's own below it. */
+  readonly stagingDir: string;
+}
+
+export interface Waiting {
+  /** Resolves after so many milliseconds, or when the signal is aborted. */
+  readonly wait: (ms: number, signal: AbortSignal) => Promise<void>;
+  /** Told why at once, and then every ten seconds. */
+  readonly onWaiting: (problem: string) => void;
+}
+
+const retryMs = 500;
+const toldEvery = 20;
+
 /**
  * Takes CERT_BASE_PATH for this program until disposed or until its process ends (flock(2)).
  *
- * Throws when another driver has it: two would renew and remove each other's volumes.
+ * Waits while another driver has it (two would renew and remove each other's volumes), and while it cannot be used:
+ * starting again would not help. Undefined when the signal is aborted first.
  */
-export async function lockBasePath(basePath: string): Promise<Disposable> {
-  await Deno.mkdir(basePath, { recursive: true, mode: 0o700 });
+export async function lockBasePath(
+  basePath: string,
+  { wait, onWaiting }: Waiting,
+  signal: AbortSignal,
+): Promise<BasePathLock | undefined> {
+  for (let attempt = 0; !signal.aborted; attempt++) {
+    const outcome = await tryLock(basePath);
+    if (typeof outcome !== "string") return outcome;
+    if (attempt % toldEvery === 0) onWaiting(outcome);
+    await wait(retryMs, signal);
+  }
+  return undefined;
+}
+
+/** The lock, or why there is none. */
+async function tryLock(basePath: string): Promise<BasePathLock | string> {
   const path = join(basePath, ".lock");
-  // The file stays when the lock goes: removing it would let a third program lock another file of that name.
-  const file = await Deno.open(path, { write: true, create: true, mode: 0o600 });
-  if (await file.tryLock(true)) return file;
-  file.close();
-  throw new Error(
-    `another driver uses CERT_BASE_PATH ${basePath} (it holds ${path}); stop it first, or give ` +
-      `this one a directory of its own`,
-  );
+  const stagingDir = join(basePath, ".staging");
+  try {
+    await Deno.mkdir(stagingDir, { recursive: true, mode: 0o700 });
+    const file = await openLock(path);
+    if (await file.tryLock(true)) return { stagingDir, [Symbol.dispose]: () => file.close() };
+    file.close();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return `CERT_BASE_PATH ${basePath} cannot be used (${reason}); the driver goes on when it can`;
+  }
+  return `another driver uses CERT_BASE_PATH ${basePath} (it holds ${path}); stop it, or give this ` +
+    `one a directory of its own`;
+}
+
+/** The file stays when the lock goes: removing it would let a third program lock another file of that name. */
+async function openLock(path: string): Promise<Deno.FsFile> {
+  try {
+    return await Deno.open(path, { write: true, create: true, mode: 0o600 });
+  } catch (error) {
+    // On a file system that became read-only, the lock of old still serves.
+    try {
+      return await Deno.open(path, { read: true });
+    } catch {
+      throw error;
+    }
+  }
 }

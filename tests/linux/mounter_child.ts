@@ -8,10 +8,16 @@ import { recordStore } from "../../src/linux/record_store.ts";
 const [root = ""] = Deno.args;
 const problems = harden();
 const basePath = join(root, "base");
-using _lock = await lockBasePath(basePath);
+const waiting = {
+  wait: () => Promise.resolve(),
+  onWaiting: (problem: string) => {
+    throw new Error(problem);
+  },
+};
+using lock = await lockBasePath(basePath, waiting, new AbortController().signal);
 const warnings: string[] = [];
 using mounter = await createMounter({
-  stagingDir: join(basePath, ".staging"),
+  stagingDir: lock?.stagingDir ?? "",
   allowKeysOnDisk: true,
   onWarning: (message) => warnings.push(message),
 });
