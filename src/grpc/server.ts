@@ -68,9 +68,12 @@ export async function serveUnix(
   return {
     path,
     [Symbol.asyncDispose]: async () => {
-      // Both before the first await: whoever connects from now on finds nobody.
-      claimed.withdraw();
-      await running.stop();
+      // Both begin before the first await: whoever connects from now on finds nobody.
+      try {
+        claimed.withdraw();
+      } finally {
+        await running.stop();
+      }
     },
   };
 }

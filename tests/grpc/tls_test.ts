@@ -94,6 +94,14 @@ Deno.test("an IP address needs to be told its certificate's name", () => {
   assert.throws(() => connect(Registration, options), /say which name its certificate bears/);
 });
 
+Deno.test("a chain is served with its leaf first", async () => {
+  const ca = await TestCa.create();
+  const leaf = await ca.issue(name);
+  const certificatePem = `${leaf.certificatePem}\n${ca.certificatePem}`;
+  await using server = await serving(new Swappable({ ...leaf, certificatePem }));
+  assert.equal(await ask(server.port, { trustBundle: trust(ca), serverName: name }), "nobody");
+});
+
 Deno.test("a swapped certificate is shown to new connections while old ones go on", async () => {
   const ca = await TestCa.create();
   const source = new Swappable(await ca.issue(name));
