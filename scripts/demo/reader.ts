@@ -1,4 +1,5 @@
 import { readCertificates } from "../../src/x509/certificate.ts";
+import { sameOctets } from "../../src/x509/der.ts";
 import { publicKeyOf } from "../../src/x509/keys.ts";
 
 /** What a reader saw so far. */
@@ -66,8 +67,7 @@ export class PairReader implements AsyncDisposable {
     const leaf = readCertificates(pair.certificatePem)?.[0];
     const publicKey = await publicKeyOf(pair.privateKeyPem);
     const fits = leaf !== undefined && publicKey !== undefined &&
-      leaf.spki.length === publicKey.length &&
-      leaf.spki.every((octet, index) => octet === publicKey[index]);
+      sameOctets(leaf.spki, publicKey);
     this.seen.reads++;
     if (!fits) this.seen.mismatches++;
     else this.seen.serialNumbers.add(leaf.serialNumber);

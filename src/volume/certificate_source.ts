@@ -3,7 +3,8 @@ import type { VolumeAttributes } from "../x509/attributes.ts";
 import { type Certificate, readCertificate } from "../x509/certificate.ts";
 import { createCertificateRequest } from "../x509/certificate_request.ts";
 import { verifyChain } from "../x509/chain.ts";
-import { exportPrivateKey, importPrivateKey } from "../x509/keys.ts";
+import { sameOctets } from "../x509/der.ts";
+import { exportPrivateKey, exportPublicKey, importPrivateKey } from "../x509/keys.ts";
 import { encodePem } from "../x509/pem.ts";
 import { type KeyMaker, untilAborted } from "./key_maker.ts";
 import type { CertificateIssuer, IssueOutcome, IssueRequest, PodIdentity } from "./ports.ts";
@@ -106,8 +107,7 @@ export class CertificateSource {
     if (leaf === undefined || !chain.every(isCertificate) || !anchors.every(isCertificate)) {
       return wrong("holds something that is not a certificate");
     }
-    const spki = new Uint8Array(await crypto.subtle.exportKey("spki", keyPair.publicKey));
-    if (!equal(leaf.spki, spki)) {
+    if (!sameOctets(leaf.spki, await exportPublicKey(keyPair.publicKey))) {
       return wrong("is for another key than the one sent");
     }
     const now = this.#clock.now();
@@ -135,8 +135,4 @@ function wrong(problem: string): IssueOutcome & { kind: "unavailable" } {
 
 function isCertificate(certificate: Certificate | undefined): certificate is Certificate {
   return certificate !== undefined;
-}
-
-function equal(left: Uint8Array, right: Uint8Array): boolean {
-  return left.length === right.length && left.every((octet, index) => octet === right[index]);
 }

@@ -1,6 +1,6 @@
-import type { VolumeAttributes } from "../x509/attributes.ts";
-import { parseAttributes } from "../x509/attributes.ts";
+import { parseAttributes, type VolumeAttributes } from "../x509/attributes.ts";
 import { type Certificate, readCertificates } from "../x509/certificate.ts";
+import { sameOctets } from "../x509/der.ts";
 import { publicKeyOf } from "../x509/keys.ts";
 import type { Obtained } from "./certificate_source.ts";
 import type { Mounter, VolumeFiles, VolumeRecord, VolumeStore } from "./ports.ts";
@@ -111,7 +111,3 @@ export class VolumeWriter {
 }
 
 type IssuedFields = "issuedAt" | "serialNumber" | "notAfter";
-
-function sameOctets(left: Uint8Array, right: Uint8Array): boolean {
-  return left.length === right.length && left.every((octet, index) => octet === right[index]);
-}
