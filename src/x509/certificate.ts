@@ -42,7 +42,10 @@ export function readCertificate(der: Uint8Array): Certificate | undefined {
     const parsed = new X509Certificate(new Uint8Array(der));
     // One extension twice (RFC 5280, 4.2) would let two readers see two certificates.
     const types = parsed.extensions.map((extension) => extension.type);
-    return new Set(types).size === types.length ? describe(der, fields.spki, parsed) : undefined;
+    if (new Set(types).size < types.length) return undefined;
+    const certificate = describe(der, fields.spki, parsed);
+    parsedForms.set(certificate, parsed);
+    return certificate;
   } catch {
     return undefined;
   }
@@ -57,6 +60,14 @@ export function readCertificates(pem: string): Certificate[] | undefined {
     certificates.push(certificate);
   }
   return certificates;
+}
+
+/** Parsing takes longer than verifying a signature, and each certificate is looked at many times. */
+const parsedForms = new WeakMap<Certificate, X509Certificate>();
+
+/** The library's view of a certificate, parsed once if `readCertificate` made it. */
+export function parsedForm(certificate: Certificate): X509Certificate {
+  return parsedForms.get(certificate) ?? new X509Certificate(new Uint8Array(certificate.der));
 }
 
 /** A certificate as messages name it. */

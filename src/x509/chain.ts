@@ -1,7 +1,7 @@
 import { abbreviate } from "./abbreviation.ts";
-import { type Certificate, readFields, showCertificate } from "./certificate.ts";
+import { type Certificate, parsedForm, readFields, showCertificate } from "./certificate.ts";
 import { sameOctets } from "./der.ts";
-import { BasicConstraintsExtension, X509Certificate } from "./peculiar.ts";
+import { BasicConstraintsExtension } from "./peculiar.ts";
 
 type Verdict = { kind: "verified" } | { kind: "refused"; problem: string };
 
@@ -76,7 +76,7 @@ function ownProblem(certificate: Certificate, { at, skew }: PathOptions): string
   if (Temporal.Instant.compare(at.subtract(skew), notAfter) > 0) {
     return `${shown} expired at ${notAfter}, and it is ${at}`;
   }
-  const unknown = parse(certificate).extensions
+  const unknown = parsedForm(certificate).extensions
     .find((extension) => extension.critical && !understood.has(extension.type));
   if (unknown) return `${shown} has the critical extension ${unknown.type}, unknown here`;
 }
@@ -108,7 +108,7 @@ async function linkProblem(
   if (issuer.keyUsage && !issuer.keyUsage.includes("keyCertSign")) {
     return `${shownIssuer} may not sign certificates: its keyUsage lacks keyCertSign`;
   }
-  const longest = parse(issuer).getExtension(BasicConstraintsExtension)?.pathLength;
+  const longest = parsedForm(issuer).getExtension(BasicConstraintsExtension)?.pathLength;
   if (longest !== undefined && intermediates > longest) {
     return `${shownIssuer} allows ${longest} CAs below it (pathLenConstraint), not ${intermediates}`;
   }
@@ -116,7 +116,7 @@ async function linkProblem(
     return `the signature of ${shown} is not by the key of ${shownIssuer}`;
   }
   // The signature was verified, so its algorithm is one that can be read.
-  if (parse(subject).signatureAlgorithm.hash?.name === "SHA-1") {
+  if (parsedForm(subject).signatureAlgorithm.hash?.name === "SHA-1") {
     return `${shown} is signed with SHA-1; issue it anew with SHA-256 or better`;
   }
 }
@@ -135,7 +135,7 @@ function isSelfIssued(certificate: Certificate): boolean {
 export async function isSignedBy(certificate: Certificate, issuer: Certificate): Promise<boolean> {
   try {
     const publicKey = new Uint8Array(issuer.spki);
-    return await parse(certificate).verify({ publicKey, signatureOnly: true });
+    return await parsedForm(certificate).verify({ publicKey, signatureOnly: true });
   } catch {
     return false;
   }
@@ -144,10 +144,6 @@ export async function isSignedBy(certificate: Certificate, issuer: Certificate):
 /** Whether a certificate is signed by its own key, as roots are. */
 export async function isSelfSigned(certificate: Certificate): Promise<boolean> {
   return isSelfIssued(certificate) && await isSignedBy(certificate, certificate);
-}
-
-function parse(certificate: Certificate): X509Certificate {
-  return new X509Certificate(new Uint8Array(certificate.der));
 }
 
 function refused(problem: string): Verdict {

@@ -1,7 +1,7 @@
-import { type Certificate, showCertificate } from "./certificate.ts";
+import { type Certificate, parsedForm, showCertificate } from "./certificate.ts";
 import { sameOctets } from "./der.ts";
 import { issuerName } from "./issuer_name.ts";
-import { ExtendedKeyUsage, ExtendedKeyUsageExtension, X509Certificate } from "./peculiar.ts";
+import { ExtendedKeyUsage, ExtendedKeyUsageExtension } from "./peculiar.ts";
 
 const keyUsageMend = "make it with -addext keyUsage=critical,keyCertSign,cRLSign";
 
@@ -49,7 +49,7 @@ export function caWarnings(certificate: Certificate): string[] {
         "root; make it with -addext authorityKeyIdentifier=none",
     );
   }
-  const parsed = new X509Certificate(new Uint8Array(certificate.der));
+  const parsed = parsedForm(certificate);
   if (parsed.getExtension(nameConstraints)) {
     warnings.push(`${shown} has nameConstraints: verifiers refuse leaves with names outside them`);
   }
