@@ -1,0 +1,86 @@
+import { ApiException } from "@kubernetes/client-node";
+import { callText, type Permission, ruleText } from "./permissions.ts";
+
+/** What came of one call to the API server. Problems hold no token and nothing of a Secret. */
+export type ApiAnswer<T> =
+  | { readonly kind: "answer"; readonly value: T }
+  /** 404. */
+  | { readonly kind: "absent" }
+  /** 409: the object is no longer what the call took it for. */
+  | { readonly kind: "conflict" }
+  /** 403: the service's own account may not make this call. */
+  | { readonly kind: "forbidden"; readonly problem: string }
+  /** It cannot be told now; another try makes sense. */
+  | { readonly kind: "unavailable"; readonly problem: string };
+
+/** A call that was not answered in its time. */
+export class ApiTimeout extends Error {
+  constructor(readonly timeoutMs: number) {
+    super(`no answer within ${timeoutMs / 1000} s`);
+  }
+}
+
+/** What a status that is not 2xx means. */
+export function answerOfStatus(code: number, permission: Permission): ApiAnswer<never> {
+  const call = callText(permission);
+  switch (code) {
+    case 404:
+      return { kind: "absent" };
+    case 409:
+      return { kind: "conflict" };
+    case 403:
+      return {
+        kind: "forbidden",
+        problem: `the service's own account may not ${call}: it lacks ${ruleText(permission)}`,
+      };
+    case 401:
+      return unavailable(
+        `${call}: the API server does not know the service's own account; ` +
+          "its token or certificate has expired or was made for another cluster",
+      );
+    case 429:
+      return unavailable(`${call}: the API server is overloaded (429)`);
+    default:
+      return unavailable(`${call}: the API server answered ${code}`);
+  }
+}
+
+/** What a call that threw means. Bodies are not quoted: they can hold what is secret. */
+export function answerOfError(error: unknown, permission: Permission): ApiAnswer<never> {
+  if (error instanceof ApiException) return answerOfStatus(error.code, permission);
+  const call = callText(permission);
+  if (error instanceof ApiTimeout) return unavailable(`${call}: ${error.message}`);
+  if (error instanceof SyntaxError) {
+    return unavailable(`${call}: the answer is no Kubernetes object; is this an API server?`);
+  }
+  return unavailable(`${call}: ${transportText(error)}`);
+}
+
+/** An answer that leaves the question open, told as an outage. */
+export function outage(
+  answer: Exclude<ApiAnswer<unknown>, { readonly kind: "answer" }>,
+): { kind: "unavailable"; problem: string } {
+  switch (answer.kind) {
+    case "unavailable":
+      return { kind: "unavailable", problem: answer.problem };
+    case "forbidden":
+      return unavailable(answer.problem);
+    case "absent":
+      return unavailable("it does not know what was asked for (404)");
+    case "conflict":
+      return unavailable("it answered with a conflict (409)");
+    default:
+      return answer satisfies never;
+  }
+}
+
+export function unavailable(problem: string): { kind: "unavailable"; problem: string } {
+  return { kind: "unavailable", problem: `the API server cannot be asked: ${problem}` };
+}
+
+/** The innermost reason, without the address: "invalid peer certificate: UnknownIssuer". */
+function transportText(error: unknown): string {
+  if (!(error instanceof Error)) return "unknown error";
+  return error.message.replace(/^error sending request( for url \([^)]*\))?(: )?/, "") ||
+    error.name;
+}

@@ -1,0 +1,79 @@
+/** One kind of call to the API server, as RBAC grants it. */
+export interface Permission {
+  readonly apiGroup: string;
+  readonly resource: string;
+  readonly verb: "get" | "watch" | "patch" | "create";
+  /** Undefined: in every namespace, or a resource that is in none. */
+  readonly namespace?: string;
+  /** Undefined: any object. */
+  readonly name?: string;
+}
+
+/** An object's place. */
+export interface ObjectName {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+export const createTokenReviews: Permission = {
+  apiGroup: "authentication.k8s.io",
+  resource: "tokenreviews",
+  verb: "create",
+};
+export const createAccessReviews: Permission = {
+  apiGroup: "authorization.k8s.io",
+  resource: "subjectaccessreviews",
+  verb: "create",
+};
+export const getPods: Permission = { apiGroup: "", resource: "pods", verb: "get" };
+
+export function secretPermission(verb: "get" | "watch", secret: ObjectName): Permission {
+  return { apiGroup: "", resource: "secrets", verb, ...secret };
+}
+
+/** Name-scoped RBAC cannot allow `create`; server-side apply creates under `patch`. */
+export function configMapPermission(
+  verb: "get" | "watch" | "patch",
+  configMap: ObjectName,
+): Permission {
+  return { apiGroup: "", resource: "configmaps", verb, ...configMap };
+}
+
+/** All that the service asks of the API server: what its role has to grant, and no more. */
+export function servicePermissions(
+  { secret, documents }: { readonly secret: ObjectName; readonly documents: readonly ObjectName[] },
+): Permission[] {
+  return [
+    createTokenReviews,
+    createAccessReviews,
+    getPods,
+    secretPermission("get", secret),
+    secretPermission("watch", secret),
+    ...documents.flatMap((document) =>
+      (["get", "watch", "patch"] as const).map((verb) => configMapPermission(verb, document))
+    ),
+  ];
+}
+
+/** What the manifests in deploy/ install. */
+export const shippedPermissions: readonly Permission[] = servicePermissions({
+  secret: { namespace: "csi-cert-system", name: "csi-ca-secret" },
+  documents: [
+    { namespace: "csi-cert-system", name: "csi-cert-trust-bundle" },
+    { namespace: "csi-cert-system", name: "csi-cert-denials" },
+  ],
+});
+
+/** The call in a few words: "get secrets csi-cert-system/csi-ca-secret". */
+export function callText({ verb, resource, namespace, name }: Permission): string {
+  const object = [namespace, name].filter((part) => part !== undefined).join("/");
+  return object === "" ? `${verb} ${resource}` : `${verb} ${resource} ${object}`;
+}
+
+/** The RBAC rule that allows the call, in words for whoever mends it. */
+export function ruleText({ apiGroup, resource, verb, namespace, name }: Permission): string {
+  const names = name === undefined ? "" : `, resourceNames ["${name}"]`;
+  const where = namespace === undefined ? "a ClusterRole" : `a Role in namespace ${namespace}`;
+  return `${where} with apiGroups ["${apiGroup}"], resources ["${resource}"]${names}, ` +
+    `verbs ["${verb}"]`;
+}
