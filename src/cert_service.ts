@@ -52,7 +52,7 @@ async function serve(config: ServiceConfig, signal: AbortSignal): Promise<void> 
   const authority = new CertificateAuthority(material);
   const queue = new SigningQueue({ clock });
   const inventory = new Inventory({ clock, scheduler });
-  const longestValidity = longest(policy);
+  const longestValidity = () => longest(policy);
   const store = new MemoryDenialStore();
   const revocation = new Revocation({ clock, scheduler, store, longestValidity, inventory });
   const parts = { authority, queue, inventory, revocation, clock };
@@ -145,9 +145,11 @@ function readiness(
   authority: CertificateAuthority,
   inventory: Inventory,
 ): string {
-  const { certificate } = authority.material.issuer;
+  const certificate = authority.material?.issuer.certificate;
   return [
-    `signing with ${certificate.subject}, valid until ${certificate.notAfter}`,
+    certificate === undefined
+      ? authority.absence
+      : `signing with ${certificate.subject}, valid until ${certificate.notAfter}`,
     `${inventory.size} certificates in the inventory`,
     ...(authentication.kind === "none"
       ? ["AUTHENTICATION=none: whoever reaches this service gets certificates for any pod"]

@@ -52,11 +52,12 @@ export class LeafSigner {
     return this.#shortened;
   }
 
-  /** A leaf with a new random serial number; `unavailable` when the CA is over, or as good as. */
+  /** A leaf with a new random serial number; `unavailable` when there is no CA, or it is over, or as good as. */
   async sign(
     order: LeafOrder,
   ): Promise<SignedLeaf | { readonly kind: "unavailable"; readonly reason: string }> {
-    const { material } = this.#authority;
+    const { material, absence } = this.#authority;
+    if (material === undefined) return { kind: "unavailable", reason: absence };
     const now = this.#clock.now();
     const notBefore = wholeSeconds(now.subtract(backdate));
     const notAfter = wholeSeconds(this.#end(now.add(order.validity), material));

@@ -60,14 +60,14 @@ export class Revocation {
   readonly #store: DenialStore;
   readonly #inventory: Inventory;
   /** No certificate lives longer. */
-  readonly #longest: Temporal.Duration;
+  readonly #longest: () => Temporal.Duration;
 
   constructor(options: {
     clock: Clock;
     scheduler: Scheduler;
     store: DenialStore;
     inventory: Inventory;
-    longestValidity: Temporal.Duration;
+    longestValidity: () => Temporal.Duration;
   }) {
     this.#clock = options.clock;
     this.#scheduler = options.scheduler;
@@ -83,13 +83,13 @@ export class Revocation {
   async revoke(podUid: string): Promise<{ validUntil: Temporal.Instant }> {
     await this.#deny(podUid);
     const now = this.#clock.now();
-    return { validUntil: this.#inventory.lastNotAfter(podUid) ?? now.add(this.#longest) };
+    return { validUntil: this.#inventory.lastNotAfter(podUid) ?? now.add(this.#longest()) };
   }
 
   async #deny(podUid: string): Promise<void> {
     const now = this.#clock.now();
     const at = this.#store.get(podUid)?.at ?? now;
-    await this.#store.save({ podUid, at, until: now.add(this.#longest) });
+    await this.#store.save({ podUid, at, until: now.add(this.#longest()) });
     if (this.#scheduler.nextRun(jobKey) !== undefined) return;
     const next = () => this.#clock.now().add(sweepEvery);
     this.#scheduler.schedule(jobKey, next(), () => {
@@ -108,7 +108,7 @@ export class Revocation {
     const denial = this.#store.get(podUid);
     if (denial === undefined) return undefined;
     const remaining = this.#clock.now().until(denial.until).total("milliseconds");
-    if (remaining < this.#longest.total("milliseconds") / 2) await this.#deny(podUid);
+    if (remaining < this.#longest().total("milliseconds") / 2) await this.#deny(podUid);
     return denial.at;
   }
 }

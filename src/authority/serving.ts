@@ -2,6 +2,7 @@ import type { Clock } from "../scheduler/clock.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
 import { exportPrivateKey, generateKeyPair } from "../x509/keys.ts";
 import { encodePem } from "../x509/pem.ts";
+import { createRoot } from "../x509/root.ts";
 import type { CertificateAuthority } from "./certificate_authority.ts";
 import type { LeafSigner } from "./leaf_signer.ts";
 
@@ -19,8 +20,12 @@ const lifetime = Temporal.Duration.from({ hours: 24 });
 /** Renewed with a third of the lifetime left. */
 const renewAt = 2 / 3;
 
-/** The service's own TLS certificate, signed by the CA and kept fresh; its key never leaves memory. */
+/**
+ * The service's own TLS certificate, signed by the CA and kept fresh; its key never leaves memory.
+ * While there is no CA a placeholder, which no client believes, lets the port be open.
+ */
 export class ServingCertificate implements AsyncDisposable {
+  readonly #authority: CertificateAuthority;
   readonly #signer: LeafSigner;
   readonly #scheduler: Scheduler;
   readonly #clock: Clock;
@@ -29,6 +34,7 @@ export class ServingCertificate implements AsyncDisposable {
   #subscription: Disposable | undefined;
 
   private constructor(options: ServingOptions, pair: ServingPair) {
+    this.#authority = options.authority;
     this.#signer = options.signer;
     this.#scheduler = options.scheduler;
     this.#clock = options.clock;
@@ -39,7 +45,7 @@ export class ServingCertificate implements AsyncDisposable {
   static async open(options: ServingOptions): Promise<ServingCertificate> {
     const { authority, signer, scheduler, clock } = options;
     const { material } = authority;
-    const first = await makePair(signer, clock.now());
+    const first = await (material === undefined ? placeholder : makePair)(signer, clock.now());
     const serving = new ServingCertificate(options, first.pair);
     const renew = () => serving.#renew();
     // The CA can have been replaced before anybody listened.
@@ -69,7 +75,9 @@ export class ServingCertificate implements AsyncDisposable {
     await this.#scheduler.cancel(jobKey);
   }
 
-  async #renew(): Promise<Temporal.Instant> {
+  async #renew(): Promise<Temporal.Instant | undefined> {
+    // The next CA wakes it.
+    if (this.#authority.material === undefined) return undefined;
     const { pair, renewTime } = await makePair(this.#signer, this.#clock.now());
     this.#pair = pair;
     for (const listener of [...this.#listeners]) listener();
@@ -84,10 +92,21 @@ export interface ServingOptions {
   readonly clock: Clock;
 }
 
-async function makePair(
-  signer: LeafSigner,
-  now: Temporal.Instant,
-): Promise<{ pair: ServingPair; renewTime: Temporal.Instant }> {
+interface FreshPair {
+  readonly pair: ServingPair;
+  readonly renewTime: Temporal.Instant;
+}
+
+/** A certificate by nobody, for as long as there is none by the CA. */
+async function placeholder(_signer: LeafSigner, now: Temporal.Instant): Promise<FreshPair> {
+  const notBefore = now.round({ smallestUnit: "second", roundingMode: "floor" });
+  const notAfter = notBefore.add({ hours: 24 * 365 });
+  const commonName = "cert-service without a CA";
+  const pair = await createRoot({ algorithm: "ecdsa-p256", commonName, notBefore, notAfter });
+  return { pair, renewTime: notAfter };
+}
+
+async function makePair(signer: LeafSigner, now: Temporal.Instant): Promise<FreshPair> {
   const keyPair = await generateKeyPair("ecdsa-p256");
   const signed = await signer.sign({
     publicKey: keyPair.publicKey,

@@ -156,7 +156,8 @@ async function* trustBundles(authority: CertificateAuthority, signal: AbortSigna
   try {
     for (;;) {
       signal.throwIfAborted();
-      yield { certificates: authority.material.anchors.map(({ der }) => der) };
+      const { anchors } = authority;
+      if (anchors.length > 0) yield { certificates: anchors.map(({ der }) => der) };
       await changed.promise;
       changed = Promise.withResolvers<void>();
     }

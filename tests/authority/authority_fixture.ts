@@ -106,7 +106,7 @@ export async function openAuthority(options: AuthorityOptions = {}) {
     capacity: options.capacity ?? 4_096,
   });
   const store = new MemoryDenialStore();
-  const longestValidity = Temporal.Duration.from({ hours: 720 });
+  const longestValidity = () => Temporal.Duration.from({ hours: 720 });
   const revocation = new Revocation({ clock, scheduler, store, inventory, longestValidity });
   const signer = new LeafSigner({ authority, clock });
   const issuing = new Issuing({

@@ -25,8 +25,8 @@ Deno.test("a pod gets its own names, five minutes of the past and the default va
   assert.equal(String(leaf.notAfter), "2026-03-08T12:00:00Z");
   assert.equal(leaf.serialNumber, serialNumber);
   assert.equal(leaf.isCa, false);
-  assert.deepEqual(trustBundle, service.authority.material.anchors.map(({ der }) => der));
-  const anchors = [...service.authority.material.anchors];
+  assert.deepEqual(trustBundle, service.authority.anchors.map(({ der }) => der));
+  const anchors = [...service.authority.anchors];
   assert.deepEqual(await verifyChain([leaf], anchors, start), { kind: "verified" });
 });
 
@@ -184,7 +184,7 @@ Deno.test("a service that was restarted renews what it does not remember", async
   await using after = await openAuthority({ material });
   const renewed = issued(await after.ask({ attributes, predecessor: first.serialNumber }));
   assert.deepEqual(renewed.leaf.dnsNames, first.leaf.dnsNames);
-  const { anchors } = after.authority.material;
+  const { anchors } = after.authority;
   assert.equal((await verifyChain([renewed.leaf], [...anchors], start)).kind, "verified");
 });
 

@@ -69,7 +69,7 @@ Deno.test("what the former CA signed is ours for as long as its anchor is publis
   const old = service.authority.material;
   const { leaf } = issued(await service.ask());
   const next = await makeCa({ commonName: "Next CA" });
-  const anchors = [...old.anchors, ...next.anchors];
+  const anchors = [...(old?.anchors ?? []), ...next.anchors];
   await using during = await openAuthority({ material: { ...next, anchors } });
   await using after = await openAuthority({ material: next });
   const report = (where: typeof during) => where.reporting.report(node, [held(leaf.der)], never);

@@ -22,7 +22,7 @@ Deno.test("the serving certificate bears one name, for servers only, and its key
   assert.equal(String(leaf.notAfter), "2026-03-02T12:00:00Z");
   assert.deepEqual(await publicKeyOf(serving.current().privateKeyPem), leaf.spki);
   assert.equal((await importPrivateKey(serving.current().privateKeyPem)).kind, "key");
-  const anchors = [...service.authority.material.anchors];
+  const anchors = [...service.authority.anchors];
   assert.equal((await verifyChain([leaf], anchors, start)).kind, "verified");
   assert.equal(service.inventory.size, 0);
 });

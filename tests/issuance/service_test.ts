@@ -84,7 +84,7 @@ Deno.test("a driver issues, renews, looks up, lists and revokes over TLS", async
   assert.deepEqual(leaf?.dnsNames.slice(-1), ["web.shop.svc"]);
   assert.deepEqual(
     issued.trustBundle?.certificates.map((der) => new Uint8Array(der)),
-    service.authority.material.anchors.map(({ der }) => new Uint8Array(der)),
+    service.authority.anchors.map(({ der }) => new Uint8Array(der)),
   );
 
   const predecessorSerialNumber = leaf?.serialNumber ?? "";
@@ -276,6 +276,7 @@ Deno.test("who watches the trust bundle has it at once, and each time it changes
   const next = async () => (await iterator.next()).value?.certificates.length;
   assert.equal(await next(), 1);
   const { material } = service.authority;
+  assert(material !== undefined);
   const other = await makeCa({ commonName: "Next CA" });
   service.authority.replace({ ...material, anchors: [...material.anchors, ...other.anchors] });
   assert.equal(await next(), 2);
