@@ -93,10 +93,15 @@ export class Stage implements AsyncDisposable {
   }
 
   /** As startService, for the driver. */
-  async startDriver(env: Record<string, string> = {}): Promise<Program> {
-    const program = this.#start("csi-driver", { ...this.#driverEnv(), ...env });
+  async startDriver(env: Record<string, string> = {}, entry?: string): Promise<Program> {
+    const program = this.launchDriver(env, entry);
     await program.ready();
     return program;
+  }
+
+  /** Starts the driver and waits for nothing; `entry` is a file that composes it for a test. */
+  launchDriver(env: Record<string, string> = {}, entry?: string): Program {
+    return this.#start("csi-driver", { ...this.#driverEnv(), ...env }, [], entry);
   }
 
   /** The last lines of each program's log. */
@@ -112,8 +117,13 @@ export class Stage implements AsyncDisposable {
     await Deno.remove(this.base, { recursive: true });
   }
 
-  #start(name: Program["name"], env: Record<string, string>, args: string[] = []): Program {
-    const program = new Program(name, this.options.form, env, args);
+  #start(
+    name: Program["name"],
+    env: Record<string, string>,
+    args: string[] = [],
+    entry?: string,
+  ): Program {
+    const program = new Program(name, this.options.form, env, args, entry);
     this.#programs.push(program);
     return program;
   }

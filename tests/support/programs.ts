@@ -13,10 +13,20 @@ export class Program implements AsyncDisposable {
   readonly #drained: Promise<void>;
   #ended: Deno.CommandStatus | undefined;
 
-  constructor(name: ProgramName, form: Form, env: Record<string, string>, args: string[] = []) {
+  /** `entry`: a file that composes the program for a test, run with all permissions. */
+  constructor(
+    name: ProgramName,
+    form: Form,
+    env: Record<string, string>,
+    args: string[] = [],
+    entry?: string,
+  ) {
     this.name = name;
+    const program = entry === undefined
+      ? programArguments(name, form)
+      : ["run", "--quiet", "--allow-all", entry];
     this.#process = new Deno.Command(Deno.execPath(), {
-      args: [...programArguments(name, form), ...args],
+      args: [...program, ...args],
       env: { ...inherited(), LOG_FORMAT: "json", NO_COLOR: "1", ...env },
       clearEnv: true,
       stdin: "null",
@@ -70,6 +80,11 @@ export class Program implements AsyncDisposable {
   async ready(): Promise<{ address: string; healthAddress: string }> {
     const record = await this.logged(({ event }) => event === "ready");
     return { address: String(record.address), healthAddress: String(record.healthAddress) };
+  }
+
+  /** Sends a signal and goes on. */
+  signal(signal: Deno.Signal): void {
+    this.#process.kill(signal);
   }
 
   /** Sends a signal and waits for the end. */

@@ -1,0 +1,174 @@
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { mountsBelow, type Stage } from "../../scripts/demo/stage.ts";
+import type { PodVolume } from "../support/kubelet.ts";
+import type { Program } from "../support/programs.ts";
+import {
+  assertExactly,
+  eventually,
+  ignore,
+  openStage,
+  recordPath,
+  Recoveries,
+  underTest,
+  wholePair,
+} from "./fault_stage.ts";
+
+const pod = { name: "web-0", namespace: "shop" };
+
+/** The names of the steps of these ports, as a run that nobody disturbs takes them. */
+async function stepsOf(driver: Program, ports: string[]): Promise<string[]> {
+  await driver.stop("SIGTERM");
+  const names = driver.output.split("\n").filter((line) => line.includes('"step"'))
+    .map((line): string => JSON.parse(line).step);
+  return names.filter((name) => ports.some((port) => name.startsWith(`${port}:`)));
+}
+
+function assertKilled({ signal }: Deno.CommandStatus, step: string): void {
+  assert.equal(signal, "SIGKILL", `the driver died before "${step}"`);
+}
+
+/** Each driver that starts first makes whole what the last one was killed at. */
+async function killedAtEach(
+  stage: Stage,
+  steps: readonly string[],
+  env: Record<string, string>,
+  die: (driver: Program, uid: string) => Promise<PodVolume>,
+  heal: (volume: PodVolume, driver: Program) => Promise<void>,
+): Promise<void> {
+  const recoveries = new Recoveries();
+  let hurt: { volume: PodVolume; step: string } | undefined;
+  for (const step of [...steps, undefined]) {
+    const uid = randomUUID();
+    await recoveries.time(async () => {
+      const victim = { VICTIM: uid, ...env, ...(step === undefined ? {} : { DIE_BEFORE: step }) };
+      const driver = await stage.startDriver(victim, underTest);
+      if (hurt) await heal(hurt.volume, driver).catch(failedAfter(hurt.step));
+      return driver;
+    }).then(async (driver) => {
+      if (step === undefined) return await driver.stop();
+      hurt = { volume: await die(driver, uid), step };
+      assertKilled(await driver.ended(), step);
+    });
+  }
+  recoveries.tell("killed and started again");
+}
+
+function failedAfter(step: string): (error: unknown) => never {
+  return (cause) => {
+    throw new Error(`after the driver was killed before "${step}": ${cause}`, { cause });
+  };
+}
+
+Deno.test({
+  name: "a driver killed at any step of a publish: the kubelet's retry makes one whole volume",
+  ignore,
+  async fn() {
+    await using stage = await openStage();
+    await stage.startService();
+    const uid = randomUUID();
+    const undisturbed = await stage.startDriver({ VICTIM: uid }, underTest);
+    await stage.kubelet.register();
+    const first = stage.kubelet.admit(pod, uid);
+    await stage.kubelet.publish(first);
+    await stage.kubelet.unpublish(first);
+    const steps = await stepsOf(undisturbed, ["issue", "publish", "save"]);
+    assert.ok(steps.length > 30, `${steps.length} steps: ${steps.join(", ")}`);
+    await killedAtEach(stage, steps, {}, async (_driver, uid) => {
+      const volume = stage.kubelet.admit(pod, uid);
+      await assert.rejects(stage.kubelet.publish(volume));
+      return volume;
+    }, async (volume) => {
+      await stage.kubelet.publish(volume);
+      await assertExactly(stage, [volume]);
+      await stage.kubelet.unpublish(volume);
+      await assertExactly(stage, []);
+    });
+  },
+});
+
+Deno.test({
+  name: "a driver killed at any step of an unpublish: the kubelet's retry leaves nothing behind",
+  ignore,
+  async fn() {
+    await using stage = await openStage();
+    await stage.startService();
+    const uid = randomUUID();
+    const undisturbed = await stage.startDriver({ VICTIM: uid }, underTest);
+    await stage.kubelet.register();
+    const first = stage.kubelet.admit(pod, uid);
+    await stage.kubelet.publish(first);
+    await stage.kubelet.unpublish(first);
+    const steps = await stepsOf(undisturbed, ["unpublish", "remove"]);
+    assert.ok(steps.length > 8, `${steps.length} steps: ${steps.join(", ")}`);
+    await killedAtEach(stage, steps, {}, async (_driver, uid) => {
+      const volume = stage.kubelet.admit(pod, uid);
+      await stage.kubelet.publish(volume);
+      await assert.rejects(stage.kubelet.unpublish(volume));
+      return volume;
+    }, async (volume) => {
+      await stage.kubelet.unpublish(volume);
+      await assertExactly(stage, []);
+    });
+  },
+});
+
+/** Makes a volume's renewal due, as if its certificate had been issued long ago. */
+async function makeDue(stage: Stage, volume: PodVolume): Promise<void> {
+  const path = recordPath(stage, volume);
+  const record = JSON.parse(await Deno.readTextFile(path));
+  record.issuedAt = "2000-01-01T00:00:00Z";
+  await Deno.writeTextFile(path, JSON.stringify(record));
+}
+
+Deno.test({
+  name:
+    "a driver killed at any step of a renewal: the pod always sees a whole pair, and the renewal is made good",
+  ignore,
+  async fn() {
+    await using stage = await openStage();
+    await stage.startService();
+    const uids = [randomUUID(), randomUUID()] as const;
+    const undisturbed = await stage.startDriver({}, underTest);
+    await stage.kubelet.register();
+    const volumes = uids.map((uid) => stage.kubelet.admit(pod, uid));
+    for (const volume of volumes) await stage.kubelet.publish(volume);
+    await undisturbed.stop();
+    const [first, second] = volumes as [PodVolume, PodVolume];
+    await makeDue(stage, first);
+    const renewing = await stage.startDriver({ VICTIM: first.uid }, underTest);
+    await renewing.logged(({ message }) => message.startsWith("renewed"));
+    const steps = await stepsOf(renewing, ["issue", "replace", "save"]);
+    assert.ok(steps.length > 25, `${steps.length} steps: ${steps.join(", ")}`);
+    const recoveries = new Recoveries();
+    let [victim, healing] = [second, first];
+    for (const step of steps) {
+      await makeDue(stage, victim);
+      const env = { VICTIM: victim.uid, DIE_BEFORE: step, HOLD: "true" };
+      const driver = await recoveries.time(async () => {
+        const driver = await stage.startDriver(env, underTest);
+        await eventually(() => assertRenewed(stage, healing)).catch(failedAfter(step));
+        return driver;
+      });
+      assertKilled(await driver.stop("SIGUSR1"), step);
+      for (const volume of volumes) await wholePair(volume).catch(failedAfter(step));
+      const targets = (await mountsBelow(stage.kubelet.root)).sort();
+      assert.deepEqual(targets, volumes.map(({ targetPath }) => targetPath).sort());
+      [victim, healing] = [healing, victim];
+    }
+    await stage.startDriver();
+    await eventually(() => assertRenewed(stage, healing));
+    await eventually(() => assertExactly(stage, volumes));
+    recoveries.tell("killed and started again");
+    for (const volume of volumes) await stage.kubelet.unpublish(volume);
+    await assertExactly(stage, []);
+  },
+});
+
+/** The record is of the certificate in the mount, and no renewal is due. */
+async function assertRenewed(stage: Stage, volume: PodVolume): Promise<void> {
+  const leaf = await wholePair(volume);
+  const record = JSON.parse(await Deno.readTextFile(recordPath(stage, volume)));
+  assert.equal(record.serialNumber, leaf.serialNumber);
+  assert.ok(record.issuedAt > "2001", "the renewal is done");
+}

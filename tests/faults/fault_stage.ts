@@ -1,0 +1,93 @@
+import assert from "node:assert/strict";
+import { mountsBelow, Stage } from "../../scripts/demo/stage.ts";
+import { type Certificate, readCertificates } from "../../src/x509/certificate.ts";
+import { publicKeyOf } from "../../src/x509/keys.ts";
+import type { PodVolume } from "../support/kubelet.ts";
+import { canMount } from "../linux/mount_workspace.ts";
+
+export const ignore = !canMount;
+export const underTest = new URL("driver_under_test.ts", import.meta.url).pathname;
+
+/** Both programs as processes in a private mount namespace, the service started. */
+export async function openStage(): Promise<Stage> {
+  const stage = await Stage.open({ form: "source", plain: false });
+  await stage.command(["init-ca", "--out", stage.caDir]);
+  await Deno.writeTextFile(`${stage.base}/policy.yaml`, "rules: []\n");
+  return stage;
+}
+
+/** The leaf that a pod sees; throws unless it comes with its own key and a trust bundle. */
+export async function wholePair({ targetPath }: PodVolume): Promise<Certificate> {
+  const generation = `${targetPath}/${await Deno.readLink(`${targetPath}/..data`)}`;
+  const leaf = readCertificates(await Deno.readTextFile(`${generation}/tls.crt`))?.[0];
+  assert.ok(leaf, "tls.crt is a certificate");
+  const publicKey = await publicKeyOf(await Deno.readTextFile(`${generation}/tls.key`));
+  assert.deepEqual(publicKey, leaf.spki, "the key is the certificate's");
+  assert.ok(readCertificates(await Deno.readTextFile(`${generation}/ca.crt`))?.length);
+  return leaf;
+}
+
+/** What lies below CERT_BASE_PATH, the driver's own hidden entries left out. */
+export function recordNames(stage: Stage): string[] {
+  return [...Deno.readDirSync(stage.recordsDir)].map(({ name }) => name)
+    .filter((name) => !name.startsWith("."));
+}
+
+export function recordPath(stage: Stage, { volumeId }: PodVolume): string {
+  const name = recordNames(stage).find((name) => name.endsWith(volumeId));
+  return `${stage.recordsDir}/${name}/volume.json`;
+}
+
+/** Throws unless exactly these volumes are there: each whole, with one mount and one record, and nothing else. */
+export async function assertExactly(stage: Stage, volumes: readonly PodVolume[]): Promise<void> {
+  const targets = volumes.map(({ targetPath }) => targetPath).sort();
+  assert.deepEqual((await mountsBelow(stage.base)).sort(), targets, "one mount for each volume");
+  for (const volume of volumes) {
+    const leaf = await wholePair(volume);
+    const record = JSON.parse(await Deno.readTextFile(recordPath(stage, volume)));
+    assert.equal(record.serialNumber, leaf.serialNumber, "the record is of this certificate");
+  }
+  const records = recordNames(stage);
+  assert.equal(records.length, volumes.length, `records: ${records}`);
+  for (const name of records) {
+    const files = [...Deno.readDirSync(`${stage.recordsDir}/${name}`)].map(({ name }) => name);
+    assert.deepEqual(files.sort(), ["tls.crt", "volume.json"]);
+  }
+  const staging = [...Deno.readDirSync(`${stage.recordsDir}/.staging`)];
+  assert.deepEqual(staging, [], "nothing lies in the staging area");
+}
+
+/** Polls until the check does not throw; rejects with its last error after `ms`. */
+export async function eventually(check: () => Promise<void>, ms = 10_000): Promise<void> {
+  const deadline = performance.now() + ms;
+  for (;;) {
+    try {
+      return await check();
+    } catch (error) {
+      if (performance.now() > deadline) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
+
+/** Times until something was whole again, told at the end of a test. */
+export class Recoveries {
+  readonly #ms: number[] = [];
+
+  async time<T>(action: () => Promise<T>): Promise<T> {
+    const started = performance.now();
+    const result = await action();
+    this.#ms.push(performance.now() - started);
+    return result;
+  }
+
+  tell(what: string): void {
+    const sorted = this.#ms.toSorted((left, right) => left - right);
+    const shown = (ms = 0) => `${(ms / 1000).toFixed(2)} s`;
+    console.log(
+      `    ${sorted.length} times ${what}; whole again after ${
+        shown(sorted[sorted.length >> 1])
+      } (median), ${shown(sorted.at(-1))} (longest)`,
+    );
+  }
+}

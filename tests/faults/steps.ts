@@ -1,0 +1,83 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import type { Edges } from "../../src/csi_driver.ts";
+import type { CertificateIssuer, Mounter, VolumeStore } from "../../src/volume/ports.ts";
+import { onFileSystemCall, onMountCall } from "./system_calls.ts";
+
+export interface StepOptions {
+  /** The uid of the pod whose volume's steps count. */
+  readonly victim: string;
+  /** The step that is never taken: the program is killed before it. */
+  readonly dieBefore: string | undefined;
+  /** Resolves when the first step may be taken. */
+  readonly go: Promise<void>;
+  readonly onStep: (name: string) => void;
+}
+
+/**
+ * Names everything that the driver does in the world for one volume, in order, and can die before any of it.
+ *
+ * A step is one call of the kernel's that changes something, named after the port that it was done for.
+ */
+export class Steps {
+  readonly #options: StepOptions;
+  readonly #port = new AsyncLocalStorage<string>();
+  readonly #times = new Map<string, number>();
+
+  constructor(options: StepOptions) {
+    this.#options = options;
+    const inPort = (what: string) => {
+      const port = this.#port.getStore();
+      if (port !== undefined) this.#reach(`${port}: ${what}`);
+    };
+    onFileSystemCall(inPort);
+    onMountCall(inPort);
+  }
+
+  around({ mounter, store, issuer }: Edges): Edges {
+    const { victim } = this.#options;
+    const at = (path: string) => path.includes(victim);
+    const wrappedMounter: Mounter & Disposable = {
+      kind: mounter.kind,
+      state: (path) => mounter.state(path),
+      read: (path, name) => mounter.read(path, name),
+      publish: (path, files) => this.#run(at(path), "publish", () => mounter.publish(path, files)),
+      replace: (path, files) => this.#run(at(path), "replace", () => mounter.replace(path, files)),
+      unpublish: (path) => this.#run(at(path), "unpublish", () => mounter.unpublish(path)),
+      [Symbol.dispose]: () => mounter[Symbol.dispose](),
+    };
+    const wrappedStore: VolumeStore = {
+      load: () => store.load(),
+      save: (record, pem) =>
+        this.#run(record.pod.uid === victim, "save", () => store.save(record, pem)),
+      remove: (record) =>
+        this.#run(record.pod.uid === victim, "remove", () => store.remove(record)),
+    };
+    const wrappedIssuer: CertificateIssuer = {
+      issue: async (request, signal) => {
+        if (request.pod.uid === victim) await this.#options.go;
+        return await this.#run(
+          request.pod.uid === victim,
+          "issue",
+          () => issuer.issue(request, signal),
+        );
+      },
+    };
+    return { mounter: wrappedMounter, store: wrappedStore, issuer: wrappedIssuer };
+  }
+
+  async #run<T>(counts: boolean, port: string, action: () => Promise<T>): Promise<T> {
+    if (!counts) return await action();
+    this.#reach(`${port}: begin`);
+    const result = await this.#port.run(port, action);
+    this.#reach(`${port}: end`);
+    return result;
+  }
+
+  #reach(what: string): void {
+    const times = (this.#times.get(what) ?? 0) + 1;
+    this.#times.set(what, times);
+    const name = times === 1 ? what : `${what} (${times})`;
+    if (name === this.#options.dieBefore) Deno.kill(Deno.pid, "SIGKILL");
+    this.#options.onStep(name);
+  }
+}

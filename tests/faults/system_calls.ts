@@ -1,0 +1,72 @@
+import { basename } from "node:path";
+import { mountFlags } from "../../src/linux/libc.ts";
+
+/** Deno's functions with which the driver changes a file system; the path that is changed comes last. */
+const changing = [
+  "mkdir",
+  "mkdirSync",
+  "chmod",
+  "chown",
+  "writeTextFile",
+  "symlink",
+  "rename",
+  "remove",
+  "removeSync",
+] as const;
+
+type Name = typeof changing[number];
+type Function = (...args: unknown[]) => unknown;
+
+/** Calls `told` before each change of a file system by way of Deno. */
+export function onFileSystemCall(told: (what: string) => void): void {
+  const functions = Deno as unknown as Record<Name, Function>;
+  for (const name of changing) {
+    const original = functions[name].bind(Deno);
+    functions[name] = (...args) => {
+      const path = name === "rename" || name === "symlink" ? args[1] : args[0];
+      told(`${name.replace("Sync", "")} ${placeOf(String(path))}`);
+      return original(...args);
+    };
+  }
+}
+
+/** Calls `told` before each mount(2) and umount2(2). */
+export function onMountCall(told: (what: string) => void): void {
+  const original = Deno.dlopen;
+  const wrapped = (path: string | URL, symbols: Deno.ForeignLibraryInterface) => {
+    const library = original(path, symbols) as {
+      symbols: Record<string, Function>;
+      close(): void;
+    };
+    const { mount, umount2 } = library.symbols;
+    const counted: Record<string, Function> = {
+      ...library.symbols,
+      mount: (...args) => {
+        told(`${kindOf(Number(args[3]))} ${placeOf(textOf(args[1]))}`);
+        return mount?.(...args);
+      },
+      umount2: (...args) => {
+        told(`unmount ${placeOf(textOf(args[0]))}`);
+        return umount2?.(...args);
+      },
+    };
+    return { symbols: counted, close: () => library.close() };
+  };
+  (Deno as unknown as { dlopen: unknown }).dlopen = wrapped;
+}
+
+function kindOf(flags: number): string {
+  if (flags & mountFlags.remount) return flags & mountFlags.readOnly ? "seal" : "unseal";
+  if (flags & mountFlags.bind) return "bind";
+  return flags & mountFlags.private ? "make private" : "mount";
+}
+
+function textOf(text: unknown): string {
+  return text instanceof Uint8Array ? new TextDecoder().decode(text).replace("\0", "") : "";
+}
+
+/** The last part of a path, with what is random in it left out. */
+function placeOf(path: string): string {
+  const name = basename(path);
+  return /^[0-9a-f]{16}$/.test(name) ? "ROOM" : name.replace(/[0-9a-f]{16,}/g, "*");
+}
