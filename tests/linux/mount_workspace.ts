@@ -11,6 +11,10 @@ const saidVariable = "TESTS_SAID_CANNOT_MOUNT";
 /** Whether this process may mount, as root with all capabilities can; said once on stderr when it may not. */
 export const canMount = probe();
 
+/** Whether root here is the machine's: in a user namespace other users do not exist, nor does noswap. */
+export const isMachineRoot = Deno.uid() === 0 &&
+  /^\s*0\s+0\s+4294967295\s*$/.test(Deno.readTextFileSync("/proc/self/uid_map"));
+
 function probe(): boolean {
   const directory = Deno.makeTempDirSync();
   try {

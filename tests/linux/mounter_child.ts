@@ -25,7 +25,7 @@ const target = join(root, "pods", "mount");
 const files = (number: number) => ({
   contents: new Map([["tls.crt", `pair ${number}`], ["tls.key", `pair ${number}`]]),
   mode: 0o640,
-  group: mounter.kind === "tmpfs" ? 1000 : undefined,
+  group: mounter.kind === "tmpfs" ? 0 : undefined,
 });
 
 const states = [mounter.state(target)];
