@@ -99,6 +99,15 @@ export function parsePolicyFile(
     : { kind: "rules", rules };
 }
 
+/** The line that each rule of a policy file begins at. */
+export function ruleLines(text: string): number[] {
+  const lines = new LineCounter();
+  const rules = parseDocument(text, { lineCounter: lines, prettyErrors: false }).get("rules");
+  return isSeq(rules)
+    ? (rules.items as Node[]).map(({ range }) => lines.linePos(range?.[0] ?? 0).line)
+    : [];
+}
+
 class PolicyReading {
   readonly problems: string[] = [];
   readonly #lines = new LineCounter();
