@@ -9,14 +9,13 @@ import type { VolumeTable } from "./volume_table.ts";
 import {
   examine,
   type Health,
+  issuedFields,
   type Placement,
   volumeFiles,
   VolumeWriter,
 } from "./volume_writer.ts";
 
 const logger = getLogger(["csi-driver", "volume"]);
-/** An adopted certificate's issue is taken to be this long after its notBefore, which is back-dated. */
-const backdated = { minutes: 5 };
 
 /** Why a call did not do what it was asked to. */
 export type Refusal =
@@ -48,7 +47,7 @@ export class Publisher {
 
   constructor(parts: PublisherParts) {
     this.#parts = parts;
-    this.#writer = new VolumeWriter(parts.mounter, parts.store);
+    this.#writer = new VolumeWriter(parts);
   }
 
   /** Gives the pod its volume; a healthy one is left as it is and needs no service. */
@@ -68,7 +67,9 @@ export class Publisher {
       };
     }
     if (health.kind === "foreign") {
-      const reason = `another file system is mounted at ${request.targetPath}; unmount it first`;
+      const reason =
+        `${request.targetPath} is taken by what is not this driver's (another mount, a ` +
+        `file, a link), which is left alone; remove it first`;
       return { kind: "occupied", reason };
     }
     if (health.kind === "healthy") return await this.#keep(request, known, health);
@@ -90,7 +91,9 @@ export class Publisher {
       return { kind: "busy", reason: `volume ${volumeId} is being published; try again` };
     }
     if (mounter.state(targetPath) === "foreign") {
-      const reason = `${targetPath} is not a mount of this driver's; unmount it first`;
+      const reason =
+        `${targetPath} is taken by what is not this driver's (another mount, a file, a ` +
+        `link), which is left alone; remove it first`;
       return { kind: "occupied", reason };
     }
     await mounter.unpublish(targetPath);
@@ -132,18 +135,17 @@ export class Publisher {
     known: VolumeRecord | undefined,
     health: Extract<Health, { kind: "healthy" }>,
   ): Promise<Outcome> {
-    const { mounter, store, table, renewer } = this.#parts;
-    if (known && known.group === request.group) return { kind: "done" };
-    if (known) await mounter.replace(request.targetPath, volumeFiles(health.contents, request));
+    const { mounter, table, renewer } = this.#parts;
     const { leaf } = health;
-    const record: VolumeRecord = {
-      ...volumeOf(request),
-      issuedAt: known?.issuedAt ?? leaf.notBefore.add(backdated),
-      serialNumber: leaf.serialNumber,
-      notAfter: leaf.notAfter,
-    };
-    await store.save(record, health.contents.certificatePem);
-    table.set(record);
+    const isRecorded = known?.serialNumber === leaf.serialNumber && table.isSaved(known.volumeId);
+    if (isRecorded && known.group === request.group) return { kind: "done" };
+    if (known && known.group !== request.group) {
+      await mounter.replace(request.targetPath, volumeFiles(health.contents, request));
+    }
+    const issued = known?.serialNumber === leaf.serialNumber ? known : issuedFields(leaf);
+    const { issuedAt, serialNumber, notAfter } = issued;
+    const record: VolumeRecord = { ...volumeOf(request), issuedAt, serialNumber, notAfter };
+    await this.#writer.record(record, health.contents.certificatePem);
     renewer.schedule(record);
     if (!known) logger.info("adopted {namespace}/{pod}", fields(record));
     return { kind: "done" };
@@ -155,7 +157,7 @@ export class Publisher {
     health: Health,
     signal: AbortSignal,
   ): Promise<Outcome> {
-    const { table, mounter, source, renewer } = this.#parts;
+    const { mounter, source, renewer } = this.#parts;
     const mounted = health.kind === "broken";
     const obtained = await source.obtain({
       ...request,
@@ -174,7 +176,6 @@ export class Publisher {
     signal.throwIfAborted();
     if (known && known.targetPath !== request.targetPath) await mounter.unpublish(known.targetPath);
     const record = await this.#writer.write(volumeOf(request), obtained, placement(request));
-    table.set(record);
     renewer.schedule(record);
     logger.info("published {namespace}/{pod}", { ...fields(record), renewed: mounted });
     return { kind: "done" };
@@ -186,6 +187,11 @@ export class Publisher {
     await renewer.cancel(record.volumeId);
     await store.remove(record);
   }
+}
+
+function notOurs(targetPath: string): string {
+  return `at ${targetPath} lies a file, a link or another mount that is not this driver's; ` +
+    "it is left alone: remove it, and the next try succeeds";
 }
 
 function placement({ targetPath, parsed, group }: PublishRequest): Placement {
