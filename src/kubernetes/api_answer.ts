@@ -81,6 +81,6 @@ export function unavailable(problem: string): { kind: "unavailable"; problem: st
 /** The innermost reason, without the address: "invalid peer certificate: UnknownIssuer". */
 function transportText(error: unknown): string {
   if (!(error instanceof Error)) return "unknown error";
-  return error.message.replace(/^error sending request( for url \([^)]*\))?(: )?/, "") ||
-    error.name;
+  if (error.cause instanceof Error) return transportText(error.cause);
+  return error.message.replace(/^error sending request( for url \(\S*\))?(: )?/, "") || error.name;
 }

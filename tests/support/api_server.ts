@@ -1,0 +1,224 @@
+import { ApiObjects, type GivenObject } from "./api_objects.ts";
+import { json, status, type Target, targetOf, verbs } from "./api_requests.ts";
+import { ApiTokens, type ReviewRequest } from "./api_tokens.ts";
+import { ApiWatches } from "./api_watches.ts";
+import { serveHttps } from "./https_server.ts";
+import { TestCa } from "./test_ca.ts";
+
+/** One call that was made. */
+export interface ApiCall {
+  readonly method: string;
+  /** "create tokenreviews", "get pods shop/web-0", "watch secrets csi-cert-system/csi-ca-secret". */
+  readonly text: string;
+  readonly query: URLSearchParams;
+  readonly token: string | undefined;
+  /** The connection's port at the caller. */
+  readonly port: number;
+}
+
+/** What goes wrong with a call: a status, no answer, or a connection that is cut. */
+export type Fault = number | "hang" | "cut" | "nonsense";
+
+type Answer = Response | Promise<Response>;
+
+/** An API server for tests: HTTPS, the JSON of the real one, and faults when asked for. */
+export class ApiServer implements AsyncDisposable {
+  readonly objects = new ApiObjects();
+  readonly tokens = new ApiTokens();
+  readonly calls: ApiCall[] = [];
+  /** The tokens that are taken as the service's own. */
+  readonly accounts = new Set(["service-token"]);
+  /** Beginnings of calls' texts that RBAC does not allow. */
+  readonly forbidden = new Set<string>();
+  /** "user verb" of each access review that is allowed. */
+  readonly granted = new Set<string>();
+  /** The specs of the access reviews that were asked for. */
+  readonly reviews: unknown[] = [];
+  /** How many calls are being answered. */
+  answering = 0;
+  mostAnswering = 0;
+  readonly #faults: { text: string; fault: Fault; times: number }[] = [];
+  readonly #hanging = new Set<() => void>();
+  readonly #watches = new ApiWatches(this.objects);
+  readonly #ca: TestCa;
+  #server: (AsyncDisposable & { port: number }) | undefined;
+  #port = 0;
+
+  private constructor(ca: TestCa) {
+    this.#ca = ca;
+  }
+
+  static async start(options: { plaintext?: boolean } = {}): Promise<ApiServer> {
+    const server = new ApiServer(await TestCa.create("API server CA"));
+    await server.listen(options);
+    return server;
+  }
+
+  get url(): string {
+    return `https://127.0.0.1:${this.#port}`;
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  get authorityPem(): string {
+    return this.#ca.certificatePem;
+  }
+
+  get openWatches(): number {
+    return this.#watches.size;
+  }
+
+  /** Begins to serve, on the port of before if there was one. */
+  async listen({ plaintext = false } = {}): Promise<void> {
+    const pair = await this.#ca.issue("127.0.0.1", "localhost");
+    const tls = { cert: pair.certificatePem, key: pair.privateKeyPem };
+    this.#server = await serveHttps({
+      port: this.#port,
+      tls: plaintext ? undefined : tls,
+      answer: (request, callerPort) => this.#answer(request, callerPort),
+    });
+    this.#port = this.#server.port;
+  }
+
+  /** Goes away: nobody listens on the port. */
+  async stop(): Promise<void> {
+    this.release();
+    this.disconnect();
+    await this.#server?.[Symbol.asyncDispose]();
+    this.#server = undefined;
+  }
+
+  /** The next calls whose text begins so go wrong. */
+  fail(text: string, fault: Fault, times = 1): void {
+    this.#faults.push({ text, fault, times });
+  }
+
+  /** Ends what hangs. */
+  release(): void {
+    for (const end of this.#hanging) end();
+    this.#hanging.clear();
+  }
+
+  /** Cuts all watches in the middle of a line. */
+  disconnect(): void {
+    this.#watches.disconnect();
+  }
+
+  /** Says something to all watches: a bookmark, an error, nonsense. */
+  say(line: string): void {
+    this.#watches.say(line);
+  }
+
+  /** How many calls there were whose text begins so. */
+  count(text = ""): number {
+    return this.calls.filter((call) => call.text.startsWith(text)).length;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  async #answer(request: Request, port: number): Promise<Response> {
+    this.mostAnswering = Math.max(this.mostAnswering, ++this.answering);
+    try {
+      const url = new URL(request.url);
+      const target = targetOf(url.pathname);
+      const isWatch = url.searchParams.get("watch") === "true";
+      const name = target?.name ??
+        url.searchParams.get("fieldSelector")?.replace(/^metadata\.name=/, "");
+      const verb = isWatch ? "watch" : verbs[request.method] ?? request.method;
+      const object = [target?.namespace, name].filter((part) => part).join("/");
+      const text = `${verb} ${target?.resource} ${object}`.trim();
+      const [, token] = /^Bearer (.+)$/.exec(request.headers.get("authorization") ?? "") ?? [];
+      this.calls.push({ method: request.method, text, query: url.searchParams, token, port });
+      const body = request.body === null ? undefined : await request.json();
+      const fault = this.#takeFault(text);
+      if (fault !== undefined) return await this.#failure(fault);
+      if (token === undefined || !this.accounts.has(token)) return status(401, "Unauthorized");
+      if ([...this.forbidden].some((start) => text.startsWith(start))) {
+        return status(403, "Forbidden");
+      }
+      if (target === undefined) return status(404, "NotFound");
+      if (isWatch) return this.#watches.open(target, name ?? "", url.searchParams);
+      return await this.#call(request, target, url.searchParams, body);
+    } finally {
+      this.answering--;
+    }
+  }
+
+  #call(request: Request, target: Target, query: URLSearchParams, body: unknown): Answer {
+    const { resource, namespace = "", name = "" } = target;
+    if (resource === "tokenreviews") {
+      const reviewed = this.tokens.review(body as ReviewRequest, Temporal.Now.instant());
+      return Response.json({ ...(body as object), status: reviewed }, { status: 201 });
+    }
+    if (resource === "subjectaccessreviews") {
+      const { spec } = body as {
+        spec: { user: string; resourceAttributes: { group: string; verb: string } };
+      };
+      this.reviews.push(spec);
+      const allowed = this.granted.has(`${spec.user} ${spec.resourceAttributes.verb}`);
+      return Response.json({ ...(body as object), status: { allowed } }, { status: 201 });
+    }
+    if (request.method === "PATCH") return this.#patch(request, target, query, body);
+    const found = this.objects.get(resource, namespace, name);
+    return found === undefined ? status(404, "NotFound") : Response.json(found);
+  }
+
+  #patch(request: Request, target: Target, query: URLSearchParams, body: unknown): Response {
+    const { resource, namespace = "", name = "" } = target;
+    const form = request.headers.get("content-type");
+    if (form === "application/apply-patch+yaml") {
+      const manager = query.get("fieldManager") ?? "";
+      if (manager === "") return status(400, "BadRequest");
+      const force = query.get("force") === "true";
+      const applied = this.objects.apply(resource, body as GivenObject, manager, force);
+      if (applied.kind === "conflict") return status(409, "Conflict");
+      const code = applied.kind === "created" ? 201 : 200;
+      return Response.json(applied.object, { status: code });
+    }
+    if (form !== "application/json-patch+json") return status(415, "UnsupportedMediaType");
+    const before = this.objects.get(resource, namespace, name);
+    if (before === undefined) return status(404, "NotFound");
+    const patched = structuredClone(before);
+    for (const { path, value } of body as { path: string; value: never }[]) {
+      if (path === "/data") patched.data = value;
+      else if (path === "/metadata/resourceVersion") patched.metadata.resourceVersion = value;
+      else return status(422, "Invalid");
+    }
+    if (patched.metadata.resourceVersion !== before.metadata.resourceVersion) {
+      return status(409, "Conflict");
+    }
+    return Response.json(this.objects.put(resource, patched));
+  }
+
+  #takeFault(text: string): Fault | undefined {
+    const at = this.#faults.findIndex((fault) => text.startsWith(fault.text));
+    const found = this.#faults[at];
+    if (found === undefined) return undefined;
+    if (--found.times <= 0) this.#faults.splice(at, 1);
+    return found.fault;
+  }
+
+  async #failure(fault: Fault): Promise<Response> {
+    if (typeof fault === "number") return status(fault, "InternalError");
+    if (fault === "nonsense") return new Response(`{"data": c2VjcmV0LWtleQ==`, json);
+    if (fault === "cut") {
+      return new Response(
+        new ReadableStream({
+          start: (controller) => {
+            controller.enqueue(new TextEncoder().encode(`{"kind":`));
+            setImmediate(() => controller.error(new Error("cut")));
+          },
+        }),
+        json,
+      );
+    }
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#hanging.add(resolve);
+    await promise;
+    return status(503, "ServiceUnavailable");
+  }
+}
