@@ -1,46 +1,43 @@
 /** The cluster's program: holds the CA, signs for the drivers, and keeps the inventory. */
-import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { status } from "@grpc/grpc-js";
 import { getLogger } from "@logtape/logtape";
 import manifest from "../deno.json" with { type: "json" };
-import { kubernetesManifest } from "./authority/ca_manifest.ts";
-import { type CaMaterial, CertificateAuthority } from "./authority/certificate_authority.ts";
-import { Inventory } from "./authority/inventory.ts";
-import { Issuing } from "./authority/issuing.ts";
-import { LeafSigner } from "./authority/leaf_signer.ts";
-import type { Policy } from "./authority/policy.ts";
-import { parsePolicyFile } from "./authority/policy_file.ts";
-import { believeAnybody } from "./authority/ports.ts";
-import { Reporting } from "./authority/reporting.ts";
-import { MemoryDenialStore, Revocation } from "./authority/revocation.ts";
-import { makeRootCa, parseRootCaOptions } from "./authority/root_ca.ts";
-import { ServingCertificate } from "./authority/serving.ts";
-import { SigningQueue } from "./authority/signing_queue.ts";
+import { CertificateAuthority } from "./authority/certificate_authority.ts";
+import { ClientAuthorities } from "./authority/client_authorities.ts";
+import { checkPolicyFile, type CommandOutcome, initCa } from "./authority/commands.ts";
+import { openAuthority } from "./authority/composition.ts";
+import { FileCaSource } from "./authority/file_ca_source.ts";
+import { MemoryDocument } from "./authority/memory_document.ts";
+import { mutualIdentity } from "./authority/mutual_identity.ts";
+import { NodeCertificates } from "./authority/node_certificates.ts";
+import { PolicySource } from "./authority/policy_source.ts";
+import { type Authenticator, believeAnybody, type CaSource } from "./authority/ports.ts";
+import { readiness } from "./authority/readiness.ts";
+import type { RootCa } from "./authority/root_ca.ts";
+import type { TextFile } from "./authority/watched_text.ts";
 import { readCommandLine } from "./config/command_line.ts";
 import { serviceHelp } from "./config/help.ts";
-import { type ServiceConfig, serviceConfig } from "./config/service.ts";
+import { cautions, type ServiceConfig, serviceConfig } from "./config/service.ts";
 import { CertificateService } from "./gen/certificate_service_pb.ts";
 import type { EndedCall } from "./grpc/call.ts";
 import { HealthService } from "./grpc/health_service.ts";
 import { reflectionService } from "./grpc/reflection_service.ts";
 import { register, serveTcp } from "./grpc/server.ts";
 import { certificateService } from "./issuance/service.ts";
+import type { Cluster } from "./kubernetes/cluster.ts";
 import { writeNewFiles } from "./linux/new_files.ts";
 import { Scheduler } from "./scheduler/scheduler.ts";
-import { systemClock } from "./scheduler/system_clock.ts";
+import { systemClock as clock } from "./scheduler/system_clock.ts";
 import { serveHealth } from "./telemetry/health_endpoint.ts";
 import { configureLogging } from "./telemetry/logging.ts";
-import { loadIssuer } from "./x509/issuer.ts";
 
 const logger = getLogger(["cert-service"]);
 /** A driver's report of 100 certificates, the longest request there is. */
 const largestMessageBytes = 512 * 1024;
+/** Where the shipped role lets the service write. */
+const ownNamespace = "csi-cert-system";
 
 async function serve(config: ServiceConfig, signal: AbortSignal): Promise<void> {
-  const clock = systemClock;
-  const material = await loadCa(config);
-  const policy = await loadPolicy(config);
   await using resources = new AsyncDisposableStack();
   const scheduler = resources.use(
     new Scheduler({
@@ -49,112 +46,122 @@ async function serve(config: ServiceConfig, signal: AbortSignal): Promise<void> 
         logger.error("the job of {key} failed", { key, error, nextAttempt: next }),
     }),
   );
-  const authority = new CertificateAuthority(material);
-  const queue = new SigningQueue({ clock });
-  const inventory = new Inventory({ clock, scheduler });
-  const longestValidity = () => longest(policy);
-  const store = new MemoryDenialStore();
-  const revocation = new Revocation({ clock, scheduler, store, longestValidity, inventory });
-  const parts = { authority, queue, inventory, revocation, clock };
-  const signer = new LeafSigner({ authority, clock });
-  const issuing = new Issuing({ ...parts, signer, policy: () => policy });
-  const reporting = new Reporting({ ...parts, clusterDomain: config.clusterDomain });
-  const serving = resources.use(
-    await ServingCertificate.open({ authority, signer, scheduler, clock }),
+  const cluster = await openClusterFor(config);
+  if (cluster) resources.use(cluster);
+  const authority = new CertificateAuthority();
+  const watching = { authority, scheduler, clock };
+  const { authentication, policyFile } = config;
+  const clients = authentication.kind === "mtls"
+    ? resources.use(
+      await ClientAuthorities.open({ ...watching, file: textFile(authentication.clientCaFile) }),
+    )
+    : undefined;
+  const policy = resources.use(
+    await PolicySource.open({
+      ...watching,
+      base: config,
+      file: policyFile === undefined ? undefined : textFile(policyFile),
+      changed: () => open.follower.refresh(),
+    }),
   );
-
+  const document = (name: string) => cluster?.document({ namespace: ownNamespace, name });
+  const open = resources.use(
+    await openAuthority({
+      ...watching,
+      policy,
+      caSource: caSource(config, scheduler, cluster),
+      caRotationDelay: config.caRotationDelay,
+      objection: clients && ((ca) => clients.objection(ca)),
+      trustDocument: document("csi-cert-trust-bundle") ?? new MemoryDocument(),
+      denialsDocument: document("csi-cert-denials"),
+      pods: cluster?.pods,
+      clusterDomain: config.clusterDomain,
+    }),
+  );
+  if (config.ca.kind === "files") {
+    // A Secret is waited for; files that are bad at the start are a mistake.
+    const { problem } = await open.follower.firstLook;
+    if (problem !== undefined) throw new Error(`${config.ca.certificateFile}: ${problem}`);
+  }
   const health = new HealthService();
-  const services = [
-    register(
-      CertificateService,
-      certificateService({ ...parts, authenticator: believeAnybody, issuing, reporting }),
-    ),
-    health.registered(),
-  ];
+  const implementation = certificateService({
+    ...open,
+    authenticator: authenticatorFor(config, cluster),
+    ...(cluster ? { operators: cluster.operators } : {}),
+  });
+  const services = [register(CertificateService, implementation), health.registered()];
   const server = resources.use(
     await serveTcp(config.listenAddress, {
       services: [...services, reflectionService(services)],
       maxMessageBytes: largestMessageBytes,
       onCall: logCall,
-      ...(config.tls ? { tls: serving } : {}),
+      ...(config.tls
+        ? { tls: clients ? mutualIdentity(open.serving, clients) : open.serving }
+        : {}),
     }),
   );
-  const state = { ready: true };
+  const known = { policy, clients, cautions: cautions(config, cluster !== undefined) };
+  const ready = () => {
+    const check = readiness(open, known);
+    return signal.aborted ? { ok: false, detail: `stopping\n${check.detail}` } : check;
+  };
   const endpoint = config.health && serveHealth(config.health, {
     live: () => ({ ok: true, detail: "serving" }),
-    ready: () => ({ ok: state.ready, detail: readiness(config, authority, inventory) }),
+    ready,
   });
   if (endpoint) resources.use(endpoint);
-  for (const service of ["", CertificateService.typeName]) health.setStatus(service, true);
-  logger.info("ready on {address}", {
+  const tellHealth = () => {
+    for (const name of ["", CertificateService.typeName]) health.setStatus(name, ready().ok);
+  };
+  resources.use(authority.onChange(tellHealth));
+  open.denials?.loaded.then(tellHealth);
+  tellHealth();
+  logger.info(ready().ok ? "ready on {address}" : "listening on {address}, not ready yet: {why}", {
     event: "ready",
     address: config.listenAddress.replace(/:[0-9]+$/, `:${server.port}`),
     healthAddress: endpoint ? `${config.health?.hostname}:${endpoint.port}` : "off",
     tls: config.tls,
     authentication: config.authentication.kind,
+    ca: config.ca.kind,
     version: manifest.version,
+    ...(ready().ok ? {} : { why: authority.absence }),
   });
   await aborted(signal);
-  state.ready = false;
-  for (const service of ["", CertificateService.typeName]) health.setStatus(service, false);
+  tellHealth();
   logger.info("stopping: calls in progress may finish");
 }
 
-async function loadCa({ ca }: ServiceConfig): Promise<CaMaterial> {
-  if (ca.kind === "secret") {
-    throw new Error(
-      "the CA cannot be read from a Secret yet: set CA_CERT_FILE and CA_KEY_FILE",
-    );
+/** The Kubernetes client takes 84 MB and 0.4 s, so it is loaded where it is needed only. */
+async function openClusterFor({ authentication, ca }: ServiceConfig): Promise<Cluster | undefined> {
+  if (authentication.kind !== "kubernetes" && ca.kind !== "secret") return undefined;
+  const { openCluster } = await import("./kubernetes/cluster.ts");
+  return openCluster(Deno.env.toObject(), { clock });
+}
+
+function caSource({ ca }: ServiceConfig, scheduler: Scheduler, cluster?: Cluster): CaSource {
+  if (ca.kind === "files") {
+    return new FileCaSource({
+      certificate: textFile(ca.certificateFile),
+      privateKey: textFile(ca.privateKeyFile),
+      isMissing: (error) => error instanceof Deno.errors.NotFound,
+      scheduler,
+      clock,
+    });
   }
-  const [certificatePem, privateKeyPem] = await Promise.all([
-    Deno.readTextFile(ca.certificateFile),
-    Deno.readTextFile(ca.privateKeyFile),
-  ]);
-  const loaded = await loadIssuer(certificatePem, privateKeyPem, systemClock.now());
-  if (loaded.kind === "refused") throw new Error(`${ca.certificateFile}: ${loaded.problem}`);
-  for (const warning of loaded.warnings) logger.warn("the CA: {warning}", { warning });
-  const { certificate, algorithm } = loaded.issuer;
-  logger.info("signing with {subject}", {
-    subject: certificate.subject,
-    algorithm,
-    serialNumber: certificate.serialNumber,
-    notAfter: certificate.notAfter,
-  });
-  return loaded;
+  if (cluster === undefined) throw new Error("a CA in a Secret needs the Kubernetes API");
+  return cluster.caSecret({ namespace: ca.namespace, name: ca.name });
 }
 
-async function loadPolicy(config: ServiceConfig): Promise<Policy> {
-  const { clusterDomain, defaultValidity, maxValidity, policyFile } = config;
-  if (policyFile === undefined) return { clusterDomain, defaultValidity, maxValidity, rules: [] };
-  const parsed = parsePolicyFile(await Deno.readTextFile(policyFile));
-  if (parsed.kind === "refused") throw new Error(`${policyFile}: ${parsed.problems.join("; ")}`);
-  return { clusterDomain, defaultValidity, maxValidity, rules: parsed.rules };
+function authenticatorFor(config: ServiceConfig, cluster: Cluster | undefined): Authenticator {
+  const { authentication: { kind }, clusterDomain } = config;
+  if (kind === "mtls") return new NodeCertificates({ clusterDomain, clock });
+  if (kind === "none") return believeAnybody;
+  if (cluster === undefined) throw new Error("tokens need the Kubernetes API");
+  return cluster.authenticator(config.driverServiceAccount);
 }
 
-/** The longest validity that any pod can get. */
-function longest({ maxValidity, rules }: Policy): Temporal.Duration {
-  return rules.flatMap((rule) => rule.maxValidity ?? [])
-    .reduce(
-      (most, next) => next.total("seconds") > most.total("seconds") ? next : most,
-      maxValidity,
-    );
-}
-
-function readiness(
-  { authentication }: ServiceConfig,
-  authority: CertificateAuthority,
-  inventory: Inventory,
-): string {
-  const certificate = authority.material?.issuer.certificate;
-  return [
-    certificate === undefined
-      ? authority.absence
-      : `signing with ${certificate.subject}, valid until ${certificate.notAfter}`,
-    `${inventory.size} certificates in the inventory`,
-    ...(authentication.kind === "none"
-      ? ["AUTHENTICATION=none: whoever reaches this service gets certificates for any pod"]
-      : []),
-  ].join("\n");
+function textFile(path: string): TextFile {
+  return { path, read: () => Deno.readTextFile(path) };
 }
 
 /** Decisions are told by the audit log; here only what went wrong without one. */
@@ -166,33 +173,31 @@ function logCall({ method, code, ms, error }: EndedCall): void {
   logger.debug("{method} {code}", properties);
 }
 
-async function initCa(args: string[]): Promise<number> {
-  const { values } = parseArgs({
-    args,
-    options: {
-      key: { type: "string" },
-      days: { type: "string" },
-      subject: { type: "string" },
-      out: { type: "string" },
-      kubernetes: { type: "boolean", default: false },
-    },
-  });
-  const parsed = parseRootCaOptions(values);
-  if (parsed.kind === "refused") return refuse(parsed.problems);
-  if (values.kubernetes === (values.out !== undefined)) {
-    return refuse(["init-ca: expected either --out DIR or --kubernetes"]);
+async function runCommand(command: "init-ca" | "check-policy", args: string[]): Promise<number> {
+  let outcome: CommandOutcome;
+  try {
+    if (command === "init-ca") outcome = await initCa(args, clock.now(), writeCa);
+    else {
+      // What holds without any rule is what the service in this environment would have.
+      const read = serviceConfig(Deno.env.toObject());
+      if (read.kind === "refused") return refuse(read.problems);
+      outcome = await checkPolicyFile(args, read.config, (path) => Deno.readTextFile(path));
+    }
+  } catch (error) {
+    outcome = { kind: "refused", problems: [messageOf(error)] };
   }
-  const ca = await makeRootCa(parsed.options, systemClock.now());
-  if (values.out === undefined) {
-    await Deno.stdout.write(new TextEncoder().encode(kubernetesManifest(ca)));
-    return 0;
+  if (outcome.kind === "refused") {
+    return refuse(outcome.problems.map((problem) => `${command}: ${problem}`));
   }
-  await writeNewFiles(values.out, [
-    { name: "tls.key", text: ca.privateKeyPem, mode: 0o600 },
-    { name: "tls.crt", text: ca.certificatePem, mode: 0o644 },
+  await Deno.stdout.write(new TextEncoder().encode(outcome.output));
+  return outcome.exitCode;
+}
+
+async function writeCa(folder: string, { certificatePem, privateKeyPem }: RootCa): Promise<void> {
+  await writeNewFiles(folder, [
+    { name: "tls.key", text: privateKeyPem, mode: 0o600 },
+    { name: "tls.crt", text: certificatePem, mode: 0o644 },
   ]);
-  console.error(`cert-service: wrote ${join(values.out, "tls.crt")} and tls.key (mode 0600)`);
-  return 0;
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
@@ -204,17 +209,11 @@ function aborted(signal: AbortSignal): Promise<void> {
 
 /** Returns the exit code. */
 async function main(args: string[]): Promise<number> {
-  const command = readCommandLine(args, ["init-ca"]);
+  const command = readCommandLine(args, ["init-ca", "check-policy"]);
   if (command.kind === "help") return print(serviceHelp(manifest.version));
   if (command.kind === "version") return print(`cert-service ${manifest.version}`);
   if (command.kind === "refused") return refuse([command.problem]);
-  if (command.kind === "command") {
-    try {
-      return await initCa(command.args);
-    } catch (error) {
-      return refuse([`init-ca: ${error instanceof Error ? error.message : error}`]);
-    }
-  }
+  if (command.kind === "command") return await runCommand(command.command, command.args);
   const outcome = serviceConfig(Deno.env.toObject());
   if (outcome.kind === "refused") return refuse(outcome.problems);
   const { config, warnings } = outcome;
@@ -225,20 +224,16 @@ async function main(args: string[]): Promise<number> {
     Deno.addSignalListener(name, () => stopping.abort());
   }
   try {
-    if (config.authentication.kind !== "none") {
-      throw new Error(
-        `AUTHENTICATION=${config.authentication.kind} is not there yet: set AUTHENTICATION=none, ` +
-          "and let nobody but the drivers reach this service",
-      );
-    }
     await serve(config, stopping.signal);
     return 0;
   } catch (error) {
-    logger.fatal("cannot serve: {reason}", {
-      reason: error instanceof Error ? error.message : String(error),
-    });
+    logger.fatal("cannot serve: {reason}", { reason: messageOf(error) });
     return 1;
   }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function print(text: string): number {

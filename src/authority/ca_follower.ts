@@ -129,7 +129,10 @@ export class CaFollower {
       this.#take(state);
     } catch (error) {
       // What time alone decides goes on without the document.
-      if (!signal.aborted) this.#advance(undefined);
+      if (!signal.aborted) {
+        this.#advance(undefined);
+        this.#firstLook.resolve({ problem: this.#refusal });
+      }
       throw error;
     }
     if (secret !== undefined) this.#firstLook.resolve({ problem: this.#refusal });

@@ -5,11 +5,10 @@ import { type Certificate, readCertificates, showCertificate } from "../x509/cer
 import { verifyIssuers } from "../x509/chain.ts";
 import { sameOctets } from "../x509/der.ts";
 import type { CertificateAuthority } from "./certificate_authority.ts";
-import { watchText } from "./watched_text.ts";
+import { type TextFile, watchText } from "./watched_text.ts";
 
 export interface ClientAuthoritiesOptions {
-  /** Rejects when it cannot be read. */
-  readonly read: () => Promise<string>;
+  readonly file: TextFile;
   readonly authority: CertificateAuthority;
   readonly scheduler: Scheduler;
   readonly clock: Clock;
@@ -37,13 +36,13 @@ export class ClientAuthorities implements AsyncDisposable {
 
   /** Rejects, with what is expected, when the text holds no CA's certificates. */
   static async open(options: ClientAuthoritiesOptions): Promise<ClientAuthorities> {
-    const pem = await options.read();
+    const { file, scheduler, clock } = options;
+    const pem = await file.read();
     const read = readAuthorities(pem);
-    if (typeof read === "string") throw new Error(read);
+    if (typeof read === "string") throw new Error(`${file.path}: ${read}`);
     const opened = new ClientAuthorities(options, pem, read);
-    const { scheduler, clock } = options;
     opened.#watching = watchText({
-      ...{ key: "client-ca", scheduler, clock, first: pem, read: options.read },
+      ...{ key: "client-ca", scheduler, clock, first: pem, read: file.read },
       changed: (text) => opened.#change(text),
       unreadable: (problem) => opened.#refuse(problem),
     });

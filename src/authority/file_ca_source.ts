@@ -1,12 +1,12 @@
 import type { Clock } from "../scheduler/clock.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { CaSource, CaState } from "./ports.ts";
-import { watchText } from "./watched_text.ts";
+import { type TextFile, watchText } from "./watched_text.ts";
 
 export interface FileCaSourceOptions {
-  /** Each rejects when it cannot be read; `isMissing` tells that from other faults. */
-  readonly readCertificate: () => Promise<string>;
-  readonly readPrivateKey: () => Promise<string>;
+  readonly certificate: TextFile;
+  readonly privateKey: TextFile;
+  /** Tells a file that is not there from one that cannot be read. */
   readonly isMissing: (error: unknown) => boolean;
   readonly scheduler: Scheduler;
   readonly clock: Clock;
@@ -54,11 +54,11 @@ export class FileCaSource implements CaSource {
 
   /** The state as text, by which one look is told from another. */
   async #look(): Promise<string> {
-    const { readCertificate, readPrivateKey, isMissing } = this.#options;
+    const { certificate, privateKey, isMissing } = this.#options;
     try {
       const [certificatePem, privateKeyPem] = await Promise.all([
-        readCertificate(),
-        readPrivateKey(),
+        certificate.read(),
+        privateKey.read(),
       ]);
       const secret = {
         certificatePem,

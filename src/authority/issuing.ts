@@ -55,7 +55,11 @@ export class Issuing {
 
   /** Rejects only for faults of ours, and when the signal is aborted. */
   async issue(caller: Caller, request: IssueRequest, signal: AbortSignal): Promise<IssueOutcome> {
-    const { pods, queue } = this.#options;
+    const { pods, queue, revocation } = this.#options;
+    if (!revocation.isKnown) {
+      const reason = "which pods' certificates were revoked has not been read yet";
+      return { kind: "unavailable", reason };
+    }
     const authorisation = await authorise(caller, request, pods, signal);
     if (authorisation.kind !== "authorised") return authorisation;
     // What belongs to one node waits in one line, so that no node keeps the others waiting.

@@ -3,13 +3,13 @@ import type { Clock } from "../scheduler/clock.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { Policy } from "./policy.ts";
 import { parsePolicyFile } from "./policy_file.ts";
-import { watchText } from "./watched_text.ts";
+import { type TextFile, watchText } from "./watched_text.ts";
 
 export interface PolicySourceOptions {
   /** What holds without any rule. */
   readonly base: Omit<Policy, "rules">;
-  /** The policy file; absent, there are no rules. Rejects when it cannot be read. */
-  readonly read?: (() => Promise<string>) | undefined;
+  /** Absent, there are no rules. */
+  readonly file?: TextFile | undefined;
   /** Told after each change. */
   readonly changed?: () => void;
   readonly scheduler: Scheduler;
@@ -32,14 +32,14 @@ export class PolicySource implements AsyncDisposable {
 
   /** Rejects, with every problem and its line, when the first file is bad. */
   static async open(options: PolicySourceOptions): Promise<PolicySource> {
-    const { base, read, scheduler, clock } = options;
-    if (read === undefined) return new PolicySource(options, { ...base, rules: [] });
-    const text = await read();
+    const { base, file, scheduler, clock } = options;
+    if (file === undefined) return new PolicySource(options, { ...base, rules: [] });
+    const text = await file.read();
     const parsed = parsePolicyFile(text);
-    if (parsed.kind === "refused") throw new Error(parsed.problems.join("; "));
+    if (parsed.kind === "refused") throw new Error(`${file.path}: ${parsed.problems.join("; ")}`);
     const opened = new PolicySource(options, { ...base, rules: parsed.rules });
     opened.#watching = watchText({
-      ...{ key: "policy-file", scheduler, clock, read, first: text },
+      ...{ key: "policy-file", scheduler, clock, read: file.read, first: text },
       changed: (text) => opened.#change(text),
       unreadable: (problem) => opened.#refuse(problem),
     });

@@ -17,6 +17,7 @@ export interface HeldCertificate {
 
 export type ReportOutcome =
   | { readonly kind: "reported"; readonly accepted: number; readonly refused: number }
+  | { readonly kind: "denied"; readonly reason: string }
   | {
     readonly kind: "overloaded";
     readonly reason: string;
@@ -48,6 +49,11 @@ export class Reporting {
     held: readonly HeldCertificate[],
     signal: AbortSignal,
   ): Promise<ReportOutcome> {
+    if (caller.kind === "operator") {
+      const reason = `${caller.name} is not the drivers' service account: operators hold no ` +
+        "certificates of pods, only nodes do";
+      return { kind: "denied", reason };
+    }
     const line = caller.kind === "node" ? caller.node : "";
     const node = caller.kind === "node" ? caller.node : undefined;
     let accepted = 0;

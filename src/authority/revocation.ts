@@ -16,6 +16,8 @@ export interface Denial {
  * before each signature.
  */
 export interface DenialStore {
+  /** Whether all denials are known, so that something may be signed. */
+  readonly isLoaded: boolean;
   /** Adds the denial, or puts it in the place of the pod's former one. */
   save(denial: Denial): Promise<void>;
   get(podUid: string): Denial | undefined;
@@ -25,6 +27,7 @@ export interface DenialStore {
 
 /** Keeps denials for as long as the process lives. */
 export class MemoryDenialStore implements DenialStore {
+  readonly isLoaded = true;
   readonly #denials = new Map<string, Denial>();
 
   get size(): number {
@@ -96,6 +99,11 @@ export class Revocation {
       this.#store.forget(this.#clock.now());
       return Promise.resolve(next());
     });
+  }
+
+  /** Whether it is known who is denied. */
+  get isKnown(): boolean {
+    return this.#store.isLoaded;
   }
 
   /** Since when the pod is denied. */

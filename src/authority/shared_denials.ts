@@ -1,8 +1,7 @@
-import { getLogger } from "@logtape/logtape";
+import type { Clock } from "../scheduler/clock.ts";
+import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { SharedDocument } from "./ports.ts";
 import type { Denial, DenialStore } from "./revocation.ts";
-
-const logger = getLogger(["cert-service", "revocation"]);
 
 const dataKey = "denials.json";
 /** Others that write at the same time have written after so many tries, or something is amiss. */
@@ -10,34 +9,67 @@ const mostTries = 20;
 /** A ConfigMap holds 1 MiB, and one denial at most 230 bytes (a uid has up to 128). */
 const mostDenials = 4_000;
 
+const jobKey = "denials";
+
+export interface SharedDenialsOptions {
+  readonly document: SharedDocument;
+  readonly scheduler: Scheduler;
+  readonly clock: Clock;
+}
+
 /** Keeps denials in a document that all replicas read: durable before `save` resolves. */
 export class SharedDenials implements DenialStore {
+  readonly #options: SharedDenialsOptions;
   readonly #document: SharedDocument;
   #denials: ReadonlyMap<string, Denial> = new Map();
   #forgetBefore = Temporal.Instant.fromEpochMilliseconds(0);
+  #isLoaded = false;
+  #problem: string | undefined;
+  readonly #loaded = Promise.withResolvers<void>();
 
-  constructor(document: SharedDocument) {
-    this.#document = document;
+  constructor(options: SharedDenialsOptions) {
+    this.#options = options;
+    this.#document = options.document;
   }
 
-  /** Reads all; before that nothing may be signed. Rejects when the document cannot be read, or is not ours. */
-  async load(signal: AbortSignal): Promise<void> {
-    const text = await this.#document.read(signal);
-    const read = parseDenials(text?.data[dataKey]);
-    if (read === undefined) throw new Error(`${dataKey} is broken: mend it, or remove it`);
-    this.#denials = read;
+  get isLoaded(): boolean {
+    return this.#isLoaded;
   }
 
-  /** Takes in what other replicas write, until the signal is aborted. */
+  /** Resolves when all denials have been read for the first time. */
+  get loaded(): Promise<void> {
+    return this.#loaded.promise;
+  }
+
+  /** Why the newest denials are not known. */
+  get problem(): string | undefined {
+    return this.#problem;
+  }
+
+  /** Reads all, again after each change, until the signal is aborted. */
   async follow(signal: AbortSignal): Promise<void> {
-    for await (const _change of this.#document.watch(signal)) {
-      try {
-        await this.load(signal);
-      } catch (error) {
-        if (signal.aborted) return;
-        const reason = error instanceof Error ? error.message : String(error);
-        logger.warn("the denials cannot be read, those that are known go on: {reason}", { reason });
-      }
+    this.#refresh();
+    for await (const _change of this.#document.watch(signal)) this.#refresh();
+    await this.#options.scheduler.cancel(jobKey);
+  }
+
+  #refresh(): void {
+    const { scheduler, clock } = this.#options;
+    scheduler.schedule(jobKey, clock.now(), (signal) => this.#load(signal));
+  }
+
+  async #load(signal: AbortSignal): Promise<undefined> {
+    try {
+      const text = await this.#document.read(signal);
+      const read = parseDenials(text?.data[dataKey]);
+      if (read === undefined) throw new Error(`${dataKey} is broken: mend it, or remove it`);
+      this.#denials = read;
+      this.#problem = undefined;
+      this.#isLoaded = true;
+      this.#loaded.resolve();
+    } catch (error) {
+      if (!signal.aborted) this.#problem = error instanceof Error ? error.message : String(error);
+      throw error;
     }
   }
 

@@ -1,7 +1,14 @@
 import type { Clock } from "../scheduler/clock.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
 
-/** A file that the kubelet or an operator changes, and what is to happen then. */
+/** A file that is read as a whole. */
+export interface TextFile {
+  readonly path: string;
+  /** Rejects when it cannot be read. */
+  readonly read: () => Promise<string>;
+}
+
+/** A text that the kubelet or an operator changes, and what is to happen then. */
 export interface WatchedText {
   /** Names the job that looks. */
   readonly key: string;

@@ -23,6 +23,10 @@ export function serviceHelp(version: string): string {
     ["  --days N", "how long the CA lasts"],
     ["  --subject CN", "the CA's common name"],
     ["  --out DIR | --kubernetes", "to files in DIR, or to the Secret and the trust bundle"],
+    ["cert-service check-policy FILE", "print what a policy file gives a pod, and which rule:"],
+    ["  --pod NAMESPACE/NAME", "the pod"],
+    ["  --service-account NAME", "its service account [default]"],
+    ["  --attribute KEY=VALUE", "one of its volume's attributes; may be repeated"],
     ["cert-service --help", "print this text"],
     ["cert-service --version", "print the version"],
   ], serviceVariables);

@@ -137,6 +137,17 @@ export const serviceVariables = {
   ...sharedVariables,
 } as const satisfies VariableTable;
 
+/** What a configuration lets pass that an operator has to know of, a sentence each. */
+export function cautions({ authentication }: ServiceConfig, asksCluster: boolean): string[] {
+  const anybody = "AUTHENTICATION=none: whoever reaches this service gets certificates";
+  const anyPod = "without the Kubernetes API callers are believed about their pods: " +
+    "a node can have certificates for any pod";
+  return [
+    ...(authentication.kind === "none" ? [anybody] : []),
+    ...(asksCluster ? [] : [anyPod]),
+  ];
+}
+
 type ServiceReading = Reading<typeof serviceVariables>;
 
 /** Reads the service's environment. */

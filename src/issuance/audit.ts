@@ -29,6 +29,7 @@ export function audit(entry: AuditEntry): void {
   const told = {
     ...plain,
     caller: callerText(caller),
+    ...(caller?.kind === "node" ? { node: caller.node, ...credentialsOf(caller) } : {}),
     podUid: pod?.uid ?? entry.podUid,
     namespace: pod?.namespace,
     podName: pod?.name,
@@ -50,6 +51,11 @@ function template(properties: Record<string, unknown>): string {
   if ("accepted" in properties) parts.push(": {accepted} accepted, {refused} refused");
   if ("reason" in properties) parts.push(": {reason}");
   return parts.join("");
+}
+
+/** Whose token spoke for the node. */
+function credentialsOf({ serviceAccount, podUid, tokenId }: Caller & { kind: "node" }) {
+  return { callerServiceAccount: serviceAccount, callerPodUid: podUid, tokenId };
 }
 
 function callerText(caller: Caller | undefined): string {

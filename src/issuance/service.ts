@@ -8,8 +8,9 @@ import type { Authenticator, Caller, OperatorAccess, OperatorAction } from "../a
 import type { Reporting } from "../authority/reporting.ts";
 import type { Revocation } from "../authority/revocation.ts";
 import type { CertificateInfoSchema, CertificateService } from "../gen/certificate_service_pb.ts";
+import { RpcError } from "../grpc/rpc_error.ts";
 import type { CallContext, Implementation } from "../grpc/service.ts";
-import { audit } from "./audit.ts";
+import { audit, type AuditEntry } from "./audit.ts";
 import { refusalError } from "./refusals.ts";
 import {
   issueRequest,
@@ -36,15 +37,21 @@ export function certificateService(
   parts: CertificateServiceParts,
 ): Implementation<typeof CertificateService> {
   return {
-    issueCertificate: async (message, context) =>
-      await issue(parts, await callerOf(parts, context), issueRequest(message), context.signal),
-    renewCertificate: async (message, context) =>
-      await issue(parts, await callerOf(parts, context), issueRequest(message), context.signal),
+    issueCertificate: async (message, context) => {
+      const caller = await callerOf(parts, context);
+      const request = checked("issue", caller, () => issueRequest(message));
+      return await issue(parts, caller, request, context.signal);
+    },
+    renewCertificate: async (message, context) => {
+      const caller = await callerOf(parts, context);
+      const request = checked("renew", caller, () => issueRequest(message));
+      return await issue(parts, caller, request, context.signal);
+    },
 
     revokeCertificate: async (message, context) => {
       const caller = await callerOf(parts, context);
       await accessOf(parts, caller, "revoke", context.signal);
-      const { target, reason } = revokeRequest(message);
+      const { target, reason } = checked("revoke", caller, () => revokeRequest(message));
       const podUid = "podUid" in target
         ? target.podUid
         : known(parts.inventory.get(target.serialNumber), target.serialNumber).pod.uid;
@@ -57,16 +64,20 @@ export function certificateService(
     getCertificateInfo: async ({ serialNumber }, context) => {
       const caller = await callerOf(parts, context);
       const { sees } = await accessOf(parts, caller, "get", context.signal);
-      const entry = parts.inventory.get(serialNumberField(serialNumber));
+      const entry = parts.inventory.get(
+        checked("get", caller, () => serialNumberField(serialNumber)),
+      );
       // What a caller may not see is to it as what is not there.
       const visible = known(entry && sees(entry) ? entry : undefined, serialNumber);
+      audit({ action: "get", outcome: "shown", caller, serialNumber });
       return { certificate: certificateInfo(visible, parts.revocation) };
     },
 
     listCertificates: async function* (message, context) {
       const caller = await callerOf(parts, context);
       const { sees } = await accessOf(parts, caller, "list", context.signal);
-      const { namespace, podUid } = listRequest(message);
+      const { namespace, podUid } = checked("list", caller, () => listRequest(message));
+      audit({ action: "list", outcome: "shown", caller, podUid });
       const { inventory, revocation } = parts;
       for (const entry of podUid === undefined ? inventory.all() : inventory.ofPod(podUid)) {
         if (namespace !== undefined && entry.pod.namespace !== namespace) continue;
@@ -76,9 +87,12 @@ export function certificateService(
 
     reportCertificates: async (message, context) => {
       const caller = await callerOf(parts, context);
-      const held = reportRequest(message);
+      const held = checked("report", caller, () => reportRequest(message));
       const outcome = await parts.reporting.report(caller, held, context.signal);
-      if (outcome.kind !== "reported") throw refusalError(outcome);
+      if (outcome.kind !== "reported") {
+        audit({ action: "report", outcome: outcome.kind, caller, reason: outcome.reason });
+        throw refusalError(outcome);
+      }
       const { accepted, refused } = outcome;
       audit({ action: "report", outcome: outcome.kind, caller, accepted, refused });
       return { accepted, refused };
@@ -111,6 +125,18 @@ async function issue(
     certificateChain: outcome.chain,
     trustBundle: { certificates: outcome.trustBundle },
   };
+}
+
+/** A request's fields, or the throw that says what is wrong with them: a decision like any other. */
+function checked<T>(action: AuditEntry["action"], caller: Caller, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof RpcError) {
+      audit({ action, outcome: "invalid", caller, reason: error.message });
+    }
+    throw error;
+  }
 }
 
 /** Who calls; throws UNAUTHENTICATED or UNAVAILABLE. */

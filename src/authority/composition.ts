@@ -1,0 +1,90 @@
+import { getLogger } from "@logtape/logtape";
+import type { Clock } from "../scheduler/clock.ts";
+import type { Scheduler } from "../scheduler/scheduler.ts";
+import { CaFollower } from "./ca_follower.ts";
+import type { CaObjection } from "./ca_loading.ts";
+import { CertificateAuthority } from "./certificate_authority.ts";
+import { Inventory } from "./inventory.ts";
+import { Issuing } from "./issuing.ts";
+import { LeafSigner } from "./leaf_signer.ts";
+import type { PolicySource } from "./policy_source.ts";
+import type { CaSource, PodDirectory, SharedDocument } from "./ports.ts";
+import { Reporting } from "./reporting.ts";
+import { MemoryDenialStore, Revocation } from "./revocation.ts";
+import { ServingCertificate } from "./serving.ts";
+import { SharedDenials } from "./shared_denials.ts";
+import { SigningQueue } from "./signing_queue.ts";
+
+export interface AuthorityOptions {
+  readonly clock: Clock;
+  readonly scheduler: Scheduler;
+  readonly authority: CertificateAuthority;
+  readonly policy: PolicySource;
+  readonly caSource: CaSource;
+  readonly caRotationDelay: Temporal.Duration;
+  readonly objection?: CaObjection | undefined;
+  readonly trustDocument: SharedDocument;
+  /** Where denials outlive the process; absent, they do not. */
+  readonly denialsDocument?: SharedDocument | undefined;
+  /** Absent: callers are believed about their pods. */
+  readonly pods?: PodDirectory | undefined;
+  readonly clusterDomain: string;
+}
+
+const logger = getLogger(["cert-service"]);
+
+/** The authority's parts, put together and following their sources. */
+export type OpenAuthority = Awaited<ReturnType<typeof openAuthority>>;
+
+/** Puts the authority's parts together and lets them follow their sources until disposed. */
+export async function openAuthority(options: AuthorityOptions) {
+  const { clock, scheduler, authority, policy, pods, denialsDocument: document } = options;
+  const queue = new SigningQueue({ clock });
+  const inventory = new Inventory({ clock, scheduler });
+  const denials = document && new SharedDenials({ document, scheduler, clock });
+  const longestValidity = () => policy.longestValidity;
+  const store = denials ?? new MemoryDenialStore();
+  const revocation = new Revocation({ clock, scheduler, store, longestValidity, inventory });
+  const signer = new LeafSigner({ authority, clock });
+  const parts = { authority, queue, inventory, revocation, clock };
+  const issuing = new Issuing({
+    ...parts,
+    signer,
+    policy: () => policy.policy,
+    ...(pods ? { pods } : {}),
+  });
+  const reporting = new Reporting({ ...parts, clusterDomain: options.clusterDomain });
+  const follower = new CaFollower({
+    ...{ source: options.caSource, document: options.trustDocument },
+    ...{ authority, scheduler, clock, longestValidity },
+    delay: options.caRotationDelay,
+    ...(options.objection ? { objection: options.objection } : {}),
+  });
+  await using resources = new AsyncDisposableStack();
+  follow(resources, (signal) => follower.follow(signal));
+  if (denials) follow(resources, (signal) => denials.follow(signal));
+  const serving = resources.use(
+    await ServingCertificate.open({ authority, signer, scheduler, clock }),
+  );
+  const opened = resources.move();
+  return {
+    ...parts,
+    ...{ issuing, reporting, serving, follower, denials },
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}
+
+/** Lets a part follow its source for as long as the stack lives. */
+function follow(
+  resources: AsyncDisposableStack,
+  follows: (signal: AbortSignal) => Promise<void>,
+): void {
+  const stopping = new AbortController();
+  const following = follows(stopping.signal).catch((error) => {
+    if (!stopping.signal.aborted) logger.error("a source is followed no more", { error });
+  });
+  resources.defer(async () => {
+    stopping.abort();
+    await following;
+  });
+}
