@@ -1,0 +1,49 @@
+/**
+ * Runs as the first process of a cluster's own namespaces: starts the node, installs the product as
+ * a user would, and then runs a command. When it ends, so does everything in the namespaces. It
+ * ends too when its standard input does, which is how it learns that its parent is gone.
+ *
+ * inside.ts PLACE-AS-JSON PARTS-AS-JSON COMMAND [ARGUMENT…]
+ */
+import { installProduct, readyEndpoint } from "../../tests/e2e/support/install.ts";
+import { ClusterNode } from "./node.ts";
+import type { Parts } from "./parts.ts";
+import { serveAddress } from "./service_proxy.ts";
+import { type Place, serviceAddress } from "./settings.ts";
+
+async function endWithParent(): Promise<never> {
+  for await (const _octets of Deno.stdin.readable);
+  Deno.exit(1);
+}
+
+async function main([placeText = "", partsText = "", program = "", ...args]: string[]) {
+  const place: Place = JSON.parse(placeText);
+  const parts: Parts = JSON.parse(partsText);
+  // For us and all that we start, the tests among it.
+  Deno.env.set("PATH", `${parts.kubernetes}:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin`);
+  Deno.env.set("KUBECONFIG", `${place.folder}/pki/admin.kubeconfig`);
+  Deno.env.set("E2E_FOLDER", place.folder);
+  const images = [];
+  for await (const { name } of Deno.readDir(`${place.folder}/images`)) {
+    images.push(`${place.folder}/images/${name}`);
+  }
+  await new ClusterNode(place, parts).start(images);
+  using _proxy = serveAddress(
+    { hostname: serviceAddress, port: 50051 },
+    () => readyEndpoint("csi-cert-system", "cert-service"),
+  );
+  await installProduct();
+  const interactive = Deno.env.get("E2E_SHELL") === "true";
+  const stdin = interactive ? "inherit" : "null";
+  return (await new Deno.Command(program, { args, stdin }).spawn().status).code;
+}
+
+if (import.meta.main) {
+  if (Deno.env.get("E2E_SHELL") !== "true") void endWithParent();
+  try {
+    Deno.exit(await main(Deno.args));
+  } catch (error) {
+    console.error(`e2e: ${error instanceof Error ? error.message : error}`);
+    Deno.exit(70);
+  }
+}

@@ -1,0 +1,149 @@
+/** Where everything of one cluster lies and what it goes by. */
+export interface Place {
+  /** Holds certificates, settings and logs. */
+  readonly folder: string;
+  readonly nodeName: string;
+  /** In each cgroup hierarchy, below its root. */
+  readonly cgroup: string;
+}
+
+export const nodeAddress = "10.88.0.1";
+/** The fixed address of cert-service's Service: there is no DNS here. */
+export const serviceAddress = "10.96.0.50";
+export const podSubnet = "10.88.0.0/24";
+
+/** The kubelet's; what is unusual lets it run where root lacks capabilities, or on cgroup v1. */
+export function kubeletSettings({ folder, cgroup }: Place): unknown {
+  return {
+    apiVersion: "kubelet.config.k8s.io/v1beta1",
+    kind: "KubeletConfiguration",
+    authentication: {
+      anonymous: { enabled: false },
+      webhook: { enabled: true },
+      x509: { clientCAFile: `${folder}/pki/ca.crt` },
+    },
+    authorization: { mode: "Webhook" },
+    tlsCertFile: `${folder}/pki/kubelet.crt`,
+    tlsPrivateKeyFile: `${folder}/pki/kubelet.key`,
+    containerRuntimeEndpoint: `unix://${containerdSocket}`,
+    cgroupDriver: "cgroupfs",
+    cgroupRoot: `/${cgroup}`,
+    failCgroupV1: false,
+    failSwapOn: false,
+    // What a container's root may not do (devices, sysctls) is a warning then.
+    featureGates: { KubeletInUserNamespace: true },
+    oomScoreAdj: 0,
+    localStorageCapacityIsolation: false,
+    resolvConf: "",
+    evictionHard: { "memory.available": "50Mi", "nodefs.available": "1%" },
+    imageGCHighThresholdPercent: 100,
+    imageGCLowThresholdPercent: 99,
+    nodeStatusUpdateFrequency: "2s",
+    maxPods: 110,
+  };
+}
+
+export const containerdSocket = "/run/containerd/containerd.sock";
+
+/** containerd's, in its format 2 (containerd 1.x; 2.x reads it too). */
+export function containerdSettings({ folder }: Place): string {
+  return `version = 2
+root = "/var/lib/containerd"
+state = "/run/containerd"
+disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs",
+  "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.aufs"]
+[grpc]
+  address = "${containerdSocket}"
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "docker.io/library/pause:1"
+  restrict_oom_score_adj = true
+  disable_apparmor = true
+  disable_hugetlb_controller = true
+  tolerate_missing_hugetlb_controller = true
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "/usr/lib/cni"
+    conf_dir = "${folder}/cni"
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+    runtime_type = "io.containerd.runc.v2"
+`;
+}
+
+/** Pods on one bridge, with addresses of their own. */
+export const cniSettings = {
+  cniVersion: "0.4.0",
+  name: "e2e",
+  plugins: [{
+    type: "bridge",
+    bridge: "cni0",
+    isGateway: true,
+    ipam: {
+      type: "host-local",
+      ranges: [[{ subnet: podSubnet, gateway: nodeAddress }]],
+      routes: [{ dst: "0.0.0.0/0" }],
+    },
+  }],
+};
+
+/** The command lines of what runs beside containerd and etcd, by their programs' names. */
+export function commandLines(place: Place): Readonly<Record<string, readonly string[]>> {
+  const { folder, nodeName } = place;
+  const pki = `${folder}/pki`;
+  const as = (name: string) =>
+    ["kubeconfig", "authentication-kubeconfig", "authorization-kubeconfig"]
+      .map((flag) => `--${flag}=${pki}/${name}.kubeconfig`)
+      .concat("--bind-address=127.0.0.1", "--leader-elect=false");
+  return {
+    "kube-apiserver": [
+      "--etcd-servers=http://127.0.0.1:2379",
+      "--secure-port=443",
+      `--advertise-address=${nodeAddress}`,
+      "--endpoint-reconciler-type=none",
+      "--service-cluster-ip-range=10.96.0.0/24",
+      `--tls-cert-file=${pki}/apiserver.crt`,
+      `--tls-private-key-file=${pki}/apiserver.key`,
+      `--client-ca-file=${pki}/ca.crt`,
+      "--authorization-mode=Node,RBAC",
+      "--enable-admission-plugins=NodeRestriction",
+      "--allow-privileged=true",
+      "--service-account-issuer=https://kubernetes.default.svc",
+      `--service-account-key-file=${pki}/service-account.pub`,
+      `--service-account-signing-key-file=${pki}/service-account.key`,
+      `--kubelet-client-certificate=${pki}/apiserver-client.crt`,
+      `--kubelet-client-key=${pki}/apiserver-client.key`,
+      `--kubelet-certificate-authority=${pki}/ca.crt`,
+      "--kubelet-preferred-address-types=InternalIP",
+      `--audit-policy-file=${folder}/audit-policy.json`,
+      `--audit-log-path=${folder}/logs/audit.jsonl`,
+    ],
+    "kube-controller-manager": [
+      ...as("controller-manager"),
+      "--use-service-account-credentials=true",
+      `--service-account-private-key-file=${pki}/service-account.key`,
+      `--root-ca-file=${pki}/ca.crt`,
+    ],
+    "kube-scheduler": as("scheduler"),
+    kubelet: [
+      `--config=${folder}/kubelet.json`,
+      `--kubeconfig=${pki}/kubelet.kubeconfig`,
+      "--root-dir=/var/lib/kubelet",
+      `--hostname-override=${nodeName}`,
+      `--node-ip=${nodeAddress}`,
+    ],
+  };
+}
+
+/** What the product's two accounts ask of the API server is written down, and nothing else. */
+export const auditPolicy = {
+  apiVersion: "audit.k8s.io/v1",
+  kind: "Policy",
+  omitStages: ["RequestReceived"],
+  rules: [
+    {
+      level: "Metadata",
+      users: ["cert-service", "csi-cert-driver"].map((name) =>
+        `system:serviceaccount:csi-cert-system:${name}`
+      ),
+    },
+    { level: "None" },
+  ],
+};

@@ -1,0 +1,131 @@
+// The whole product on a real Kubernetes of one node, which lives and ends with this program.
+// deno task e2e [PATH | NAME-OF-A-TEST | --flag-of-deno-test] …
+// deno task e2e --shell    leaves out the tests and opens a shell with the node up
+// Ends with the line "N passed, N failed, N skipped".
+
+import { fileURLToPath } from "node:url";
+import { makeCgroups, removeCgroups } from "./cluster/cgroup.ts";
+import { findParts, type Parts } from "./cluster/parts.ts";
+import type { Place } from "./cluster/settings.ts";
+import { toolImages } from "./cluster/tool_images.ts";
+import { heading, note, progress } from "./demo/console.ts";
+import { buildImage } from "./image.ts";
+import { clusterPrefix, machineState } from "./cluster/machine_state.ts";
+import { readCounts } from "./test_counts.ts";
+
+const root = new URL("../", import.meta.url);
+const shell = Deno.args.includes("--shell");
+
+/** The order of the files is the order of the tests: the last one uninstalls. */
+const suites = ["pods", "renewal", "restarts", "hostility", "rights", "uninstall"]
+  .map((name) => `tests/e2e/${name}_test.ts`);
+
+function close(passed: number, failed: number, skipped: number): never {
+  console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
+  Deno.exit(failed === 0 ? 0 : 1);
+}
+
+/** Arguments of `deno test`: what exists is a path, another word is a part of tests' names. */
+function selection(): string[] {
+  const paths = Deno.args.filter((arg) => suites.some((suite) => suite.startsWith(arg)));
+  const others = Deno.args.filter((arg) => !paths.includes(arg));
+  const flags = others.map((arg) => arg.startsWith("-") ? arg : `--filter=${arg}`);
+  const chosen = suites.filter((suite) =>
+    paths.length === 0 || paths.some((path) => suite.startsWith(path))
+  );
+  return [...flags, ...chosen];
+}
+
+/** Runs the node with a command in it; returns the command's output once all of it has ended. */
+async function runNode(place: Place, parts: Parts, command: string[]): Promise<string> {
+  const child = new Deno.Command("unshare", {
+    args: ["--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--mount-proc"]
+      .concat("--kill-child=SIGKILL", "--propagation=private", Deno.execPath(), "run", "-A")
+      .concat("--no-check", fileURLToPath(new URL("cluster/inside.ts", import.meta.url)))
+      .concat(JSON.stringify(place), JSON.stringify(parts), ...command),
+    cwd: root,
+    env: { E2E_SHELL: String(shell) },
+    // Its standard input ends with this program, however it ends, and then so does the child.
+    stdin: shell ? "inherit" : "piped",
+    stdout: shell ? "inherit" : "piped",
+  }).spawn();
+  using _interrupted = onInterruption(() => child.kill("SIGKILL"));
+  const output = shell ? "" : await show(child.stdout);
+  await child.status;
+  return output;
+}
+
+let interrupted = false;
+
+function onInterruption(end: () => void): Disposable {
+  const listener = () => {
+    interrupted = true;
+    end();
+  };
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+  for (const signal of signals) Deno.addSignalListener(signal, listener);
+  return {
+    [Symbol.dispose]() {
+      for (const signal of signals) Deno.removeSignalListener(signal, listener);
+    },
+  };
+}
+
+async function show(stream: ReadableStream<Uint8Array>): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const octets of stream) {
+    text += decoder.decode(octets, { stream: true });
+    for (let rest = octets; rest.length > 0;) rest = rest.subarray(await Deno.stdout.write(rest));
+  }
+  return text;
+}
+
+async function perform(parts: Parts): Promise<{ passed: number; failed: number; skipped: number }> {
+  const before = await machineState();
+  const folder = await Deno.makeTempDir({ prefix: clusterPrefix });
+  const place: Place = { folder, nodeName: "e2e-node", cgroup: `${clusterPrefix}${Deno.pid}` };
+  let output = "";
+  try {
+    heading("The images");
+    await Deno.mkdir(`${folder}/images`);
+    await buildImage(`${folder}/images/product.tar`, { runtime: "bundle" });
+    await toolImages(`${folder}/images`);
+    heading(`One node of Kubernetes ${parts.version}`);
+    await makeCgroups(place.cgroup);
+    const tests = [Deno.execPath(), "test", "--allow-all", "--no-check", ...selection()];
+    output = await runNode(place, parts, shell ? ["/bin/bash"] : tests);
+  } finally {
+    await removeCgroups(place.cgroup);
+    await Deno.remove(folder, { recursive: true });
+  }
+  if (shell) return { passed: 0, failed: 0, skipped: 0 };
+  const counts = readCounts(output);
+  if (interrupted || !counts) return { passed: 0, failed: 1, skipped: 0 };
+  const left = before.differences(await machineState());
+  heading("What is left on the machine");
+  for (const difference of left) note(difference);
+  if (left.length === 0) note("nothing: mounts, cgroups, sysctls and processes are as before");
+  return {
+    passed: counts.passed + (left.length === 0 ? 1 : 0),
+    failed: counts.failed + (left.length === 0 ? 0 : 1),
+    skipped: counts.ignored.length,
+  };
+}
+
+if (import.meta.main) {
+  const found = await findParts((text) => progress(() => text));
+  if (found.kind === "missing") {
+    console.log(`e2e: skipped: ${found.reason}`);
+    close(0, 0, 1);
+  }
+  const started = performance.now();
+  try {
+    const { passed, failed, skipped } = await perform(found.parts);
+    console.log(`e2e: ${Math.round((performance.now() - started) / 1000)} s`);
+    close(passed, failed, skipped);
+  } catch (error) {
+    console.error(`e2e: ${error instanceof Error ? error.message : error}`);
+    close(0, 1, 0);
+  }
+}

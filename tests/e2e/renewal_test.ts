@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import { Pod } from "./support/pods.ts";
+import { kubectl } from "./support/kubectl.ts";
+
+/** Reads the pair again and again as a program would, for some seconds; tells what it saw. */
+const watchPair = (seconds: number) =>
+  `end=$(( $(date +%s) + ${seconds} )); reads=0; bad=0; : >/tmp/serials; cd /tmp
+while [ $(date +%s) -lt $end ]; do
+  # One generation, read whole; when it was swapped meanwhile, there is a newer one to read.
+  cp /certs/$(readlink /certs/..data)/* . 2>/dev/null || continue
+  reads=$((reads + 1))
+  openssl verify -CAfile ca.crt tls.crt >/dev/null 2>&1 || bad=$((bad + 1))
+  certificate=$(openssl x509 -in tls.crt -noout -pubkey)
+  key=$(openssl pkey -in tls.key -pubout)
+  test "$certificate" = "$key" || bad=$((bad + 1))
+  openssl x509 -in tls.crt -noout -serial >>/tmp/serials
+done
+echo reads=$reads bad=$bad serials=$(sort -u /tmp/serials | wc -l)`;
+
+Deno.test("a running container sees its certificate renewed, and never a pair that does not fit", async () => {
+  await using pod = await Pod.start({ name: "courier", attributes: { duration: "10s" } });
+  const seen = await pod.shell(watchPair(30));
+  const [, reads, bad, serials] = /reads=(\d+) bad=(\d+) serials=(\d+)/.exec(seen) ?? [];
+  console.log(seen);
+  assert.equal(bad, "0", seen);
+  assert.ok(Number(reads) > 20 && Number(serials) >= 3, seen);
+});
+
+Deno.test("a pod that takes its time to end is renewed meanwhile", async () => {
+  await using pod = await Pod.start({
+    name: "draining",
+    attributes: { duration: "10s" },
+    drainSeconds: 60,
+  });
+  await kubectl(["delete", "pod", "draining", "--wait=false"]);
+  const { serialNumber } = await pod.certificate();
+  const next = await pod.renewed(serialNumber);
+  await pod.renewed(next.serialNumber);
+  await kubectl(["delete", "pod", "draining", "--grace-period=1", "--wait=false"]);
+});

@@ -1,0 +1,120 @@
+import assert from "node:assert/strict";
+import { type Permission, shippedPermissions } from "../../src/kubernetes/permissions.ts";
+import { system } from "./support/install.ts";
+import { getJson, kubectl, tryKubectl } from "./support/kubectl.ts";
+
+const account = (name: string) => `--as=system:serviceaccount:${system}:${name}`;
+
+/** What RBAC grants an account in the system's namespace, a line for each rule. */
+async function granted(as: string): Promise<string[]> {
+  const listing = await kubectl(["auth", "can-i", "--list", "-n", system, as, "--no-headers"]);
+  return listing.trim().split("\n").map((line) => line.replace(/\s+/g, " ")).sort();
+}
+
+/** Whether the account may do it. */
+async function may(as: string, verb: string, what: string, ...flags: string[]): Promise<boolean> {
+  const { stdout } = await tryKubectl(["auth", "can-i", verb, what, as, ...flags]);
+  return stdout.trim() === "yes";
+}
+
+function question(permission: Permission): [verb: string, what: string, ...flags: string[]] {
+  const { apiGroup, resource, verb, namespace, name } = permission;
+  const type = apiGroup === "" ? resource : `${resource}.${apiGroup}`;
+  const where = namespace === undefined ? "--all-namespaces" : `--namespace=${namespace}`;
+  return [verb, name === undefined ? type : `${type}/${name}`, where];
+}
+
+Deno.test("the driver's account may do what an account without any role may, and no more", async () => {
+  await kubectl(["-n", system, "create", "serviceaccount", "nobody"]);
+  assert.deepEqual(await granted(account("csi-cert-driver")), await granted(account("nobody")));
+  await kubectl(["-n", system, "delete", "serviceaccount", "nobody"]);
+});
+
+Deno.test("the service's account may do each call that the service makes", async () => {
+  for (const permission of shippedPermissions) {
+    const asked = question(permission);
+    assert.ok(await may(account("cert-service"), ...asked), asked.join(" "));
+  }
+});
+
+Deno.test("the service's account may do nothing else", async () => {
+  const here = `--namespace=${system}`;
+  const refused: [string, string, ...string[]][] = [
+    ["list", "secrets", here],
+    ["watch", "secrets", here],
+    ["get", "secrets/another", here],
+    ["get", "secrets/csi-ca-secret", "--namespace=kube-system"],
+    ...["update", "patch", "delete", "create"].map((verb): [string, string, string] => [
+      verb,
+      "secrets/csi-ca-secret",
+      here,
+    ]),
+    ["list", "configmaps", here],
+    ["create", "configmaps", here],
+    ["patch", "configmaps/cert-service-policy", here],
+    ["delete", "configmaps/csi-cert-trust-bundle", here],
+    ["patch", "configmaps/csi-cert-trust-bundle", "--namespace=default"],
+    ["list", "pods", "--all-namespaces"],
+    ["watch", "pods", "--all-namespaces"],
+    ["create", "pods", here],
+    ["create", "pods/exec", here],
+    ["get", "nodes"],
+    ["create", "serviceaccounts/token", here],
+    ["impersonate", "users"],
+    ["get", "tokenreviews.authentication.k8s.io"],
+  ];
+  for (const asked of refused) {
+    assert.equal(await may(account("cert-service"), ...asked), false, asked.join(" "));
+  }
+});
+
+Deno.test("a ConfigMap is made by server-side apply under rights that name it, and no other", async () => {
+  const object = (name: string) =>
+    JSON.stringify({
+      apiVersion: "v1",
+      kind: "ConfigMap",
+      metadata: { name, namespace: system },
+      data: { "denials.json": "[]" },
+    });
+  const write = (name: string) =>
+    tryKubectl(
+      ["apply", "--server-side", "--field-manager=e2e", account("cert-service"), "-f", "-"],
+      object(name),
+    );
+  await kubectl(["-n", system, "delete", "configmap", "csi-cert-denials", "--ignore-not-found"]);
+  const made = await write("csi-cert-denials");
+  assert.ok(made.success, made.stderr);
+  const refused = await write("another");
+  assert.match(refused.stderr, /forbidden/);
+  await kubectl(["-n", system, "delete", "configmap", "csi-cert-denials"]);
+});
+
+Deno.test("the driver's own token opens nothing at the API server", async () => {
+  const { items } = await getJson("pods", "-n", system, "-l", "app=csi-cert-driver");
+  const token = await kubectl([
+    ...["-n", system, "create", "token", "csi-cert-driver", "--audience=csi-cert-service"],
+    ...["--bound-object-kind=Pod", `--bound-object-name=${items[0].metadata.name}`],
+  ]);
+  // The administrator's certificate is in the kubeconfig: a request of its own goes without.
+  const caCerts = [await Deno.readTextFile(`${Deno.env.get("E2E_FOLDER")}/pki/ca.crt`)];
+  using client = Deno.createHttpClient({ caCerts });
+  const response = await fetch("https://127.0.0.1/api/v1/namespaces/default/pods", {
+    client,
+    headers: { authorization: `Bearer ${token.trim()}` },
+  });
+  await response.body?.cancel();
+  assert.equal(response.status, 401);
+});
+
+Deno.test("the pods run as the manifest says: read-only roots, no API token in the driver", async () => {
+  const { items } = await getJson("pods", "-n", system);
+  for (const { metadata, spec } of items) {
+    assert.equal(spec.hostNetwork ?? false, false);
+    for (const { name, volumeMounts, securityContext } of spec.containers) {
+      assert.equal(securityContext.readOnlyRootFilesystem, true, metadata.name);
+      const paths = volumeMounts.map(({ mountPath }: { mountPath: string }) => mountPath);
+      const hasApiToken = paths.includes("/var/run/secrets/kubernetes.io/serviceaccount");
+      assert.equal(hasApiToken, name === "cert-service");
+    }
+  }
+});

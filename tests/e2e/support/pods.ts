@@ -1,0 +1,132 @@
+import { X509Certificate } from "node:crypto";
+import { apply, getJson, kubectl, type KubectlOutcome, tryKubectl, until } from "./kubectl.ts";
+
+/** What a pod of a test differs in from the plainest one with a volume of ours. */
+export interface PodOptions {
+  readonly name: string;
+  readonly namespace?: string;
+  readonly attributes?: Readonly<Record<string, string>>;
+  /** Of the volume and of its mount; true unless said otherwise. */
+  readonly readOnly?: boolean;
+  readonly securityContext?: unknown;
+  /** Seconds that its container goes on after its deletion was asked for. */
+  readonly drainSeconds?: number;
+}
+
+export const driverName = "csi.k8s.cert-driver";
+const mountPath = "/certs";
+
+/** A pod that does nothing but hold the volume at /certs. */
+export function podObject(options: PodOptions): unknown {
+  const { name, namespace = "default", attributes, readOnly = true, drainSeconds = 0 } = options;
+  const atTerm = drainSeconds > 0 ? `sleep ${drainSeconds}; exit` : "exit";
+  return {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name, namespace, labels: { app: "e2e" } },
+    spec: {
+      terminationGracePeriodSeconds: drainSeconds + 1,
+      securityContext: options.securityContext ?? {},
+      automountServiceAccountToken: false,
+      containers: [{
+        name: "main",
+        image: "busybox:1.37",
+        command: ["sh", "-c", `trap '${atTerm}' TERM; while :; do sleep 0.2; done`],
+        volumeMounts: [{ name: "certs", mountPath, readOnly }],
+      }],
+      volumes: [{
+        name: "certs",
+        csi: { driver: driverName, readOnly, volumeAttributes: attributes ?? {} },
+      }],
+    },
+  };
+}
+
+/** A pod of the cluster; disposing deletes it and waits until the kubelet has let it go. */
+export class Pod implements AsyncDisposable {
+  readonly name: string;
+  readonly namespace: string;
+
+  constructor({ name, namespace = "default" }: PodOptions) {
+    this.name = name;
+    this.namespace = namespace;
+  }
+
+  /** Creates one and waits until it is ready. */
+  static async start(options: PodOptions): Promise<Pod> {
+    const pod = await Pod.create(options);
+    await pod.ready();
+    return pod;
+  }
+
+  static async create(options: PodOptions): Promise<Pod> {
+    await apply(podObject(options));
+    return new Pod(options);
+  }
+
+  async ready(): Promise<void> {
+    try {
+      await this.#kubectl("wait", "--for=condition=Ready", `pod/${this.name}`, "--timeout=120s");
+    } catch (error) {
+      throw new Error(`${error}\n${(await this.events()).join("\n")}`);
+    }
+  }
+
+  /** What is written to standard output by a shell command in its container. */
+  async shell(command: string): Promise<string> {
+    return (await this.#kubectl("exec", this.name, "--", "sh", "-c", command)).trim();
+  }
+
+  async tryShell(command: string): Promise<KubectlOutcome> {
+    return await tryKubectl(["-n", this.namespace, "exec", this.name, "--", "sh", "-c", command]);
+  }
+
+  /** The leaf that the container sees. */
+  async certificate(file = "tls.crt"): Promise<X509Certificate> {
+    return new X509Certificate(await this.shell(`cat ${mountPath}/${file}`));
+  }
+
+  /** Its object, as the API server has it. */
+  // deno-lint-ignore no-explicit-any
+  async object(): Promise<any> {
+    return await getJson("pod", this.name, "-n", this.namespace);
+  }
+
+  /** The messages of its events. */
+  async events(): Promise<string[]> {
+    const about = `--field-selector=involvedObject.name=${this.name}`;
+    const { items } = await getJson("events", "-n", this.namespace, about);
+    return items.map(({ reason, message }: Event) => `${reason}: ${message}`);
+  }
+
+  /** Where the kubelet has the volume on the node. */
+  async targetPath(): Promise<string> {
+    const { metadata } = await this.object();
+    return `/var/lib/kubelet/pods/${metadata.uid}/volumes/kubernetes.io~csi/certs/mount`;
+  }
+
+  /** Waits for another certificate than the one with this serial number. */
+  async renewed(serialNumber: string, limitMs = 60_000): Promise<X509Certificate> {
+    return await until(`${this.name}'s certificate is renewed`, async () => {
+      const certificate = await this.certificate();
+      return certificate.serialNumber === serialNumber ? undefined : certificate;
+    }, limitMs);
+  }
+
+  async remove(): Promise<void> {
+    await this.#kubectl("delete", "pod", this.name, "--ignore-not-found", "--timeout=120s");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.remove();
+  }
+
+  #kubectl(...args: string[]): Promise<string> {
+    return kubectl(["-n", this.namespace, ...args]);
+  }
+}
+
+interface Event {
+  readonly reason: string;
+  readonly message: string;
+}
