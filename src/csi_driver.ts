@@ -107,7 +107,6 @@ async function serve(
   const onRenewal = volumes.renewal;
   const renewer: Renewer = new Renewer({ ...parts, random: Math.random, onRenewal });
   const publisher = new Publisher({ ...parts, renewer });
-  const trust = new TrustUpdater(table, mounter);
 
   shown.detail = () => `${table.size} volumes, ${renewer.failing} whose renewal fails at present`;
   shown.metrics = volumes.expose;
@@ -118,6 +117,7 @@ async function serve(
     logCall(call);
   };
   const { checkInterval, nodeId, registration } = config;
+  const trust = new TrustUpdater({ ...parts, checkInterval });
   const restored = await new Restorer({ ...parts, renewer, checkInterval }).restore();
   logger.info("restored {healthy} volumes, {repaired} to repair, {removed} removed", {
     healthy: restored.healthy,
@@ -160,6 +160,7 @@ async function serve(
         );
       },
       bundle: async (certificates) => void await trust.update(certificates),
+      lost: () => trust.lost(),
     },
     { wait, random: Math.random },
     signal,

@@ -13,6 +13,8 @@ export interface TrustWatcher {
   connected(): Promise<void>;
   /** DER certificates. */
   bundle(certificates: readonly Uint8Array[]): Promise<void>;
+  /** The stream has ended: the last bundle may not be the last word any more. */
+  lost(): void;
 }
 
 /** Follows the trust bundle until the signal is aborted; a broken stream is taken up again. */
@@ -37,6 +39,8 @@ export async function watchTrustBundle(
       // Told once: a service that is away for hours is not told of at every attempt.
       if (!isDown) logger.warn("the service cannot be followed: {reason}", { reason });
       isDown = true;
+    } finally {
+      watcher.lost();
     }
     await options.wait(reconnectLeastMs + options.random() * reconnectSpreadMs, signal);
   }

@@ -1,48 +1,95 @@
 import { getLogger } from "@logtape/logtape";
+import type { Clock } from "../scheduler/clock.ts";
+import type { Scheduler } from "../scheduler/scheduler.ts";
 import { trustBundlePem } from "./certificate_source.ts";
 import type { Mounter } from "./ports.ts";
 import type { VolumeTable } from "./volume_table.ts";
 import { placementOf, volumeFiles } from "./volume_writer.ts";
 
 const logger = getLogger(["csi-driver", "trust-bundle"]);
+/** The scheduler's key; a volume id never starts with a dot. */
+const roundKey = ".trust-bundle";
+/** While somebody works on a volume, it is looked at again after this. */
+const lockedAgain = { seconds: 1 };
 
-/** Writes a new trust bundle into the volumes that are mounted, beside the pair they hold. */
+export interface TrustUpdaterParts {
+  readonly clock: Clock;
+  readonly scheduler: Scheduler;
+  readonly table: VolumeTable;
+  readonly mounter: Mounter;
+  /** Between two looks at all volumes. */
+  readonly checkInterval: Temporal.Duration;
+}
+
+/** Keeps the trust bundle of the volumes that are mounted what the service last said, beside the pair they hold. */
 export class TrustUpdater {
-  readonly #table: VolumeTable;
-  readonly #mounter: Mounter;
+  readonly #parts: TrustUpdaterParts;
+  #bundlePem: string | undefined;
 
-  constructor(table: VolumeTable, mounter: Mounter) {
-    this.#table = table;
-    this.#mounter = mounter;
+  constructor(parts: TrustUpdaterParts) {
+    this.#parts = parts;
   }
 
-  /** Returns the number of volumes changed; those that hold this bundle already are left alone. */
+  /**
+   * Returns the number of volumes changed; those that hold this bundle already are left alone. A volume that cannot be
+   * written now, or that is adopted later with an older bundle, gets it as soon as may be.
+   */
   async update(trustBundle: readonly Uint8Array[]): Promise<number> {
     if (trustBundle.length === 0) return 0;
-    const bundlePem = trustBundlePem(trustBundle);
-    let changed = 0;
-    for (const { volumeId } of this.#table.all()) {
-      // One that is locked is being written with an answer that carries the bundle itself.
-      using lock = this.#table.locks.tryAcquire(volumeId);
-      if (lock === undefined) continue;
-      if (await this.#updateOne(volumeId, bundlePem)) changed++;
-    }
-    if (changed > 0) logger.info("wrote a new trust bundle into {changed} volumes", { changed });
+    this.#bundlePem = trustBundlePem(trustBundle);
+    const { changed, next } = await this.#round(this.#bundlePem);
+    const { clock, scheduler } = this.#parts;
+    scheduler.schedule(roundKey, clock.now().add(next), async () => {
+      if (this.#bundlePem === undefined) return undefined;
+      const { next } = await this.#round(this.#bundlePem);
+      return clock.now().add(next);
+    });
     return changed;
   }
 
+  /** Nobody is followed any more: an answer to a request may know a newer bundle, which has to stay. */
+  lost(): void {
+    this.#bundlePem = undefined;
+  }
+
+  async #round(bundlePem: string): Promise<{ changed: number; next: Temporal.DurationLike }> {
+    const { table, checkInterval } = this.#parts;
+    let changed = 0;
+    let next: Temporal.DurationLike = checkInterval;
+    for (const { volumeId } of table.all()) {
+      using lock = table.locks.tryAcquire(volumeId);
+      // What is being written may be an answer from before this bundle, or no answer at all.
+      if (lock === undefined) next = lockedAgain;
+      else if (await this.#updateOne(volumeId, bundlePem)) changed++;
+    }
+    if (changed > 0) logger.info("wrote a new trust bundle into {changed} volumes", { changed });
+    return { changed, next };
+  }
+
+  /** Whether the volume was changed; one that cannot be written does not keep the others from it. */
   async #updateOne(volumeId: string, trustBundlePem: string): Promise<boolean> {
-    const record = this.#table.get(volumeId);
+    const { mounter, table } = this.#parts;
+    const record = table.get(volumeId);
     const placement = record && placementOf(record);
-    if (!placement || this.#mounter.state(placement.targetPath) !== "ours") return false;
+    if (!placement || mounter.state(placement.targetPath) !== "ours") return false;
     const { parsed, targetPath } = placement;
-    const read = (name: string) => this.#mounter.read(targetPath, name);
-    if (await read(parsed.caFile) === trustBundlePem) return false;
-    const certificatePem = await read(parsed.certificateFile);
-    const privateKeyPem = await read(parsed.privateKeyFile);
-    if (!certificatePem || !privateKeyPem) return false;
-    const contents = { certificatePem, privateKeyPem, trustBundlePem };
-    await this.#mounter.replace(targetPath, volumeFiles(contents, placement));
-    return true;
+    try {
+      const read = (name: string) => mounter.read(targetPath, name);
+      if (await read(parsed.caFile) === trustBundlePem) return false;
+      const certificatePem = await read(parsed.certificateFile);
+      const privateKeyPem = await read(parsed.privateKeyFile);
+      if (!certificatePem || !privateKeyPem) return false;
+      const contents = { certificatePem, privateKeyPem, trustBundlePem };
+      await mounter.replace(targetPath, volumeFiles(contents, placement));
+      return true;
+    } catch (error) {
+      const { namespace, name } = record.pod;
+      logger.error("could not write the trust bundle into the volume of {pod}", {
+        pod: `${namespace}/${name}`,
+        volumeId,
+        error,
+      });
+      return false;
+    }
   }
 }

@@ -11,6 +11,8 @@ export class TestIssuer implements CertificateIssuer {
   readonly requests: IssueRequest[] = [];
   /** Answers in place of a certificate, when given. */
   answer: ((request: IssueRequest, signal: AbortSignal) => Promise<IssueOutcome>) | undefined;
+  /** Further anchors of the trust bundle, DER. */
+  furtherAnchors: readonly Uint8Array[] = [];
   readonly #clock: Clock;
   readonly #issuer: Issuer;
 
@@ -33,7 +35,7 @@ export class TestIssuer implements CertificateIssuer {
   }
 
   get trustBundle(): Uint8Array[] {
-    return [this.#issuer.certificate.der];
+    return [this.#issuer.certificate.der, ...this.furtherAnchors];
   }
 
   issue(request: IssueRequest, signal: AbortSignal): Promise<IssueOutcome> {
