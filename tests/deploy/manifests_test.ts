@@ -1,0 +1,225 @@
+import assert from "node:assert/strict";
+import { parseAllDocuments } from "yaml";
+import { imageName } from "../../scripts/image.ts";
+import { parsePolicyFile } from "../../src/authority/policy_file.ts";
+import { driverConfig, driverName, driverVariables } from "../../src/config/driver.ts";
+import { serviceConfig, serviceVariables } from "../../src/config/service.ts";
+import { type Permission, shippedPermissions } from "../../src/kubernetes/permissions.ts";
+
+// deno-lint-ignore no-explicit-any
+type Manifest = any;
+
+async function manifests(name: string): Promise<Manifest[]> {
+  const text = await Deno.readTextFile(new URL(`../../deploy/${name}`, import.meta.url));
+  return parseAllDocuments(text, { version: "1.2" }).map((document) => {
+    assert.deepEqual("errors" in document ? document.errors : [], [], name);
+    return document.toJS();
+  });
+}
+
+const all = await manifests("csi-driver.yaml");
+
+function one(kind: string, name: string): Manifest {
+  const found = all.filter((each) => each.kind === kind && each.metadata.name === name);
+  assert.equal(found.length, 1, `${kind} ${name}`);
+  return found[0];
+}
+
+const namespace = "csi-cert-system";
+const daemonSet = one("DaemonSet", "csi-cert-driver").spec.template;
+const deployment = one("Deployment", "cert-service").spec.template;
+const driver = daemonSet.spec.containers[0];
+const service = deployment.spec.containers[0];
+
+/** A container's environment, with a node's name where the manifest takes it from the pod. */
+function environment(container: Manifest): Record<string, string> {
+  return Object.fromEntries(
+    container.env.map(({ name, value }: Manifest) => [name, value ?? "node-1"]),
+  );
+}
+
+function flat({ apiGroup, resource, verb, namespace, name }: Permission): string {
+  return [namespace ?? "*", verb, apiGroup, resource, name ?? "*"].join(" ");
+}
+
+/** What a role's rules grant, one line for each verb of each object. */
+function grants(role: Manifest): string[] {
+  return role.rules.flatMap(({ apiGroups, resources, verbs, resourceNames = [undefined] }: {
+    apiGroups: string[];
+    resources: string[];
+    verbs: Permission["verb"][];
+    resourceNames?: (string | undefined)[];
+  }) =>
+    apiGroups.flatMap((apiGroup) =>
+      resources.flatMap((resource) =>
+        resourceNames.flatMap((name) =>
+          verbs.map((verb) => flat({ apiGroup, resource, verb, ...role.metadata, name }))
+        )
+      )
+    )
+  );
+}
+
+function granted(): string[] {
+  const roles = all.filter(({ kind }) => kind === "Role" || kind === "ClusterRole");
+  return roles.flatMap((role) => {
+    const { namespace } = role.metadata;
+    return grants({ ...role, metadata: namespace === undefined ? {} : { namespace } });
+  });
+}
+
+Deno.test("the service's roles grant each call that its code makes, and nothing else", () => {
+  // The apply that makes a ConfigMap is a patch, for which the API server wants "create" too.
+  const needed = new Set(
+    shippedPermissions.flatMap((permission) =>
+      permission.verb === "patch"
+        ? [flat(permission), flat({ ...permission, verb: "create" })]
+        : [flat(permission)]
+    ),
+  );
+  assert.deepEqual(granted().sort(), [...needed].sort());
+});
+
+Deno.test("only the service's account is bound to a role; the driver's has none", () => {
+  const bindings = all.filter(({ kind }) => /RoleBinding$/.test(kind));
+  assert.equal(bindings.length, 2);
+  for (const { subjects } of bindings) {
+    assert.deepEqual(subjects, [{ kind: "ServiceAccount", name: "cert-service", namespace }]);
+  }
+  assert.equal(daemonSet.spec.serviceAccountName, "csi-cert-driver");
+  assert.equal(daemonSet.spec.automountServiceAccountToken, false);
+  assert.equal(one("ServiceAccount", "csi-cert-driver").automountServiceAccountToken, false);
+});
+
+Deno.test("the driver has one token, of the audience that the service asks for", () => {
+  const { volumes } = daemonSet.spec;
+  const projected = volumes.filter((volume: Manifest) => volume.projected !== undefined);
+  assert.equal(projected.length, 1);
+  const [{ serviceAccountToken, ...others }] = projected[0].projected.sources;
+  assert.deepEqual(others, {});
+  assert.equal(serviceAccountToken.audience, "csi-cert-service");
+  const { mountPath } = driver.volumeMounts.find(({ name }: Manifest) => name === "token");
+  const { CERT_SERVICE_TOKEN_FILE } = environment(driver);
+  assert.equal(CERT_SERVICE_TOKEN_FILE, `${mountPath}/${serviceAccountToken.path}`);
+});
+
+Deno.test("each variable in the manifest is one the programs read, and all are accepted", () => {
+  const variables = { driver: driverVariables, service: serviceVariables };
+  for (const [program, container] of Object.entries({ driver, service })) {
+    const table = variables[program as keyof typeof variables];
+    const known: string[] = Object.values(table).map(({ name }) => name);
+    for (const { name } of container.env) assert.ok(known.includes(name), name);
+  }
+  for (
+    const outcome of [
+      driverConfig(environment(driver), "host"),
+      serviceConfig(environment(service)),
+    ]
+  ) {
+    assert.deepEqual(outcome.kind === "refused" ? outcome.problems : outcome.warnings, []);
+  }
+});
+
+Deno.test("the account whose tokens speak for nodes is the driver's", () => {
+  const outcome = serviceConfig(environment(service));
+  assert.ok(outcome.kind === "config");
+  assert.deepEqual(outcome.config.driverServiceAccount, {
+    namespace,
+    name: daemonSet.spec.serviceAccountName,
+  });
+  assert.equal(outcome.config.authentication.kind, "kubernetes");
+  assert.deepEqual(outcome.config.ca, { kind: "secret", namespace, name: "csi-ca-secret" });
+});
+
+Deno.test("ports and probes are those that the programs serve", () => {
+  const portOf = ({ default: address }: { default: string }) => Number(address.split(":").at(-1));
+  const { listenAddress, health } = serviceVariables;
+  const ports = (container: Manifest) =>
+    Object.fromEntries(
+      container.ports.map(({ name, containerPort }: Manifest) => [name, containerPort]),
+    );
+  assert.deepEqual(ports(service), { grpc: portOf(listenAddress), health: portOf(health) });
+  assert.deepEqual(ports(driver), { health: portOf(health) });
+  for (const { startupProbe, livenessProbe, readinessProbe } of [service, driver]) {
+    assert.deepEqual(startupProbe.httpGet, { path: "/livez", port: "health" });
+    assert.deepEqual(livenessProbe.httpGet, { path: "/livez", port: "health" });
+    assert.deepEqual(readinessProbe.httpGet, { path: "/readyz", port: "health" });
+  }
+  const [{ port, targetPort }] = one("Service", "cert-service").spec.ports;
+  assert.equal(targetPort, "grpc");
+  const { CERT_SERVICE_ADDR } = environment(driver);
+  assert.equal(CERT_SERVICE_ADDR, `https://cert-service.${namespace}.svc:${port}`);
+});
+
+Deno.test("the CSIDriver object says what the driver relies on", () => {
+  assert.deepEqual(one("CSIDriver", driverName).spec, {
+    attachRequired: false,
+    podInfoOnMount: true,
+    volumeLifecycleModes: ["Ephemeral"],
+    fsGroupPolicy: "None",
+    requiresRepublish: true,
+  });
+});
+
+Deno.test("no container can write to its root, and the service is nobody in particular", () => {
+  assert.equal(service.securityContext.allowPrivilegeEscalation, false);
+  assert.deepEqual(service.securityContext.capabilities, { drop: ["ALL"] });
+  assert.equal(deployment.spec.securityContext.runAsNonRoot, true);
+  for (const { spec } of [daemonSet, deployment]) {
+    assert.equal(spec.hostNetwork, undefined);
+    assert.equal(spec.hostPID, undefined);
+    for (const { securityContext, resources, image } of spec.containers) {
+      assert.equal(securityContext.readOnlyRootFilesystem, true);
+      assert.ok(resources.requests.memory && resources.limits.memory);
+      assert.equal(image, imageName);
+    }
+  }
+});
+
+Deno.test("paths on the host and in the driver's container fit together", () => {
+  const mounts = new Map<string, Manifest>(
+    driver.volumeMounts.map((mount: Manifest) => [mount.name, mount]),
+  );
+  const hostPath = (name: string) =>
+    daemonSet.spec.volumes.find((volume: Manifest) => volume.name === name).hostPath.path;
+  const { CSI_ENDPOINT, KUBELET_SOCKET_PATH, REGISTRATION_DIR, CERT_BASE_PATH } = environment(
+    driver,
+  );
+  const socket = `${mounts.get("socket").mountPath}/csi.sock`;
+  assert.equal(CSI_ENDPOINT, `unix://${socket}`);
+  assert.equal(KUBELET_SOCKET_PATH, `${hostPath("socket")}/csi.sock`);
+  assert.equal(REGISTRATION_DIR, mounts.get("registration").mountPath);
+  assert.equal(CERT_BASE_PATH, mounts.get("records").mountPath);
+  // The kubelet names targets as the host does.
+  assert.equal(mounts.get("pods").mountPath, hostPath("pods"));
+  assert.equal(mounts.get("pods").mountPropagation, "Bidirectional");
+});
+
+Deno.test("every volume is mounted, every mount has its volume, and selectors fit labels", () => {
+  for (const workload of [one("DaemonSet", "csi-cert-driver"), one("Deployment", "cert-service")]) {
+    const { selector, template } = workload.spec;
+    const volumes = template.spec.volumes.map(({ name }: Manifest) => name);
+    const mounts = template.spec.containers[0].volumeMounts.map(({ name }: Manifest) => name);
+    assert.deepEqual(mounts.toSorted(), volumes.toSorted());
+    for (const [label, value] of Object.entries(selector.matchLabels)) {
+      assert.equal(template.metadata.labels[label], value);
+    }
+  }
+  const { matchLabels } = one("PodDisruptionBudget", "cert-service").spec.selector;
+  assert.deepEqual(one("Service", "cert-service").spec.selector, matchLabels);
+});
+
+Deno.test("the example policy is accepted, and lies where its comment says it is looked for", async () => {
+  const [configMap] = await manifests("example-policy.yaml");
+  const parsed = parsePolicyFile(configMap.data["policy.yaml"]);
+  assert.deepEqual(parsed.kind === "refused" ? parsed.problems : [], []);
+  const volume = deployment.spec.volumes.find(({ name }: Manifest) => name === "policy");
+  assert.equal(volume.configMap.name, configMap.metadata.name);
+});
+
+Deno.test("the example pod uses the driver, read-only, with attributes it knows", async () => {
+  const [pod] = await manifests("example-pod.yaml");
+  const [{ csi }] = pod.spec.volumes;
+  assert.equal(csi.driver, driverName);
+  assert.equal(csi.readOnly, true);
+});
