@@ -10,6 +10,8 @@ export type ReviewedToken =
     readonly pod: { readonly name: string; readonly uid: string } | undefined;
     /** From Kubernetes 1.30 on. */
     readonly node: string | undefined;
+    /** "JTI=...": names the token and is none. */
+    readonly tokenId: string | undefined;
   }
   | { readonly kind: "refused"; readonly problem: string };
 
@@ -36,5 +38,6 @@ export function readReview(status: V1TokenReviewStatus | undefined): ReviewedTok
   const told = (name: string) => status.user?.extra?.[extra + name]?.[0] || undefined;
   const [name, uid] = [told("pod-name"), told("pod-uid")];
   const pod = name === undefined || uid === undefined ? undefined : { name, uid };
-  return { kind: "verified", username, pod, node: told("node-name") };
+  const [node, tokenId] = [told("node-name"), told("credential-id")];
+  return { kind: "verified", username, pod, node, tokenId };
 }

@@ -97,12 +97,19 @@ export class TokenAuthenticator implements Authenticator {
   }
 
   async #nodeOf(
-    { pod, node }: ReviewedToken & { kind: "verified" },
+    { pod, node, tokenId }: ReviewedToken & { kind: "verified" },
     signal: AbortSignal,
   ): Promise<Authentication> {
     const { namespace, name: account } = this.#driver;
     if (pod === undefined) return unbound({ account: `${namespace}/${account}` });
-    if (node !== undefined) return { kind: "caller", caller: { kind: "node", node } };
+    const caller = (node: string): Authentication => {
+      const serviceAccount = `${namespace}/${account}`;
+      return {
+        kind: "caller",
+        caller: { kind: "node", node, serviceAccount, podUid: pod.uid, tokenId },
+      };
+    };
+    if (node !== undefined) return caller(node);
     // Before Kubernetes 1.30 a token does not tell its node, but the pod that it is bound to does.
     const answer = await this.#connection.call(
       getPods,
@@ -118,7 +125,7 @@ export class TokenAuthenticator implements Authenticator {
     if (spec?.serviceAccountName !== account || !spec.nodeName) {
       return denied(`the pod ${pod.name} does not run as service account ${account} on a node`);
     }
-    return { kind: "caller", caller: { kind: "node", node: spec.nodeName } };
+    return caller(spec.nodeName);
   }
 
   #remember(key: string, caller: Caller, expiresAt: Temporal.Instant): void {

@@ -17,7 +17,16 @@ async function open() {
   };
 }
 
-const node1 = { kind: "caller", caller: { kind: "node", node: "node-1" } };
+const node1 = {
+  kind: "caller",
+  caller: {
+    kind: "node",
+    node: "node-1",
+    serviceAccount: "csi-cert-system/csi-cert-driver",
+    podUid: "5a1d7c1e-0000-4000-8000-000000000001",
+    tokenId: "JTI=token",
+  },
+};
 
 Deno.test("the driver's token speaks for the node of its pod", async () => {
   await using api = await open();
@@ -49,7 +58,8 @@ Deno.test("before Kubernetes 1.30 the node is the one of the driver's own pod", 
   api.server.fail("get pods", 500);
   assert.equal((await answer()).kind, "unavailable");
   put({ metadata, spec });
-  assert.deepEqual(await answer(), { kind: "caller", caller: { kind: "node", node: "node-7" } });
+  const { caller } = { ...node1, ...await answer() };
+  assert.deepEqual(caller, { ...node1.caller, node: "node-7", podUid: "driver-uid" });
 });
 
 Deno.test("another account's token for this service is an operator's, and speaks for no node", async () => {

@@ -1,0 +1,137 @@
+import assert from "node:assert/strict";
+import type { status } from "@grpc/grpc-js";
+import { ServingCertificate } from "../../src/authority/serving.ts";
+import { CertificateService } from "../../src/gen/certificate_service_pb.ts";
+import { type Client, connect } from "../../src/grpc/client.ts";
+import { RpcError } from "../../src/grpc/rpc_error.ts";
+import { register, serveTcp } from "../../src/grpc/server.ts";
+import { certificateService } from "../../src/issuance/service.ts";
+import { ApiConnection } from "../../src/kubernetes/api_connection.ts";
+import { KubernetesOperatorAccess } from "../../src/kubernetes/operator_access.ts";
+import { KubernetesPodDirectory } from "../../src/kubernetes/pod_directory.ts";
+import { TokenAuthenticator } from "../../src/kubernetes/token_authenticator.ts";
+import { type Certificate, readCertificate } from "../../src/x509/certificate.ts";
+import { createCertificateRequest } from "../../src/x509/certificate_request.ts";
+import { generateKeyPair } from "../../src/x509/keys.ts";
+import { encodePem } from "../../src/x509/pem.ts";
+import { makeCa, openAuthority } from "../authority/authority_fixture.ts";
+import { accessTo, driver } from "../kubernetes/kubernetes_fixture.ts";
+import { podObject } from "../support/api_pod.ts";
+import { ApiServer } from "../support/api_server.ts";
+import type { TokenOptions } from "../support/api_tokens.ts";
+import { FakeClock } from "../support/fake_clock.ts";
+
+export const serverName = "cert-service.csi-cert-driver.internal";
+export const wait = { timeoutMs: 20_000 };
+
+/** The pod that `podObject` makes, as its driver names it. */
+export const pod = {
+  namespace: "shop",
+  name: "web-0",
+  uid: "0f8fad5b-d9cb-469f-a165-70867728950e",
+  serviceAccount: "web",
+};
+
+export type Requested = Awaited<ReturnType<typeof request>>;
+
+/** What node-1's driver asks for; the pod's volume is called "certs". */
+export async function request(changed: Partial<{ certificateRequest: Uint8Array }> = {}) {
+  return {
+    certificateRequest: changed.certificateRequest ??
+      await createCertificateRequest(await generateKeyPair("ecdsa-p256")),
+    pod: { ...pod },
+    volume: { id: "csi-1", name: "certs", attributes: {} as Record<string, string> },
+  };
+}
+
+export type ServiceClient = Client<typeof CertificateService>;
+export type AttackedService = Awaited<ReturnType<typeof openService>>;
+
+/** The service as it runs in a cluster: real TLS, real signing, a real API server's answers. */
+export async function openService() {
+  await using stack = new AsyncDisposableStack();
+  // TLS and the API server look at the machine's clock.
+  const clock = new FakeClock(Temporal.Now.instant());
+  const api = stack.use(await ApiServer.start());
+  const connection = stack.use(new ApiConnection(accessTo(api), { clock }));
+  const material = await makeCa({}, clock.now());
+  const pods = new KubernetesPodDirectory(connection);
+  const authority = stack.use(await openAuthority({ clock, material, pods }));
+  const implementation = certificateService({
+    ...authority,
+    authenticator: new TokenAuthenticator({ connection, clock, driver }),
+    operators: new KubernetesOperatorAccess(connection),
+  });
+  const server = stack.use(
+    await serveTcp("127.0.0.1:0", {
+      services: [register(CertificateService, implementation)],
+      maxMessageBytes: 512 * 1024,
+      graceMs: 100,
+      tls: stack.use(await ServingCertificate.open(authority)),
+    }),
+  );
+  const anchorPem = encodePem("CERTIFICATE", material.issuer.certificate.der);
+  const clients = new Map<string | undefined, ServiceClient>();
+  const as = (token: string | undefined): ServiceClient => {
+    const known = clients.get(token);
+    if (known !== undefined) return known;
+    const client = stackKept.use(
+      connect(CertificateService, {
+        address: `https://127.0.0.1:${server.port}`,
+        trustBundle: () => anchorPem,
+        serverName,
+        ...(token === undefined ? {} : { token: () => Promise.resolve(token) }),
+      }),
+    );
+    clients.set(token, client);
+    return client;
+  };
+  const token = (options?: TokenOptions) => api.tokens.make(options);
+  const stackKept = stack.move();
+  return {
+    ...authority,
+    api,
+    port: server.port,
+    anchorPem,
+    token,
+    as,
+    /** The driver of node-1. */
+    driver: as(token()),
+    put: (given: Parameters<typeof podObject>[0] = {}) => api.objects.put("pods", podObject(given)),
+    [Symbol.asyncDispose]: () => stackKept.disposeAsync(),
+  };
+}
+
+/** The error that a call has to end with. */
+export async function refusal(call: Promise<unknown>): Promise<RpcError> {
+  const error = await call.then(() => undefined, (error) => error);
+  assert(error instanceof RpcError, `not refused: ${error}`);
+  return error;
+}
+
+/** The leaf of an answer. */
+export function leafOf({ certificateChain }: { certificateChain: Uint8Array[] }): Certificate {
+  const leaf = readCertificate(certificateChain[0] ?? new Uint8Array());
+  assert(leaf !== undefined);
+  return leaf;
+}
+
+/** What somebody tries, and how it has to end. */
+export interface Attack {
+  readonly attack: string;
+  readonly run: (service: AttackedService) => Promise<unknown>;
+  readonly code: status;
+  readonly message: RegExp;
+  /** How often the API server may be asked; unbounded unless told. */
+  readonly calls?: number;
+}
+
+export async function issueAs(service: AttackedService, token: string | undefined) {
+  return await service.as(token).issueCertificate(await request(), wait);
+}
+
+/** What node-1's driver gets for the pod, named with these changes. */
+export async function issue(service: AttackedService, changed: Partial<typeof pod> = {}) {
+  const asked = await request();
+  return await service.driver.issueCertificate({ ...asked, pod: { ...pod, ...changed } }, wait);
+}

@@ -1,0 +1,161 @@
+import assert from "node:assert/strict";
+import { status } from "@grpc/grpc-js";
+import { issue, leafOf, openService, pod, refusal, request, wait } from "./attack_fixture.ts";
+import { byCallers } from "./caller_attacks.ts";
+import { onPods } from "./pod_attacks.ts";
+import { byRequests, onOthers, outages } from "./request_attacks.ts";
+
+const { UNAUTHENTICATED, PERMISSION_DENIED } = status;
+
+Deno.test("each attack is refused with the code that is right for it, and signs nothing", async (t) => {
+  await using service = await openService();
+  for (const row of [...byCallers, ...onPods, ...byRequests, ...onOthers, ...outages]) {
+    await t.step(row.attack, async () => {
+      service.put();
+      const before = service.api.calls.length;
+      const error = await refusal(row.run(service));
+      assert.equal(status[error.code], status[row.code], error.message);
+      assert.match(error.message, row.message);
+      assert.equal(service.inventory.size, 0);
+      if (row.calls !== undefined) assert.equal(service.api.calls.length - before, row.calls);
+    });
+  }
+  await t.step("while the pod's own driver gets what it asks for", async () => {
+    service.put();
+    await issue(service);
+    assert.equal(service.inventory.size, 1);
+  });
+});
+
+Deno.test("attributes are those of the pod's spec, whatever the driver says", async () => {
+  await using service = await openService();
+  const csi = (attributes: Record<string, string>) => ({
+    driver: "csi.k8s.cert-driver",
+    volumeAttributes: attributes,
+  });
+  service.put({
+    spec: {
+      volumes: [
+        { name: "certs", csi: csi({ duration: "1h" }) },
+        { name: "other", csi: csi({ duration: "2h", "dns-names": "web.shop.svc" }) },
+      ],
+    },
+  });
+  const asked = await request();
+  const volume = { ...asked.volume, attributes: { duration: "700h", "dns-names": "web.shop.svc" } };
+  const leaf = leafOf(await service.driver.issueCertificate({ ...asked, volume }, wait));
+  assert.deepEqual(leaf.dnsNames, ["web-0.shop.svc.cluster.local", "web-0"]);
+  assert(leaf.notAfter.since(service.clock.now()).total("minutes") <= 60);
+});
+
+Deno.test("a replayed request gets nobody a certificate who could not have asked for it", async () => {
+  await using service = await openService();
+  service.put();
+  const asked = await request();
+  const first = leafOf(await service.driver.issueCertificate(asked, wait));
+  // The driver's own retry: the same key again, and a serial number of its own.
+  const again = leafOf(await service.driver.issueCertificate(asked, wait));
+  assert.deepEqual(again.spki, first.spki);
+  assert.notEqual(again.serialNumber, first.serialNumber);
+  const replay = async (token: string | undefined) =>
+    (await refusal(service.as(token).issueCertificate(asked, wait))).code;
+  assert.equal(await replay(undefined), UNAUTHENTICATED);
+  assert.equal(await replay(service.token({ node: "node-2" })), PERMISSION_DENIED);
+  assert.equal(await replay(service.token({ account: "shop/web" })), PERMISSION_DENIED);
+  service.api.objects.delete("pods", pod.namespace, pod.name);
+  assert.equal(
+    (await refusal(service.driver.issueCertificate(asked, wait))).code,
+    PERMISSION_DENIED,
+  );
+  const predecessorSerialNumber = first.serialNumber;
+  const renewal = service.driver.renewCertificate({ ...asked, predecessorSerialNumber }, wait);
+  assert.equal((await refusal(renewal)).code, PERMISSION_DENIED);
+});
+
+Deno.test("a pod that drains is renewed until it is finished", async () => {
+  await using service = await openService();
+  service.put();
+  const asked = await request();
+  const { serialNumber } = leafOf(await service.driver.issueCertificate(asked, wait));
+  const renew = async () =>
+    await service.driver.renewCertificate({
+      ...asked,
+      predecessorSerialNumber: serialNumber,
+    }, wait);
+  const metadata = { deletionTimestamp: "2026-03-01T12:00:00Z" };
+  service.put({ metadata });
+  leafOf(await renew());
+  service.put({ metadata, status: { phase: "Failed" } });
+  assert.equal((await refusal(renew())).code, PERMISSION_DENIED);
+});
+
+Deno.test("a dotted pod name does not cut into another's common name", async () => {
+  await using service = await openService();
+  // Cut off at 64 characters it would be the name of pod "admin" in namespace "bank".
+  const victim = `admin-${"a".repeat(35)}.bank.svc.cluster.local`;
+  assert.equal(victim.length, 64);
+  const name = `${victim}.b`;
+  const uid = "3f2c1b7e-1111-4222-8333-444455556666";
+  service.put({ metadata: { name, uid } });
+  const asked = await request();
+  const leaf = leafOf(
+    await service.driver.issueCertificate({ ...asked, pod: { ...pod, name, uid } }, wait),
+  );
+  assert.equal(leaf.commonName, `${name.slice(0, 55)}-3f2c1b7e`);
+  assert.deepEqual(leaf.dnsNames, [`${name}.shop.svc.cluster.local`]);
+});
+
+Deno.test("a node sees nothing of another's certificates", async () => {
+  await using service = await openService();
+  service.put();
+  const { serialNumber } = leafOf(await service.driver.issueCertificate(await request(), wait));
+  const other = service.as(service.token({ node: "node-2" }));
+  assert.deepEqual(await Array.fromAsync(other.listCertificates({}, wait), () => 0), []);
+  const hidden = await refusal(other.getCertificateInfo({ serialNumber }, wait));
+  assert.equal(hidden.code, status.NOT_FOUND);
+  const mine = await Array.fromAsync(service.driver.listCertificates({}, wait), () => 0);
+  assert.equal(mine.length, 1);
+});
+
+Deno.test("an operator sees and revokes with a role for it, and the pod gets nothing more", async () => {
+  await using service = await openService();
+  service.put();
+  const asked = await request();
+  const { serialNumber } = leafOf(await service.driver.issueCertificate(asked, wait));
+  const user = "system:serviceaccount:ops:admin";
+  const operator = service.as(service.token({ account: "ops/admin", pod: null, node: null }));
+  for (const verb of ["list", "get", "delete"]) service.api.granted.add(`${user} ${verb}`);
+  assert.equal((await Array.fromAsync(operator.listCertificates({}, wait), () => 0)).length, 1);
+  const { certificate } = await operator.getCertificateInfo({ serialNumber }, wait);
+  assert.equal(certificate?.pod?.uid, pod.uid);
+  const target = { case: "serialNumber", value: serialNumber } as const;
+  await operator.revokeCertificate({ target, reason: "stolen" }, wait);
+  const denied = await refusal(service.driver.issueCertificate(asked, wait));
+  assert.equal(denied.code, PERMISSION_DENIED);
+});
+
+Deno.test("a report of certificates that are not ours is counted as refused", async () => {
+  await using service = await openService();
+  await using stranger = await openService();
+  service.put();
+  stranger.put();
+  const ours = await service.driver.issueCertificate(await request(), wait);
+  const theirs = await stranger.driver.issueCertificate(await request(), wait);
+  const held = (
+    { certificateChain: [certificate] }: typeof ours,
+    uid = pod.uid,
+    name = pod.name,
+  ) => ({
+    certificate: certificate ?? new Uint8Array(),
+    pod: { ...pod, uid, name },
+    volumeId: "csi-1",
+  });
+  await using restarted = await openService();
+  const certificates = [held(theirs), held(ours), held(ours, "other-uid", "db-0")];
+  const told = await service.driver.reportCertificates({ certificates }, wait);
+  assert.deepEqual([told.accepted, told.refused], [2, 1]);
+  assert.equal(service.inventory.get(leafOf(ours).serialNumber)?.pod.name, "web-0");
+  const elsewhere = await restarted.driver.reportCertificates({ certificates }, wait);
+  assert.deepEqual([elsewhere.accepted, elsewhere.refused], [0, 3]);
+  assert.equal(restarted.inventory.size, 0);
+});
