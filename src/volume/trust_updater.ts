@@ -4,7 +4,7 @@ import type { Scheduler } from "../scheduler/scheduler.ts";
 import { trustBundlePem } from "./certificate_source.ts";
 import type { Mounter } from "./ports.ts";
 import type { VolumeTable } from "./volume_table.ts";
-import { placementOf, volumeFiles } from "./volume_writer.ts";
+import { type Placement, placementOf, volumeFiles } from "./volume_writer.ts";
 
 const logger = getLogger(["csi-driver", "trust-bundle"]);
 /** The scheduler's key; a volume id never starts with a dot. */
@@ -57,39 +57,48 @@ export class TrustUpdater {
     let changed = 0;
     let next: Temporal.DurationLike = checkInterval;
     for (const { volumeId } of table.all()) {
+      // Looked at before it is locked, so that the sweep, which looks at the same time, finds it free.
+      if (!await this.#isStale(volumeId, bundlePem)) continue;
       using lock = table.locks.tryAcquire(volumeId);
       // What is being written may be an answer from before this bundle, or no answer at all.
       if (lock === undefined) next = lockedAgain;
-      else if (await this.#updateOne(volumeId, bundlePem)) changed++;
+      else if (await this.#write(volumeId, bundlePem)) changed++;
     }
     if (changed > 0) logger.info("wrote a new trust bundle into {changed} volumes", { changed });
     return { changed, next };
   }
 
+  async #isStale(volumeId: string, bundlePem: string): Promise<boolean> {
+    const placement = this.#placementOf(volumeId);
+    if (placement === undefined) return false;
+    const { targetPath, parsed } = placement;
+    return await this.#parts.mounter.read(targetPath, parsed.caFile) !== bundlePem;
+  }
+
   /** Whether the volume was changed; one that cannot be written does not keep the others from it. */
-  async #updateOne(volumeId: string, trustBundlePem: string): Promise<boolean> {
-    const { mounter, table } = this.#parts;
-    const record = table.get(volumeId);
-    const placement = record && placementOf(record);
-    if (!placement || mounter.state(placement.targetPath) !== "ours") return false;
-    const { parsed, targetPath } = placement;
+  async #write(volumeId: string, trustBundlePem: string): Promise<boolean> {
+    const placement = this.#placementOf(volumeId);
+    if (placement === undefined) return false;
+    const { targetPath, parsed } = placement;
+    const { mounter } = this.#parts;
     try {
-      const read = (name: string) => mounter.read(targetPath, name);
-      if (await read(parsed.caFile) === trustBundlePem) return false;
-      const certificatePem = await read(parsed.certificateFile);
-      const privateKeyPem = await read(parsed.privateKeyFile);
+      const certificatePem = await mounter.read(targetPath, parsed.certificateFile);
+      const privateKeyPem = await mounter.read(targetPath, parsed.privateKeyFile);
       if (!certificatePem || !privateKeyPem) return false;
       const contents = { certificatePem, privateKeyPem, trustBundlePem };
       await mounter.replace(targetPath, volumeFiles(contents, placement));
       return true;
     } catch (error) {
-      const { namespace, name } = record.pod;
-      logger.error("could not write the trust bundle into the volume of {pod}", {
-        pod: `${namespace}/${name}`,
-        volumeId,
-        error,
-      });
+      logger.error("could not write the trust bundle into volume {volumeId}", { volumeId, error });
       return false;
     }
+  }
+
+  /** Undefined unless the volume is mounted. */
+  #placementOf(volumeId: string): Placement | undefined {
+    const { mounter, table } = this.#parts;
+    const record = table.get(volumeId);
+    const placement = record && placementOf(record);
+    return placement && mounter.state(placement.targetPath) === "ours" ? placement : undefined;
   }
 }

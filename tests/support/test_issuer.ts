@@ -26,7 +26,7 @@ export class TestIssuer implements CertificateIssuer {
     const root = await createRoot({
       algorithm: "ecdsa-p256",
       commonName: "Test CA",
-      notBefore: now.subtract({ hours: 24 }),
+      notBefore: now.subtract({ hours: 24 * 365 }),
       notAfter: now.add({ hours: 24 * 365 * 20 }),
     });
     const loaded = await loadIssuer(root.certificatePem, root.privateKeyPem, now);
