@@ -1,14 +1,23 @@
 import { abbreviate } from "./abbreviation.ts";
-import { isOctetBits, readSequence, sameOctets } from "./der.ts";
+import { type DerElement, isOctetBits, readSequence, sameOctets } from "./der.ts";
+import { isInteger, readTime } from "./der_values.ts";
 import {
-  AuthorityKeyIdentifierExtension,
-  BasicConstraintsExtension,
-  KeyUsageFlags,
-  KeyUsagesExtension,
-  SubjectAlternativeNameExtension,
-  SubjectKeyIdentifierExtension,
-  X509Certificate,
-} from "./peculiar.ts";
+  commonName,
+  type DistinguishedName,
+  organizationalUnit,
+  readName,
+  valuesOf,
+} from "./distinguished_name.ts";
+import {
+  type Extension,
+  extensionTypes,
+  readAuthorityKeyIdentifier,
+  readBasicConstraints,
+  readExtensions,
+  readKeyIdentifier,
+  readKeyUsage,
+} from "./extensions.ts";
+import { readGeneralNames } from "./general_names.ts";
 import { decodePem } from "./pem.ts";
 
 /** What we read of an X.509 certificate (RFC 5280); nothing here says that it can be trusted. */
@@ -28,27 +37,37 @@ export interface Certificate {
   /** DER of the SubjectPublicKeyInfo. */
   readonly spki: Uint8Array;
   readonly isCa: boolean;
+  /** How many CAs may stand between this one and a leaf; undefined for any number. */
+  readonly pathLength: number | undefined;
   /** RFC 5280's names of the usages; undefined where the extension is absent. */
   readonly keyUsage: string[] | undefined;
   readonly subjectKeyIdentifier: Uint8Array | undefined;
   readonly authorityKeyIdentifier: Uint8Array | undefined;
+  /** All extensions by their types, in dotted form. */
+  readonly extensions: ReadonlyMap<string, Extension>;
 }
 
 /** The certificate that the DER is, to its last octet, or undefined. */
 export function readCertificate(der: Uint8Array): Certificate | undefined {
-  try {
-    const fields = readFields(der);
-    if (fields === undefined) return undefined;
-    const parsed = new X509Certificate(new Uint8Array(der));
-    // One extension twice (RFC 5280, 4.2) would let two readers see two certificates.
-    const types = parsed.extensions.map((extension) => extension.type);
-    if (new Set(types).size < types.length) return undefined;
-    const certificate = describe(der, fields.spki, parsed);
-    parsedForms.set(certificate, parsed);
-    return certificate;
-  } catch {
-    return undefined;
-  }
+  const fields = readFields(der);
+  if (fields === undefined) return undefined;
+  const [subject, issuer] = [readName(fields.subject), readName(fields.issuer)];
+  const [from, to, ...more] = (readSequence(fields.validity) ?? []).map(readTime);
+  const extensions = fields.extensions === undefined
+    ? new Map<string, Extension>()
+    : readExtensions(fields.extensions);
+  if (!subject || !issuer || !from || !to || !extensions || more.length > 0) return undefined;
+  const described = describeExtensions(extensions);
+  return described && {
+    der,
+    serialNumber: withoutSign(fields.serialNumber).toHex(),
+    ...describeNames(subject, issuer),
+    notBefore: from,
+    notAfter: to,
+    spki: fields.spki,
+    ...described,
+    extensions,
+  };
 }
 
 /** All certificates of a PEM text in their order; undefined if one of them cannot be read. */
@@ -62,14 +81,6 @@ export function readCertificates(pem: string): Certificate[] | undefined {
   return certificates;
 }
 
-/** Parsing takes longer than verifying a signature, and each certificate is looked at many times. */
-const parsedForms = new WeakMap<Certificate, X509Certificate>();
-
-/** The library's view of a certificate, parsed once if `readCertificate` made it. */
-export function parsedForm(certificate: Certificate): X509Certificate {
-  return parsedForms.get(certificate) ?? new X509Certificate(new Uint8Array(certificate.der));
-}
-
 /** A certificate as messages name it. */
 export function showCertificate(certificate: Certificate): string {
   return `the certificate "${abbreviate(certificate.subject)}"`;
@@ -77,9 +88,17 @@ export function showCertificate(certificate: Certificate): string {
 
 /** Fields of a certificate as they stand in it, for comparing and copying octet by octet. */
 export interface CertificateFields {
+  /** The part that is signed. */
+  readonly signed: Uint8Array;
+  /** The number's own octets, without tag and length. */
+  readonly serialNumber: Uint8Array;
   readonly issuer: Uint8Array;
+  readonly validity: Uint8Array;
   readonly subject: Uint8Array;
   readonly spki: Uint8Array;
+  readonly extensions: Uint8Array | undefined;
+  readonly algorithm: Uint8Array;
+  readonly signature: Uint8Array;
 }
 
 /** The fields of a certificate, or undefined if the DER is none (RFC 5280, 4.1). */
@@ -88,52 +107,80 @@ export function readFields(der: Uint8Array): CertificateFields | undefined {
   if (signed === undefined || !isOctetBits(signature) || rest.length > 0) return undefined;
   const parts = readSequence(signed.whole) ?? [];
   // Version 1 leaves its number out.
-  const [serialNumber, algorithm, issuer, validity, subject, spki] = parts[0]?.tag === 0xa0
-    ? parts.slice(1)
-    : parts;
-  if (serialNumber?.tag !== 0x02) return undefined;
+  const [serialNumber, algorithm, issuer, validity, subject, spki, ...others] =
+    parts[0]?.tag === 0xa0 ? parts.slice(1) : parts;
+  if (!isInteger(serialNumber)) return undefined;
   const sequences = [outer, algorithm, issuer, validity, subject, spki];
   if (!sequences.every((part) => part?.tag === 0x30)) return undefined;
-  if (!algorithm || !outer || !issuer || !subject || !spki) return undefined;
+  if (!algorithm || !outer || !issuer || !validity || !subject || !spki) return undefined;
   // Both algorithms are to be the same (RFC 5280, 4.1.1.2): only one of them is signed.
   if (!sameOctets(algorithm.whole, outer.whole)) return undefined;
-  return { issuer: issuer.whole, subject: subject.whole, spki: spki.whole };
-}
-
-const usages = Object.entries(KeyUsageFlags)
-  .filter((entry): entry is [string, number] => typeof entry[1] === "number");
-
-function describe(der: Uint8Array, spki: Uint8Array, parsed: X509Certificate): Certificate {
-  const keyUsage = parsed.getExtension(KeyUsagesExtension);
-  const names = parsed.getExtension(SubjectAlternativeNameExtension)?.names.items ?? [];
-  const namesOf = (type: string) =>
-    names.filter((name) => name.type === type).map((name) => name.value);
+  const extensions = extensionsAmong(others);
+  if (extensions === false) return undefined;
   return {
-    der,
-    serialNumber: parsed.serialNumber,
-    subject: parsed.subject,
-    issuer: parsed.issuer,
-    commonName: parsed.subjectName.getField("CN")[0],
-    organizationalUnits: parsed.subjectName.getField("OU"),
-    dnsNames: namesOf("dns"),
-    ipAddresses: namesOf("ip"),
-    uris: namesOf("url"),
-    notBefore: instant(parsed.notBefore),
-    notAfter: instant(parsed.notAfter),
-    spki,
-    isCa: parsed.getExtension(BasicConstraintsExtension)?.ca ?? false,
-    keyUsage: keyUsage
-      ? usages.filter(([, flag]) => (keyUsage.usages & flag) !== 0).map(([name]) => name)
-      : undefined,
-    subjectKeyIdentifier: octets(parsed.getExtension(SubjectKeyIdentifierExtension)?.keyId),
-    authorityKeyIdentifier: octets(parsed.getExtension(AuthorityKeyIdentifierExtension)?.keyId),
+    signed: signed.whole,
+    serialNumber: serialNumber.content,
+    issuer: issuer.whole,
+    validity: validity.whole,
+    subject: subject.whole,
+    spki: spki.whole,
+    extensions,
+    algorithm: outer.whole,
+    signature: signature.content.subarray(1),
   };
 }
 
-function instant(date: Date): Temporal.Instant {
-  return Temporal.Instant.fromEpochMilliseconds(date.getTime());
+/** What follows the key: two identifiers that nobody uses, then the extensions; false for other things. */
+function extensionsAmong(others: readonly DerElement[]): Uint8Array | undefined | false {
+  let previous = 0;
+  let extensions: Uint8Array | undefined;
+  for (const { tag, content } of others) {
+    if (![0x81, 0x82, 0xa3].includes(tag) || tag <= previous) return false;
+    if (tag === 0xa3) extensions = content;
+    previous = tag;
+  }
+  return extensions;
 }
 
-function octets(hex: string | undefined): Uint8Array | undefined {
-  return hex === undefined ? undefined : Uint8Array.fromHex(hex);
+function withoutSign(octets: Uint8Array): Uint8Array {
+  return octets.length > 1 && octets[0] === 0 ? octets.subarray(1) : octets;
+}
+
+function describeNames(subject: DistinguishedName, issuer: DistinguishedName) {
+  return {
+    subject: subject.text,
+    issuer: issuer.text,
+    commonName: valuesOf(subject, commonName)[0],
+    organizationalUnits: valuesOf(subject, organizationalUnit),
+  };
+}
+
+const noNames = { dnsNames: [], ipAddresses: [], uris: [] };
+const noConstraints = { isCa: false, pathLength: undefined };
+
+/** What the extensions say that we look at; undefined if one of them is broken. */
+function describeExtensions(extensions: ReadonlyMap<string, Extension>) {
+  /** Absent, an extension says what `absent` does. */
+  const read = <T, A>(type: string, reader: (der: Uint8Array) => T | undefined, absent: A) => {
+    const extension = extensions.get(type);
+    return extension === undefined ? { said: absent } : { said: reader(extension.value) };
+  };
+  const types = extensionTypes;
+  const constraints = read(types.basicConstraints, readBasicConstraints, noConstraints).said;
+  const names = read(types.subjectAltName, readGeneralNames, noNames).said;
+  const keyUsage = read(types.keyUsage, readKeyUsage, false as const).said;
+  const own = read(types.subjectKeyIdentifier, readKeyIdentifier, false as const).said;
+  const issuers = read(types.authorityKeyIdentifier, readAuthorityKeyIdentifier, false as const)
+    .said;
+  if (
+    constraints === undefined || names === undefined || keyUsage === undefined ||
+    own === undefined || issuers === undefined
+  ) return undefined;
+  return {
+    ...constraints,
+    ...names,
+    keyUsage: keyUsage || undefined,
+    subjectKeyIdentifier: own || undefined,
+    authorityKeyIdentifier: issuers || undefined,
+  };
 }

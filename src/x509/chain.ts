@@ -1,7 +1,10 @@
 import { abbreviate } from "./abbreviation.ts";
-import { type Certificate, parsedForm, readFields, showCertificate } from "./certificate.ts";
+import { type Certificate, readFields, showCertificate } from "./certificate.ts";
 import { sameOctets } from "./der.ts";
-import { BasicConstraintsExtension } from "./peculiar.ts";
+import { extensionTypes } from "./extensions.ts";
+import type { SignatureEngine } from "./signature_engine.ts";
+import { readSignatureScheme, type SignatureScheme } from "./signature_scheme.ts";
+import { webCryptoEngine } from "./web_crypto_engine.ts";
 
 type Verdict = { kind: "verified" } | { kind: "refused"; problem: string };
 
@@ -76,22 +79,15 @@ function ownProblem(certificate: Certificate, { at, skew }: PathOptions): string
   if (Temporal.Instant.compare(at.subtract(skew), notAfter) > 0) {
     return `${shown} expired at ${notAfter}, and it is ${at}`;
   }
-  const unknown = parsedForm(certificate).extensions
-    .find((extension) => extension.critical && !understood.has(extension.type));
-  if (unknown) return `${shown} has the critical extension ${unknown.type}, unknown here`;
+  for (const [type, { critical }] of certificate.extensions) {
+    if (critical && !understood.has(type)) {
+      return `${shown} has the critical extension ${type}, unknown here`;
+    }
+  }
 }
 
 /** Critical extensions that are looked at here, or that bind none but the peers that connect. */
-const understood = new Set([
-  "2.5.29.14", // subjectKeyIdentifier
-  "2.5.29.15", // keyUsage
-  "2.5.29.17", // subjectAltName
-  "2.5.29.19", // basicConstraints
-  "2.5.29.30", // nameConstraints
-  "2.5.29.32", // certificatePolicies
-  "2.5.29.35", // authorityKeyIdentifier
-  "2.5.29.37", // extKeyUsage
-]);
+const understood = new Set<string>(Object.values(extensionTypes));
 
 /** Why `issuer` did not issue `subject`; `intermediates` count below it, the leaf left out. */
 async function linkProblem(
@@ -108,15 +104,14 @@ async function linkProblem(
   if (issuer.keyUsage && !issuer.keyUsage.includes("keyCertSign")) {
     return `${shownIssuer} may not sign certificates: its keyUsage lacks keyCertSign`;
   }
-  const longest = parsedForm(issuer).getExtension(BasicConstraintsExtension)?.pathLength;
+  const { pathLength: longest } = issuer;
   if (longest !== undefined && intermediates > longest) {
     return `${shownIssuer} allows ${longest} CAs below it (pathLenConstraint), not ${intermediates}`;
   }
   if (!await isSignedBy(subject, issuer)) {
     return `the signature of ${shown} is not by the key of ${shownIssuer}`;
   }
-  // The signature was verified, so its algorithm is one that can be read.
-  if (parsedForm(subject).signatureAlgorithm.hash?.name === "SHA-1") {
+  if (schemeOf(subject)?.hash === "SHA-1") {
     return `${shown} is signed with SHA-1; issue it anew with SHA-256 or better`;
   }
 }
@@ -132,13 +127,21 @@ function isSelfIssued(certificate: Certificate): boolean {
 }
 
 /** Whether the signature is by the issuer's key, with any hash. */
-export async function isSignedBy(certificate: Certificate, issuer: Certificate): Promise<boolean> {
-  try {
-    const publicKey = new Uint8Array(issuer.spki);
-    return await parsedForm(certificate).verify({ publicKey, signatureOnly: true });
-  } catch {
-    return false;
-  }
+export async function isSignedBy(
+  certificate: Certificate,
+  issuer: Certificate,
+  engine: SignatureEngine = webCryptoEngine,
+): Promise<boolean> {
+  const fields = readFields(certificate.der);
+  const scheme = schemeOf(certificate);
+  if (fields === undefined || scheme === undefined) return false;
+  const { signature, signed: octets } = fields;
+  return await engine.verify({ spki: issuer.spki, scheme, signature, octets });
+}
+
+function schemeOf(certificate: Certificate): SignatureScheme | undefined {
+  const fields = readFields(certificate.der);
+  return fields && readSignatureScheme(fields.algorithm);
 }
 
 /** Whether a certificate is signed by its own key, as roots are. */

@@ -1,7 +1,7 @@
-import { type Certificate, parsedForm, showCertificate } from "./certificate.ts";
+import { type Certificate, readFields, showCertificate } from "./certificate.ts";
 import { sameOctets } from "./der.ts";
-import { issuerName } from "./issuer_name.ts";
-import { ExtendedKeyUsage, ExtendedKeyUsageExtension } from "./peculiar.ts";
+import { readName } from "./distinguished_name.ts";
+import { extensionTypes, purposes, readPurposes } from "./extensions.ts";
 
 const keyUsageMend = "make it with -addext keyUsage=critical,keyCertSign,cRLSign";
 
@@ -23,7 +23,8 @@ export function caProblem(certificate: Certificate, at: Temporal.Instant): strin
     return `${shown} is not valid before ${notBefore}, and it is ${at}; ` +
       "wait, or set the clock right";
   }
-  if (issuerName(certificate) === undefined) {
+  const subject = readFields(certificate.der)?.subject;
+  if (!subject || !readName(subject)?.isWellEncoded) {
     return `the subject of ${shown} is not properly encoded; make the CA with a name in UTF-8`;
   }
 }
@@ -49,12 +50,13 @@ export function caWarnings(certificate: Certificate): string[] {
         "root; make it with -addext authorityKeyIdentifier=none",
     );
   }
-  const parsed = parsedForm(certificate);
-  if (parsed.getExtension(nameConstraints)) {
+  const { extensions } = certificate;
+  if (extensions.has(extensionTypes.nameConstraints)) {
     warnings.push(`${shown} has nameConstraints: verifiers refuse leaves with names outside them`);
   }
-  const purposes = parsed.getExtension(ExtendedKeyUsageExtension)?.usages;
-  if (purposes && !purposes.includes(anyPurpose) && !tls.every((one) => purposes.includes(one))) {
+  const allowed = extensions.get(extensionTypes.extendedKeyUsage);
+  const usages = allowed && (readPurposes(allowed.value) ?? []);
+  if (usages && !usages.includes(purposes.any) && !tls.every((one) => usages.includes(one))) {
     warnings.push(
       `${shown} has an extendedKeyUsage without serverAuth or clientAuth: verifiers refuse its leaves`,
     );
@@ -62,6 +64,4 @@ export function caWarnings(certificate: Certificate): string[] {
   return warnings;
 }
 
-const nameConstraints = "2.5.29.30";
-const anyPurpose = "2.5.29.37.0";
-const tls = [ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth];
+const tls = [purposes.serverAuth, purposes.clientAuth];

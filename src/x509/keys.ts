@@ -1,6 +1,8 @@
 import { Buffer } from "node:buffer";
 import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
 import { decodePem, describePem, encodePem } from "./pem.ts";
+import { enclosedPublicKey } from "./private_key.ts";
+import { recognizePublicKey } from "./public_key.ts";
 
 export const keyAlgorithms = [
   "ecdsa-p256",
@@ -48,7 +50,13 @@ export async function generateKeyPair(algorithm: KeyAlgorithm): Promise<CryptoKe
     modulusLength: Number(bits),
     publicExponent: Uint8Array.of(1, 0, 1),
   };
-  return await crypto.subtle.generateKey(sized, true, ["sign", "verify"]) as CryptoKeyPair;
+  const keys = await crypto.subtle.generateKey(sized, true, ["sign", "verify"]) as CryptoKeyPair;
+  if (algorithm.startsWith("ecdsa")) {
+    const pkcs8 = await crypto.subtle.exportKey("pkcs8", keys.privateKey);
+    const spki = enclosedPublicKey(new Uint8Array(pkcs8));
+    if (spki) exported.set(keys.publicKey, spki);
+  }
+  return keys;
 }
 
 /** The private key as PKCS #8 PEM (RFC 5958). */
@@ -56,9 +64,16 @@ export async function exportPrivateKey(key: CryptoKey): Promise<string> {
   return encodePem("PRIVATE KEY", new Uint8Array(await crypto.subtle.exportKey("pkcs8", key)));
 }
 
-/** The SubjectPublicKeyInfo (RFC 5280, 4.1.2.7) of a public key. */
+/** What was found out about public keys: to export one that was made here takes as long as a signature. */
+const exported = new WeakMap<CryptoKey, Uint8Array>();
+
+/** The SubjectPublicKeyInfo (RFC 5280, 4.1.2.7) of a public key; not to be written to. */
 export async function exportPublicKey(key: CryptoKey): Promise<Uint8Array> {
-  return new Uint8Array(await crypto.subtle.exportKey("spki", key));
+  const known = exported.get(key);
+  if (known) return known;
+  const spki = new Uint8Array(await crypto.subtle.exportKey("spki", key));
+  exported.set(key, spki);
+  return spki;
 }
 
 /** The key pair of a PEM private key: PKCS #8 (RFC 5958), PKCS #1 (RFC 8017) or SEC 1 (RFC 5915). */
@@ -89,18 +104,18 @@ export async function importPrivateKey(
 export async function importPublicKey(
   spki: Uint8Array,
 ): Promise<{ kind: "key"; publicKey: CryptoKey; algorithm: KeyAlgorithm } | Refused> {
+  const own = new Uint8Array(spki);
+  const known = recognizePublicKey(own);
   try {
-    const key = createPublicKey({ key: Buffer.from(spki), format: "der", type: "spki" });
-    const recognized = recognize(key);
+    const recognized = known === undefined
+      ? recognize(createPublicKey({ key: Buffer.from(own), format: "der", type: "spki" }))
+      : { kind: "recognized" as const, algorithm: known };
     if (recognized.kind === "refused") return recognized;
     const { algorithm } = recognized;
-    const publicKey = await crypto.subtle.importKey(
-      "spki",
-      new Uint8Array(spki),
-      importParameters(algorithm),
-      true,
-      ["verify"],
-    );
+    const parameters = importParameters(algorithm);
+    const publicKey = await crypto.subtle.importKey("spki", own, parameters, true, ["verify"]);
+    // In its one form already, so that exporting would return the same.
+    if (known !== undefined) exported.set(publicKey, own);
     return { kind: "key", publicKey, algorithm };
   } catch {
     return refused(`the public key is broken or of another kind; ${accepted}`);
@@ -109,6 +124,11 @@ export async function importPublicKey(
 
 /** The DER SubjectPublicKeyInfo that belongs to a PEM private key, or undefined for no such key. */
 export async function publicKeyOf(pem: string): Promise<Uint8Array | undefined> {
+  const read = readPrivateKey(pem);
+  if (read.kind === "refused" || recognize(read.key).kind === "refused") return undefined;
+  // Reading it has held the enclosed key against the private number.
+  const enclosed = read.type === "pkcs8" ? enclosedPublicKey(read.der) : undefined;
+  if (enclosed && recognizePublicKey(enclosed)) return await Promise.resolve(enclosed);
   const imported = await importPrivateKey(pem);
   return imported.kind === "key" ? await exportPublicKey(imported.keyPair.publicKey) : undefined;
 }
@@ -117,7 +137,14 @@ const containers = new Map(
   [["PRIVATE KEY", "pkcs8"], ["RSA PRIVATE KEY", "pkcs1"], ["EC PRIVATE KEY", "sec1"]] as const,
 );
 
-function readPrivateKey(pem: string): { kind: "read"; key: KeyObject } | Refused {
+interface ReadKey {
+  readonly kind: "read";
+  readonly key: KeyObject;
+  readonly der: Uint8Array;
+  readonly type: "pkcs8" | "pkcs1" | "sec1";
+}
+
+function readPrivateKey(pem: string): ReadKey | Refused {
   if (
     decodePem("ENCRYPTED PRIVATE KEY", pem).length > 0 || /^Proc-Type: *4, *ENCRYPTED/m.test(pem)
   ) {
@@ -137,7 +164,8 @@ function readPrivateKey(pem: string): { kind: "read"; key: KeyObject } | Refused
   }
   try {
     const { der, type } = only;
-    return { kind: "read", key: createPrivateKey({ key: Buffer.from(der), format: "der", type }) };
+    const key = createPrivateKey({ key: Buffer.from(der), format: "der", type });
+    return { kind: "read", key, der, type };
   } catch {
     return hasExplicitParameters(only.der)
       ? refused(

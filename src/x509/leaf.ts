@@ -1,22 +1,15 @@
-import type { Certificate } from "./certificate.ts";
+import { readFields } from "./certificate.ts";
+import { element, objectIdentifier, sequence, time, unsignedInteger } from "./der_writing.ts";
+import { bitString } from "./der_writing.ts";
+import { writeName } from "./distinguished_name.ts";
+import { extensionTypes, purposes, writeExtension, writeKeyUsage } from "./extensions.ts";
+import { writeGeneralNames } from "./general_names.ts";
 import type { Issuer } from "./issuer.ts";
-import { issuerName } from "./issuer_name.ts";
-import { exportPublicKey, signatureParameters } from "./keys.ts";
-import {
-  AuthorityKeyIdentifierExtension,
-  BasicConstraintsExtension,
-  ExtendedKeyUsage,
-  ExtendedKeyUsageExtension,
-  type Extension,
-  type JsonGeneralNames,
-  KeyUsageFlags,
-  KeyUsagesExtension,
-  Name,
-  SubjectAlternativeNameExtension,
-  SubjectKeyIdentifierExtension,
-  X509CertificateGenerator,
-} from "./peculiar.ts";
 import { keyIdentifier } from "./key_identifier.ts";
+import { exportPublicKey } from "./keys.ts";
+import type { SignatureEngine } from "./signature_engine.ts";
+import { signatureAlgorithm } from "./signature_scheme.ts";
+import { webCryptoEngine } from "./web_crypto_engine.ts";
 
 /** The names that a leaf certifies, each checked before. */
 export interface LeafNames {
@@ -37,24 +30,35 @@ export interface LeafTemplate extends LeafNames {
 }
 
 /** The DER of an end-entity certificate (RFC 5280); fractions of seconds are cut off its validity. */
-export async function signLeaf(issuer: Issuer, template: LeafTemplate): Promise<Uint8Array> {
-  const name = issuerName(issuer.certificate);
-  if (name === undefined) throw new TypeError("the issuer was not loaded by loadIssuer");
-  const certificate = await X509CertificateGenerator.create({
-    serialNumber: template.serialNumber,
-    subject: new Name([
-      ...template.organizationalUnits.map((unit) => ({ OU: [{ utf8String: unit }] })),
-      { CN: [{ utf8String: template.commonName }] },
-    ]),
-    issuer: name,
-    notBefore: new Date(template.notBefore.epochMilliseconds),
-    notAfter: new Date(template.notAfter.epochMilliseconds),
-    publicKey: template.publicKey,
-    signingKey: issuer.privateKey,
-    signingAlgorithm: signatureParameters(issuer.algorithm),
-    extensions: await extensions(issuer.certificate, template),
-  });
-  return new Uint8Array(certificate.rawData);
+export async function signLeaf(
+  issuer: Issuer,
+  template: LeafTemplate,
+  engine: SignatureEngine = webCryptoEngine,
+): Promise<Uint8Array> {
+  const { algorithm, name, keyIdentifier: own } = constantsOf(issuer);
+  const spki = await exportPublicKey(template.publicKey);
+  const isRsa = template.publicKey.algorithm.name.startsWith("RSA");
+  return await signCertificate(
+    sequence(
+      version3,
+      unsignedInteger(Uint8Array.fromHex(template.serialNumber)),
+      algorithm,
+      name,
+      sequence(time(template.notBefore), time(template.notAfter)),
+      writeName(template.organizationalUnits, template.commonName),
+      spki,
+      writeExtensions(
+        noCa,
+        isRsa ? rsaUsage : otherUsage,
+        subjectKeyIdentifier(spki),
+        ...purposesOf(template),
+        ...own,
+        ...alternativeNames(template),
+      ),
+    ),
+    algorithm,
+    (octets) => engine.sign(issuer.privateKey, issuer.algorithm, octets),
+  );
 }
 
 /** 16 random octets as hexadecimal: positive, and of the same length in every encoding. */
@@ -68,28 +72,84 @@ export function randomSerialNumber(): string {
   return octets.toHex();
 }
 
-async function extensions(issuer: Certificate, template: LeafTemplate): Promise<Extension[]> {
-  const isRsa = template.publicKey.algorithm.name.startsWith("RSA");
-  const usage = KeyUsageFlags.digitalSignature | (isRsa ? KeyUsageFlags.keyEncipherment : 0);
-  const spki = await exportPublicKey(template.publicKey);
-  const list: Extension[] = [
-    new BasicConstraintsExtension(false, undefined, true),
-    new KeyUsagesExtension(usage, true),
-    new SubjectKeyIdentifierExtension((await keyIdentifier(spki)).toHex()),
-  ];
-  if (template.extendedKeyUsage.length > 0) {
-    const purposes = template.extendedKeyUsage.map((purpose) => ExtendedKeyUsage[purpose]);
-    list.push(new ExtendedKeyUsageExtension(purposes));
-  }
-  // Verifiers compare it with the issuer's identifier, whatever that was made from.
-  if (issuer.subjectKeyIdentifier) {
-    list.push(new AuthorityKeyIdentifierExtension(issuer.subjectKeyIdentifier.toHex()));
-  }
-  const names: JsonGeneralNames = [
-    ...template.dnsNames.map((value) => ({ type: "dns" as const, value })),
-    ...template.ipAddresses.map((value) => ({ type: "ip" as const, value })),
-    ...template.uris.map((value) => ({ type: "url" as const, value })),
-  ];
-  if (names.length > 0) list.push(new SubjectAlternativeNameExtension(names));
-  return list;
+/** What is the same in all leaves of an issuer, DER. */
+interface Constants {
+  readonly algorithm: Uint8Array;
+  readonly name: Uint8Array;
+  /** One extension, or none where the issuer has no identifier. */
+  readonly keyIdentifier: readonly Uint8Array[];
+}
+
+const constants = new WeakMap<Issuer, Constants>();
+
+function constantsOf(issuer: Issuer): Constants {
+  const known = constants.get(issuer);
+  if (known) return known;
+  const { subjectKeyIdentifier: identifier, der } = issuer.certificate;
+  const fields = readFields(der);
+  if (fields === undefined) throw new TypeError("the issuer was not loaded by loadIssuer");
+  const made: Constants = {
+    algorithm: signatureAlgorithm(issuer.algorithm),
+    // Octet by octet, since that is how names are compared.
+    name: fields.subject.slice(),
+    // Verifiers compare it with the issuer's identifier, whatever that was made from.
+    keyIdentifier: identifier === undefined ? [] : [
+      writeExtension(
+        extensionTypes.authorityKeyIdentifier,
+        sequence(element(0x80, identifier)),
+        false,
+      ),
+    ],
+  };
+  constants.set(issuer, made);
+  return made;
+}
+
+/** The last field of what is signed. */
+export function writeExtensions(...extensions: readonly Uint8Array[]): Uint8Array {
+  return element(0xa3, sequence(...extensions));
+}
+
+/** The certificate of a signed part (RFC 5280, 4.1), whose algorithm is repeated outside of it. */
+export async function signCertificate(
+  signed: Uint8Array,
+  algorithm: Uint8Array,
+  sign: (octets: Uint8Array) => Promise<Uint8Array>,
+): Promise<Uint8Array> {
+  return sequence(signed, algorithm, bitString(await sign(signed)));
+}
+
+/** The extension of a key's identifier. */
+export function subjectKeyIdentifier(spki: Uint8Array): Uint8Array {
+  const value = element(0x04, keyIdentifier(spki));
+  return writeExtension(extensionTypes.subjectKeyIdentifier, value, false);
+}
+
+export const version3 = element(0xa0, Uint8Array.of(0x02, 0x01, 0x02));
+const noCa = writeExtension(extensionTypes.basicConstraints, sequence(), true);
+const otherUsage = writeExtension(
+  extensionTypes.keyUsage,
+  writeKeyUsage("digitalSignature"),
+  true,
+);
+const rsaUsage = writeExtension(
+  extensionTypes.keyUsage,
+  writeKeyUsage("digitalSignature", "keyEncipherment"),
+  true,
+);
+const purposeIdentifiers = {
+  serverAuth: objectIdentifier(purposes.serverAuth),
+  clientAuth: objectIdentifier(purposes.clientAuth),
+};
+
+function purposesOf({ extendedKeyUsage }: LeafTemplate): Uint8Array[] {
+  if (extendedKeyUsage.length === 0) return [];
+  const value = sequence(...extendedKeyUsage.map((purpose) => purposeIdentifiers[purpose]));
+  return [writeExtension(extensionTypes.extendedKeyUsage, value, false)];
+}
+
+function alternativeNames(names: LeafNames): Uint8Array[] {
+  const { dnsNames, ipAddresses, uris } = names;
+  if (dnsNames.length + ipAddresses.length + uris.length === 0) return [];
+  return [writeExtension(extensionTypes.subjectAltName, writeGeneralNames(names), false)];
 }

@@ -1,15 +1,17 @@
-import { exportPrivateKey, exportPublicKey, generateKeyPair, signatureParameters } from "./keys.ts";
-import { keyIdentifier } from "./key_identifier.ts";
-import { randomSerialNumber } from "./leaf.ts";
+import { element, sequence, time, unsignedInteger } from "./der_writing.ts";
+import { writeName } from "./distinguished_name.ts";
+import { extensionTypes, writeExtension, writeKeyUsage } from "./extensions.ts";
+import { exportPrivateKey, exportPublicKey, generateKeyPair } from "./keys.ts";
 import {
-  BasicConstraintsExtension,
-  KeyUsageFlags,
-  KeyUsagesExtension,
-  Name,
-  SubjectKeyIdentifierExtension,
-  X509CertificateGenerator,
-} from "./peculiar.ts";
+  randomSerialNumber,
+  signCertificate,
+  subjectKeyIdentifier,
+  version3,
+  writeExtensions,
+} from "./leaf.ts";
 import { encodePem } from "./pem.ts";
+import { signatureAlgorithm } from "./signature_scheme.ts";
+import { webCryptoEngine } from "./web_crypto_engine.ts";
 
 /** A new key and its self-signed root certificate, with all that strict verifiers ask of a root. */
 export async function createRoot(options: {
@@ -18,25 +20,37 @@ export async function createRoot(options: {
   notBefore: Temporal.Instant;
   notAfter: Temporal.Instant;
 }): Promise<{ certificatePem: string; privateKeyPem: string }> {
-  const keys = await generateKeyPair(options.algorithm);
-  const spki = await exportPublicKey(keys.publicKey);
-  const certificate = await X509CertificateGenerator.create({
-    serialNumber: randomSerialNumber(),
-    subject: new Name([{ CN: [{ utf8String: options.commonName }] }]),
-    issuer: new Name([{ CN: [{ utf8String: options.commonName }] }]),
-    notBefore: new Date(options.notBefore.epochMilliseconds),
-    notAfter: new Date(options.notAfter.epochMilliseconds),
-    publicKey: keys.publicKey,
-    signingKey: keys.privateKey,
-    signingAlgorithm: signatureParameters(options.algorithm),
-    extensions: [
-      new BasicConstraintsExtension(true, undefined, true),
-      new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
-      new SubjectKeyIdentifierExtension((await keyIdentifier(spki)).toHex()),
-    ],
-  });
+  const { privateKey, publicKey } = await generateKeyPair(options.algorithm);
+  const spki = await exportPublicKey(publicKey);
+  const algorithm = signatureAlgorithm(options.algorithm);
+  const name = writeName([], options.commonName);
+  const certificate = await signCertificate(
+    sequence(
+      version3,
+      unsignedInteger(Uint8Array.fromHex(randomSerialNumber())),
+      algorithm,
+      name,
+      sequence(time(options.notBefore), time(options.notAfter)),
+      name,
+      spki,
+      writeExtensions(anyCa, signingUsage, subjectKeyIdentifier(spki)),
+    ),
+    algorithm,
+    (octets) => webCryptoEngine.sign(privateKey, options.algorithm, octets),
+  );
   return {
-    certificatePem: encodePem("CERTIFICATE", new Uint8Array(certificate.rawData)),
-    privateKeyPem: await exportPrivateKey(keys.privateKey),
+    certificatePem: encodePem("CERTIFICATE", certificate),
+    privateKeyPem: await exportPrivateKey(privateKey),
   };
 }
+
+const anyCa = writeExtension(
+  extensionTypes.basicConstraints,
+  sequence(element(0x01, Uint8Array.of(0xff))),
+  true,
+);
+const signingUsage = writeExtension(
+  extensionTypes.keyUsage,
+  writeKeyUsage("keyCertSign", "cRLSign"),
+  true,
+);

@@ -19,8 +19,6 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
 
 /** Packages that belong to some folders only, by the beginning of their names; "" is an entry. */
 const packageHomes: readonly { package: string; folders: readonly string[] }[] = [
-  { package: "@peculiar/x509", folders: ["x509"] },
-  { package: "reflect-metadata", folders: ["x509"] },
   { package: "@grpc/grpc-js", folders: ["grpc", "csi", "issuance", ""] },
   { package: "@bufbuild/protobuf", folders: ["grpc", "gen", "csi", "issuance"] },
   { package: "@kubernetes/client-node", folders: ["kubernetes"] },
@@ -28,6 +26,8 @@ const packageHomes: readonly { package: string; folders: readonly string[] }[] =
   { package: "esbuild", folders: [] },
   { package: "fast-check", folders: [] },
   { package: "@peculiar/webcrypto", folders: [] },
+  { package: "@peculiar/x509", folders: [] },
+  { package: "reflect-metadata", folders: [] },
 ];
 
 /** The two programs and what must stay out of each: the other one's domain and its weight. */
