@@ -1,0 +1,113 @@
+import { openAuthority } from "../../src/authority/composition.ts";
+import { CertificateAuthority } from "../../src/authority/certificate_authority.ts";
+import { PolicySource } from "../../src/authority/policy_source.ts";
+import { believeAnybody } from "../../src/authority/ports.ts";
+import { CertificateService } from "../../src/gen/certificate_service_pb.ts";
+import { connect } from "../../src/grpc/client.ts";
+import { register, serveTcp } from "../../src/grpc/server.ts";
+import { certificateService } from "../../src/issuance/service.ts";
+import { Scheduler } from "../../src/scheduler/scheduler.ts";
+import { createCertificateRequest } from "../../src/x509/certificate_request.ts";
+import { exportPrivateKey, generateKeyPair } from "../../src/x509/keys.ts";
+import { encodePem } from "../../src/x509/pem.ts";
+import { ScriptedDocument, ScriptedSource } from "../authority/rotation_fixture.ts";
+import { FakeClock } from "../support/fake_clock.ts";
+import { TlsProgram, type VolumeFiles } from "./tls_program.ts";
+
+const minutes = (minutes: number) => Temporal.Duration.from({ minutes });
+/** What every certificate of this stage is valid for. */
+export const validity = minutes(1);
+/** Leaves are back-dated by 5 minutes: so far a test's clock can be ahead of the machine's. */
+export const delay = minutes(2);
+
+/**
+ * The service on a TLS socket with a CA that a test changes, and pods' programs whose volumes follow
+ * the trust bundle as a driver's do. Starts at the machine's time, by which TLS looks.
+ */
+export async function openStage() {
+  const clock = new FakeClock(Temporal.Instant.fromEpochMilliseconds(Date.now()));
+  await using stack = new AsyncDisposableStack();
+  const scheduler = stack.use(new Scheduler({ clock }));
+  const source = new ScriptedSource();
+  const authority = new CertificateAuthority();
+  const base = { clusterDomain: "cluster.local", defaultValidity: validity, maxValidity: validity };
+  const policy = stack.use(await PolicySource.open({ base, scheduler, clock }));
+  const opened = stack.use(
+    await openAuthority({
+      ...{ clock, scheduler, authority, policy },
+      caSource: source,
+      caRotationDelay: delay,
+      trustDocument: new ScriptedDocument(),
+      denialsDocument: undefined,
+      clusterDomain: "cluster.local",
+    }),
+  );
+  const implementation = certificateService({ ...opened, authenticator: believeAnybody });
+  const server = stack.use(
+    await serveTcp("127.0.0.1:0", {
+      services: [register(CertificateService, implementation)],
+      graceMs: 100,
+      tls: opened.serving,
+    }),
+  );
+  const client = stack.use(connect(CertificateService, {
+    address: `https://127.0.0.1:${server.port}`,
+    // As the driver's, from the trust bundle's ConfigMap.
+    trustBundle: () => bundlePem(authority.anchors.map(({ der }) => der)),
+    serverName: "cert-service.csi-cert-driver.internal",
+  }));
+
+  /** A new certificate, as a driver would have it issued or renewed. */
+  const issue = async (name: string): Promise<VolumeFiles> => {
+    const keys = await generateKeyPair("ecdsa-p256");
+    const { certificateChain, trustBundle } = await client.issueCertificate({
+      certificateRequest: await createCertificateRequest(keys),
+      pod: { namespace: "shop", name, uid: `uid-${name}`, serviceAccount: "default" },
+      volume: { id: `csi-${name}`, name: "certs", attributes: {} },
+    });
+    return {
+      certificatePem: bundlePem(certificateChain),
+      privateKeyPem: await exportPrivateKey(keys.privateKey),
+      trustBundlePem: bundlePem(trustBundle?.certificates ?? []),
+    };
+  };
+  const signs = () => authority.material?.issuer.certificate.commonName;
+  const kept = stack.move();
+  return {
+    ...{ clock, source, authority, client, issue },
+    start: async (name: string) =>
+      kept.use(await TlsProgram.start(`${name}.shop.svc.cluster.local`, await issue(name))),
+    /** Resolves when a CA of this name signs. */
+    signing: (name: string) => clock.until(() => signs() === name),
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  };
+}
+
+/** Takes up each trust bundle that the service pushes, in all volumes at once, as drivers do. */
+export function followTrust(
+  { client }: Pick<Awaited<ReturnType<typeof openStage>>, "client">,
+  programs: readonly TlsProgram[],
+): Disposable {
+  const leaving = new AbortController();
+  const follow = async () => {
+    try {
+      const bundles = client.watchTrustBundle({}, { signal: leaving.signal });
+      for await (const { certificates } of bundles) {
+        const trustBundlePem = bundlePem(certificates);
+        for (const program of programs) program.reload({ trustBundlePem });
+      }
+    } catch (error) {
+      if (!leaving.signal.aborted) throw error;
+    }
+  };
+  follow();
+  return { [Symbol.dispose]: () => leaving.abort() };
+}
+
+export function rootsOf({ files }: TlsProgram): number {
+  return files.trustBundlePem.split("END CERTIFICATE").length - 1;
+}
+
+function bundlePem(certificates: readonly Uint8Array[]): string {
+  return certificates.map((der) => encodePem("CERTIFICATE", der)).join("");
+}

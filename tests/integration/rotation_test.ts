@@ -1,0 +1,136 @@
+import assert from "node:assert/strict";
+import { readCertificates } from "../../src/x509/certificate.ts";
+import { makeSecret } from "../authority/rotation_fixture.ts";
+import { forge } from "../x509/forge.ts";
+import { delay, followTrust, openStage, rootsOf } from "./rotation_stage.ts";
+import { OpenConnection, type TlsProgram } from "./tls_program.ts";
+
+/** Two programs that call each other all the time, over new connections and over one that stays. */
+async function talk(one: TlsProgram, two: TlsProgram) {
+  const kept = await one.open(two);
+  assert(kept instanceof OpenConnection, String(kept));
+  let calls = 0;
+  let isOver = false;
+  const failures: string[] = [];
+  const waiting = new Set<() => void>();
+  const talking = (async () => {
+    while (!isOver) {
+      for (const outcome of [await one.call(two), await two.call(one), await kept.exchange()]) {
+        if (outcome !== undefined) failures.push(outcome);
+        calls++;
+      }
+      for (const wake of waiting) wake();
+      waiting.clear();
+    }
+  })();
+  return {
+    failures,
+    get calls() {
+      return calls;
+    },
+    /** Resolves when both have called each other some more times from now on. */
+    async goesOn(): Promise<void> {
+      for (const enough = calls + 12; calls < enough;) {
+        await new Promise<void>((resolve) => waiting.add(resolve));
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      isOver = true;
+      await talking;
+      kept[Symbol.dispose]();
+    },
+  };
+}
+
+const issuerOf = ({ files }: TlsProgram) =>
+  /CN=([^,]*)/.exec(readCertificates(files.certificatePem)?.[0]?.issuer ?? "")?.[1];
+const secretNow = (commonName: string) => {
+  const at = Temporal.Instant.fromEpochMilliseconds(Date.now());
+  return makeSecret(commonName, { at });
+};
+
+Deno.test("two programs talk mutual TLS across a rotation, on old and new certificates, without one failure", async () => {
+  await using stage = await openStage();
+  stage.source.hold(await secretNow("Old"));
+  await stage.signing("Old");
+  const [one, two] = [await stage.start("one"), await stage.start("two")];
+  using _following = followTrust(stage, [one, two]);
+  await using conversation = await talk(one, two);
+  await conversation.goesOn();
+
+  stage.source.hold(await secretNow("New"));
+  await stage.clock.until(() => rootsOf(one) === 2 && rootsOf(two) === 2);
+  await conversation.goesOn();
+  // Whoever renews during the delay still gets what everybody has trusted for long.
+  one.reload(await stage.issue("one"));
+  assert.equal(issuerOf(one), "Old");
+  await conversation.goesOn();
+
+  await stage.clock.advance(delay);
+  await stage.signing("New");
+  one.reload(await stage.issue("one"));
+  assert.deepEqual([issuerOf(one), issuerOf(two)], ["New", "Old"]);
+  await conversation.goesOn();
+  two.reload(await stage.issue("two"));
+  await conversation.goesOn();
+
+  // One minute, the longest validity, and five of tolerance: the old root leaves all volumes.
+  await stage.clock.advance({ minutes: 6 });
+  await stage.clock.until(() => rootsOf(one) === 1 && rootsOf(two) === 1);
+  await conversation.goesOn();
+  assert.deepEqual(conversation.failures, []);
+  assert(conversation.calls >= 72, String(conversation.calls));
+});
+
+Deno.test("after a compromised key its certificates are refused at once, and renewed ones are believed", async () => {
+  await using stage = await openStage();
+  stage.source.hold(await secretNow("Stolen"));
+  await stage.signing("Stolen");
+  const [one, two] = [await stage.start("one"), await stage.start("two")];
+  using _following = followTrust(stage, [one, two]);
+  assert.equal(await one.call(two), undefined);
+
+  stage.source.hold({ ...await secretNow("New"), compromised: true });
+  await stage.signing("New");
+  await stage.clock.until(() => /MII/.test(one.files.trustBundlePem) && rootsOf(one) === 1);
+  const [anchor] = stage.authority.anchors;
+  await stage.clock.until(() =>
+    readCertificates(one.files.trustBundlePem)?.[0]?.serialNumber === anchor?.serialNumber
+  );
+  // No clock was moved: what the stolen key signed is worth nothing from now on.
+  assert.notEqual(await one.call(two), undefined);
+  assert.notEqual(await two.call(one), undefined);
+  one.reload(await stage.issue("one"));
+  assert.notEqual(await one.call(two), undefined);
+  two.reload(await stage.issue("two"));
+  assert.deepEqual([await one.call(two), await two.call(one)], [undefined, undefined]);
+  assert.deepEqual([issuerOf(one), issuerOf(two)], ["New", "New"]);
+});
+
+Deno.test("an intermediate's chain is in tls.crt and its root in ca.crt, and another one of the same root follows it at once", async () => {
+  await using stage = await openStage();
+  const now = stage.clock.now();
+  const valid = { notBefore: now.subtract({ hours: 1 }), notAfter: now.add({ hours: 24 }) };
+  const root = await forge({ commonName: "Root", ...valid });
+  const intermediate = async (commonName: string) => {
+    const { certificatePem, privateKeyPem } = await forge({ commonName, issuer: root, ...valid });
+    // As cert-manager fills a Secret: the root in ca.crt alone.
+    const furtherAnchorsPem = root.certificatePem;
+    return { certificatePem, privateKeyPem, furtherAnchorsPem, compromised: false, version: "1" };
+  };
+  stage.source.hold(await intermediate("First"));
+  await stage.signing("First");
+  const [one, two] = [await stage.start("one"), await stage.start("two")];
+  const subjects = (pem: string) => readCertificates(pem)?.map(({ commonName }) => commonName);
+  assert.deepEqual(subjects(one.files.certificatePem), ["one.shop.svc.cluster.local", "First"]);
+  assert.deepEqual(subjects(one.files.trustBundlePem), ["Root"]);
+  await using conversation = await talk(one, two);
+  await conversation.goesOn();
+  await stage.clock.advance(delay);
+  stage.source.hold(await intermediate("Second"));
+  await stage.signing("Second");
+  one.reload(await stage.issue("one"));
+  assert.deepEqual([issuerOf(one), issuerOf(two)], ["Second", "First"]);
+  await conversation.goesOn();
+  assert.deepEqual(conversation.failures, []);
+});
