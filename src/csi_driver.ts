@@ -1,7 +1,6 @@
 /** The node's program: serves CSI to the kubelet and keeps this node's certificates fresh. */
 import { status } from "@grpc/grpc-js";
 import { hostname } from "node:os";
-import { setTimeout as sleep } from "node:timers/promises";
 import { getLogger } from "@logtape/logtape";
 import manifest from "../deno.json" with { type: "json" };
 import { readCommandLine } from "./config/command_line.ts";
@@ -26,7 +25,7 @@ import { kubeletNotes } from "./linux/kubelet_note.ts";
 import { readRecords, recordStore } from "./linux/record_store.ts";
 import { aborted } from "./scheduler/aborted.ts";
 import { Scheduler } from "./scheduler/scheduler.ts";
-import { systemClock } from "./scheduler/system_clock.ts";
+import { systemClock, wait } from "./scheduler/system_clock.ts";
 import { serveHealth } from "./telemetry/health_endpoint.ts";
 import { callMetrics } from "./telemetry/call_metrics.ts";
 import { configureLogging } from "./telemetry/logging.ts";
@@ -91,9 +90,10 @@ async function serve(
   );
   const keys = resources.use(new KeyMaker(clock));
   const table = new VolumeTable();
+  const records = recordStore(config.certBasePath);
   const { mounter, store, issuer } = around({
     mounter: created,
-    store: recordStore(config.certBasePath),
+    store: records,
     issuer: new CertificateServiceClient(client),
   });
   const source = new CertificateSource(issuer, keys, clock);
@@ -118,7 +118,9 @@ async function serve(
   };
   const { checkInterval, nodeId, registration } = config;
   const trust = new TrustUpdater({ ...parts, checkInterval });
-  const restored = await new Restorer({ ...parts, renewer, checkInterval }).restore();
+  const leftovers = { mounted: () => created.mounted(), discard: records.discard.bind(records) };
+  const restorer = resources.use(new Restorer({ ...parts, renewer, leftovers, checkInterval }));
+  const restored = await restorer.restore();
   logger.info("restored {healthy} volumes, {repaired} to repair, {removed} removed", {
     healthy: restored.healthy,
     repaired: restored.repaired,
@@ -188,11 +190,6 @@ function logCall({ method, code, ms, error }: EndedCall): void {
     return logger.warn("{method} {code}: {reason}", { ...properties, reason });
   }
   logger.error("{method} {code}: {reason}", { ...properties, reason, error });
-}
-
-async function wait(ms: number, signal: AbortSignal): Promise<void> {
-  // Resolves at the signal too: the caller looks at it.
-  await sleep(ms, undefined, { signal }).catch(() => {});
 }
 
 async function printStatus({ certBasePath }: DriverConfig): Promise<void> {

@@ -1,4 +1,4 @@
-import type { Mounter } from "../volume/ports.ts";
+import type { Leftovers, Mounter } from "../volume/ports.ts";
 import { type Libc, openLibc, SystemCallError } from "./libc.ts";
 import { TmpfsMounter } from "./mounter.ts";
 import { PlainDirectoryMounter } from "./plain_directory.ts";
@@ -18,7 +18,9 @@ export interface MounterOptions {
 }
 
 /** Finds out whether this program may mount, cleans up after a killed one, and answers with the mounter that fits. */
-export async function createMounter(options: MounterOptions): Promise<Mounter & Disposable> {
+export async function createMounter(
+  options: MounterOptions,
+): Promise<Mounter & Pick<Leftovers, "mounted"> & Disposable> {
   const { allowKeysOnDisk, onWarning } = options;
   await Deno.mkdir(options.stagingDir, { recursive: true, mode: 0o700 });
   const directory = await Deno.realPath(options.stagingDir);

@@ -90,6 +90,12 @@ export class TmpfsMounter implements Mounter, Disposable {
     await removeTarget(path);
   }
 
+  /** Every place at which a volume of this driver's is mounted, as the kernel spells it. */
+  mounted(): string[] {
+    const places = readMounts(this.#libc).filter(isOurs).map(({ mountPoint }) => mountPoint);
+    return [...new Set(places)];
+  }
+
   [Symbol.dispose](): void {
     this.#libc[Symbol.dispose]();
   }

@@ -73,6 +73,11 @@ export class PlainDirectoryMounter implements Mounter, Disposable {
     await removeTarget(path);
   }
 
+  /** Nothing is mounted here. */
+  mounted(): string[] {
+    return [];
+  }
+
   [Symbol.dispose](): void {
     this.#options.libc?.[Symbol.dispose]();
   }

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { recordDirectoryName } from "../volume/naming.ts";
-import type { UnreadableRecord, VolumeRecord, VolumeStore } from "../volume/ports.ts";
+import type { Leftovers, UnreadableRecord, VolumeRecord, VolumeStore } from "../volume/ports.ts";
 import { entryAt, isMissing, removeAny } from "./entries.ts";
 import { formatRecord, type ParsedRecord, parseRecord } from "./record_text.ts";
 
@@ -37,13 +37,15 @@ export async function readRecords(
 export function recordStore(
   basePath: string,
   directoryName: (record: Named) => string = recordDirectoryName,
-): VolumeStore {
+): VolumeStore & Pick<Leftovers, "discard"> {
   return new RecordStore(basePath, directoryName);
 }
 
 class RecordStore implements VolumeStore {
   readonly #basePath: string;
   readonly #directoryName: (record: Named) => string;
+  /** Directories that a save works in. */
+  readonly #saving = new Set<string>();
 
   constructor(basePath: string, directoryName: (record: Named) => string) {
     this.#basePath = basePath;
@@ -54,8 +56,21 @@ class RecordStore implements VolumeStore {
     if (certificatePem.includes("PRIVATE KEY")) {
       throw new TypeError("a private key must not reach the disk; only certificates are kept");
     }
-    const text = formatRecord(record);
     const directory = this.#directory(record);
+    const text = formatRecord(record);
+    this.#saving.add(directory);
+    try {
+      await this.#save(directory, record, { text, certificatePem });
+    } finally {
+      this.#saving.delete(directory);
+    }
+  }
+
+  async #save(
+    directory: string,
+    record: VolumeRecord,
+    { text, certificatePem }: { text: string; certificatePem: string },
+  ): Promise<void> {
     const owner = await this.#otherOwner(directory, record);
     if (owner !== undefined) {
       throw new Error(`${directory} holds the record of volume ${owner}, which is not replaced`);
@@ -71,7 +86,8 @@ class RecordStore implements VolumeStore {
     for (const entry of await volumesOf(this.#basePath)) {
       // A file system of its own brings a lost+found, which is no volume.
       if (entry.isDirectory && entry.name !== "lost+found") {
-        await tidy(join(this.#basePath, entry.name));
+        // What cannot be removed, from a read-only disk say, hinders nobody.
+        await tidy(join(this.#basePath, entry.name)).catch(() => {});
       }
     }
     return await readRecords(this.#basePath, this.#directoryName);
@@ -81,12 +97,27 @@ class RecordStore implements VolumeStore {
     const directory = this.#directory(record);
     const entry = await entryAt(directory);
     if (entry === undefined || await this.#otherOwner(directory, record) !== undefined) return;
-    requireDirectory(directory, entry);
+    if (!entry.isDirectory) return await removeAny(directory);
     // The record goes first: without it the rest is a leftover, which load() clears away.
     for (const name of [recordFile, certificateFile]) await removeAny(join(directory, name));
     await removeTemporaries(directory);
     await Deno.remove(directory);
     await syncDirectory(this.#basePath);
+  }
+
+  /** Nothing is awaited, so that no save can begin meanwhile. */
+  discard({ path }: UnreadableRecord): boolean {
+    if (this.#saving.has(path)) return false;
+    try {
+      if (!Deno.lstatSync(path).isDirectory) return false;
+      const names = [...Deno.readDirSync(path)].map(({ name }) => name);
+      if (!names.every((name) => name === recordFile || isTrace(name))) return false;
+      if (isReadable(join(path, recordFile))) return true;
+      Deno.removeSync(path, { recursive: true });
+      return true;
+    } catch (error) {
+      return isMissing(error);
+    }
   }
 
   #directory(record: Named): string {
@@ -109,14 +140,26 @@ function problem(text: string): ParsedRecord {
   return { kind: "unreadable", problem: text };
 }
 
+function isReadable(path: string): boolean {
+  const { isFile, size } = Deno.lstatSync(path);
+  return isFile && size <= maxRecordBytes &&
+    parseRecord(Deno.readTextFileSync(path)).kind === "record";
+}
+
 async function readRecordFile(directory: string): Promise<ParsedRecord | undefined> {
+  // A link in the directory's place leads to what is not ours.
+  if (!(await entryAt(directory))?.isDirectory) return undefined;
   const path = join(directory, recordFile);
   const entry = await entryAt(path);
   if (entry === undefined) return undefined;
   if (entry.isSymlink) return problem("is a symbolic link, which is not followed");
   if (!entry.isFile) return problem("is not a file");
   if (entry.size > maxRecordBytes) return problem(`has ${entry.size} bytes, more than any record`);
-  return parseRecord(await Deno.readTextFile(path));
+  try {
+    return parseRecord(await Deno.readTextFile(path));
+  } catch (error) {
+    return problem(`cannot be read (${error instanceof Error ? error.message : error})`);
+  }
 }
 
 /** Undefined: what is there is the trace of a save or a removal that is not complete. */
@@ -137,7 +180,11 @@ async function readDirectory(
 
 async function holdsTracesOnly(directory: string): Promise<boolean> {
   const names = (await entriesOf(directory)).map((entry) => entry.name);
-  return names.every((name) => name === certificateFile || temporaryName.test(name));
+  return names.every(isTrace);
+}
+
+function isTrace(name: string): boolean {
+  return name === certificateFile || temporaryName.test(name);
 }
 
 async function tidy(directory: string): Promise<void> {
@@ -153,13 +200,11 @@ async function removeTemporaries(directory: string): Promise<void> {
 
 async function makeDirectory(directory: string, parent: string): Promise<void> {
   const entry = await entryAt(directory);
-  if (entry !== undefined) return requireDirectory(directory, entry);
+  if (entry?.isDirectory) return;
+  // A link or a file in the place of one of our directories: removed itself, never what it leads to.
+  if (entry !== undefined) await removeAny(directory);
   await Deno.mkdir(directory, { mode: 0o700 });
   await syncDirectory(parent);
-}
-
-function requireDirectory(path: string, entry: Deno.FileInfo): void {
-  if (!entry.isDirectory) throw new Error(`${path} is not a directory; remove it`);
 }
 
 /** Replaces a file; after a loss of power there is the old text or the new one, whole. */

@@ -68,9 +68,10 @@ export class KeyMaker implements Disposable {
 /** The promise's outcome, or a rejection with the signal's reason if that comes first. */
 export function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason);
     const abort = () => reject(signal.reason);
-    signal.addEventListener("abort", abort, { once: true });
+    if (signal.aborted) abort();
+    else signal.addEventListener("abort", abort, { once: true });
+    // Also after an abort: a rejection that nobody waits for would end the program.
     promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
   });
 }

@@ -42,6 +42,14 @@ export interface VolumeStore {
   remove(record: Pick<VolumeRecord, "volumeId" | "pod">): Promise<void>;
 }
 
+/** What a killed driver may have left on the node. */
+export interface Leftovers {
+  /** Every target at which a volume of this driver's is mounted. */
+  mounted(): string[];
+  /** Removes a record that still cannot be read; whether it is gone, or can be read by now. */
+  discard(record: UnreadableRecord): boolean;
+}
+
 /** The files of one volume, which appear and change together. */
 export interface VolumeFiles {
   readonly contents: ReadonlyMap<string, string>;

@@ -86,6 +86,11 @@ export function parsePublishRequest(raw: RawPublishRequest): Parsed<PublishReque
   return { kind: "request", request };
 }
 
+/** Whether a path has the form of a target that a kubelet gives. */
+export function isTargetPath(path: string): boolean {
+  return targetPattern.test(path);
+}
+
 /** Checks an unpublish call. */
 export function parseUnpublishRequest(
   raw: { readonly volumeId: string; readonly targetPath: string },

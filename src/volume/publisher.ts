@@ -67,10 +67,7 @@ export class Publisher {
       };
     }
     if (health.kind === "foreign") {
-      const reason =
-        `${request.targetPath} is taken by what is not this driver's (another mount, a ` +
-        `file, a link), which is left alone; remove it first`;
-      return { kind: "occupied", reason };
+      return { kind: "occupied", reason: notOurs(request.targetPath) };
     }
     if (health.kind === "healthy") return await this.#keep(request, known, health);
     return await this.#issue(request, known, health, signal);
@@ -91,10 +88,7 @@ export class Publisher {
       return { kind: "busy", reason: `volume ${volumeId} is being published; try again` };
     }
     if (mounter.state(targetPath) === "foreign") {
-      const reason =
-        `${targetPath} is taken by what is not this driver's (another mount, a file, a ` +
-        `link), which is left alone; remove it first`;
-      return { kind: "occupied", reason };
+      return { kind: "occupied", reason: notOurs(targetPath) };
     }
     await mounter.unpublish(targetPath);
     keys.drop(volumeId);

@@ -41,7 +41,7 @@ export class Renewer {
 
   constructor(parts: RenewerParts) {
     this.#parts = parts;
-    this.#writer = new VolumeWriter(parts.mounter, parts.store);
+    this.#writer = new VolumeWriter(parts);
   }
 
   /** Renews the volume when it is due, or at `at`. */
@@ -112,7 +112,7 @@ export class Renewer {
     health: Health,
     signal: AbortSignal,
   ): Promise<Temporal.Instant> {
-    const { clock, source, table } = this.#parts;
+    const { clock, source } = this.#parts;
     const { volumeId } = record;
     const held = health.kind === "healthy" || health.kind === "broken"
       ? health.contents
@@ -126,7 +126,6 @@ export class Renewer {
     if (outcome.kind !== "obtained") return this.#failed(record, outcome);
     signal.throwIfAborted();
     const renewed = await this.#writer.write(record, outcome, placement);
-    table.set(renewed);
     this.#failures.delete(volumeId);
     this.#parts.onRenewal?.("renewed");
     logger.info("renewed {namespace}/{pod}", {

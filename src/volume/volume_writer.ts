@@ -1,10 +1,15 @@
+import { getLogger } from "@logtape/logtape";
 import { parseAttributes, type VolumeAttributes } from "../x509/attributes.ts";
 import { type Certificate, readCertificates } from "../x509/certificate.ts";
 import { sameOctets } from "../x509/der.ts";
 import { publicKeyOf } from "../x509/keys.ts";
 import type { Obtained } from "./certificate_source.ts";
 import type { Mounter, VolumeFiles, VolumeRecord, VolumeStore } from "./ports.ts";
+import type { VolumeTable } from "./volume_table.ts";
 
+const logger = getLogger(["csi-driver", "volume"]);
+/** An adopted certificate's issue is taken to be this long after its notBefore, which is back-dated. */
+const backdated = { minutes: 5 };
 /** Permission bits as of a Secret volume: readable by every user of the pod. */
 const openMode = 0o644;
 /** With the pod's group as owner, only root and that group read. */
@@ -81,14 +86,22 @@ export async function examine(
   return { kind: "healthy", leaf, contents };
 }
 
-/** Puts an obtained certificate where the pod sees it, and the record beside it. */
+/** The record's fields that are the certificate's own, as a mounted one tells them. */
+export function issuedFields(leaf: Certificate): Pick<VolumeRecord, IssuedFields> {
+  const { serialNumber, notAfter } = leaf;
+  return { issuedAt: leaf.notBefore.add(backdated), serialNumber, notAfter };
+}
+
+/** Puts an obtained certificate where the pod sees it, and its record into the store and the table. */
 export class VolumeWriter {
   readonly #mounter: Mounter;
   readonly #store: VolumeStore;
+  readonly #table: VolumeTable;
 
-  constructor(mounter: Mounter, store: VolumeStore) {
-    this.#mounter = mounter;
-    this.#store = store;
+  constructor(parts: { mounter: Mounter; store: VolumeStore; table: VolumeTable }) {
+    this.#mounter = parts.mounter;
+    this.#store = parts.store;
+    this.#table = parts.table;
   }
 
   /** Mounts, or swaps the files of what is mounted. Undoes the mount it made when the record fails. */
@@ -97,16 +110,42 @@ export class VolumeWriter {
     const { serialNumber, notAfter } = leaf;
     const record: VolumeRecord = { ...volume, issuedAt, serialNumber, notAfter };
     const files = volumeFiles(obtained, placement);
-    await using undo = new AsyncDisposableStack();
     if (this.#mounter.state(record.targetPath) === "ours") {
       await this.#mounter.replace(record.targetPath, files);
-    } else {
-      await this.#mounter.publish(record.targetPath, files);
-      undo.defer(() => this.#mounter.unpublish(record.targetPath));
+      await this.record(record, obtained.certificatePem);
+      return record;
     }
+    await using undo = new AsyncDisposableStack();
+    await this.#mounter.publish(record.targetPath, files);
+    undo.defer(() => this.#mounter.unpublish(record.targetPath));
     await this.#store.save(record, obtained.certificatePem);
     undo.move();
+    this.#table.set(record);
     return record;
+  }
+
+  /**
+   * Records what is mounted already. A disk that cannot take the record is no reason to fail a volume that works: the
+   * sweep tries again, and a restart meanwhile learns of the certificate from the mount itself.
+   */
+  async record(record: VolumeRecord, certificatePem: string): Promise<void> {
+    let saved = true;
+    try {
+      await this.#store.save(record, certificatePem);
+    } catch (error) {
+      saved = false;
+      const { pod, volumeId } = record;
+      logger.error(
+        "the record of {namespace}/{pod} cannot be written, to be tried again: {reason}",
+        {
+          namespace: pod.namespace,
+          pod: pod.name,
+          volumeId,
+          reason: error instanceof Error ? error.message : String(error),
+        },
+      );
+    }
+    this.#table.set(record, { saved });
   }
 }
 

@@ -81,8 +81,11 @@ Deno.test("removing follows no link", () =>
     await Deno.symlink(join(outside, "volume.json"), join(directory, "tls.crt"));
     await store.remove(volume());
     await Deno.symlink(outside, directory);
-    await assert.rejects(store.remove(volume()), /is not a directory/);
-    await assert.rejects(store.save(volume(), "certificate"), /is not a directory/);
+    await store.remove(volume());
+    assert.deepEqual(list(basePath), [], "the link itself is gone");
+    await Deno.symlink(outside, directory);
+    await store.save(volume(), "certificate");
+    assert.ok((await Deno.lstat(directory)).isDirectory, "a directory took the link's place");
     assert.deepEqual(list(outside), ["volume.json"]);
     assert.equal(await Deno.readTextFile(join(outside, "volume.json")), "precious");
   }));
@@ -191,6 +194,27 @@ Deno.test("a directory without a record that holds a stranger's files is reporte
     const { unreadable } = await recordStore(basePath).load();
     assert.match(unreadable[0]!.problem, /has no volume.json/);
     assert.deepEqual(list(join(basePath, "a-b-c")), ["notes"]);
+  }));
+
+Deno.test("what cannot be read is discarded, unless it can by now, is being written, or holds what is not ours", () =>
+  withBase(async (basePath) => {
+    const store = recordStore(basePath);
+    await store.save(volume(), "certificate");
+    const path = join(basePath, "default-web-0-csi-1");
+    const unreadable = { path, problem: "" };
+    assert.equal(store.discard(unreadable), true, "it is readable by now");
+    assert.equal((await store.load()).records.length, 1);
+    await Deno.writeTextFile(join(path, "volume.json"), "{");
+    await Deno.writeTextFile(join(path, "notes"), "an operator's");
+    assert.equal(store.discard(unreadable), false);
+    await Deno.remove(join(path, "notes"));
+    const saving = store.save(volume(), "certificate");
+    assert.equal(store.discard(unreadable), false);
+    await saving;
+    await Deno.writeTextFile(join(path, "volume.json"), "{");
+    assert.equal(store.discard(unreadable), true);
+    assert.equal(store.discard(unreadable), true, "gone is gone");
+    assert.deepEqual(list(basePath), []);
   }));
 
 Deno.test("a save that fails leaves the old record and no temporary file", () =>
