@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
 import { decodePem, describePem, encodePem } from "./pem.ts";
-import { enclosedPublicKey } from "./private_key.ts";
+import { readEcPrivateKey } from "./private_key.ts";
 import { recognizePublicKey } from "./public_key.ts";
 
 export const keyAlgorithms = [
@@ -53,7 +53,7 @@ export async function generateKeyPair(algorithm: KeyAlgorithm): Promise<CryptoKe
   const keys = await crypto.subtle.generateKey(sized, true, ["sign", "verify"]) as CryptoKeyPair;
   if (algorithm.startsWith("ecdsa")) {
     const pkcs8 = await crypto.subtle.exportKey("pkcs8", keys.privateKey);
-    const spki = enclosedPublicKey(new Uint8Array(pkcs8));
+    const spki = readEcPrivateKey(new Uint8Array(pkcs8))?.spki;
     if (spki) exported.set(keys.publicKey, spki);
   }
   return keys;
@@ -127,7 +127,7 @@ export async function publicKeyOf(pem: string): Promise<Uint8Array | undefined> 
   const read = readPrivateKey(pem);
   if (read.kind === "refused" || recognize(read.key).kind === "refused") return undefined;
   // Reading it has held the enclosed key against the private number.
-  const enclosed = read.type === "pkcs8" ? enclosedPublicKey(read.der) : undefined;
+  const enclosed = read.type === "pkcs8" ? readEcPrivateKey(read.der)?.spki : undefined;
   if (enclosed && recognizePublicKey(enclosed)) return await Promise.resolve(enclosed);
   const imported = await importPrivateKey(pem);
   return imported.kind === "key" ? await exportPublicKey(imported.keyPair.publicKey) : undefined;

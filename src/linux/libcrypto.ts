@@ -1,0 +1,80 @@
+/** OpenSSL's library, of which we use the signatures only. */
+
+/** Where OpenSSL 3 may lie; `--allow-ffi` has to list these very paths. Distroless images hold the first two. */
+export const libcryptoPaths: readonly string[] = [
+  "/usr/lib/x86_64-linux-gnu/libcrypto.so.3",
+  "/usr/lib/aarch64-linux-gnu/libcrypto.so.3",
+  "/usr/lib64/libcrypto.so.3",
+  "/usr/lib/libcrypto.so.3",
+];
+
+const symbols = {
+  OPENSSL_init_crypto: { parameters: ["u64", "pointer"], result: "i32" },
+  ERR_clear_error: { parameters: [], result: "void" },
+  BIO_new_mem_buf: { parameters: ["buffer", "i32"], result: "pointer" },
+  BIO_free: { parameters: ["pointer"], result: "i32" },
+  d2i_PrivateKey_bio: { parameters: ["pointer", "pointer"], result: "pointer" },
+  d2i_PUBKEY_bio: { parameters: ["pointer", "pointer"], result: "pointer" },
+  EVP_PKEY_free: { parameters: ["pointer"], result: "void" },
+  EVP_MD_CTX_new: { parameters: [], result: "pointer" },
+  EVP_MD_CTX_free: { parameters: ["pointer"], result: "void" },
+  EVP_sha256: { parameters: [], result: "pointer" },
+  EVP_sha384: { parameters: [], result: "pointer" },
+  EVP_sha512: { parameters: [], result: "pointer" },
+  EVP_DigestSignInit: {
+    parameters: ["pointer", "pointer", "pointer", "pointer", "pointer"],
+    result: "i32",
+  },
+  EVP_DigestSign: {
+    parameters: ["pointer", "buffer", "buffer", "buffer", "usize"],
+    result: "i32",
+  },
+  // On another thread: an RSA signature takes milliseconds.
+  EVP_DigestSign_aside: {
+    name: "EVP_DigestSign",
+    parameters: ["pointer", "buffer", "buffer", "buffer", "usize"],
+    result: "i32",
+    nonblocking: true,
+  },
+  EVP_DigestVerifyInit: {
+    parameters: ["pointer", "pointer", "pointer", "pointer", "pointer"],
+    result: "i32",
+  },
+  EVP_DigestVerify: {
+    parameters: ["pointer", "buffer", "usize", "buffer", "usize"],
+    result: "i32",
+  },
+  // OpenSSL 3 decodes an EC key ten times as slowly as these calls of before take it.
+  EC_KEY_new_by_curve_name: { parameters: ["i32"], result: "pointer" },
+  EC_KEY_oct2key: { parameters: ["pointer", "buffer", "usize", "pointer"], result: "i32" },
+  EC_KEY_oct2priv: { parameters: ["pointer", "buffer", "usize"], result: "i32" },
+  EC_KEY_free: { parameters: ["pointer"], result: "void" },
+  ECDSA_sign: {
+    parameters: ["i32", "buffer", "i32", "buffer", "buffer", "pointer"],
+    result: "i32",
+  },
+  ECDSA_verify: {
+    parameters: ["i32", "buffer", "i32", "buffer", "i32", "pointer"],
+    result: "i32",
+  },
+} as const satisfies Deno.ForeignLibraryInterface;
+
+/** The library's calls. */
+export type Libcrypto = Deno.DynamicLibrary<typeof symbols>["symbols"];
+
+/** No configuration file: it could load further libraries into this process. */
+const noConfiguration = 0x80n;
+
+/** The first of the libraries that is there, and that this process may call; undefined for none. */
+export function openLibcrypto(): Libcrypto | undefined {
+  for (const path of libcryptoPaths) {
+    if (Deno.permissions.querySync({ name: "ffi", path }).state !== "granted") continue;
+    try {
+      const library = Deno.dlopen(path, symbols);
+      if (library.symbols.OPENSSL_init_crypto(noConfiguration, null) === 1) return library.symbols;
+      library.close();
+    } catch {
+      // Not there, or without one of the calls.
+    }
+  }
+}
