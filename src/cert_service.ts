@@ -1,4 +1,5 @@
 /** The cluster's program: holds the CA, signs for the drivers, and keeps the inventory. */
+import { once } from "node:events";
 import { status } from "@grpc/grpc-js";
 import { getLogger } from "@logtape/logtape";
 import manifest from "../deno.json" with { type: "json" };
@@ -39,30 +40,74 @@ const ownNamespace = "csi-cert-system";
 
 async function serve(config: ServiceConfig, signal: AbortSignal): Promise<void> {
   await using resources = new AsyncDisposableStack();
-  const scheduler = resources.use(
-    new Scheduler({
-      clock,
-      onError: (key, error, next) =>
-        logger.error("the job of {key} failed", { key, error, nextAttempt: next }),
+  const { open, policy, clients, cluster } = await openParts(config, resources);
+  const health = new HealthService();
+  const implementation = certificateService({
+    ...open,
+    authenticator: authenticatorFor(config, cluster),
+    ...(cluster ? { operators: cluster.operators } : {}),
+  });
+  const services = [register(CertificateService, implementation), health.registered()];
+  const tls = clients ? mutualIdentity(open.serving, clients) : open.serving;
+  const server = resources.use(
+    await serveTcp(config.listenAddress, {
+      services: [...services, reflectionService(services)],
+      maxMessageBytes: largestMessageBytes,
+      onCall: logCall,
+      ...(config.tls ? { tls } : {}),
     }),
   );
+  const known = { policy, clients, cautions: cautions(config, cluster !== undefined) };
+  const ready = () => {
+    const check = readiness(open, known);
+    return signal.aborted ? { ok: false, detail: `stopping\n${check.detail}` } : check;
+  };
+  const live = () => ({ ok: true, detail: "serving" });
+  const endpoint = config.health && serveHealth(config.health, { live, ready });
+  if (endpoint) resources.use(endpoint);
+  const where = {
+    address: config.listenAddress.replace(/:[0-9]+$/, `:${server.port}`),
+    healthAddress: endpoint ? `${config.health?.hostname}:${endpoint.port}` : "off",
+  };
+  let wasReady: boolean | undefined;
+  const tell = () => {
+    const { ok, detail } = ready();
+    for (const name of ["", CertificateService.typeName]) health.setStatus(name, ok);
+    if (ok === wasReady || signal.aborted) return;
+    wasReady = ok;
+    if (!ok) return logger.warn("not ready on {address}: {detail}", { ...where, detail });
+    const { tls, authentication: { kind: authentication }, ca: { kind: ca } } = config;
+    const { version } = manifest;
+    const told = { event: "ready", ...where, tls, authentication, ca, version };
+    logger.info("ready on {address}", told);
+  };
+  for (const source of [open.authority, open.serving]) resources.use(source.onChange(tell));
+  open.denials?.loaded.then(tell);
+  tell();
+  if (!signal.aborted) await once(signal, "abort");
+  tell();
+  logger.info("stopping: calls in progress may finish");
+}
+
+/** Everything below the transport, on the machine's clock, for as long as the stack lives. */
+async function openParts(config: ServiceConfig, resources: AsyncDisposableStack) {
+  const { authentication, ca, policyFile } = config;
+  const onError = (key: string, error: unknown, nextAttempt: Temporal.Instant) =>
+    logger.error("the job of {key} failed", { key, error, nextAttempt });
+  const scheduler = resources.use(new Scheduler({ clock, onError }));
   const cluster = await openClusterFor(config);
   if (cluster) resources.use(cluster);
   const authority = new CertificateAuthority();
   const watching = { authority, scheduler, clock };
-  const { authentication, policyFile } = config;
   const clients = authentication.kind === "mtls"
     ? resources.use(
       await ClientAuthorities.open({ ...watching, file: textFile(authentication.clientCaFile) }),
     )
     : undefined;
+  const file = policyFile === undefined ? undefined : textFile(policyFile);
+  const changed = () => open.follower.refresh();
   const policy = resources.use(
-    await PolicySource.open({
-      ...watching,
-      base: config,
-      file: policyFile === undefined ? undefined : textFile(policyFile),
-      changed: () => open.follower.refresh(),
-    }),
+    await PolicySource.open({ ...watching, base: config, file, changed }),
   );
   const document = (name: string) => cluster?.document({ namespace: ownNamespace, name });
   const open = resources.use(
@@ -71,64 +116,18 @@ async function serve(config: ServiceConfig, signal: AbortSignal): Promise<void> 
       policy,
       caSource: caSource(config, scheduler, cluster),
       caRotationDelay: config.caRotationDelay,
-      objection: clients && ((ca) => clients.objection(ca)),
+      objection: clients && ((candidate) => clients.objection(candidate)),
       trustDocument: document("csi-cert-trust-bundle") ?? new MemoryDocument(),
       denialsDocument: document("csi-cert-denials"),
       pods: cluster?.pods,
       clusterDomain: config.clusterDomain,
     }),
   );
-  if (config.ca.kind === "files") {
-    // A Secret is waited for; files that are bad at the start are a mistake.
-    const { problem } = await open.follower.firstLook;
-    if (problem !== undefined) throw new Error(`${config.ca.certificateFile}: ${problem}`);
+  // A Secret is waited for; files that are bad at the start are a mistake.
+  if (ca.kind === "files" && open.caProblem !== undefined) {
+    throw new Error(`${ca.certificateFile}: ${open.caProblem}`);
   }
-  const health = new HealthService();
-  const implementation = certificateService({
-    ...open,
-    authenticator: authenticatorFor(config, cluster),
-    ...(cluster ? { operators: cluster.operators } : {}),
-  });
-  const services = [register(CertificateService, implementation), health.registered()];
-  const server = resources.use(
-    await serveTcp(config.listenAddress, {
-      services: [...services, reflectionService(services)],
-      maxMessageBytes: largestMessageBytes,
-      onCall: logCall,
-      ...(config.tls
-        ? { tls: clients ? mutualIdentity(open.serving, clients) : open.serving }
-        : {}),
-    }),
-  );
-  const known = { policy, clients, cautions: cautions(config, cluster !== undefined) };
-  const ready = () => {
-    const check = readiness(open, known);
-    return signal.aborted ? { ok: false, detail: `stopping\n${check.detail}` } : check;
-  };
-  const endpoint = config.health && serveHealth(config.health, {
-    live: () => ({ ok: true, detail: "serving" }),
-    ready,
-  });
-  if (endpoint) resources.use(endpoint);
-  const tellHealth = () => {
-    for (const name of ["", CertificateService.typeName]) health.setStatus(name, ready().ok);
-  };
-  resources.use(authority.onChange(tellHealth));
-  open.denials?.loaded.then(tellHealth);
-  tellHealth();
-  logger.info(ready().ok ? "ready on {address}" : "listening on {address}, not ready yet: {why}", {
-    event: "ready",
-    address: config.listenAddress.replace(/:[0-9]+$/, `:${server.port}`),
-    healthAddress: endpoint ? `${config.health?.hostname}:${endpoint.port}` : "off",
-    tls: config.tls,
-    authentication: config.authentication.kind,
-    ca: config.ca.kind,
-    version: manifest.version,
-    ...(ready().ok ? {} : { why: authority.absence }),
-  });
-  await aborted(signal);
-  tellHealth();
-  logger.info("stopping: calls in progress may finish");
+  return { open, policy, clients, cluster };
 }
 
 /** The Kubernetes client takes 84 MB and 0.4 s, so it is loaded where it is needed only. */
@@ -198,13 +197,6 @@ async function writeCa(folder: string, { certificatePem, privateKeyPem }: RootCa
     { name: "tls.key", text: privateKeyPem, mode: 0o600 },
     { name: "tls.crt", text: certificatePem, mode: 0o644 },
   ]);
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) =>
-    signal.addEventListener("abort", () => resolve(), { once: true })
-  );
 }
 
 /** Returns the exit code. */

@@ -36,7 +36,7 @@ const logger = getLogger(["cert-service"]);
 /** The authority's parts, put together and following their sources. */
 export type OpenAuthority = Awaited<ReturnType<typeof openAuthority>>;
 
-/** Puts the authority's parts together and lets them follow their sources until disposed. */
+/** Puts the authority's parts together and lets them follow their sources until disposed; resolves when the CA has been looked at. */
 export async function openAuthority(options: AuthorityOptions) {
   const { clock, scheduler, authority, policy, pods, denialsDocument: document } = options;
   const queue = new SigningQueue({ clock });
@@ -63,6 +63,8 @@ export async function openAuthority(options: AuthorityOptions) {
   await using resources = new AsyncDisposableStack();
   follow(resources, (signal) => follower.follow(signal));
   if (denials) follow(resources, (signal) => denials.follow(signal));
+  // With a CA at hand nobody ever sees a placeholder; a source that is away says so soon.
+  const { problem } = await follower.firstLook;
   const serving = resources.use(
     await ServingCertificate.open({ authority, signer, scheduler, clock }),
   );
@@ -70,6 +72,8 @@ export async function openAuthority(options: AuthorityOptions) {
   return {
     ...parts,
     ...{ issuing, reporting, serving, follower, denials },
+    /** Why the CA that was there at first cannot be used. */
+    caProblem: problem,
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
 }

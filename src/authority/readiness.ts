@@ -10,7 +10,7 @@ export interface Readiness {
 
 /** Whether certificates can be had, and all that an operator wants to know of it. */
 export function readiness(
-  { follower, denials, inventory, authority }: OpenAuthority,
+  { follower, denials, inventory, authority, serving }: OpenAuthority,
   parts: {
     readonly policy: PolicySource;
     readonly clients: ClientAuthorities | undefined;
@@ -33,5 +33,6 @@ export function readiness(
       : [`the new CAs of client certificates are refused: ${clients.problem}`]),
     ...cautions,
   ];
-  return { ok: authority.material !== undefined && isKnown, detail: lines.join("\n") };
+  const ok = authority.material !== undefined && serving.isSigned && isKnown;
+  return { ok, detail: lines.join("\n") };
 }

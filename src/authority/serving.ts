@@ -31,14 +31,16 @@ export class ServingCertificate implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #listeners = new Set<() => void>();
   #pair: ServingPair;
+  #isPlaceholder: boolean;
   #subscription: Disposable | undefined;
 
-  private constructor(options: ServingOptions, pair: ServingPair) {
+  private constructor(options: ServingOptions, pair: ServingPair, isPlaceholder: boolean) {
     this.#authority = options.authority;
     this.#signer = options.signer;
     this.#scheduler = options.scheduler;
     this.#clock = options.clock;
     this.#pair = pair;
+    this.#isPlaceholder = isPlaceholder;
   }
 
   /** Makes the first certificate and keeps it fresh until disposed; rejects when the CA is over. */
@@ -46,7 +48,7 @@ export class ServingCertificate implements AsyncDisposable {
     const { authority, signer, scheduler, clock } = options;
     const { material } = authority;
     const first = await (material === undefined ? placeholder : makePair)(signer, clock.now());
-    const serving = new ServingCertificate(options, first.pair);
+    const serving = new ServingCertificate(options, first.pair, material === undefined);
     const renew = () => serving.#renew();
     // The CA can have been replaced before anybody listened.
     const isStale = authority.material !== material;
@@ -55,6 +57,11 @@ export class ServingCertificate implements AsyncDisposable {
       scheduler.schedule(jobKey, clock.now(), renew);
     });
     return serving;
+  }
+
+  /** Whether clients can believe it: there has been a CA to sign it. */
+  get isSigned(): boolean {
+    return !this.#isPlaceholder;
   }
 
   /** The pair to serve with now. */
@@ -80,6 +87,7 @@ export class ServingCertificate implements AsyncDisposable {
     if (this.#authority.material === undefined) return undefined;
     const { pair, renewTime } = await makePair(this.#signer, this.#clock.now());
     this.#pair = pair;
+    this.#isPlaceholder = false;
     for (const listener of [...this.#listeners]) listener();
     return renewTime;
   }

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { CaFollower } from "../../src/authority/ca_follower.ts";
 import { CertificateAuthority } from "../../src/authority/certificate_authority.ts";
+import { LeafSigner } from "../../src/authority/leaf_signer.ts";
 import type { SharedDocument } from "../../src/authority/ports.ts";
 import { Scheduler } from "../../src/scheduler/scheduler.ts";
+import { generateKeyPair } from "../../src/x509/keys.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { makeSecret, ScriptedDocument, ScriptedSource, start } from "./rotation_fixture.ts";
 
@@ -178,6 +180,15 @@ Deno.test("a replica that never sees the new CA signs with the old one, not past
   await clock.until(() => one.signs() === "B");
   assert.equal(two.signs(), "A");
   assert.equal(String(two.authority.material?.retireAt), "2026-03-31T12:15:00Z");
+  await clock.advance({ hours: 1 });
+  const leaf = await new LeafSigner({ authority: two.authority, clock }).sign({
+    publicKey: (await generateKeyPair("ecdsa-p256")).publicKey,
+    names: { commonName: "a", dnsNames: [], ipAddresses: [], uris: [], organizationalUnits: [] },
+    validity: Temporal.Duration.from({ hours: 720 }),
+    extendedKeyUsage: ["serverAuth"],
+  });
+  assert(leaf.kind === "signed");
+  assert.equal(String(leaf.notAfter), "2026-03-31T12:15:00Z");
   await clock.advance({ hours: 721 });
   await clock.until(() => two.trusts() === "B");
   assert.equal(two.signs(), undefined);

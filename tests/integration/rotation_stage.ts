@@ -1,7 +1,7 @@
 import { openAuthority } from "../../src/authority/composition.ts";
 import { CertificateAuthority } from "../../src/authority/certificate_authority.ts";
 import { PolicySource } from "../../src/authority/policy_source.ts";
-import { believeAnybody } from "../../src/authority/ports.ts";
+import { believeAnybody, type CaSecret } from "../../src/authority/ports.ts";
 import { CertificateService } from "../../src/gen/certificate_service_pb.ts";
 import { connect } from "../../src/grpc/client.ts";
 import { register, serveTcp } from "../../src/grpc/server.ts";
@@ -24,7 +24,7 @@ export const delay = minutes(2);
  * The service on a TLS socket with a CA that a test changes, and pods' programs whose volumes follow
  * the trust bundle as a driver's do. Starts at the machine's time, by which TLS looks.
  */
-export async function openStage() {
+export async function openStage(secret: CaSecret) {
   const clock = new FakeClock(Temporal.Instant.fromEpochMilliseconds(Date.now()));
   await using stack = new AsyncDisposableStack();
   const scheduler = stack.use(new Scheduler({ clock }));
@@ -32,16 +32,17 @@ export async function openStage() {
   const authority = new CertificateAuthority();
   const base = { clusterDomain: "cluster.local", defaultValidity: validity, maxValidity: validity };
   const policy = stack.use(await PolicySource.open({ base, scheduler, clock }));
-  const opened = stack.use(
-    await openAuthority({
-      ...{ clock, scheduler, authority, policy },
-      caSource: source,
-      caRotationDelay: delay,
-      trustDocument: new ScriptedDocument(),
-      denialsDocument: undefined,
-      clusterDomain: "cluster.local",
-    }),
-  );
+  source.hold(secret);
+  let isOpen = false;
+  const opening = openAuthority({
+    ...{ clock, scheduler, authority, policy },
+    caSource: source,
+    caRotationDelay: delay,
+    trustDocument: new ScriptedDocument(),
+    clusterDomain: "cluster.local",
+  }).finally(() => isOpen = true);
+  await clock.until(() => isOpen);
+  const opened = stack.use(await opening);
   const implementation = certificateService({ ...opened, authenticator: believeAnybody });
   const server = stack.use(
     await serveTcp("127.0.0.1:0", {

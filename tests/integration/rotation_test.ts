@@ -50,9 +50,7 @@ const secretNow = (commonName: string) => {
 };
 
 Deno.test("two programs talk mutual TLS across a rotation, on old and new certificates, without one failure", async () => {
-  await using stage = await openStage();
-  stage.source.hold(await secretNow("Old"));
-  await stage.signing("Old");
+  await using stage = await openStage(await secretNow("Old"));
   const [one, two] = [await stage.start("one"), await stage.start("two")];
   using _following = followTrust(stage, [one, two]);
   await using conversation = await talk(one, two);
@@ -83,9 +81,7 @@ Deno.test("two programs talk mutual TLS across a rotation, on old and new certif
 });
 
 Deno.test("after a compromised key its certificates are refused at once, and renewed ones are believed", async () => {
-  await using stage = await openStage();
-  stage.source.hold(await secretNow("Stolen"));
-  await stage.signing("Stolen");
+  await using stage = await openStage(await secretNow("Stolen"));
   const [one, two] = [await stage.start("one"), await stage.start("two")];
   using _following = followTrust(stage, [one, two]);
   assert.equal(await one.call(two), undefined);
@@ -108,8 +104,7 @@ Deno.test("after a compromised key its certificates are refused at once, and ren
 });
 
 Deno.test("an intermediate's chain is in tls.crt and its root in ca.crt, and another one of the same root follows it at once", async () => {
-  await using stage = await openStage();
-  const now = stage.clock.now();
+  const now = Temporal.Instant.fromEpochMilliseconds(Date.now());
   const valid = { notBefore: now.subtract({ hours: 1 }), notAfter: now.add({ hours: 24 }) };
   const root = await forge({ commonName: "Root", ...valid });
   const intermediate = async (commonName: string) => {
@@ -118,8 +113,7 @@ Deno.test("an intermediate's chain is in tls.crt and its root in ca.crt, and ano
     const furtherAnchorsPem = root.certificatePem;
     return { certificatePem, privateKeyPem, furtherAnchorsPem, compromised: false, version: "1" };
   };
-  stage.source.hold(await intermediate("First"));
-  await stage.signing("First");
+  await using stage = await openStage(await intermediate("First"));
   const [one, two] = [await stage.start("one"), await stage.start("two")];
   const subjects = (pem: string) => readCertificates(pem)?.map(({ commonName }) => commonName);
   assert.deepEqual(subjects(one.files.certificatePem), ["one.shop.svc.cluster.local", "First"]);
