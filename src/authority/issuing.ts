@@ -1,6 +1,7 @@
 import { type AttributeProblem, parseAttributes } from "../x509/attributes.ts";
 import { parseCertificateRequest } from "../x509/certificate_request.ts";
 import type { LeafNames } from "../x509/leaf.ts";
+import type { SignatureEngine } from "../x509/signature_engine.ts";
 import type { PodFields } from "../x509/templates.ts";
 import { authorise, type VolumeIdentity } from "./authorising.ts";
 import type { Inventory } from "./inventory.ts";
@@ -43,6 +44,8 @@ export interface IssuingOptions {
   readonly policy: () => Policy;
   /** Absent: callers are believed about their pods. */
   readonly pods?: PodDirectory;
+  /** Verifies requests; the runtime's own unless given. */
+  readonly engine?: SignatureEngine | undefined;
 }
 
 /** Issues certificates: who asks, may it, under which names, and the signature. */
@@ -76,8 +79,8 @@ export class Issuing {
     request: IssueRequest,
     { pod, attributes }: { pod: PodFields; attributes: VolumeIdentity["attributes"] },
   ): Promise<IssueOutcome> {
-    const { policy: currentPolicy, revocation, signer } = this.#options;
-    const parsed = await parseCertificateRequest(request.certificateRequest);
+    const { policy: currentPolicy, revocation, signer, engine } = this.#options;
+    const parsed = await parseCertificateRequest(request.certificateRequest, engine);
     if (parsed.kind === "refused") return invalid(`certificate_request: ${parsed.problem}`);
     const asked = parseAttributes(attributes);
     if (asked.kind === "refused") return invalid(asked.problems.map(describe).join("; "));

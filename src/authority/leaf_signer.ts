@@ -2,6 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../scheduler/clock.ts";
 import type { Issuer } from "../x509/issuer.ts";
 import { type LeafNames, randomSerialNumber, signLeaf } from "../x509/leaf.ts";
+import type { SignatureEngine } from "../x509/signature_engine.ts";
 import {
   type CaMaterial,
   type CertificateAuthority,
@@ -39,12 +40,19 @@ const logger = getLogger(["cert-service", "signing"]);
 export class LeafSigner {
   readonly #authority: CertificateAuthority;
   readonly #clock: Clock;
+  /** Signs; the runtime's own unless given. */
+  readonly #engine: SignatureEngine | undefined;
   readonly #warned = new WeakSet<Issuer>();
   #shortened = 0;
 
-  constructor(options: { authority: CertificateAuthority; clock: Clock }) {
+  constructor(options: {
+    authority: CertificateAuthority;
+    clock: Clock;
+    engine?: SignatureEngine | undefined;
+  }) {
     this.#authority = options.authority;
     this.#clock = options.clock;
+    this.#engine = options.engine;
   }
 
   /** How many leaves were given less than their validity, because the CA ends sooner. */
@@ -69,7 +77,7 @@ export class LeafSigner {
     const serialNumber = randomSerialNumber();
     const extendedKeyUsage = [...order.extendedKeyUsage];
     const template = { ...names, publicKey, serialNumber, notBefore, notAfter, extendedKeyUsage };
-    const leaf = await signLeaf(material.issuer, template);
+    const leaf = await signLeaf(material.issuer, template, this.#engine);
     return {
       kind: "signed",
       serialNumber,

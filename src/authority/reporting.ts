@@ -2,6 +2,7 @@ import type { Clock } from "../scheduler/clock.ts";
 import { type Certificate, readCertificate } from "../x509/certificate.ts";
 import { verifyChain } from "../x509/chain.ts";
 import { parseDnsName, podDnsName } from "../x509/names.ts";
+import type { SignatureEngine } from "../x509/signature_engine.ts";
 import type { CertificateAuthority } from "./certificate_authority.ts";
 import type { Inventory } from "./inventory.ts";
 import type { Caller, PodIdentity } from "./ports.ts";
@@ -30,6 +31,8 @@ export interface ReportingOptions {
   readonly inventory: Inventory;
   readonly clock: Clock;
   readonly clusterDomain: string;
+  /** Verifies what is reported; the runtime's own unless given. */
+  readonly engine?: SignatureEngine | undefined;
 }
 
 /**
@@ -102,10 +105,10 @@ export class Reporting {
 
   /** Signed by the issuer of now, or by an anchor that still is one. */
   async #isOurs(certificate: Certificate): Promise<boolean> {
-    const { material, anchors } = this.#options.authority;
+    const { authority: { material, anchors }, clock, engine } = this.#options;
     const issuers = material === undefined ? [] : [material.issuer.certificate];
-    const now = this.#options.clock.now();
-    const verified = await verifyChain([certificate], [...issuers, ...anchors], now);
+    const candidates = [...issuers, ...anchors];
+    const verified = await verifyChain([certificate], candidates, clock.now(), undefined, engine);
     return verified.kind === "verified";
   }
 }

@@ -18,8 +18,9 @@ export function verifyChain(
   anchors: Certificate[],
   at: Temporal.Instant,
   skew: Temporal.Duration = new Temporal.Duration(),
+  engine: SignatureEngine = webCryptoEngine,
 ): Promise<Verdict> {
-  return verifyPath(chain, anchors, { at, skew, leafFirst: true });
+  return verifyPath(chain, anchors, { at, skew, leafFirst: true, engine });
 }
 
 /** The same for the CA certificates alone, as if a leaf of the first one stood before them. */
@@ -28,13 +29,15 @@ export function verifyIssuers(
   anchors: Certificate[],
   at: Temporal.Instant,
 ): Promise<Verdict> {
-  return verifyPath(chain, anchors, { at, skew: new Temporal.Duration(), leafFirst: false });
+  const options = { at, skew: new Temporal.Duration(), engine: webCryptoEngine };
+  return verifyPath(chain, anchors, { ...options, leafFirst: false });
 }
 
 interface PathOptions {
   readonly at: Temporal.Instant;
   readonly skew: Temporal.Duration;
   readonly leafFirst: boolean;
+  readonly engine: SignatureEngine;
 }
 
 async function verifyPath(
@@ -51,7 +54,7 @@ async function verifyPath(
     for (const anchor of anchors) {
       if (!namesIssuer(subject, anchor)) continue;
       const problem = ownProblem(anchor, options) ??
-        await linkProblem(subject, anchor, intermediates);
+        await linkProblem(subject, anchor, intermediates, options.engine);
       if (problem === undefined) return { kind: "verified" };
       anchorProblem = problem;
     }
@@ -63,7 +66,7 @@ async function verifyPath(
             `"${abbreviate(subject.issuer)}"`,
       );
     }
-    const linked = await linkProblem(subject, next, intermediates);
+    const linked = await linkProblem(subject, next, intermediates, options.engine);
     if (linked) return refused(linked);
   }
   return refused("the chain is empty; expected a leaf certificate first");
@@ -94,6 +97,7 @@ async function linkProblem(
   subject: Certificate,
   issuer: Certificate,
   intermediates: number,
+  engine: SignatureEngine,
 ): Promise<string | undefined> {
   const shown = showCertificate(subject);
   const shownIssuer = showCertificate(issuer);
@@ -108,7 +112,7 @@ async function linkProblem(
   if (longest !== undefined && intermediates > longest) {
     return `${shownIssuer} allows ${longest} CAs below it (pathLenConstraint), not ${intermediates}`;
   }
-  if (!await isSignedBy(subject, issuer)) {
+  if (!await isSignedBy(subject, issuer, engine)) {
     return `the signature of ${shown} is not by the key of ${shownIssuer}`;
   }
   if (schemeOf(subject)?.hash === "SHA-1") {
