@@ -74,7 +74,7 @@ async function publishOnce(
   if (fit) {
     assert.equal(kind, "done", "a healthy volume gets no error");
     assert.equal(requests, 0, "and no second certificate");
-    if (!volume.known) Object.assign(volume, { known: true, recordLost: false });
+    if (!volume.known) adopted(volume, model);
     return;
   }
   // A renewal that waits for a silent service holds the volume.
@@ -97,6 +97,12 @@ async function publishOnce(
   }
 }
 
+/** A mount that had no record: what it missed meanwhile, the next sweep finds. */
+function adopted(volume: ModelVolume, model: NodeModel): void {
+  Object.assign(volume, { known: true, recordLost: false });
+  model.calmMs = 0;
+}
+
 export const publishOtherwise = (at: number) =>
   onVolume("publish with other attributes ", at, async ({ request }, real) => {
     const attributes = { ...request!.attributes, duration: "20m" };
@@ -114,7 +120,7 @@ export const publishGivenUp = (at: number) =>
   }, (volume) => isHeld(volume) && volume.seen === "nothing" && !volume.known);
 
 export const publishTwiceAtOnce = (at: number) =>
-  onVolume("publish twice at once ", at, async (volume, real) => {
+  onVolume("publish twice at once ", at, async (volume, real, model) => {
     const asked = real.asked.get(volume.request!.volumeId) ?? 0;
     const fit = isFit(volume, real);
     const calls = [real.node.publish(volume.request!), real.node.publish(volume.request!)];
@@ -123,6 +129,7 @@ export const publishTwiceAtOnce = (at: number) =>
     if (fit) assert.deepEqual([kinds, requests], [volume.known ? ["done", "done"] : kinds, 0]);
     else assert.ok(requests <= 1 && kinds[0] === "busy", `${kinds}, ${requests} requests`);
     if (kinds.includes("done")) {
+      if (!volume.known) model.calmMs = 0;
       Object.assign(volume, { seen: "whole", known: true });
       if (!fit) volume.recordLost = false;
     }
@@ -194,7 +201,9 @@ export const restart = () =>
     await real.node.restart();
     await real.settle();
     // The program's stream to the service brings the bundle.
-    if (model.service === "up") await real.node.trust.update(real.node.issuer.trustBundle);
+    if (model.service !== "away" && model.service !== "silent") {
+      await real.node.trust.update(real.node.issuer.trustBundle);
+    }
     for (const volume of model.volumes) {
       if (!volume.request) continue;
       if (volume.recordLost) volume.known = false;
@@ -250,7 +259,8 @@ export const changeTrust = (anchors: readonly Uint8Array[], during: number | und
     async (model, real) => {
       real.node.issuer.furtherAnchors = anchors;
       model.calmMs = 0;
-      if (model.service !== "up") return;
+      // Its stream is another call than those that it denies.
+      if (model.service === "away" || model.service === "silent") return;
       const volume = during === undefined ? undefined : model.volumes[during];
       await Promise.all([
         volume?.request && publishOnce(volume, real, model, "10m", false),

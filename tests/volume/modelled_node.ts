@@ -147,6 +147,7 @@ export class ModelledNode implements AsyncDisposable {
   }
 
   #neverAnswer(signal: AbortSignal): Promise<never> {
+    signal.throwIfAborted();
     this.#silent++;
     return new Promise((_, reject) =>
       signal.addEventListener("abort", () => {

@@ -1,0 +1,81 @@
+import fc from "fast-check";
+
+/** Octets that end, begin or overflow something in DER, protobuf, UTF-8 or PEM. */
+const telling = [
+  0x00,
+  0x01,
+  0x02,
+  0x03,
+  0x04,
+  0x30,
+  0x31,
+  0x7f,
+  0x80,
+  0x81,
+  0x82,
+  0x84,
+  0xa0,
+  0xff,
+];
+
+type Change = (octets: number[], others: readonly Uint8Array[]) => void;
+
+// Without a bias, and not a double of fast-check's: both would have most changes at the very beginning.
+const place = fc.noBias(fc.integer({ min: 0, max: 2 ** 30 - 1 })).map((n) => n / 2 ** 30);
+const at = (octets: number[], place: number) => Math.floor(octets.length * place);
+const octet = fc.oneof(fc.integer({ min: 0, max: 255 }), fc.constantFrom(...telling));
+const length = fc.oneof(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 200 }));
+
+const overwritten = fc.tuple(place, octet).map(([where, octet]): Change => (octets) => {
+  if (octets.length > 0) octets[at(octets, where)] = octet;
+});
+const flipped = fc.tuple(place, fc.nat(7)).map(([where, bit]): Change => (octets) => {
+  const index = at(octets, where);
+  if (octets.length > 0) octets[index] = octets[index]! ^ (1 << bit);
+});
+const inserted = fc.tuple(place, fc.array(octet, { minLength: 1, maxLength: 8 }))
+  .map(([where, put]): Change => (octets) => void octets.splice(at(octets, where), 0, ...put));
+const cut = fc.tuple(place, length)
+  .map(([where, length]): Change => (octets) => void octets.splice(at(octets, where), length));
+const doubled = fc.tuple(place, length, place).map(([from, length, to]): Change => (octets) => {
+  const piece = octets.slice(at(octets, from), at(octets, from) + length);
+  octets.splice(at(octets, to), 0, ...piece);
+});
+const mixed = fc.tuple(place, place, length, place)
+  .map(([which, from, length, to]): Change => (octets, others) => {
+    const other = others[Math.floor(others.length * which)]!;
+    const start = Math.floor(other.length * from);
+    octets.splice(at(octets, to), length, ...other.subarray(start, start + length));
+  });
+const ended = place.map((where): Change => (octets) => void octets.splice(at(octets, where)));
+
+const change: fc.Arbitrary<Change> = fc.oneof(
+  { weight: 6, arbitrary: overwritten },
+  { weight: 6, arbitrary: flipped },
+  { weight: 2, arbitrary: inserted },
+  { weight: 2, arbitrary: cut },
+  { weight: 1, arbitrary: doubled },
+  { weight: 2, arbitrary: mixed },
+  { weight: 1, arbitrary: ended },
+);
+
+/** What becomes of the pieces of a corpus that are changed octet by octet, cut, doubled and mixed. */
+export function mutated(corpus: readonly Uint8Array[]): fc.Arbitrary<Uint8Array<ArrayBuffer>> {
+  // Half of them with one change only: more of those get past the first look.
+  const changes = fc.oneof(
+    fc.tuple(change),
+    fc.array(change, { minLength: 2, maxLength: 4 }),
+  );
+  return fc.tuple(fc.nat(corpus.length - 1), changes).map(([which, changes]) => {
+    const octets = [...corpus[which]!];
+    for (const change of changes) change(octets, corpus);
+    return new Uint8Array(octets);
+  });
+}
+
+/** The same of texts; octets that are no UTF-8 become what a reader of files makes of them. */
+export function mutatedText(corpus: readonly string[]): fc.Arbitrary<string> {
+  const encoder = new TextEncoder();
+  const decoder = new TextDecoder();
+  return mutated(corpus.map((text) => encoder.encode(text))).map((it) => decoder.decode(it));
+}
