@@ -27,6 +27,7 @@ import { register, serveTcp } from "./grpc/server.ts";
 import { certificateService } from "./issuance/service.ts";
 import type { Cluster } from "./kubernetes/cluster.ts";
 import { writeNewFiles } from "./linux/new_files.ts";
+import { openOpensslEngine } from "./linux/openssl_engine.ts";
 import { Scheduler } from "./scheduler/scheduler.ts";
 import { systemClock as clock } from "./scheduler/system_clock.ts";
 import { serveHealth } from "./telemetry/health_endpoint.ts";
@@ -112,6 +113,7 @@ async function openParts(config: ServiceConfig, resources: AsyncDisposableStack)
   const document = (name: string) => cluster?.document({ namespace: ownNamespace, name });
   const open = resources.use(
     await openAuthority({
+      engine: await openOpensslEngine(),
       ...watching,
       policy,
       caSource: caSource(config, scheduler, cluster),

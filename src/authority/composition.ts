@@ -1,6 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../scheduler/clock.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
+import type { SignatureEngine } from "../x509/signature_engine.ts";
 import { CaFollower } from "./ca_follower.ts";
 import type { CaObjection } from "./ca_loading.ts";
 import { CertificateAuthority } from "./certificate_authority.ts";
@@ -29,6 +30,8 @@ export interface AuthorityOptions {
   /** Absent: callers are believed about their pods. */
   readonly pods?: PodDirectory | undefined;
   readonly clusterDomain: string;
+  /** Signs and verifies; the runtime's own unless given. */
+  readonly engine?: SignatureEngine | undefined;
 }
 
 const logger = getLogger(["cert-service"]);
@@ -38,15 +41,16 @@ export type OpenAuthority = Awaited<ReturnType<typeof openAuthority>>;
 
 /** Puts the authority's parts together and lets them follow their sources until disposed; resolves when the CA has been looked at. */
 export async function openAuthority(options: AuthorityOptions) {
-  const { clock, scheduler, authority, policy, pods, denialsDocument: document } = options;
+  const { clock, scheduler, authority, policy, pods, engine } = options;
+  const { denialsDocument: document } = options;
   const queue = new SigningQueue({ clock });
   const inventory = new Inventory({ clock, scheduler });
   const denials = document && new SharedDenials({ document, scheduler, clock });
   const longestValidity = () => policy.longestValidity;
   const store = denials ?? new MemoryDenialStore();
   const revocation = new Revocation({ clock, scheduler, store, longestValidity, inventory });
-  const signer = new LeafSigner({ authority, clock });
-  const parts = { authority, queue, inventory, revocation, clock };
+  const signer = new LeafSigner({ authority, clock, engine });
+  const parts = { authority, queue, inventory, revocation, clock, engine };
   const issuing = new Issuing({
     ...parts,
     signer,
