@@ -68,7 +68,7 @@ export class KubernetesConfigMap implements SharedDocument {
     const body = { apiVersion: "v1", kind: "ConfigMap", metadata: { namespace, name }, data };
     const fieldManager = `cert-service-${crypto.randomUUID()}`;
     const answer = await this.#connection.call(
-      configMapPermission("patch", this.#object),
+      configMapPermission("create", this.#object),
       signal,
       ({ core }) =>
         core.patchNamespacedConfigMapWithHttpInfo(

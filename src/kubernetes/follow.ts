@@ -46,8 +46,8 @@ const soundMs = 10_000;
 /**
  * An object now and after each change, until aborted. For each round the watch is opened first and
  * the object got second, so that no change falls between the two; a watch that ends, breaks or is
- * told that it is too old (410) is the end of a round. Reading once a round also finds what a
- * watch would have missed.
+ * told that it is too old (410) is the end of a round. The watch names no version of the object: an
+ * API server that began after the object's last change takes such a version for too old.
  */
 export async function* follow<T extends Versioned>(
   connection: ApiConnection,
@@ -63,7 +63,9 @@ export async function* follow<T extends Versioned>(
     using round = new Round(clock, seconds * 1000 + graceMs, signal);
     let isForbidden = false;
     try {
+      // Version 0: from what the server has in its cache, which is at once.
       const query = {
+        resourceVersion: "0",
         fieldSelector: `metadata.name=${followed.name}`,
         timeoutSeconds: `${seconds}`,
       };

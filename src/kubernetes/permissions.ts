@@ -31,9 +31,12 @@ export function secretPermission(verb: "get" | "watch", secret: ObjectName): Per
   return { apiGroup: "", resource: "secrets", verb, ...secret };
 }
 
-/** Name-scoped RBAC cannot allow `create`; server-side apply creates under `patch`. */
+/**
+ * Making one by its name is server-side apply: it is asked for as `patch`, and as `create` too where
+ * the object is not there. A POST says its name too late for a rule with resourceNames to allow it.
+ */
 export function configMapPermission(
-  verb: "get" | "watch" | "patch",
+  verb: "get" | "watch" | "patch" | "create",
   configMap: ObjectName,
 ): Permission {
   return { apiGroup: "", resource: "configmaps", verb, ...configMap };
@@ -50,7 +53,9 @@ export function servicePermissions(
     secretPermission("get", secret),
     secretPermission("watch", secret),
     ...documents.flatMap((document) =>
-      (["get", "watch", "patch"] as const).map((verb) => configMapPermission(verb, document))
+      (["get", "watch", "create", "patch"] as const).map((verb) =>
+        configMapPermission(verb, document)
+      )
     ),
   ];
 }
@@ -74,6 +79,8 @@ export function callText({ verb, resource, namespace, name }: Permission): strin
 export function ruleText({ apiGroup, resource, verb, namespace, name }: Permission): string {
   const names = name === undefined ? "" : `, resourceNames ["${name}"]`;
   const where = namespace === undefined ? "a ClusterRole" : `a Role in namespace ${namespace}`;
+  // What is made by its name is patched into being.
+  const verbs = verb === "create" && name !== undefined ? ["create", "patch"] : [verb];
   return `${where} with apiGroups ["${apiGroup}"], resources ["${resource}"]${names}, ` +
-    `verbs ["${verb}"]`;
+    `verbs ${JSON.stringify(verbs).replace(",", ", ")}`;
 }

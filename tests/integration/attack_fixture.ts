@@ -8,6 +8,7 @@ import { register, serveTcp } from "../../src/grpc/server.ts";
 import { certificateService } from "../../src/issuance/service.ts";
 import { ApiConnection } from "../../src/kubernetes/api_connection.ts";
 import { KubernetesOperatorAccess } from "../../src/kubernetes/operator_access.ts";
+import { shippedPermissions } from "../../src/kubernetes/permissions.ts";
 import { KubernetesPodDirectory } from "../../src/kubernetes/pod_directory.ts";
 import { TokenAuthenticator } from "../../src/kubernetes/token_authenticator.ts";
 import { type Certificate, readCertificate } from "../../src/x509/certificate.ts";
@@ -53,6 +54,7 @@ export async function openService() {
   // TLS and the API server look at the machine's clock.
   const clock = new FakeClock(Temporal.Now.instant());
   const api = stack.use(await ApiServer.start());
+  api.rules = shippedPermissions;
   const connection = stack.use(new ApiConnection(accessTo(api), { clock }));
   const material = await makeCa({}, clock.now());
   const pods = new KubernetesPodDirectory(connection);

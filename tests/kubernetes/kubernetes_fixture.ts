@@ -1,5 +1,6 @@
 import type { ApiAccess } from "../../src/kubernetes/api_access.ts";
 import { ApiConnection } from "../../src/kubernetes/api_connection.ts";
+import { shippedPermissions } from "../../src/kubernetes/permissions.ts";
 import { ApiServer } from "../support/api_server.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 
@@ -19,10 +20,11 @@ export function accessTo(server: ApiServer, changed: Partial<ApiAccess> = {}): A
   };
 }
 
-/** An API server and a connection to it, on a clock that stands still. */
+/** An API server with the rules that the manifests ship, and a connection to it, on a clock that stands still. */
 export async function openApi(options: { plaintext?: boolean; access?: Partial<ApiAccess> } = {}) {
   await using stack = new AsyncDisposableStack();
   const server = stack.use(await ApiServer.start(options));
+  server.rules = shippedPermissions;
   const clock = new FakeClock(Temporal.Now.instant());
   const connection = stack.use(new ApiConnection(accessTo(server, options.access), { clock }));
   const kept = stack.move();

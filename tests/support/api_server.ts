@@ -16,6 +16,14 @@ export interface ApiCall {
   readonly port: number;
 }
 
+/** A rule of a role, for one verb. */
+export interface ApiRule {
+  readonly resource: string;
+  readonly verb: string;
+  readonly namespace?: string;
+  readonly name?: string;
+}
+
 /** What goes wrong with a call: a status, no answer, or a connection that is cut. */
 export type Fault = number | "hang" | "cut" | "nonsense";
 
@@ -28,7 +36,9 @@ export class ApiServer implements AsyncDisposable {
   readonly calls: ApiCall[] = [];
   /** The tokens that are taken as the service's own. */
   readonly accounts = new Set(["service-token"]);
-  /** Beginnings of calls' texts that RBAC does not allow. */
+  /** What the service's role grants; undefined: everything. */
+  rules: readonly ApiRule[] | undefined;
+  /** Beginnings of calls' texts that RBAC does not allow in spite of that. */
   readonly forbidden = new Set<string>();
   /** "user verb" of each access review that is allowed. */
   readonly granted = new Set<string>();
@@ -141,11 +151,24 @@ export class ApiServer implements AsyncDisposable {
         return status(403, "Forbidden");
       }
       if (target === undefined) return status(404, "NotFound");
+      if (!this.#mayCall(verb, { ...target, name })) return status(403, "Forbidden");
       if (isWatch) return this.#watches.open(target, name ?? "", url.searchParams);
       return await this.#call(request, target, url.searchParams, body);
     } finally {
       this.answering--;
     }
+  }
+
+  /** As RBAC: the names in rules are the whole names, and what applies to nothing has to be created. */
+  #mayCall(verb: string, { resource, namespace, name }: Target): boolean {
+    const isMade = verb === "patch" &&
+      this.objects.get(resource, namespace ?? "", name ?? "") === undefined;
+    const granted = (verb: string) =>
+      this.rules?.some((rule) =>
+        rule.verb === verb && rule.resource === resource &&
+        (rule.namespace ?? namespace) === namespace && (rule.name ?? name) === name
+      ) ?? true;
+    return granted(verb) && (!isMade || granted("create"));
   }
 
   #call(request: Request, target: Target, query: URLSearchParams, body: unknown): Answer {

@@ -22,7 +22,9 @@ export class ApiWatches {
     if (query.get("fieldSelector") !== `metadata.name=${name}`) return status(403, "Forbidden");
     const collection = `${resource}/${namespace}`;
     const from = query.get("resourceVersion");
-    const past = this.#objects.since(collection, from ? Number(from) : undefined);
+    // Without a version the real one first waits for its cache, for seconds if etcd is an older one.
+    if (from === null) return status(504, "Timeout");
+    const past = this.#objects.since(collection, from === "0" ? undefined : Number(from));
     const isWatched = ({ object, collection: its }: ObjectEvent) =>
       its === collection && object.metadata.name === name;
     let controller: Controller | undefined;
