@@ -7,10 +7,11 @@ import {
   assertExactly,
   eventually,
   ignore,
+  makeDue,
   openStage,
   recordPath,
   Recoveries,
-  underTest,
+  steppable,
   wholePair,
 } from "./fault_stage.ts";
 
@@ -42,7 +43,7 @@ async function killedAtEach(
     const uid = randomUUID();
     await recoveries.time(async () => {
       const victim = { VICTIM: uid, ...env, ...(step === undefined ? {} : { DIE_BEFORE: step }) };
-      const driver = await stage.startDriver(victim, underTest);
+      const driver = await stage.startDriver(victim, steppable);
       if (hurt) await heal(hurt.volume, driver).catch(failedAfter(hurt.step));
       return driver;
     }).then(async (driver) => {
@@ -67,7 +68,7 @@ Deno.test({
     await using stage = await openStage();
     await stage.startService();
     const uid = randomUUID();
-    const undisturbed = await stage.startDriver({ VICTIM: uid }, underTest);
+    const undisturbed = await stage.startDriver({ VICTIM: uid }, steppable);
     await stage.kubelet.register();
     const first = stage.kubelet.admit(pod, uid);
     await stage.kubelet.publish(first);
@@ -94,7 +95,7 @@ Deno.test({
     await using stage = await openStage();
     await stage.startService();
     const uid = randomUUID();
-    const undisturbed = await stage.startDriver({ VICTIM: uid }, underTest);
+    const undisturbed = await stage.startDriver({ VICTIM: uid }, steppable);
     await stage.kubelet.register();
     const first = stage.kubelet.admit(pod, uid);
     await stage.kubelet.publish(first);
@@ -113,14 +114,6 @@ Deno.test({
   },
 });
 
-/** Makes a volume's renewal due, as if its certificate had been issued long ago. */
-async function makeDue(stage: Stage, volume: PodVolume): Promise<void> {
-  const path = recordPath(stage, volume);
-  const record = JSON.parse(await Deno.readTextFile(path));
-  record.issuedAt = "2000-01-01T00:00:00Z";
-  await Deno.writeTextFile(path, JSON.stringify(record));
-}
-
 Deno.test({
   name:
     "a driver killed at any step of a renewal: the pod always sees a whole pair, and the renewal is made good",
@@ -129,14 +122,14 @@ Deno.test({
     await using stage = await openStage();
     await stage.startService();
     const uids = [randomUUID(), randomUUID()] as const;
-    const undisturbed = await stage.startDriver({}, underTest);
+    const undisturbed = await stage.startDriver({}, steppable);
     await stage.kubelet.register();
     const volumes = uids.map((uid) => stage.kubelet.admit(pod, uid));
     for (const volume of volumes) await stage.kubelet.publish(volume);
     await undisturbed.stop();
     const [first, second] = volumes as [PodVolume, PodVolume];
     await makeDue(stage, first);
-    const renewing = await stage.startDriver({ VICTIM: first.uid }, underTest);
+    const renewing = await stage.startDriver({ VICTIM: first.uid }, steppable);
     await renewing.logged(({ message }) => message.startsWith("renewed"));
     const steps = await stepsOf(renewing, ["issue", "replace", "save"]);
     assert.ok(steps.length > 25, `${steps.length} steps: ${steps.join(", ")}`);
@@ -146,7 +139,7 @@ Deno.test({
       await makeDue(stage, victim);
       const env = { VICTIM: victim.uid, DIE_BEFORE: step, HOLD: "true" };
       const driver = await recoveries.time(async () => {
-        const driver = await stage.startDriver(env, underTest);
+        const driver = await stage.startDriver(env, steppable);
         await eventually(() => assertRenewed(stage, healing)).catch(failedAfter(step));
         return driver;
       });

@@ -6,7 +6,7 @@ import type { PodVolume } from "../support/kubelet.ts";
 import { canMount } from "../linux/mount_workspace.ts";
 
 export const ignore = !canMount;
-export const underTest = new URL("driver_under_test.ts", import.meta.url).pathname;
+export const steppable = new URL("steppable_driver.ts", import.meta.url).pathname;
 
 /** Both programs as processes in a private mount namespace, the service started. */
 export async function openStage(): Promise<Stage> {
@@ -41,7 +41,8 @@ export function recordPath(stage: Stage, { volumeId }: PodVolume): string {
 /** Throws unless exactly these volumes are there: each whole, with one mount and one record, and nothing else. */
 export async function assertExactly(stage: Stage, volumes: readonly PodVolume[]): Promise<void> {
   const targets = volumes.map(({ targetPath }) => targetPath).sort();
-  assert.deepEqual((await mountsBelow(stage.base)).sort(), targets, "one mount for each volume");
+  assert.deepEqual((await mountsBelow(stage.kubelet.root)).sort(), targets, "one mount for each");
+  assert.deepEqual(await mountsBelow(stage.recordsDir), [], "no mount of the driver's own is left");
   for (const volume of volumes) {
     const leaf = await wholePair(volume);
     const record = JSON.parse(await Deno.readTextFile(recordPath(stage, volume)));
@@ -90,4 +91,25 @@ export class Recoveries {
       } (median), ${shown(sorted.at(-1))} (longest)`,
     );
   }
+}
+
+/** Makes a volume's renewal due when the driver starts, as if its certificate had been issued long ago. */
+export async function makeDue(stage: Stage, volume: PodVolume): Promise<void> {
+  const path = recordPath(stage, volume);
+  const record = JSON.parse(await Deno.readTextFile(path));
+  record.issuedAt = "2000-01-01T00:00:00Z";
+  await Deno.writeTextFile(path, JSON.stringify(record));
+}
+
+export async function run(command: string, ...args: string[]): Promise<void> {
+  const { success, stderr } = await new Deno.Command(command, { args }).output();
+  if (!success) {
+    throw new Error(`${command} ${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);
+  }
+}
+
+/** What /readyz answers. */
+export async function readiness(healthAddress: string): Promise<{ status: number; text: string }> {
+  const response = await fetch(`http://${healthAddress}/readyz`);
+  return { status: response.status, text: await response.text() };
 }

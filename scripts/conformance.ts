@@ -1,0 +1,68 @@
+// deno task conformance
+// csi-sanity against the bundled driver over its socket, then our own equivalents of what csi-sanity asks only of drivers
+// that create volumes. Ends with "N passed, N failed, N skipped".
+
+import { bundleAll } from "./bundle.ts";
+import { installCsiSanity, readReport, runCsiSanity } from "./conformance/csi_sanity.ts";
+import { privateNamespace } from "./mount_namespace.ts";
+import { runGroup } from "./process_group.ts";
+import { readCounts } from "./test_counts.ts";
+import expected from "../tests/conformance/skipped_specs.json" with { type: "json" };
+
+const root = new URL("../", import.meta.url);
+
+function say(text: string): void {
+  console.log(`conformance: ${text}`);
+}
+
+/** Tells what was skipped and why; returns what is wrong with the report. */
+function hold(report: ReturnType<typeof readReport>): string[] {
+  const reasons = new Map(
+    Object.entries(expected).flatMap(([reason, names]) =>
+      names.map((name) => [name, reason] as const)
+    ),
+  );
+  for (const [reason, names] of Object.entries(expected)) {
+    say(`${names.length} specs skipped: ${reason}`);
+  }
+  const { passed, failed, skipped } = report;
+  const skippedNow = new Set(skipped);
+  return [
+    ...failed.map(({ name, message }) => `FAILED: ${name}: ${message}`),
+    ...skipped.filter((name) => !reasons.has(name)).map((name) => `skipped unexpectedly: ${name}`),
+    ...[...reasons.keys()].filter((name) => !skippedNow.has(name))
+      .map((name) =>
+        `not skipped any more, so take it off tests/conformance/skipped_specs.json: ${name}`
+      ),
+    ...(passed.length === 0 ? ["no spec passed: csi-sanity asked nothing"] : []),
+  ];
+}
+
+async function inside(): Promise<never> {
+  const program = await installCsiSanity(say);
+  if (program.kind === "missing") {
+    say(`skipped: ${program.reason}`);
+    console.log("0 passed, 0 failed, 1 skipped");
+    Deno.exit(0);
+  }
+  await bundleAll();
+  const report = readReport(await runCsiSanity(program.path));
+  const problems = hold(report);
+  for (const name of report.passed) say(`passed: ${name}`);
+  for (const problem of problems) console.error(`conformance: ${problem}`);
+  const tests = [Deno.execPath(), "test", "--allow-all", "--no-check", "tests/conformance"];
+  const counts = readCounts((await runGroup(tests, root)).output);
+  const passed = report.passed.length + (counts?.passed ?? 0);
+  const failed = problems.length + (counts?.failed ?? 1);
+  const skipped = report.skipped.length + (counts?.ignored.length ?? 0);
+  console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
+  Deno.exit(failed === 0 ? 0 : 1);
+}
+
+const namespace = Deno.args.includes("--inside") ? undefined : await privateNamespace();
+if (namespace === undefined) await inside();
+else {
+  const { command, args } = namespace;
+  const again = [Deno.execPath(), "run", "--allow-all", import.meta.filename ?? "", "--inside"];
+  Deno.exit((await runGroup([command, ...args, ...again], root)).success ? 0 : 1);
+}

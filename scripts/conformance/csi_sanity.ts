@@ -1,0 +1,93 @@
+import { join } from "node:path";
+import { Stage } from "../demo/stage.ts";
+
+const module = "github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity";
+const version = "v5.6.0";
+
+/** Asks for volumes of a controller's making; the list of what is skipped is held against the report. */
+const skip = String.raw`\[Controller Server\]|NodeUnpublishVolume should remove target path`;
+
+type Program =
+  | { readonly kind: "installed"; readonly path: string }
+  | { readonly kind: "missing"; readonly reason: string };
+
+/** csi-sanity of the pinned version, built once into the user's cache. */
+export async function installCsiSanity(say: (text: string) => void): Promise<Program> {
+  const cache = Deno.env.get("XDG_CACHE_HOME") ?? join(Deno.env.get("HOME") ?? "/tmp", ".cache");
+  const folder = join(cache, "csi-cert-driver", `csi-sanity-${version}`);
+  const path = join(folder, "csi-sanity");
+  if (await exists(path)) return { kind: "installed", path };
+  say(`building csi-sanity ${version} into ${folder}`);
+  try {
+    const { success, stderr } = await new Deno.Command("go", {
+      args: ["install", `${module}@${version}`],
+      env: { GOBIN: folder, GOFLAGS: "-mod=mod" },
+      stdin: "null",
+    }).output();
+    if (success) return { kind: "installed", path };
+    const reason = new TextDecoder().decode(stderr).trim().split("\n").at(-1);
+    return { kind: "missing", reason: `csi-sanity ${version} could not be built: ${reason}` };
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    return { kind: "missing", reason: "Go is not installed, and csi-sanity is built with it" };
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
+}
+
+/** Runs csi-sanity against both bundled programs; returns its JSON report. */
+export async function runCsiSanity(program: string): Promise<string> {
+  const mounting = await mayMount();
+  await using stage = await Stage.open({ form: "bundle", plain: !mounting });
+  await stage.command(["init-ca", "--out", stage.caDir]);
+  await Deno.writeTextFile(`${stage.base}/policy.yaml`, "rules: []\n");
+  await stage.startService();
+  await stage.startDriver();
+  const report = `${stage.base}/report.json`;
+  const parent = `${stage.kubelet.root}/pods/sanity/volumes/kubernetes.io~csi/certs`;
+  await Deno.mkdir(parent, { recursive: true });
+  await new Deno.Command(program, {
+    args: [
+      ["-csi.endpoint", `${stage.base}/csi.sock`],
+      ["-csi.mountdir", `${parent}/mount`],
+      ["-csi.stagingdir", `${stage.base}/staging`],
+      ["-ginkgo.skip", skip],
+      ["-ginkgo.json-report", report],
+    ].flat(),
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).output();
+  return await Deno.readTextFile(report);
+}
+
+async function mayMount(): Promise<boolean> {
+  const { canMount } = await import("../../tests/linux/mount_workspace.ts");
+  return canMount;
+}
+
+interface Spec {
+  readonly LeafNodeType: string;
+  readonly LeafNodeText: string;
+  readonly ContainerHierarchyTexts: readonly string[] | null;
+  readonly State: string;
+  readonly Failure?: { readonly Message?: string };
+}
+
+/** The specs of a report by what became of them. */
+export function readReport(text: string) {
+  const suites: { readonly SpecReports: readonly Spec[] }[] = JSON.parse(text);
+  const specs = suites.flatMap(({ SpecReports }) => SpecReports)
+    .filter(({ LeafNodeType }) => LeafNodeType === "It");
+  const nameOf = (spec: Spec) =>
+    [...spec.ContainerHierarchyTexts ?? [], spec.LeafNodeText].join(" ");
+  const isSkipped = ({ State }: Spec) => State === "skipped" || State === "pending";
+  return {
+    passed: specs.filter(({ State }) => State === "passed").map(nameOf),
+    skipped: specs.filter(isSkipped).map(nameOf),
+    failed: specs.filter((spec) => spec.State !== "passed" && !isSkipped(spec))
+      .map((spec) => ({ name: nameOf(spec), message: spec.Failure?.Message ?? spec.State })),
+  };
+}

@@ -1,0 +1,29 @@
+// deno task faults [PATH | --flag-of-deno-test] …
+// What goes wrong on a node and in a cluster, done to the real programs, and what comes of it. Mounts are made in a
+// private mount namespace and go with it. Ends with "N passed, N failed" or "N passed, N failed, N skipped".
+
+import { privateNamespace } from "./mount_namespace.ts";
+import { runGroup } from "./process_group.ts";
+import { readCounts } from "./test_counts.ts";
+
+const root = new URL("../", import.meta.url);
+const namespace = await privateNamespace();
+console.log(
+  namespace === undefined
+    ? "faults: mounting is not permitted here: only what needs no mounts runs"
+    : `faults: in a private mount namespace (${namespace.description})`,
+);
+const prefix = namespace === undefined ? [] : [namespace.command, ...namespace.args];
+const paths = Deno.args.length === 0 ? ["tests/faults"] : Deno.args;
+const command = [...prefix, Deno.execPath(), "test", "--allow-all", "--no-check", ...paths];
+const { success, output } = await runGroup(command, root);
+const counts = readCounts(output);
+if (counts === undefined) {
+  console.error("faults: ended without counts");
+  console.log("0 passed, 1 failed");
+  Deno.exit(1);
+}
+const { passed, failed, ignored } = counts;
+const skipped = ignored.length === 0 ? "" : `, ${ignored.length} skipped`;
+console.log(`${passed} passed, ${failed} failed${skipped}`);
+Deno.exit(success ? 0 : 1);

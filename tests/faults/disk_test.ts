@@ -1,0 +1,152 @@
+import assert from "node:assert/strict";
+import type { Stage } from "../../scripts/demo/stage.ts";
+import { pair, Workspace } from "../linux/mount_workspace.ts";
+import {
+  assertExactly,
+  eventually,
+  ignore,
+  makeDue,
+  openStage,
+  readiness,
+  Recoveries,
+  run,
+  wholePair,
+} from "./fault_stage.ts";
+
+interface DiskFault {
+  readonly name: string;
+  readonly options: string;
+  readonly strike: (directory: string) => Promise<void>;
+  readonly mend: (directory: string) => Promise<void>;
+  readonly told: RegExp;
+}
+
+async function fill(directory: string): Promise<void> {
+  const file = await Deno.open(`${directory}/.filler`, { write: true, create: true });
+  await assert.rejects(async () => {
+    for (;;) await file.write(new Uint8Array(4096));
+  });
+  file.close();
+}
+
+async function takeInodes(directory: string): Promise<void> {
+  await Deno.mkdir(`${directory}/.filler`);
+  await assert.rejects(async () => {
+    for (let file = 0;; file++) await Deno.writeTextFile(`${directory}/.filler/${file}`, "");
+  });
+}
+
+const removeFiller = (directory: string) =>
+  Deno.remove(`${directory}/.filler`, { recursive: true });
+
+const faults: readonly DiskFault[] = [
+  {
+    name: "a full disk",
+    options: "size=256k",
+    strike: fill,
+    mend: removeFiller,
+    told: /No space left/,
+  },
+  {
+    name: "a disk without a free inode",
+    options: "nr_inodes=40",
+    strike: takeInodes,
+    mend: removeFiller,
+    told: /No space left/,
+  },
+  {
+    name: "a disk that became read-only",
+    options: "size=256k",
+    strike: (directory) => run("mount", "-o", "remount,ro", directory),
+    mend: (directory) => run("mount", "-o", "remount,rw", directory),
+    told: /Read-only file system/,
+  },
+];
+
+/** CERT_BASE_PATH as a small file system of its own. */
+async function mountRecords({ recordsDir }: Stage, options: string): Promise<void> {
+  await Deno.mkdir(recordsDir, { recursive: true });
+  await run("mount", "-t", "tmpfs", "-o", options, "records", recordsDir);
+}
+
+for (const { name, options, strike, mend, told } of faults) {
+  Deno.test({
+    name:
+      `${name} under CERT_BASE_PATH: what is mounted is renewed once and served, what is new fails clearly`,
+    ignore,
+    async fn() {
+      await using stage = await openStage();
+      const recoveries = new Recoveries();
+      await mountRecords(stage, options);
+      await stage.startService();
+      const first = await stage.startDriver();
+      await stage.kubelet.register();
+      const mounted = stage.kubelet.admit({ name: "web-0", namespace: "shop" });
+      await stage.kubelet.publish(mounted);
+      const before = await wholePair(mounted);
+      await first.stop();
+      await makeDue(stage, mounted);
+      await strike(stage.recordsDir);
+      const driver = await stage.startDriver();
+      await driver.logged(({ message }) => message.startsWith("renewed"));
+      const renewed = await wholePair(mounted);
+      assert.notEqual(renewed.serialNumber, before.serialNumber);
+      const refused = stage.kubelet.admit({ name: "web-1", namespace: "shop" });
+      await assert.rejects(stage.kubelet.publish(refused), told);
+      await assert.rejects(Deno.lstat(refused.targetPath), Deno.errors.NotFound);
+      await stage.kubelet.publish(mounted);
+      assert.equal((await wholePair(mounted)).serialNumber, renewed.serialNumber);
+      await mend(stage.recordsDir);
+      await recoveries.time(async () => {
+        await stage.kubelet.publish(refused);
+        await stage.kubelet.publish(mounted);
+      });
+      assert.equal((await wholePair(mounted)).serialNumber, renewed.serialNumber, "renewed once");
+      await assertExactly(stage, [mounted, refused]);
+      for (const volume of [mounted, refused]) await stage.kubelet.unpublish(volume);
+      await assertExactly(stage, []);
+      recoveries.tell("the disk was mended and the kubelet asked again");
+    },
+  });
+}
+
+Deno.test({
+  name:
+    "a driver that cannot use CERT_BASE_PATH stays up, says why it is not ready, and goes on when it can",
+  ignore,
+  async fn() {
+    await using stage = await openStage();
+    const recoveries = new Recoveries();
+    await mountRecords(stage, "ro");
+    await stage.startService();
+    const driver = stage.launchDriver({ HEALTH_ADDR: "127.0.0.1:19808" });
+    const { message } = await driver.logged(({ message }) => message.startsWith("waiting"));
+    assert.match(message, /cannot be used.*Read-only file system/);
+    const { status, text } = await readiness("127.0.0.1:19808");
+    assert.equal(status, 503);
+    assert.match(text, /Read-only file system/);
+    assert.equal((await (await fetch("http://127.0.0.1:19808/livez")).text()).slice(0, 2), "ok");
+    await run("mount", "-o", "remount,rw", stage.recordsDir);
+    await recoveries.time(() => driver.ready());
+    assert.equal((await readiness("127.0.0.1:19808")).status, 200);
+    recoveries.tell("the disk became writable");
+  },
+});
+
+Deno.test({
+  name: "a volume's tmpfs that is full keeps its old pair, and takes the next one that fits",
+  ignore,
+  async fn() {
+    await using workspace = new Workspace();
+    using mounter = await workspace.createMounter();
+    const { target } = workspace;
+    await mounter.publish(target, pair(1));
+    const before = await workspace.listing();
+    const huge = new Map([["tls.crt", "x".repeat(2 ** 21)], ["tls.key", "x"]]);
+    await assert.rejects(mounter.replace(target, pair(2, { contents: huge })), /No space left/);
+    assert.equal(await mounter.read(target, "tls.key"), "pair 1");
+    assert.deepEqual(await workspace.listing(), before);
+    await mounter.replace(target, pair(3));
+    assert.equal(await mounter.read(target, "tls.key"), "pair 3");
+  },
+});

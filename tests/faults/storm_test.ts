@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { status } from "@grpc/grpc-js";
+import { mountsBelow, type Stage } from "../../scripts/demo/stage.ts";
+import { RpcError } from "../../src/grpc/rpc_error.ts";
+import type { PodVolume } from "../support/kubelet.ts";
+import { ignore, openStage } from "./fault_stage.ts";
+import { HealthProbe, openFiles, percentiles, residentMemory } from "./observing.ts";
+
+const volumes = 1_000;
+const retried = [status.UNAVAILABLE, status.RESOURCE_EXHAUSTED];
+/** What a thousand waiting calls may take at most, in MiB: each holds a connection and its buffers. */
+const mostGrowth = 400;
+
+/** As the kubelet does: again after a pause that doubles, for as long as it takes; returns the number of calls. */
+async function untilPublished(stage: Stage, pod: PodVolume): Promise<number> {
+  for (let calls = 1, pauseMs = 600;; calls++, pauseMs *= 2) {
+    try {
+      await stage.kubelet.publish(pod);
+      return calls;
+    } catch (error) {
+      // More connections at one instant than the kernel lets wait for a socket, or a driver that is full.
+      if (!(error instanceof RpcError) || !retried.includes(error.code)) throw error;
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    }
+  }
+}
+
+Deno.test({
+  name:
+    "1,000 volumes published at once on one node are all served, in bounded memory, while health answers",
+  ignore,
+  async fn() {
+    await using stage = await openStage();
+    const service = await stage.startService();
+    const driver = await stage.startDriver();
+    const { healthAddress } = await driver.ready();
+    await stage.kubelet.register();
+    const first = stage.kubelet.admit({ name: "first", namespace: "shop" });
+    await stage.kubelet.publish(first);
+    const before = await residentMemory(driver.pid);
+    const pods = Array.from(
+      { length: volumes },
+      (_, index) => stage.kubelet.admit({ name: `web-${index}`, namespace: "shop" }),
+    );
+    for (const pod of pods) await stage.kubelet.note(pod);
+    const started = performance.now();
+    const tookMs: number[] = [];
+    let files = 0;
+    let tries = 0;
+    {
+      await using health = new HealthProbe(healthAddress);
+      await Promise.all(pods.map(async (pod) => {
+        tries += await untilPublished(stage, pod);
+        files = Math.max(files, openFiles(driver.pid));
+        tookMs.push(performance.now() - started);
+      }));
+      const { highest } = await residentMemory(driver.pid);
+      console.log(
+        `    ${volumes} volumes, ${tries} calls in ${
+          ((performance.now() - started) / 1000).toFixed(1)
+        } s ` +
+          `(${percentiles(tookMs)}); ${health.summary}; the driver's memory from ` +
+          `${before.now.toFixed(0)} to at most ${highest.toFixed(0)} MiB, ${files} descriptors; ` +
+          `the service's at most ${(await residentMemory(service.pid)).highest.toFixed(0)} MiB`,
+      );
+      assert.deepEqual(health.failures, []);
+      assert.ok(highest - before.now < mostGrowth, `${highest - before.now} MiB more`);
+    }
+    assert.equal((await mountsBelow(stage.kubelet.root)).length, volumes + 1);
+    await Promise.all([first, ...pods].map((pod) => stage.kubelet.unpublish(pod)));
+    assert.deepEqual(await mountsBelow(stage.kubelet.root), []);
+  },
+});
