@@ -1,12 +1,12 @@
 import { isIPv6 } from "node:net";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { type Cluster, KubeConfig, loadYaml, type User } from "@kubernetes/client-node";
 
 /** Where the API server is and who we are to it. Files are read at each use: they rotate. */
 export interface ApiAccess {
   /** "https://host:port". */
   readonly server: string;
-  /** The CAs that the server's certificate is held against, PEM; undefined: the system's. */
+  /** The CAs that the server's certificate is held against, PEM, beside those that Deno knows anyway. */
   readonly authorityPem: () => Promise<string | undefined>;
   readonly token: () => Promise<string | undefined>;
   /** The client's certificate and key, PEM. */
@@ -91,7 +91,7 @@ function tokenFileOf(kubeconfig: KubeConfig, path: string): string | undefined {
   const name = kubeconfig.getContextObject(kubeconfig.getCurrentContext())?.user;
   const text = Deno.readTextFileSync(path);
   const file = parseKubeconfig(text).users?.find((entry) => entry.name === name)?.user?.tokenFile;
-  return file === undefined ? undefined : join(file.startsWith("/") ? "" : join(path, ".."), file);
+  return file === undefined ? undefined : resolve(dirname(path), file);
 }
 
 function parseKubeconfig(

@@ -168,6 +168,8 @@ export class ApiConnection implements Disposable {
       ...(identity ? { cert: identity.certificatePem, key: identity.privateKeyPem } : {}),
       // A call that is given up takes its connection along, so that a dead one is not used again.
       http2: false,
+      // An API server closes idle ones after 90 s, and a call that meets that moment fails.
+      poolIdleTimeout: 30_000,
     });
     this.#kept = { authorityPem, certificatePem, client };
     kept?.client.close();

@@ -63,6 +63,17 @@ Deno.test("plaintext to the service's TLS port is not answered, and carries no t
   assert.equal(service.api.calls.length, 0);
 });
 
+Deno.test("a token of 100 kB ends at the transport, and other callers do not notice", async () => {
+  await using service = await openService();
+  service.put();
+  const error = await refusal(
+    service.as("x".repeat(100_000)).issueCertificate(await request(), { timeoutMs: 3_000 }),
+  );
+  assert.equal(error.code, status.INTERNAL);
+  assert.equal(service.api.calls.length, 0);
+  await service.driver.issueCertificate(await request(), wait);
+});
+
 Deno.test("a certificate costs the API server two calls, and one where the token was seen within a minute", async () => {
   await using service = await openService();
   service.put();
