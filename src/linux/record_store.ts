@@ -132,7 +132,8 @@ class RecordStore implements VolumeStore {
   async #otherOwner(directory: string, record: Named): Promise<string | undefined> {
     const found = await readRecordFile(directory);
     if (found?.kind !== "record" || found.record.volumeId === record.volumeId) return undefined;
-    return found.record.volumeId;
+    // One that lies in a directory that is not its own was put there by nobody of ours.
+    return this.#directory(found.record) === directory ? found.record.volumeId : undefined;
   }
 }
 

@@ -3,7 +3,6 @@ import type { Stage } from "../../scripts/demo/stage.ts";
 import { pair, Workspace } from "../linux/mount_workspace.ts";
 import {
   assertExactly,
-  eventually,
   ignore,
   makeDue,
   openStage,

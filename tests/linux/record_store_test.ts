@@ -102,6 +102,17 @@ Deno.test("two volumes whose names meet do not touch each other's record", () =>
     assert.deepEqual((await store.load()).records.map((record) => record.volumeId), ["b-c"]);
   }));
 
+Deno.test("a record that lies in the directory of another volume does not keep that one from its own", () =>
+  withBase(async (basePath) => {
+    const store = recordStore(basePath);
+    await store.save(volume(), "certificate");
+    const path = join(basePath, "default-web-0-csi-1", "volume.json");
+    await Deno.writeTextFile(path, formatRecord(volume({ volumeId: "csi-2" })));
+    assert.equal((await store.load()).records.length, 0);
+    await store.save(volume(), "certificate");
+    assert.equal((await store.load()).records[0]?.volumeId, "csi-1");
+  }));
+
 Deno.test("a record that cannot be read is reported with its path and the reason", async () => {
   const good = formatRecord(volume());
   const changed = (changes: object) => JSON.stringify({ ...JSON.parse(good), ...changes });

@@ -1,0 +1,154 @@
+import assert from "node:assert/strict";
+import { mountsBelow, type Stage } from "../../scripts/demo/stage.ts";
+import type { PodVolume } from "../support/kubelet.ts";
+import type { Program } from "../support/programs.ts";
+import {
+  assertExactly,
+  eventually,
+  ignore,
+  openStage,
+  Recoveries,
+  run,
+  wholePair,
+} from "./fault_stage.ts";
+
+async function published(stage: Stage): Promise<{ driver: Program; volume: PodVolume }> {
+  await stage.startService();
+  const driver = await stage.startDriver();
+  await stage.kubelet.register();
+  const volume = stage.kubelet.admit({ name: "web-0", namespace: "shop" });
+  await stage.kubelet.publish(volume);
+  return { driver, volume };
+}
+
+Deno.test({
+  name: "a mount taken away from under the driver is back at the next republish",
+  ignore,
+  async fn() {
+    await using stage = await openStage();
+    const { volume } = await published(stage);
+    const recoveries = new Recoveries();
+    for (const how of [[], ["--lazy"]]) {
+      await run("umount", ...how, volume.targetPath);
+      await recoveries.time(() => stage.kubelet.publish(volume));
+      await assertExactly(stage, [volume]);
+    }
+    await run("umount", volume.targetPath);
+    await Deno.remove(volume.targetPath);
+    await recoveries.time(() => stage.kubelet.publish(volume));
+    await assertExactly(stage, [volume]);
+    await stage.kubelet.unpublish(volume);
+    await assertExactly(stage, []);
+    recoveries.tell("a mount was taken away");
+  },
+});
+
+Deno.test({
+  name: "a node that was restarted, its mounts gone, has its volumes back before the kubelet asks",
+  ignore,
+  async fn() {
+    await using stage = await openStage();
+    const { driver, volume } = await published(stage);
+    const recoveries = new Recoveries();
+    await driver.stop("SIGKILL");
+    await run("umount", volume.targetPath);
+    await recoveries.time(async () => {
+      await stage.startDriver();
+      await eventually(() => assertExactly(stage, [volume]));
+    });
+    recoveries.tell("all mounts were gone");
+  },
+});
+
+Deno.test({
+  name: "an empty tmpfs of ours, left from before, is filled where it is",
+  ignore,
+  async fn() {
+    await using stage = await openStage();
+    const { volume } = await published(stage);
+    await run("umount", volume.targetPath);
+    const mount = ["-t", "tmpfs", "-o", "nosuid,nodev,noexec", "csi.k8s.cert-driver"];
+    await run("mount", ...mount, volume.targetPath);
+    await stage.kubelet.publish(volume);
+    await assertExactly(stage, [volume]);
+    await stage.kubelet.unpublish(volume);
+    await assertExactly(stage, []);
+  },
+});
+
+Deno.test({
+  name:
+    "a file, a link or another's mount in the target's place is told of, left alone, and no end",
+  ignore,
+  async fn() {
+    await using stage = await openStage();
+    const { driver, volume } = await published(stage);
+    const { targetPath } = volume;
+    const places: [string, () => Promise<void>, () => Promise<void>][] = [
+      ["a file", () => Deno.writeTextFile(targetPath, "precious"), () => Deno.remove(targetPath)],
+      ["a link", () => Deno.symlink(stage.base, targetPath), () => Deno.remove(targetPath)],
+      ["another's mount", async () => {
+        await Deno.mkdir(targetPath);
+        await run("mount", "-t", "tmpfs", "other", targetPath);
+      }, async () => {
+        await run("umount", targetPath);
+      }],
+    ];
+    await run("umount", targetPath);
+    await Deno.remove(targetPath);
+    for (const [what, place, clear] of places) {
+      await place();
+      await assert.rejects(
+        stage.kubelet.publish(volume),
+        /not this driver's|is not a directory/,
+        what,
+      );
+      using node = stage.kubelet.node();
+      await assert.rejects(node.nodeUnpublishVolume(volume), /not this driver's/, what);
+      await clear();
+      await stage.kubelet.publish(volume);
+      await assertExactly(stage, [volume]);
+      await run("umount", targetPath);
+      if (what !== "another's mount") await Deno.remove(targetPath);
+    }
+    assert.equal((await driver.stop()).code, 0);
+  },
+});
+
+Deno.test({
+  name: "a plain directory in the target's place is mounted over; what it holds is never removed",
+  ignore,
+  async fn() {
+    await using stage = await openStage();
+    const { volume } = await published(stage);
+    await run("umount", volume.targetPath);
+    await Deno.writeTextFile(`${volume.targetPath}/notes`, "precious");
+    await stage.kubelet.publish(volume);
+    await assertExactly(stage, [volume]);
+    await assert.rejects(stage.kubelet.unpublish(volume), /notes.*move it away/);
+    assert.equal(await Deno.readTextFile(`${volume.targetPath}/notes`), "precious");
+    await Deno.remove(`${volume.targetPath}/notes`);
+    await stage.kubelet.unpublish(volume);
+    await assertExactly(stage, []);
+  },
+});
+
+Deno.test({
+  name: "a thousand republishes and fifty restarts leave one mount and the one certificate",
+  ignore,
+  async fn() {
+    await using stage = await openStage();
+    let { driver, volume } = await published(stage);
+    const { serialNumber } = await wholePair(volume);
+    const recoveries = new Recoveries();
+    for (let restart = 0; restart < 50; restart++) {
+      await Promise.all(Array.from({ length: 20 }, () => stage.kubelet.publish(volume)));
+      await driver.stop(restart % 2 === 0 ? "SIGKILL" : "SIGTERM");
+      driver = await recoveries.time(() => stage.startDriver());
+    }
+    assert.deepEqual(await mountsBelow(stage.base), [volume.targetPath]);
+    assert.equal((await wholePair(volume)).serialNumber, serialNumber);
+    await assertExactly(stage, [volume]);
+    recoveries.tell("the driver was restarted");
+  },
+});
