@@ -93,7 +93,7 @@ export class ApiConnection implements Disposable {
         await response.body?.cancel();
         return answerOfStatus(response.status, permission);
       }
-      return { kind: "answer", value: eventsOf(response.body) };
+      return { kind: "answer", value: eventsOf(response.body, signal) };
     } catch (error) {
       signal.throwIfAborted();
       return answerOfError(limit.reasonOf(error), permission);
@@ -183,8 +183,11 @@ export class ApiConnection implements Disposable {
   }
 }
 
-async function* eventsOf(body: ReadableStream<Uint8Array>): AsyncGenerator<WatchEvent> {
-  for await (const line of linesOf(body)) {
+async function* eventsOf(
+  body: ReadableStream<Uint8Array>,
+  signal: AbortSignal,
+): AsyncGenerator<WatchEvent> {
+  for await (const line of linesOf(body, signal)) {
     if (line !== "") yield JSON.parse(line);
   }
 }
