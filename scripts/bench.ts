@@ -1,0 +1,74 @@
+/**
+ * What each step costs, held against references that are measured in the same run.
+ *
+ * --quick       fewer and shorter rounds: minutes become seconds, and the noise grows
+ * --rows 1,2    these rows only
+ * --dist DIR    bundles to measure instead of building dist/ anew
+ * --out FILE    where the results go as JSON (dist/bench.json)
+ */
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { formatResults, type Result, skipped } from "../tests/bench/result.ts";
+import { serviceRow } from "../tests/bench/service_row.ts";
+import type { Settings } from "../tests/bench/settings.ts";
+import { bundleAll } from "./bundle.ts";
+import { privateNamespace } from "./mount_namespace.ts";
+
+type Row = (settings: Settings, directory: string) => Promise<Result[]>;
+
+const rows: Readonly<Record<string, { name: string; run: Row }>> = {
+  1: { name: "one certificate from the service", run: serviceRow },
+};
+
+const { values: flags } = parseArgs({
+  args: Deno.args,
+  options: {
+    quick: { type: "boolean", default: false },
+    rows: { type: "string", default: Object.keys(rows).join(",") },
+    dist: { type: "string" },
+    out: { type: "string", default: fileURLToPath(new URL("../dist/bench.json", import.meta.url)) },
+    // Set by the benchmark itself when it has started itself again where it may mount.
+    inside: { type: "boolean", default: false },
+  },
+});
+
+async function bench(): Promise<void> {
+  const dist = flags.dist ?? fileURLToPath(new URL("../dist", import.meta.url));
+  const settings: Settings = { quick: flags.quick, dist, mounts: flags.inside };
+  const results: Result[] = [];
+  for (const number of flags.rows.split(",")) {
+    const row = rows[number];
+    if (row === undefined) {
+      throw new Error(`there is no row ${number}; there are ${Object.keys(rows)}`);
+    }
+    console.error(`row ${number}: ${row.name}`);
+    const directory = await Deno.makeTempDir({ prefix: "csi-bench-" });
+    try {
+      results.push(...await row.run(settings, directory));
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      console.error(error);
+      results.push(skipped(Number(number), row.name, why));
+    } finally {
+      await Deno.remove(directory, { recursive: true });
+    }
+  }
+  console.log(formatResults(results));
+  const { hardwareConcurrency: cores } = navigator;
+  const machine = { cores, deno: Deno.version.deno, load: Deno.loadavg() };
+  await Deno.writeTextFile(flags.out, JSON.stringify({ ...settings, machine, results }, null, 2));
+  console.error(`written to ${flags.out}`);
+}
+
+if (flags.inside) await bench();
+else {
+  if (flags.dist === undefined) await bundleAll();
+  const namespace = await privateNamespace();
+  const again = [Deno.execPath(), "run", "-A", import.meta.filename!, ...Deno.args];
+  if (namespace === undefined) await bench();
+  else {
+    const { command, args } = namespace;
+    const child = new Deno.Command(command, { args: [...args, ...again, "--inside"] }).spawn();
+    Deno.exit((await child.status).code);
+  }
+}
