@@ -1,5 +1,7 @@
+import { status } from "@grpc/grpc-js";
 import assert from "node:assert/strict";
 import { mountsBelow, Stage } from "../../scripts/demo/stage.ts";
+import { RpcError } from "../../src/grpc/rpc_error.ts";
 import { type Certificate, readCertificates } from "../../src/x509/certificate.ts";
 import { publicKeyOf } from "../../src/x509/keys.ts";
 import type { PodVolume } from "../support/kubelet.ts";
@@ -68,6 +70,20 @@ export async function eventually(check: () => Promise<void>, ms = 10_000): Promi
       if (performance.now() > deadline) throw error;
     }
     await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
+
+const passing: ReadonlySet<number> = new Set([status.UNAVAILABLE, status.ABORTED]);
+
+/** As the kubelet does: what fails for now is tried again after 0.6 s, and so on for a while. */
+export async function retried(action: () => Promise<void>): Promise<void> {
+  for (let attempt = 1;; attempt++) {
+    try {
+      return await action();
+    } catch (error) {
+      if (!(error instanceof RpcError && passing.has(error.code)) || attempt > 20) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 600));
   }
 }
 

@@ -8,6 +8,7 @@ import {
   ignore,
   openStage,
   Recoveries,
+  retried,
   run,
   wholePair,
 } from "./fault_stage.ts";
@@ -142,8 +143,10 @@ Deno.test({
     const { serialNumber } = await wholePair(volume);
     const recoveries = new Recoveries();
     for (let restart = 0; restart < 50; restart++) {
-      await Promise.all(Array.from({ length: 20 }, () => stage.kubelet.publish(volume)));
-      await driver.stop(restart % 2 === 0 ? "SIGKILL" : "SIGTERM");
+      const republish = () => retried(() => stage.kubelet.publish(volume));
+      await Promise.all(Array.from({ length: 20 }, republish));
+      const end = await driver.stop(restart % 2 === 0 ? "SIGKILL" : "SIGTERM");
+      assert.ok(end.signal === "SIGKILL" || end.code === 0, driver.tail());
       driver = await recoveries.time(() => stage.startDriver());
     }
     assert.deepEqual(await mountsBelow(stage.base), [volume.targetPath]);

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { status } from "@grpc/grpc-js";
-import { mountsBelow, type Stage } from "../../scripts/demo/stage.ts";
+import { mountsBelow } from "../../scripts/demo/stage.ts";
 import { RpcError } from "../../src/grpc/rpc_error.ts";
-import type { PodVolume } from "../support/kubelet.ts";
 import { ignore, openStage } from "./fault_stage.ts";
 import { HealthProbe, openFiles, percentiles, residentMemory } from "./observing.ts";
 
@@ -12,10 +11,10 @@ const retried = [status.UNAVAILABLE, status.RESOURCE_EXHAUSTED];
 const mostGrowth = 400;
 
 /** As the kubelet does: again after a pause that doubles, for as long as it takes; returns the number of calls. */
-async function untilPublished(stage: Stage, pod: PodVolume): Promise<number> {
+async function persistently(call: () => Promise<void>): Promise<number> {
   for (let calls = 1, pauseMs = 600;; calls++, pauseMs *= 2) {
     try {
-      await stage.kubelet.publish(pod);
+      await call();
       return calls;
     } catch (error) {
       // More connections at one instant than the kernel lets wait for a socket, or a driver that is full.
@@ -50,7 +49,8 @@ Deno.test({
     {
       await using health = new HealthProbe(healthAddress);
       await Promise.all(pods.map(async (pod) => {
-        tries += await untilPublished(stage, pod);
+        const calls = await persistently(() => stage.kubelet.publish(pod));
+        tries += calls;
         files = Math.max(files, openFiles(driver.pid));
         tookMs.push(performance.now() - started);
       }));
@@ -67,7 +67,9 @@ Deno.test({
       assert.ok(highest - before.now < mostGrowth, `${highest - before.now} MiB more`);
     }
     assert.equal((await mountsBelow(stage.kubelet.root)).length, volumes + 1);
-    await Promise.all([first, ...pods].map((pod) => stage.kubelet.unpublish(pod)));
+    await Promise.all(
+      [first, ...pods].map((pod) => persistently(() => stage.kubelet.unpublish(pod))),
+    );
     assert.deepEqual(await mountsBelow(stage.kubelet.root), []);
   },
 });

@@ -72,9 +72,15 @@ export class Kubelet {
   /** The parent directory and the kubelet's note beside the target, then NodePublishVolume. */
   async publish(volume: PodVolume): Promise<void> {
     await this.note(volume);
+    await this.#capabilities();
+    using node = this.node();
+    await node.nodePublishVolume(publishRequest(volume), { timeoutMs: callMs });
+  }
+
+  /** A real kubelet makes a connection for each call. */
+  async #capabilities(): Promise<void> {
     using node = this.node();
     await node.nodeGetCapabilities({}, { timeoutMs: callMs });
-    await node.nodePublishVolume(publishRequest(volume), { timeoutMs: callMs });
   }
 
   /** What the kubelet lays down before it calls. */

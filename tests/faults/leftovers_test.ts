@@ -1,0 +1,68 @@
+import assert from "node:assert/strict";
+import type { PodVolume } from "../support/kubelet.ts";
+import {
+  assertExactly,
+  eventually,
+  ignore,
+  openStage,
+  recordNames,
+  recordPath,
+  run,
+} from "./fault_stage.ts";
+
+Deno.test({
+  name:
+    "what a killed driver left is collected at start and by the sweep, and nothing that a pod uses",
+  ignore,
+  async fn() {
+    await using stage = await openStage();
+    await stage.startService();
+    const first = await stage.startDriver();
+    await stage.kubelet.register();
+    const admit = (name: string) => stage.kubelet.admit({ name, namespace: "shop" });
+    const [used, unrecorded, gone, lost, broken] = [
+      admit("used"),
+      admit("unrecorded"),
+      admit("gone"),
+      admit("lost"),
+      admit("broken"),
+    ] as const;
+    const all = [used, unrecorded, gone, lost, broken];
+    for (const volume of all) await stage.kubelet.publish(volume);
+    await first.stop("SIGKILL");
+    const directoryOf = (volume: PodVolume) =>
+      recordPath(stage, volume).replace("/volume.json", "");
+    const forget = async ({ targetPath }: PodVolume) =>
+      await Deno.remove(targetPath.replace(/mount$/, "vol_data.json"));
+    // Mounted, without a record; the pod lives.
+    await Deno.remove(directoryOf(unrecorded), { recursive: true });
+    // Recorded and mounted; the kubelet gave it up meanwhile.
+    await forget(gone);
+    // Mounted, without a record, and given up.
+    await Deno.remove(directoryOf(lost), { recursive: true });
+    await forget(lost);
+    // A record that cannot be read, of a pod that is gone with its mount.
+    await Deno.writeTextFile(recordPath(stage, broken), "{");
+    await run("umount", broken.targetPath);
+    await Deno.remove(broken.targetPath);
+    await forget(broken);
+    const temporary = `${directoryOf(used)}/.volume.json.0123456789abcdef`;
+    await Deno.writeTextFile(temporary, "half of a rec");
+    const driver = await stage.startDriver({ CHECK_INTERVAL: "10s" });
+    const restored = await driver.logged(({ message }) => message.startsWith("restored"));
+    assert.deepEqual([restored.healthy, restored.removed, restored.unreadable], [1, 1, 1]);
+    for (const { targetPath } of [gone, lost]) {
+      await assert.rejects(Deno.lstat(targetPath), Deno.errors.NotFound);
+    }
+    await assert.rejects(Deno.lstat(temporary), Deno.errors.NotFound);
+    // The sweep, ten seconds later, takes what cannot be read; the republish adopts what has no record.
+    await eventually(async () => {
+      await Promise.resolve();
+      assert.deepEqual(recordNames(stage).length, 1);
+    }, 15_000);
+    await stage.kubelet.publish(unrecorded);
+    await assertExactly(stage, [used, unrecorded]);
+    for (const volume of [used, unrecorded]) await stage.kubelet.unpublish(volume);
+    await assertExactly(stage, []);
+  },
+});

@@ -1,0 +1,131 @@
+import assert from "node:assert/strict";
+import type { CertificateService } from "../../src/gen/certificate_service_pb.ts";
+import type { Client } from "../../src/grpc/client.ts";
+import { watchTrustBundle } from "../../src/issuance/trust_watch.ts";
+import { Scheduler } from "../../src/scheduler/scheduler.ts";
+import { CertificateSource } from "../../src/volume/certificate_source.ts";
+import { KeyMaker } from "../../src/volume/key_maker.ts";
+import type { Mounter, VolumeFiles, VolumeStore } from "../../src/volume/ports.ts";
+import { parsePublishRequest } from "../../src/volume/publish_request.ts";
+import { Publisher } from "../../src/volume/publisher.ts";
+import { Renewer } from "../../src/volume/renewer.ts";
+import { VolumeTable } from "../../src/volume/volume_table.ts";
+import { FakeClock } from "../support/fake_clock.ts";
+import { rawRequest } from "../support/node.ts";
+import { TestIssuer } from "../support/test_issuer.ts";
+
+const drivers = 1000;
+
+/** Volumes in memory. */
+function memoryMounter(): Mounter {
+  const mounted = new Map<string, VolumeFiles>();
+  const write = (path: string, files: VolumeFiles) => {
+    mounted.set(path, files);
+    return Promise.resolve();
+  };
+  return {
+    kind: "tmpfs",
+    state: (path) => mounted.has(path) ? "ours" : "absent",
+    publish: write,
+    replace: write,
+    read: (path, name) => Promise.resolve(mounted.get(path)?.contents.get(name)),
+    unpublish: (path) => Promise.resolve(void mounted.delete(path)),
+  };
+}
+
+const memoryStore: VolumeStore = {
+  save: () => Promise.resolve(),
+  load: () => Promise.resolve({ records: [], unreadable: [] }),
+  remove: () => Promise.resolve(),
+};
+
+Deno.test("a service away for six hours over the renewals of a thousand drivers: all renew within a minute of its return, and do not stampede it", async () => {
+  const clock = new FakeClock();
+  const issuer = await TestIssuer.create(clock);
+  let isAway = false;
+  let random = 1;
+  const nextRandom = () => (random = random * 48271 % 2147483647) / 2147483647;
+  const asked: number[] = [];
+  const connected: number[] = [];
+  issuer.answer = (request) => {
+    if (isAway) return Promise.resolve({ kind: "unavailable", reason: "away" });
+    asked.push(clock.now().epochMilliseconds);
+    return issuer.sign(request);
+  };
+  // A stream that the service's end breaks, and that cannot be opened while it is away.
+  const breaks = new Set<() => void>();
+  const client = {
+    async *watchTrustBundle() {
+      if (isAway) throw new Error("unavailable");
+      connected.push(clock.now().epochMilliseconds);
+      yield { certificates: [] };
+      await new Promise<void>((resolve) => breaks.add(resolve));
+    },
+  } as unknown as Client<typeof CertificateService>;
+  const wait = (ms: number) => new Promise<void>((resolve) => void clock.after(ms, resolve));
+  const stopping = new AbortController();
+  const schedulers: Scheduler[] = [];
+  const tables: VolumeTable[] = [];
+  for (let driver = 0; driver < drivers; driver++) {
+    const scheduler = new Scheduler({ clock, random: nextRandom });
+    const table = new VolumeTable();
+    const keys = new KeyMaker(clock);
+    const source = new CertificateSource(issuer, keys, clock);
+    const parts = { clock, scheduler, table, mounter: memoryMounter(), store: memoryStore };
+    const rest = { source, keys, kubelet: { holds: () => true } };
+    const renewer = new Renewer({ ...parts, ...rest, random: nextRandom });
+    const publisher = new Publisher({ ...parts, ...rest, renewer });
+    const parsed = parsePublishRequest(rawRequest("/k", `uid-${driver}`, { duration: "24h" }));
+    assert.ok(parsed.kind === "request");
+    await publisher.publish(parsed.request, stopping.signal);
+    schedulers.push(scheduler);
+    tables.push(table);
+    const watcher = {
+      connected: () => Promise.resolve(void renewer.retryFailed(10_000)),
+      bundle: () => Promise.resolve(),
+      lost: () => {},
+    };
+    void watchTrustBundle(client, watcher, { wait, random: nextRandom }, stopping.signal);
+  }
+  await clock.advance({ hours: 15 });
+  const first = new Set(tables.flatMap((table) => table.all()).map((each) => each.serialNumber));
+  isAway = true;
+  for (const end of breaks) end();
+  breaks.clear();
+  for (let minute = 0; minute < 360; minute++) {
+    await clock.advance({ minutes: 1 });
+    await clock.until(() => schedulers.every(({ running }) => running === 0));
+  }
+  const held = () => tables.flatMap((table) => table.all());
+  assert.ok(held().every(({ serialNumber }) => first.has(serialNumber)), "the old pairs stay");
+  asked.length = connected.length = 0;
+  isAway = false;
+  const back = clock.now().epochMilliseconds;
+  for (let second = 0; second < 60; second++) {
+    await clock.advance({ seconds: 1 });
+    await clock.until(() => schedulers.every(({ running }) => running === 0));
+  }
+  assert.ok(held().every(({ serialNumber }) => !first.has(serialNumber)), "all renewed");
+  const longest = (Math.max(...asked) - back) / 1000;
+  const [mostConnects, mostAsks] = [connected, asked].map(busiestSecond);
+  console.log(
+    `    ${drivers} drivers renewed within ${
+      longest.toFixed(1)
+    } s of the service's return: at most ` +
+      `${mostConnects} connections and ${mostAsks} requests in one second`,
+  );
+  assert.ok(asked.length >= drivers && asked.length < 1.1 * drivers, `${asked.length} requests`);
+  assert.ok(mostConnects! < 80, `${mostConnects} connections in one second`);
+  assert.ok(mostAsks! < 100, `${mostAsks} requests in one second`);
+  stopping.abort();
+  for (const scheduler of schedulers) await scheduler[Symbol.asyncDispose]();
+});
+
+function busiestSecond(instants: readonly number[]): number {
+  const counts = new Map<number, number>();
+  for (const ms of instants) {
+    const second = Math.floor(ms / 1000);
+    counts.set(second, (counts.get(second) ?? 0) + 1);
+  }
+  return Math.max(0, ...counts.values());
+}

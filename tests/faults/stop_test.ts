@@ -1,0 +1,57 @@
+import { status } from "@grpc/grpc-js";
+import assert from "node:assert/strict";
+import type { RpcError } from "../../src/grpc/rpc_error.ts";
+import { assertExactly, ignore, openStage, Recoveries, retried } from "./fault_stage.ts";
+
+/** The kubelet's own, for a pod that does not say otherwise. */
+const graceMs = 30_000;
+const clean = new Set([status.OK, status.UNAVAILABLE, status.CANCELLED]);
+
+for (const isServiceFrozen of [false, true]) {
+  const where = isServiceFrozen ? " while the service does not answer" : "";
+  Deno.test({
+    name:
+      `SIGTERM under load${where}: calls finish or are refused, the sockets go, and the exit is 0 in time`,
+    ignore,
+    async fn() {
+      await using stage = await openStage();
+      const recoveries = new Recoveries();
+      const service = await stage.startService();
+      const driver = await stage.startDriver();
+      await stage.kubelet.register();
+      const volumes = Array.from(
+        { length: 60 },
+        (_, index) => stage.kubelet.admit({ name: `web-${index}`, namespace: "shop" }),
+      );
+      if (isServiceFrozen) service.signal("SIGSTOP");
+      const calls = volumes.map((volume) =>
+        stage.kubelet.publish(volume).then(() => status.OK, (error: RpcError) => error.code)
+      );
+      // In the middle of the work: one volume is there, or each waits for its certificate.
+      if (isServiceFrozen) await new Promise((resolve) => setTimeout(resolve, 500));
+      else await Promise.race(calls);
+      const started = performance.now();
+      const { code } = await driver.stop("SIGTERM");
+      const ms = performance.now() - started;
+      if (isServiceFrozen) service.signal("SIGCONT");
+      assert.equal(code, 0, driver.tail());
+      assert.ok(ms < graceMs / 2, `it took ${ms} ms`);
+      for (const code of await Promise.all(calls)) {
+        assert.ok(clean.has(code), `a call ended with ${status[code]}`);
+      }
+      const registration = `${stage.kubelet.registrationDir}/csi.k8s.cert-driver-reg.sock`;
+      for (const socket of [`${stage.base}/csi.sock`, registration]) {
+        await assert.rejects(Deno.lstat(socket), Deno.errors.NotFound);
+      }
+      console.log(`    stopped after ${(ms / 1000).toFixed(2)} s`);
+      await recoveries.time(async () => {
+        await stage.startDriver();
+        await Promise.all(volumes.map((volume) => retried(() => stage.kubelet.publish(volume))));
+      });
+      await assertExactly(stage, volumes);
+      for (const volume of volumes) await stage.kubelet.unpublish(volume);
+      await assertExactly(stage, []);
+      recoveries.tell("60 calls were cut off by a stop");
+    },
+  });
+}
