@@ -106,7 +106,5 @@ export class OpenConnection implements Disposable {
 }
 
 function secrets({ certificatePem, privateKeyPem, trustBundlePem }: VolumeFiles) {
-  // Each root by itself: one string is taken for its first certificate in some versions.
-  const ca = trustBundlePem.split(/(?<=-----END CERTIFICATE-----\n)/).filter((pem) => pem !== "");
-  return { cert: certificatePem, key: privateKeyPem, ca };
+  return { cert: certificatePem, key: privateKeyPem, ca: trustBundlePem };
 }

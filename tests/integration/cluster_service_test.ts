@@ -1,0 +1,164 @@
+import assert from "node:assert/strict";
+import { status } from "@grpc/grpc-js";
+import { makeRootCa } from "../../src/authority/root_ca.ts";
+import { CertificateService } from "../../src/gen/certificate_service_pb.ts";
+import { connect } from "../../src/grpc/client.ts";
+import { RpcError } from "../../src/grpc/rpc_error.ts";
+import { readCertificate, readCertificates } from "../../src/x509/certificate.ts";
+import { createCertificateRequest } from "../../src/x509/certificate_request.ts";
+import { generateKeyPair } from "../../src/x509/keys.ts";
+import { podObject } from "../support/api_pod.ts";
+import { ApiServer } from "../support/api_server.ts";
+import { Program } from "../support/programs.ts";
+import { temporaryFolder } from "../support/temporary_folder.ts";
+
+const namespace = "csi-cert-system";
+const wait = { timeoutMs: 10_000 };
+const podUid = "0f8fad5b-d9cb-469f-a165-70867728950e";
+
+/** A cluster's API, and the service as a process that finds it by KUBECONFIG. */
+async function open() {
+  await using stack = new AsyncDisposableStack();
+  const api = stack.use(await ApiServer.start());
+  const folder = stack.use(await temporaryFolder());
+  const kubeconfig = `${folder.path}/kubeconfig`;
+  await Deno.writeTextFile(
+    kubeconfig,
+    JSON.stringify({
+      apiVersion: "v1",
+      kind: "Config",
+      clusters: [{
+        name: "test",
+        cluster: { server: api.url, "certificate-authority-data": btoa(api.authorityPem) },
+      }],
+      users: [{ name: "service", user: { token: "service-token" } }],
+      contexts: [{ name: "test", context: { cluster: "test", user: "service" } }],
+      "current-context": "test",
+    }),
+  );
+  const kept = stack.move();
+  const start = () =>
+    kept.use(
+      new Program("cert-service", "source", {
+        KUBECONFIG: kubeconfig,
+        LISTEN_ADDR: "127.0.0.1:0",
+        HEALTH_ADDR: "127.0.0.1:0",
+        CA_SECRET_NAMESPACE: namespace,
+        CA_ROTATION_DELAY: "1s",
+      }),
+    );
+  const bundle = () => {
+    const stored = api.objects.get("configmaps", namespace, "csi-cert-trust-bundle");
+    return (stored?.data as Record<string, string> | undefined)?.["ca.crt"] ?? "";
+  };
+  return {
+    ...{ api, start, bundle },
+    /** Resolves when the ConfigMap holds so many roots. */
+    async published(count: number) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const look = () => readCertificates(bundle())?.length === count && resolve();
+      using _listening = api.objects.listen(look);
+      look();
+      await promise;
+    },
+    /** Puts a new CA into the Secret. */
+    async putCa(commonName: string, annotations: Record<string, string> = {}) {
+      const now = Temporal.Now.instant();
+      const ca = await makeRootCa({ algorithm: "ecdsa-p256", days: 10, commonName }, now);
+      api.objects.put("secrets", {
+        metadata: { namespace, name: "csi-ca-secret", annotations },
+        data: { "tls.crt": btoa(ca.certificatePem), "tls.key": btoa(ca.privateKeyPem) },
+      });
+      return ca;
+    },
+    client: (address: string, token: string) =>
+      connect(CertificateService, {
+        address: `https://${address}`,
+        trustBundle: bundle,
+        serverName: "cert-service.csi-cert-driver.internal",
+        token: () => Promise.resolve(token),
+      }),
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  };
+}
+
+async function request() {
+  return {
+    certificateRequest: await createCertificateRequest(await generateKeyPair("ecdsa-p256")),
+    pod: { namespace: "shop", name: "web-0", uid: podUid, serviceAccount: "web" },
+    volume: { id: "csi-1", name: "certs", attributes: {} },
+  };
+}
+
+async function refusal(call: Promise<unknown>): Promise<RpcError> {
+  try {
+    await call;
+  } catch (error) {
+    assert(error instanceof RpcError);
+    return error;
+  }
+  throw new Error("was not refused");
+}
+
+Deno.test("the service as a process: waits for its Secret, believes the API, rotates, and remembers who was revoked", async () => {
+  await using cluster = await open();
+  const { api } = cluster;
+  const first = cluster.start();
+  const waiting = await first.logged(({ message }) => message.startsWith("not ready on"));
+  assert.match(waiting.message, /the CA is not there: it is waited for/);
+  await cluster.putCa("One");
+  const { address, healthAddress } = await first.ready();
+  assert.match(
+    await (await fetch(`http://${healthAddress}/readyz`)).text(),
+    /^ok\nsigning with CN=One/,
+  );
+
+  api.objects.put("pods", podObject());
+  using driver = cluster.client(address, api.tokens.make());
+  const issuer = async () => {
+    const { certificateChain: [leaf = new Uint8Array()] } = await driver.issueCertificate(
+      await request(),
+      wait,
+    );
+    return readCertificate(leaf)?.issuer;
+  };
+  assert.equal(await issuer(), "CN=One");
+  const audited = await first.logged(({ action }) => action === "issue");
+  assert.deepEqual(
+    [audited.outcome, audited.node, audited.callerServiceAccount, audited.tokenId, audited.podUid],
+    ["issued", "node-1", "csi-cert-system/csi-cert-driver", "JTI=token", podUid],
+  );
+  using other = cluster.client(address, api.tokens.make({ node: "node-2" }));
+  const denied = await refusal(other.issueCertificate(await request(), wait));
+  assert.deepEqual([denied.code, denied.message.includes("node-2")], [
+    status.PERMISSION_DENIED,
+    true,
+  ]);
+
+  await cluster.putCa("Two");
+  await first.logged(({ message }) => message === "signing with CN=Two");
+  assert.equal(readCertificates(cluster.bundle())?.length, 2);
+  assert.equal(await issuer(), "CN=Two");
+  await cluster.putCa("Three", { "csi-cert-driver/old-key-compromised": "true" });
+  await first.logged(({ message }) => message === "signing with CN=Three");
+  await first.logged(({ message }) => message === "CN=Two is trusted no more");
+  // This replica knows before it has told the others.
+  await cluster.published(1);
+
+  api.granted.add("system:serviceaccount:ops:admin delete");
+  const admin = api.tokens.make({ account: "ops/admin", pod: null, node: null });
+  using operator = cluster.client(address, admin);
+  const target = { case: "podUid" as const, value: podUid };
+  await operator.revokeCertificate({ target, reason: "test" }, wait);
+  const revoked = await refusal(driver.issueCertificate(await request(), wait));
+  assert.equal(revoked.code, status.PERMISSION_DENIED);
+  // Killed: Deno 2.9.6 crashes when the server of an idle connection says goodbye (issue 36788).
+  await first.stop("SIGKILL");
+  assert.doesNotMatch(first.output, /PRIVATE KEY|eyJ/);
+
+  const second = cluster.start();
+  const restarted = await second.ready();
+  using again = cluster.client(restarted.address, api.tokens.make());
+  const still = await refusal(again.issueCertificate(await request(), wait));
+  assert.match(still.message, /were revoked/);
+});
