@@ -8,9 +8,12 @@ import { exportPrivateKey, exportPublicKey, importPrivateKey } from "../x509/key
 import { encodePem } from "../x509/pem.ts";
 import { type KeyMaker, untilAborted } from "./key_maker.ts";
 import type { CertificateIssuer, IssueOutcome, IssueRequest, PodIdentity } from "./ports.ts";
+import { Turns } from "./turns.ts";
 
 /** The longest a call waits for the certificate service. */
 const askMs = 20_000;
+/** How many volumes are worked on at once, so that a node full of new pods stays one that answers. */
+const mostAtOnce = 32;
 /** How far the service's clock may be off this node's. */
 const skew = Temporal.Duration.from({ minutes: 5 });
 
@@ -44,6 +47,7 @@ export class CertificateSource {
   readonly #issuer: CertificateIssuer;
   readonly #keys: KeyMaker;
   readonly #clock: Clock;
+  readonly #turns = new Turns(mostAtOnce);
 
   constructor(issuer: CertificateIssuer, keys: KeyMaker, clock: Clock) {
     this.#issuer = issuer;
@@ -53,7 +57,9 @@ export class CertificateSource {
 
   /** Rejects with the signal's reason when that is aborted; a slow service is `unavailable`. */
   async obtain(wanted: Wanted, signal: AbortSignal): Promise<ObtainOutcome> {
+    // Before the turn: RSA keys have a line of their own, in which they take seconds.
     const keyPair = await this.#keyPair(wanted, signal);
+    using _turn = await this.#turns.take(signal);
     const request: IssueRequest = {
       certificateRequest: await createCertificateRequest(keyPair),
       pod: wanted.pod,

@@ -1,0 +1,54 @@
+/** Lets a bounded number do something at once; the others wait in the order in which they came. */
+export class Turns {
+  readonly #atOnce: number;
+  #taken = 0;
+  /** In the order of a Set: that of their coming. */
+  readonly #waiting = new Set<() => void>();
+
+  constructor(atOnce: number) {
+    this.#atOnce = atOnce;
+  }
+
+  /** How many wait. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  /** A turn, given back by disposing it; rejects with the signal's reason when that comes first. */
+  async take(signal: AbortSignal): Promise<Disposable> {
+    signal.throwIfAborted();
+    if (this.#taken < this.#atOnce) this.#taken++;
+    else await this.#wait(signal);
+    let given = false;
+    return {
+      [Symbol.dispose]: () => {
+        if (given) return;
+        given = true;
+        this.#giveBack();
+      },
+    };
+  }
+
+  #wait(signal: AbortSignal): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const leave = () => {
+      this.#waiting.delete(start);
+      reject(signal.reason);
+    };
+    const start = () => {
+      signal.removeEventListener("abort", leave);
+      resolve();
+    };
+    this.#waiting.add(start);
+    signal.addEventListener("abort", leave, { once: true });
+    return promise;
+  }
+
+  /** The turn goes over to the next without being free in between. */
+  #giveBack(): void {
+    const [next] = this.#waiting;
+    if (next === undefined) return void this.#taken--;
+    this.#waiting.delete(next);
+    next();
+  }
+}

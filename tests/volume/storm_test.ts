@@ -1,0 +1,28 @@
+import assert from "node:assert/strict";
+import { TestNode } from "../support/node.ts";
+
+Deno.test("of many volumes published at once 32 ask the service, and a call that ends while it waits asks nobody", async () => {
+  await using node = await TestNode.create();
+  const go = Promise.withResolvers<void>();
+  node.issuer.answer = async (request) => {
+    await go.promise;
+    return await node.issuer.sign(request);
+  };
+  const requests = [];
+  for (let count = 0; count < 60; count++) {
+    requests.push(await node.request({ "key-algorithm": "ed25519" }));
+  }
+  const ending = new AbortController();
+  const given = requests.map((request, index) =>
+    index === 59 ? node.publish(request, ending.signal) : node.publish(request)
+  );
+  await node.clock.until(() => node.issuer.requests.length === 32);
+  for (let turns = 0; turns < 100; turns++) await node.clock.advance({ milliseconds: 0 });
+  assert.equal(node.issuer.requests.length, 32, "the others wait");
+  ending.abort(new Error("the call has ended"));
+  await assert.rejects(given.pop()!, /the call has ended/);
+  go.resolve();
+  for (const outcome of await Promise.all(given)) assert.deepEqual(outcome, { kind: "done" });
+  assert.equal(node.issuer.requests.length, 59);
+  assert.equal(node.table.size, 59);
+});
