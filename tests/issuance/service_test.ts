@@ -302,7 +302,11 @@ Deno.test("each decision is one line of the audit log, and no token or key is in
     const authenticator: Authenticator = {
       authenticate: ({ authorization }) => {
         seen.push(authorization);
-        return Promise.resolve({ kind: "caller", caller: { kind: "node", node: "node-1" } });
+        const token = { serviceAccount: "a/driver", podUid: "driver-uid", tokenId: "JTI=1" };
+        const caller = { kind: "node", node: "node-1", ...token } as const;
+        return Promise.resolve(
+          seen.length < 7 ? { kind: "caller", caller } : { kind: "denied", problem: "not you" },
+        );
       },
     };
     await using service = await open({ authenticator, token: "very-secret-token" });
@@ -311,16 +315,30 @@ Deno.test("each decision is one line of the audit log, and no token or key is in
     await client.issueCertificate(asked, wait);
     await refusal(client.issueCertificate(await request({ "dns-names": "api.bank" }), wait));
     await refusal(client.revokeCertificate({ target: { case: "podUid", value: pod.uid } }, wait));
+    await refusal(client.issueCertificate({ ...asked, pod: undefined }, wait));
+    await refusal(client.getCertificateInfo({ serialNumber: "Z" }, wait));
+    for await (const _one of client.listCertificates({}, wait));
+    await refusal(client.issueCertificate(asked, wait));
     assert.deepEqual(new Set(seen), new Set(["Bearer very-secret-token"]));
     const audit = records.filter(({ category }) => category.join() === "cert-service,audit");
     assert.deepEqual(audit.map(({ properties }) => [properties.action, properties.outcome]), [
       ["issue", "issued"],
       ["issue", "denied"],
       ["revoke", "denied"],
+      ["issue", "invalid"],
+      ["get", "invalid"],
+      ["list", "shown"],
+      ["authenticate", "denied"],
     ]);
     const [first, second] = audit.map(({ properties }) => properties);
     assert.equal(first?.caller, "node node-1");
     assert.equal(first?.podUid, pod.uid);
+    assert.equal(first?.node, "node-1");
+    assert.deepEqual([first?.callerServiceAccount, first?.callerPodUid, first?.tokenId], [
+      "a/driver",
+      "driver-uid",
+      "JTI=1",
+    ]);
     assert.match(String(first?.serialNumber), /^[0-9a-f]{32}$/);
     assert.deepEqual(first?.dnsNames, ["web-0.shop.svc.cluster.local", "web-0"]);
     assert.match(String(second?.reason), /dns-names "api\.bank"/);
