@@ -1,8 +1,8 @@
 import type { Mounter, TargetState, VolumeFiles } from "../volume/ports.ts";
 import { readFile, replaceFiles } from "./atomic_directory.ts";
 import { type Libc, mountFlags } from "./libc.ts";
-import { type Mount, mountAt } from "./mountinfo.ts";
-import { isOurs, readMounts, type Staging, unmountOrDetach } from "./staging.ts";
+import type { Mount } from "./mountinfo.ts";
+import { isOurs, mountSeenAt, readMounts, type Staging, unmountOrDetach } from "./staging.ts";
 import {
   createTarget,
   entryKind,
@@ -109,6 +109,6 @@ export class TmpfsMounter implements Mounter, Disposable {
   }
 
   #mountAt(path: string): Mount | undefined {
-    return mountAt(readMounts(this.#libc), path);
+    return mountSeenAt(this.#libc, path);
   }
 }

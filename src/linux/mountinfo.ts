@@ -33,6 +33,7 @@ function parseLine(line: string): Mount | undefined {
 
 /** The kernel writes blanks, line ends, backslashes and hashes as three octal digits. */
 function unescape(field: string): string {
+  if (!field.includes("\\")) return field;
   return field.replace(/\\([0-7]{3})/g, (_, digits) => String.fromCharCode(parseInt(digits, 8)));
 }
 
@@ -53,6 +54,20 @@ export function mountAt(mounts: readonly Mount[], path: string): Mount | undefin
     current = next;
   }
   return current?.mountPoint === path ? current : undefined;
+}
+
+/**
+ * The mount that one sees at this very path, as mountAt() finds it in the whole text.
+ *
+ * A node full of pods has thousands of lines: only those of mounts on the way to the path are read closely.
+ */
+export function findMount(text: string, path: string): Mount | undefined {
+  const way = new Set(["/"]);
+  for (let end = path.length; end > 0; end = path.lastIndexOf("/", end - 1)) {
+    way.add(path.slice(0, end));
+  }
+  const lines = text.split("\n").filter((line) => way.has(unescape(line.split(" ", 5)[4] ?? "")));
+  return mountAt(parseMountinfo(lines.join("\n")), path);
 }
 
 /** Of the mounts on one parent, the first that a walk along the path meets; of equals, the last. */

@@ -3,8 +3,8 @@ import type { Mounter, TargetState, VolumeFiles } from "../volume/ports.ts";
 import { holdsFiles, readFile, removeFiles, replaceFiles } from "./atomic_directory.ts";
 import { foreignMountError } from "./mounter.ts";
 import type { Libc } from "./libc.ts";
-import { type Mount, mountAt } from "./mountinfo.ts";
-import { readMounts } from "./staging.ts";
+import type { Mount } from "./mountinfo.ts";
+import { mountSeenAt } from "./staging.ts";
 import { createTarget, entryKind, removeTarget, resolveTarget } from "./target_directory.ts";
 
 /** File systems that live in memory, by their f_type: tmpfs and ramfs (statfs(2)). */
@@ -84,7 +84,7 @@ export class PlainDirectoryMounter implements Mounter, Disposable {
 
   #mountAt(path: string): Mount | undefined {
     const { libc } = this.#options;
-    return libc === undefined ? undefined : mountAt(readMounts(libc), path);
+    return libc === undefined ? undefined : mountSeenAt(libc, path);
   }
 
   #refuseMount(path: string): void {

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { type Libc, mountFlags, SystemCallError } from "./libc.ts";
-import { mountAt, parseMountinfo } from "./mountinfo.ts";
+import { findMount, parseMountinfo } from "./mountinfo.ts";
 import type { Mount } from "./mountinfo.ts";
 
 /** The source name of all our mounts, by which mountinfo shows that they are ours. */
@@ -16,21 +16,44 @@ export function isOurs(mount: Mount): boolean {
   return mount.fileSystem === "tmpfs" && mount.source === mountSource;
 }
 
-/**
- * Every mount that this program sees.
- *
- * Kernels before 5.8 drop lines while other mounts come and go, so two readings have to agree; on a node that is busy
- * all the time the last one counts.
- */
+/** Every mount that this program sees. */
 export function readMounts(libc: Libc): Mount[] {
+  return parseMountinfo(readMountinfo(libc));
+}
+
+/** The mount that this program sees at a path, or undefined when none begins there. */
+export function mountSeenAt(libc: Libc, path: string): Mount | undefined {
+  return findMount(readMountinfo(libc), path);
+}
+
+/**
+ * Kernels before 5.8 drop lines while other mounts come and go, so two readings have to agree there; on a node that is
+ * busy all the time the last one counts.
+ */
+function readMountinfo(libc: Libc): string {
   const read = () => libc.readText("/proc/self/mountinfo");
   let text = read();
-  for (let attempts = 0; attempts < 3; attempts += 1) {
+  for (let attempts = 0; dropsLines(libc) && attempts < 3; attempts += 1) {
     const before = text;
     text = read();
     if (text === before) break;
   }
-  return parseMountinfo(text);
+  return text;
+}
+
+/** Asked once: a reading of the whole table takes milliseconds on a node full of pods. */
+const dropping = new WeakMap<Libc, boolean>();
+
+function dropsLines(libc: Libc): boolean {
+  let drops = dropping.get(libc);
+  if (drops === undefined) {
+    const [major = 0, minor = 0] = libc.readText("/proc/sys/kernel/osrelease").split(".").map(
+      Number,
+    );
+    drops = !(major > 5 || (major === 5 && minor >= 8));
+    dropping.set(libc, drops);
+  }
+  return drops;
 }
 
 /** Unmounts a path, lazily when something still looks at it. */
@@ -63,7 +86,7 @@ export class Staging {
   /** Removes what a killed driver left; its rooms go with the mount that they lie on. */
   clean(): void {
     for (;;) {
-      const top = mountAt(readMounts(this.#libc), this.#directory);
+      const top = mountSeenAt(this.#libc, this.#directory);
       if (top === undefined || !isOurs(top)) return;
       this.#libc.unmount(this.#directory, { detach: true });
     }
@@ -145,7 +168,7 @@ class Room implements Disposable {
     this.#libc.mount({ source: path, target: this.path, flags: mountFlags.bind });
     this.#mounted = true;
     this.#libc.mount({ target: this.path, flags: mountFlags.private });
-    const bound = mountAt(readMounts(this.#libc), this.path);
+    const bound = mountSeenAt(this.#libc, this.path);
     if (bound === undefined || !isOurs(bound)) {
       throw new Error(`the mount at ${path} is not one of this driver; it is left alone`);
     }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type Mount, mountAt, parseMountinfo } from "../../src/linux/mountinfo.ts";
+import { findMount, type Mount, mountAt, parseMountinfo } from "../../src/linux/mountinfo.ts";
 
 const line = "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue";
 
@@ -80,4 +80,30 @@ Deno.test("a mount is seen from a root that is no mount itself", () => {
 Deno.test("mounts that name each other as parents end the search", () => {
   assert.equal(mountAt([root, mount(2, 3, "/a"), mount(3, 2, "/a")], "/a"), undefined);
   assert.equal(mountAt([mount(1, 1, "/"), mount(2, 1, "/a")], "/a")?.id, 2);
+});
+
+Deno.test("the lines on the way to a path tell the same of it as all the lines", () => {
+  const name = fc.constantFrom("a", "b", "ab", "a b", "a\\\\b");
+  const path = fc.array(name, { minLength: 1, maxLength: 4 }).map((names) => `/${names.join("/")}`);
+  const escaped = (path: string) => path.replaceAll("\\", "\\134").replaceAll(" ", "\\040");
+  const tree = fc.array(fc.tuple(path, fc.nat()), { maxLength: 12 }).map((places) => {
+    const mounts = [root];
+    for (const [place, parent] of places) {
+      // A mount's place lies in its parent, as the kernel has it.
+      const above = mounts.filter(({ mountPoint }) =>
+        mountPoint === "/" || place === mountPoint || place.startsWith(`${mountPoint}/`)
+      );
+      const { id } = above[parent % above.length]!;
+      mounts.push(mount(mounts.length + 1, id, place));
+    }
+    return mounts;
+  });
+  fc.assert(fc.property(tree, path, (mounts, path) => {
+    const text = mounts.map(({ id, parentId, mountPoint, source }) =>
+      `${id} ${parentId} 0:1 / ${escaped(mountPoint)} rw - tmpfs ${source} rw`
+    ).join("\n");
+    for (const at of [path, ...mounts.map(({ mountPoint }) => mountPoint)]) {
+      assert.deepEqual(findMount(text, at), mountAt(parseMountinfo(text), at));
+    }
+  }));
 });
