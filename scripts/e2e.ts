@@ -17,7 +17,7 @@ const root = new URL("../", import.meta.url);
 const shell = Deno.args.includes("--shell");
 
 /** The order of the files is the order of the tests: the last one uninstalls. */
-const suites = ["pods", "renewal", "restarts", "hostility", "rights", "uninstall"]
+const suites = ["pods", "renewal", "restarts", "hostility", "authority", "rights", "uninstall"]
   .map((name) => `tests/e2e/${name}_test.ts`);
 
 function close(passed: number, failed: number, skipped: number): never {

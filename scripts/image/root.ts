@@ -1,4 +1,5 @@
 import { dirname } from "node:path";
+import { libcryptoPaths } from "../../src/linux/libcrypto.ts";
 import { bundleAll } from "../bundle.ts";
 import { bundleFlags, entryOf, permissionFlags, type ProgramName } from "../permissions.ts";
 
@@ -18,6 +19,7 @@ export type Runtime = "compiled" | "bundle";
 /** Lays the image's root file system out in an empty folder. */
 export async function layRoot(root: string, runtime: Runtime): Promise<void> {
   await layUsers(root);
+  await layLibcrypto(root);
   await Deno.mkdir(`${root}${binaries}`, { recursive: true });
   if (runtime === "compiled") await layCompiled(root);
   else await layBundle(root);
@@ -47,6 +49,15 @@ async function layUsers(root: string): Promise<void> {
     `${root}/etc/group`,
     accounts.map(([name, id]) => `${name}:x:${id}:\n`).join(""),
   );
+}
+
+/** The distroless images have it, and the service signs with it. */
+async function layLibcrypto(root: string): Promise<void> {
+  for (const path of libcryptoPaths) {
+    if (await Deno.stat(path).then(({ isFile }) => isFile, () => false)) {
+      return await layProgram(root, path);
+    }
+  }
 }
 
 async function layCompiled(root: string): Promise<void> {

@@ -30,7 +30,7 @@ Deno.test("a pod that takes its time to end is renewed meanwhile", async () => {
   await using pod = await Pod.start({
     name: "draining",
     attributes: { duration: "10s" },
-    drainSeconds: 60,
+    drainSeconds: 30,
   });
   await kubectl(["delete", "pod", "draining", "--wait=false"]);
   const { serialNumber } = await pod.certificate();

@@ -5,6 +5,11 @@ import { onNode, processes, volumeMounts } from "./support/node.ts";
 import { Pod } from "./support/pods.ts";
 
 const restart = (workload: string) => kubectl(["-n", system, "rollout", "restart", workload]);
+async function scaleBack(): Promise<void> {
+  await kubectl(["-n", system, "scale", "deployment/cert-service", "--replicas=2"]);
+  await rolledOut("deployment/cert-service");
+}
+
 const driverProgram = "/usr/local/lib/csi-cert-driver/csi-driver.js";
 
 async function kill(text: string): Promise<void> {
@@ -36,8 +41,12 @@ Deno.test("a driver that is killed is started again and knows its volumes", asyn
 
 Deno.test("without the service pods keep what they have, and new ones wait for its return", async () => {
   await using steady = await Pod.start({ name: "steady" });
+  await using scaledBack = new AsyncDisposableStack();
+  scaledBack.defer(scaleBack);
   await kubectl(["-n", system, "scale", "deployment/cert-service", "--replicas=0"]);
-  await kubectl(["-n", system, "wait", "--for=delete", "pod", "-l", "app=cert-service"]);
+  // Within half of the grace period: it ends by itself, and is not killed.
+  const wait = ["wait", "--for=delete", "pod", "-l", "app=cert-service", "--timeout=15s"];
+  await kubectl(["-n", system, ...wait]);
   await using waiting = await Pod.create({ name: "waiting" });
   const event = await until(
     "a FailedMount event",
@@ -46,8 +55,7 @@ Deno.test("without the service pods keep what they have, and new ones wait for i
   );
   assert.match(event, /certificate service/);
   assert.match(await steady.shell("cat /certs/tls.key"), /PRIVATE KEY/);
-  await kubectl(["-n", system, "scale", "deployment/cert-service", "--replicas=2"]);
-  await rolledOut("deployment/cert-service");
+  await scaledBack.disposeAsync();
   await waiting.ready();
 });
 

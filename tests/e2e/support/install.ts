@@ -15,11 +15,14 @@ export async function initCa(...options: string[]): Promise<string> {
   return new TextDecoder().decode(stdout);
 }
 
-/** Installs as the README says, and waits until both programs are ready. */
-export async function installProduct(): Promise<void> {
+/** Installs as the README says, in either order, and waits until both programs are ready. */
+export async function installProduct(order: "CA first" | "CA last" = "CA first"): Promise<void> {
   const started = performance.now();
-  await kubectl(["apply", "-f", "-"], await initCa());
-  await kubectl(["apply", "-k", overlay]);
+  const steps = [
+    async () => await kubectl(["apply", "-f", "-"], await initCa()),
+    async () => await kubectl(["apply", "-k", overlay]),
+  ];
+  for (const step of order === "CA first" ? steps : steps.reverse()) await step();
   await rolledOut("deployment/cert-service");
   await rolledOut("daemonset/csi-cert-driver");
   const seconds = ((performance.now() - started) / 1000).toFixed(1);

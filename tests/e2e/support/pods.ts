@@ -9,6 +9,8 @@ export interface PodOptions {
   /** Of the volume and of its mount; true unless said otherwise. */
   readonly readOnly?: boolean;
   readonly securityContext?: unknown;
+  /** An emptyDir in place of the volume of ours, for comparison. */
+  readonly plain?: boolean;
   /** Seconds that its container goes on after its deletion was asked for. */
   readonly drainSeconds?: number;
 }
@@ -36,7 +38,9 @@ export function podObject(options: PodOptions): unknown {
       }],
       volumes: [{
         name: "certs",
-        csi: { driver: driverName, readOnly, volumeAttributes: attributes ?? {} },
+        ...(options.plain
+          ? { emptyDir: {} }
+          : { csi: { driver: driverName, readOnly, volumeAttributes: attributes ?? {} } }),
       }],
     },
   };
