@@ -36,7 +36,11 @@ export async function runCall(
 ): Promise<StatusObject | undefined> {
   const started = performance.now();
   using open = options.calls.open(method.methodKind !== "unary");
-  const onCancelled = () => open.abort(cancellation(call));
+  let isSettled = false;
+  // grpc-js says "cancelled" at the end of every call, and an error that nobody needs costs a stack.
+  const onCancelled = () => {
+    if (!isSettled) open.abort(cancellation(call));
+  };
   call.on("cancelled", onCancelled);
   if (call.cancelled) onCancelled();
   const context = contextOf(call, methodPath(method), open.signal);
@@ -49,6 +53,7 @@ export async function runCall(
     const stopped = open.signal.aborted && !(thrown instanceof RpcError);
     failure = statusOf(stopped ? open.signal.reason : thrown);
   }
+  isSettled = true;
   const code = call.cancelled ? open.signal.reason.code : failure?.code ?? status.OK;
   const ms = performance.now() - started;
   options.onCall?.({ method: context.method, code, ms, ...(failure && { error }) });
