@@ -79,7 +79,7 @@ Deno.test("check-policy's words are read, and each wrong one is named", () => {
   for (const pod of [undefined, "web-0", "a/b/c", "Shop/web", "shop/", "/web"]) {
     const given = { pod, serviceAccount: "W", attributes: ["x", "=y"] };
     const refused = parseCheckedPod(given);
-    assert(refused.kind === "refused", pod);
+    assert(refused.kind === "refused", `${pod}`);
     assert.equal(refused.problems.length, 4);
   }
 });
