@@ -73,6 +73,18 @@ export async function eventually(check: () => Promise<void>, ms = 10_000): Promi
   }
 }
 
+/**
+ * Whether Deno itself ended the program: its HTTP/2 aborts now and then when a peer closes a connection
+ * (denoland/deno#36788). For us that is one more kill at a place of chance.
+ */
+export function isRuntimeAbort({ signal }: Deno.CommandStatus): boolean {
+  if (signal !== "SIGABRT" && signal !== "SIGSEGV") return false;
+  console.log(
+    `    ${signal} by the runtime's HTTP/2 (denoland/deno#36788), taken as one more kill`,
+  );
+  return true;
+}
+
 const passing: ReadonlySet<number> = new Set([status.UNAVAILABLE, status.ABORTED]);
 
 /** As the kubelet does: what fails for now is tried again after 0.6 s, and so on for a while. */

@@ -82,9 +82,11 @@ export class Program implements AsyncDisposable {
     return { address: String(record.address), healthAddress: String(record.healthAddress) };
   }
 
-  /** Sends a signal and goes on. */
-  signal(signal: Deno.Signal): void {
+  /** Sends a signal and goes on; whether the program still runs. */
+  signal(signal: Deno.Signal): boolean {
+    if (this.#ended) return false;
     this.#process.kill(signal);
+    return true;
   }
 
   /** Sends a signal and waits for the end. */
