@@ -8,9 +8,15 @@
  */
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { burstRow } from "../tests/bench/burst_row.ts";
+import { memoryRow } from "../tests/bench/memory_row.ts";
+import { nodeRow } from "../tests/bench/node_row.ts";
+import { restartRow } from "../tests/bench/restart_row.ts";
 import { formatResults, type Result, skipped } from "../tests/bench/result.ts";
+import { schedulerRow } from "../tests/bench/scheduler_row.ts";
 import { serviceRow } from "../tests/bench/service_row.ts";
 import type { Settings } from "../tests/bench/settings.ts";
+import { startRow } from "../tests/bench/start_row.ts";
 import { bundleAll } from "./bundle.ts";
 import { privateNamespace } from "./mount_namespace.ts";
 
@@ -18,6 +24,12 @@ type Row = (settings: Settings, directory: string) => Promise<Result[]>;
 
 const rows: Readonly<Record<string, { name: string; run: Row }>> = {
   1: { name: "one certificate from the service", run: serviceRow },
+  2: { name: "one volume on the node", run: nodeRow },
+  3: { name: "bursts", run: burstRow },
+  4: { name: "the scheduler", run: schedulerRow },
+  5: { name: "restarts", run: restartRow },
+  6: { name: "memory", run: memoryRow },
+  7: { name: "start to ready", run: startRow },
 };
 
 const { values: flags } = parseArgs({

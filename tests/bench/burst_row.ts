@@ -1,0 +1,136 @@
+import { createCertificateRequest } from "../../src/x509/certificate_request.ts";
+import { generateKeyPair } from "../../src/x509/keys.ts";
+import { CertificateService } from "../../src/gen/certificate_service_pb.ts";
+import { connect } from "../../src/grpc/client.ts";
+import { makeCa } from "./authorities.ts";
+import type { Background } from "./background.ts";
+import { batch } from "./load.ts";
+import { NodeProcess } from "./node_process.ts";
+import { measured, type Result, skipped } from "./result.ts";
+import { startService } from "./service_process.ts";
+import type { Settings } from "./settings.ts";
+import { percentile } from "./statistics.ts";
+
+const row = 3;
+
+/** Everything at once: a node that comes up full, and fifty of them. */
+export async function burstRow(settings: Settings, directory: string): Promise<Result[]> {
+  const ca = await makeCa(directory, "P-256");
+  await using resources = new AsyncDisposableStack();
+  const service = await startService(settings, directory, ca);
+  resources.use(service.process);
+  const results = [...await oneNode(settings, directory, service)];
+  const nodes = settings.quick ? [5, 10] : [25, 50];
+  const perNode = settings.quick ? 50 : 100;
+  const took: number[] = [];
+  for (const count of nodes) {
+    await using watched = watch(service.healthAddress, service.process);
+    const ms = await manyNodes(service.address, count, perNode);
+    took.push(ms);
+    const name = `${count} nodes × ${perNode} certificates`;
+    results.push(measured(row, `${name}: until the last`, "ms", [ms]));
+    results.push(...watched.lines(name));
+  }
+  const growth = (took[1] ?? NaN) / (took[0] ?? NaN) / 2;
+  results.push(measured(row, "twice the nodes: time for each certificate", "×", [growth], {
+    atMost: 1.25,
+  }));
+  return results;
+}
+
+async function oneNode(
+  settings: Settings,
+  directory: string,
+  service: { address: string },
+): Promise<Result[]> {
+  if (!settings.mounts) {
+    return [skipped(row, "a node's publishes", "this machine lets nobody mount")];
+  }
+  const results: Result[] = [];
+  const took: number[] = [];
+  for (const count of settings.quick ? [100, 200] : [500, 1_000]) {
+    const own = `${directory}/node-${count}`;
+    await using node = await NodeProcess.start({ settings, directory: own, service });
+    const volumes = await Promise.all(Array.from({ length: count }, (_, n) => node.admit(n)));
+    const from = performance.now();
+    let worst: Result[];
+    {
+      await using watched = watch(node.healthAddress, node.process);
+      await batch(count, count, (n) => node.publish(volumes[n]!));
+      took.push(performance.now() - from);
+      worst = watched.lines(`${count} publishes`);
+    }
+    results.push(
+      measured(row, `${count} publishes: until the last`, "ms", took.slice(-1)),
+      ...worst,
+    );
+    await batch(count, 16, (n) => node.unpublish(volumes[n]!));
+  }
+  const growth = (took[1] ?? NaN) / (took[0] ?? NaN) / 2;
+  const name = "twice the publishes: time for each";
+  return [...results, measured(row, name, "×", [growth], { atMost: 1.25 })];
+}
+
+/** Connections of many nodes, each of which asks for all its certificates at once; the milliseconds until the last came. */
+async function manyNodes(address: string, nodes: number, perNode: number): Promise<number> {
+  const request = await createCertificateRequest(await generateKeyPair("ecdsa-p256"));
+  const certificateRequest = request as Uint8Array<ArrayBuffer>;
+  using clients = new DisposableStack();
+  const all = Array.from(
+    { length: nodes },
+    () => clients.use(connect(CertificateService, { address: `http://${address}` })),
+  );
+  const from = performance.now();
+  await batch(nodes * perNode, nodes * perNode, async (n) => {
+    const pod = {
+      namespace: "shop",
+      name: `web-${n}`,
+      uid: crypto.randomUUID(),
+      serviceAccount: "default",
+    };
+    const volume = { id: `csi-${n}`, name: "certs", attributes: {} };
+    const message = { certificateRequest, pod, volume };
+    for (;;) {
+      try {
+        return await all[n % nodes]!.issueCertificate(message, { timeoutMs: 120_000 });
+      } catch (error) {
+        const retryAfterMs = (error as { retryAfterMs?: number }).retryAfterMs;
+        if (retryAfterMs === undefined) throw error;
+        await new Promise((resolve) => setTimeout(resolve, retryAfterMs));
+      }
+    }
+  });
+  return performance.now() - from;
+}
+
+/** Asks a program over and over whether it lives: how late it answers is how long its event loop stood. */
+function watch(healthAddress: string, process: Background) {
+  const stopping = new AbortController();
+  const lags: number[] = [];
+  let mostBytes = 0;
+  const watching = (async () => {
+    while (!stopping.signal.aborted) {
+      const from = performance.now();
+      const answer = await fetch(`http://${healthAddress}/livez`).catch(() => undefined);
+      await answer?.body?.cancel();
+      lags.push(performance.now() - from);
+      mostBytes = Math.max(mostBytes, await process.residentBytes());
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  })();
+  return {
+    lines: (name: string): Result[] => {
+      const sorted = [...lags].sort((left, right) => left - right);
+      return [
+        measured(row, `${name}: the program's health answers, p99`, "ms", [
+          percentile(sorted, 0.99),
+        ], { atMost: 50 }),
+        measured(row, `${name}: most memory`, "MiB", [mostBytes / 2 ** 20]),
+      ];
+    },
+    [Symbol.asyncDispose]: async () => {
+      stopping.abort();
+      await watching;
+    },
+  };
+}

@@ -1,0 +1,32 @@
+/** A driver that does nothing but mount a tmpfs and write three files: what a publish cannot cost less than. */
+import { Node } from "../../src/gen/csi_pb.ts";
+import { register, serveUnix } from "../../src/grpc/server.ts";
+import type { Implementation } from "../../src/grpc/service.ts";
+import { openLibc } from "../../src/linux/libc.ts";
+
+const [socket = ""] = Deno.args;
+const libc = openLibc();
+const text = "x".repeat(1_000);
+
+const node: Partial<Implementation<typeof Node>> = {
+  nodePublishVolume: async ({ targetPath: target }) => {
+    await Deno.mkdir(target, { recursive: true });
+    libc.mount({ source: "bench", target, fileSystem: "tmpfs", flags: 0, options: "size=1m" });
+    for (const name of ["tls.crt", "tls.key", "ca.crt"]) {
+      await Deno.writeTextFile(`${target}/${name}`, text);
+    }
+    return {};
+  },
+  nodeUnpublishVolume: async ({ targetPath }) => {
+    libc.unmount(targetPath);
+    await Deno.remove(targetPath);
+    return {};
+  },
+};
+const none = () => Promise.reject(new Error("not here"));
+const implementation = Object.fromEntries(
+  Node.methods.map(({ localName }) => [localName, node[localName as "nodePublishVolume"] ?? none]),
+) as unknown as Implementation<typeof Node>;
+
+await serveUnix(socket, { services: [register(Node, implementation)] });
+console.log(JSON.stringify({ event: "ready" }));

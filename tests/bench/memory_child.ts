@@ -1,0 +1,61 @@
+/** Octets of heap for each of many: `volumes N` of the driver's table and schedule, or `inventory N` entries. */
+import { Inventory } from "../../src/authority/inventory.ts";
+import { Scheduler } from "../../src/scheduler/scheduler.ts";
+import { VolumeTable } from "../../src/volume/volume_table.ts";
+import { FakeClock } from "../support/fake_clock.ts";
+
+const [what, count = "1000"] = Deno.args;
+const total = Number(count);
+const clock = new FakeClock();
+const scheduler = new Scheduler({ clock });
+const at = clock.now().add({ hours: 168 });
+
+function identity(n: number) {
+  return {
+    namespace: "shop",
+    name: `web-7d9c5b8f6d-${n.toString(36).padStart(5, "0")}`,
+    uid: crypto.randomUUID(),
+    serviceAccount: "default",
+  };
+}
+
+const table = new VolumeTable();
+const inventory = new Inventory({ clock, scheduler });
+
+function add(n: number): void {
+  const pod = identity(n);
+  const serialNumber = crypto.getRandomValues(new Uint8Array(16)).toHex();
+  const volumeId = `csi-${serialNumber}${serialNumber}`;
+  if (what === "volumes") {
+    table.set({
+      volumeId,
+      volumeName: "certs",
+      targetPath: `/var/lib/kubelet/pods/${pod.uid}/volumes/kubernetes.io~csi/certs/mount`,
+      pod,
+      attributes: { duration: "24h" },
+      group: undefined,
+      issuedAt: clock.now(),
+      serialNumber,
+      notAfter: at,
+    });
+    scheduler.schedule(volumeId, at, () => Promise.resolve(undefined));
+    return;
+  }
+  const commonName = `${pod.name}.shop.svc.cluster.local`;
+  const names = { commonName, dnsNames: [commonName, pod.name], ipAddresses: [], uris: [] };
+  const times = { notBefore: clock.now(), notAfter: at, predecessor: undefined };
+  inventory.add({ serialNumber, pod, volumeId, node: "node-1", names, ...times });
+}
+
+/** After a collection, which --expose-gc lets us ask for. */
+function heapUsed(): number {
+  (globalThis as unknown as { gc: () => void }).gc();
+  return Deno.memoryUsage().heapUsed;
+}
+
+// Code and hidden classes are paid for once.
+for (let n = 0; n < 100; n++) add(n);
+const before = heapUsed();
+for (let n = 0; n < total; n++) add(n);
+console.log((heapUsed() - before) / total, table.size + inventory.size);
+await scheduler[Symbol.asyncDispose]();

@@ -1,0 +1,61 @@
+import { Scheduler } from "../../src/scheduler/scheduler.ts";
+import { FakeClock } from "../support/fake_clock.ts";
+import { measured, type Result } from "./result.ts";
+import type { Settings } from "./settings.ts";
+import { interleave, ratioOf } from "./statistics.ts";
+
+const row = 4;
+
+/** What the schedule of many volumes costs: to make it, and over a simulated day. */
+export async function schedulerRow(settings: Settings): Promise<Result[]> {
+  const sizes = [1_000, 10_000, ...settings.quick ? [] : [100_000]];
+  const rounds = settings.quick ? 3 : 5;
+  const results: Result[] = [];
+  const of = (work: (size: number) => Promise<number>) =>
+    Object.fromEntries(sizes.map((size) => [`n${size}`, () => work(size)]));
+  await planned(10_000);
+  const planning = await interleave(rounds, of(planned));
+  const days = await interleave(rounds, of(aDay));
+  for (
+    const [what, samples] of [["schedule one", planning], ["one renewal of a day", days]] as const
+  ) {
+    const first = samples.n1000 ?? [];
+    for (const size of sizes) {
+      const values = samples[`n${size}`] ?? [];
+      const reference = { what: "1,000 volumes", samples: first, ratio: ratioOf(values, first) };
+      const against = size === 1_000 ? {} : { reference, atMost: 1.5 };
+      results.push(measured(row, `${what}, ${size} volumes`, "µs", values, against));
+    }
+  }
+  return results;
+}
+
+/** Microseconds to schedule one of so many volumes. */
+async function planned(size: number): Promise<number> {
+  const clock = new FakeClock();
+  await using scheduler = new Scheduler({ clock });
+  const from = performance.now();
+  for (let n = 0; n < size; n++) {
+    scheduler.schedule(`csi-${n}`, clock.now().add({ seconds: n % 86_400 }), never);
+  }
+  return (performance.now() - from) * 1_000 / size;
+}
+
+/** Microseconds for each run of so many volumes that renew once in a day, all else of the day included. */
+async function aDay(size: number): Promise<number> {
+  const clock = new FakeClock();
+  await using scheduler = new Scheduler({ clock });
+  let runs = 0;
+  for (let n = 0; n < size; n++) {
+    const at = clock.now().add({ milliseconds: Math.floor(86_400_000 * n / size) });
+    scheduler.schedule(`csi-${n}`, at, () => {
+      runs++;
+      return Promise.resolve(undefined);
+    });
+  }
+  const from = performance.now();
+  await clock.advance({ hours: 24 });
+  return (performance.now() - from) * 1_000 / runs;
+}
+
+const never = () => Promise.resolve(undefined);
