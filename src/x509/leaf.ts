@@ -106,12 +106,12 @@ function constantsOf(issuer: Issuer): Constants {
 }
 
 /** The last field of what is signed. */
-export function writeExtensions(...extensions: readonly Uint8Array[]): Uint8Array {
+function writeExtensions(...extensions: readonly Uint8Array[]): Uint8Array {
   return element(0xa3, sequence(...extensions));
 }
 
 /** The certificate of a signed part (RFC 5280, 4.1), whose algorithm is repeated outside of it. */
-export async function signCertificate(
+async function signCertificate(
   signed: Uint8Array,
   algorithm: Uint8Array,
   sign: (octets: Uint8Array) => Promise<Uint8Array>,
@@ -120,12 +120,12 @@ export async function signCertificate(
 }
 
 /** The extension of a key's identifier. */
-export function subjectKeyIdentifier(spki: Uint8Array): Uint8Array {
+function subjectKeyIdentifier(spki: Uint8Array): Uint8Array {
   const value = element(0x04, keyIdentifier(spki));
   return writeExtension(extensionTypes.subjectKeyIdentifier, value, false);
 }
 
-export const version3 = element(0xa0, Uint8Array.of(0x02, 0x01, 0x02));
+const version3 = element(0xa0, Uint8Array.of(0x02, 0x01, 0x02));
 const noCa = writeExtension(extensionTypes.basicConstraints, sequence(), true);
 const otherUsage = writeExtension(
   extensionTypes.keyUsage,

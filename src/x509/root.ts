@@ -1,17 +1,7 @@
-import { element, sequence, time, unsignedInteger } from "./der_writing.ts";
-import { writeName } from "./distinguished_name.ts";
-import { extensionTypes, writeExtension, writeKeyUsage } from "./extensions.ts";
-import { exportPrivateKey, exportPublicKey, generateKeyPair } from "./keys.ts";
-import {
-  randomSerialNumber,
-  signCertificate,
-  subjectKeyIdentifier,
-  version3,
-  writeExtensions,
-} from "./leaf.ts";
+import { exportPrivateKey, exportPublicKey, generateKeyPair, signatureParameters } from "./keys.ts";
+import { keyIdentifier } from "./key_identifier.ts";
+import { randomSerialNumber } from "./leaf.ts";
 import { encodePem } from "./pem.ts";
-import { signatureAlgorithm } from "./signature_scheme.ts";
-import { webCryptoEngine } from "./web_crypto_engine.ts";
 
 /** A new key and its self-signed root certificate, with all that strict verifiers ask of a root. */
 export async function createRoot(options: {
@@ -20,37 +10,29 @@ export async function createRoot(options: {
   notBefore: Temporal.Instant;
   notAfter: Temporal.Instant;
 }): Promise<{ certificatePem: string; privateKeyPem: string }> {
-  const { privateKey, publicKey } = await generateKeyPair(options.algorithm);
-  const spki = await exportPublicKey(publicKey);
-  const algorithm = signatureAlgorithm(options.algorithm);
-  const name = writeName([], options.commonName);
-  const certificate = await signCertificate(
-    sequence(
-      version3,
-      unsignedInteger(Uint8Array.fromHex(randomSerialNumber())),
-      algorithm,
-      name,
-      sequence(time(options.notBefore), time(options.notAfter)),
-      name,
-      spki,
-      writeExtensions(anyCa, signingUsage, subjectKeyIdentifier(spki)),
-    ),
-    algorithm,
-    (octets) => webCryptoEngine.sign(privateKey, options.algorithm, octets),
-  );
+  // Roots are made once in years: a library does it, which is not even loaded where leaves are signed.
+  const x509 = await import("./peculiar.ts");
+  const keys = await generateKeyPair(options.algorithm);
+  const spki = await exportPublicKey(keys.publicKey);
+  const name = new x509.Name([{ CN: [{ utf8String: options.commonName }] }]);
+  const { keyCertSign, cRLSign } = x509.KeyUsageFlags;
+  const certificate = await x509.X509CertificateGenerator.create({
+    serialNumber: randomSerialNumber(),
+    subject: name,
+    issuer: name,
+    notBefore: new Date(options.notBefore.epochMilliseconds),
+    notAfter: new Date(options.notAfter.epochMilliseconds),
+    publicKey: keys.publicKey,
+    signingKey: keys.privateKey,
+    signingAlgorithm: signatureParameters(options.algorithm),
+    extensions: [
+      new x509.BasicConstraintsExtension(true, undefined, true),
+      new x509.KeyUsagesExtension(keyCertSign | cRLSign, true),
+      new x509.SubjectKeyIdentifierExtension(keyIdentifier(spki).toHex()),
+    ],
+  });
   return {
-    certificatePem: encodePem("CERTIFICATE", certificate),
-    privateKeyPem: await exportPrivateKey(privateKey),
+    certificatePem: encodePem("CERTIFICATE", new Uint8Array(certificate.rawData)),
+    privateKeyPem: await exportPrivateKey(keys.privateKey),
   };
 }
-
-const anyCa = writeExtension(
-  extensionTypes.basicConstraints,
-  sequence(element(0x01, Uint8Array.of(0xff))),
-  true,
-);
-const signingUsage = writeExtension(
-  extensionTypes.keyUsage,
-  writeKeyUsage("keyCertSign", "cRLSign"),
-  true,
-);

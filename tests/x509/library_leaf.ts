@@ -15,7 +15,7 @@ import {
   SubjectKeyIdentifierExtension,
   X509Certificate,
   X509CertificateGenerator,
-} from "./peculiar.ts";
+} from "../../src/x509/peculiar.ts";
 
 /** The leaf that `signLeaf` is to make, made by a library that knows nothing of ours. */
 export async function signWithLibrary(

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readCertificates } from "../../src/x509/certificate.ts";
 import { importPrivateKey, publicKeyOf } from "../../src/x509/keys.ts";
-import { X509Certificate } from "./peculiar.ts";
+import { X509Certificate } from "../../src/x509/peculiar.ts";
 import { createRoot } from "../../src/x509/root.ts";
 
 const notBefore = Temporal.Instant.from("2026-01-01T00:00:00Z");
