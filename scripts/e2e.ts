@@ -11,13 +11,26 @@ import { toolImages } from "./cluster/tool_images.ts";
 import { heading, note, progress } from "./demo/console.ts";
 import { buildImage } from "./image.ts";
 import { clusterPrefix, machineState } from "./cluster/machine_state.ts";
+import { removeLeftovers } from "./cluster/leftovers.ts";
 import { readCounts } from "./test_counts.ts";
 
 const root = new URL("../", import.meta.url);
 const shell = Deno.args.includes("--shell");
 
-/** The order of the files is the order of the tests: the last one uninstalls. */
-const suites = ["pods", "renewal", "restarts", "hostility", "authority", "rights", "uninstall"]
+/** Aborted by Ctrl-C and the like: what was begun is taken away then, as at any other end. */
+const interruption = new AbortController();
+
+/** The order of the tests: those before the last two need the product installed. */
+const suites = [
+  "pods",
+  "renewal",
+  "restarts",
+  "hostility",
+  "authority",
+  "rights",
+  "uninstall",
+  "standalone",
+]
   .map((name) => `tests/e2e/${name}_test.ts`);
 
 function close(passed: number, failed: number, skipped: number): never {
@@ -49,26 +62,14 @@ async function runNode(place: Place, parts: Parts, command: string[]): Promise<s
     stdin: shell ? "inherit" : "piped",
     stdout: shell ? "inherit" : "piped",
   }).spawn();
-  using _interrupted = onInterruption(() => child.kill("SIGKILL"));
+  // Its only child ends with it, and with that, the first process of the namespaces, all of them.
+  const end = () => child.kill("SIGKILL");
+  interruption.signal.addEventListener("abort", end);
+  if (interruption.signal.aborted) end();
   const output = shell ? "" : await show(child.stdout);
   await child.status;
+  interruption.signal.removeEventListener("abort", end);
   return output;
-}
-
-let interrupted = false;
-
-function onInterruption(end: () => void): Disposable {
-  const listener = () => {
-    interrupted = true;
-    end();
-  };
-  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-  for (const signal of signals) Deno.addSignalListener(signal, listener);
-  return {
-    [Symbol.dispose]() {
-      for (const signal of signals) Deno.removeSignalListener(signal, listener);
-    },
-  };
 }
 
 async function show(stream: ReadableStream<Uint8Array>): Promise<string> {
@@ -82,8 +83,9 @@ async function show(stream: ReadableStream<Uint8Array>): Promise<string> {
 }
 
 async function perform(parts: Parts): Promise<{ passed: number; failed: number; skipped: number }> {
+  await removeLeftovers();
   const before = await machineState();
-  const folder = await Deno.makeTempDir({ prefix: clusterPrefix });
+  const folder = await Deno.makeTempDir({ prefix: `${clusterPrefix}${Deno.pid}-` });
   const place: Place = { folder, nodeName: "e2e-node", cgroup: `${clusterPrefix}${Deno.pid}` };
   let output = "";
   try {
@@ -91,6 +93,7 @@ async function perform(parts: Parts): Promise<{ passed: number; failed: number; 
     await Deno.mkdir(`${folder}/images`);
     await buildImage(`${folder}/images/product.tar`, { runtime: "bundle" });
     await toolImages(`${folder}/images`);
+    interruption.signal.throwIfAborted();
     heading(`One node of Kubernetes ${parts.version}`);
     await makeCgroups(place.cgroup);
     const tests = [Deno.execPath(), "test", "--allow-all", "--no-check", ...selection()];
@@ -101,7 +104,7 @@ async function perform(parts: Parts): Promise<{ passed: number; failed: number; 
   }
   if (shell) return { passed: 0, failed: 0, skipped: 0 };
   const counts = readCounts(output);
-  if (interrupted || !counts) return { passed: 0, failed: 1, skipped: 0 };
+  if (interruption.signal.aborted || !counts) return { passed: 0, failed: 1, skipped: 0 };
   const left = before.differences(await machineState());
   heading("What is left on the machine");
   for (const difference of left) note(difference);
@@ -120,6 +123,9 @@ if (import.meta.main) {
     close(0, 0, 1);
   }
   const started = performance.now();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    Deno.addSignalListener(signal, () => interruption.abort(new Error("interrupted")));
+  }
   try {
     const { passed, failed, skipped } = await perform(found.parts);
     console.log(`e2e: ${Math.round((performance.now() - started) / 1000)} s`);

@@ -25,6 +25,18 @@ export async function removeCgroups(name: string): Promise<void> {
   for (const place of places) await removeTree(`${place}/${name}`);
 }
 
+/** The names of all cgroups below the roots, each once. */
+export async function listCgroups(): Promise<string[]> {
+  const places = await exists(`${root}/cgroup.controllers`) ? [root] : await hierarchies();
+  const names = new Set<string>();
+  for (const place of places) {
+    for await (const { name, isDirectory } of Deno.readDir(place)) {
+      if (isDirectory) names.add(name);
+    }
+  }
+  return [...names];
+}
+
 async function hierarchies(): Promise<string[]> {
   const found = [];
   for await (const { name, isDirectory } of Deno.readDir(root)) {

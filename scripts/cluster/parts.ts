@@ -38,7 +38,8 @@ export async function findParts(
   const version = await kubernetesVersion();
   const kubernetes = `${cacheFolder()}/kubernetes-${version}-${Deno.build.arch}`;
   if (!exists(kubernetes)) {
-    const go = ["/usr/local/go/bin/go", "/usr/bin/go"].find(exists);
+    const folders = [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/local/go/bin"];
+    const go = folders.map((folder) => `${folder}/go`).find(exists);
     if (!go) return missing(`Kubernetes ${version} is built from source, which needs Go 1.26`);
     using _building = progress(`building Kubernetes ${version} from source, once`);
     const problem = await build(go, version, kubernetes);
