@@ -20,7 +20,6 @@ import { readCommandLine } from "./config/command_line.ts";
 import { serviceHelp } from "./config/help.ts";
 import { cautions, type ServiceConfig, serviceConfig } from "./config/service.ts";
 import { CertificateService } from "./gen/certificate_service_pb.ts";
-import type { EndedCall } from "./grpc/call.ts";
 import { HealthService } from "./grpc/health_service.ts";
 import { reflectionService } from "./grpc/reflection_service.ts";
 import { register, serveTcp } from "./grpc/server.ts";
@@ -30,8 +29,11 @@ import { writeNewFiles } from "./linux/new_files.ts";
 import { openOpensslEngine } from "./linux/openssl_engine.ts";
 import { Scheduler } from "./scheduler/scheduler.ts";
 import { systemClock as clock } from "./scheduler/system_clock.ts";
+import { callLog } from "./telemetry/call_log.ts";
 import { serveHealth } from "./telemetry/health_endpoint.ts";
 import { configureLogging } from "./telemetry/logging.ts";
+import { Metrics } from "./telemetry/metrics.ts";
+import { serviceMetrics } from "./telemetry/service_metrics.ts";
 
 const logger = getLogger(["cert-service"]);
 /** A driver's report of 100 certificates, the longest request there is. */
@@ -42,6 +44,9 @@ const ownNamespace = "csi-cert-system";
 async function serve(config: ServiceConfig, signal: AbortSignal): Promise<void> {
   await using resources = new AsyncDisposableStack();
   const { open, policy, clients, cluster } = await openParts(config, resources);
+  const metrics = new Metrics();
+  // Refusals are told by the audit log.
+  const tellCall = callLog(logger, metrics, "debug");
   const health = new HealthService();
   const implementation = certificateService({
     ...open,
@@ -54,7 +59,7 @@ async function serve(config: ServiceConfig, signal: AbortSignal): Promise<void> 
     await serveTcp(config.listenAddress, {
       services: [...services, reflectionService(services)],
       maxMessageBytes: largestMessageBytes,
-      onCall: logCall,
+      onCall: (call) => tellCall({ ...call, code: status[call.code] }),
       ...(config.tls ? { tls } : {}),
     }),
   );
@@ -64,7 +69,15 @@ async function serve(config: ServiceConfig, signal: AbortSignal): Promise<void> 
     return signal.aborted ? { ok: false, detail: `stopping\n${check.detail}` } : check;
   };
   const live = () => ({ ok: true, detail: "serving" });
-  const endpoint = config.health && serveHealth(config.health, { live, ready });
+  const endpoint = config.health && serveHealth(config.health, {
+    ...{ live, ready },
+    metrics: serviceMetrics(metrics, () => ({
+      certificates: open.inventory.size,
+      waiting: open.queue.waiting,
+      caNotAfter: open.authority.material?.issuer.certificate.notAfter,
+      shortened: open.signer.shortened,
+    })),
+  });
   if (endpoint) resources.use(endpoint);
   const where = {
     address: config.listenAddress.replace(/:[0-9]+$/, `:${server.port}`),
@@ -163,15 +176,6 @@ function authenticatorFor(config: ServiceConfig, cluster: Cluster | undefined): 
 
 function textFile(path: string): TextFile {
   return { path, read: () => Deno.readTextFile(path) };
-}
-
-/** Decisions are told by the audit log; here only what went wrong without one. */
-function logCall({ method, code, ms, error }: EndedCall): void {
-  const properties = { method, code: status[code], ms: Math.round(ms) };
-  if (code === status.INTERNAL || code === status.UNKNOWN) {
-    return logger.error("{method} {code}", { ...properties, error });
-  }
-  logger.debug("{method} {code}", properties);
 }
 
 async function runCommand(command: "init-ca" | "check-policy", args: string[]): Promise<number> {

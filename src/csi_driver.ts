@@ -27,7 +27,7 @@ import { aborted } from "./scheduler/aborted.ts";
 import { Scheduler } from "./scheduler/scheduler.ts";
 import { systemClock, wait } from "./scheduler/system_clock.ts";
 import { serveHealth } from "./telemetry/health_endpoint.ts";
-import { callMetrics } from "./telemetry/call_metrics.ts";
+import { callLog } from "./telemetry/call_log.ts";
 import { configureLogging } from "./telemetry/logging.ts";
 import { Metrics } from "./telemetry/metrics.ts";
 import { volumeMetrics } from "./telemetry/volume_metrics.ts";
@@ -111,11 +111,8 @@ async function serve(
   shown.detail = () => `${table.size} volumes, ${renewer.failing} whose renewal fails at present`;
   shown.metrics = volumes.expose;
 
-  const count = callMetrics(metrics);
-  const onCall = (call: EndedCall) => {
-    count({ ...call, code: status[call.code] });
-    logCall(call);
-  };
+  const tellCall = callLog(logger, metrics, "warning");
+  const onCall = (call: EndedCall) => tellCall({ ...call, code: status[call.code] });
   const { checkInterval, nodeId, registration } = config;
   const trust = new TrustUpdater({ ...parts, checkInterval });
   const leftovers = { mounted: () => created.mounted(), discard: records.discard.bind(records) };
@@ -179,17 +176,6 @@ async function serve(
   shown.ready = false;
   logger.info("stopping: calls in progress may finish");
   await watching;
-}
-
-/** Calls are told once, here; those that went well only when somebody looks closely. */
-function logCall({ method, code, ms, error }: EndedCall): void {
-  const properties = { method, code: status[code], ms: Math.round(ms) };
-  if (code === status.OK) return logger.debug("{method} {code}", properties);
-  const reason = error instanceof Error ? error.message : String(error);
-  if (code !== status.INTERNAL) {
-    return logger.warn("{method} {code}: {reason}", { ...properties, reason });
-  }
-  logger.error("{method} {code}: {reason}", { ...properties, reason, error });
 }
 
 async function printStatus({ certBasePath }: DriverConfig): Promise<void> {

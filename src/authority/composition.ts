@@ -75,7 +75,7 @@ export async function openAuthority(options: AuthorityOptions) {
   const opened = resources.move();
   return {
     ...parts,
-    ...{ issuing, reporting, serving, follower, denials },
+    ...{ issuing, reporting, serving, signer, follower, denials },
     /** Why the CA that was there at first cannot be used. */
     caProblem: problem,
     [Symbol.asyncDispose]: () => opened.disposeAsync(),

@@ -90,6 +90,8 @@ Deno.test("both programs tell their health, and end with code 0 on SIGTERM witho
   }
   const metrics = await fetch(`http://${(await driver.ready()).healthAddress}/metrics`);
   assert.match(await metrics.text(), /^csi_cert_volumes 0$/m);
+  const ofService = await fetch(`http://${(await service.ready()).healthAddress}/metrics`);
+  assert.match(await ofService.text(), /^csi_cert_inventory_certificates 0$/m);
   const { address } = await service.ready();
   const readyz = await fetch(`http://${(await service.ready()).healthAddress}/readyz`);
   assert.match(await readyz.text(), /AUTHENTICATION=none/);
