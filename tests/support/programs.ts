@@ -37,7 +37,8 @@ export class Program implements AsyncDisposable {
       this.#read(this.#process.stdout),
       this.#read(this.#process.stderr),
     ]).then(() => {});
-    this.#process.status.then((status) => {
+    // Its last words may still be on their way when it has ended.
+    this.ended().then((status) => {
       this.#ended = status;
       this.#wake();
     });
