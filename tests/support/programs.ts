@@ -85,14 +85,19 @@ export class Program implements AsyncDisposable {
 
   /** Sends a signal and goes on; whether the program still runs. */
   signal(signal: Deno.Signal): boolean {
-    if (this.#ended) return false;
-    this.#process.kill(signal);
-    return true;
+    try {
+      this.#process.kill(signal);
+      return true;
+    } catch (error) {
+      // It has terminated already, whether or not we were told yet.
+      if (error instanceof TypeError) return false;
+      throw error;
+    }
   }
 
   /** Sends a signal and waits for the end. */
   async stop(signal: Deno.Signal = "SIGTERM"): Promise<Deno.CommandStatus> {
-    if (!this.#ended) this.#process.kill(signal);
+    this.signal(signal);
     return await this.ended();
   }
 
