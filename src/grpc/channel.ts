@@ -3,6 +3,7 @@ import { parseAddress, type Target } from "./address.ts";
 import { atAttemptLimit } from "./attempt_limit.ts";
 import { bearerToken } from "./bearer_token.ts";
 import { RpcError } from "./rpc_error.ts";
+import { endSessionsLater } from "./session_ends.ts";
 import { logThroughLogTape } from "./transport_log.ts";
 
 /** Where a client's calls go, and how it is sure who answers. */
@@ -67,6 +68,7 @@ export class Channel implements Disposable {
       throw new TypeError(`${address} is an IP address: say which name its certificate bears`);
     }
     logThroughLogTape();
+    endSessionsLater();
   }
 
   /** The client for the next call. Throws an RpcError when there is no material to make one from. */

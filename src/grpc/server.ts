@@ -5,6 +5,7 @@ import { handlers } from "./handlers.ts";
 import { OpenCalls } from "./open_calls.ts";
 import { RpcError } from "./rpc_error.ts";
 import { type Implementation, serviceDefinition, type UntypedImplementation } from "./service.ts";
+import { endSessionsLater } from "./session_ends.ts";
 import { FollowingCredentials, type IdentitySource } from "./serving_identity.ts";
 import { logThroughLogTape } from "./transport_log.ts";
 import { claimUnixPath } from "./unix_socket.ts";
@@ -106,6 +107,7 @@ class RunningServer {
 
   constructor(options: ServerOptions) {
     logThroughLogTape();
+    endSessionsLater();
     this.#graceMs = options.graceMs ?? defaultGraceMs;
     this.#server = new Server({
       ...settings,
