@@ -47,6 +47,7 @@ export async function runCall(
   let failure: StatusObject | undefined;
   let error: unknown;
   try {
+    open.signal.throwIfAborted();
     await body(context);
   } catch (thrown) {
     error = thrown;

@@ -25,12 +25,15 @@ export class OpenCalls {
       },
     };
     this.#calls.set(call, { streaming });
-    if (streaming && this.#stopping !== undefined) call.abort(this.#stopping);
+    if (this.#stopping !== undefined) call.abort(this.#stopping);
     return call;
   }
 
-  /** A stream may have no end of its own, so draining would wait for it in vain. */
-  abortStreams(reason: RpcError): void {
+  /**
+   * Aborts what is opened from now on, and the streams: one may have no end of its own, so draining
+   * would wait for it in vain.
+   */
+  stopTaking(reason: RpcError): void {
     this.#stopping = reason;
     for (const [call, { streaming }] of this.#calls) if (streaming) call.abort(reason);
   }

@@ -37,6 +37,9 @@ export function statusOf(error: unknown): StatusObject {
   return { code: error.code, details, metadata };
 }
 
+/** How grpc-js tells of a connection that broke under a call: as its own fault, where gRPC has UNAVAILABLE. */
+const brokenConnection = /triggered by internal client error: (?:read|write) E[A-Z]+$/;
+
 /** The other side's answer to a failed call; anything else that was thrown comes back as it is. */
 export function rpcErrorOf(error: unknown): unknown {
   if (!isServiceError(error)) return error;
@@ -44,7 +47,9 @@ export function rpcErrorOf(error: unknown): unknown {
   const retryAfterMs = typeof pushback === "string" && /^\d{1,9}$/.test(pushback)
     ? Number(pushback)
     : undefined;
-  return new RpcError(error.code, error.details, { cause: error, retryAfterMs });
+  const isBroken = error.code === status.INTERNAL && brokenConnection.test(error.details);
+  const code = isBroken ? status.UNAVAILABLE : error.code;
+  return new RpcError(code, error.details, { cause: error, retryAfterMs });
 }
 
 function isServiceError(error: unknown): error is ServiceError {

@@ -89,3 +89,14 @@ Deno.test("an idle client keeps no server from stopping", async () => {
   await served.client.getCertificateInfo({});
   await served.server[Symbol.asyncDispose]();
 });
+
+// Deno's HTTP/2 client dies of the GOAWAY by which grpc-js servers usually stop.
+Deno.test("a client with many calls behind it survives that its server stops", async () => {
+  const child = new URL("server_stops_child.ts", import.meta.url).pathname;
+  const { code, signal, stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "--allow-all", child],
+    stderr: "null",
+  }).output();
+  const output = new TextDecoder().decode(stdout);
+  assert.deepEqual([code, signal, output], [0, null, `code ${status.UNAVAILABLE}\n`]);
+});
