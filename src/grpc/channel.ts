@@ -71,6 +71,10 @@ export class Channel implements Disposable {
     endSessionsLater();
   }
 
+  get isDisposed(): boolean {
+    return this.#disposed;
+  }
+
   /** The client for the next call. Throws an RpcError when there is no material to make one from. */
   client(): Client {
     if (this.#disposed) throw new RpcError(status.CANCELLED, "the client has been closed");

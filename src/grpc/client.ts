@@ -87,7 +87,8 @@ async function unary(
     using _listening = cancelOnAbort(call, options);
     try {
       return decoded(method.output, await promise);
-    } catch (error) {
+    } catch (thrown) {
+      const error = unlessOurs(thrown, channel, options);
       if (!channel.failed(client, error) || n === tries) throw error;
     }
   }
@@ -119,7 +120,7 @@ async function* serverStreaming(
       for await (const response of call) yield decoded(method.output, response);
       return;
     } catch (thrown) {
-      const error = rpcErrorOf(thrown);
+      const error = unlessOurs(rpcErrorOf(thrown), channel, options);
       if (!channel.failed(client, error) || n === tries) throw error;
     } finally {
       call.cancel();
@@ -140,6 +141,13 @@ function refuseAborted({ signal }: CallOptions): void {
       cause: signal.reason,
     });
   }
+}
+
+/** A call that is cancelled, and not from this side, has lost its connection: that is worth another try. */
+function unlessOurs(error: unknown, channel: Channel, { signal }: CallOptions): unknown {
+  const ours = signal?.aborted || channel.isDisposed;
+  if (ours || !(error instanceof RpcError) || error.code !== status.CANCELLED) return error;
+  return new RpcError(status.UNAVAILABLE, "the connection has been closed", { cause: error });
 }
 
 function cancelOnAbort(call: { cancel(): void }, { signal }: CallOptions): Disposable {

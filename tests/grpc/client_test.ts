@@ -183,10 +183,7 @@ Deno.test("a connection told to go away as it opens fails the call, and the next
   });
   await once(rude.listen(path), "listening");
   using client = connect(Registration, { address: `unix://${path}` });
-  await assert.rejects(client.getInfo({}), (error: Error) => {
-    assert.match(error.message, /no call can start on this connection/);
-    return isRpc(status.UNAVAILABLE)(error);
-  });
+  await assert.rejects(client.getInfo({}), isRpc(status.UNAVAILABLE));
   await new Promise((resolve) => rude.close(resolve));
   const services = [stubService(Registration, { getInfo: () => Promise.resolve({ name: "x" }) })];
   await using _server = await serveUnix(path, { services });
