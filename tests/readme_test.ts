@@ -6,6 +6,10 @@ import { parsePolicyFile } from "../src/authority/policy_file.ts";
 import { driverVariables } from "../src/config/driver.ts";
 import type { VariableTable } from "../src/config/environment.ts";
 import { serviceVariables } from "../src/config/service.ts";
+import { callMetrics } from "../src/telemetry/call_metrics.ts";
+import { Metrics } from "../src/telemetry/metrics.ts";
+import { serviceMetrics } from "../src/telemetry/service_metrics.ts";
+import { volumeMetrics } from "../src/telemetry/volume_metrics.ts";
 import { knownAttributes, parseAttributes } from "../src/x509/attributes.ts";
 import { templateFields } from "../src/x509/templates.ts";
 import { mayImport } from "./support/structure_rules.ts";
@@ -82,6 +86,38 @@ Deno.test("the README states each permission that the programs ship with", () =>
     list.map(({ flag, reason }) => [name, flag, reason])
   );
   assert.deepEqual(rows(section("## Security"), "Program"), shipped);
+});
+
+/** Name and type of each metric that a program registers with what it is given. */
+function metricsOf(register: (metrics: Metrics) => void): string[][] {
+  const metrics = new Metrics();
+  register(metrics);
+  return [...metrics.expose().matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name, type]) => [
+    name ?? "",
+    type ?? "",
+  ]);
+}
+
+Deno.test("the README lists the metrics of each program", () => {
+  const nothing = { volumes: 0, failing: 0, earliestExpiry: undefined };
+  const nobody = { certificates: 0, waiting: 0, caNotAfter: undefined, shortened: 0 };
+  const exposed = [
+    ...metricsOf((metrics) => volumeMetrics(metrics, () => nothing))
+      .map((metric) => ["csi-driver", ...metric]),
+    ...metricsOf((metrics) => serviceMetrics(metrics, () => nobody))
+      .map((metric) => ["cert-service", ...metric]),
+    ...metricsOf((metrics) => callMetrics(metrics)).map((metric) => ["both", ...metric]),
+  ];
+  const told = rows(section("## Monitoring"), "Program").map((cells) => cells.slice(0, 3));
+  assert.deepEqual(told.sort(), exposed.sort());
+});
+
+Deno.test("the README lists the keys of a policy's rules", () => {
+  const refused = parsePolicyFile("rules: [{ unheardOf: 1 }]");
+  assert.equal(refused.kind, "refused");
+  const known = /"unheardOf" is unknown; expected one of (.*)/.exec(refused.problems.join("\n"));
+  const told = rows(section("## Policy"), "Key").map(([key]) => key);
+  assert.deepEqual(told.sort(), known?.[1]?.split(", ").sort());
 });
 
 /** The README's fenced blocks of YAML. */
