@@ -1,7 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../scheduler/clock.ts";
 import type { Issuer } from "../x509/issuer.ts";
-import { type LeafNames, randomSerialNumber, signLeaf } from "../x509/leaf.ts";
+import { type EncodedKey, type LeafNames, randomSerialNumber, signLeaf } from "../x509/leaf.ts";
 import type { SignatureEngine } from "../x509/signature_engine.ts";
 import {
   type CaMaterial,
@@ -11,7 +11,7 @@ import {
 
 /** What a leaf is to certify, decided before. */
 export interface LeafOrder {
-  readonly publicKey: CryptoKey;
+  readonly publicKey: CryptoKey | EncodedKey;
   readonly names: LeafNames;
   /** Counts from now. */
   readonly validity: Temporal.Duration;
@@ -69,7 +69,7 @@ export class LeafSigner {
     const now = this.#clock.now();
     const notBefore = wholeSeconds(now.subtract(backdate));
     const notAfter = wholeSeconds(this.#end(now.add(order.validity), material));
-    if (now.until(notAfter).total("milliseconds") < shortestMs) {
+    if (notAfter.epochMilliseconds - now.epochMilliseconds < shortestMs) {
       const ends = lastInstant(material);
       return { kind: "unavailable", reason: `the CA is valid until ${ends}: it needs a new one` };
     }
@@ -105,5 +105,5 @@ export class LeafSigner {
 
 /** X.509 knows no fractions (RFC 5280, 4.1.2.5); rounded down, so that nothing is valid for longer. */
 function wholeSeconds(at: Temporal.Instant): Temporal.Instant {
-  return at.round({ smallestUnit: "second", roundingMode: "floor" });
+  return Temporal.Instant.fromEpochMilliseconds(Math.floor(at.epochMilliseconds / 1000) * 1000);
 }

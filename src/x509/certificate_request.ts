@@ -35,19 +35,41 @@ export async function parseCertificateRequest(
   | { kind: "request"; publicKey: CryptoKey; spki: Uint8Array; algorithm: KeyAlgorithm }
   | Refused
 > {
+  const proven = await provenKey(der, engine);
+  if (proven.kind === "refused") return proven;
+  const key = await importPublicKey(proven.spki);
+  if (key.kind === "refused") return refused(`cannot be signed: ${key.problem}`);
+  return { ...proven, publicKey: key.publicKey };
+}
+
+/** The same without a key that could be used: the little that certifying it needs. */
+export async function provenKey(
+  der: Uint8Array,
+  engine: SignatureEngine = webCryptoEngine,
+): Promise<{ kind: "request"; spki: Uint8Array; algorithm: KeyAlgorithm } | Refused> {
   if (der.length > maxRequestBytes) {
     return refused(`has ${der.length} octets; at most ${maxRequestBytes} are accepted`);
   }
   const request = readRequest(der);
   if (request === undefined) return refused("is not a PKCS #10 request in DER (RFC 2986)");
-  const key = await importPublicKey(request.spki);
+  const key = await usualForm(request.spki);
   if (key.kind === "refused") return refused(`cannot be signed: ${key.problem}`);
   const scheme = readSignatureScheme(request.algorithm);
   if (scheme === undefined || !await engine.verify({ ...request, scheme })) {
     return refused("does not bear a good signature by its own key");
   }
-  const { publicKey, algorithm } = key;
-  return { kind: "request", publicKey, spki: await exportPublicKey(publicKey), algorithm };
+  return { kind: "request", spki: key.spki, algorithm: key.algorithm };
+}
+
+/** A key in the form that we certify; to bring others into it, and to say what is wrong, takes longer. */
+async function usualForm(
+  spki: Uint8Array,
+): Promise<{ kind: "key"; spki: Uint8Array; algorithm: KeyAlgorithm } | Refused> {
+  const algorithm = recognizePublicKey(spki);
+  if (algorithm !== undefined) return { kind: "key", spki, algorithm };
+  const key = await importPublicKey(spki);
+  if (key.kind === "refused") return key;
+  return { kind: "key", spki: await exportPublicKey(key.publicKey), algorithm: key.algorithm };
 }
 
 function readRequest(

@@ -63,10 +63,19 @@ export function readExtensions(der: Uint8Array): Map<string, Extension> | undefi
   return extensions;
 }
 
-export function writeExtension(type: string, value: Uint8Array, critical: boolean): Uint8Array {
+export function writeExtension(
+  type: keyof typeof extensionTypes,
+  value: Uint8Array,
+  critical: boolean,
+): Uint8Array {
   const octets = element(0x04, value);
-  return sequence(objectIdentifier(type), ...critical ? [yes, octets] : [octets]);
+  const identifier = identifiers[type];
+  return critical ? sequence(identifier, yes, octets) : sequence(identifier, octets);
 }
+
+const identifiers = Object.fromEntries(
+  Object.entries(extensionTypes).map(([name, type]) => [name, objectIdentifier(type)]),
+) as Record<keyof typeof extensionTypes, Uint8Array>;
 
 const yes = Uint8Array.of(0x01, 0x01, 0xff);
 

@@ -1,12 +1,18 @@
 import { readFields } from "./certificate.ts";
-import { element, objectIdentifier, sequence, time, unsignedInteger } from "./der_writing.ts";
-import { bitString } from "./der_writing.ts";
+import {
+  bitString,
+  element,
+  objectIdentifier,
+  sequence,
+  time,
+  unsignedInteger,
+} from "./der_writing.ts";
 import { writeName } from "./distinguished_name.ts";
-import { extensionTypes, purposes, writeExtension, writeKeyUsage } from "./extensions.ts";
+import { purposes, writeExtension, writeKeyUsage } from "./extensions.ts";
 import { writeGeneralNames } from "./general_names.ts";
 import type { Issuer } from "./issuer.ts";
 import { keyIdentifier } from "./key_identifier.ts";
-import { exportPublicKey } from "./keys.ts";
+import { exportPublicKey, type KeyAlgorithm } from "./keys.ts";
 import type { SignatureEngine } from "./signature_engine.ts";
 import { signatureAlgorithm } from "./signature_scheme.ts";
 import { webCryptoEngine } from "./web_crypto_engine.ts";
@@ -20,8 +26,15 @@ export interface LeafNames {
   uris: string[];
 }
 
+/** A public key in DER; to make a CryptoKey of it takes as long as all else of a leaf. */
+export interface EncodedKey {
+  /** SubjectPublicKeyInfo. */
+  readonly spki: Uint8Array;
+  readonly algorithm: KeyAlgorithm;
+}
+
 export interface LeafTemplate extends LeafNames {
-  publicKey: CryptoKey;
+  publicKey: CryptoKey | EncodedKey;
   notBefore: Temporal.Instant;
   notAfter: Temporal.Instant;
   /** Hexadecimal. */
@@ -36,8 +49,10 @@ export async function signLeaf(
   engine: SignatureEngine = webCryptoEngine,
 ): Promise<Uint8Array> {
   const { algorithm, name, keyIdentifier: own } = constantsOf(issuer);
-  const spki = await exportPublicKey(template.publicKey);
-  const isRsa = template.publicKey.algorithm.name.startsWith("RSA");
+  const { publicKey } = template;
+  const isEncoded = "spki" in publicKey;
+  const spki = isEncoded ? publicKey.spki : await exportPublicKey(publicKey);
+  const isRsa = /^rsa/i.test(isEncoded ? publicKey.algorithm : publicKey.algorithm.name);
   return await signCertificate(
     sequence(
       version3,
@@ -95,7 +110,7 @@ function constantsOf(issuer: Issuer): Constants {
     // Verifiers compare it with the issuer's identifier, whatever that was made from.
     keyIdentifier: identifier === undefined ? [] : [
       writeExtension(
-        extensionTypes.authorityKeyIdentifier,
+        "authorityKeyIdentifier",
         sequence(element(0x80, identifier)),
         false,
       ),
@@ -122,18 +137,18 @@ async function signCertificate(
 /** The extension of a key's identifier. */
 function subjectKeyIdentifier(spki: Uint8Array): Uint8Array {
   const value = element(0x04, keyIdentifier(spki));
-  return writeExtension(extensionTypes.subjectKeyIdentifier, value, false);
+  return writeExtension("subjectKeyIdentifier", value, false);
 }
 
 const version3 = element(0xa0, Uint8Array.of(0x02, 0x01, 0x02));
-const noCa = writeExtension(extensionTypes.basicConstraints, sequence(), true);
+const noCa = writeExtension("basicConstraints", sequence(), true);
 const otherUsage = writeExtension(
-  extensionTypes.keyUsage,
+  "keyUsage",
   writeKeyUsage("digitalSignature"),
   true,
 );
 const rsaUsage = writeExtension(
-  extensionTypes.keyUsage,
+  "keyUsage",
   writeKeyUsage("digitalSignature", "keyEncipherment"),
   true,
 );
@@ -145,11 +160,11 @@ const purposeIdentifiers = {
 function purposesOf({ extendedKeyUsage }: LeafTemplate): Uint8Array[] {
   if (extendedKeyUsage.length === 0) return [];
   const value = sequence(...extendedKeyUsage.map((purpose) => purposeIdentifiers[purpose]));
-  return [writeExtension(extensionTypes.extendedKeyUsage, value, false)];
+  return [writeExtension("extendedKeyUsage", value, false)];
 }
 
 function alternativeNames(names: LeafNames): Uint8Array[] {
   const { dnsNames, ipAddresses, uris } = names;
   if (dnsNames.length + ipAddresses.length + uris.length === 0) return [];
-  return [writeExtension(extensionTypes.subjectAltName, writeGeneralNames(names), false)];
+  return [writeExtension("subjectAltName", writeGeneralNames(names), false)];
 }

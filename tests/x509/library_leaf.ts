@@ -17,10 +17,12 @@ import {
   X509CertificateGenerator,
 } from "../../src/x509/peculiar.ts";
 
+type Template = LeafTemplate & { readonly publicKey: CryptoKey };
+
 /** The leaf that `signLeaf` is to make, made by a library that knows nothing of ours. */
 export async function signWithLibrary(
   issuer: Issuer,
-  template: LeafTemplate,
+  template: Template,
 ): Promise<X509Certificate> {
   return await X509CertificateGenerator.create({
     serialNumber: template.serialNumber,
@@ -40,7 +42,7 @@ export async function signWithLibrary(
 
 async function extensions(
   { certificate }: Issuer,
-  template: LeafTemplate,
+  template: Template,
 ): Promise<Extension[]> {
   const isRsa = template.publicKey.algorithm.name.startsWith("RSA");
   const usage = KeyUsageFlags.digitalSignature | (isRsa ? KeyUsageFlags.keyEncipherment : 0);

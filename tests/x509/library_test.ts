@@ -36,7 +36,7 @@ const uri = fc.webUrl().filter((value) => parseUri(value) !== undefined);
 const instant = fc.integer({ min: Date.UTC(1970), max: Date.UTC(2200) })
   .map((ms) => Temporal.Instant.fromEpochMilliseconds(ms));
 
-const template: fc.Arbitrary<LeafTemplate> = fc.record({
+const template: fc.Arbitrary<LeafTemplate & { publicKey: CryptoKey }> = fc.record({
   publicKey: fc.constantFrom(...publicKeys.values()),
   notBefore: instant,
   notAfter: instant,
