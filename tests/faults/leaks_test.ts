@@ -51,7 +51,7 @@ Deno.test({
   async fn() {
     await using stage = await openStage();
     await stage.startService();
-    const driver = await stage.startDriver({ LOG_LEVEL: "warning" }, entry);
+    const driver = await stage.startDriver({}, entry);
     await stage.kubelet.register();
     await publishAndUnpublish(stage, warmUp);
     const before = await holdings(driver);

@@ -1,0 +1,51 @@
+/**
+ * The service on the unix socket SOCKET, for a storm: nodes are told apart by the pod's name, since a token for each would
+ * need a connection for each, and CAPACITY bounds the queue. At a SIGUSR1 it tells what most waited.
+ */
+import { Issuing } from "../../src/authority/issuing.ts";
+import type { Authenticator } from "../../src/authority/ports.ts";
+import { SigningQueue } from "../../src/authority/signing_queue.ts";
+import { CertificateService } from "../../src/gen/certificate_service_pb.ts";
+import { register, serveUnix } from "../../src/grpc/server.ts";
+import { certificateService } from "../../src/issuance/service.ts";
+import { systemClock } from "../../src/scheduler/system_clock.ts";
+import { serveHealth } from "../../src/telemetry/health_endpoint.ts";
+import { makeCa, openAuthority, policy } from "../authority/authority_fixture.ts";
+import { FakeClock } from "../support/fake_clock.ts";
+import { LagProbe } from "./observing.ts";
+
+const byName: Authenticator = {
+  authenticate: ({ authorization }) =>
+    Promise.resolve({ kind: "caller", caller: { kind: "node", node: authorization ?? "" } }),
+};
+
+const clock = new FakeClock(Temporal.Now.instant());
+const parts = await openAuthority({ clock, material: await makeCa({}, clock.now()) });
+const { signer, inventory, revocation } = parts;
+const queue = new SigningQueue({
+  clock: systemClock,
+  capacity: Number(Deno.env.get("CAPACITY")),
+});
+const issuing = new Issuing({ signer, queue, inventory, revocation, policy: () => policy() });
+const service = certificateService({ ...parts, issuing, authenticator: byName });
+let mostWaiting = 0;
+const implementation: typeof service = {
+  ...service,
+  issueCertificate: async (message, context) => {
+    context.metadata.set("authorization", message.pod?.name ?? "");
+    mostWaiting = Math.max(mostWaiting, queue.waiting);
+    return await service.issueCertificate(message, context);
+  },
+};
+const path = Deno.env.get("SOCKET") ?? "";
+const services = [register(CertificateService, implementation)];
+await using _server = await serveUnix(path, { services });
+const ok = () => ({ ok: true, detail: "serving" });
+await using health = serveHealth({ hostname: "127.0.0.1", port: 0 }, { live: ok, ready: ok });
+using lag = new LagProbe();
+Deno.addSignalListener("SIGUSR1", () => {
+  console.log(JSON.stringify({ message: "storm", mostWaiting, lag: lag.summary }));
+});
+const healthAddress = `127.0.0.1:${health.port}`;
+console.log(JSON.stringify({ message: "ready", event: "ready", address: path, healthAddress }));
+await new Promise(() => {});
