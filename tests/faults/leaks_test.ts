@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { mountsBelow, type Stage } from "../../scripts/demo/stage.ts";
-import type { Program } from "../support/programs.ts";
+import { CertificateService } from "../../src/gen/certificate_service_pb.ts";
+import { connect } from "../../src/grpc/client.ts";
+import { Program } from "../support/programs.ts";
+import { temporaryFolder } from "../support/temporary_folder.ts";
 import { ignore, openStage, recordNames } from "./fault_stage.ts";
-import { openFiles } from "./observing.ts";
+import { openFiles, residentMemory } from "./observing.ts";
 
 /** LEAK_PAIRS=10000 for the long run: what leaks a little shows at this number already, only less clearly. */
 const pairs = Number(Deno.env.get("LEAK_PAIRS") ?? "2000");
@@ -68,4 +71,34 @@ Deno.test({
     assert.ok(after.heap - before.heap <= heapTolerance(pairs), "heap");
     assert.ok(after.resident - before.resident <= residentTolerance, "resident memory");
   },
+});
+
+Deno.test("1,000 drivers that follow the trust bundle and go leave no descriptor and no memory in the service", async () => {
+  await using folder = await temporaryFolder();
+  const env = { SOCKET: `${folder.path}/service.sock`, CAPACITY: "100" };
+  const path = new URL("stormed_service.ts", import.meta.url).pathname;
+  await using service = new Program("cert-service", "source", env, [], path);
+  const { address } = await service.ready();
+  const follow = async (count: number) => {
+    let left = count;
+    await Promise.all(Array.from({ length: atOnce }, async () => {
+      while (left-- > 0) {
+        using client = connect(CertificateService, { address: `unix://${address}` });
+        for await (const { certificates } of client.watchTrustBundle({})) {
+          assert.equal(certificates.length, 1);
+          break;
+        }
+      }
+    }));
+    const { now } = await residentMemory(service.pid);
+    return { files: openFiles(service.pid), now };
+  };
+  const before = await follow(300);
+  const after = await follow(1_000);
+  console.log(
+    `    from ${before.files} descriptors, ${before.now.toFixed(0)} MiB to ${after.files}, ` +
+      `${after.now.toFixed(0)} MiB`,
+  );
+  assert.ok(after.files - before.files <= fileTolerance, "descriptors");
+  assert.ok((after.now - before.now) * 2 ** 20 <= residentTolerance, "resident memory");
 });
