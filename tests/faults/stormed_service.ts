@@ -1,6 +1,7 @@
 /**
  * The service on the unix socket SOCKET, for a storm: nodes are told apart by the pod's name, since a token for each would
- * need a connection for each, and CAPACITY bounds the queue. At a SIGUSR1 it tells what most waited.
+ * need a connection for each, and CAPACITY bounds the queue. At a SIGUSR1 it tells what most waited, at a SIGUSR2 what
+ * it holds.
  */
 import { Issuing } from "../../src/authority/issuing.ts";
 import type { Authenticator } from "../../src/authority/ports.ts";
@@ -12,6 +13,7 @@ import { systemClock } from "../../src/scheduler/system_clock.ts";
 import { serveHealth } from "../../src/telemetry/health_endpoint.ts";
 import { makeCa, openAuthority, policy } from "../authority/authority_fixture.ts";
 import { FakeClock } from "../support/fake_clock.ts";
+import { heldMemory } from "./garbage.ts";
 import { LagProbe } from "./observing.ts";
 
 const byName: Authenticator = {
@@ -45,6 +47,9 @@ await using health = serveHealth({ hostname: "127.0.0.1", port: 0 }, { live: ok,
 using lag = new LagProbe();
 Deno.addSignalListener("SIGUSR1", () => {
   console.log(JSON.stringify({ message: "storm", mostWaiting, lag: lag.summary }));
+});
+Deno.addSignalListener("SIGUSR2", () => {
+  console.log(JSON.stringify({ message: "memory", ...heldMemory() }));
 });
 const healthAddress = `127.0.0.1:${health.port}`;
 console.log(JSON.stringify({ message: "ready", event: "ready", address: path, healthAddress }));
