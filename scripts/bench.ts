@@ -18,6 +18,7 @@ import { serviceRow } from "../tests/bench/service_row.ts";
 import type { Settings } from "../tests/bench/settings.ts";
 import { startRow } from "../tests/bench/start_row.ts";
 import { bundleAll } from "./bundle.ts";
+import { mountsBelow } from "./demo/stage.ts";
 import { privateNamespace } from "./mount_namespace.ts";
 
 type Row = (settings: Settings, directory: string) => Promise<Result[]>;
@@ -62,7 +63,7 @@ async function bench(): Promise<void> {
       console.error(error);
       results.push(skipped(Number(number), row.name, why));
     } finally {
-      await Deno.remove(directory, { recursive: true });
+      await clear(directory);
     }
   }
   console.log(formatResults(results));
@@ -70,6 +71,14 @@ async function bench(): Promise<void> {
   const machine = { cores, deno: Deno.version.deno, load: Deno.loadavg() };
   await Deno.writeTextFile(flags.out, JSON.stringify({ ...settings, machine, results }, null, 2));
   console.error(`written to ${flags.out}`);
+}
+
+/** Removes a row's directory, volumes that are still mounted below it first. */
+async function clear(directory: string): Promise<void> {
+  for (const path of (await mountsBelow(directory)).reverse()) {
+    await new Deno.Command("umount", { args: ["--lazy", path], stderr: "null" }).output();
+  }
+  await Deno.remove(directory, { recursive: true });
 }
 
 if (flags.inside) await bench();
