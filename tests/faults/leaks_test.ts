@@ -5,6 +5,7 @@ import { connect } from "../../src/grpc/client.ts";
 import { Program } from "../support/programs.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
 import { ignore, openStage, recordNames } from "./fault_stage.ts";
+import { persistently } from "./persistence.ts";
 import { openFiles } from "./observing.ts";
 
 /** LEAK_PAIRS=10000 for the long run: what leaks a little shows at this number already, only less clearly. */
@@ -39,8 +40,8 @@ async function publishAndUnpublish(stage: Stage, count: number): Promise<void> {
   await Promise.all(Array.from({ length: atOnce }, async () => {
     while (left-- > 0) {
       const volume = stage.kubelet.admit({ name: "web-0", namespace: "shop", attributes });
-      await stage.kubelet.publish(volume);
-      await stage.kubelet.unpublish(volume);
+      await persistently(() => stage.kubelet.publish(volume));
+      await persistently(() => stage.kubelet.unpublish(volume));
     }
   }));
 }

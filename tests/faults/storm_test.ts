@@ -1,28 +1,12 @@
 import assert from "node:assert/strict";
-import { status } from "@grpc/grpc-js";
 import { mountsBelow } from "../../scripts/demo/stage.ts";
-import { RpcError } from "../../src/grpc/rpc_error.ts";
 import { ignore, openStage } from "./fault_stage.ts";
+import { persistently } from "./persistence.ts";
 import { HealthProbe, openFiles, percentiles, residentMemory } from "./observing.ts";
 
 const volumes = 1_000;
-const retried = [status.UNAVAILABLE, status.RESOURCE_EXHAUSTED];
 /** What a thousand waiting calls may take at most, in MiB: each holds a connection and its buffers. */
 const mostGrowth = 400;
-
-/** As the kubelet does: again after a pause that doubles, for as long as it takes; returns the number of calls. */
-async function persistently(call: () => Promise<void>): Promise<number> {
-  for (let calls = 1, pauseMs = 600;; calls++, pauseMs *= 2) {
-    try {
-      await call();
-      return calls;
-    } catch (error) {
-      // More connections at one instant than the kernel lets wait for a socket, or a driver that is full.
-      if (!(error instanceof RpcError) || !retried.includes(error.code)) throw error;
-      await new Promise((resolve) => setTimeout(resolve, pauseMs));
-    }
-  }
-}
 
 Deno.test({
   name:
