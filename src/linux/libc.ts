@@ -22,7 +22,11 @@ export const unmountFlags = { detach: 0x2, noFollow: 0x8 } as const;
 
 const O_CLOEXEC = 0o2000000;
 const PR_SET_DUMPABLE = 4;
+const POLLPRI = 2;
 const READ_SIZE = 64 * 1024;
+
+/** The mounts that this process sees; the one file here that tells of its changes. */
+const mountTable = "/proc/self/mountinfo";
 
 const symbols = {
   mount: { parameters: ["buffer", "buffer", "buffer", "usize", "buffer"], result: "i32" },
@@ -30,6 +34,8 @@ const symbols = {
   open: { parameters: ["buffer", "i32"], result: "i32" },
   read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
   close: { parameters: ["i32"], result: "i32" },
+  lseek: { parameters: ["i32", "i64", "i32"], result: "i64" },
+  poll: { parameters: ["buffer", "usize", "i32"], result: "i32" },
   prctl: { parameters: ["i32", "usize", "usize", "usize", "usize"], result: "i32" },
   setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
   memcpy: { parameters: ["buffer", "pointer", "usize"], result: "pointer" },
@@ -103,6 +109,7 @@ function exists(path: string): boolean {
 
 class DynamicLibc implements Libc {
   readonly #library: Deno.DynamicLibrary<typeof symbols>;
+  #mounts: { readonly descriptor: number; readonly text: string } | undefined;
 
   constructor(library: Deno.DynamicLibrary<typeof symbols>) {
     this.#library = library;
@@ -126,6 +133,36 @@ class DynamicLibc implements Libc {
   }
 
   readText(path: string): string {
+    return path === mountTable ? this.#readMountTable() : this.#readOnce(path);
+  }
+
+  /** The kernel writes the table anew for each reader, so it is read again only when it has changed. */
+  #readMountTable(): string {
+    const { open, lseek } = this.#library.symbols;
+    const known = this.#mounts;
+    if (known !== undefined && !this.#tellsOfChange(known.descriptor)) return known.text;
+    const descriptor = known?.descriptor ??
+      this.#check(open(cString(mountTable), O_CLOEXEC), `open ${mountTable}`);
+    // A change from here on is told of at the next look.
+    lseek(descriptor, 0n, 0);
+    this.#mounts = { descriptor, text: "" };
+    const text = this.#readAll(descriptor, mountTable);
+    this.#mounts = { descriptor, text };
+    return text;
+  }
+
+  /** Whether mounts came or went since this was asked before, or since the table was opened: proc(5). */
+  #tellsOfChange(descriptor: number): boolean {
+    const request = new ArrayBuffer(8);
+    const view = new DataView(request);
+    view.setInt32(0, descriptor, true);
+    view.setInt16(4, POLLPRI, true);
+    const result = this.#library.symbols.poll(new Uint8Array(request), 1n, 0);
+    // An empty text is left by a reading that failed.
+    return result !== 0 || this.#mounts?.text === "";
+  }
+
+  #readOnce(path: string): string {
     const { open, close } = this.#library.symbols;
     const descriptor = this.#check(open(cString(path), O_CLOEXEC), `open ${path}`);
     try {
@@ -159,6 +196,7 @@ class DynamicLibc implements Libc {
   }
 
   [Symbol.dispose](): void {
+    if (this.#mounts) this.#library.symbols.close(this.#mounts.descriptor);
     this.#library.close();
   }
 

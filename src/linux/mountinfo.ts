@@ -66,8 +66,25 @@ export function findMount(text: string, path: string): Mount | undefined {
   for (let end = path.length; end > 0; end = path.lastIndexOf("/", end - 1)) {
     way.add(path.slice(0, end));
   }
-  const lines = text.split("\n").filter((line) => way.has(unescape(line.split(" ", 5)[4] ?? "")));
+  const lines = [...way].flatMap((point) => linesByPoint(text).get(point) ?? []);
   return mountAt(parseMountinfo(lines.join("\n")), path);
+}
+
+/** The table is looked at again and again while nothing changes. */
+let indexed: { readonly text: string; readonly lines: ReadonlyMap<string, string[]> } | undefined;
+
+/** The lines of the mounts at each place, in their order. */
+function linesByPoint(text: string): ReadonlyMap<string, string[]> {
+  if (indexed?.text === text) return indexed.lines;
+  const lines = new Map<string, string[]>();
+  for (const line of text.split("\n")) {
+    const point = unescape(line.split(" ", 5)[4] ?? "");
+    const there = lines.get(point);
+    if (there === undefined) lines.set(point, [line]);
+    else there.push(line);
+  }
+  indexed = { text, lines };
+  return lines;
 }
 
 /** Of the mounts on one parent, the first that a walk along the path meets; of equals, the last. */
