@@ -9,6 +9,9 @@ export function kubernetesManifest({ certificatePem, privateKeyPem }: RootCa): s
 kind: Namespace
 metadata:
   name: csi-cert-system
+  labels:
+    app.kubernetes.io/part-of: csi-cert-driver
+    pod-security.kubernetes.io/enforce: privileged
 ---
 apiVersion: v1
 kind: Secret

@@ -97,6 +97,6 @@ Deno.test("every part of Kubernetes that the tests build is of the version that 
   assert.ok(replaced.length > 25);
   for (const [, name, by, version] of replaced) {
     assert.equal(by, name);
-    assert.equal(version, patch, name);
+    assert.equal(version, patch, `${name}`);
   }
 });

@@ -1,10 +1,14 @@
+/** What `deno task test` always tries; a run with FUZZ_RUNS tries others. */
+const usualSeed = 20_260_101;
+
 /**
- * How long random tests go on: FUZZ_RUNS multiplies the usual number of runs, FUZZ_SEED repeats the runs of a failure,
- * which tells its seed.
+ * How long random tests go on, and from which seed: the same runs each time, so that one code has one outcome.
+ * FUZZ_RUNS multiplies the number of runs and draws new seeds; FUZZ_SEED repeats a failure, which tells its seed.
  */
 export function runs(usual: number): { numRuns: number; seed?: number } {
-  const times = Number(Deno.env.get("FUZZ_RUNS") ?? "1");
+  const times = Deno.env.get("FUZZ_RUNS");
   const seed = Deno.env.get("FUZZ_SEED");
-  const numRuns = Math.max(1, Math.round(usual * times));
-  return seed === undefined ? { numRuns } : { numRuns, seed: Number(seed) };
+  const numRuns = Math.max(1, Math.round(usual * Number(times ?? "1")));
+  if (seed !== undefined) return { numRuns, seed: Number(seed) };
+  return times === undefined ? { numRuns, seed: usualSeed } : { numRuns };
 }
