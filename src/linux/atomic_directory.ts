@@ -117,22 +117,25 @@ export function holdsFiles(directory: string): boolean {
   }
 }
 
-/** The text of one current file, or undefined when it is not there or the layout is not ours. */
-export async function readFile(directory: string, name: string): Promise<string | undefined> {
+/**
+ * The text of one current file, or undefined when it is not there or the layout is not ours. Read
+ * at once: of a file in memory, waiting for another thread takes ten times as long as the reading.
+ */
+export function readFile(directory: string, name: string): string | undefined {
   checkName(name);
   // A swap between the two steps takes the old file away; the second try finds the new one.
-  return await readOnce(directory, name) ?? await readOnce(directory, name);
+  return readOnce(directory, name) ?? readOnce(directory, name);
 }
 
-async function readOnce(directory: string, name: string): Promise<string | undefined> {
-  if (!(await entryAt(join(directory, dataLink)))?.isSymlink) return undefined;
+function readOnce(directory: string, name: string): string | undefined {
   try {
-    const generation = await Deno.readLink(join(directory, dataLink));
+    const data = join(directory, dataLink);
+    if (!Deno.lstatSync(data).isSymlink) return undefined;
+    const generation = Deno.readLinkSync(data);
     if (!generationName.test(generation)) return undefined;
-    if (!(await entryAt(join(directory, generation)))?.isDirectory) return undefined;
+    if (!Deno.lstatSync(join(directory, generation)).isDirectory) return undefined;
     const path = join(directory, generation, name);
-    if (!(await entryAt(path))?.isFile) return undefined;
-    return await Deno.readTextFile(path);
+    return Deno.lstatSync(path).isFile ? Deno.readTextFileSync(path) : undefined;
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw error;

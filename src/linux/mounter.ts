@@ -75,8 +75,10 @@ export class TmpfsMounter implements Mounter, Disposable {
     await replaceFiles(room.path, files);
   }
 
-  async read(targetPath: string, name: string): Promise<string | undefined> {
-    return this.state(targetPath) === "ours" ? await readFile(targetPath, name) : undefined;
+  read(targetPath: string, name: string): Promise<string | undefined> {
+    return Promise.try(() =>
+      this.state(targetPath) === "ours" ? readFile(targetPath, name) : undefined
+    );
   }
 
   async unpublish(targetPath: string): Promise<void> {

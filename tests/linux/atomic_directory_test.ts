@@ -27,7 +27,7 @@ Deno.test("files are read through links that lead over ..data", () =>
     await replaceFiles(directory, pair(1));
     assert.equal(await Deno.readLink(join(directory, "tls.crt")), "..data/tls.crt");
     assert.equal(await Deno.readTextFile(join(directory, "tls.crt")), "pair 1");
-    assert.equal(await readFile(directory, "tls.key"), "pair 1");
+    assert.equal(readFile(directory, "tls.key"), "pair 1");
     assert.equal(holdsFiles(directory), true);
   }));
 
@@ -37,7 +37,7 @@ Deno.test("a swap leaves the new files only", () =>
     await replaceFiles(directory, pair(2));
     const generation = await Deno.readLink(join(directory, "..data"));
     assert.deepEqual(names(directory), [generation, "..data", "tls.crt", "tls.key"].sort());
-    assert.equal(await readFile(directory, "tls.crt"), "pair 2");
+    assert.equal(readFile(directory, "tls.crt"), "pair 2");
   }));
 
 Deno.test("a name that is no longer used goes, a new one comes", () =>
@@ -45,8 +45,8 @@ Deno.test("a name that is no longer used goes, a new one comes", () =>
     await replaceFiles(directory, pair(1));
     await replaceFiles(directory, pair(2, { contents: new Map([["other.pem", "x"]]) }));
     assert.equal(names(directory).includes("tls.crt"), false);
-    assert.equal(await readFile(directory, "tls.crt"), undefined);
-    assert.equal(await readFile(directory, "other.pem"), "x");
+    assert.equal(readFile(directory, "tls.crt"), undefined);
+    assert.equal(readFile(directory, "other.pem"), "x");
   }));
 
 Deno.test("files have their mode whatever the umask", () =>
@@ -69,7 +69,7 @@ Deno.test("a swap that fails leaves the old files and nothing else", () =>
     const contents = new Map([["new.pem", "x"], ["tls.crt", "pair 2"], [tooLong, "x"]]);
     await assert.rejects(replaceFiles(directory, pair(2, { contents })));
     assert.deepEqual(names(directory), before);
-    assert.equal(await readFile(directory, "tls.crt"), "pair 1");
+    assert.equal(readFile(directory, "tls.crt"), "pair 1");
   }));
 
 Deno.test("a name that would leave the directory is refused", () =>
@@ -77,7 +77,7 @@ Deno.test("a name that would leave the directory is refused", () =>
     for (const name of ["../x", "a/b", "", ".", "..", "..data", "a\0b"]) {
       const contents = new Map([[name, "x"]]);
       await assert.rejects(replaceFiles(directory, pair(1, { contents })), TypeError);
-      await assert.rejects(readFile(directory, name), TypeError);
+      assert.throws(() => readFile(directory, name), TypeError);
     }
     assert.deepEqual(names(directory), []);
     assert.deepEqual(names(root), ["volume"]);
@@ -96,15 +96,15 @@ Deno.test("links and directories put in the way are replaced, never followed", (
     await Deno.mkdir(join(directory, "..data_tmp", "deep"), { recursive: true });
     await Deno.mkdir(join(directory, "tls.crt", "deep"), { recursive: true });
     assert.equal(holdsFiles(directory), false);
-    assert.equal(await readFile(directory, "tls.key"), undefined);
+    assert.equal(readFile(directory, "tls.key"), undefined);
     await Deno.remove(join(directory, "..data"));
     await Deno.symlink("../host", join(directory, "..data"));
-    assert.equal(await readFile(directory, "tls.key"), undefined);
+    assert.equal(readFile(directory, "tls.key"), undefined);
 
     await replaceFiles(directory, pair(2));
     assert.equal(await Deno.readTextFile(join(host, "tls.key")), "precious");
     assert.deepEqual(names(host), ["tls.key"]);
-    assert.equal(await readFile(directory, "tls.key"), "pair 2");
+    assert.equal(readFile(directory, "tls.key"), "pair 2");
     assert.equal(await Deno.readTextFile(join(directory, "tls.crt")), "pair 2");
     assert.equal(names(directory).length, 4);
   }));
@@ -113,7 +113,7 @@ Deno.test("a directory in place of ..data is replaced", () =>
   withDirectory(async (directory) => {
     await Deno.mkdir(join(directory, "..data", "tls.crt"), { recursive: true });
     await replaceFiles(directory, pair(1));
-    assert.equal(await readFile(directory, "tls.crt"), "pair 1");
+    assert.equal(readFile(directory, "tls.crt"), "pair 1");
   }));
 
 Deno.test({
@@ -135,7 +135,7 @@ Deno.test("a link inside a generation is not read", () =>
     await replaceFiles(directory, pair(1));
     await Deno.remove(join(directory, "..data", "tls.key"));
     await Deno.symlink(join(root, "secret"), join(directory, "..data", "tls.key"));
-    assert.equal(await readFile(directory, "tls.key"), undefined);
+    assert.equal(readFile(directory, "tls.key"), undefined);
   }));
 
 Deno.test("removing takes our layout and leaves what is not ours", () =>
