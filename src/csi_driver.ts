@@ -114,7 +114,8 @@ async function serve(
   const tellCall = callLog(logger, metrics, "warning");
   const onCall = (call: EndedCall) => tellCall({ ...call, code: status[call.code] });
   const { checkInterval, nodeId, registration } = config;
-  const trust = new TrustUpdater({ ...parts, checkInterval });
+  const disowned = renewer.renewSoon.bind(renewer);
+  const trust = new TrustUpdater({ ...parts, checkInterval, disowned });
   const leftovers = { mounted: () => created.mounted(), discard: records.discard.bind(records) };
   const restorer = resources.use(new Restorer({ ...parts, renewer, leftovers, checkInterval }));
   const restored = await restorer.restore();

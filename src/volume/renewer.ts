@@ -17,6 +17,9 @@ const logger = getLogger(["csi-driver", "renewal"]);
 /** While a republish holds the volume, its renewal looks again after this. */
 const lockedAgain = { seconds: 1 };
 
+/** All nodes hear of a disowned CA at once: this is what its service is spared. */
+const soonMs = 60_000;
+
 /** The parts that renewal is composed of. */
 export interface RenewerParts {
   readonly clock: Clock;
@@ -53,6 +56,12 @@ export class Renewer {
       at ?? dueAt(record),
       (signal) => this.#run(volumeId, signal),
     );
+  }
+
+  /** Renews the volume within a minute, and many such volumes spread over it. */
+  renewSoon(record: VolumeRecord): void {
+    const { clock, random } = this.#parts;
+    this.schedule(record, clock.now().add({ milliseconds: Math.round(random() * soonMs) }));
   }
 
   /** Resolves once no renewal of this volume runs or will run. */

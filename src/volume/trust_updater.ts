@@ -1,8 +1,10 @@
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../scheduler/clock.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
+import { readCertificates } from "../x509/certificate.ts";
+import { verifyChain } from "../x509/chain.ts";
 import { trustBundlePem } from "./certificate_source.ts";
-import type { Mounter } from "./ports.ts";
+import type { Mounter, VolumeRecord } from "./ports.ts";
 import type { VolumeTable } from "./volume_table.ts";
 import { type Placement, placementOf, volumeFiles } from "./volume_writer.ts";
 
@@ -12,6 +14,9 @@ const roundKey = ".trust-bundle";
 /** While somebody works on a volume, it is looked at again after this. */
 const lockedAgain = { seconds: 1 };
 
+/** Longer than any certificate lives. */
+const wholeLives = Temporal.Duration.from({ hours: 24 * 365 * 100 });
+
 export interface TrustUpdaterParts {
   readonly clock: Clock;
   readonly scheduler: Scheduler;
@@ -19,6 +24,8 @@ export interface TrustUpdaterParts {
   readonly mounter: Mounter;
   /** Between two looks at all volumes. */
   readonly checkInterval: Temporal.Duration;
+  /** Told of a volume whose certificate the new bundle does not vouch for: peers refuse it from now on. */
+  readonly disowned: (record: VolumeRecord) => void;
 }
 
 /** Keeps the trust bundle of the volumes that are mounted what the service last said, beside the pair they hold. */
@@ -80,18 +87,30 @@ export class TrustUpdater {
     const placement = this.#placementOf(volumeId);
     if (placement === undefined) return false;
     const { targetPath, parsed } = placement;
-    const { mounter } = this.#parts;
+    const { mounter, table, disowned } = this.#parts;
     try {
       const certificatePem = await mounter.read(targetPath, parsed.certificateFile);
       const privateKeyPem = await mounter.read(targetPath, parsed.privateKeyFile);
       if (!certificatePem || !privateKeyPem) return false;
       const contents = { certificatePem, privateKeyPem, trustBundlePem };
       await mounter.replace(targetPath, volumeFiles(contents, placement));
+      const record = table.get(volumeId);
+      if (record && !await this.#isVouchedFor(contents)) disowned(record);
       return true;
     } catch (error) {
       logger.error("could not write the trust bundle into volume {volumeId}", { volumeId, error });
       return false;
     }
+  }
+
+  async #isVouchedFor(
+    { certificatePem, trustBundlePem }: { certificatePem: string; trustBundlePem: string },
+  ): Promise<boolean> {
+    const chain = readCertificates(certificatePem) ?? [];
+    const anchors = readCertificates(trustBundlePem) ?? [];
+    const at = chain[0]?.notBefore ?? this.#parts.clock.now();
+    // Held against the bundle alone, not against the time: what expires is renewed anyway.
+    return (await verifyChain(chain, anchors, at, wholeLives)).kind === "verified";
   }
 
   /** Undefined unless the volume is mounted. */

@@ -66,7 +66,8 @@ export class TestNode implements AsyncDisposable {
     this.publisher = new Publisher({ ...parts, renewer });
     const checkInterval = Temporal.Duration.from({ minutes: 5 });
     this.restorer = new Restorer({ ...parts, renewer, checkInterval });
-    this.trust = new TrustUpdater({ ...parts, checkInterval });
+    const disowned = renewer.renewSoon.bind(renewer);
+    this.trust = new TrustUpdater({ ...parts, checkInterval, disowned });
   }
 
   /** The program ends at once and starts again. */

@@ -94,3 +94,18 @@ Deno.test("a new trust bundle is written beside the pair that is there", async (
   assert.equal(text.match(/BEGIN CERTIFICATE/g)?.length, 2);
   assert.equal((await node.leaf(request)).serialNumber, before.serialNumber);
 });
+
+Deno.test("a certificate that a new trust bundle does not vouch for is renewed within a minute, any other is left", async () => {
+  await using node = await TestNode.create();
+  await using other = await TestNode.create();
+  const request = await node.request();
+  await node.publish(request);
+  const due = node.scheduler.nextRun(request.volumeId);
+  await node.trust.update([...node.issuer.trustBundle, ...other.issuer.trustBundle]);
+  assert.ok(node.scheduler.nextRun(request.volumeId)?.equals(due!), "its CA is still trusted");
+  await node.trust.update(other.issuer.trustBundle);
+  const soon = node.scheduler.nextRun(request.volumeId)!.since(node.clock.now()).total("seconds");
+  assert.ok(soon > 0 && soon <= 60, `renewed in ${soon} s`);
+  await node.renew(request);
+  assert.equal(node.issuer.requests.length, 2);
+});
