@@ -10,6 +10,8 @@ import { TestNode } from "../support/node.ts";
 export type ServiceState = "up" | "away" | "denying" | "throttling" | "silent";
 
 const mostSilentMs = 20_000;
+/** A disk that others keep busy takes seconds for a record. */
+const turns = 10_000_000;
 
 /** A node whose service changes its mind, and what the two said to each other. */
 export class ModelledNode implements AsyncDisposable {
@@ -42,7 +44,7 @@ export class ModelledNode implements AsyncDisposable {
   async settle(): Promise<void> {
     const { clock } = this.node;
     await clock.advance({ milliseconds: 0 });
-    await clock.until(() => this.node.scheduler.running <= this.#silent);
+    await clock.until(() => this.node.scheduler.running <= this.#silent, turns);
   }
 
   /** Lets the time pass in steps short enough for what happens in them to end before the next. */
@@ -59,10 +61,10 @@ export class ModelledNode implements AsyncDisposable {
     const end = () => void (ended = true);
     calling.then(end, end);
     const silent = this.#silent;
-    await this.node.clock.until(() => ended || this.#silent > silent);
+    await this.node.clock.until(() => ended || this.#silent > silent, turns);
     if (!ended) {
       await this.node.clock.advance({ milliseconds: mostSilentMs });
-      await this.node.clock.until(() => ended);
+      await this.node.clock.until(() => ended, turns);
     }
     return await calling;
   }
