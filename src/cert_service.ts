@@ -25,6 +25,7 @@ import { reflectionService } from "./grpc/reflection_service.ts";
 import { register, serveTcp } from "./grpc/server.ts";
 import { certificateService } from "./issuance/service.ts";
 import type { Cluster } from "./kubernetes/cluster.ts";
+import { harden } from "./linux/harden.ts";
 import { writeNewFiles } from "./linux/new_files.ts";
 import { openOpensslEngine } from "./linux/openssl_engine.ts";
 import { Scheduler } from "./scheduler/scheduler.ts";
@@ -42,6 +43,7 @@ const largestMessageBytes = 512 * 1024;
 const ownNamespace = "csi-cert-system";
 
 async function serve(config: ServiceConfig, signal: AbortSignal): Promise<void> {
+  for (const problem of harden()) logger.warn("{problem}", { problem });
   await using resources = new AsyncDisposableStack();
   const { open, policy, clients, cluster } = await openParts(config, resources);
   const metrics = new Metrics();

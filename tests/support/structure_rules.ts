@@ -38,7 +38,7 @@ const entries: Readonly<Record<string, readonly string[]>> = {
     "src/kubernetes/",
     "@kubernetes/client-node",
   ],
-  "src/cert_service.ts": ["src/volume/", "src/csi/", "src/linux/libc.ts"],
+  "src/cert_service.ts": ["src/volume/", "src/csi/", "src/linux/mounter.ts"],
 };
 
 /** x509 computes: of Node it may have cryptography and parsing, nothing that reaches outside. */
