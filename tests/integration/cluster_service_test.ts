@@ -149,7 +149,8 @@ Deno.test("the service as a process: waits for its Secret, believes the API, rot
   const admin = api.tokens.make({ account: "ops/admin", pod: null, node: null });
   using operator = cluster.client(address, admin);
   const target = { case: "podUid" as const, value: podUid };
-  await operator.revokeCertificate({ target, reason: "test" }, wait);
+  // The bundle names the new CA at once; the certificate that the service shows follows in a moment.
+  await served(healthAddress, () => operator.revokeCertificate({ target, reason: "test" }, wait));
   const revoked = await refusal(driver.issueCertificate(await request(), wait));
   assert.equal(revoked.code, status.PERMISSION_DENIED);
   // Killed: Deno 2.9.6 crashes when the server of an idle connection says goodbye (issue 36788).
@@ -162,3 +163,17 @@ Deno.test("the service as a process: waits for its Secret, believes the API, rot
   const still = await refusal(again.issueCertificate(await request(), wait));
   assert.match(still.message, /were revoked/);
 });
+
+/** The call's answer, tried again while no connection is made; health requests pass the time between. */
+async function served<T>(healthAddress: string, call: () => Promise<T>): Promise<T> {
+  for (let tries = 1;; tries++) {
+    try {
+      return await call();
+    } catch (error) {
+      if (!(error instanceof RpcError) || error.code !== status.UNAVAILABLE || tries === 500) {
+        throw error;
+      }
+      await (await fetch(`http://${healthAddress}/readyz`)).text();
+    }
+  }
+}
