@@ -8,7 +8,7 @@ import { exportPrivateKey, exportPublicKey, importPrivateKey } from "../x509/key
 import { encodePem } from "../x509/pem.ts";
 import { type KeyMaker, untilAborted } from "./key_maker.ts";
 import type { CertificateIssuer, IssueOutcome, IssueRequest, PodIdentity } from "./ports.ts";
-import { Turns } from "./turns.ts";
+import { Turns } from "../scheduler/turns.ts";
 
 /** The longest a call waits for the certificate service. */
 const askMs = 20_000;

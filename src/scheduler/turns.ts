@@ -9,6 +9,11 @@ export class Turns {
     this.#atOnce = atOnce;
   }
 
+  /** Whether who comes now has to wait. */
+  get areTaken(): boolean {
+    return this.#taken >= this.#atOnce;
+  }
+
   /** How many wait. */
   get waiting(): number {
     return this.#waiting.size;
