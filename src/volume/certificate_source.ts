@@ -1,4 +1,5 @@
 import type { Clock } from "../scheduler/clock.ts";
+import { Turns } from "../scheduler/turns.ts";
 import type { VolumeAttributes } from "../x509/attributes.ts";
 import { type Certificate, readCertificate } from "../x509/certificate.ts";
 import { createCertificateRequest } from "../x509/certificate_request.ts";
@@ -8,7 +9,6 @@ import { exportPrivateKey, exportPublicKey, importPrivateKey } from "../x509/key
 import { encodePem } from "../x509/pem.ts";
 import { type KeyMaker, untilAborted } from "./key_maker.ts";
 import type { CertificateIssuer, IssueOutcome, IssueRequest, PodIdentity } from "./ports.ts";
-import { Turns } from "../scheduler/turns.ts";
 
 /** The longest a call waits for the certificate service. */
 const askMs = 20_000;
