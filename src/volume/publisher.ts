@@ -61,10 +61,7 @@ export class Publisher {
     if (lock === undefined) {
       // A renewal that runs meanwhile is no reason to fail the republish of a healthy volume.
       if (known && health.kind === "healthy") return { kind: "done" };
-      return {
-        kind: "busy",
-        reason: `another call works on volume ${request.volumeId}; try again`,
-      };
+      return busy(request.volumeId);
     }
     if (health.kind === "foreign") {
       return { kind: "occupied", reason: notOurs(request.targetPath) };
@@ -85,7 +82,7 @@ export class Publisher {
     const record = table.get(volumeId);
     if (lock === undefined) {
       if (record) renewer.schedule(record);
-      return { kind: "busy", reason: `volume ${volumeId} is being published; try again` };
+      return busy(volumeId);
     }
     if (mounter.state(targetPath) === "foreign") {
       return { kind: "occupied", reason: notOurs(targetPath) };
@@ -181,6 +178,10 @@ export class Publisher {
     await renewer.cancel(record.volumeId);
     await store.remove(record);
   }
+}
+
+function busy(volumeId: string): Refusal {
+  return { kind: "busy", reason: `something else works on volume ${volumeId} just now; try again` };
 }
 
 function notOurs(targetPath: string): string {

@@ -44,7 +44,7 @@ export class TrustUpdater {
   async update(trustBundle: readonly Uint8Array[]): Promise<number> {
     if (trustBundle.length === 0) return 0;
     this.#bundlePem = trustBundlePem(trustBundle);
-    const { changed, next } = await this.#round(this.#bundlePem);
+    const { changed, next } = await this.#round(this.#bundlePem, true);
     const { clock, scheduler } = this.#parts;
     scheduler.schedule(roundKey, clock.now().add(next), async () => {
       if (this.#bundlePem === undefined) return undefined;
@@ -59,13 +59,20 @@ export class TrustUpdater {
     this.#bundlePem = undefined;
   }
 
-  async #round(bundlePem: string): Promise<{ changed: number; next: Temporal.DurationLike }> {
+  /** With `isFirst`, volumes that hold the bundle already are asked too whether it vouches for them: a restart forgot. */
+  async #round(
+    bundlePem: string,
+    isFirst = false,
+  ): Promise<{ changed: number; next: Temporal.DurationLike }> {
     const { table, checkInterval } = this.#parts;
     let changed = 0;
     let next: Temporal.DurationLike = checkInterval;
     for (const { volumeId } of table.all()) {
       // Looked at before it is locked, so that the sweep, which looks at the same time, finds it free.
-      if (!await this.#isStale(volumeId, bundlePem)) continue;
+      if (!await this.#isStale(volumeId, bundlePem)) {
+        if (isFirst) await this.#disownUnlessVouchedFor(volumeId, bundlePem);
+        continue;
+      }
       using lock = table.locks.tryAcquire(volumeId);
       // What is being written may be an answer from before this bundle, or no answer at all.
       if (lock === undefined) next = lockedAgain;
@@ -87,15 +94,14 @@ export class TrustUpdater {
     const placement = this.#placementOf(volumeId);
     if (placement === undefined) return false;
     const { targetPath, parsed } = placement;
-    const { mounter, table, disowned } = this.#parts;
+    const { mounter } = this.#parts;
     try {
       const certificatePem = await mounter.read(targetPath, parsed.certificateFile);
       const privateKeyPem = await mounter.read(targetPath, parsed.privateKeyFile);
       if (!certificatePem || !privateKeyPem) return false;
       const contents = { certificatePem, privateKeyPem, trustBundlePem };
       await mounter.replace(targetPath, volumeFiles(contents, placement));
-      const record = table.get(volumeId);
-      if (record && !await this.#isVouchedFor(contents)) disowned(record);
+      await this.#disownUnlessVouchedFor(volumeId, trustBundlePem);
       return true;
     } catch (error) {
       logger.error("could not write the trust bundle into volume {volumeId}", { volumeId, error });
@@ -103,14 +109,19 @@ export class TrustUpdater {
     }
   }
 
-  async #isVouchedFor(
-    { certificatePem, trustBundlePem }: { certificatePem: string; trustBundlePem: string },
-  ): Promise<boolean> {
-    const chain = readCertificates(certificatePem) ?? [];
-    const anchors = readCertificates(trustBundlePem) ?? [];
-    const at = chain[0]?.notBefore ?? this.#parts.clock.now();
+  async #disownUnlessVouchedFor(volumeId: string, bundlePem: string): Promise<void> {
+    const { mounter, table, clock, disowned } = this.#parts;
+    const placement = this.#placementOf(volumeId);
+    const text = placement &&
+      await mounter.read(placement.targetPath, placement.parsed.certificateFile);
+    const chain = readCertificates(text ?? "") ?? [];
+    const record = table.get(volumeId);
+    // What cannot be read is the sweep's concern.
+    if (record === undefined || chain.length === 0) return;
+    const anchors = readCertificates(bundlePem) ?? [];
     // Held against the bundle alone, not against the time: what expires is renewed anyway.
-    return (await verifyChain(chain, anchors, at, wholeLives)).kind === "verified";
+    const verdict = await verifyChain(chain, anchors, clock.now(), wholeLives);
+    if (verdict.kind === "refused") disowned(record);
   }
 
   /** Undefined unless the volume is mounted. */

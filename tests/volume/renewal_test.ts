@@ -106,6 +106,11 @@ Deno.test("a certificate that a new trust bundle does not vouch for is renewed w
   await node.trust.update(other.issuer.trustBundle);
   const soon = node.scheduler.nextRun(request.volumeId)!.since(node.clock.now()).total("seconds");
   assert.ok(soon > 0 && soon <= 60, `renewed in ${soon} s`);
+  // A driver that is killed before that minute is over hears of the bundle again.
+  await node.restart();
+  await node.trust.update(other.issuer.trustBundle);
+  const again = node.scheduler.nextRun(request.volumeId)!.since(node.clock.now()).total("seconds");
+  assert.ok(again <= 60, `renewed in ${again} s`);
   await node.renew(request);
   assert.equal(node.issuer.requests.length, 2);
 });
