@@ -30,7 +30,7 @@ export interface SignedLeaf {
 }
 
 /** Nodes whose clocks are this far behind can use a certificate at once. */
-const backdate = { minutes: 5 };
+const backdateMs = 5 * 60_000;
 /** The shortest validity that can be asked for is 10 s, and whole seconds take up to one of them. */
 const shortestMs = 9_000;
 
@@ -67,8 +67,8 @@ export class LeafSigner {
     const { material, absence } = this.#authority;
     if (material === undefined) return { kind: "unavailable", reason: absence };
     const now = this.#clock.now();
-    const notBefore = wholeSeconds(now.subtract(backdate));
-    const notAfter = wholeSeconds(this.#end(now.add(order.validity), material));
+    const notBefore = wholeSeconds(now.epochMilliseconds - backdateMs);
+    const notAfter = wholeSeconds(this.#end(now.add(order.validity), material).epochMilliseconds);
     if (notAfter.epochMilliseconds - now.epochMilliseconds < shortestMs) {
       const ends = lastInstant(material);
       return { kind: "unavailable", reason: `the CA is valid until ${ends}: it needs a new one` };
@@ -104,6 +104,6 @@ export class LeafSigner {
 }
 
 /** X.509 knows no fractions (RFC 5280, 4.1.2.5); rounded down, so that nothing is valid for longer. */
-function wholeSeconds(at: Temporal.Instant): Temporal.Instant {
-  return Temporal.Instant.fromEpochMilliseconds(Math.floor(at.epochMilliseconds / 1000) * 1000);
+function wholeSeconds(epochMs: number): Temporal.Instant {
+  return Temporal.Instant.fromEpochMilliseconds(Math.floor(epochMs / 1000) * 1000);
 }

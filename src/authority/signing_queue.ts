@@ -59,12 +59,12 @@ export class SigningQueue {
     else if (!await this.#turn(key, signal)) {
       return { kind: "overloaded", retryAfter: this.#retryAfter() };
     }
-    const started = this.#clock.now();
+    const started = this.#clock.now().epochMilliseconds;
     try {
       return { kind: "done", value: await work() };
     } finally {
-      this.#averageMs += (this.#clock.now().since(started).total("milliseconds") -
-        this.#averageMs) / 16;
+      const ms = this.#clock.now().epochMilliseconds - started;
+      this.#averageMs += (ms - this.#averageMs) / 16;
       this.#next();
     }
   }

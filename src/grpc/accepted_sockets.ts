@@ -1,6 +1,7 @@
 import type { Server } from "@grpc/grpc-js";
 import { Server as NetServer, type Socket } from "node:net";
 import { setImmediate } from "node:timers/promises";
+import { gatherWrites } from "./gathered_writes.ts";
 
 /** What grpc-js keeps to itself: the servers that listen for it. */
 interface Listening {
@@ -23,6 +24,8 @@ export class AcceptedSockets {
     for (const listening of (server as unknown as Listening).http2Servers.keys()) {
       if (this.#servers.has(listening)) continue;
       this.#servers.add(listening);
+      // Of TLS it is the inner stream whose writes become records.
+      for (const event of ["connection", "secureConnection"]) listening.on(event, gatherWrites);
       listening.on("connection", (socket: Socket) => {
         this.#sockets.add(socket);
         socket.once("close", () => this.#sockets.delete(socket));

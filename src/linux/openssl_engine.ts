@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { getLogger } from "@logtape/logtape";
 import type { KeyAlgorithm } from "../x509/keys.ts";
 import { readEcPrivateKey } from "../x509/private_key.ts";
@@ -9,7 +8,8 @@ import { type Libcrypto, openLibcrypto } from "./libcrypto.ts";
 
 /** The numbers of the curves in <openssl/obj_mac.h>. */
 const curveNumbers = { "ecdsa-p256": 415, "ecdsa-p384": 715 } as const;
-const hashNames = { "SHA-256": "sha256", "SHA-384": "sha384", "SHA-512": "sha512" } as const;
+type EcAlgorithm = "ecdsa-p256" | "ecdsa-p384";
+const digestLengths = { "SHA-256": 32, "SHA-384": 48, "SHA-512": 64 } as const;
 /** An RSA-4096 signature; all others are shorter. */
 const longestSignature = 512;
 
@@ -36,6 +36,10 @@ export async function openOpensslEngine(): Promise<SignatureEngine | undefined> 
 
 class OpensslEngine implements SignatureEngine {
   readonly #library: Libcrypto;
+  /** Takes each key that is verified with in turn: to make one for a curve costs a fifth of a verification. */
+  readonly #verifying: Partial<Record<EcAlgorithm, Deno.PointerValue>> = {};
+  /** What is signed without a pause is written here first. */
+  readonly #signature = new Uint8Array(longestSignature);
   readonly #keys = new WeakMap<CryptoKey, Promise<HeldKey>>();
   /** Gives a key back to the library when nobody can sign with it any more. */
   readonly #unused = new FinalizationRegistry<HeldKey>((key) => this.#free(key));
@@ -48,9 +52,8 @@ class OpensslEngine implements SignatureEngine {
     const held = this.#keys.get(key) ?? this.#hold(key, algorithm);
     const { kind, pointer } = await held;
     if (kind === "other") return await this.#signWith(pointer, algorithm, octets);
-    const digest = createHash(algorithm === "ecdsa-p384" ? "sha384" : "sha256").update(octets)
-      .digest();
-    const signature = new Uint8Array(longestSignature);
+    const digest = this.#digest(algorithm === "ecdsa-p384" ? "SHA-384" : "SHA-256", octets);
+    const signature = this.#signature;
     const length = new Uint32Array(1);
     const { ECDSA_sign } = this.#library;
     const done = ECDSA_sign(0, digest, digest.length, signature, bytesOf(length), pointer);
@@ -67,29 +70,30 @@ class OpensslEngine implements SignatureEngine {
     }
     if (scheme.name === "ECDSA") {
       if (algorithm !== "ecdsa-p256" && algorithm !== "ecdsa-p384") return false;
-      const digest = createHash(hashNames[scheme.hash]).update(octets).digest();
+      const digest = this.#digest(scheme.hash, octets);
       const point = spki.subarray(algorithm === "ecdsa-p256" ? -65 : -97);
-      return this.#verifyEc(curveNumbers[algorithm], point, digest, signature);
+      return this.#verifyEc(algorithm, point, digest, signature);
     }
     const isRsa = scheme.name === "RSASSA-PKCS1-v1_5";
     if (isRsa !== algorithm.startsWith("rsa") || (!isRsa && algorithm !== "ed25519")) return false;
     return this.#verifyOther(signed);
   }
 
-  #verifyEc(curve: number, point: Uint8Array, digest: Uint8Array, signature: Uint8Array): boolean {
+  #verifyEc(
+    curve: EcAlgorithm,
+    point: Uint8Array,
+    digest: Uint8Array<ArrayBuffer>,
+    signature: Uint8Array,
+  ): boolean {
     const library = this.#library;
-    const key = library.EC_KEY_new_by_curve_name(curve);
-    try {
-      // Refuses a point that does not lie on the curve.
-      const isKey = library.EC_KEY_oct2key(key, own(point), BigInt(point.length), null) === 1;
-      const octets = own(signature);
-      const good = isKey &&
-        library.ECDSA_verify(0, own(digest), digest.length, octets, octets.length, key) === 1;
-      if (!good) library.ERR_clear_error();
-      return good;
-    } finally {
-      library.EC_KEY_free(key);
-    }
+    const key = this.#verifying[curve] ??= library.EC_KEY_new_by_curve_name(curveNumbers[curve]);
+    // Refuses a point that does not lie on the curve.
+    const isKey = library.EC_KEY_oct2key(key, own(point), BigInt(point.length), null) === 1;
+    const octets = own(signature);
+    const good = isKey &&
+      library.ECDSA_verify(0, digest, digest.length, octets, octets.length, key) === 1;
+    if (!good) library.ERR_clear_error();
+    return good;
   }
 
   #verifyOther({ spki, scheme, signature, octets }: Signed): boolean {
@@ -173,6 +177,14 @@ class OpensslEngine implements SignatureEngine {
     const key = decode(source, null);
     this.#library.BIO_free(source);
     return key;
+  }
+
+  #digest(hash: keyof typeof digestLengths, octets: Uint8Array): Uint8Array<ArrayBuffer> {
+    const { SHA256, SHA384, SHA512 } = this.#library;
+    const make = hash === "SHA-512" ? SHA512 : hash === "SHA-384" ? SHA384 : SHA256;
+    const digest = new Uint8Array(digestLengths[hash]);
+    make(own(octets), BigInt(octets.length), digest);
+    return digest;
   }
 
   #hash(name: Signed["scheme"]["hash"]): Deno.PointerValue {

@@ -1,5 +1,5 @@
 import type { LogLevel, LogRecord } from "@logtape/logtape";
-import { type PlainValue, plainValue } from "./plain_value.ts";
+import { type PlainObject, type PlainValue, plainValue } from "./plain_value.ts";
 import { redact } from "./redaction.ts";
 
 const levelNames = {
@@ -25,19 +25,26 @@ const reserved = ["time", "level", "logger", "message"];
 
 /** One JSON object: time (RFC 3339), level, logger, message, and then the properties. */
 export function jsonLine(record: LogRecord, program: string): string {
-  const members: [string, PlainValue][] = [
-    ["time", timeOf(record)],
-    ["level", record.level],
-    ["logger", loggerOf(record, program)],
-    ["message", messageOf(record)],
-    ...plainProperties(record).map(([key, value]): [string, PlainValue] => [
+  const head = {
+    time: timeOf(record),
+    level: record.level,
+    logger: loggerOf(record, program),
+    message: messageOf(record),
+  };
+  const properties = JSON.stringify(unreserved(plainProperties(record)));
+  // Two texts, because in one object a property's key that looks like a number would come first.
+  const rest = properties === "{}" ? "}" : `,${properties.slice(1)}`;
+  return oneLine(JSON.stringify(head).slice(0, -1) + rest);
+}
+
+function unreserved(properties: PlainObject): PlainObject {
+  if (!reserved.some((key) => Object.hasOwn(properties, key))) return properties;
+  return Object.fromEntries(
+    Object.entries(properties).map(([key, value]) => [
       reserved.includes(key) ? `_${key}` : key,
       value,
     ]),
-  ];
-  // By hand, because an object would put keys that look like numbers first.
-  const texts = members.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`);
-  return oneLine(`{${texts.join(",")}}`);
+  );
 }
 
 function timeOf({ timestamp }: LogRecord): string {
@@ -55,9 +62,9 @@ function messageOf({ message }: LogRecord): string {
   return redact(parts.join(""));
 }
 
-function plainProperties({ properties }: LogRecord): [string, PlainValue][] {
+function plainProperties({ properties }: LogRecord): PlainObject {
   const plain = plainValue(properties);
-  return typeof plain === "object" && plain !== null ? Object.entries(plain) : [];
+  return typeof plain === "object" && plain !== null && !Array.isArray(plain) ? plain : {};
 }
 
 function readable(value: unknown): string {

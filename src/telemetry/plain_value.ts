@@ -7,7 +7,11 @@ export type PlainValue =
   | boolean
   | null
   | PlainValue[]
-  | { [key: string]: PlainValue };
+  | PlainObject;
+
+export interface PlainObject {
+  [key: string]: PlainValue;
+}
 
 /** What lies deeper is left out: nobody reads it, and it may be without end. */
 const deepest = 8;
@@ -62,10 +66,12 @@ function plainError(error: Error, above: readonly object[]): PlainValue {
 function plainEntries(
   entries: readonly (readonly [unknown, unknown])[],
   above: readonly object[],
-): { [key: string]: PlainValue } {
-  // From entries, because an assignment to "__proto__" would be none.
-  return Object.fromEntries(entries.flatMap(([key, item]) => {
+): PlainObject {
+  const told: [string, PlainValue][] = [];
+  for (const [key, item] of entries) {
     const value = plain(item, above);
-    return value === undefined ? [] : [[redact(String(key)), value]];
-  }));
+    if (value !== undefined) told.push([redact(String(key)), value]);
+  }
+  // From entries, because an assignment to "__proto__" would be none.
+  return Object.fromEntries(told);
 }

@@ -1,6 +1,6 @@
 import { isOctetBits, readSequence } from "./der.ts";
 import { isVersion } from "./extensions.ts";
-import { bitString, element, sequence } from "./der_writing.ts";
+import { bitString, element, encode, sequence } from "./der_writing.ts";
 import { exportPublicKey, importPublicKey, type KeyAlgorithm } from "./keys.ts";
 import { recognizePublicKey } from "./public_key.ts";
 import type { SignatureEngine, Signed } from "./signature_engine.ts";
@@ -20,9 +20,9 @@ export async function createCertificateRequest(
   const spki = await exportPublicKey(publicKey);
   const algorithm = recognizePublicKey(spki);
   if (algorithm === undefined) throw new TypeError("the key is of a kind that is not signed for");
-  const signed = sequence(version1, sequence(), spki, element(0xa0));
+  const signed = encode(sequence(version1, sequence(), spki, element(0xa0)));
   const signature = await engine.sign(privateKey, algorithm, signed);
-  return sequence(signed, signatureAlgorithm(algorithm), bitString(signature));
+  return encode(sequence(signed, signatureAlgorithm(algorithm), bitString(signature)));
 }
 
 const version1 = Uint8Array.of(0x02, 0x01, 0x00);

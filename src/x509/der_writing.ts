@@ -1,32 +1,65 @@
-/** One element of DER (X.690) whose content is the parts, one after the other. */
-export function element(tag: number, ...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  let length = 0;
-  for (const part of parts) length += part.length;
-  // The longest thing written here is a request of 8 KiB.
-  if (length > 0xffff) throw new RangeError(`DER of ${length} octets is not written here`);
-  const header = length < 0x80 ? 2 : length < 0x100 ? 3 : 4;
-  const octets = new Uint8Array(header + length);
-  octets[0] = tag;
-  if (header === 2) octets[1] = length;
-  else {
-    octets[1] = 0x80 + header - 2;
-    if (header === 4) octets[2] = length >> 8;
-    octets[header - 1] = length & 0xff;
-  }
-  let at = header;
-  for (const part of parts) {
-    octets.set(part, at);
-    at += part.length;
-  }
-  return octets;
+/**
+ * An element of DER (X.690) that is yet to be written: all lengths are known before the first octet
+ * is, so that the whole is written once, and nothing is copied from level to level.
+ */
+export interface Element {
+  readonly tag: number;
+  readonly parts: readonly Part[];
+  /** Octets of the content. */
+  readonly length: number;
 }
 
-export function sequence(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+/** What content is made of: octets as they are, characters of ASCII, and elements. */
+export type Part = Uint8Array | string | Element;
+
+/** One element whose content is the parts, one after the other. */
+export function element(tag: number, ...parts: readonly Part[]): Element {
+  let length = 0;
+  for (const part of parts) length += sizeOf(part);
+  // The longest thing written here is a request of 8 KiB.
+  if (length > 0xffff) throw new RangeError(`DER of ${length} octets is not written here`);
+  return { tag, parts, length };
+}
+
+export function sequence(...parts: readonly Part[]): Element {
   return element(0x30, ...parts);
 }
 
+/** The octets of an element. */
+export function encode(element: Element): Uint8Array<ArrayBuffer> {
+  const octets = new Uint8Array(sizeOf(element));
+  write(element, octets, 0);
+  return octets;
+}
+
+/** Writes at a place; returns the place behind. */
+function write(part: Part, octets: Uint8Array, at: number): number {
+  if (typeof part === "string") {
+    for (let index = 0; index < part.length; index++) octets[at + index] = part.charCodeAt(index);
+    return at + part.length;
+  }
+  if (part instanceof Uint8Array) {
+    octets.set(part, at);
+    return at + part.length;
+  }
+  const { tag, length, parts } = part;
+  octets[at++] = tag;
+  if (length >= 0x100) {
+    octets[at++] = 0x82;
+    octets[at++] = length >> 8;
+  } else if (length >= 0x80) octets[at++] = 0x81;
+  octets[at++] = length & 0xff;
+  for (const inner of parts) at = write(inner, octets, at);
+  return at;
+}
+
+function sizeOf(part: Part): number {
+  if (typeof part === "string" || part instanceof Uint8Array) return part.length;
+  return part.length + (part.length < 0x80 ? 2 : part.length < 0x100 ? 3 : 4);
+}
+
 /** An INTEGER of a number that is given as octets without a sign, the most significant first. */
-export function unsignedInteger(octets: Uint8Array): Uint8Array<ArrayBuffer> {
+export function unsignedInteger(octets: Uint8Array): Element {
   let start = 0;
   while (start < octets.length - 1 && octets[start] === 0) start++;
   const digits = octets.subarray(start);
@@ -36,30 +69,28 @@ export function unsignedInteger(octets: Uint8Array): Uint8Array<ArrayBuffer> {
 }
 
 /** An OBJECT IDENTIFIER from its dotted form. */
-export function objectIdentifier(dotted: string): Uint8Array<ArrayBuffer> {
+export function objectIdentifier(dotted: string): Element {
   const [first = 0, second = 0, ...others] = dotted.split(".").map(Number);
   return element(0x06, Uint8Array.from([first * 40 + second, ...others].flatMap(base128)));
 }
 
 /** A BIT STRING of whole octets. */
-export function bitString(octets: Uint8Array): Uint8Array<ArrayBuffer> {
+export function bitString(octets: Uint8Array): Element {
   return element(0x03, zero, octets);
 }
 
-export function utf8String(text: string): Uint8Array<ArrayBuffer> {
-  return element(0x0c, encoder.encode(text));
+export function utf8String(text: string): Element {
+  return element(0x0c, isAscii(text) ? text : encoder.encode(text));
 }
 
 /** Characters of ASCII under a tag; throws a TypeError for others, which have no place in an IA5String. */
-export function asciiString(tag: number, text: string): Uint8Array<ArrayBuffer> {
-  const octets = encoder.encode(text);
-  // In UTF-8 every character that is not ASCII has octets from 0x80 on.
-  if (octets.some((octet) => octet >= 0x80)) throw new TypeError(`"${text}" is not ASCII`);
-  return element(tag, octets);
+export function asciiString(tag: number, text: string): Element {
+  if (!isAscii(text)) throw new TypeError(`"${text}" is not ASCII`);
+  return element(tag, text);
 }
 
 /** A Time (RFC 5280, 4.1.2.5): UTCTime to 2049, GeneralizedTime after; fractions of seconds are cut off. */
-export function time(at: Temporal.Instant): Uint8Array<ArrayBuffer> {
+export function time(at: Temporal.Instant): Element {
   const text = new Date(at.epochMilliseconds).toISOString().slice(0, 19).replace(/[-T:]/g, "");
   const isShort = text >= "1950" && text < "2050";
   return asciiString(isShort ? 0x17 : 0x18, `${isShort ? text.slice(2) : text}Z`);
@@ -67,6 +98,11 @@ export function time(at: Temporal.Instant): Uint8Array<ArrayBuffer> {
 
 const zero = Uint8Array.of(0);
 const encoder = new TextEncoder();
+
+function isAscii(text: string): boolean {
+  for (let index = 0; index < text.length; index++) if (text.charCodeAt(index) > 0x7f) return false;
+  return true;
+}
 
 /** An arc of an object identifier in groups of seven bits. */
 function base128(arc: number): number[] {

@@ -1,6 +1,13 @@
 import { type DerElement, readElements, readSequence } from "./der.ts";
 import { latin1, readObjectIdentifier } from "./der_values.ts";
-import { element, objectIdentifier, sequence, utf8String } from "./der_writing.ts";
+import {
+  type Element,
+  element,
+  encode,
+  objectIdentifier,
+  sequence,
+  utf8String,
+} from "./der_writing.ts";
 
 /** A Name (RFC 5280, 4.1.2.4) as it is read. */
 export interface DistinguishedName {
@@ -66,10 +73,10 @@ export function writeName(organizationalUnits: readonly string[], name: string) 
   );
 }
 
-const commonNameType = objectIdentifier(commonName);
-const organizationalUnitType = objectIdentifier(organizationalUnit);
+const commonNameType = encode(objectIdentifier(commonName));
+const organizationalUnitType = encode(objectIdentifier(organizationalUnit));
 
-function rdn(type: Uint8Array, value: string): Uint8Array {
+function rdn(type: Uint8Array, value: string): Element {
   return element(0x31, sequence(type, utf8String(value)));
 }
 

@@ -1,6 +1,13 @@
 import { type DerElement, readElements, readSequence } from "./der.ts";
 import { isInteger, readBoolean, readObjectIdentifier, readUnsigned } from "./der_values.ts";
-import { element, objectIdentifier, sequence } from "./der_writing.ts";
+import {
+  type Element,
+  element,
+  encode,
+  objectIdentifier,
+  type Part,
+  sequence,
+} from "./der_writing.ts";
 
 /** One extension of a certificate (RFC 5280, 4.1.2.9). */
 export interface Extension {
@@ -65,16 +72,16 @@ export function readExtensions(der: Uint8Array): Map<string, Extension> | undefi
 
 export function writeExtension(
   type: keyof typeof extensionTypes,
-  value: Uint8Array,
+  value: Part,
   critical: boolean,
-): Uint8Array {
+): Element {
   const octets = element(0x04, value);
   const identifier = identifiers[type];
   return critical ? sequence(identifier, yes, octets) : sequence(identifier, octets);
 }
 
 const identifiers = Object.fromEntries(
-  Object.entries(extensionTypes).map(([name, type]) => [name, objectIdentifier(type)]),
+  Object.entries(extensionTypes).map(([name, type]) => [name, encode(objectIdentifier(type))]),
 ) as Record<keyof typeof extensionTypes, Uint8Array>;
 
 const yes = Uint8Array.of(0x01, 0x01, 0xff);
@@ -104,7 +111,7 @@ export function readKeyUsage(der: Uint8Array): KeyUsage[] | undefined {
 }
 
 /** The value of a keyUsage of at least one of the first eight usages. */
-export function writeKeyUsage(...names: KeyUsage[]): Uint8Array {
+export function writeKeyUsage(...names: KeyUsage[]): Element {
   let octet = 0;
   for (const name of names) octet |= 0x80 >> usages.indexOf(name);
   // DER leaves out the zeros at the end.

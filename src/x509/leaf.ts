@@ -1,8 +1,11 @@
 import { readFields } from "./certificate.ts";
 import {
   bitString,
+  type Element,
   element,
+  encode,
   objectIdentifier,
+  type Part,
   sequence,
   time,
   unsignedInteger,
@@ -53,27 +56,26 @@ export async function signLeaf(
   const isEncoded = "spki" in publicKey;
   const spki = isEncoded ? publicKey.spki : await exportPublicKey(publicKey);
   const isRsa = /^rsa/i.test(isEncoded ? publicKey.algorithm : publicKey.algorithm.name);
-  return await signCertificate(
-    sequence(
-      version3,
-      unsignedInteger(Uint8Array.fromHex(template.serialNumber)),
-      algorithm,
-      name,
-      sequence(time(template.notBefore), time(template.notAfter)),
-      writeName(template.organizationalUnits, template.commonName),
-      spki,
-      writeExtensions(
-        noCa,
-        isRsa ? rsaUsage : otherUsage,
-        subjectKeyIdentifier(spki),
-        ...purposesOf(template),
-        ...own,
-        ...alternativeNames(template),
-      ),
-    ),
+  const signed = encode(sequence(
+    version3,
+    unsignedInteger(Uint8Array.fromHex(template.serialNumber)),
     algorithm,
-    (octets) => engine.sign(issuer.privateKey, issuer.algorithm, octets),
-  );
+    name,
+    sequence(time(template.notBefore), time(template.notAfter)),
+    writeName(template.organizationalUnits, template.commonName),
+    spki,
+    writeExtensions(
+      noCa,
+      isRsa ? rsaUsage : otherUsage,
+      subjectKeyIdentifier(spki),
+      ...purposesOf(template),
+      ...own,
+      ...alternativeNames(template),
+    ),
+  ));
+  const signature = await engine.sign(issuer.privateKey, issuer.algorithm, signed);
+  // RFC 5280, 4.1: the algorithm is repeated outside of what is signed.
+  return encode(sequence(signed, algorithm, bitString(signature)));
 }
 
 /** 16 random octets as hexadecimal: positive, and of the same length in every encoding. */
@@ -109,11 +111,11 @@ function constantsOf(issuer: Issuer): Constants {
     name: fields.subject.slice(),
     // Verifiers compare it with the issuer's identifier, whatever that was made from.
     keyIdentifier: identifier === undefined ? [] : [
-      writeExtension(
+      encode(writeExtension(
         "authorityKeyIdentifier",
         sequence(element(0x80, identifier)),
         false,
-      ),
+      )),
     ],
   };
   constants.set(issuer, made);
@@ -121,49 +123,34 @@ function constantsOf(issuer: Issuer): Constants {
 }
 
 /** The last field of what is signed. */
-function writeExtensions(...extensions: readonly Uint8Array[]): Uint8Array {
+function writeExtensions(...extensions: readonly Part[]): Element {
   return element(0xa3, sequence(...extensions));
 }
 
-/** The certificate of a signed part (RFC 5280, 4.1), whose algorithm is repeated outside of it. */
-async function signCertificate(
-  signed: Uint8Array,
-  algorithm: Uint8Array,
-  sign: (octets: Uint8Array) => Promise<Uint8Array>,
-): Promise<Uint8Array> {
-  return sequence(signed, algorithm, bitString(await sign(signed)));
-}
-
 /** The extension of a key's identifier. */
-function subjectKeyIdentifier(spki: Uint8Array): Uint8Array {
+function subjectKeyIdentifier(spki: Uint8Array): Element {
   const value = element(0x04, keyIdentifier(spki));
   return writeExtension("subjectKeyIdentifier", value, false);
 }
 
-const version3 = element(0xa0, Uint8Array.of(0x02, 0x01, 0x02));
-const noCa = writeExtension("basicConstraints", sequence(), true);
-const otherUsage = writeExtension(
-  "keyUsage",
-  writeKeyUsage("digitalSignature"),
-  true,
-);
-const rsaUsage = writeExtension(
-  "keyUsage",
-  writeKeyUsage("digitalSignature", "keyEncipherment"),
-  true,
+const version3 = encode(element(0xa0, Uint8Array.of(0x02, 0x01, 0x02)));
+const noCa = encode(writeExtension("basicConstraints", sequence(), true));
+const otherUsage = encode(writeExtension("keyUsage", writeKeyUsage("digitalSignature"), true));
+const rsaUsage = encode(
+  writeExtension("keyUsage", writeKeyUsage("digitalSignature", "keyEncipherment"), true),
 );
 const purposeIdentifiers = {
-  serverAuth: objectIdentifier(purposes.serverAuth),
-  clientAuth: objectIdentifier(purposes.clientAuth),
+  serverAuth: encode(objectIdentifier(purposes.serverAuth)),
+  clientAuth: encode(objectIdentifier(purposes.clientAuth)),
 };
 
-function purposesOf({ extendedKeyUsage }: LeafTemplate): Uint8Array[] {
+function purposesOf({ extendedKeyUsage }: LeafTemplate): Element[] {
   if (extendedKeyUsage.length === 0) return [];
   const value = sequence(...extendedKeyUsage.map((purpose) => purposeIdentifiers[purpose]));
   return [writeExtension("extendedKeyUsage", value, false)];
 }
 
-function alternativeNames(names: LeafNames): Uint8Array[] {
+function alternativeNames(names: LeafNames): Element[] {
   const { dnsNames, ipAddresses, uris } = names;
   if (dnsNames.length + ipAddresses.length + uris.length === 0) return [];
   return [writeExtension("subjectAltName", writeGeneralNames(names), false)];

@@ -1,7 +1,7 @@
 import { isOctetBits, readElements, readSequence, sameOctets } from "./der.ts";
-import { bitString, objectIdentifier, sequence } from "./der_writing.ts";
+import { bitString, encode, objectIdentifier, sequence } from "./der_writing.ts";
 
-const ecPublicKey = objectIdentifier("1.2.840.10045.2.1");
+const ecPublicKey = encode(objectIdentifier("1.2.840.10045.2.1"));
 
 /** An EC private key (RFC 5915, 3) in PKCS #8. */
 export interface EcPrivateKey {
@@ -22,7 +22,7 @@ export function readEcPrivateKey(pkcs8: Uint8Array): EcPrivateKey | undefined {
   const enclosed = options.find(({ tag }) => tag === 0xa1);
   const [point, ...more] = readElements(enclosed?.content ?? new Uint8Array()) ?? [];
   const spki = isOctetBits(point) && more.length === 0
-    ? sequence(sequence(type.whole, curve.whole), bitString(point.content.subarray(1)))
+    ? encode(sequence(sequence(type.whole, curve.whole), bitString(point.content.subarray(1))))
     : undefined;
   return { number: number.content, spki };
 }

@@ -1,6 +1,6 @@
 import { readElements, readSequence, sameOctets } from "./der.ts";
 import { readObjectIdentifier, readUnsigned } from "./der_values.ts";
-import { objectIdentifier, sequence } from "./der_writing.ts";
+import { encode, objectIdentifier, sequence } from "./der_writing.ts";
 import type { KeyAlgorithm } from "./keys.ts";
 
 type Hash = "SHA-1" | "SHA-256" | "SHA-384" | "SHA-512";
@@ -68,10 +68,10 @@ function readHash(algorithm: Uint8Array | undefined): Hash | undefined {
 }
 
 const written = {
-  ecdsa256: sequence(objectIdentifier("1.2.840.10045.4.3.2")),
-  ecdsa384: sequence(objectIdentifier("1.2.840.10045.4.3.3")),
-  ed25519: sequence(objectIdentifier("1.3.101.112")),
-  rsa256: sequence(objectIdentifier("1.2.840.113549.1.1.11"), nothing),
+  ecdsa256: encode(sequence(objectIdentifier("1.2.840.10045.4.3.2"))),
+  ecdsa384: encode(sequence(objectIdentifier("1.2.840.10045.4.3.3"))),
+  ed25519: encode(sequence(objectIdentifier("1.3.101.112"))),
+  rsa256: encode(sequence(objectIdentifier("1.2.840.113549.1.1.11"), nothing)),
 };
 
 /** The AlgorithmIdentifier of what keys of this kind sign, as `signatureParameters` has it. */

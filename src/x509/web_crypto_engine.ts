@@ -1,6 +1,6 @@
 import { readSequence } from "./der.ts";
 import { readUnsigned } from "./der_values.ts";
-import { sequence, unsignedInteger } from "./der_writing.ts";
+import { encode, sequence, unsignedInteger } from "./der_writing.ts";
 import { type KeyAlgorithm, signatureParameters } from "./keys.ts";
 import { curves, type PublicKeyParts, readPublicKey } from "./public_key.ts";
 import type { SignatureEngine, Signed } from "./signature_engine.ts";
@@ -73,8 +73,8 @@ function pointForm(signature: Uint8Array, width: number): Uint8Array | undefined
 /** An ECDSA signature as certificates carry it. */
 function numbersOf(raw: Uint8Array): Uint8Array {
   const width = raw.length / 2;
-  return sequence(
+  return encode(sequence(
     unsignedInteger(raw.subarray(0, width)),
     unsignedInteger(raw.subarray(width)),
-  );
+  ));
 }
