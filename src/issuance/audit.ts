@@ -26,6 +26,7 @@ export interface AuditEntry {
 /** Writes the one line that tells a decision; what is undefined is left out. */
 export function audit(entry: AuditEntry): void {
   const { caller, pod, names, notAfter, ...plain } = entry;
+  // What is undefined is not written.
   const told = {
     ...plain,
     caller: callerText(caller),
@@ -37,20 +38,24 @@ export function audit(entry: AuditEntry): void {
     ...(names ?? {}),
     notAfter: notAfter?.toString(),
   };
-  const properties = Object.fromEntries(
-    Object.entries(told).filter(([, value]) => value !== undefined),
-  );
-  logger.info(template(properties), properties);
+  logger.info(template(told), told);
 }
 
-function template(properties: Record<string, unknown>): string {
-  const parts = ["{action} {outcome} for {caller}"];
-  if ("podName" in properties) parts.push(": pod {namespace}/{podName} ({podUid})");
-  else if ("podUid" in properties) parts.push(": pod {podUid}");
-  if ("serialNumber" in properties) parts.push(", serial number {serialNumber}");
-  if ("accepted" in properties) parts.push(": {accepted} accepted, {refused} refused");
-  if ("reason" in properties) parts.push(": {reason}");
-  return parts.join("");
+function template(
+  told:
+    & { podName?: unknown; podUid?: unknown }
+    & Pick<
+      AuditEntry,
+      "serialNumber" | "accepted" | "reason"
+    >,
+): string {
+  let text = "{action} {outcome} for {caller}";
+  if (told.podName !== undefined) text += ": pod {namespace}/{podName} ({podUid})";
+  else if (told.podUid !== undefined) text += ": pod {podUid}";
+  if (told.serialNumber !== undefined) text += ", serial number {serialNumber}";
+  if (told.accepted !== undefined) text += ": {accepted} accepted, {refused} refused";
+  if (told.reason !== undefined) text += ": {reason}";
+  return text;
 }
 
 /** Whose token spoke for the node. */

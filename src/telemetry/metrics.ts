@@ -55,23 +55,24 @@ export class Metrics {
       help,
       "histogram",
       () =>
-        [...series].flatMap(([key, { labels, counts, sum }]) => [
-          ...bounds.map((bound, index) =>
-            `${name}_bucket${format({ ...labels, le: number(bound) })} ${counts[index]}`
-          ),
-          `${name}_sum${key} ${number(sum)}`,
-          `${name}_count${key} ${counts.at(-1)}`,
-        ]),
+        [...series].flatMap(([key, { labels, counts, sum }]) => {
+          // Each bucket counts the smaller ones too.
+          let count = 0;
+          const buckets = bounds.map((bound, index) => {
+            count += counts[index] ?? 0;
+            return `${name}_bucket${format({ ...labels, le: number(bound) })} ${count}`;
+          });
+          return [...buckets, `${name}_sum${key} ${number(sum)}`, `${name}_count${key} ${count}`];
+        }),
     );
     return {
       observe: (value, labels = {}) => {
         if ("le" in labels) throw new TypeError(`${name}: the label le names the buckets`);
         const key = format(labels);
         const known = series.get(key) ?? { labels, counts: bounds.map(() => 0), sum: 0 };
-        // Each bucket counts the smaller ones too; what compares with nothing is in the last.
-        known.counts = known.counts.map((count, index) =>
-          value <= bounds[index]! || index === bounds.length - 1 ? count + 1 : count
-        );
+        const bucket = bounds.findIndex((bound) => value <= bound);
+        // What compares with nothing is in the last.
+        known.counts[bucket < 0 ? bounds.length - 1 : bucket]! += 1;
         known.sum += value;
         series.set(key, known);
       },

@@ -40,6 +40,7 @@ function plain(value: unknown, above: readonly object[]): PlainValue | undefined
 
 /** Throws what the object's own accessors throw. */
 function plainObject(value: object, above: readonly object[]): PlainValue | undefined {
+  if (Array.isArray(value)) return value.map((item) => plain(item, above) ?? null);
   if (value instanceof Error) return plainError(value, above);
   if (Object.prototype.toString.call(value).startsWith("[object Temporal.")) return String(value);
   // Bytes may be a key, and are unreadable if they are not.
@@ -48,7 +49,6 @@ function plainObject(value: object, above: readonly object[]): PlainValue | unde
   }
   if (value instanceof Set) return plain([...value], above);
   if (value instanceof Map) return plainEntries([...value], above);
-  if (Array.isArray(value)) return value.map((item) => plain(item, above) ?? null);
   if ("toJSON" in value && typeof value.toJSON === "function") return plain(value.toJSON(), above);
   const entries = Object.entries(value);
   const className = value.constructor?.name;
