@@ -1,6 +1,7 @@
-// Writes dist/csi-driver.js and dist/cert-service.js: each program in one minified file.
+// Writes dist/csi-driver.js and dist/cert-service.js: each program in one minified file. With
+// BUNDLE_FOLDER set they lie there instead, and everything that runs bundles takes them from there.
 
-import { dirname } from "node:path";
+import { dirname, relative } from "node:path";
 import { stop, transform } from "esbuild";
 import { entryOf, type ProgramName } from "./permissions.ts";
 
@@ -50,8 +51,9 @@ async function minify(code: string): Promise<string> {
 
 /** Bundles a program to where its bundle is run from; says so, with the size. */
 export async function bundleProgram(name: ProgramName): Promise<void> {
-  const size = await bundle(entryOf(name, "source"), entryOf(name, "bundle"));
-  console.log(`bundle: dist/${name}.js ${(size / 1024).toFixed(0)} KiB`);
+  const output = entryOf(name, "bundle");
+  const size = await bundle(entryOf(name, "source"), output);
+  console.log(`bundle: ${relative(".", output)} ${(size / 1024).toFixed(0)} KiB`);
 }
 
 export async function bundleAll(): Promise<void> {

@@ -12,6 +12,7 @@ import { heading, note, progress } from "./demo/console.ts";
 import { buildImage } from "./image.ts";
 import { clusterPrefix, machineState } from "./cluster/machine_state.ts";
 import { removeLeftovers } from "./cluster/leftovers.ts";
+import { bundleFolderVariable } from "./permissions.ts";
 import { readCounts } from "./test_counts.ts";
 
 const root = new URL("../", import.meta.url);
@@ -91,8 +92,10 @@ async function perform(parts: Parts): Promise<{ passed: number; failed: number; 
   try {
     heading("The images");
     await Deno.mkdir(`${folder}/images`);
+    // Not dist/, which another task may be writing; the tests run what is bundled here too.
+    Deno.env.set(bundleFolderVariable, `${folder}/programs`);
     await buildImage(`${folder}/images/product.tar`, { runtime: "bundle" });
-    await toolImages(`${folder}/images`);
+    await toolImages(`${folder}/images`, parts.peer);
     interruption.signal.throwIfAborted();
     heading(`One node of Kubernetes ${parts.version}`);
     await makeCgroups(place.cgroup);

@@ -2,6 +2,7 @@
 // deno task image [--runtime compiled|bundle] [--out FILE] [--tag NAME:TAG]
 // The default is what the Containerfile builds; `bundle` does without the compiler's base binary.
 
+import { dirname } from "node:path";
 import { parseArgs } from "node:util";
 import manifest from "../deno.json" with { type: "json" };
 import { type ImageConfig, writeImage } from "./image/archive.ts";
@@ -38,6 +39,7 @@ export async function buildImage(
     // Else nobody but root could enter the image's root directory.
     await Deno.chmod(root, 0o755);
     await layRoot(root, options.runtime);
+    await Deno.mkdir(dirname(output), { recursive: true });
     await writeImage({ name: options.name ?? imageName, root, config }, output);
   } finally {
     await Deno.remove(root, { recursive: true });

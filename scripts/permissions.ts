@@ -1,6 +1,7 @@
 // The permissions each program ships with. The demo, the tests and the compiled binaries take them
 // from here. `deno run scripts/permissions.ts` prints them with their reasons.
 
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { libcPaths } from "../src/linux/libc.ts";
 import { libcryptoPaths } from "../src/linux/libcrypto.ts";
@@ -55,14 +56,17 @@ export const bundleFlags = [
 /** Asks nobody: a permission that was not given is refused. */
 const always = ["--no-prompt"] as const;
 
-const entries: Readonly<Record<Form, Readonly<Record<ProgramName, string>>>> = {
-  source: { "csi-driver": "src/csi_driver.ts", "cert-service": "src/cert_service.ts" },
-  bundle: { "csi-driver": "dist/csi-driver.js", "cert-service": "dist/cert-service.js" },
-};
+const sources = { "csi-driver": "src/csi_driver.ts", "cert-service": "src/cert_service.ts" };
+
+/** A folder for the bundles in place of dist/, for tasks that run beside others that bundle. */
+export const bundleFolderVariable = "BUNDLE_FOLDER";
 
 /** Absolute path of a program's file. */
 export function entryOf(name: ProgramName, form: Form): string {
-  return fileURLToPath(new URL(`../${entries[form][name]}`, import.meta.url));
+  const root = new URL("../", import.meta.url);
+  if (form === "source") return fileURLToPath(new URL(sources[name], root));
+  const folder = Deno.env.get(bundleFolderVariable) || fileURLToPath(new URL("dist", root));
+  return resolve(folder, `${name}.js`);
 }
 
 /** The flags a compiled binary is packed with. */

@@ -1,6 +1,7 @@
 // Writes dist/sbom.json: what the two programs are made of, as CycloneDX 1.6.
 // deno run -A scripts/sbom.ts [--out FILE]
 
+import { dirname } from "node:path";
 import { parseArgs } from "node:util";
 import manifest from "../deno.json" with { type: "json" };
 import { entryOf } from "./permissions.ts";
@@ -76,6 +77,7 @@ if (import.meta.main) {
     args: Deno.args,
     options: { out: { type: "string", default: "dist/sbom.json" } },
   });
+  await Deno.mkdir(dirname(values.out), { recursive: true });
   await Deno.writeTextFile(values.out, JSON.stringify(await billOfMaterials(), null, 2) + "\n");
   console.log(`sbom: ${values.out}`);
 }

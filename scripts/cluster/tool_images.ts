@@ -4,8 +4,11 @@ import { layProgram } from "../image/root.ts";
 /** Sleeps for as long as an unsigned clock can tell. */
 const sleeping: ImageConfig = { entrypoint: ["/bin/busybox", "sleep", "2147483647"] };
 
-/** Writes the images that pods of the tests run: busybox with openssl, and what holds a pod. */
-export async function toolImages(folder: string): Promise<void> {
+/**
+ * Writes the images that pods of the tests run: busybox with openssl and the peer, which is given as
+ * a file, and what holds a pod.
+ */
+export async function toolImages(folder: string, peer: string): Promise<void> {
   const root = await Deno.makeTempDir({ prefix: "csi-cert-tools-" });
   try {
     await Deno.chmod(root, 0o755);
@@ -16,6 +19,7 @@ export async function toolImages(folder: string): Promise<void> {
       if (applet !== "busybox") await Deno.symlink("busybox", `${root}/bin/${applet}`);
     }
     await layProgram(root, "/usr/bin/openssl");
+    await layProgram(root, peer, "/usr/bin/peer");
     await Deno.mkdir(`${root}/tmp`);
     const config = { entrypoint: ["/bin/sh"], env: { PATH: "/bin:/usr/bin" } };
     await writeImage({ name: "busybox:1.37", root, config }, `${folder}/busybox.tar`);

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import {
   bundleFlags,
+  bundleFolderVariable,
+  entryOf,
   permissionFlags,
   permissions,
   programArguments,
@@ -46,5 +48,18 @@ Deno.test("a bundle loads nothing but itself, and nobody is asked for a permissi
     const args = programArguments(name, "bundle");
     for (const flag of [...bundleFlags, "--no-prompt"]) assert.ok(args.includes(flag), flag);
     assert.match(args.at(-1) ?? "", new RegExp(`/dist/${name}\\.js$`));
+  }
+});
+
+Deno.test("another folder for the bundles is where they are run from too; sources stay where they are", () => {
+  const source = entryOf("csi-driver", "source");
+  const given = Deno.env.get(bundleFolderVariable);
+  Deno.env.set(bundleFolderVariable, "/elsewhere");
+  try {
+    assert.equal(programArguments("csi-driver", "bundle").at(-1), "/elsewhere/csi-driver.js");
+    assert.equal(entryOf("csi-driver", "source"), source);
+  } finally {
+    if (given === undefined) Deno.env.delete(bundleFolderVariable);
+    else Deno.env.set(bundleFolderVariable, given);
   }
 });

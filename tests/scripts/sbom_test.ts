@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { billOfMaterials } from "../../scripts/sbom.ts";
+import { temporaryFolder } from "../support/temporary_folder.ts";
 
 interface Bill {
   readonly components: readonly { readonly name: string; readonly version: string }[];
@@ -16,4 +17,17 @@ Deno.test("the bill of materials holds what ships, each once, and no tool of our
   for (const tool of ["esbuild", "fast-check", "@peculiar/webcrypto"]) {
     assert.equal(names.has(tool), false, tool);
   }
+});
+
+Deno.test("the script writes the bill where it is told to, also into a folder that is not there yet", async () => {
+  await using folder = await temporaryFolder();
+  const out = `${folder.path}/new/sbom.json`;
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "-A", "scripts/sbom.ts", "--out", out],
+    cwd: new URL("../../", import.meta.url),
+  }).output();
+  assert.ok(success, new TextDecoder().decode(stderr));
+  const written = JSON.parse(await Deno.readTextFile(out));
+  assert.equal(written.bomFormat, "CycloneDX");
+  assert.deepEqual(written, await billOfMaterials());
 });
