@@ -24,11 +24,15 @@ const interruption = new AbortController();
 /** The order of the tests: those before the last two need the product installed. */
 const suites = [
   "pods",
+  "attributes",
+  "crowds",
   "renewal",
   "restarts",
   "hostility",
-  "authority",
+  "rotation",
+  "policy",
   "rights",
+  "operators",
   "uninstall",
   "standalone",
 ]

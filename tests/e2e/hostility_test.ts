@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { onNode } from "./support/node.ts";
 import { Pod } from "./support/pods.ts";
 
 /** What a pod's root may try on a volume that it mounts as writable. */
@@ -15,13 +16,31 @@ const attacks = [
   "mount -o remount,rw /certs",
 ];
 
-Deno.test("root in a pod with a writable mount changes nothing and stops no renewal", async () => {
+/** What an attack could have changed outside its pod, as one text that compares. */
+async function outside(neighbour: Pod): Promise<string> {
+  const own = await neighbour.targetPath();
+  const texts = await Promise.all(
+    ["/etc/passwd", `${own}/tls.crt`, `${own}/tls.key`, `${own}/ca.crt`].map((path) =>
+      Deno.readTextFile(path)
+    ),
+  );
+  const [pods, driver] = await Promise.all([
+    onNode("ls", "-lA", "/etc", "/var/lib/kubelet/pods", own),
+    onNode("ls", "-lA", "/var/lib/kubelet/plugins", "/var/lib/kubelet/plugins_registry"),
+  ]);
+  return [...texts, pods, driver].join("\n");
+}
+
+Deno.test("root in a pod with a writable mount changes nothing, nowhere, and stops no renewal", async () => {
+  await using neighbour = await Pod.start({ name: "neighbour" });
   await using pod = await Pod.start({
     name: "hostile",
     readOnly: false,
     attributes: { duration: "20s" },
   });
-  const before = await pod.certificate();
+  assert.equal(await pod.shell("id -u"), "0");
+  const before = await outside(neighbour);
+  const { serialNumber } = await pod.certificate();
   for (const attack of attacks) {
     const { success } = await pod.tryShell(attack);
     assert.equal(success, false, `${attack} succeeded`);
@@ -30,9 +49,12 @@ Deno.test("root in a pod with a writable mount changes nothing and stops no rene
   const listing = (await pod.shell("ls -A /certs")).split("\n");
   assert.deepEqual(listing.slice(-3), ["ca.crt", "tls.crt", "tls.key"]);
   assert.equal(listing.length, 5, listing.join(" "));
-  await pod.renewed(before.serialNumber);
+  await pod.renewed(serialNumber);
   const { subject } = await pod.certificate();
   assert.equal(subject, "CN=hostile.default.svc.cluster.local");
+  assert.ok(await pod.holdsPair());
+  // The renewal wrote as root on the node: into this volume, and nowhere that an attack pointed to.
+  assert.equal(await outside(neighbour), before);
 });
 
 for (const name of ["cert-service", "cert-service.csi-cert-system.svc.cluster.local"]) {

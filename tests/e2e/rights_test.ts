@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { type Permission, shippedPermissions } from "../../src/kubernetes/permissions.ts";
 import { system } from "./support/install.ts";
-import { getJson, kubectl, tryKubectl } from "./support/kubectl.ts";
+import { getJson, kubectl, tryKubectl, until } from "./support/kubectl.ts";
+import { processes } from "./support/node.ts";
 
 const account = (name: string) => `--as=system:serviceaccount:${system}:${name}`;
 
@@ -68,25 +69,51 @@ Deno.test("the service's account may do nothing else", async () => {
   }
 });
 
+const configMap = (name: string) =>
+  JSON.stringify({
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    metadata: { name, namespace: system },
+    data: { "denials.json": "[]" },
+  });
+
+/** A server-side apply of a ConfigMap by an account. */
+const write = (name: string, as: string) =>
+  tryKubectl(
+    ["apply", "--server-side", "--field-manager=e2e", account(as), "-f", "-"],
+    configMap(name),
+  );
+
 Deno.test("a ConfigMap is made by server-side apply under rights that name it, and no other", async () => {
-  const object = (name: string) =>
-    JSON.stringify({
-      apiVersion: "v1",
-      kind: "ConfigMap",
-      metadata: { name, namespace: system },
-      data: { "denials.json": "[]" },
-    });
-  const write = (name: string) =>
-    tryKubectl(
-      ["apply", "--server-side", "--field-manager=e2e", account("cert-service"), "-f", "-"],
-      object(name),
-    );
   await kubectl(["-n", system, "delete", "configmap", "csi-cert-denials", "--ignore-not-found"]);
-  const made = await write("csi-cert-denials");
+  const made = await write("csi-cert-denials", "cert-service");
   assert.ok(made.success, made.stderr);
-  const refused = await write("another");
+  const refused = await write("another", "cert-service");
   assert.match(refused.stderr, /forbidden/);
   await kubectl(["-n", system, "delete", "configmap", "csi-cert-denials"]);
+});
+
+Deno.test("the apply that makes a ConfigMap needs the right to create beside the one to patch", async () => {
+  const name = "patcher";
+  const named = (verbs: string) => ["create", "role", name, "--resource=configmaps", verbs];
+  const role = async (verbs: string) => {
+    await kubectl(["-n", system, "delete", "role", name, "--ignore-not-found"]);
+    await kubectl(["-n", system, ...named(verbs), "--resource-name=patched"]);
+  };
+  await using undo = new AsyncDisposableStack();
+  undo.defer(async () => {
+    const remove = ["-n", system, "delete", "--ignore-not-found"];
+    await kubectl([...remove, "serviceaccount,role,rolebinding", name]);
+    await kubectl([...remove, "configmap", "patched"]);
+  });
+  await kubectl(["-n", system, "create", "serviceaccount", name]);
+  await role("--verb=patch,get");
+  const binding = ["create", "rolebinding", name, `--role=${name}`];
+  await kubectl(["-n", system, ...binding, `--serviceaccount=${system}:${name}`]);
+  assert.match((await write("patched", name)).stderr, /cannot create resource "configmaps"/);
+  await role("--verb=patch,get,create");
+  // The API server's authoriser hears of a changed role a moment later.
+  await until("the role holds", async () => (await write("patched", name)).success);
 });
 
 Deno.test("the driver's own token opens nothing at the API server", async () => {
@@ -115,6 +142,20 @@ Deno.test("the pods run as the manifest says: read-only roots, no API token in t
       const paths = volumeMounts.map(({ mountPath }: { mountPath: string }) => mountPath);
       const hasApiToken = paths.includes("/var/run/secrets/kubernetes.io/serviceaccount");
       assert.equal(hasApiToken, name === "cert-service");
+    }
+  }
+});
+
+Deno.test("on the node each program runs as the user that its container says, without capabilities in the service", async () => {
+  for (const [name, uid] of [["csi-driver", "0"], ["cert-service", "65532"]] as const) {
+    const ids = await processes(`/csi-cert-driver/${name}.js`);
+    assert.ok(ids.length > 0, name);
+    for (const id of ids) {
+      const status = await Deno.readTextFile(`/proc/${id}/status`);
+      const field = (key: string) => new RegExp(`^${key}:\\s+(.*)$`, "m").exec(status)?.[1];
+      assert.deepEqual(field("Uid")?.split("\t"), [uid, uid, uid, uid], name);
+      assert.equal(/^0+$/.test(field("CapEff") ?? ""), name === "cert-service");
+      assert.equal(field("NoNewPrivs"), name === "cert-service" ? "1" : "0");
     }
   }
 });

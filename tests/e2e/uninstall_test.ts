@@ -1,23 +1,63 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { installProduct, system } from "./support/install.ts";
-import { kubectl } from "./support/kubectl.ts";
-import { records, volumeMounts } from "./support/node.ts";
+import { refusedCalls } from "./support/audit.ts";
+import { applyManifest, rolledOut, system } from "./support/install.ts";
+import { getJson, kubectl, until } from "./support/kubectl.ts";
+import { onNode, records, volumeMounts } from "./support/node.ts";
 import { Pod } from "./support/pods.ts";
 
 const manifest = fileURLToPath(new URL("../../deploy/csi-driver.yaml", import.meta.url));
 const uninstall = () => kubectl(["delete", "-f", manifest, "--timeout=180s"]);
 
-Deno.test("pods outlive an uninstall with their files, and go cleanly after a new install", async () => {
-  await using pod = await Pod.start({ name: "left-over" });
-  const { serialNumber } = await pod.certificate();
+/** Lines of a program's readiness, from each of its pods. */
+async function readiness(app: string): Promise<string[]> {
+  const { items } = await getJson("pods", "-n", system, "-l", `app=${app}`);
+  return await Promise.all(items.map(async ({ status }: { status: { podIP?: string } }) => {
+    const response = await fetch(`http://${status.podIP}:9808/readyz`).catch(() => undefined);
+    return await response?.text() ?? "";
+  }));
+}
+
+/** A CA by the README's two commands, which need nothing of ours. */
+async function installOwnCa(): Promise<void> {
+  const folder = await Deno.makeTempDir({ dir: Deno.env.get("E2E_FOLDER")! });
+  const files = [`${folder}/tls.crt`, `${folder}/tls.key`] as const;
+  await onNode(
+    ...["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"] as const,
+    ...["-nodes", "-days", "3650", "-subj", "/CN=My CA", "-keyout", files[1], "-out", files[0]],
+    ...["-addext", "keyUsage=critical,keyCertSign,cRLSign"],
+  );
+  const secret = ["create", "secret", "tls", "csi-ca-secret"];
+  await kubectl([...secret, `--cert=${files[0]}`, `--key=${files[1]}`, "-n", system]);
+}
+
+Deno.test("pods outlive an uninstall, and an install whose CA comes last finds them and starts the ones that wait", async () => {
+  await using old = await Pod.start({ name: "left-over" });
+  const { serialNumber } = await old.certificate();
   await uninstall();
-  assert.equal((await pod.certificate()).serialNumber, serialNumber);
-  await installProduct("CA last");
-  assert.equal((await pod.certificate()).serialNumber, serialNumber);
-  await using _later = await Pod.start({ name: "later" });
-  const path = await pod.targetPath();
-  await pod.remove();
+  assert.equal((await old.certificate()).serialNumber, serialNumber);
+
+  const installed = new Date();
+  await applyManifest();
+  await rolledOut("daemonset/csi-cert-driver");
+  await until("the service waits for its CA", async () => {
+    const told = await readiness("cert-service");
+    return told.length === 2 && told.every((text) => text.includes("the CA is not there"));
+  });
+  await using early = await Pod.create({ name: "early" });
+  await early.failedMount(/certificate service/);
+  assert.equal((await old.certificate()).serialNumber, serialNumber);
+
+  await installOwnCa();
+  await rolledOut("deployment/cert-service");
+  // The kubelet brings drivers the trust bundle within two minutes, and then has to ask again.
+  await early.ready(300);
+  assert.match((await early.certificate()).issuer, /CN=My CA/);
+  assert.ok(await early.holdsPair());
+  assert.equal((await old.certificate()).serialNumber, serialNumber);
+  assert.deepEqual(await refusedCalls(installed), []);
+  const path = await old.targetPath();
+  await old.remove();
   assert.equal((await volumeMounts()).includes(path), false);
 });
 

@@ -7,22 +7,40 @@ export const system = "csi-cert-system";
 
 /** What `cert-service init-ca --kubernetes` prints: namespace, CA and first trust bundle. */
 export async function initCa(...options: string[]): Promise<string> {
+  return await runInitCa("--kubernetes", ...options);
+}
+
+/** What `cert-service init-ca --out` writes. */
+export async function initCaFiles(
+  ...options: string[]
+): Promise<{ certificatePem: string; privateKeyPem: string }> {
+  const folder = await Deno.makeTempDir({ dir: Deno.env.get("E2E_FOLDER")! });
+  await runInitCa("--out", folder, ...options);
+  return {
+    certificatePem: await Deno.readTextFile(`${folder}/tls.crt`),
+    privateKeyPem: await Deno.readTextFile(`${folder}/tls.key`),
+  };
+}
+
+async function runInitCa(...options: string[]): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [...programArguments("cert-service", "bundle"), "init-ca", "--kubernetes", ...options],
+    args: [...programArguments("cert-service", "bundle"), "init-ca", ...options],
     stdin: "null",
   }).output();
   if (!success) throw new Error(`init-ca failed: ${new TextDecoder().decode(stderr)}`);
   return new TextDecoder().decode(stdout);
 }
 
-/** Installs as the README says, in either order, and waits until both programs are ready. */
-export async function installProduct(order: "CA first" | "CA last" = "CA first"): Promise<void> {
+/** Applies deploy/, with what the one node lacks. */
+export async function applyManifest(): Promise<void> {
+  await kubectl(["apply", "-k", overlay]);
+}
+
+/** Installs as the README says, and waits until both programs are ready. */
+export async function installProduct(): Promise<void> {
   const started = performance.now();
-  const steps = [
-    async () => await kubectl(["apply", "-f", "-"], await initCa()),
-    async () => await kubectl(["apply", "-k", overlay]),
-  ];
-  for (const step of order === "CA first" ? steps : steps.reverse()) await step();
+  await kubectl(["apply", "-f", "-"], await initCa());
+  await applyManifest();
   await rolledOut("deployment/cert-service");
   await rolledOut("daemonset/csi-cert-driver");
   const seconds = ((performance.now() - started) / 1000).toFixed(1);

@@ -8,20 +8,29 @@ export interface PodOptions {
   readonly attributes?: Readonly<Record<string, string>>;
   /** Of the volume and of its mount; true unless said otherwise. */
   readonly readOnly?: boolean;
+  /** Of the mount alone. */
+  readonly mountReadOnly?: boolean;
   readonly securityContext?: unknown;
   /** An emptyDir in place of the volume of ours, for comparison. */
   readonly plain?: boolean;
   /** Seconds that its container goes on after its deletion was asked for. */
   readonly drainSeconds?: number;
+  /** What it runs in place of waiting for its end. */
+  readonly command?: readonly string[];
 }
 
 export const driverName = "csi.k8s.cert-driver";
 const mountPath = "/certs";
 
+/** Succeeds where certificate and key are a pair and verify with ca.crt, strictly. */
+const verifyPair = "openssl verify -x509_strict -CAfile ca.crt tls.crt && " +
+  'test "$(openssl x509 -in tls.crt -noout -pubkey)" = "$(openssl pkey -in tls.key -pubout)"';
+
 /** A pod that does nothing but hold the volume at /certs. */
 export function podObject(options: PodOptions): unknown {
   const { name, namespace = "default", attributes, readOnly = true, drainSeconds = 0 } = options;
   const atTerm = drainSeconds > 0 ? `sleep ${drainSeconds}; exit` : "exit";
+  const waiting = ["sh", "-c", `trap '${atTerm}' TERM; while :; do sleep 0.2; done`];
   return {
     apiVersion: "v1",
     kind: "Pod",
@@ -33,8 +42,11 @@ export function podObject(options: PodOptions): unknown {
       containers: [{
         name: "main",
         image: "busybox:1.37",
-        command: ["sh", "-c", `trap '${atTerm}' TERM; while :; do sleep 0.2; done`],
-        volumeMounts: [{ name: "certs", mountPath, readOnly }],
+        command: options.command ?? waiting,
+        volumeMounts: [{
+          ...{ name: "certs", mountPath },
+          readOnly: options.mountReadOnly ?? readOnly,
+        }],
       }],
       volumes: [{
         name: "certs",
@@ -68,9 +80,10 @@ export class Pod implements AsyncDisposable {
     return new Pod(options);
   }
 
-  async ready(): Promise<void> {
+  async ready(limitSeconds = 120): Promise<void> {
+    const limit = `--timeout=${limitSeconds}s`;
     try {
-      await this.#kubectl("wait", "--for=condition=Ready", `pod/${this.name}`, "--timeout=120s");
+      await this.#kubectl("wait", "--for=condition=Ready", `pod/${this.name}`, limit);
     } catch (error) {
       throw new Error(`${error}\n${(await this.events()).join("\n")}`);
     }
@@ -85,6 +98,11 @@ export class Pod implements AsyncDisposable {
     return await tryKubectl(["-n", this.namespace, "exec", this.name, "--", "sh", "-c", command]);
   }
 
+  /** Whether certificate and key in its container are a pair that verifies with its ca.crt. */
+  async holdsPair(folder: string = mountPath): Promise<boolean> {
+    return (await this.tryShell(`cd ${folder} && ${verifyPair}`)).success;
+  }
+
   /** The leaf that the container sees. */
   async certificate(file = "tls.crt"): Promise<X509Certificate> {
     return new X509Certificate(await this.shell(`cat ${mountPath}/${file}`));
@@ -94,6 +112,22 @@ export class Pod implements AsyncDisposable {
   // deno-lint-ignore no-explicit-any
   async object(): Promise<any> {
     return await getJson("pod", this.name, "-n", this.namespace);
+  }
+
+  /** How often its container was started again. */
+  async restarts(): Promise<number> {
+    const { status } = await this.object();
+    return status.containerStatuses?.[0]?.restartCount ?? 0;
+  }
+
+  /** An event of a mount that failed, whose words fit. */
+  async failedMount(words: RegExp, limitMs?: number): Promise<string> {
+    return await until(
+      `a FailedMount event of ${this.name} with ${words}`,
+      async () =>
+        (await this.events()).find((event) => event.startsWith("FailedMount") && words.test(event)),
+      limitMs,
+    );
   }
 
   /** The messages of its events. */

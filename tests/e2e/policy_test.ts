@@ -1,0 +1,21 @@
+import assert from "node:assert/strict";
+import { system } from "./support/install.ts";
+import { Pod } from "./support/pods.ts";
+import { givePolicy } from "./support/policy.ts";
+
+Deno.test("a policy grants what was refused, and the pod that is made anew starts", async () => {
+  const options = { name: "bank", attributes: { "dns-names": "bank.example.com" } };
+  await using refused = await Pod.create(options);
+  await refused.failedMount(/the policy for namespace default does not allow it/);
+  const rules = "rules: [{ namespaces: [default], dnsNames: [bank.example.com] }]";
+  await using _policy = await givePolicy(JSON.stringify({
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    metadata: { name: "cert-service-policy", namespace: system },
+    data: { "policy.yaml": rules },
+  }));
+  // The refusal was final for that pod: the kubelet unpublishes nothing, and it is let go.
+  await refused.remove();
+  await using pod = await Pod.start(options);
+  assert.match((await pod.certificate()).subjectAltName ?? "", /DNS:bank\.example\.com/);
+});

@@ -1,0 +1,26 @@
+import { rolledOut, system } from "./install.ts";
+import { kubectl } from "./kubectl.ts";
+
+const deployment = "deployment/cert-service";
+const file = "/etc/cert-service/policy/policy.yaml";
+
+/**
+ * Gives the service a policy as the README says, and waits until all replicas have it; `manifest` is
+ * a ConfigMap as `kubectl apply` takes it. Disposing takes it away again.
+ */
+export async function givePolicy(manifest: string): Promise<AsyncDisposable> {
+  await using undo = new AsyncDisposableStack();
+  await kubectl(["apply", "-f", "-"], manifest);
+  undo.defer(() => removed("configmap", "cert-service-policy"));
+  await kubectl(["-n", system, "set", "env", deployment, `POLICY_FILE=${file}`]);
+  undo.defer(async () => {
+    await kubectl(["-n", system, "set", "env", deployment, "POLICY_FILE-"]);
+    await rolledOut(deployment);
+  });
+  await rolledOut(deployment);
+  return undo.move();
+}
+
+async function removed(kind: string, name: string): Promise<void> {
+  await kubectl(["-n", system, "delete", kind, name]);
+}
