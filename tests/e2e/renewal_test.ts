@@ -32,6 +32,8 @@ Deno.test("a pod that takes minutes to end is renewed all the while", async () =
     attributes: { duration: "20s" },
     drainSeconds: 300,
   });
+  await using ending = new AsyncDisposableStack();
+  ending.defer(() => pod.endDraining());
   await kubectl(["delete", "pod", "draining", "--wait=false"]);
   const asked = performance.now();
   let { serialNumber } = await pod.certificate();
@@ -45,5 +47,4 @@ Deno.test("a pod that takes minutes to end is renewed all the while", async () =
   const { metadata, status } = await pod.object();
   assert.ok(metadata.deletionTimestamp);
   assert.equal(status.phase, "Running");
-  await kubectl(["delete", "pod", "draining", "--grace-period=1", "--wait=false"]);
 });

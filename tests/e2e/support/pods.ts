@@ -13,7 +13,7 @@ export interface PodOptions {
   readonly securityContext?: unknown;
   /** An emptyDir in place of the volume of ours, for comparison. */
   readonly plain?: boolean;
-  /** Seconds that its container goes on after its deletion was asked for. */
+  /** Seconds that its container goes on after its deletion was asked for, or until `endDraining`. */
   readonly drainSeconds?: number;
   /** What it runs in place of waiting for its end. */
   readonly command?: readonly string[];
@@ -21,6 +21,7 @@ export interface PodOptions {
 
 export const driverName = "csi.k8s.cert-driver";
 const mountPath = "/certs";
+const drained = "/tmp/drained";
 
 /** Succeeds where certificate and key are a pair and verify with ca.crt, strictly. */
 const verifyPair = "openssl verify -x509_strict -CAfile ca.crt tls.crt && " +
@@ -29,7 +30,7 @@ const verifyPair = "openssl verify -x509_strict -CAfile ca.crt tls.crt && " +
 /** A pod that does nothing but hold the volume at /certs. */
 export function podObject(options: PodOptions): unknown {
   const { name, namespace = "default", attributes, readOnly = true, drainSeconds = 0 } = options;
-  const atTerm = drainSeconds > 0 ? `sleep ${drainSeconds}; exit` : "exit";
+  const atTerm = drainSeconds > 0 ? `until test -e ${drained}; do sleep 0.2; done; exit` : "exit";
   const waiting = ["sh", "-c", `trap '${atTerm}' TERM; while :; do sleep 0.2; done`];
   return {
     apiVersion: "v1",
@@ -149,6 +150,11 @@ export class Pod implements AsyncDisposable {
       const certificate = await this.certificate();
       return certificate.serialNumber === serialNumber ? undefined : certificate;
     }, limitMs);
+  }
+
+  /** Lets a container end that drains: a stop that is under way is not shortened by another one. */
+  async endDraining(): Promise<void> {
+    await this.shell(`touch ${drained}`);
   }
 
   async remove(): Promise<void> {
