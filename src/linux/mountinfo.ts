@@ -66,7 +66,8 @@ export function findMount(text: string, path: string): Mount | undefined {
   for (let end = path.length; end > 0; end = path.lastIndexOf("/", end - 1)) {
     way.add(path.slice(0, end));
   }
-  const lines = [...way].flatMap((point) => linesByPoint(text).get(point) ?? []);
+  const known = linesByPoint(text);
+  const lines = [...way].flatMap((point) => known.get(point) ?? []);
   return mountAt(parseMountinfo(lines.join("\n")), path);
 }
 
@@ -75,7 +76,12 @@ let indexed: { readonly text: string; readonly lines: ReadonlyMap<string, string
 
 /** The lines of the mounts at each place, in their order. */
 function linesByPoint(text: string): ReadonlyMap<string, string[]> {
-  if (indexed?.text === text) return indexed.lines;
+  if (indexed?.text === text) {
+    // A table that is back where it was is another string of the same text: comparing the two takes
+    // as long as reading them, and comparing one with itself takes no time.
+    indexed = { text, lines: indexed.lines };
+    return indexed.lines;
+  }
   const lines = new Map<string, string[]>();
   for (const line of text.split("\n")) {
     const point = unescape(line.split(" ", 5)[4] ?? "");
