@@ -1,4 +1,5 @@
 import { type Certificate, readCertificates } from "../x509/certificate.ts";
+import { nextTurn } from "../scheduler/next_turn.ts";
 import type { Mounter, VolumeRecord } from "./ports.ts";
 import type { VolumeTable } from "./volume_table.ts";
 import { placementOf } from "./volume_writer.ts";
@@ -15,6 +16,8 @@ export async function heldCertificates(
       await mounter.read(record.targetPath, placement.parsed.certificateFile);
     const leaf = text && readCertificates(text)?.[0];
     if (leaf) held.push({ leaf, record });
+    // A node full of pods answers its kubelet meanwhile.
+    await nextTurn();
   }
   return held;
 }

@@ -1,4 +1,5 @@
 import { getLogger } from "@logtape/logtape";
+import { nextTurn } from "../scheduler/next_turn.ts";
 import type { Leftovers, UnreadableRecord, VolumeRecord } from "./ports.ts";
 import { isTargetPath } from "./publish_request.ts";
 import { dueAt, type Renewer, type RenewerParts } from "./renewer.ts";
@@ -58,9 +59,13 @@ export class Restorer implements Disposable {
     const counts = { healthy: 0, repaired: 0, removed: 0 };
     for (const record of records) {
       table.set(record);
-      counts[await this.#settle(record)]++;
+      counts[await this.#settle(record, { keyUnproven: true })]++;
     }
     await this.#removeOrphans();
+    // A key whose halves do not belong together is found out by the first look after the start:
+    // what serves pods now does not wait for it, nor does anybody who calls.
+    const { clock, scheduler } = this.#parts;
+    scheduler.schedule(sweepKey, clock.now(), async () => void await this.#settleAll());
     this.#setTimer();
     return { ...counts, unreadable };
   }
@@ -80,21 +85,29 @@ export class Restorer implements Disposable {
 
   /** Repairs what broke unseen, sets right every schedule, and removes what nobody will ask for. */
   async #sweep(): Promise<undefined> {
-    const { table } = this.#parts;
-    for (const { volumeId } of table.all()) {
-      using lock = table.locks.tryAcquire(volumeId);
-      const record = table.get(volumeId);
-      if (lock !== undefined && record !== undefined) await this.#settle(record);
-    }
+    await this.#settleAll();
     await this.#removeOrphans();
     const { leftovers } = this.#parts;
     if (leftovers) this.#unreadable = this.#unreadable.filter((each) => !leftovers.discard(each));
   }
 
+  /** Between two volumes whoever calls the driver gets an answer. */
+  async #settleAll(): Promise<void> {
+    const { table } = this.#parts;
+    for (const { volumeId } of table.all()) {
+      {
+        using lock = table.locks.tryAcquire(volumeId);
+        const record = table.get(volumeId);
+        if (lock !== undefined && record !== undefined) await this.#settle(record);
+      }
+      await nextTurn();
+    }
+  }
+
   /** One volume that cannot be settled keeps no other from it, nor the driver from starting. */
-  async #settle(record: VolumeRecord): Promise<Fate> {
+  async #settle(record: VolumeRecord, how = { keyUnproven: false }): Promise<Fate> {
     try {
-      return await this.#settleOne(record);
+      return await this.#settleOne(record, how);
     } catch (error) {
       const { pod, volumeId } = record;
       logger.error("cannot settle {namespace}/{pod}, to be tried again: {reason}", {
@@ -107,11 +120,11 @@ export class Restorer implements Disposable {
     }
   }
 
-  async #settleOne(record: VolumeRecord): Promise<Fate> {
+  async #settleOne(record: VolumeRecord, how: { keyUnproven: boolean }): Promise<Fate> {
     const { clock, mounter, kubelet } = this.#parts;
     const placement = placementOf(record);
     const now = clock.now();
-    const health = placement && await examine(mounter, placement, now);
+    const health = placement && await examine(mounter, placement, now, how);
     // The kubelet removes its note when it has torn the volume down: then no pod uses it.
     if (!kubelet.holds(record.targetPath) && health?.kind !== "foreign") {
       return await this.#remove(record);

@@ -133,6 +133,13 @@ export async function publicKeyOf(pem: string): Promise<Uint8Array | undefined> 
   return imported.kind === "key" ? await exportPublicKey(imported.keyPair.publicKey) : undefined;
 }
 
+/** The public key that stands beside an EC key in PKCS #8, unproven; undefined where none does. */
+export function claimedPublicKey(pem: string): Uint8Array | undefined {
+  const [der] = decodePem("PRIVATE KEY", pem);
+  const enclosed = der && readEcPrivateKey(der)?.spki;
+  return enclosed && recognizePublicKey(enclosed) ? enclosed : undefined;
+}
+
 const containers = new Map(
   [["PRIVATE KEY", "pkcs8"], ["RSA PRIVATE KEY", "pkcs1"], ["EC PRIVATE KEY", "sec1"]] as const,
 );

@@ -96,12 +96,17 @@ export class TestNode implements AsyncDisposable {
     return this.publisher.publish(request, signal);
   }
 
-  /** Moves the clock to the volume's next run and waits for its end. */
-  async renew(request: PublishRequest): Promise<void> {
+  /** Moves the clock to the volume's next run, and no further: what it waits for may time out. */
+  async untilDue(request: PublishRequest): Promise<void> {
     const due = this.scheduler.nextRun(request.volumeId);
     if (!due) throw new Error("no renewal is scheduled");
-    const asked = this.issuer.requests.length;
     await this.clock.advance(due.since(this.clock.now()));
+  }
+
+  /** Moves the clock to the volume's next run and waits for its end. */
+  async renew(request: PublishRequest): Promise<void> {
+    const asked = this.issuer.requests.length;
+    await this.untilDue(request);
     await this.clock.until(() => this.scheduler.running === 0);
     // A sweep that held the volume just then puts the renewal off by a second.
     if (this.issuer.requests.length === asked) await this.clock.advance({ seconds: 1 });

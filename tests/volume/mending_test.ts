@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
 import { untilAborted } from "../../src/volume/key_maker.ts";
+import { publicKeyOf } from "../../src/x509/keys.ts";
+import { decodePem, encodePem } from "../../src/x509/pem.ts";
+import { readEcPrivateKey } from "../../src/x509/private_key.ts";
 import { TestNode } from "../support/node.ts";
 
 Deno.test("a rejection that comes after its call was aborted is nobody's, and does not end the program", async () => {
@@ -83,7 +86,9 @@ Deno.test("a retry that was planned while the clock was a year ahead does not wa
   node.issuer.answer = () => Promise.resolve({ kind: "unavailable", reason: "not for that time" });
   node.clock.set(node.clock.now().add({ hours: 8760 }));
   await node.clock.advance({ minutes: 2 });
-  await node.clock.until(() => node.renewer.failures(request.volumeId) > 0);
+  await node.clock.until(() =>
+    node.renewer.failures(request.volumeId) > 0 && node.scheduler.running === 0
+  );
   node.clock.set(node.clock.now().subtract({ hours: 8760 }));
   node.issuer.answer = undefined;
   await node.clock.advance({ minutes: 10 });
@@ -91,4 +96,19 @@ Deno.test("a retry that was planned while the clock was a year ahead does not wa
   const next = node.scheduler.nextRun(request.volumeId)!;
   assert.ok(next.since(node.clock.now()).total("hours") < 100);
   assert.equal((await node.leaf(request)).serialNumber, serialNumber);
+});
+
+Deno.test("a key whose halves do not belong together is found out by the first look after the start", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request();
+  await node.publish(request);
+  const path = `${request.targetPath}/..data/tls.key`;
+  const [key = new Uint8Array()] = decodePem("PRIVATE KEY", await Deno.readTextFile(path));
+  const { number } = readEcPrivateKey(key)!;
+  number.set([(number.at(-1) ?? 0) ^ 1], number.length - 1);
+  await Deno.writeTextFile(path, encodePem("PRIVATE KEY", key));
+  assert.equal((await node.restart()).healthy, 1);
+  await node.clock.until(() => node.issuer.requests.length === 2 && node.scheduler.running === 0);
+  const text = await node.mounter.read(request.targetPath, "tls.key") ?? "";
+  assert.deepEqual(await publicKeyOf(text), (await node.leaf(request)).spki);
 });

@@ -61,7 +61,7 @@ Deno.test("a republish while the renewal asks the service is answered at once", 
   const request = await node.request({ duration: "10h" });
   await node.publish(request);
   node.issuer.answer = () => new Promise(() => {});
-  await node.clock.advance({ hours: 9 });
+  await node.untilDue(request);
   await node.clock.until(() => node.issuer.requests.length === 2);
   assert.deepEqual(await node.publish(request), { kind: "done" });
 });
@@ -72,7 +72,7 @@ Deno.test("unpublish during a renewal waits for it, and the volume does not come
   await node.publish(request);
   node.issuer.answer = (_request, signal) =>
     new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
-  await node.clock.advance({ hours: 9 });
+  await node.untilDue(request);
   await node.clock.until(() => node.issuer.requests.length === 2);
   assert.deepEqual(await node.publisher.unpublish(request), { kind: "done" });
   await node.clock.advance({ hours: 20 });
