@@ -179,8 +179,8 @@ async function serve(
   await watching;
 }
 
-async function printStatus({ certBasePath }: DriverConfig): Promise<void> {
-  const { records, unreadable } = await readRecords(certBasePath);
+function printStatus({ certBasePath }: DriverConfig): void {
+  const { records, unreadable } = readRecords(certBasePath);
   for (const { path, problem } of unreadable) console.error(`csi-driver: ${path}: ${problem}`);
   console.log(formatStatus(volumeStatuses(records, holdsFiles, systemClock.now())));
 }
@@ -198,7 +198,7 @@ export async function main(
   if (outcome.kind === "refused") return refuse(outcome.problems);
   const { config, warnings } = outcome;
   if (command.kind === "command") {
-    await printStatus(config);
+    printStatus(config);
     return 0;
   }
   await using _logging = await configureLogging({ ...config.logging, program: "csi-driver" });

@@ -1,9 +1,9 @@
 /** Looking at entries of directories, and removing them, without ever following a link. */
 
 /** What lies at a path itself, or undefined when nothing does. */
-export async function entryAt(path: string): Promise<Deno.FileInfo | undefined> {
+export function entryAt(path: string): Deno.FileInfo | undefined {
   try {
-    return await Deno.lstat(path);
+    return Deno.lstatSync(path);
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw error;
@@ -11,9 +11,9 @@ export async function entryAt(path: string): Promise<Deno.FileInfo | undefined> 
 }
 
 /** Removes a file, a link or a whole directory, never what a link leads to; a missing one is fine. */
-export async function removeAny(path: string): Promise<void> {
+export function removeAny(path: string): void {
   try {
-    await Deno.remove(path, { recursive: true });
+    Deno.removeSync(path, { recursive: true });
   } catch (error) {
     if (!isMissing(error)) throw error;
   }

@@ -46,21 +46,23 @@ export class TmpfsMounter implements Mounter, Disposable {
     return isOurs(mount) ? "ours" : "foreign";
   }
 
-  async publish(targetPath: string, files: VolumeFiles): Promise<void> {
-    if (this.state(targetPath) === "ours") return await this.replace(targetPath, files);
-    await using undo = new AsyncDisposableStack();
-    const path = createTarget(targetPath, undo);
-    await this.#mount(path, files, undo);
-    undo.move();
+  publish(targetPath: string, files: VolumeFiles): Promise<void> {
+    return Promise.try(() => {
+      if (this.state(targetPath) === "ours") return this.#replace(targetPath, files);
+      using undo = new DisposableStack();
+      const path = createTarget(targetPath, undo);
+      this.#mount(path, files, undo);
+      undo.move();
+    });
   }
 
-  async #mount(path: string, files: VolumeFiles, undo: AsyncDisposableStack): Promise<void> {
+  #mount(path: string, files: VolumeFiles, undo: DisposableStack): void {
     using room = this.#staging.room();
     room.mountTmpfs();
-    await replaceFiles(room.path, files);
+    replaceFiles(room.path, files);
     // Read-only before the bind, not after: flags of a mount do not reach the copies that its peers have got.
     room.seal();
-    // Looked at again with nothing awaited in between: mount(2) follows a link.
+    // Looked at again just before: mount(2) follows a link.
     requireDirectory(path);
     const mount = this.#mountAt(path);
     if (mount !== undefined) throw foreignMountError(path, mount);
@@ -68,11 +70,15 @@ export class TmpfsMounter implements Mounter, Disposable {
     undo.defer(() => unmountOrDetach(this.#libc, path));
   }
 
-  async replace(targetPath: string, files: VolumeFiles): Promise<void> {
+  replace(targetPath: string, files: VolumeFiles): Promise<void> {
+    return Promise.try(() => this.#replace(targetPath, files));
+  }
+
+  #replace(targetPath: string, files: VolumeFiles): void {
     const path = this.#published(targetPath);
     using room = this.#staging.room();
     room.bindWritable(path);
-    await replaceFiles(room.path, files);
+    replaceFiles(room.path, files);
   }
 
   read(targetPath: string, name: string): Promise<string | undefined> {
@@ -81,7 +87,11 @@ export class TmpfsMounter implements Mounter, Disposable {
     );
   }
 
-  async unpublish(targetPath: string): Promise<void> {
+  unpublish(targetPath: string): Promise<void> {
+    return Promise.try(() => this.#unpublish(targetPath));
+  }
+
+  #unpublish(targetPath: string): void {
     const path = resolveTarget(targetPath);
     if (path === undefined || entryKind(path) === "absent") return;
     requireDirectory(path);
@@ -89,7 +99,7 @@ export class TmpfsMounter implements Mounter, Disposable {
       if (!isOurs(mount)) throw foreignMountError(path, mount);
       unmountOrDetach(this.#libc, path);
     }
-    await removeTarget(path);
+    removeTarget(path);
   }
 
   /** Every place at which a volume of this driver's is mounted, as the kernel spells it. */

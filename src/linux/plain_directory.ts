@@ -40,26 +40,34 @@ export class PlainDirectoryMounter implements Mounter, Disposable {
     return holdsFiles(path) ? "ours" : "absent";
   }
 
-  async publish(targetPath: string, files: VolumeFiles): Promise<void> {
-    if (this.state(targetPath) === "ours") return await this.replace(targetPath, files);
-    await using undo = new AsyncDisposableStack();
+  publish(targetPath: string, files: VolumeFiles): Promise<void> {
+    return Promise.try(() => this.#publish(targetPath, files));
+  }
+
+  #publish(targetPath: string, files: VolumeFiles): void {
+    if (this.state(targetPath) === "ours") return this.#replace(targetPath, files);
+    using undo = new DisposableStack();
     const path = createTarget(targetPath, undo);
     this.#refuseMount(path);
     this.#checkFileSystem(path);
     // The pod sees this very directory, so its users need to enter it.
-    await Deno.chmod(path, 0o755);
+    Deno.chmodSync(path, 0o755);
     undo.defer(() => removeFiles(path));
-    await replaceFiles(path, files);
+    replaceFiles(path, files);
     undo.move();
   }
 
-  async replace(targetPath: string, files: VolumeFiles): Promise<void> {
+  replace(targetPath: string, files: VolumeFiles): Promise<void> {
+    return Promise.try(() => this.#replace(targetPath, files));
+  }
+
+  #replace(targetPath: string, files: VolumeFiles): void {
     const path = resolveTarget(targetPath);
     if (path === undefined || this.state(path) !== "ours") {
       throw new Error(`no volume of this driver is at target path ${targetPath}`);
     }
     this.#checkFileSystem(path);
-    await replaceFiles(path, files);
+    replaceFiles(path, files);
   }
 
   read(targetPath: string, name: string): Promise<string | undefined> {
@@ -68,11 +76,13 @@ export class PlainDirectoryMounter implements Mounter, Disposable {
     );
   }
 
-  async unpublish(targetPath: string): Promise<void> {
-    const path = resolveTarget(targetPath);
-    if (path === undefined) return;
-    this.#refuseMount(path);
-    await removeTarget(path);
+  unpublish(targetPath: string): Promise<void> {
+    return Promise.try(() => {
+      const path = resolveTarget(targetPath);
+      if (path === undefined) return;
+      this.#refuseMount(path);
+      removeTarget(path);
+    });
   }
 
   /** Nothing is mounted here. */

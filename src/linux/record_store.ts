@@ -16,16 +16,16 @@ type Named = Pick<VolumeRecord, "volumeId" | "pod">;
 type LoadedRecords = Awaited<ReturnType<VolumeStore["load"]>>;
 
 /** All records below `basePath`, changing nothing: for a look at the volumes of a driver that runs. */
-export async function readRecords(
+export function readRecords(
   basePath: string,
   directoryName: (record: Named) => string = recordDirectoryName,
-): Promise<LoadedRecords> {
+): LoadedRecords {
   const records: VolumeRecord[] = [];
   const unreadable: UnreadableRecord[] = [];
-  for (const entry of await volumesOf(basePath)) {
+  for (const entry of volumesOf(basePath)) {
     const path = join(basePath, entry.name);
     const found = entry.isDirectory
-      ? await readDirectory(path, entry.name, directoryName)
+      ? readDirectory(path, entry.name, directoryName)
       : problem("is not a directory; this driver keeps a directory for each volume");
     if (found?.kind === "record") records.push(found.record);
     if (found?.kind === "unreadable") unreadable.push({ path, problem: found.problem });
@@ -71,38 +71,40 @@ class RecordStore implements VolumeStore {
     record: VolumeRecord,
     { text, certificatePem }: { text: string; certificatePem: string },
   ): Promise<void> {
-    const owner = await this.#otherOwner(directory, record);
+    const owner = this.#otherOwner(directory, record);
     if (owner !== undefined) {
       throw new Error(`${directory} holds the record of volume ${owner}, which is not replaced`);
     }
-    await Deno.mkdir(this.#basePath, { recursive: true, mode: 0o700 });
-    await makeDirectory(directory, this.#basePath);
-    await writeDurably(directory, certificateFile, certificatePem);
-    await writeDurably(directory, recordFile, text);
+    await makeDirectory(directory);
+    await replaceFile(directory, certificateFile, certificatePem);
+    await replaceFile(directory, recordFile, text);
   }
 
   /** Also tidies up after saves and removals that were cut short, so no other may run meanwhile. */
-  async load(): Promise<LoadedRecords> {
-    for (const entry of await volumesOf(this.#basePath)) {
+  load(): Promise<LoadedRecords> {
+    return Promise.try(() => this.#load());
+  }
+
+  /** At once: nobody is served before it is done, and another thread takes longer to be told of a file. */
+  #load(): LoadedRecords {
+    for (const entry of volumesOf(this.#basePath)) {
       // A file system of its own brings a lost+found, which is no volume.
       if (entry.isDirectory && entry.name !== "lost+found") {
-        // What cannot be removed, from a read-only disk say, hinders nobody.
-        await tidy(join(this.#basePath, entry.name)).catch(() => {});
+        tidy(join(this.#basePath, entry.name));
       }
     }
-    return await readRecords(this.#basePath, this.#directoryName);
+    return readRecords(this.#basePath, this.#directoryName);
   }
 
   async remove(record: Named): Promise<void> {
     const directory = this.#directory(record);
-    const entry = await entryAt(directory);
-    if (entry === undefined || await this.#otherOwner(directory, record) !== undefined) return;
-    if (!entry.isDirectory) return await removeAny(directory);
+    const entry = entryAt(directory);
+    if (entry === undefined || this.#otherOwner(directory, record) !== undefined) return;
+    if (!entry.isDirectory) return removeAny(directory);
     // The record goes first: without it the rest is a leftover, which load() clears away.
-    for (const name of [recordFile, certificateFile]) await removeAny(join(directory, name));
-    await removeTemporaries(directory);
+    for (const name of [recordFile, certificateFile]) removeAny(join(directory, name));
+    removeTemporaries(directory);
     await Deno.remove(directory);
-    await syncDirectory(this.#basePath);
   }
 
   /** Nothing is awaited, so that no save can begin meanwhile. */
@@ -129,8 +131,8 @@ class RecordStore implements VolumeStore {
   }
 
   /** Names of three parts joined by dashes can meet; no volume touches the record of another. */
-  async #otherOwner(directory: string, record: Named): Promise<string | undefined> {
-    const found = await readRecordFile(directory);
+  #otherOwner(directory: string, record: Named): string | undefined {
+    const found = readRecordFile(directory);
     if (found?.kind !== "record" || found.record.volumeId === record.volumeId) return undefined;
     // One that lies in a directory that is not its own was put there by nobody of ours.
     return this.#directory(found.record) === directory ? found.record.volumeId : undefined;
@@ -147,31 +149,31 @@ function isReadable(path: string): boolean {
     parseRecord(Deno.readTextFileSync(path)).kind === "record";
 }
 
-async function readRecordFile(directory: string): Promise<ParsedRecord | undefined> {
+function readRecordFile(directory: string): ParsedRecord | undefined {
   // A link in the directory's place leads to what is not ours.
-  if (!(await entryAt(directory))?.isDirectory) return undefined;
+  if (!entryAt(directory)?.isDirectory) return undefined;
   const path = join(directory, recordFile);
-  const entry = await entryAt(path);
+  const entry = entryAt(path);
   if (entry === undefined) return undefined;
   if (entry.isSymlink) return problem("is a symbolic link, which is not followed");
   if (!entry.isFile) return problem("is not a file");
   if (entry.size > maxRecordBytes) return problem(`has ${entry.size} bytes, more than any record`);
   try {
-    return parseRecord(await Deno.readTextFile(path));
+    return parseRecord(Deno.readTextFileSync(path));
   } catch (error) {
     return problem(`cannot be read (${error instanceof Error ? error.message : error})`);
   }
 }
 
 /** Undefined: what is there is the trace of a save or a removal that is not complete. */
-async function readDirectory(
+function readDirectory(
   path: string,
   name: string,
   directoryName: (record: Named) => string,
-): Promise<ParsedRecord | undefined> {
-  const found = await readRecordFile(path);
+): ParsedRecord | undefined {
+  const found = readRecordFile(path);
   if (found === undefined) {
-    return await holdsTracesOnly(path) ? undefined : problem(`has no ${recordFile}`);
+    return holdsTracesOnly(path) ? undefined : problem(`has no ${recordFile}`);
   }
   if (found.kind === "unreadable") return problem(`${recordFile} ${found.problem}`);
   const expected = directoryName(found.record);
@@ -179,64 +181,63 @@ async function readDirectory(
   return problem(`${recordFile} is of another volume, whose directory would be ${expected}`);
 }
 
-async function holdsTracesOnly(directory: string): Promise<boolean> {
-  const names = (await entriesOf(directory)).map((entry) => entry.name);
-  return names.every(isTrace);
+function holdsTracesOnly(directory: string): boolean {
+  return entriesOf(directory).every(({ name }) => isTrace(name));
 }
 
 function isTrace(name: string): boolean {
   return name === certificateFile || temporaryName.test(name);
 }
 
-async function tidy(directory: string): Promise<void> {
-  if (await holdsTracesOnly(directory)) return await removeAny(directory);
-  await removeTemporaries(directory);
-}
-
-async function removeTemporaries(directory: string): Promise<void> {
-  for (const { name } of await entriesOf(directory)) {
-    if (temporaryName.test(name)) await removeAny(join(directory, name));
+function tidy(directory: string): void {
+  try {
+    if (holdsTracesOnly(directory)) removeAny(directory);
+    else removeTemporaries(directory);
+  } catch {
+    // What cannot be removed, from a read-only disk say, hinders nobody.
   }
 }
 
-async function makeDirectory(directory: string, parent: string): Promise<void> {
-  const entry = await entryAt(directory);
+function removeTemporaries(directory: string): void {
+  for (const { name } of entriesOf(directory)) {
+    if (temporaryName.test(name)) removeAny(join(directory, name));
+  }
+}
+
+/** And those above it, where missing. */
+async function makeDirectory(directory: string): Promise<void> {
+  const entry = entryAt(directory);
   if (entry?.isDirectory) return;
   // A link or a file in the place of one of our directories: removed itself, never what it leads to.
-  if (entry !== undefined) await removeAny(directory);
-  await Deno.mkdir(directory, { mode: 0o700 });
-  await syncDirectory(parent);
+  if (entry !== undefined) removeAny(directory);
+  await Deno.mkdir(directory, { recursive: true, mode: 0o700 });
 }
 
-/** Replaces a file; after a loss of power there is the old text or the new one, whole. */
-async function writeDurably(directory: string, name: string, text: string): Promise<void> {
+/**
+ * Replaces a file: whenever this program ends, there is the old text or the new one, whole.
+ *
+ * Not so after a loss of power, for nothing waits for the disk. The mounts went with it: the kubelet has every volume
+ * published again, which issues again and writes its record anew, whatever is left of the old one.
+ */
+async function replaceFile(directory: string, name: string, text: string): Promise<void> {
   const temporary = join(directory, `.${name}.${randomBytes(8).toString("hex")}`);
-  await using undo = new AsyncDisposableStack();
+  using undo = new DisposableStack();
   undo.defer(() => removeAny(temporary));
   await Deno.writeTextFile(temporary, text, { createNew: true, mode: 0o600 });
-  await syncFile(temporary);
   const path = join(directory, name);
-  if ((await entryAt(path))?.isDirectory) await removeAny(path);
+  if (entryAt(path)?.isDirectory) removeAny(path);
   await Deno.rename(temporary, path);
   undo.move();
-  await syncDirectory(directory);
 }
-
-async function syncFile(path: string): Promise<void> {
-  using file = await Deno.open(path, { read: true });
-  await file.sync();
-}
-
-const syncDirectory = syncFile;
 
 /** Hidden names are the driver's own: the lock, the staging area. */
-async function volumesOf(basePath: string): Promise<Deno.DirEntry[]> {
-  return (await entriesOf(basePath)).filter((entry) => !entry.name.startsWith("."));
+function volumesOf(basePath: string): Deno.DirEntry[] {
+  return entriesOf(basePath).filter((entry) => !entry.name.startsWith("."));
 }
 
-async function entriesOf(directory: string): Promise<Deno.DirEntry[]> {
+function entriesOf(directory: string): Deno.DirEntry[] {
   try {
-    return await Array.fromAsync(Deno.readDir(directory));
+    return [...Deno.readDirSync(directory)];
   } catch (error) {
     if (isMissing(error)) return [];
     throw error;

@@ -35,7 +35,7 @@ export function resolveTarget(targetPath: string): string | undefined {
  *
  * `undo` is given what removes them again, for exactly those that this call made.
  */
-export function createTarget(targetPath: string, undo: AsyncDisposableStack): string {
+export function createTarget(targetPath: string, undo: DisposableStack): string {
   const missing: string[] = [];
   for (
     let path = resolve(targetPath);
@@ -66,10 +66,10 @@ export function requireDirectory(path: string): void {
 }
 
 /** Removes a target that nothing is mounted on: files in our layout, then the directory; a missing one is fine. */
-export async function removeTarget(path: string): Promise<void> {
+export function removeTarget(path: string): void {
   if (entryKind(path) === "absent") return;
   requireDirectory(path);
-  await removeFiles(path);
+  removeFiles(path);
   const left = [...Deno.readDirSync(path)].map((entry) => entry.name);
   if (left.length > 0) {
     throw new Error(
@@ -77,7 +77,7 @@ export async function removeTarget(path: string): Promise<void> {
         `${left.length > 3 ? ", …" : ""}); move it away, then the volume can be removed`,
     );
   }
-  await Deno.remove(path);
+  Deno.removeSync(path);
 }
 
 function removeEmpty(path: string): void {

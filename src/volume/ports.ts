@@ -34,7 +34,7 @@ export interface UnreadableRecord {
 
 /** Keeps the records of this node's volumes over restarts. */
 export interface VolumeStore {
-  /** Replaces the volume's record and its copy of the certificate chain; durable once it resolves. */
+  /** Replaces the volume's record and its copy of the certificate chain; the next driver finds it once it resolves. */
   save(record: VolumeRecord, certificatePem: string): Promise<void>;
   /** All records, and those that could not be read. */
   load(): Promise<{ records: VolumeRecord[]; unreadable: UnreadableRecord[] }>;

@@ -8,8 +8,10 @@ import {
   recordNames,
   recordPath,
   Recoveries,
+  run,
   wholePair,
 } from "./fault_stage.ts";
+import { persistently } from "./persistence.ts";
 
 type Damage = (path: string, outside: string) => Promise<void>;
 
@@ -80,6 +82,52 @@ Deno.test({
     for (const { volume } of volumes.values()) await stage.kubelet.unpublish(volume);
     assert.deepEqual(recordNames(stage), []);
     recoveries.tell("a record was damaged");
+  },
+});
+
+Deno.test({
+  name:
+    "a loss of power takes the mounts and leaves the records in any state: the kubelet's calls make every volume whole",
+  ignore,
+  async fn() {
+    await using stage = await openStage();
+    const recoveries = new Recoveries();
+    await stage.startService();
+    const first = await stage.startDriver();
+    await stage.kubelet.register();
+    const lost: Readonly<Record<string, Damage>> = {
+      "on the disk": () => Promise.resolve(),
+      "as blocks of zeros": (path) => Deno.writeFile(path, new Uint8Array(4096)),
+      "cut off": (path) => Deno.truncate(path, 100),
+      "empty": (path) => Deno.truncate(path, 0),
+      "under its temporary name": (path) =>
+        Deno.rename(path, join(path, "../.volume.json.0123456789abcdef")),
+      "not at all": (path) => Deno.remove(join(path, ".."), { recursive: true }),
+    };
+    const volumes: PodVolume[] = [];
+    for (const index of Object.keys(lost).keys()) {
+      const volume = stage.kubelet.admit({ name: `web-${index}`, namespace: "shop" });
+      await stage.kubelet.publish(volume);
+      volumes.push(volume);
+    }
+    await first.stop("SIGKILL");
+    for (const [index, damage] of Object.values(lost).entries()) {
+      const volume = volumes[index]!;
+      await run("umount", volume.targetPath);
+      await damage(recordPath(stage, volume), "");
+    }
+    const driver = await stage.startDriver();
+    const restored = await driver.logged(({ message }) => message.startsWith("restored"));
+    assert.deepEqual([restored.healthy, restored.repaired, restored.unreadable], [0, 1, 3]);
+    for (const volume of volumes) {
+      // The driver repairs by itself what has its record; the kubelet tries again meanwhile.
+      await recoveries.time(() => persistently(() => stage.kubelet.publish(volume)));
+      await wholePair(volume);
+    }
+    await assertExactly(stage, volumes);
+    for (const volume of volumes) await stage.kubelet.unpublish(volume);
+    assert.deepEqual(recordNames(stage), []);
+    recoveries.tell("the power came back");
   },
 });
 

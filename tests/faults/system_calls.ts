@@ -6,10 +6,15 @@ const changing = [
   "mkdir",
   "mkdirSync",
   "chmod",
+  "chmodSync",
   "chown",
+  "chownSync",
   "writeTextFile",
+  "writeTextFileSync",
   "symlink",
+  "symlinkSync",
   "rename",
+  "renameSync",
   "remove",
   "removeSync",
 ] as const;
@@ -23,8 +28,9 @@ export function onFileSystemCall(told: (what: string) => void): void {
   for (const name of changing) {
     const original = functions[name].bind(Deno);
     functions[name] = (...args) => {
-      const path = name === "rename" || name === "symlink" ? args[1] : args[0];
-      told(`${name.replace("Sync", "")} ${placeOf(String(path))}`);
+      const call = name.replace("Sync", "");
+      const path = call === "rename" || call === "symlink" ? args[1] : args[0];
+      told(`${call} ${placeOf(String(path))}`);
       return original(...args);
     };
   }

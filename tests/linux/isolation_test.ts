@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { mountFlags } from "../../src/linux/libc.ts";
+import { nextTurn } from "../../src/scheduler/next_turn.ts";
 import { canMount, pair, run, Workspace } from "./mount_workspace.ts";
 
 const ignore = !canMount;
@@ -136,7 +137,11 @@ Deno.test({
       }
     };
     const reading = reader();
-    for (let n = 1; n <= 1000; n += 1) await mounter.replace(target, pair(n));
+    for (let n = 1; n <= 1000; n += 1) {
+      await mounter.replace(target, pair(n));
+      // The reader's calls run on other threads, through the midst of a swap; what they found is told here.
+      await nextTurn();
+    }
     swapping = false;
     await reading;
 

@@ -185,7 +185,7 @@ Deno.test("what an interrupted save or removal left is tidied up without a word"
     await Deno.mkdir(join(basePath, ".staging"));
     await Deno.mkdir(join(basePath, "lost+found"));
     await Deno.writeTextFile(join(basePath, ".lock"), "");
-    const looked = await readRecords(basePath);
+    const looked = readRecords(basePath);
     assert.equal(looked.records.length, 1);
     assert.deepEqual(looked.unreadable, []);
     assert.equal(list(directory).length, 3, "a mere look changes nothing");
