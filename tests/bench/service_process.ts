@@ -62,7 +62,8 @@ export async function startCfssl(
   }
 }
 
-function freePort(): number {
+/** A port of the loopback that nobody listens on. */
+export function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return listener.addr.port;
 }
@@ -74,4 +75,17 @@ async function connects(port: number): Promise<true | undefined> {
   } catch {
     return undefined;
   }
+}
+
+/** The Go program that does nothing but sign, with the same CA. */
+export async function startGoSigner(
+  program: string,
+  directory: string,
+  ca: Ca,
+): Promise<{ process: Background; address: string }> {
+  const { process, found } = await Background.start(
+    [program, ca.certificateFile, ca.privateKeyFile],
+    { directory, ready: (output) => announced(output, "ready") },
+  );
+  return { process, address: String(found.address) };
 }

@@ -1,11 +1,13 @@
 import { type Ca, type CaKind, makeCa, makeRequests, type Requests } from "./authorities.ts";
+import { buildGoSigner, buildStepCa, type Built } from "./go_builds.ts";
 import { GrpcLoad } from "./grpc_load.ts";
 import { load } from "./load.ts";
 import { opensslLimit } from "./openssl_speed.ts";
 import { measured, type Result, skipped } from "./result.ts";
-import { startCfssl, startService } from "./service_process.ts";
+import { startCfssl, startGoSigner, startService } from "./service_process.ts";
 import type { Settings } from "./settings.ts";
 import { interleave, ratioOf, summarize } from "./statistics.ts";
+import { StepCa } from "./step_ca.ts";
 
 const row = 1;
 const path = "/certservice.v1.CertificateService/IssueCertificate";
@@ -16,13 +18,23 @@ const targets: Readonly<Record<CaKind, number | undefined>> = {
   "RSA-4096": 0.8,
 };
 
+/** What each does beside verifying the request and signing, if that is not what ours does. */
+const peerNames = {
+  cfssl: "cfssl (JSON, HTTP)",
+  stepCa: "step-ca (JSON, TLS, an Ed25519 token to check)",
+  goSigner: "grpc-go + crypto/x509, nothing else",
+};
+/** More than it can sign in a second; each takes a token that was made before. */
+const stepCaAtMost = 6_000;
+
 /** From a request to a chain, through the real service: certificates a second. */
 export async function serviceRow(settings: Settings, directory: string): Promise<Result[]> {
   const requests = await makeRequests(256);
+  const programs = { stepCa: await buildStepCa(), goSigner: await buildGoSigner() };
   const results: Result[] = [];
   for (const kind of ["P-256", "Ed25519", "RSA-4096"] as const) {
     const ca = await makeCa(directory, kind);
-    results.push(...await underCa(settings, directory, { ca, kind, requests }));
+    results.push(...await underCa(settings, directory, { ca, kind, requests, programs }));
   }
   return results;
 }
@@ -31,47 +43,86 @@ interface Bench {
   readonly ca: Ca;
   readonly kind: CaKind;
   readonly requests: Requests;
+  readonly programs: Readonly<Record<"stepCa" | "goSigner", Built>>;
+}
+
+/** Signs once; `prepare` comes before so many seconds of it, and is not counted. */
+interface Signer {
+  readonly call: (n: number) => Promise<unknown>;
+  readonly prepare?: (seconds: number) => void;
 }
 
 async function underCa(settings: Settings, directory: string, bench: Bench): Promise<Result[]> {
   const { ca, kind, requests } = bench;
   await using resources = new AsyncDisposableStack();
+  const overGrpc = (address: string): Signer => {
+    const options = { path, messages: requests.messages, connections: 8 };
+    const grpc = resources.use(new GrpcLoad({ url: `http://${address}`, ...options }));
+    return { call: (n) => grpc.call(n) };
+  };
   const ours = await startService(settings, directory, ca);
   resources.use(ours.process);
   const plain = await startService(settings, directory, ca, { without: "--allow-ffi" });
   resources.use(plain.process);
-  const hasCfssl = await isOnPath("cfssl");
-  const cfssl = hasCfssl ? await startCfssl(directory, ca) : undefined;
-  if (cfssl) resources.use(cfssl.process);
-  const bodies = requests.pems.map((pem) => JSON.stringify({ certificate_request: pem }));
-  const options = { path, messages: requests.messages, connections: 8 };
-  using grpc = new GrpcLoad({ url: `http://${ours.address}`, ...options });
-  using slower = new GrpcLoad({ url: `http://${plain.address}`, ...options });
+  const { signers: peers, absent } = await startPeers(directory, bench, resources, overGrpc);
+  const signers: Record<string, Signer> = {
+    ours: overGrpc(ours.address),
+    plain: overGrpc(plain.address),
+    ...peers,
+  };
   const results: Result[] = [];
   for (const concurrency of [1, 8, 64]) {
     const seconds = settings.quick ? 1 : 2;
-    const through = (call: (n: number) => Promise<unknown>) => async () =>
-      (await load(concurrency, seconds, call)).perSecond;
-    const candidates: Record<string, () => Promise<number>> = {
-      ours: through((n) => grpc.call(n)),
-      plain: through((n) => slower.call(n)),
-      // The same whatever the number at once, and it takes seconds.
-      ...(concurrency === 8 ? { limit: () => opensslLimit(kind, cores) } : {}),
-      ...(cfssl ? { cfssl: through((n) => post(cfssl.url, bodies[n % bodies.length]!)) } : {}),
-    };
+    const running = Object.entries(signers).map(([name, { call, prepare }]) => {
+      const run = async () => {
+        prepare?.(seconds);
+        return (await load(concurrency, seconds, call)).perSecond;
+      };
+      return [name, run] as const;
+    });
     // Code that nobody has run yet is slow: not counted.
-    for (const name of ["ours", "plain", "cfssl"]) await candidates[name]?.();
+    for (const [, run] of running) await run();
+    const candidates: Record<string, () => Promise<number>> = Object.fromEntries(running);
+    // The same whatever the number at once, and it takes seconds.
+    if (concurrency === 8) candidates.limit = () => opensslLimit(kind, cores);
     const samples = await interleave(settings.quick ? 3 : 7, candidates);
     results.push(...lines(kind, concurrency, samples));
     console.error(`  ${kind} CA, ${concurrency} at once: ${describe(samples)}`);
   }
-  if (!cfssl) {
-    const why = hasCfssl
-      ? `cfssl cannot use a CA of ${kind}`
-      : "no cfssl on the PATH (golang-cfssl)";
-    results.push(skipped(row, `issue, ${kind} CA: cfssl`, why));
-  }
-  return results;
+  const skips = absent.map(({ what, why }) => skipped(row, `issue, ${kind} CA: ${what}`, why));
+  return [...results, ...skips];
+}
+
+/** What signs beside us, by the names of `peerNames`. */
+async function startPeers(
+  directory: string,
+  { ca, kind, requests, programs }: Bench,
+  resources: AsyncDisposableStack,
+  overGrpc: (address: string) => Signer,
+) {
+  const signers: Record<string, Signer> = {};
+  const absent: { what: string; why: string }[] = [];
+  if (await isOnPath("cfssl")) {
+    const cfssl = await startCfssl(directory, ca);
+    if (cfssl) {
+      resources.use(cfssl.process);
+      const bodies = requests.pems.map((pem) => JSON.stringify({ certificate_request: pem }));
+      signers.cfssl = { call: (n) => post(cfssl.url, bodies[n % bodies.length]!) };
+    } else absent.push({ what: "cfssl", why: `cfssl cannot use a CA of ${kind}` });
+  } else absent.push({ what: "cfssl", why: "no cfssl on the PATH (golang-cfssl)" });
+  if (programs.stepCa.kind === "built") {
+    const stepCa = resources.use(await StepCa.start(programs.stepCa.path, directory, ca));
+    signers.stepCa = {
+      call: () => stepCa.sign(),
+      prepare: (seconds) => stepCa.prepare(stepCaAtMost * seconds, requests.pems),
+    };
+  } else absent.push({ what: peerNames.stepCa, why: programs.stepCa.reason });
+  if (programs.goSigner.kind === "built") {
+    const signer = await startGoSigner(programs.goSigner.path, directory, ca);
+    resources.use(signer.process);
+    signers.goSigner = overGrpc(signer.address);
+  } else absent.push({ what: peerNames.goSigner, why: programs.goSigner.reason });
+  return { signers, absent };
 }
 
 function describe(samples: Record<string, number[]>): string {
@@ -84,20 +135,25 @@ function lines(
   concurrency: number,
   samples: Record<string, number[]>,
 ): Result[] {
-  const { ours = [], plain = [], limit, cfssl } = samples;
+  const { ours = [], plain = [], limit } = samples;
   const name = `issue, ${kind} CA, ${concurrency} at once`;
   const against = (what: string, theirs: number[], samples = ours) => ({
     reference: { what, samples: theirs, ratio: ratioOf(samples, theirs) },
   });
   const target = concurrency === 1 ? undefined : targets[kind];
-  const bound = target === undefined ? {} : { atLeast: target };
-  return [
-    ...(cfssl ? [measured(row, name, "/s", ours, { ...against("cfssl", cfssl), ...bound })] : []),
-    ...(limit
-      ? [measured(row, name, "/s", ours, against(`openssl verify + sign, ${cores} cores`, limit))]
-      : []),
-    measured(row, `${name}, WebCrypto`, "/s", plain, against("with OpenSSL", ours, plain)),
-  ];
+  const results: Result[] = [];
+  for (const [peer, what] of Object.entries(peerNames)) {
+    const theirs = samples[peer];
+    if (theirs === undefined) continue;
+    const bound = peer === "cfssl" && target !== undefined ? { atLeast: target } : {};
+    results.push(measured(row, name, "/s", ours, { ...against(what, theirs), ...bound }));
+  }
+  if (limit) {
+    const what = `openssl verify + sign, ${cores} cores`;
+    results.push(measured(row, name, "/s", ours, against(what, limit)));
+  }
+  const slower = against("with OpenSSL", ours, plain);
+  return [...results, measured(row, `${name}, WebCrypto`, "/s", plain, slower)];
 }
 
 async function post(url: string, body: string): Promise<void> {
