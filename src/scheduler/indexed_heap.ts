@@ -3,13 +3,14 @@ interface Slot<K> {
   readonly priority: number;
   /** Breaks ties: of equal priorities, the one that was set first is first. */
   readonly sequence: number;
+  /** Where in the heap's array it is; kept here, as a map's entry would cost more than the move itself. */
+  position: number;
 }
 
 /** Keys by ascending priority, each at most once, and removable by name in logarithmic time. */
 export class IndexedHeap<K> {
   readonly #slots: Slot<K>[] = [];
-  /** Where in `#slots` each key is. */
-  readonly #positions = new Map<K, number>();
+  readonly #byKey = new Map<K, Slot<K>>();
   #sequence = 0;
 
   get size(): number {
@@ -24,25 +25,27 @@ export class IndexedHeap<K> {
   /** Adds the key or moves it; behind all others of the same priority. */
   set(key: K, priority: number): void {
     this.delete(key);
-    const slot = { key, priority, sequence: this.#sequence++ };
+    const position = this.#slots.length;
+    const slot = { key, priority, sequence: this.#sequence++, position };
+    this.#byKey.set(key, slot);
     this.#slots.push(slot);
-    this.#rise(slot, this.#slots.length - 1);
+    this.#rise(slot, position);
   }
 
   /** Whether the key was there. */
   delete(key: K): boolean {
-    const position = this.#positions.get(key);
-    if (position === undefined) return false;
-    this.#positions.delete(key);
+    const slot = this.#byKey.get(key);
+    if (slot === undefined) return false;
+    this.#byKey.delete(key);
     const last = this.#slots.pop();
     // The last slot fills the gap; it may belong above it or below it.
-    if (last !== undefined && last.key !== key) this.#rise(last, this.#sink(last, position));
+    if (last !== undefined && last !== slot) this.#rise(last, this.#sink(last, slot.position));
     return true;
   }
 
   clear(): void {
     this.#slots.length = 0;
-    this.#positions.clear();
+    this.#byKey.clear();
   }
 
   #rise(slot: Slot<K>, from: number): void {
@@ -74,7 +77,7 @@ export class IndexedHeap<K> {
 
   #put(slot: Slot<K>, position: number): void {
     this.#slots[position] = slot;
-    this.#positions.set(slot.key, position);
+    slot.position = position;
   }
 }
 
