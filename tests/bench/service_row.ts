@@ -62,11 +62,15 @@ async function underCa(settings: Settings, directory: string, bench: Bench): Pro
   };
   const ours = await startService(settings, directory, ca);
   resources.use(ours.process);
+  const replica = await startService(settings, directory, ca);
+  resources.use(replica.process);
   const plain = await startService(settings, directory, ca, { without: "--allow-ffi" });
   resources.use(plain.process);
   const { signers: peers, absent } = await startPeers(directory, bench, resources, overGrpc);
+  const [first, second] = [overGrpc(ours.address), overGrpc(replica.address)];
   const signers: Record<string, Signer> = {
-    ours: overGrpc(ours.address),
+    ours: first,
+    pair: { call: (n) => (n % 2 === 0 ? first : second).call(n) },
     plain: overGrpc(plain.address),
     ...peers,
   };
@@ -135,8 +139,10 @@ function lines(
   concurrency: number,
   samples: Record<string, number[]>,
 ): Result[] {
-  const { ours = [], plain = [], limit } = samples;
+  const { ours = [], pair = [], plain = [], limit } = samples;
   const name = `issue, ${kind} CA, ${concurrency} at once`;
+  // The Deployment has two; a process signs and answers on one thread of JavaScript.
+  const replicas = `${name}, two replicas`;
   const against = (what: string, theirs: number[], samples = ours) => ({
     reference: { what, samples: theirs, ratio: ratioOf(samples, theirs) },
   });
@@ -147,6 +153,8 @@ function lines(
     if (theirs === undefined) continue;
     const bound = peer === "cfssl" && target !== undefined ? { atLeast: target } : {};
     results.push(measured(row, name, "/s", ours, { ...against(what, theirs), ...bound }));
+    const both = against(what, theirs, pair);
+    results.push(measured(row, replicas, "/s", pair, { ...both, ...bound }));
   }
   if (limit) {
     const what = `openssl verify + sign, ${cores} cores`;
