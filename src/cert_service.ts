@@ -31,6 +31,7 @@ import { openOpensslEngine } from "./linux/openssl_engine.ts";
 import { Scheduler } from "./scheduler/scheduler.ts";
 import { systemClock as clock } from "./scheduler/system_clock.ts";
 import { callLog } from "./telemetry/call_log.ts";
+import { observeEventLoopLag } from "./telemetry/event_loop_lag.ts";
 import { serveHealth } from "./telemetry/health_endpoint.ts";
 import { configureLogging } from "./telemetry/logging.ts";
 import { Metrics } from "./telemetry/metrics.ts";
@@ -47,6 +48,7 @@ async function serve(config: ServiceConfig, signal: AbortSignal): Promise<void> 
   await using resources = new AsyncDisposableStack();
   const { open, policy, clients, cluster } = await openParts(config, resources);
   const metrics = new Metrics();
+  resources.use(observeEventLoopLag(metrics, clock));
   // Refusals are told by the audit log.
   const tellCall = callLog(logger, metrics, "debug");
   const health = new HealthService();
@@ -70,9 +72,8 @@ async function serve(config: ServiceConfig, signal: AbortSignal): Promise<void> 
     const check = readiness(open, known);
     return signal.aborted ? { ok: false, detail: `stopping\n${check.detail}` } : check;
   };
-  const live = () => ({ ok: true, detail: "serving" });
   const endpoint = config.health && serveHealth(config.health, {
-    ...{ live, ready },
+    ...{ ready, live: () => ({ ok: true, detail: "serving" }) },
     metrics: serviceMetrics(metrics, () => ({
       certificates: open.inventory.size,
       waiting: open.queue.waiting,
@@ -111,8 +112,7 @@ async function openParts(config: ServiceConfig, resources: AsyncDisposableStack)
   const onError = (key: string, error: unknown, nextAttempt: Temporal.Instant) =>
     logger.error("the job of {key} failed", { key, error, nextAttempt });
   const scheduler = resources.use(new Scheduler({ clock, onError }));
-  const cluster = await openClusterFor(config);
-  if (cluster) resources.use(cluster);
+  const cluster = resources.use(await openClusterFor(config));
   const authority = new CertificateAuthority();
   const watching = { authority, scheduler, clock };
   const clients = authentication.kind === "mtls"

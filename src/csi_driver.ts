@@ -28,6 +28,7 @@ import { Scheduler } from "./scheduler/scheduler.ts";
 import { systemClock, wait } from "./scheduler/system_clock.ts";
 import { serveHealth } from "./telemetry/health_endpoint.ts";
 import { callLog } from "./telemetry/call_log.ts";
+import { observeEventLoopLag } from "./telemetry/event_loop_lag.ts";
 import { configureLogging } from "./telemetry/logging.ts";
 import { Metrics } from "./telemetry/metrics.ts";
 import { volumeMetrics } from "./telemetry/volume_metrics.ts";
@@ -99,6 +100,7 @@ async function serve(
   const source = new CertificateSource(issuer, keys, clock);
   const parts = { clock, scheduler, table, mounter, store, source, keys, kubelet: kubeletNotes };
   const metrics = new Metrics();
+  resources.use(observeEventLoopLag(metrics, clock));
   const volumes = volumeMetrics(metrics, () => ({
     volumes: table.size,
     failing: renewer.failing,

@@ -7,11 +7,13 @@ import { driverVariables } from "../src/config/driver.ts";
 import type { VariableTable } from "../src/config/environment.ts";
 import { serviceVariables } from "../src/config/service.ts";
 import { callMetrics } from "../src/telemetry/call_metrics.ts";
+import { observeEventLoopLag } from "../src/telemetry/event_loop_lag.ts";
 import { Metrics } from "../src/telemetry/metrics.ts";
 import { serviceMetrics } from "../src/telemetry/service_metrics.ts";
 import { volumeMetrics } from "../src/telemetry/volume_metrics.ts";
 import { knownAttributes, parseAttributes } from "../src/x509/attributes.ts";
 import { templateFields } from "../src/x509/templates.ts";
+import { FakeClock } from "./support/fake_clock.ts";
 import { mayImport } from "./support/structure_rules.ts";
 
 const root = new URL("../", import.meta.url);
@@ -106,7 +108,10 @@ Deno.test("the README lists the metrics of each program", () => {
       .map((metric) => ["csi-driver", ...metric]),
     ...metricsOf((metrics) => serviceMetrics(metrics, () => nobody))
       .map((metric) => ["cert-service", ...metric]),
-    ...metricsOf((metrics) => callMetrics(metrics)).map((metric) => ["both", ...metric]),
+    ...metricsOf((metrics) => {
+      callMetrics(metrics);
+      observeEventLoopLag(metrics, new FakeClock());
+    }).map((metric) => ["both", ...metric]),
   ];
   const told = rows(section("## Monitoring"), "Program").map((cells) => cells.slice(0, 3));
   assert.deepEqual(told.sort(), exposed.sort());

@@ -4,12 +4,12 @@ import { CertificateService } from "../../src/gen/certificate_service_pb.ts";
 import { connect } from "../../src/grpc/client.ts";
 import { makeCa } from "./authorities.ts";
 import type { Background } from "./background.ts";
+import { LagHistogram } from "./lag_histogram.ts";
 import { batch } from "./load.ts";
 import { NodeProcess } from "./node_process.ts";
 import { measured, type Result, skipped } from "./result.ts";
 import { startService } from "./service_process.ts";
 import type { Settings } from "./settings.ts";
-import { percentile } from "./statistics.ts";
 
 const row = 3;
 
@@ -24,12 +24,12 @@ export async function burstRow(settings: Settings, directory: string): Promise<R
   const perNode = settings.quick ? 50 : 100;
   const took: number[] = [];
   for (const count of nodes) {
-    await using watched = watch(service.healthAddress, service.process);
+    await using watched = await watch(service.healthAddress, service.process);
     const ms = await manyNodes(service.address, count, perNode);
     took.push(ms);
     const name = `${count} nodes × ${perNode} certificates`;
     results.push(measured(row, `${name}: until the last`, "ms", [ms]));
-    results.push(...watched.lines(name));
+    results.push(...await watched.lines(name));
   }
   const growth = (took[1] ?? NaN) / (took[0] ?? NaN) / 2;
   results.push(measured(row, "twice the nodes: time for each certificate", "×", [growth], {
@@ -55,10 +55,10 @@ async function oneNode(
     const from = performance.now();
     let worst: Result[];
     {
-      await using watched = watch(node.healthAddress, node.process);
+      await using watched = await watch(node.healthAddress, node.process);
       await batch(count, count, (n) => node.publish(volumes[n]!));
       took.push(performance.now() - from);
-      worst = watched.lines(`${count} publishes`);
+      worst = await watched.lines(`${count} publishes`);
     }
     results.push(
       measured(row, `${count} publishes: until the last`, "ms", took.slice(-1)),
@@ -103,30 +103,26 @@ async function manyNodes(address: string, nodes: number, perNode: number): Promi
   return performance.now() - from;
 }
 
-/** Asks a program over and over whether it lives: how late it answers is how long its event loop stood. */
-function watch(healthAddress: string, process: Background) {
+/** Looks at a program until disposed: at its memory, and at what it says of its event loop. */
+async function watch(healthAddress: string, process: Background) {
   const stopping = new AbortController();
-  const lags: number[] = [];
+  const before = await lagOf(healthAddress);
   let mostBytes = 0;
-  let asked = performance.now();
   const watching = (async () => {
     while (!stopping.signal.aborted) {
-      asked = performance.now();
-      const answer = await fetch(`http://${healthAddress}/livez`).catch(() => undefined);
-      await answer?.body?.cancel();
-      lags.push(performance.now() - asked);
       mostBytes = Math.max(mostBytes, await process.residentBytes());
-      await new Promise((resolve) => setTimeout(resolve, 10));
+      await new Promise((resolve) => setTimeout(resolve, 50));
     }
   })();
   return {
-    lines: (name: string): Result[] => {
-      // The question that is still open counts as well: a program that stands answers none.
-      const sorted = [...lags, performance.now() - asked].sort((left, right) => left - right);
+    lines: async (name: string): Promise<Result[]> => {
+      const lag = (await lagOf(healthAddress)).since(before);
       return [
-        measured(row, `${name}: the program's health answers, p99`, "ms", [
-          percentile(sorted, 0.99),
-        ], { atMost: 50 }),
+        measured(row, `${name}: event-loop lag, mean`, "ms", [lag.meanMs]),
+        measured(row, `${name}: event-loop lag, p99`, "ms", [lag.percentileMs(0.99)], {
+          atMost: 50,
+        }),
+        measured(row, `${name}: event-loop lag, largest`, "ms", [lag.percentileMs(1)]),
         measured(row, `${name}: most memory`, "MiB", [mostBytes / 2 ** 20]),
       ];
     },
@@ -135,4 +131,10 @@ function watch(healthAddress: string, process: Background) {
       await watching;
     },
   };
+}
+
+/** What a program observed of its event loop so far. */
+async function lagOf(healthAddress: string): Promise<LagHistogram> {
+  const answer = await fetch(`http://${healthAddress}/metrics`);
+  return new LagHistogram(await answer.text());
 }
