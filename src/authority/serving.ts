@@ -47,7 +47,8 @@ export class ServingCertificate implements AsyncDisposable {
   static async open(options: ServingOptions): Promise<ServingCertificate> {
     const { authority, signer, scheduler, clock } = options;
     const { material } = authority;
-    const first = await (material === undefined ? placeholder : makePair)(signer, clock.now());
+    const now = clock.now();
+    const first = await (material === undefined ? placeholder(now) : makePair(signer, now));
     const serving = new ServingCertificate(options, first.pair, material === undefined);
     const renew = () => serving.#renew();
     // The CA can have been replaced before anybody listened.
@@ -106,7 +107,7 @@ interface FreshPair {
 }
 
 /** A certificate by nobody, for as long as there is none by the CA. */
-async function placeholder(_signer: LeafSigner, now: Temporal.Instant): Promise<FreshPair> {
+async function placeholder(now: Temporal.Instant): Promise<FreshPair> {
   const notBefore = now.round({ smallestUnit: "second", roundingMode: "floor" });
   const notAfter = notBefore.add({ hours: 24 * 365 });
   const commonName = "cert-service without a CA";
