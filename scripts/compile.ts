@@ -3,7 +3,7 @@
 
 import { parseArgs } from "node:util";
 import { bundleProgram } from "./bundle.ts";
-import { bundleFlags, entryOf, permissionFlags, type ProgramName } from "./permissions.ts";
+import { bundleFlags, entryOf, programFlags, type ProgramName } from "./permissions.ts";
 
 interface Options {
   readonly target: string | undefined;
@@ -22,7 +22,7 @@ function options(): Options {
 async function compile(name: ProgramName, { target, folder }: Options): Promise<string> {
   const output = `${folder}/${name}`;
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["compile", ...bundleFlags, ...permissionFlags(name)]
+    args: ["compile", ...bundleFlags, ...programFlags(name)]
       .concat(target === undefined ? [] : ["--target", target])
       .concat("--output", output, entryOf(name, "bundle")),
     env: { NO_COLOR: "1" },

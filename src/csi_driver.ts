@@ -20,10 +20,12 @@ import { watchTrustBundle } from "./issuance/trust_watch.ts";
 import { holdsFiles } from "./linux/atomic_directory.ts";
 import { lockBasePath } from "./linux/base_path_lock.ts";
 import { createMounter } from "./linux/create_mounter.ts";
+import { openFreedMemory } from "./linux/freed_memory.ts";
 import { harden } from "./linux/harden.ts";
 import { kubeletNotes } from "./linux/kubelet_note.ts";
 import { readRecords, recordStore } from "./linux/record_store.ts";
 import { aborted } from "./scheduler/aborted.ts";
+import { Afterwards } from "./scheduler/afterwards.ts";
 import { Scheduler } from "./scheduler/scheduler.ts";
 import { systemClock, wait } from "./scheduler/system_clock.ts";
 import { serveHealth } from "./telemetry/health_endpoint.ts";
@@ -46,6 +48,8 @@ import { VolumeTable } from "./volume/volume_table.ts";
 const logger = getLogger(["csi-driver"]);
 /** A service that comes back is not asked for everything that waited for it at one instant. */
 const retrySpreadMs = 10_000;
+/** By then a burst of calls has mostly ended; releasing costs a millisecond. */
+const releaseMemoryAfterMs = 1_000;
 
 /** What the driver reaches the world by. */
 export interface Edges {
@@ -113,8 +117,13 @@ async function serve(
   shown.detail = () => `${table.size} volumes, ${renewer.failing} whose renewal fails at present`;
   shown.metrics = volumes.expose;
 
+  const freed = resources.use(openFreedMemory());
+  const tidying = resources.use(new Afterwards(clock, releaseMemoryAfterMs, freed.release));
   const tellCall = callLog(logger, metrics, "warning");
-  const onCall = (call: EndedCall) => tellCall({ ...call, code: status[call.code] });
+  const onCall = (call: EndedCall) => {
+    tellCall({ ...call, code: status[call.code] });
+    tidying.request();
+  };
   const { checkInterval, nodeId, registration } = config;
   const disowned = renewer.renewSoon.bind(renewer);
   const trust = new TrustUpdater({ ...parts, checkInterval, disowned });
@@ -168,6 +177,7 @@ async function serve(
     signal,
   );
   shown.ready = true;
+  tidying.request();
   logger.info("ready on {address}", {
     event: "ready",
     address: config.socketPath,

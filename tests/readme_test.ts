@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { parse } from "yaml";
 import denoJson from "../deno.json" with { type: "json" };
-import { permissions } from "../scripts/permissions.ts";
+import { engineFlags, permissions } from "../scripts/permissions.ts";
 import { parsePolicyFile } from "../src/authority/policy_file.ts";
 import { driverVariables } from "../src/config/driver.ts";
 import type { VariableTable } from "../src/config/environment.ts";
@@ -88,6 +88,13 @@ Deno.test("the README states each permission that the programs ship with", () =>
     list.map(({ flag, reason }) => [name, flag, reason])
   );
   assert.deepEqual(rows(section("## Security"), "Program"), shipped);
+});
+
+Deno.test("the README states what V8 is told", () => {
+  const told = Object.entries(engineFlags).flatMap(([name, list]) =>
+    list.map(({ flag, reason }) => [name, flag, reason])
+  );
+  assert.deepEqual(rows(section("## Security"), "V8 of"), told);
 });
 
 /** Name and type of each metric that a program registers with what it is given. */

@@ -1,7 +1,7 @@
 import { dirname } from "node:path";
 import { libcryptoPaths } from "../../src/linux/libcrypto.ts";
 import { bundleAll } from "../bundle.ts";
-import { bundleFlags, entryOf, permissionFlags, type ProgramName } from "../permissions.ts";
+import { bundleFlags, entryOf, programFlags, type ProgramName } from "../permissions.ts";
 
 const programs: readonly ProgramName[] = ["csi-driver", "cert-service"];
 const binaries = "/usr/local/bin";
@@ -77,7 +77,7 @@ async function layBundle(root: string): Promise<void> {
   await Deno.mkdir(`${root}${bundles}`, { recursive: true });
   for (const name of programs) {
     await copy(entryOf(name, "bundle"), `${root}${bundles}/${name}.js`, 0o644);
-    const flags = ["run", "--quiet", ...bundleFlags, ...permissionFlags(name)].join(" ");
+    const flags = ["run", "--quiet", ...bundleFlags, ...programFlags(name)].join(" ");
     await Deno.writeTextFile(
       `${root}${binPath(name)}`,
       `#!/bin/busybox sh\nexec ${binaries}/deno ${flags} ${bundles}/${name}.js "$@"\n`,

@@ -1,4 +1,4 @@
-import { bundleFlags, permissionFlags, type ProgramName } from "../../scripts/permissions.ts";
+import { bundleFlags, programFlags, type ProgramName } from "../../scripts/permissions.ts";
 
 /** How a run of the benchmark measures. */
 export interface Settings {
@@ -12,6 +12,6 @@ export interface Settings {
 
 /** Deno's arguments that run a bundle as it is shipped, but for the flags that `without` begins. */
 export function programCommand({ dist }: Settings, name: ProgramName, without?: string): string[] {
-  const flags = permissionFlags(name).filter((flag) => !without || !flag.startsWith(without));
+  const flags = programFlags(name).filter((flag) => !without || !flag.startsWith(without));
   return [Deno.execPath(), "run", "--quiet", ...bundleFlags, ...flags, `${dist}/${name}.js`];
 }

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { statSync } from "node:fs";
+import { engineFlags } from "../../scripts/permissions.ts";
 
 const root = new URL("../../", import.meta.url);
 
@@ -41,7 +43,7 @@ Deno.test({
     inTemporaryFolder(async (folder) => {
       const { code, stdout, stderr } = await compile(["--out", folder], { DENORT_BIN: elf ?? "" });
       assert.equal(code, 0, stderr);
-      for (const name of ["csi-driver", "cert-service"]) {
+      for (const name of ["csi-driver", "cert-service"] as const) {
         assert.match(stdout, new RegExp(`^compile: ${folder}/${name} \\d+\\.\\d MiB$`, "m"));
         const { size, mode } = await Deno.stat(`${folder}/${name}`);
         const bundled = await Deno.stat(new URL(`dist/${name}.js`, root));
@@ -49,6 +51,8 @@ Deno.test({
         // Without the whole node_modules, which would be tens of megabytes.
         assert.ok(size < bundled.size + 2 ** 20, `${name} holds ${size} octets`);
         assert.equal((mode ?? 0) & 0o111, 0o111);
+        const packed = Buffer.from(await Deno.readFile(`${folder}/${name}`));
+        for (const { flag } of engineFlags[name]) assert.ok(packed.includes(`"${flag}"`), flag);
       }
     }),
 });

@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import {
   bundleFlags,
   bundleFolderVariable,
+  engineFlags,
   entryOf,
-  permissionFlags,
   permissions,
   programArguments,
+  programFlags,
   type ProgramName,
 } from "../../scripts/permissions.ts";
 
@@ -13,7 +14,7 @@ const names = Object.keys(permissions) as ProgramName[];
 
 Deno.test("no program ships with leave to run others, to import, or to do everything", () => {
   for (const name of names) {
-    for (const flag of permissionFlags(name)) {
+    for (const flag of programFlags(name)) {
       assert.doesNotMatch(flag, /^(-A|--allow-all|--allow-run|--allow-import|--allow-scripts)/);
     }
   }
@@ -25,14 +26,14 @@ Deno.test("each program calls into the libraries it needs, by the absolute paths
     "cert-service": ["libc.so.6", "libcrypto.so.3"],
   };
   for (const name of names) {
-    const [flag, ...more] = permissionFlags(name).filter((flag) => flag.startsWith("--allow-ffi"));
+    const [flag, ...more] = programFlags(name).filter((flag) => flag.startsWith("--allow-ffi"));
     const [, paths = ""] = flag?.split("=") ?? [];
     assert.equal(more.length, 0);
     assert.ok(paths.split(",").every((path) => path.startsWith("/")), paths);
     const called = new Set(paths.split(",").map((path) => path.split("/").at(-1)));
     assert.deepEqual([...called], libraries[name]);
   }
-  assert.ok(permissionFlags("cert-service").every((flag) => !flag.startsWith("--allow-sys")));
+  assert.ok(programFlags("cert-service").every((flag) => !flag.startsWith("--allow-sys")));
 });
 
 Deno.test("each permission is given once, with its reason", () => {
@@ -61,5 +62,28 @@ Deno.test("another folder for the bundles is where they are run from too; source
   } finally {
     if (given === undefined) Deno.env.delete(bundleFolderVariable);
     else Deno.env.set(bundleFolderVariable, given);
+  }
+});
+
+Deno.test("V8 is told the same in each form of a program, and the service's V8 nothing", () => {
+  for (const form of ["source", "bundle"] as const) {
+    for (const name of names) {
+      const told = programArguments(name, form).filter((flag) => flag.startsWith("--v8-flags"));
+      const flags = engineFlags[name].map(({ flag }) => flag);
+      assert.deepEqual(told, flags.length === 0 ? [] : [`--v8-flags=${flags.join(",")}`]);
+    }
+  }
+  assert.deepEqual(engineFlags["cert-service"], []);
+});
+
+Deno.test("V8 knows each flag that it is told, and the same flag is not told twice", async () => {
+  for (const name of names) {
+    const flags = engineFlags[name].map(({ flag }) => flag);
+    assert.equal(new Set(flags).size, flags.length);
+    const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["eval", ...programFlags(name).filter((flag) => flag.startsWith("--v8-flags")), ""],
+      stdin: "null",
+    }).output();
+    assert.deepEqual([code, new TextDecoder().decode(stderr)], [0, ""]);
   }
 });
