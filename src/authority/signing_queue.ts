@@ -21,6 +21,11 @@ interface Waiter {
 /** A client that was turned away waits as long as the queue needs, between these. */
 const shortestRetryMs = 1_000;
 const longestRetryMs = 30_000;
+/**
+ * How much work starts one after the other before the event loop has its turn: some milliseconds
+ * of signatures that are made at once, which else would go on until nobody waits.
+ */
+const startsPerTurn = 16;
 
 /**
  * Bounds the cryptography that goes on at once and what waits for it. Fair: the callers' keys take
@@ -35,6 +40,9 @@ export class SigningQueue {
   #waitingCount = 0;
   #running = 0;
   #averageMs = 5;
+  #startsLeft = startsPerTurn;
+  /** Places that became free and are kept for the next turn of the event loop. */
+  #kept = 0;
 
   constructor({ clock, concurrency = 4, capacity = 4_096 }: SigningQueueOptions) {
     this.#clock = clock;
@@ -115,13 +123,26 @@ export class SigningQueue {
     if (list.length === 0) this.#waiting.delete(key);
   }
 
-  /** Gives the place that became free to the first of the key whose turn it is. */
+  /** Gives the place that became free to the next that waits, in this turn of the event loop or in another. */
   #next(): void {
+    if (this.#waitingCount === 0) this.#running--;
+    else if (this.#startsLeft > 0) {
+      this.#startsLeft--;
+      this.#startFirst();
+    } else if (++this.#kept === 1) setImmediate(() => this.#beginTurn());
+  }
+
+  #beginTurn(): void {
+    this.#startsLeft = startsPerTurn;
+    const kept = this.#kept;
+    this.#kept = 0;
+    for (let place = 0; place < kept; place++) this.#next();
+  }
+
+  /** Starts the first of the key whose turn it is. */
+  #startFirst(): void {
     const [turn] = this.#waiting;
-    if (turn === undefined) {
-      this.#running--;
-      return;
-    }
+    if (turn === undefined) return;
     const [key, list] = turn;
     const waiter = list.shift();
     this.#waitingCount--;

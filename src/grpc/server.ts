@@ -35,12 +35,18 @@ const lastWordsMs = 1_000;
 const settings = {
   // Nothing reads channelz, and it keeps a trace of every connection.
   "grpc.enable_channelz": 0,
-  // A node sends tens of calls at once; without a bound one connection could hold any number.
-  "grpc.max_concurrent_streams": 256,
   // Finds clients that vanished without a word. Idle ones answer the ping and live.
   "grpc.keepalive_time_ms": 60_000,
   "grpc.keepalive_timeout_ms": 20_000,
 };
+
+/**
+ * How many calls one connection may have open; the client keeps the others back. A kubelet has
+ * calls that wait for minutes, and none of them may keep another from being heard. Of the drivers
+ * there are many, each with a connection: what all of them send at once is read in one turn of the
+ * event loop, and they lose nothing when it comes in parts.
+ */
+const streams = { unix: 256, tcp: 32 };
 
 /** Pairs a service with its implementation. */
 export function register<S extends DescService>(
@@ -59,7 +65,7 @@ export async function serveUnix(
   options: ServerOptions & { mode?: number },
 ): Promise<AsyncDisposable & { path: string }> {
   const claimed = await claimUnixPath(path);
-  const running = new RunningServer(options);
+  const running = new RunningServer(options, streams.unix);
   try {
     await running.listen(`unix:${claimed.listenAt}`, ServerCredentials.createInsecure());
     await claimed.publish(options.mode ?? 0o600);
@@ -89,7 +95,7 @@ export async function serveTcp(
   const credentials = options.tls === undefined
     ? ServerCredentials.createInsecure()
     : undo.use(new FollowingCredentials(options.tls));
-  const running = new RunningServer(options);
+  const running = new RunningServer(options, streams.tcp);
   const port = await running.listen(address, credentials);
   const following = undo.move();
   return {
@@ -107,12 +113,13 @@ class RunningServer {
   readonly #sockets = new AcceptedSockets();
   readonly #graceMs: number;
 
-  constructor(options: ServerOptions) {
+  constructor(options: ServerOptions, mostStreams: number) {
     logThroughLogTape();
     endSessionsLater();
     this.#graceMs = options.graceMs ?? defaultGraceMs;
     this.#server = new Server({
       ...settings,
+      "grpc.max_concurrent_streams": mostStreams,
       "grpc.max_receive_message_length": options.maxMessageBytes ?? defaultMaxMessageBytes,
     });
     for (const { desc, implementation } of options.services) {

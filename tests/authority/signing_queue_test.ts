@@ -19,6 +19,8 @@ function openQueue(capacity = 100, concurrency = 1) {
     }, signal);
   const endOne = async () => {
     open.shift()?.resolve();
+    // What starts in another turn has started after it.
+    await turn();
     await turn();
   };
   const endAll = async () => {
@@ -105,4 +107,17 @@ Deno.test("the advice when to come again grows with what waits", async () => {
   assert(seconds > 1 && seconds <= 30, `${seconds}`);
   await endAll();
   await Promise.all(all);
+});
+
+Deno.test("work that ends at once leaves the event loop its turns, and all of it is done", async () => {
+  const queue = new SigningQueue({ clock: new FakeClock(), concurrency: 2 });
+  let done = 0;
+  const inFirstTurn = turn().then(() => done);
+  const work = () => Promise.resolve(done++);
+  const all = Array.from({ length: 200 }, () => queue.run("a", work, never));
+  const first = await inFirstTurn;
+  assert.ok(first > 2 && first < 50, String(first));
+  await Promise.all(all);
+  assert.equal(done, 200);
+  assert.deepEqual([queue.running, queue.waiting], [0, 0]);
 });

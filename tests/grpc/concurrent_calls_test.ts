@@ -1,0 +1,38 @@
+import assert from "node:assert/strict";
+import { CertificateService } from "../../src/gen/certificate_service_pb.ts";
+import { connect } from "../../src/grpc/client.ts";
+import { serveTcp } from "../../src/grpc/server.ts";
+import { stubService } from "../support/stub_service.ts";
+
+Deno.test("a connection that sends a hundred calls at once has them answered in parts, and keeps nobody else waiting", async () => {
+  let open = 0;
+  let most = 0;
+  const isFull = Promise.withResolvers<void>();
+  const release = Promise.withResolvers<void>();
+  const services = [
+    stubService(CertificateService, {
+      async getCertificateInfo({ serialNumber }) {
+        if (serialNumber === "other") return {};
+        most = Math.max(most, ++open);
+        if (open >= 32) isFull.resolve();
+        await release.promise;
+        open--;
+        return {};
+      },
+    }),
+  ];
+  await using server = await serveTcp("127.0.0.1:0", { services });
+  const address = `http://127.0.0.1:${server.port}`;
+  using first = connect(CertificateService, { address });
+  using second = connect(CertificateService, { address });
+  // Until a connection stands, its client does not know how many calls it may send.
+  await Promise.all(
+    [first, second].map((one) => one.getCertificateInfo({ serialNumber: "other" })),
+  );
+  const calls = Array.from({ length: 100 }, () => first.getCertificateInfo({}));
+  await isFull.promise;
+  await second.getCertificateInfo({ serialNumber: "other" });
+  release.resolve();
+  await Promise.all(calls);
+  assert.equal(most, 32);
+});
