@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import type { VolumeFiles } from "../volume/ports.ts";
-import { entryAt, isMissing, removeAny } from "./entries.ts";
+import { isMissing, removeAny } from "./entries.ts";
 
 /*
  * The layout, as the kubelet has it for Secrets: each set of files in a directory of its own, `..<16 hex>`; the link
@@ -23,12 +23,17 @@ export function replaceFiles(directory: string, files: VolumeFiles): void {
 
   using undo = new DisposableStack();
   undo.defer(() => removeAny(join(directory, generation)));
+  // Looked at once: to be told that something is missing costs ten times as much as to be shown what is there.
+  const present = new Map([...Deno.readDirSync(directory)].map((entry) => [entry.name, entry]));
   writeGeneration(join(directory, generation), files);
-  for (const name of names) link(directory, name, undo);
-  swap(directory, generation, undo);
+  for (const name of names) link(directory, name, present.get(name), undo);
+  swap(directory, generation, present, undo);
   undo.move();
-  removeStale(directory, generation, names);
+  for (const name of [generation, dataLink, ...names]) present.delete(name);
+  removeStale(directory, present.values());
 }
+
+type Present = Pick<Deno.DirEntry, "name" | "isSymlink" | "isDirectory">;
 
 function checkName(name: string): void {
   if (!/^(?!\.\.)[^/\0]{1,255}$/.test(name) || name === ".") {
@@ -51,14 +56,18 @@ function writeGeneration(directory: string, files: VolumeFiles): void {
 }
 
 /** Puts the link that a reader opens; before the first swap it leads nowhere yet. */
-function link(directory: string, name: string, undo: DisposableStack): void {
+function link(
+  directory: string,
+  name: string,
+  present: Present | undefined,
+  undo: DisposableStack,
+): void {
   const path = join(directory, name);
-  const entry = entryAt(path);
-  if (entry?.isSymlink && Deno.readLinkSync(path) === linkTarget(name)) return;
-  if (entry !== undefined) removeAny(path);
+  if (present?.isSymlink && Deno.readLinkSync(path) === linkTarget(name)) return;
+  if (present !== undefined) removeAny(path);
   Deno.symlinkSync(linkTarget(name), path);
   // A repaired link stays: the old files are read through it.
-  if (entry === undefined) undo.defer(() => removeAny(path));
+  if (present === undefined) undo.defer(() => removeAny(path));
 }
 
 function linkTarget(name: string): string {
@@ -68,25 +77,24 @@ function linkTarget(name: string): string {
 function swap(
   directory: string,
   generation: string,
+  present: ReadonlyMap<string, Present>,
   undo: DisposableStack,
 ): void {
   const next = join(directory, nextDataLink);
   const data = join(directory, dataLink);
-  removeAny(next);
-  undo.defer(() => removeAny(next));
+  if (present.has(nextDataLink)) removeAny(next);
   Deno.symlinkSync(generation, next);
+  undo.defer(() => removeAny(next));
   // A link cannot be renamed over a directory; ours is never one.
-  if (entryAt(data)?.isDirectory) removeAny(data);
+  if (present.get(dataLink)?.isDirectory) removeAny(data);
   Deno.renameSync(next, data);
 }
 
 /** Removes older files of ours; what cannot be removed now is tried again at the next swap. */
-function removeStale(directory: string, generation: string, names: string[]): void {
-  const current = new Set([dataLink, generation, ...names]);
-  for (const entry of ownEntries(directory)) {
-    if (current.has(entry)) continue;
+function removeStale(directory: string, entries: Iterable<Present>): void {
+  for (const entry of entries) {
     try {
-      removeAny(join(directory, entry));
+      if (isOwn(directory, entry)) removeAny(join(directory, entry.name));
     } catch {
       // The new files are in place: failing now would say that they are not.
     }
@@ -95,18 +103,12 @@ function removeStale(directory: string, generation: string, names: string[]): vo
 
 /** Removes our layout and leaves anything else; a directory without one is fine. */
 export function removeFiles(directory: string): void {
-  for (const entry of ownEntries(directory)) removeAny(join(directory, entry));
-}
-
-function ownEntries(directory: string): string[] {
-  const own: string[] = [];
-  for (const entry of Deno.readDirSync(directory)) {
-    if (isOwn(directory, entry)) own.push(entry.name);
+  for (const entry of [...Deno.readDirSync(directory)]) {
+    if (isOwn(directory, entry)) removeAny(join(directory, entry.name));
   }
-  return own;
 }
 
-function isOwn(directory: string, { name, isSymlink }: Deno.DirEntry): boolean {
+function isOwn(directory: string, { name, isSymlink }: Present): boolean {
   if (name === dataLink || name === nextDataLink || generationName.test(name)) return true;
   return isSymlink && Deno.readLinkSync(join(directory, name)) === linkTarget(name);
 }

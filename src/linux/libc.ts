@@ -24,6 +24,11 @@ export const unmountFlags = { detach: 0x2, noFollow: 0x8 } as const;
 const O_CLOEXEC = 0o2000000;
 const PR_SET_DUMPABLE = 4;
 const POLLPRI = 2;
+const AT_FDCWD = -100;
+const AT_SYMLINK_NOFOLLOW = 0x100;
+const STATX_ATTR_MOUNT_ROOT = 0x2000;
+/** Where struct statx has its attributes, and which of them the kernel knows; both lie in a word's low half. */
+const statx = { size: 256, attributes: 8, known: 56 } as const;
 const READ_SIZE = 64 * 1024;
 
 /** The mounts that this process sees; the one file here that tells of its changes. */
@@ -37,6 +42,7 @@ const symbols = {
   close: { parameters: ["i32"], result: "i32" },
   lseek: { parameters: ["i32", "i64", "i32"], result: "i64" },
   poll: { parameters: ["buffer", "usize", "i32"], result: "i32" },
+  statx: { parameters: ["i32", "buffer", "i32", "u32", "buffer"], result: "i32" },
   prctl: { parameters: ["i32", "usize", "usize", "usize", "usize"], result: "i32" },
   setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
   memcpy: { parameters: ["buffer", "pointer", "usize"], result: "pointer" },
@@ -84,6 +90,8 @@ export interface Libc extends Disposable {
   mount(request: MountRequest): void;
   /** Never follows a link at the path. */
   unmount(path: string, options?: { detach: boolean }): void;
+  /** Whether a mount begins at a path, links not followed; undefined where the kernel does not say (before 5.8). */
+  isMountPoint(path: string): boolean | undefined;
   /** A whole file of the kernel's, which Deno's own permissions keep closed (/proc). */
   readText(path: string): string;
   /** Soft and hard limit together; `resource` is an RLIMIT_ number. */
@@ -131,6 +139,18 @@ class DynamicLibc implements Libc {
   unmount(path: string, options = { detach: false }): void {
     const flags = unmountFlags.noFollow | (options.detach ? unmountFlags.detach : 0);
     this.#check(this.#library.symbols.umount2(cString(path), flags), `unmount ${path}`);
+  }
+
+  isMountPoint(path: string): boolean | undefined {
+    const found = new Uint8Array(statx.size);
+    const flags = AT_SYMLINK_NOFOLLOW;
+    if (this.#library.symbols.statx(AT_FDCWD, cString(path), flags, 0, found) < 0) return undefined;
+    const view = new DataView(found.buffer);
+    const [known, attributes] = [statx.known, statx.attributes].map((at) =>
+      view.getUint32(at, true)
+    );
+    if (((known ?? 0) & STATX_ATTR_MOUNT_ROOT) === 0) return undefined;
+    return ((attributes ?? 0) & STATX_ATTR_MOUNT_ROOT) !== 0;
   }
 
   readText(path: string): string {

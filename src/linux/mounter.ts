@@ -48,10 +48,11 @@ export class TmpfsMounter implements Mounter, Disposable {
 
   publish(targetPath: string, files: VolumeFiles): Promise<void> {
     return Promise.try(() => {
-      if (this.state(targetPath) === "ours") return this.#replace(targetPath, files);
       using undo = new DisposableStack();
       const path = createTarget(targetPath, undo);
-      this.#mount(path, files, undo);
+      const mount = this.#mountAt(path);
+      if (mount && isOurs(mount)) this.#replace(path, files);
+      else this.#mount(path, files, undo);
       undo.move();
     });
   }

@@ -225,8 +225,12 @@ async function replaceFile(directory: string, name: string, text: string): Promi
   undo.defer(() => removeAny(temporary));
   await Deno.writeTextFile(temporary, text, { createNew: true, mode: 0o600 });
   const path = join(directory, name);
-  if (entryAt(path)?.isDirectory) removeAny(path);
-  await Deno.rename(temporary, path);
+  await Deno.rename(temporary, path).catch(async (error) => {
+    // A directory in the file's place is nobody's.
+    if (!entryAt(path)?.isDirectory) throw error;
+    removeAny(path);
+    await Deno.rename(temporary, path);
+  });
   undo.move();
 }
 

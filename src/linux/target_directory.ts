@@ -36,22 +36,24 @@ export function resolveTarget(targetPath: string): string | undefined {
  * `undo` is given what removes them again, for exactly those that this call made.
  */
 export function createTarget(targetPath: string, undo: DisposableStack): string {
-  const missing: string[] = [];
-  for (
-    let path = resolve(targetPath);
-    entryKind(path) === "absent" && path !== "/";
-    path = dirname(path)
-  ) {
-    missing.unshift(path);
-  }
-  for (const path of missing) {
-    Deno.mkdirSync(path, { mode: 0o750 });
-    undo.defer(() => removeEmpty(path));
-  }
+  make(resolve(targetPath), undo);
   const path = resolveTarget(targetPath);
   if (path === undefined) throw new Error(`target path ${targetPath} cannot be made`);
   requireDirectory(path);
   return path;
+}
+
+/** Tried before it is looked for: the kubelet makes all but the last of them. */
+function make(path: string, undo: DisposableStack): void {
+  try {
+    Deno.mkdirSync(path, { mode: 0o750 });
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) return;
+    if (!isMissing(error) || path === "/") throw error;
+    make(dirname(path), undo);
+    Deno.mkdirSync(path, { mode: 0o750 });
+  }
+  undo.defer(() => removeEmpty(path));
 }
 
 /** Throws unless a real directory lies there: mounting and writing would follow a link. */

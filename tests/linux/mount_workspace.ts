@@ -65,6 +65,10 @@ export class FaultyLibc implements Libc {
     return this.#libc.readText(path);
   }
 
+  isMountPoint(path: string): boolean | undefined {
+    return this.#libc.isMountPoint(path);
+  }
+
   setResourceLimit(resource: number, value: number): void {
     this.#libc.setResourceLimit(resource, value);
   }
