@@ -28,7 +28,7 @@ export async function createMounter(
   let libc: Libc | undefined;
   try {
     libc = scope.use((options.openLibc ?? openLibc)());
-    const staging = new Staging(libc, directory);
+    const staging = scope.use(new Staging(libc, directory));
     staging.clean();
     probe(staging);
     scope.move();

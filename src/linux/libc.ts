@@ -17,6 +17,7 @@ export const mountFlags = {
   noExec: 0x8,
   remount: 0x20,
   bind: 0x1000,
+  move: 0x2000,
   private: 0x40000,
 } as const;
 export const unmountFlags = { detach: 0x2, noFollow: 0x8 } as const;

@@ -1,6 +1,6 @@
 import type { Mounter, TargetState, VolumeFiles } from "../volume/ports.ts";
 import { readFile, replaceFiles } from "./atomic_directory.ts";
-import { type Libc, mountFlags } from "./libc.ts";
+import type { Libc } from "./libc.ts";
 import type { Mount } from "./mountinfo.ts";
 import { isOurs, mountSeenAt, readMounts, type Staging, unmountOrDetach } from "./staging.ts";
 import {
@@ -29,7 +29,7 @@ export class TmpfsMounter implements Mounter, Disposable {
   readonly #libc: Libc;
   readonly #staging: Staging;
 
-  /** Owns `libc`: disposing closes it. */
+  /** Owns both: disposing unmounts the staging area and closes `libc`. */
   constructor(libc: Libc, staging: Staging) {
     this.#libc = libc;
     this.#staging = staging;
@@ -61,13 +61,13 @@ export class TmpfsMounter implements Mounter, Disposable {
     using room = this.#staging.room();
     room.mountTmpfs();
     replaceFiles(room.path, files);
-    // Read-only before the bind, not after: flags of a mount do not reach the copies that its peers have got.
+    // Read-only before the move, not after: flags of a mount do not reach the copies that its peers have got.
     room.seal();
     // Looked at again just before: mount(2) follows a link.
     requireDirectory(path);
     const mount = this.#mountAt(path);
     if (mount !== undefined) throw foreignMountError(path, mount);
-    this.#libc.mount({ source: room.path, target: path, flags: mountFlags.bind });
+    room.moveTo(path);
     undo.defer(() => unmountOrDetach(this.#libc, path));
   }
 
@@ -110,6 +110,7 @@ export class TmpfsMounter implements Mounter, Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#staging[Symbol.dispose]();
     this.#libc[Symbol.dispose]();
   }
 

@@ -74,12 +74,13 @@ export function unmountOrDetach(libc: Libc, path: string): void {
  * A corner of the mount table that nobody else sees, in which volumes are written.
  *
  * A mount appears in every peer of the mount that it is put on. So the rooms lie on a tmpfs of their own that is made
- * private before anything is mounted on it; it is there only while a room is in use.
+ * private before anything is mounted on it. It stays until disposed: for each unmount the kernel waits until no
+ * processor looks at the old table any more, which takes longer than all the rest of a publish.
  */
-export class Staging {
+export class Staging implements Disposable {
   readonly #libc: Libc;
   readonly #directory: string;
-  #rooms = 0;
+  #mounted = false;
   #swapOption = ",noswap";
 
   constructor(libc: Libc, directory: string) {
@@ -98,19 +99,22 @@ export class Staging {
 
   /** A new empty directory that can be mounted on; disposing unmounts and removes it. */
   room(): Room {
-    if (this.#rooms === 0) this.#mount();
-    this.#rooms += 1;
-    try {
-      const path = join(this.#directory, randomBytes(8).toString("hex"));
-      Deno.mkdirSync(path, { mode: 0o700 });
-      return new Room(this.#libc, path, {
-        mountTmpfs: () => this.#mountVolume(path),
-        left: () => this.#left(),
-      });
-    } catch (error) {
-      this.#left();
-      throw error;
-    }
+    if (!this.#isMounted()) this.#mount();
+    const path = join(this.#directory, randomBytes(8).toString("hex"));
+    Deno.mkdirSync(path, { mode: 0o700 });
+    return new Room(this.#libc, path, () => this.#mountVolume(path));
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.#mounted) return;
+    this.#mounted = false;
+    unmountOrDetach(this.#libc, this.#directory);
+  }
+
+  /** Somebody may have unmounted it; a room on what lies below would be seen by others. */
+  #isMounted(): boolean {
+    return this.#mounted && (this.#libc.isMountPoint(this.#directory) ??
+      mountSeenAt(this.#libc, this.#directory) !== undefined);
   }
 
   #mount(): void {
@@ -128,11 +132,7 @@ export class Staging {
       unmountOrDetach(this.#libc, target);
       throw error;
     }
-  }
-
-  #left(): void {
-    this.#rooms -= 1;
-    if (this.#rooms === 0) unmountOrDetach(this.#libc, this.#directory);
+    this.#mounted = true;
   }
 
   #mountVolume(target: string): void {
@@ -152,18 +152,18 @@ export class Staging {
 class Room implements Disposable {
   readonly path: string;
   readonly #libc: Libc;
-  readonly #staging: { mountTmpfs(): void; left(): void };
+  readonly #mountVolume: () => void;
   #mounted = false;
 
-  constructor(libc: Libc, path: string, staging: { mountTmpfs(): void; left(): void }) {
+  constructor(libc: Libc, path: string, mountVolume: () => void) {
     this.#libc = libc;
     this.path = path;
-    this.#staging = staging;
+    this.#mountVolume = mountVolume;
   }
 
   /** Mounts a new, writable tmpfs here. */
   mountTmpfs(): void {
-    this.#staging.mountTmpfs();
+    this.#mountVolume();
     this.#mounted = true;
   }
 
@@ -179,9 +179,15 @@ class Room implements Disposable {
     this.#remount(0);
   }
 
-  /** From here on a bind of this room, and each copy that the kernel makes of that bind, is read-only. */
+  /** From here on this mount, and each copy that the kernel makes of it, is read-only. */
   seal(): void {
     this.#remount(mountFlags.readOnly);
+  }
+
+  /** Takes the mount from here to its place, whole; nothing is left to unmount. */
+  moveTo(target: string): void {
+    this.#libc.mount({ source: this.path, target, flags: mountFlags.move });
+    this.#mounted = false;
   }
 
   #remount(flag: number): void {
@@ -190,11 +196,7 @@ class Room implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    try {
-      if (this.#mounted) unmountOrDetach(this.#libc, this.path);
-      Deno.removeSync(this.path);
-    } finally {
-      this.#staging.left();
-    }
+    if (this.#mounted) unmountOrDetach(this.#libc, this.path);
+    Deno.removeSync(this.path);
   }
 }

@@ -64,6 +64,7 @@ export function onMountCall(told: (what: string) => void): void {
 function kindOf(flags: number): string {
   if (flags & mountFlags.remount) return flags & mountFlags.readOnly ? "seal" : "unseal";
   if (flags & mountFlags.bind) return "bind";
+  if (flags & mountFlags.move) return "move";
   return flags & mountFlags.private ? "make private" : "mount";
 }
 

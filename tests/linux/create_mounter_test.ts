@@ -65,7 +65,7 @@ Deno.test({
       room.mountTmpfs();
       await Deno.writeTextFile(join(room.path, "tls.key"), "secret");
     }
-    assert.equal(workspace.mounts().length, 3);
+    assert.equal(workspace.mounts().length, 2);
     using _mounter = await workspace.createMounter();
     assert.deepEqual(workspace.mounts(), []);
     assert.deepEqual([...Deno.readDirSync(workspace.stagingDir)], []);

@@ -90,8 +90,12 @@ export class Workspace implements AsyncDisposable {
   readonly stagingDir = join(this.root, "base", ".staging");
   readonly target = join(this.root, "pods", "uid", "volumes", "csi", "certs", "mount");
 
-  /** The mounts below the root, hidden ones included. */
+  /** The mounts below the root, hidden ones included, but for the staging area that each mounter has. */
   mounts(): Mount[] {
+    return this.#allMounts().filter(({ mountPoint }) => mountPoint !== this.stagingDir);
+  }
+
+  #allMounts(): Mount[] {
     return readMounts(this.libc).filter((mount) => mount.mountPoint.startsWith(this.root));
   }
 
@@ -121,7 +125,7 @@ export class Workspace implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const mount of this.mounts().reverse()) {
+    for (const mount of this.#allMounts().reverse()) {
       this.libc.unmount(mount.mountPoint, { detach: true });
     }
     this.libc[Symbol.dispose]();
