@@ -8,6 +8,7 @@ import { sameOctets } from "../x509/der.ts";
 import { exportPrivateKey, exportPublicKey, importPrivateKey } from "../x509/keys.ts";
 import { encodePem } from "../x509/pem.ts";
 import { type KeyMaker, untilAborted } from "./key_maker.ts";
+import { SpareKey } from "./spare_key.ts";
 import type { CertificateIssuer, IssueOutcome, IssueRequest, PodIdentity } from "./ports.ts";
 
 /** The longest a call waits for the certificate service. */
@@ -47,6 +48,7 @@ export class CertificateSource {
   readonly #issuer: CertificateIssuer;
   readonly #keys: KeyMaker;
   readonly #clock: Clock;
+  readonly #spare = new SpareKey();
   readonly #turns = new Turns(mostAtOnce);
 
   constructor(issuer: CertificateIssuer, keys: KeyMaker, clock: Clock) {
@@ -57,11 +59,23 @@ export class CertificateSource {
 
   /** Rejects with the signal's reason when that is aborted; a slow service is `unavailable`. */
   async obtain(wanted: Wanted, signal: AbortSignal): Promise<ObtainOutcome> {
+    try {
+      return await this.#obtain(wanted, signal);
+    } finally {
+      // Not before: this volume's own work comes first.
+      void this.#spare.refill();
+    }
+  }
+
+  async #obtain(wanted: Wanted, signal: AbortSignal): Promise<ObtainOutcome> {
+    const spare = wanted.privateKeyPem === undefined
+      ? this.#spare.take(wanted.parsed.keyAlgorithm)
+      : undefined;
     // Before the turn: RSA keys have a line of their own, in which they take seconds.
-    const keyPair = await this.#keyPair(wanted, signal);
+    const keyPair = spare?.keyPair ?? await this.#keyPair(wanted, signal);
     using _turn = await this.#turns.take(signal);
     const request: IssueRequest = {
-      certificateRequest: await createCertificateRequest(keyPair),
+      certificateRequest: spare?.certificateRequest ?? await createCertificateRequest(keyPair),
       pod: wanted.pod,
       volumeId: wanted.volumeId,
       volumeName: wanted.volumeName,

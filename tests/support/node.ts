@@ -74,7 +74,10 @@ export class TestNode implements AsyncDisposable {
   async restart() {
     await this.scheduler[Symbol.asyncDispose]();
     this.start();
-    return await this.restorer.restore();
+    const restored = await this.restorer.restore();
+    // The first look at every volume is over before a test moves the clock on.
+    await this.clock.until(() => this.scheduler.nextRun(".sweep") === undefined);
+    return restored;
   }
 
   /** A request as the kubelet would send it; its note lies beside the target. */
