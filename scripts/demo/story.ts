@@ -127,7 +127,7 @@ export async function renewals(
 /** Takes everything away and looks for what was left. */
 export async function unpublish(stage: Stage, volumes: readonly PodVolume[]): Promise<void> {
   for (const volume of volumes) await stage.kubelet.unpublish(volume);
-  const mounts = await mountsBelow(stage.base);
+  const mounts = await mountsBelow(stage.kubelet.root);
   if (mounts.length > 0) throw new Error(`mounts were left: ${mounts.join(", ")}`);
   const records = [];
   for await (const { name } of Deno.readDir(stage.recordsDir)) {

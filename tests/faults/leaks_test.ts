@@ -67,7 +67,7 @@ Deno.test({
     console.log(
       `    ${pairs} pairs in ${seconds.toFixed(0)} s: from ${shown(before)} to ${shown(after)}`,
     );
-    assert.deepEqual(await mountsBelow(stage.base), []);
+    assert.deepEqual(await mountsBelow(stage.kubelet.root), []);
     assert.deepEqual(recordNames(stage), []);
     assert.ok(after.files - before.files <= fileTolerance, "descriptors");
     assert.ok(after.heap - before.heap <= heapTolerance(pairs), "heap");

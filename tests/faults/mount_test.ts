@@ -151,7 +151,10 @@ Deno.test({
       assert.ok(isAsTold, driver.tail());
       driver = await recoveries.time(() => stage.startDriver());
     }
-    assert.deepEqual(await mountsBelow(stage.base), [volume.targetPath]);
+    assert.deepEqual(await mountsBelow(stage.base), [
+      volume.targetPath,
+      `${stage.recordsDir}/.staging`,
+    ]);
     assert.equal((await wholePair(volume)).serialNumber, serialNumber);
     await assertExactly(stage, [volume]);
     recoveries.tell("the driver was restarted");
