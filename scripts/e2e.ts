@@ -32,6 +32,7 @@ const suites = [
   "rotation",
   "policy",
   "rights",
+  "operator_commands",
   "operators",
   "uninstall",
   "standalone",
@@ -99,7 +100,7 @@ async function perform(parts: Parts): Promise<{ passed: number; failed: number; 
     // Not dist/, which another task may be writing; the tests run what is bundled here too.
     Deno.env.set(bundleFolderVariable, `${folder}/programs`);
     await buildImage(`${folder}/images/product.tar`, { runtime: "bundle" });
-    await toolImages(`${folder}/images`, parts.peer);
+    await toolImages(`${folder}/images`, `${parts.tools}/peer`);
     interruption.signal.throwIfAborted();
     heading(`One node of Kubernetes ${parts.version}`);
     await makeCgroups(place.cgroup);

@@ -20,7 +20,8 @@ async function main([placeText = "", partsText = "", program = "", ...args]: str
   const place: Place = JSON.parse(placeText);
   const parts: Parts = JSON.parse(partsText);
   // For us and all that we start, the tests among it.
-  Deno.env.set("PATH", `${parts.kubernetes}:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin`);
+  const programs = [parts.kubernetes, parts.tools, "/usr/local/sbin", "/usr/sbin", "/usr/bin"];
+  Deno.env.set("PATH", [...programs, "/sbin", "/bin"].join(":"));
   Deno.env.set("KUBECONFIG", `${place.folder}/pki/admin.kubeconfig`);
   Deno.env.set("E2E_FOLDER", place.folder);
   const images = [];
