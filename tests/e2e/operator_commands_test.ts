@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { rolledOut, system } from "./support/install.ts";
 import { getJson, kubectl, until } from "./support/kubectl.ts";
-import { readmeBlock } from "./support/operators.ts";
 import { Pod } from "./support/pods.ts";
+import { readmeBlock } from "./support/readme.ts";
 
 /** What `csi-driver status` prints of a pod, from the driver's own pod. */
 async function status(pod: string): Promise<{ serial: string; state: string } | undefined> {

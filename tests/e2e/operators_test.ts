@@ -14,8 +14,9 @@ import {
 } from "./support/audit.ts";
 import { system } from "./support/install.ts";
 import { getJson, kubectl, until } from "./support/kubectl.ts";
-import { Operator, readmeBlock, replicaAddresses } from "./support/operators.ts";
+import { Operator, replicaAddresses } from "./support/operators.ts";
 import { Pod } from "./support/pods.ts";
+import { readmeBlock } from "./support/readme.ts";
 
 const service = `${serviceAddress}:50051`;
 const wait = { timeoutMs: 20_000 };

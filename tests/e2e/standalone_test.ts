@@ -1,80 +1,121 @@
 import assert from "node:assert/strict";
-import { Program } from "../support/programs.ts";
-import { apply, kubectl } from "./support/kubectl.ts";
-import { onNode, records, volumeMounts } from "./support/node.ts";
+import { fileURLToPath } from "node:url";
+import { programArguments } from "../../scripts/permissions.ts";
+import { kubectl, until } from "./support/kubectl.ts";
+import { records, volumeMounts } from "./support/node.ts";
 import { driverName, Pod } from "./support/pods.ts";
+import { readmeBlock } from "./support/readme.ts";
 
 const folder = "/run/standalone";
-const registry = "/var/lib/kubelet/plugins_registry";
+const deploy = fileURLToPath(new URL("../../deploy", import.meta.url));
 
-/** A CA for nodes, and one node's certificate by it: nothing of it signs for pods. */
-async function nodeIdentity(): Promise<void> {
-  const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
-  const openssl = (...args: string[]) => onNode("openssl", "req", "-x509", ...key, ...args);
-  await openssl(
-    "-subj",
-    "/CN=nodes",
-    "-keyout",
-    `${folder}/nodes.key`,
-    "-out",
-    `${folder}/nodes.crt`,
-  );
-  await openssl(
-    ...["-CA", `${folder}/nodes.crt`, "-CAkey", `${folder}/nodes.key`, "-subj", "/CN=e2e-node"],
-    ...["-addext", "basicConstraints=critical,CA:FALSE", "-addext", "extendedKeyUsage=clientAuth"],
-    ...["-addext", "subjectAltName=URI:spiffe://cluster.local/csi-cert-node/e2e-node"],
-    ...["-keyout", `${folder}/node.key`, "-out", `${folder}/node.crt`],
-  );
+/**
+ * What the README tells for a kind node is done on this one: `docker exec` is running it here, with
+ * nothing of the tests' own environment, and what is to be copied to the node is there already.
+ */
+const docker = `docker() {
+  test "$1" = exec || return 0
+  shift
+  local detached="" variables=()
+  while test "$1" != "$node"; do
+    case $1 in
+      -d) detached=yes; shift ;;
+      -e) variables+=("$2"); shift 2 ;;
+    esac
+  done
+  shift
+  if test -z "$detached"; then "$@"; return; fi
+  env -i PATH="$PATH" HOME="$HOME" "\${variables[@]}" "$@" >"$1.log" 2>&1 &
+  started+=("$!")
+}`;
+
+/** Until its input ends; then ends what was started, and tells the codes. */
+const epilogue = `read -r _ || true
+for id in "\${started[@]}"; do
+  kill -TERM "$id"
+  code=0
+  wait "$id" || code=$?
+  echo "ended with $code"
+done`;
+
+/** The README's commands, those that start the programs and those that come when they are ready. */
+async function commands(): Promise<[starting: string, using: string]> {
+  const block = await readmeBlock("sh", /init-ca --out pki\/pods/);
+  const here = block.replace(/^node=.*$/m, "node=e2e-node")
+    .replaceAll("/etc/csi-cert-pki", `${folder}/pki`);
+  const asking = /^docker exec \$node curl .*\n/m.exec(here);
+  assert.ok(asking, "README.md does not ask the programs whether they are ready");
+  return [here.slice(0, asking.index), here.slice(asking.index + asking[0].length)];
 }
 
-Deno.test("both programs serve a kubelet as plain processes that never ask the API", async () => {
-  await Deno.mkdir(folder);
-  await nodeIdentity();
-  await using making = new Program("cert-service", "bundle", {}, ["init-ca", "--out", folder]);
-  assert.equal((await making.ended()).code, 0, making.output);
-  // Without this object a kubelet does not tell a driver which pod a volume is for.
-  await apply({
-    apiVersion: "storage.k8s.io/v1",
-    kind: "CSIDriver",
-    metadata: { name: driverName },
-    spec: {
-      attachRequired: false,
-      podInfoOnMount: true,
-      volumeLifecycleModes: ["Ephemeral"],
-      fsGroupPolicy: "None",
-      requiresRepublish: true,
-    },
-  });
-  await using service = new Program("cert-service", "bundle", {
-    LISTEN_ADDR: "127.0.0.1:50052",
-    HEALTH_ADDR: "off",
-    CA_CERT_FILE: `${folder}/tls.crt`,
-    CA_KEY_FILE: `${folder}/tls.key`,
-    AUTHENTICATION: "mtls",
-    CLIENT_CA_FILE: `${folder}/nodes.crt`,
-  });
-  const { address } = await service.ready();
-  await using driver = new Program("csi-driver", "bundle", {
-    NODE_ID: "e2e-node",
-    CSI_ENDPOINT: `unix://${folder}/csi.sock`,
-    REGISTRATION_DIR: registry,
-    CERT_SERVICE_ADDR: `https://${address}`,
-    CERT_SERVICE_CA_FILE: `${folder}/tls.crt`,
-    CERT_SERVICE_CLIENT_CERT_FILE: `${folder}/node.crt`,
-    CERT_SERVICE_CLIENT_KEY_FILE: `${folder}/node.key`,
-    CERT_BASE_PATH: `/var/lib/csi-certs`,
-    HEALTH_ADDR: "off",
-  });
-  await driver.ready();
-  {
-    await using pod = await Pod.start({ name: "standalone", attributes: { duration: "10s" } });
-    const { serialNumber } = await pod.certificate();
-    await pod.renewed(serialNumber);
+/** The folder that the commands run in, with the programs where a shell finds them. */
+async function prepare(): Promise<void> {
+  await Deno.mkdir(`${folder}/bin`, { recursive: true });
+  await Deno.symlink(deploy, `${folder}/deploy`);
+  for (const name of ["cert-service", "csi-driver"] as const) {
+    const command = [Deno.execPath(), ...programArguments(name, "bundle")].join(" ");
+    await Deno.writeTextFile(`${folder}/bin/${name}`, `#!/bin/sh\nexec ${command} "$@"\n`, {
+      mode: 0o755,
+    });
   }
-  assert.deepEqual(await volumeMounts(), []);
-  assert.deepEqual(await records(), []);
-  for (const program of [driver, service]) {
-    assert.equal((await program.stop()).code, 0, program.tail());
+}
+
+function bash(script: string): Deno.ChildProcess {
+  return new Deno.Command("bash", {
+    args: ["-c", ["set -e", "started=()", docker, script].join("\n")],
+    cwd: folder,
+    env: { PATH: `${folder}/bin:${Deno.env.get("PATH")}` },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+
+async function logs(): Promise<string> {
+  const names = ["cert-service", "csi-driver"];
+  const texts = names.map((name) => Deno.readTextFile(`${folder}/${name}.log`).catch(() => ""));
+  return (await Promise.all(texts)).join("\n");
+}
+
+async function isReady(port: number): Promise<boolean> {
+  const response = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => undefined);
+  await response?.body?.cancel();
+  return response?.status === 200;
+}
+
+Deno.test("as the README tells, both programs serve a kubelet as plain processes that never ask the API", async () => {
+  // Where this test runs alone, the product is installed.
+  await kubectl(["delete", "-f", `${deploy}/csi-driver.yaml`, "--ignore-not-found"]);
+  await prepare();
+  const [starting, using] = await commands();
+  const programs = bash(`${starting}\n${epilogue}`);
+  const ended = programs.output();
+  try {
+    await until("both are ready", async () => await isReady(9809) && await isReady(9808))
+      .catch(async (error) => assert.fail(`${error}\n${await logs()}`));
+    const shown = bash(`node=e2e-node\n${using}`);
+    await shown.stdin.close();
+    const { success, stderr } = await shown.output();
+    assert.ok(success, new TextDecoder().decode(stderr));
+    {
+      await using example = new Pod({ name: "example" });
+      await example.ready();
+      assert.ok(await example.holdsPair("/etc/certs"));
+      const status = bash("csi-driver status");
+      await status.stdin.close();
+      const table = new TextDecoder().decode((await status.output()).stdout);
+      assert.match(table, /^default\/example\s.*\sok$/m);
+      await using pod = await Pod.start({ name: "standalone", attributes: { duration: "10s" } });
+      const { serialNumber } = await pod.certificate();
+      await pod.renewed(serialNumber);
+    }
+    assert.deepEqual(await volumeMounts(), []);
+    assert.deepEqual(await records(), []);
+  } finally {
+    await programs.stdin.close();
   }
+  const { stdout, stderr } = await ended;
+  const told = new TextDecoder().decode(stdout).split("\n").filter((line) => /^ended/.test(line));
+  assert.deepEqual(told, ["ended with 0", "ended with 0"], new TextDecoder().decode(stderr));
   await kubectl(["delete", "csidriver", driverName]);
 });
