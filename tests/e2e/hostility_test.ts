@@ -19,16 +19,17 @@ const attacks = [
 /** What an attack could have changed outside its pod, as one text that compares. */
 async function outside(neighbour: Pod): Promise<string> {
   const own = await neighbour.targetPath();
-  const texts = await Promise.all(
-    ["/etc/passwd", `${own}/tls.crt`, `${own}/tls.key`, `${own}/ca.crt`].map((path) =>
-      Deno.readTextFile(path)
-    ),
-  );
-  const [pods, driver] = await Promise.all([
-    onNode("ls", "-lA", "/etc", "/var/lib/kubelet/pods", own),
-    onNode("ls", "-lA", "/var/lib/kubelet/plugins", "/var/lib/kubelet/plugins_registry"),
-  ]);
-  return [...texts, pods, driver].join("\n");
+  const texts = ["/etc/passwd", `${own}/tls.crt`, `${own}/tls.key`, `${own}/ca.crt`]
+    .map((path) => Deno.readTextFile(path));
+  // Where the links of the attacks point to: what a renewal would have written or removed there.
+  const planted = (await Array.fromAsync(Deno.readDir("/etc"))).map(({ name }) => name)
+    .filter((name) => /^\.\.|^(tls|ca)\./.test(name));
+  const details = ["stat", "-c", "%n %F %a %u %g %s %Y", "/etc/passwd"] as const;
+  const listings = [
+    onNode(...details),
+    onNode("ls", "-lA", own, "/var/lib/kubelet/plugins", "/var/lib/kubelet/plugins_registry"),
+  ];
+  return [...await Promise.all([...texts, ...listings]), ...planted].join("\n");
 }
 
 Deno.test("root in a pod with a writable mount changes nothing, nowhere, and stops no renewal", async () => {

@@ -18,7 +18,9 @@ done
 echo reads=$reads bad=$bad serials=$(sort -u /tmp/serials | wc -l)`;
 
 Deno.test("a running container sees its certificate renewed, and never a pair that does not fit", async () => {
-  await using pod = await Pod.start({ name: "courier", attributes: { duration: "10s" } });
+  // A new one every 8 seconds, and each good for 12 more: so long may a busy machine take.
+  const attributes = { duration: "20s", "renew-before": "12s" };
+  await using pod = await Pod.start({ name: "courier", attributes });
   const seen = await pod.shell(watchPair(30));
   const [, reads, bad, serials] = /reads=(\d+) bad=(\d+) serials=(\d+)/.exec(seen) ?? [];
   console.log(seen);
