@@ -1,4 +1,5 @@
 import { getLogger } from "@logtape/logtape";
+import { EventLoopTurns } from "../scheduler/event_loop_turns.ts";
 import { parseAttributes, type VolumeAttributes } from "../x509/attributes.ts";
 import { type Certificate, readCertificates } from "../x509/certificate.ts";
 import { sameOctets } from "../x509/der.ts";
@@ -102,6 +103,8 @@ export class VolumeWriter {
   readonly #mounter: Mounter;
   readonly #store: VolumeStore;
   readonly #table: VolumeTable;
+  /** A mount is made at once, in milliseconds on a node full of them. */
+  readonly #turns = new EventLoopTurns();
 
   constructor(parts: { mounter: Mounter; store: VolumeStore; table: VolumeTable }) {
     this.#mounter = parts.mounter;
@@ -115,6 +118,7 @@ export class VolumeWriter {
     const { serialNumber, notAfter } = leaf;
     const record: VolumeRecord = { ...volume, issuedAt, serialNumber, notAfter };
     const files = volumeFiles(obtained, placement);
+    await this.#turns.take();
     if (this.#mounter.state(record.targetPath) === "ours") {
       await this.#mounter.replace(record.targetPath, files);
       await this.record(record, obtained.certificatePem);
