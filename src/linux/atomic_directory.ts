@@ -124,20 +124,43 @@ export function holdsFiles(directory: string): boolean {
 
 /** The text of one current file, or undefined when it is not there or the layout is not ours. */
 export function readFile(directory: string, name: string): string | undefined {
-  checkName(name);
-  // A swap between the two steps takes the old file away; the second try finds the new one.
-  return readOnce(directory, name) ?? readOnce(directory, name);
+  return readFiles(directory, [name])[0];
 }
 
-function readOnce(directory: string, name: string): string | undefined {
-  try {
-    const data = join(directory, dataLink);
+/** The texts of several current files, all of the same swap. */
+export function readFiles(directory: string, names: readonly string[]): (string | undefined)[] {
+  names.forEach(checkName);
+  // A swap between the steps takes the old files away; the second try finds the new ones.
+  const texts = readOnce(directory, names);
+  return texts.includes(undefined) ? readOnce(directory, names) : texts;
+}
+
+function readOnce(directory: string, names: readonly string[]): (string | undefined)[] {
+  const generation = currentGeneration(directory);
+  return names.map((name) =>
+    generation === undefined ? undefined : unlessMissing(() => {
+      const path = `${generation}/${name}`;
+      return Deno.lstatSync(path).isFile ? Deno.readTextFileSync(path) : undefined;
+    })
+  );
+}
+
+/** The directory that the files of now lie in. */
+function currentGeneration(directory: string): string | undefined {
+  return unlessMissing(() => {
+    const data = `${directory}/${dataLink}`;
     if (!Deno.lstatSync(data).isSymlink) return undefined;
-    const generation = Deno.readLinkSync(data);
-    if (!generationName.test(generation)) return undefined;
-    if (!Deno.lstatSync(join(directory, generation)).isDirectory) return undefined;
-    const path = join(directory, generation, name);
-    return Deno.lstatSync(path).isFile ? Deno.readTextFileSync(path) : undefined;
+    const name = Deno.readLinkSync(data);
+    const generation = `${directory}/${name}`;
+    return generationName.test(name) && Deno.lstatSync(generation).isDirectory
+      ? generation
+      : undefined;
+  });
+}
+
+function unlessMissing<T>(action: () => T): T | undefined {
+  try {
+    return action();
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw error;

@@ -1,8 +1,8 @@
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import type { Kubelet } from "../volume/ports.ts";
 import { entryKind } from "./target_directory.ts";
 
 /** The kubelet keeps `vol_data.json` beside a target from before its first call until it tore the volume down. */
 export const kubeletNotes: Kubelet = {
-  holds: (targetPath) => entryKind(join(dirname(targetPath), "vol_data.json")) === "other",
+  holds: (targetPath) => entryKind(`${dirname(targetPath)}/vol_data.json`) === "other",
 };

@@ -1,5 +1,5 @@
 import type { Mounter, TargetState, VolumeFiles } from "../volume/ports.ts";
-import { readFile, replaceFiles } from "./atomic_directory.ts";
+import { readFiles, replaceFiles } from "./atomic_directory.ts";
 import type { Libc } from "./libc.ts";
 import type { Mount } from "./mountinfo.ts";
 import { isOurs, mountSeenAt, readMounts, type Staging, unmountOrDetach } from "./staging.ts";
@@ -83,8 +83,12 @@ export class TmpfsMounter implements Mounter, Disposable {
   }
 
   read(targetPath: string, name: string): Promise<string | undefined> {
+    return this.readAll(targetPath, [name]).then(([text]) => text);
+  }
+
+  readAll(targetPath: string, names: readonly string[]): Promise<(string | undefined)[]> {
     return Promise.try(() =>
-      this.state(targetPath) === "ours" ? readFile(targetPath, name) : undefined
+      this.state(targetPath) === "ours" ? readFiles(targetPath, names) : names.map(() => undefined)
     );
   }
 

@@ -1,6 +1,6 @@
 import { statfsSync } from "node:fs";
 import type { Mounter, TargetState, VolumeFiles } from "../volume/ports.ts";
-import { holdsFiles, readFile, removeFiles, replaceFiles } from "./atomic_directory.ts";
+import { holdsFiles, readFiles, removeFiles, replaceFiles } from "./atomic_directory.ts";
 import { foreignMountError } from "./mounter.ts";
 import type { Libc } from "./libc.ts";
 import type { Mount } from "./mountinfo.ts";
@@ -71,8 +71,12 @@ export class PlainDirectoryMounter implements Mounter, Disposable {
   }
 
   read(targetPath: string, name: string): Promise<string | undefined> {
+    return this.readAll(targetPath, [name]).then(([text]) => text);
+  }
+
+  readAll(targetPath: string, names: readonly string[]): Promise<(string | undefined)[]> {
     return Promise.try(() =>
-      this.state(targetPath) === "ours" ? readFile(targetPath, name) : undefined
+      this.state(targetPath) === "ours" ? readFiles(targetPath, names) : names.map(() => undefined)
     );
   }
 

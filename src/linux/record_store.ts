@@ -90,7 +90,7 @@ class RecordStore implements VolumeStore {
     for (const entry of volumesOf(this.#basePath)) {
       // A file system of its own brings a lost+found, which is no volume.
       if (entry.isDirectory && entry.name !== "lost+found") {
-        tidy(join(this.#basePath, entry.name));
+        tidy(`${this.#basePath}/${entry.name}`);
       }
     }
     return readRecords(this.#basePath, this.#directoryName);
@@ -152,7 +152,7 @@ function isReadable(path: string): boolean {
 function readRecordFile(directory: string): ParsedRecord | undefined {
   // A link in the directory's place leads to what is not ours.
   if (!entryAt(directory)?.isDirectory) return undefined;
-  const path = join(directory, recordFile);
+  const path = `${directory}/${recordFile}`;
   const entry = entryAt(path);
   if (entry === undefined) return undefined;
   if (entry.isSymlink) return problem("is a symbolic link, which is not followed");

@@ -1,4 +1,4 @@
-import { basename, dirname, isAbsolute, join, resolve } from "node:path";
+import { basename, dirname, isAbsolute, resolve } from "node:path";
 import { removeFiles } from "./atomic_directory.ts";
 import { isMissing } from "./entries.ts";
 
@@ -23,7 +23,8 @@ export function resolveTarget(targetPath: string): string | undefined {
   }
   const path = resolve(targetPath);
   try {
-    return join(Deno.realPathSync(dirname(path)), basename(path));
+    const parent = Deno.realPathSync(dirname(path));
+    return `${parent === "/" ? "" : parent}/${basename(path)}`;
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw error;

@@ -72,6 +72,8 @@ export interface Mounter {
   replace(targetPath: string, files: VolumeFiles): Promise<void>;
   /** One file's text, or undefined when it is not there. */
   read(targetPath: string, name: string): Promise<string | undefined>;
+  /** Several files' texts, all of the same swap. */
+  readAll(targetPath: string, names: readonly string[]): Promise<(string | undefined)[]>;
   /** Removes a volume and its target directory; missing pieces are fine. */
   unpublish(targetPath: string): Promise<void>;
 }

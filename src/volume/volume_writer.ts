@@ -72,11 +72,8 @@ export async function examine(
   const { targetPath, parsed } = placement;
   const state = mounter.state(targetPath);
   if (state !== "ours") return { kind: state };
-  const [certificatePem, privateKeyPem, trustBundlePem] = await Promise.all([
-    mounter.read(targetPath, parsed.certificateFile),
-    mounter.read(targetPath, parsed.privateKeyFile),
-    mounter.read(targetPath, parsed.caFile),
-  ]);
+  const names = [parsed.certificateFile, parsed.privateKeyFile, parsed.caFile];
+  const [certificatePem, privateKeyPem, trustBundlePem] = await mounter.readAll(targetPath, names);
   if (!certificatePem || !privateKeyPem || !trustBundlePem) {
     return { kind: "broken", problem: "a file is missing or empty", contents: undefined };
   }

@@ -29,6 +29,8 @@ function memoryMounter(): Mounter {
     publish: write,
     replace: write,
     read: (path, name) => Promise.resolve(mounted.get(path)?.contents.get(name)),
+    readAll: (path, names) =>
+      Promise.resolve(names.map((name) => mounted.get(path)?.contents.get(name))),
     unpublish: (path) => Promise.resolve(void mounted.delete(path)),
   };
 }

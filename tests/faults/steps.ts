@@ -40,6 +40,7 @@ export class Steps {
       kind: mounter.kind,
       state: (path) => mounter.state(path),
       read: (path, name) => mounter.read(path, name),
+      readAll: (path, names) => mounter.readAll(path, names),
       publish: (path, files) => this.#run(at(path), "publish", () => mounter.publish(path, files)),
       replace: (path, files) => this.#run(at(path), "replace", () => mounter.replace(path, files)),
       unpublish: (path) => this.#run(at(path), "unpublish", () => mounter.unpublish(path)),

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import {
   holdsFiles,
   readFile,
+  readFiles,
   removeFiles,
   replaceFiles,
 } from "../../src/linux/atomic_directory.ts";
@@ -29,6 +30,18 @@ Deno.test("files are read through links that lead over ..data", () =>
     assert.equal(await Deno.readTextFile(join(directory, "tls.crt")), "pair 1");
     assert.equal(readFile(directory, "tls.key"), "pair 1");
     assert.equal(holdsFiles(directory), true);
+  }));
+
+Deno.test("several files are read of the same swap, what is missing among them told apart", () =>
+  withDirectory((directory) => {
+    replaceFiles(directory, pair(1));
+    assert.deepEqual(readFiles(directory, ["tls.key", "none", "tls.crt"]), [
+      "pair 1",
+      undefined,
+      "pair 1",
+    ]);
+    removeFiles(directory);
+    assert.deepEqual(readFiles(directory, ["tls.key", "tls.crt"]), [undefined, undefined]);
   }));
 
 Deno.test("a swap leaves the new files only", () =>

@@ -33,6 +33,7 @@ Deno.test("10,000 volumes over a year are each renewed when due: none late, none
       publish: () => Promise.resolve(),
       replace: () => Promise.resolve(),
       read: () => Promise.resolve(undefined),
+      readAll: (_path, names) => Promise.resolve(names.map(() => undefined)),
       unpublish: () => Promise.resolve(),
     },
     kubelet: { holds: () => true },
