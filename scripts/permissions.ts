@@ -53,7 +53,6 @@ export const permissions: Readonly<Record<ProgramName, readonly Flag[]>> = {
 export const engineFlags: Readonly<Record<ProgramName, readonly Flag[]>> = {
   "csi-driver": [
     { flag: "--optimize-for-size", reason: "garbage is collected early: it grew to 80 MiB" },
-    { flag: "--compact-on-every-full-gc", reason: "pages that are nearly empty go back: 2 MiB" },
     { flag: "--no-turbofan", reason: "compilers and their code: 5 MiB with the next" },
     { flag: "--no-maglev", reason: "as before; a volume takes 1 ms more of the processor" },
   ],
