@@ -1,5 +1,5 @@
 import { type AttributeProblem, parseAttributes } from "../x509/attributes.ts";
-import { provenKey } from "../x509/certificate_request.ts";
+import { parseCertificateRequest } from "../x509/certificate_request.ts";
 import type { LeafNames } from "../x509/leaf.ts";
 import type { SignatureEngine } from "../x509/signature_engine.ts";
 import type { PodFields } from "../x509/templates.ts";
@@ -80,7 +80,7 @@ export class Issuing {
     { pod, attributes }: { pod: PodFields; attributes: VolumeIdentity["attributes"] },
   ): Promise<IssueOutcome> {
     const { policy: currentPolicy, revocation, signer, engine } = this.#options;
-    const parsed = await provenKey(request.certificateRequest, engine);
+    const parsed = await parseCertificateRequest(request.certificateRequest, engine);
     if (parsed.kind === "refused") return invalid(`certificate_request: ${parsed.problem}`);
     const asked = parseAttributes(attributes);
     if (asked.kind === "refused") return invalid(asked.problems.map(describe).join("; "));

@@ -26,7 +26,6 @@ export interface AuditEntry {
 /** Writes the one line that tells a decision; what is undefined is left out. */
 export function audit(entry: AuditEntry): void {
   const { caller, pod, names, notAfter, ...plain } = entry;
-  // What is undefined is not written.
   const told = {
     ...plain,
     caller: callerText(caller),
@@ -41,14 +40,11 @@ export function audit(entry: AuditEntry): void {
   logger.info(template(told), told);
 }
 
-function template(
-  told:
-    & { podName?: unknown; podUid?: unknown }
-    & Pick<
-      AuditEntry,
-      "serialNumber" | "accepted" | "reason"
-    >,
-): string {
+type Told = Pick<AuditEntry, "podUid" | "serialNumber" | "accepted" | "reason"> & {
+  readonly podName: string | undefined;
+};
+
+function template(told: Told): string {
   let text = "{action} {outcome} for {caller}";
   if (told.podName !== undefined) text += ": pod {namespace}/{podName} ({podUid})";
   else if (told.podUid !== undefined) text += ": pod {podUid}";

@@ -122,12 +122,7 @@ export function holdsFiles(directory: string): boolean {
   }
 }
 
-/** The text of one current file, or undefined when it is not there or the layout is not ours. */
-export function readFile(directory: string, name: string): string | undefined {
-  return readFiles(directory, [name])[0];
-}
-
-/** The texts of several current files, all of the same swap. */
+/** The texts of current files, all of the same swap; undefined for one that is not there, or when the layout is not ours. */
 export function readFiles(directory: string, names: readonly string[]): (string | undefined)[] {
   names.forEach(checkName);
   // A swap between the steps takes the old files away; the second try finds the new ones.

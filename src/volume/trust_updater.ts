@@ -96,8 +96,8 @@ export class TrustUpdater {
     const { targetPath, parsed } = placement;
     const { mounter } = this.#parts;
     try {
-      const certificatePem = await mounter.read(targetPath, parsed.certificateFile);
-      const privateKeyPem = await mounter.read(targetPath, parsed.privateKeyFile);
+      const names = [parsed.certificateFile, parsed.privateKeyFile];
+      const [certificatePem, privateKeyPem] = await mounter.readAll(targetPath, names);
       if (!certificatePem || !privateKeyPem) return false;
       const contents = { certificatePem, privateKeyPem, trustBundlePem };
       await mounter.replace(targetPath, volumeFiles(contents, placement));

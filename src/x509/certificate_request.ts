@@ -27,23 +27,11 @@ export async function createCertificateRequest(
 
 const version1 = Uint8Array.of(0x02, 0x01, 0x00);
 
-/** The key that a PKCS #10 request (RFC 2986) proves possession of; its names are not read. */
+/**
+ * The key that a PKCS #10 request (RFC 2986) proves possession of, as DER, which is all that certifying
+ * it needs; the request's names are not read.
+ */
 export async function parseCertificateRequest(
-  der: Uint8Array,
-  engine: SignatureEngine = webCryptoEngine,
-): Promise<
-  | { kind: "request"; publicKey: CryptoKey; spki: Uint8Array; algorithm: KeyAlgorithm }
-  | Refused
-> {
-  const proven = await provenKey(der, engine);
-  if (proven.kind === "refused") return proven;
-  const key = await importPublicKey(proven.spki);
-  if (key.kind === "refused") return refused(`cannot be signed: ${key.problem}`);
-  return { ...proven, publicKey: key.publicKey };
-}
-
-/** The same without a key that could be used: the little that certifying it needs. */
-export async function provenKey(
   der: Uint8Array,
   engine: SignatureEngine = webCryptoEngine,
 ): Promise<{ kind: "request"; spki: Uint8Array; algorithm: KeyAlgorithm } | Refused> {

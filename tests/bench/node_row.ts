@@ -165,7 +165,7 @@ async function pureParts(ca: Ca, count: number): Promise<Record<string, number[]
     const request = await parseCertificateRequest(der, engine);
     if (request.kind === "refused") throw new Error(request.problem);
     const leaf = await signLeaf(issuer, {
-      publicKey: request.publicKey,
+      publicKey: request,
       serialNumber: randomSerialNumber(),
       notBefore: now.subtract({ minutes: 5 }),
       notAfter: now.add({ hours: 24 }),

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import {
   holdsFiles,
-  readFile,
   readFiles,
   removeFiles,
   replaceFiles,
@@ -22,6 +21,8 @@ async function withDirectory(test: (directory: string, root: string) => Promise<
 function names(directory: string): string[] {
   return [...Deno.readDirSync(directory)].map((entry) => entry.name).sort();
 }
+
+const readFile = (directory: string, name: string) => readFiles(directory, [name])[0];
 
 Deno.test("files are read through links that lead over ..data", () =>
   withDirectory(async (directory) => {

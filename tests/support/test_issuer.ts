@@ -52,7 +52,7 @@ export class TestIssuer implements CertificateIssuer {
     const now = this.#clock.now();
     const name = `${request.pod.name}.${request.pod.namespace}.svc.cluster.local`;
     const leaf = await signLeaf(this.#issuer, {
-      publicKey: csr.publicKey,
+      publicKey: csr,
       serialNumber: randomSerialNumber(),
       commonName: name,
       organizationalUnits: parsed.attributes.organizationalUnits,
