@@ -65,10 +65,21 @@ export function unmountOrDetach(libc: Libc, path: string): void {
   try {
     libc.unmount(path);
   } catch (error) {
-    if (!(error instanceof SystemCallError && error.code === "EBUSY")) throw error;
+    if (!isBusy(error)) throw error;
     libc.unmount(path, { detach: true });
   }
 }
+
+function isBusy(error: unknown): boolean {
+  return error instanceof SystemCallError && error.code === "EBUSY";
+}
+
+/**
+ * A mount stays writable while a file is open for writing (mount(2)), and a file that was closed counts as open for as
+ * long as another process looks at it, through /proc/PID/fd say: mostly for less than one of these milliseconds.
+ */
+const sealAttempts = 50;
+const pause = new Int32Array(new SharedArrayBuffer(4));
 
 /**
  * A corner of the mount table that nobody else sees, in which volumes are written.
@@ -181,7 +192,14 @@ class Room implements Disposable {
 
   /** From here on this mount, and each copy that the kernel makes of it, is read-only. */
   seal(): void {
-    this.#remount(mountFlags.readOnly);
+    for (let attempt = 1;; attempt += 1) {
+      try {
+        return this.#remount(mountFlags.readOnly);
+      } catch (error) {
+        if (!isBusy(error) || attempt === sealAttempts) throw error;
+        Atomics.wait(pause, 0, 0, 1);
+      }
+    }
   }
 
   /** Takes the mount from here to its place, whole; nothing is left to unmount. */

@@ -55,6 +55,38 @@ Deno.test({
 });
 
 Deno.test({
+  name:
+    "a file that somebody looks at just then keeps no volume from being sealed, unless they stay",
+  ignore,
+  async fn() {
+    await using workspace = new Workspace();
+    using libc = new FaultyLibc();
+    const mounter = await workspace.createMounter({ libc });
+    libc.code = "EBUSY";
+    // The tmpfs is the first call, its seal the second.
+    libc.callsToFault = 2;
+    await mounter.publish(workspace.target, pair(1));
+    assert.equal(await mounter.read(workspace.target, "tls.key"), "pair 1");
+    assert.ok(workspace.mountAt(workspace.target)?.options.includes("ro"));
+    await mounter.unpublish(workspace.target);
+
+    const before = await workspace.listing();
+    let seals = 0;
+    libc.beforeMount = ({ flags }) => {
+      if ((flags & mountFlags.remount) === 0) return;
+      seals += 1;
+      libc.callsToFault = 1;
+    };
+    await assert.rejects(mounter.publish(workspace.target, pair(2)), /EBUSY/);
+    assert.equal(seals, 50);
+    libc.callsToFault = Infinity;
+    libc.beforeMount = () => {};
+    assert.deepEqual(await workspace.listing(), before);
+    assert.deepEqual(workspace.mounts(), []);
+  },
+});
+
+Deno.test({
   name: "a staging area that somebody unmounted is made again, and private again",
   ignore,
   async fn() {
