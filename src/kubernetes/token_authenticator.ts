@@ -3,6 +3,7 @@ import type { Clock } from "../scheduler/clock.ts";
 import type { ApiConnection } from "./api_connection.ts";
 import { outage, unavailable } from "./api_answer.ts";
 import { Gate } from "./gate.ts";
+import type { Pod, TokenReview } from "./objects.ts";
 import { createTokenReviews, getPods, type ObjectName } from "./permissions.ts";
 import { readReview, type ReviewedToken } from "./reviewed_token.ts";
 import { readClaims, tokenAudience } from "./token_claims.ts";
@@ -80,14 +81,14 @@ export class TokenAuthenticator implements Authenticator {
   }
 
   async #ask(token: string, signal: AbortSignal): Promise<Authentication> {
-    const body = { spec: { token, audiences: [tokenAudience] } };
-    const answer = await this.#connection.call(
-      createTokenReviews,
-      signal,
-      ({ authentication }) => authentication.createTokenReview({ body }),
-    );
+    const review = {
+      apiVersion: "authentication.k8s.io/v1",
+      kind: "TokenReview",
+      spec: { token, audiences: [tokenAudience] },
+    };
+    const answer = await this.#connection.review<TokenReview>(createTokenReviews, review, signal);
     if (answer.kind !== "answer") return outage(answer);
-    const reviewed = readReview(answer.value.status);
+    const reviewed = readReview(answer.value);
     if (reviewed.kind === "refused") return { kind: "unauthenticated", problem: reviewed.problem };
     const { namespace, name } = this.#driver;
     if (reviewed.username !== `system:serviceaccount:${namespace}:${name}`) {
@@ -111,11 +112,8 @@ export class TokenAuthenticator implements Authenticator {
     };
     if (node !== undefined) return caller(node);
     // Before Kubernetes 1.30 a token does not tell its node, but the pod that it is bound to does.
-    const answer = await this.#connection.call(
-      getPods,
-      signal,
-      ({ core }) => core.readNamespacedPod({ namespace, name: pod.name }),
-    );
+    const named = { namespace, name: pod.name };
+    const answer = await this.#connection.get<Pod>(getPods, named, signal);
     if (answer.kind === "absent") return denied(`the driver's pod ${pod.name} is not there`);
     if (answer.kind !== "answer") return outage(answer);
     const { metadata, spec } = answer.value;
