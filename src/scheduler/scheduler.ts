@@ -2,7 +2,8 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { Alarm } from "./alarm.ts";
 import { fullJitter } from "./backoff.ts";
 import type { Clock } from "./clock.ts";
-import { IndexedHeap } from "./indexed_heap.ts";
+import { Entry } from "./entry.ts";
+import { Heap } from "./heap.ts";
 
 /** Answers with the instant of the next run, or undefined for never. A throw is a failure, retried with backoff. */
 export type Job = (signal: AbortSignal) => Promise<Temporal.Instant | undefined>;
@@ -22,18 +23,7 @@ const retry = { baseMs: 1_000, maxMs: 300_000 };
 /** How many jobs may begin before the event loop has its turn. */
 const startsPerTurn = 32;
 
-/** What was last asked for a key; replaced as a whole, so that its identity tells a stale run. */
-interface Entry {
-  readonly job: Job;
-  at: Temporal.Instant;
-  /** `at` in whole milliseconds since the epoch, rounded up so that no job runs early. */
-  dueMs: number;
-  /** Runs that threw since the last one that did not. */
-  failures: number;
-}
-
 interface Run {
-  readonly key: string;
   readonly entry: Entry;
   readonly controller: AbortController;
   readonly ended: PromiseWithResolvers<void>;
@@ -50,8 +40,8 @@ export class Scheduler implements AsyncDisposable {
   readonly #random: () => number;
   readonly #entries = new Map<string, Entry>();
   readonly #runs = new Map<string, Run>();
-  /** The entries that wait, by epoch milliseconds: all but those whose key runs. */
-  readonly #waiting = new IndexedHeap<string>();
+  /** The entries that wait, by the millisecond at which they are due: all but those whose key runs. */
+  readonly #waiting = new Heap<Entry>();
   /** The run that the present code is part of, if any. */
   readonly #within = new AsyncLocalStorage<Run>();
   readonly #alarm: Alarm;
@@ -92,11 +82,12 @@ export class Scheduler implements AsyncDisposable {
    */
   schedule(key: string, at: Temporal.Instant, job: Job): void {
     if (this.#disposed) return;
-    const entry = { job, at, dueMs: wholeMs(at), failures: 0 };
+    const entry = new Entry(key, at, job);
+    this.#forget(key);
     this.#entries.set(key, entry);
     const run = this.#runs.get(key);
     if (run !== undefined) return this.#abort(run, "replaced");
-    this.#waiting.set(key, entry.dueMs);
+    this.#waiting.add(entry);
     this.#arm();
   }
 
@@ -108,8 +99,7 @@ export class Scheduler implements AsyncDisposable {
   cancel(key: string): Promise<void> {
     const run = this.#runs.get(key);
     if (run !== undefined && this.#within.getStore() === run) throw waitsForItself("cancel", run);
-    this.#entries.delete(key);
-    this.#waiting.delete(key);
+    this.#forget(key);
     this.#arm();
     if (run === undefined) return Promise.resolve();
     this.#abort(run, "cancelled");
@@ -122,7 +112,7 @@ export class Scheduler implements AsyncDisposable {
    */
   async [Symbol.asyncDispose](): Promise<void> {
     const within = this.#within.getStore();
-    if (within !== undefined && this.#runs.get(within.key) === within) {
+    if (within !== undefined && this.#runs.get(within.entry.key) === within) {
       throw waitsForItself("disposal", within);
     }
     this.#disposed = true;
@@ -134,48 +124,49 @@ export class Scheduler implements AsyncDisposable {
     await Promise.all(runs.map((run) => run.ended.promise));
   }
 
-  #abort({ key, controller }: Run, verb: string): void {
-    controller.abort(new DOMException(`the job of ${key} was ${verb}`, "AbortError"));
+  #forget(key: string): void {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return;
+    this.#entries.delete(key);
+    this.#waiting.delete(entry);
+  }
+
+  #abort({ entry, controller }: Run, verb: string): void {
+    controller.abort(new DOMException(`the job of ${entry.key} was ${verb}`, "AbortError"));
   }
 
   #arm(): void {
     // Without a free slot nothing can start; the end of a run arms again.
     const free = this.#runs.size < this.#concurrency;
-    this.#alarm.set(free ? this.#waiting.peek()?.priority : undefined);
+    this.#alarm.set(free ? this.#waiting.peek()?.dueMs : undefined);
   }
 
   #wake(): void {
     const nowMs = this.#clock.now().epochMilliseconds;
     for (let starts = 0; starts < startsPerTurn && this.#runs.size < this.#concurrency; starts++) {
       const first = this.#waiting.peek();
-      if (first === undefined || first.priority > nowMs) break;
-      this.#waiting.delete(first.key);
-      this.#start(first.key);
+      if (first === undefined || first.dueMs > nowMs) break;
+      this.#waiting.delete(first);
+      this.#start(first);
     }
     this.#arm();
   }
 
-  #start(key: string): void {
-    const entry = this.#entries.get(key);
-    if (entry === undefined) return;
-    const run = {
-      key,
-      entry,
-      controller: new AbortController(),
-      ended: Promise.withResolvers<void>(),
-    };
-    this.#runs.set(key, run);
+  #start(entry: Entry): void {
+    const controller = new AbortController();
+    const run = { entry, controller, ended: Promise.withResolvers<void>() };
+    this.#runs.set(entry.key, run);
     void this.#within.run(run, () => this.#execute(run));
   }
 
   async #execute(run: Run): Promise<void> {
-    const { key, entry } = run;
+    const { entry } = run;
     try {
       const next = await entry.job(run.controller.signal);
       entry.failures = 0;
       if (this.#stands(run)) {
-        if (next === undefined) this.#entries.delete(key);
-        else postpone(entry, next);
+        if (next === undefined) this.#entries.delete(entry.key);
+        else entry.at = next;
       }
       this.#end(run);
     } catch (error) {
@@ -183,19 +174,19 @@ export class Scheduler implements AsyncDisposable {
       if (stands) this.#backOff(entry);
       this.#end(run);
       // What a cancelled or replaced run throws is most often its abort: nobody waits for it.
-      if (stands) this.#tell(key, error, entry.at);
+      if (stands) this.#tell(entry.key, error, entry.at);
     }
   }
 
   /** Whether the run's answer still counts: the key was neither replaced nor cancelled meanwhile. */
   #stands(run: Run): boolean {
-    return this.#entries.get(run.key) === run.entry;
+    return this.#entries.get(run.entry.key) === run.entry;
   }
 
   #backOff(entry: Entry): void {
     entry.failures += 1;
     const delayMs = Math.ceil(fullJitter(entry.failures, retry, this.#random));
-    postpone(entry, this.#clock.now().add({ milliseconds: delayMs }));
+    entry.at = this.#clock.now().add({ milliseconds: delayMs });
   }
 
   #tell(key: string, error: unknown, next: Temporal.Instant): void {
@@ -206,26 +197,16 @@ export class Scheduler implements AsyncDisposable {
     }
   }
 
-  #end(run: Run): void {
-    this.#runs.delete(run.key);
-    const entry = this.#entries.get(run.key);
-    if (entry !== undefined) this.#waiting.set(run.key, entry.dueMs);
-    run.ended.resolve();
+  #end({ entry: { key }, ended }: Run): void {
+    this.#runs.delete(key);
+    const entry = this.#entries.get(key);
+    if (entry !== undefined) this.#waiting.add(entry);
+    ended.resolve();
     this.#arm();
   }
 }
 
-function postpone(entry: Entry, at: Temporal.Instant): void {
-  entry.dueMs = wholeMs(at);
-  entry.at = at;
-}
-
-/** The first whole millisecond since the epoch at which the instant is reached. */
-function wholeMs(at: Temporal.Instant): number {
-  return at.round({ smallestUnit: "millisecond", roundingMode: "ceil" }).epochMilliseconds;
-}
-
-function waitsForItself(call: string, { key }: Run): Error {
+function waitsForItself(call: string, { entry: { key } }: Run): Error {
   return new Error(
     `${call} was asked for within the run of ${key}, which would wait for its own end; ` +
       "answer undefined from the job instead",
