@@ -5,7 +5,7 @@ import {
   BasicConstraintsExtension,
   KeyUsageFlags,
   SubjectAlternativeNameExtension,
-} from "../../src/x509/peculiar.ts";
+} from "../support/peculiar.ts";
 import { encodePem } from "../../src/x509/pem.ts";
 import { forge, now } from "./forge.ts";
 import { testWith } from "./workbench.ts";

@@ -6,7 +6,7 @@ import {
   ExtendedKeyUsageExtension,
   Extension,
   KeyUsageFlags,
-} from "../../src/x509/peculiar.ts";
+} from "../support/peculiar.ts";
 import { encodePem } from "../../src/x509/pem.ts";
 import { createRoot } from "../../src/x509/root.ts";
 import { forge, type Forged, type Forging, now } from "./forge.ts";

@@ -15,7 +15,7 @@ import {
   SubjectKeyIdentifierExtension,
   X509Certificate,
   X509CertificateGenerator,
-} from "../../src/x509/peculiar.ts";
+} from "../support/peculiar.ts";
 
 type Template = LeafTemplate & { readonly publicKey: CryptoKey };
 

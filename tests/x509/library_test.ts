@@ -17,7 +17,7 @@ import {
   SubjectKeyIdentifierExtension,
   X509Certificate,
   X509CertificateGenerator,
-} from "../../src/x509/peculiar.ts";
+} from "../support/peculiar.ts";
 
 // Ours is held against @peculiar/x509, which shares no line with it.
 
