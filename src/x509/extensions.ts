@@ -86,9 +86,6 @@ const identifiers = Object.fromEntries(
 
 const yes = Uint8Array.of(0x01, 0x01, 0xff);
 
-/** A basicConstraints' value: a CA, of paths of any length. */
-export const caConstraints = sequence(yes);
-
 /** A basicConstraints' value, or undefined if it is none. */
 export function readBasicConstraints(
   der: Uint8Array,

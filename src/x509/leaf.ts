@@ -1,6 +1,15 @@
 import { readFields } from "./certificate.ts";
-import { writeCertificate } from "./certificate_writing.ts";
-import { type Element, element, encode, objectIdentifier, sequence } from "./der_writing.ts";
+import {
+  bitString,
+  type Element,
+  element,
+  encode,
+  objectIdentifier,
+  type Part,
+  sequence,
+  time,
+  unsignedInteger,
+} from "./der_writing.ts";
 import { writeName } from "./distinguished_name.ts";
 import { purposes, writeExtension, writeKeyUsage } from "./extensions.ts";
 import { writeGeneralNames } from "./general_names.ts";
@@ -47,26 +56,26 @@ export async function signLeaf(
   const isEncoded = "spki" in publicKey;
   const spki = isEncoded ? publicKey.spki : await exportPublicKey(publicKey);
   const isRsa = /^rsa/i.test(isEncoded ? publicKey.algorithm : publicKey.algorithm.name);
-  return await writeCertificate(
-    {
-      serialNumber: template.serialNumber,
-      algorithm,
-      issuer: name,
-      notBefore: template.notBefore,
-      notAfter: template.notAfter,
-      subject: writeName(template.organizationalUnits, template.commonName),
-      spki,
-      extensions: [
-        noCa,
-        isRsa ? rsaUsage : otherUsage,
-        subjectKeyIdentifier(spki),
-        ...purposesOf(template),
-        ...own,
-        ...alternativeNames(template),
-      ],
-    },
-    (signed) => engine.sign(issuer.privateKey, issuer.algorithm, signed),
-  );
+  const signed = encode(sequence(
+    version3,
+    unsignedInteger(Uint8Array.fromHex(template.serialNumber)),
+    algorithm,
+    name,
+    sequence(time(template.notBefore), time(template.notAfter)),
+    writeName(template.organizationalUnits, template.commonName),
+    spki,
+    writeExtensions(
+      noCa,
+      isRsa ? rsaUsage : otherUsage,
+      subjectKeyIdentifier(spki),
+      ...purposesOf(template),
+      ...own,
+      ...alternativeNames(template),
+    ),
+  ));
+  const signature = await engine.sign(issuer.privateKey, issuer.algorithm, signed);
+  // RFC 5280, 4.1: the algorithm is repeated outside of what is signed.
+  return encode(sequence(signed, algorithm, bitString(signature)));
 }
 
 /** 16 random octets as hexadecimal: positive, and of the same length in every encoding. */
@@ -113,12 +122,18 @@ function constantsOf(issuer: Issuer): Constants {
   return made;
 }
 
+/** The last field of what is signed. */
+function writeExtensions(...extensions: readonly Part[]): Element {
+  return element(0xa3, sequence(...extensions));
+}
+
 /** The extension of a key's identifier. */
 function subjectKeyIdentifier(spki: Uint8Array): Element {
   const value = element(0x04, keyIdentifier(spki));
   return writeExtension("subjectKeyIdentifier", value, false);
 }
 
+const version3 = encode(element(0xa0, Uint8Array.of(0x02, 0x01, 0x02)));
 const noCa = encode(writeExtension("basicConstraints", sequence(), true));
 const otherUsage = encode(writeExtension("keyUsage", writeKeyUsage("digitalSignature"), true));
 const rsaUsage = encode(

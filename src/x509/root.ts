@@ -1,13 +1,7 @@
-import { writeCertificate } from "./certificate_writing.ts";
-import { element } from "./der_writing.ts";
-import { writeName } from "./distinguished_name.ts";
-import { caConstraints, writeExtension, writeKeyUsage } from "./extensions.ts";
+import { exportPrivateKey, exportPublicKey, generateKeyPair, signatureParameters } from "./keys.ts";
 import { keyIdentifier } from "./key_identifier.ts";
-import { exportPrivateKey, exportPublicKey, generateKeyPair } from "./keys.ts";
 import { randomSerialNumber } from "./leaf.ts";
 import { encodePem } from "./pem.ts";
-import { signatureAlgorithm } from "./signature_scheme.ts";
-import { webCryptoEngine } from "./web_crypto_engine.ts";
 
 /** A new key and its self-signed root certificate, with all that strict verifiers ask of a root. */
 export async function createRoot(options: {
@@ -16,25 +10,29 @@ export async function createRoot(options: {
   notBefore: Temporal.Instant;
   notAfter: Temporal.Instant;
 }): Promise<{ certificatePem: string; privateKeyPem: string }> {
-  const { algorithm, notBefore, notAfter } = options;
-  const { publicKey, privateKey } = await generateKeyPair(algorithm);
-  const spki = await exportPublicKey(publicKey);
-  const name = writeName([], options.commonName);
-  const certificate = await writeCertificate(
-    {
-      serialNumber: randomSerialNumber(),
-      algorithm: signatureAlgorithm(algorithm),
-      ...{ issuer: name, notBefore, notAfter, subject: name, spki },
-      extensions: [
-        writeExtension("basicConstraints", caConstraints, true),
-        writeExtension("keyUsage", writeKeyUsage("keyCertSign", "cRLSign"), true),
-        writeExtension("subjectKeyIdentifier", element(0x04, keyIdentifier(spki)), false),
-      ],
-    },
-    (signed) => webCryptoEngine.sign(privateKey, algorithm, signed),
-  );
+  // Roots are made once in years: a library does it, which is not even loaded where leaves are signed.
+  const x509 = await import("./peculiar.ts");
+  const keys = await generateKeyPair(options.algorithm);
+  const spki = await exportPublicKey(keys.publicKey);
+  const name = new x509.Name([{ CN: [{ utf8String: options.commonName }] }]);
+  const { keyCertSign, cRLSign } = x509.KeyUsageFlags;
+  const certificate = await x509.X509CertificateGenerator.create({
+    serialNumber: randomSerialNumber(),
+    subject: name,
+    issuer: name,
+    notBefore: new Date(options.notBefore.epochMilliseconds),
+    notAfter: new Date(options.notAfter.epochMilliseconds),
+    publicKey: keys.publicKey,
+    signingKey: keys.privateKey,
+    signingAlgorithm: signatureParameters(options.algorithm),
+    extensions: [
+      new x509.BasicConstraintsExtension(true, undefined, true),
+      new x509.KeyUsagesExtension(keyCertSign | cRLSign, true),
+      new x509.SubjectKeyIdentifierExtension(keyIdentifier(spki).toHex()),
+    ],
+  });
   return {
-    certificatePem: encodePem("CERTIFICATE", certificate),
-    privateKeyPem: await exportPrivateKey(privateKey),
+    certificatePem: encodePem("CERTIFICATE", new Uint8Array(certificate.rawData)),
+    privateKeyPem: await exportPrivateKey(keys.privateKey),
   };
 }

@@ -5,7 +5,7 @@ import {
   BasicConstraintsExtension,
   KeyUsageFlags,
   SubjectAlternativeNameExtension,
-} from "../support/peculiar.ts";
+} from "../../src/x509/peculiar.ts";
 import { encodePem } from "../../src/x509/pem.ts";
 import { forge, now } from "./forge.ts";
 import { testWith } from "./workbench.ts";

@@ -9,7 +9,7 @@ import {
   Name,
   SubjectKeyIdentifierExtension,
   X509CertificateGenerator,
-} from "../support/peculiar.ts";
+} from "../../src/x509/peculiar.ts";
 import { encodePem } from "../../src/x509/pem.ts";
 
 /** The instant of all tests here; what `forge` makes is valid for a day around it. */

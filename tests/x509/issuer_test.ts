@@ -6,7 +6,7 @@ import {
   ExtendedKeyUsageExtension,
   Extension,
   KeyUsageFlags,
-} from "../support/peculiar.ts";
+} from "../../src/x509/peculiar.ts";
 import { encodePem } from "../../src/x509/pem.ts";
 import { createRoot } from "../../src/x509/root.ts";
 import { forge, type Forged, type Forging, now } from "./forge.ts";

@@ -5,7 +5,7 @@ import { readElements } from "../../src/x509/der.ts";
 import { type Issuer, loadIssuer } from "../../src/x509/issuer.ts";
 import { generateKeyPair } from "../../src/x509/keys.ts";
 import { type LeafTemplate, randomSerialNumber, signLeaf } from "../../src/x509/leaf.ts";
-import { X509Certificate } from "../support/peculiar.ts";
+import { X509Certificate } from "../../src/x509/peculiar.ts";
 import { createRoot } from "../../src/x509/root.ts";
 import { forge, type Forging, now } from "./forge.ts";
 

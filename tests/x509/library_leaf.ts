@@ -15,7 +15,7 @@ import {
   SubjectKeyIdentifierExtension,
   X509Certificate,
   X509CertificateGenerator,
-} from "../support/peculiar.ts";
+} from "../../src/x509/peculiar.ts";
 
 type Template = LeafTemplate & { readonly publicKey: CryptoKey };
 

@@ -17,7 +17,7 @@ import {
   SubjectKeyIdentifierExtension,
   X509Certificate,
   X509CertificateGenerator,
-} from "../support/peculiar.ts";
+} from "../../src/x509/peculiar.ts";
 
 // Ours is held against @peculiar/x509, which shares no line with it.
 

@@ -5,7 +5,7 @@ import { verifyChain } from "../../src/x509/chain.ts";
 import { loadIssuer } from "../../src/x509/issuer.ts";
 import { generateKeyPair, type KeyAlgorithm } from "../../src/x509/keys.ts";
 import { randomSerialNumber, signLeaf } from "../../src/x509/leaf.ts";
-import { X509Certificate, X509ChainBuilder } from "../support/peculiar.ts";
+import { X509Certificate, X509ChainBuilder } from "../../src/x509/peculiar.ts";
 import { encodePem } from "../../src/x509/pem.ts";
 import { createRoot } from "../../src/x509/root.ts";
 import type { Workbench } from "./workbench.ts";

@@ -1,4 +1,3 @@
-// The library that ours is held against.
 // The library decorates its classes as it loads, which needs the metadata polyfill before it.
 import "reflect-metadata";
 export * from "@peculiar/x509";
