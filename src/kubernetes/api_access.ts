@@ -1,6 +1,6 @@
 import { isIPv6 } from "node:net";
-import { join } from "node:path";
-import { kubeconfigAccess, readToken } from "./kubeconfig.ts";
+import { dirname, join, resolve } from "node:path";
+import { type Cluster, KubeConfig, loadYaml, type User } from "@kubernetes/client-node";
 
 /** Where the API server is and who we are to it. Files are read at each use: they rotate. */
 export interface ApiAccess {
@@ -38,4 +38,74 @@ export function apiAccess(
     token: () => readToken(join(folder, "token")),
     identity: () => Promise.resolve(undefined),
   };
+}
+
+/** Throws for what we would have to ignore, above all for a server whose certificate nobody checks. */
+function kubeconfigAccess(path: string): ApiAccess {
+  const kubeconfig = new KubeConfig();
+  const refuse = (problem: string): never => {
+    throw new Error(`KUBECONFIG ${path}: ${problem}`);
+  };
+  try {
+    kubeconfig.loadFromFile(path);
+  } catch (cause) {
+    // The parser quotes the file, and the file holds keys.
+    const isAbsent = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
+    refuse(isAbsent ? "there is no such file" : "cannot be read as a kubeconfig");
+  }
+  const cluster = kubeconfig.getCurrentCluster() ?? refuse("its current context has no cluster");
+  const user = kubeconfig.getCurrentUser() ?? refuse("its current context has no user");
+  const problem = unsupported(cluster, user);
+  if (problem !== undefined) refuse(problem);
+  const tokenFile: unknown = user.authProvider?.config?.tokenFile ?? tokenFileOf(kubeconfig, path);
+  return {
+    server: cluster.server.replace(/\/+$/, ""),
+    authorityPem: () => fileOrData(cluster.caFile, cluster.caData),
+    token: () => typeof tokenFile === "string" ? readToken(tokenFile) : Promise.resolve(user.token),
+    identity: async () => {
+      const certificatePem = await fileOrData(user.certFile, user.certData);
+      const privateKeyPem = await fileOrData(user.keyFile, user.keyData);
+      return certificatePem && privateKeyPem ? { certificatePem, privateKeyPem } : undefined;
+    },
+  };
+}
+
+function unsupported(cluster: Cluster, user: User): string | undefined {
+  if (!cluster.server.startsWith("https://")) {
+    return `its cluster's server is ${cluster.server}, expected https://host:port`;
+  }
+  if (cluster.skipTLSVerify) {
+    return "insecure-skip-tls-verify is set; give certificate-authority-data";
+  }
+  if (cluster.tlsServerName !== undefined || cluster.proxyUrl !== undefined) {
+    return "tls-server-name and proxy-url are not supported";
+  }
+  if (user.exec !== undefined || user.username !== undefined || user.impersonateUser) {
+    return "its user has exec, a password or impersonation, expected a token or a client certificate";
+  }
+  return undefined;
+}
+
+/** The client library knows tokens in kubeconfigs, and no files of them. */
+function tokenFileOf(kubeconfig: KubeConfig, path: string): string | undefined {
+  const name = kubeconfig.getContextObject(kubeconfig.getCurrentContext())?.user;
+  const text = Deno.readTextFileSync(path);
+  const file = parseKubeconfig(text).users?.find((entry) => entry.name === name)?.user?.tokenFile;
+  return file === undefined ? undefined : resolve(dirname(path), file);
+}
+
+function parseKubeconfig(
+  text: string,
+): { users?: { name?: string; user?: { tokenFile?: string } }[] } {
+  return loadYaml(text) ?? {};
+}
+
+async function readToken(path: string): Promise<string> {
+  // An editor's line end would make a header that is none.
+  return (await Deno.readTextFile(path)).trim();
+}
+
+async function fileOrData(file?: string, data?: string): Promise<string | undefined> {
+  if (file) return await Deno.readTextFile(file);
+  return data ? atob(data) : undefined;
 }

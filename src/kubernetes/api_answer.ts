@@ -1,13 +1,9 @@
+import { ApiException } from "@kubernetes/client-node";
 import { callText, type Permission, ruleText } from "./permissions.ts";
 
 /** What came of one call to the API server. Problems hold no token and nothing of a Secret. */
 export type ApiAnswer<T> =
-  | {
-    readonly kind: "answer";
-    readonly value: T;
-    /** 201: the object was not there before the call. */
-    readonly created: boolean;
-  }
+  | { readonly kind: "answer"; readonly value: T }
   /** 404. */
   | { readonly kind: "absent" }
   /** 409: the object is no longer what the call took it for. */
@@ -51,6 +47,7 @@ export function answerOfStatus(code: number, permission: Permission): ApiAnswer<
 
 /** What a call that threw means. Bodies are not quoted: they can hold what is secret. */
 export function answerOfError(error: unknown, permission: Permission): ApiAnswer<never> {
+  if (error instanceof ApiException) return answerOfStatus(error.code, permission);
   const call = callText(permission);
   if (error instanceof ApiTimeout) return unavailable(`${call}: ${error.message}`);
   if (error instanceof SyntaxError) {

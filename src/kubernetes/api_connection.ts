@@ -1,22 +1,30 @@
+import {
+  AuthenticationV1Api,
+  AuthorizationV1Api,
+  CoreV1Api,
+  createConfiguration,
+  type RequestContext,
+  ResponseContext,
+  ServerConfiguration,
+  wrapHttpLibrary,
+} from "@kubernetes/client-node";
 import type { Clock } from "../scheduler/clock.ts";
 import type { ApiAccess } from "./api_access.ts";
 import { answerOfError, answerOfStatus, type ApiAnswer, ApiTimeout } from "./api_answer.ts";
 import { linesOf } from "./lines.ts";
-import { type ObjectName, pathOf, type Permission } from "./permissions.ts";
+import type { Permission } from "./permissions.ts";
+
+/** The parts of the API that the service calls. */
+export interface Apis {
+  readonly core: CoreV1Api;
+  readonly authentication: AuthenticationV1Api;
+  readonly authorization: AuthorizationV1Api;
+}
 
 /** One event of a watch, as the API server sends it. */
 export interface WatchEvent {
   readonly type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK" | "ERROR";
   readonly object: unknown;
-}
-
-/** A change of an object. */
-export interface Patch {
-  /** Server-side apply, or RFC 6902. JSON is YAML too. */
-  readonly form: "application/apply-patch+yaml" | "application/json-patch+json";
-  /** Whose the changed fields are. */
-  readonly fieldManager: string;
-  readonly change: unknown;
 }
 
 export interface ApiConnectionOptions {
@@ -35,9 +43,9 @@ interface KeptClient {
 const defaultTimeoutMs = 5_000;
 
 /**
- * The way to the API server, over connections that are kept. It is asked seven things; the client
- * library that knows every call and object of Kubernetes was two thirds of the service's code, two
- * fifths of its start and 70 MiB of its memory.
+ * The way to the API server: the Kubernetes client's types and paths over connections that are
+ * kept. The client's own transport makes a new TLS connection for each call, and its watch never
+ * tells that it was aborted.
  */
 export class ApiConnection implements Disposable {
   readonly #access: ApiAccess;
@@ -51,32 +59,19 @@ export class ApiConnection implements Disposable {
     this.#timeoutMs = timeoutMs;
   }
 
-  /** Reads an object. Rejects, as every call here, only when the signal is aborted. */
-  get<T>(
+  /** One call. Rejects only when the signal is aborted. */
+  async call<T>(
     permission: Permission,
-    object: ObjectName,
     signal: AbortSignal,
+    run: (apis: Apis) => Promise<T>,
   ): Promise<ApiAnswer<T>> {
-    return this.#call(permission, pathOf(permission, object), { method: "GET" }, signal);
-  }
-
-  /** Asks for a review, which is an object that is made, answered and not kept. */
-  review<T>(permission: Permission, review: unknown, signal: AbortSignal): Promise<ApiAnswer<T>> {
-    const body = JSON.stringify(review);
-    const headers = { "content-type": "application/json" };
-    return this.#call(permission, pathOf(permission), { method: "POST", headers, body }, signal);
-  }
-
-  patch<T>(
-    permission: Permission,
-    object: ObjectName,
-    { form, fieldManager, change }: Patch,
-    signal: AbortSignal,
-  ): Promise<ApiAnswer<T>> {
-    const path = `${pathOf(permission, object)}?${new URLSearchParams({ fieldManager })}`;
-    const body = JSON.stringify(change);
-    const headers = { "content-type": form };
-    return this.#call(permission, path, { method: "PATCH", headers, body }, signal);
+    using limit = this.#limited(signal);
+    try {
+      return { kind: "answer", value: await run(this.#apis(limit.signal)) };
+    } catch (error) {
+      signal.throwIfAborted();
+      return answerOfError(limit.reasonOf(error), permission);
+    }
   }
 
   /**
@@ -85,47 +80,26 @@ export class ApiConnection implements Disposable {
    */
   async watch(
     permission: Permission,
+    path: string,
     query: Readonly<Record<string, string>>,
     signal: AbortSignal,
   ): Promise<ApiAnswer<AsyncIterable<WatchEvent>>> {
     const parameters = new URLSearchParams({ ...query, watch: "true" });
+    const url = `${this.#access.server}${path}?${parameters}`;
     const limit = this.#limited(signal);
     try {
-      const response = await this.#fetch(`${pathOf(permission)}?${parameters}`, {
-        signal: limit.signal,
-      });
+      const response = await this.#fetch(url, { signal: limit.signal });
       if (response.status !== 200 || response.body === null) {
         await response.body?.cancel();
         return answerOfStatus(response.status, permission);
       }
-      return { kind: "answer", value: eventsOf(response.body, signal), created: false };
+      return { kind: "answer", value: eventsOf(response.body, signal) };
     } catch (error) {
       signal.throwIfAborted();
       return answerOfError(limit.reasonOf(error), permission);
     } finally {
       // Only the beginning has a time limit of ours.
       limit[Symbol.dispose]();
-    }
-  }
-
-  async #call<T>(
-    permission: Permission,
-    path: string,
-    init: RequestInit,
-    signal: AbortSignal,
-  ): Promise<ApiAnswer<T>> {
-    using limit = this.#limited(signal);
-    try {
-      const response = await this.#fetch(path, { ...init, signal: limit.signal });
-      // Read also where it is not looked at: the connection is kept.
-      const text = await response.text();
-      if (!response.ok) return answerOfStatus(response.status, permission);
-      const value = JSON.parse(text);
-      if (typeof value !== "object" || value === null) throw new SyntaxError("no object");
-      return { kind: "answer", value, created: response.status === 201 };
-    } catch (error) {
-      signal.throwIfAborted();
-      return answerOfError(limit.reasonOf(error), permission);
     }
   }
 
@@ -141,18 +115,41 @@ export class ApiConnection implements Disposable {
     };
   }
 
-  async #fetch(path: string, init: RequestInit): Promise<Response> {
+  #apis(signal: AbortSignal): Apis {
+    const configuration = createConfiguration({
+      baseServer: new ServerConfiguration(this.#access.server, {}),
+      httpApi: wrapHttpLibrary({ send: (request) => this.#send(request, signal) }),
+    });
+    return {
+      core: new CoreV1Api(configuration),
+      authentication: new AuthenticationV1Api(configuration),
+      authorization: new AuthorizationV1Api(configuration),
+    };
+  }
+
+  async #send(request: RequestContext, signal: AbortSignal): Promise<ResponseContext> {
+    const body = request.getBody();
+    const response = await this.#fetch(request.getUrl(), {
+      method: request.getHttpMethod(),
+      headers: request.getHeaders(),
+      signal,
+      ...(typeof body === "string" ? { body } : {}),
+    });
+    const text = await response.text();
+    const headers = Object.fromEntries(response.headers);
+    return new ResponseContext(response.status, headers, {
+      text: () => Promise.resolve(text),
+      binary: () => Promise.resolve(Buffer.from(text)),
+      stream: () => null,
+    });
+  }
+
+  async #fetch(url: string, init: RequestInit): Promise<Response> {
     const [client, token] = await Promise.all([this.#client(), this.#access.token()]);
     const headers = new Headers(init.headers);
-    headers.set("accept", "application/json");
     if (token !== undefined) headers.set("authorization", `Bearer ${token}`);
     // A redirect would carry the token to where nobody sent it.
-    return await fetch(`${this.#access.server}${path}`, {
-      ...init,
-      headers,
-      client,
-      redirect: "error",
-    });
+    return await fetch(url, { ...init, headers, client, redirect: "error" });
   }
 
   /** The kept client, or a new one when the CA or our certificate has rotated. */

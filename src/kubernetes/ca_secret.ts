@@ -1,8 +1,8 @@
+import type { V1Secret } from "@kubernetes/client-node";
 import { getLogger } from "@logtape/logtape";
 import type { CaSource, CaState } from "../authority/ports.ts";
 import type { ApiConnection } from "./api_connection.ts";
 import { follow, type FollowOptions, type Observation } from "./follow.ts";
-import type { Secret } from "./objects.ts";
 import { type ObjectName, secretPermission } from "./permissions.ts";
 
 const logger = getLogger(["cert-service", "kubernetes"]);
@@ -23,18 +23,24 @@ export class KubernetesCaSecret implements CaSource {
   }
 
   async *watch(signal: AbortSignal): AsyncGenerator<CaState> {
+    const { namespace, name } = this.#secret;
     const followed = {
       read: (signal: AbortSignal) =>
-        this.#connection.get<Secret>(secretPermission("get", this.#secret), this.#secret, signal),
-      name: this.#secret.name,
+        this.#connection.call(
+          secretPermission("get", this.#secret),
+          signal,
+          ({ core }) => core.readNamespacedSecret({ namespace, name }),
+        ),
+      path: `/api/v1/namespaces/${namespace}/secrets`,
+      name,
       permission: secretPermission("watch", this.#secret),
     };
-    for await (const seen of follow<Secret>(this.#connection, followed, this.#options, signal)) {
+    for await (const seen of follow<V1Secret>(this.#connection, followed, this.#options, signal)) {
       yield this.#state(seen);
     }
   }
 
-  #state(seen: Observation<Secret>): CaState {
+  #state(seen: Observation<V1Secret>): CaState {
     if (seen.kind !== "object") return seen;
     const { data = {}, metadata } = seen.object;
     const called = `Secret ${this.#secret.namespace}/${this.#secret.name}`;

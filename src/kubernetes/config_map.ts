@@ -1,8 +1,8 @@
+import { PatchStrategy, setHeaderOptions, type V1ConfigMap } from "@kubernetes/client-node";
 import type { SharedDocument, SharedText } from "../authority/ports.ts";
 import { outage } from "./api_answer.ts";
 import type { ApiConnection } from "./api_connection.ts";
 import { follow, type FollowOptions } from "./follow.ts";
-import type { ConfigMap } from "./objects.ts";
 import { configMapPermission, type ObjectName } from "./permissions.ts";
 
 /**
@@ -41,37 +41,45 @@ export class KubernetesConfigMap implements SharedDocument {
   }
 
   async *watch(signal: AbortSignal): AsyncGenerator<void> {
+    const { namespace, name } = this.#object;
     const followed = {
       read: (signal: AbortSignal) => this.#get(signal),
-      name: this.#object.name,
+      path: `/api/v1/namespaces/${namespace}/configmaps`,
+      name,
       permission: configMapPermission("watch", this.#object),
     };
-    const seen = follow<ConfigMap>(this.#connection, followed, this.#options, signal);
+    const seen = follow<V1ConfigMap>(this.#connection, followed, this.#options, signal);
     for await (const { kind } of seen) {
       if (kind !== "unavailable") yield;
     }
   }
 
   #get(signal: AbortSignal) {
-    const permission = configMapPermission("get", this.#object);
-    return this.#connection.get<ConfigMap>(permission, this.#object, signal);
+    const { namespace, name } = this.#object;
+    return this.#connection.call(
+      configMapPermission("get", this.#object),
+      signal,
+      ({ core }) => core.readNamespacedConfigMap({ namespace, name }),
+    );
   }
 
   async #create(data: Readonly<Record<string, string>>, signal: AbortSignal): Promise<boolean> {
     const { namespace, name } = this.#object;
-    const answer = await this.#connection.patch(
+    const body = { apiVersion: "v1", kind: "ConfigMap", metadata: { namespace, name }, data };
+    const fieldManager = `cert-service-${crypto.randomUUID()}`;
+    const answer = await this.#connection.call(
       configMapPermission("create", this.#object),
-      this.#object,
-      {
-        form: "application/apply-patch+yaml",
-        fieldManager: `cert-service-${crypto.randomUUID()}`,
-        change: { apiVersion: "v1", kind: "ConfigMap", metadata: { namespace, name }, data },
-      },
       signal,
+      ({ core }) =>
+        core.patchNamespacedConfigMapWithHttpInfo(
+          { namespace, name, body, fieldManager },
+          contentType(PatchStrategy.ServerSideApply),
+        ),
     );
     if (answer.kind === "conflict") return false;
     if (answer.kind !== "answer") throw new Error(outage(answer).problem);
-    return answer.created;
+    // 200: it was there already.
+    return answer.value.httpStatusCode === 201;
   }
 
   async #replace(
@@ -79,19 +87,28 @@ export class KubernetesConfigMap implements SharedDocument {
     version: string,
     signal: AbortSignal,
   ): Promise<boolean> {
+    const { namespace, name } = this.#object;
     // RFC 6902, 4.1: add takes the place of what is there. The version is the precondition.
-    const change = [
+    const body = [
       { op: "replace", path: "/metadata/resourceVersion", value: version },
       { op: "add", path: "/data", value: data },
     ];
-    const answer = await this.#connection.patch(
+    const answer = await this.#connection.call(
       configMapPermission("patch", this.#object),
-      this.#object,
-      { form: "application/json-patch+json", fieldManager: "cert-service", change },
       signal,
+      ({ core }) =>
+        core.patchNamespacedConfigMap(
+          { namespace, name, body, fieldManager: "cert-service" },
+          contentType(PatchStrategy.JsonPatch),
+        ),
     );
     if (answer.kind === "conflict" || answer.kind === "absent") return false;
     if (answer.kind !== "answer") throw new Error(outage(answer).problem);
     return true;
   }
+}
+
+/** The client would send every patch as the first form that it knows. */
+function contentType(form: string) {
+  return setHeaderOptions("Content-Type", form);
 }

@@ -10,6 +10,8 @@ const logger = getLogger(["cert-service", "kubernetes"]);
 /** What is followed: one object. */
 export interface Followed<T> {
   readonly read: (signal: AbortSignal) => Promise<ApiAnswer<T>>;
+  /** The path of the collection that the object is in. */
+  readonly path: string;
   readonly name: string;
   /** Of the watch. */
   readonly permission: Permission;
@@ -67,7 +69,7 @@ export async function* follow<T extends Versioned>(
         fieldSelector: `metadata.name=${followed.name}`,
         timeoutSeconds: `${seconds}`,
       };
-      const watch = await connection.watch(followed.permission, query, round.signal);
+      const watch = await connection.watch(followed.permission, followed.path, query, round.signal);
       const told = news.ofAnswer(await followed.read(round.signal));
       if (told !== undefined) yield told;
       isForbidden = watch.kind === "forbidden";

@@ -2,7 +2,6 @@ import type { OperatorAccess, OperatorAction } from "../authority/ports.ts";
 import { outage, unavailable } from "./api_answer.ts";
 import type { ApiConnection } from "./api_connection.ts";
 import { Gate } from "./gate.ts";
-import type { SubjectAccessReview } from "./objects.ts";
 import { createAccessReviews } from "./permissions.ts";
 
 /** What a role has to grant; no such resource exists, RBAC only compares the words. */
@@ -32,17 +31,17 @@ export class KubernetesOperatorAccess implements OperatorAccess {
     signal: AbortSignal,
   ): ReturnType<OperatorAccess["review"]> {
     const verb = verbs[action];
-    const asked = {
-      apiVersion: "authorization.k8s.io/v1",
-      kind: "SubjectAccessReview",
-      spec: {
-        user: operator,
-        groups: groupsOf(operator),
-        resourceAttributes: { ...resource, verb },
-      },
+    const spec = {
+      user: operator,
+      groups: groupsOf(operator),
+      resourceAttributes: { ...resource, verb },
     };
     const ask = () =>
-      this.#connection.review<SubjectAccessReview>(createAccessReviews, asked, signal);
+      this.#connection.call(
+        createAccessReviews,
+        signal,
+        ({ authorization }) => authorization.createSubjectAccessReview({ body: { spec } }),
+      );
     const queued = await this.#gate.run(ask, signal);
     if (queued === undefined) return reasoned(unavailable("too many reviews wait already"));
     const { value: answer } = queued;

@@ -69,23 +69,6 @@ export const shippedPermissions: readonly Permission[] = servicePermissions({
   ],
 });
 
-/**
- * The path of what the call is about: an object, or without one the collection that the permission
- * tells. All groups that the service asks have a version 1.
- */
-export function pathOf(
-  { apiGroup, resource, namespace: its }: Permission,
-  object?: ObjectName,
-): string {
-  const namespace = object?.namespace ?? its;
-  return [
-    apiGroup === "" ? "/api/v1" : `/apis/${apiGroup}/v1`,
-    ...namespace === undefined ? [] : ["namespaces", encodeURIComponent(namespace)],
-    resource,
-    ...object === undefined ? [] : [encodeURIComponent(object.name)],
-  ].join("/");
-}
-
 /** The call in a few words: "get secrets csi-cert-system/csi-ca-secret". */
 export function callText({ verb, resource, namespace, name }: Permission): string {
   const object = [namespace, name].filter((part) => part !== undefined).join("/");

@@ -1,8 +1,8 @@
+import type { V1Pod } from "@kubernetes/client-node";
 import type { ObservedPod, PodDirectory, PodIdentity } from "../authority/ports.ts";
 import { outage, unavailable } from "./api_answer.ts";
 import type { ApiConnection } from "./api_connection.ts";
 import { Gate } from "./gate.ts";
-import type { Pod } from "./objects.ts";
 import { getPods } from "./permissions.ts";
 
 /** The name under which pods name this driver in their volumes. */
@@ -29,7 +29,12 @@ export class KubernetesPodDirectory implements PodDirectory {
     signal: AbortSignal,
   ): ReturnType<PodDirectory["find"]> {
     if (!objectName.test(namespace) || !objectName.test(name)) return { kind: "absent" };
-    const get = () => this.#connection.get<Pod>(getPods, { namespace, name }, signal);
+    const get = () =>
+      this.#connection.call(
+        getPods,
+        signal,
+        ({ core }) => core.readNamespacedPod({ namespace, name }),
+      );
     const queued = await this.#gate.run(get, signal);
     if (queued === undefined) return unavailable("too many pods wait to be looked up");
     const { value: answer } = queued;
@@ -41,7 +46,7 @@ export class KubernetesPodDirectory implements PodDirectory {
 }
 
 /** Undefined for an object that lacks what every stored pod has. */
-export function observedPod({ metadata, spec, status }: Pod): ObservedPod | undefined {
+export function observedPod({ metadata, spec, status }: V1Pod): ObservedPod | undefined {
   if (!metadata?.name || !metadata.namespace || !metadata.uid || !spec) return undefined;
   const { annotations = {}, ownerReferences = [], labels = {} } = metadata;
   const { nodeName, hostname, subdomain } = spec;

@@ -1,4 +1,4 @@
-import type { TokenReview } from "./objects.ts";
+import type { V1TokenReviewStatus } from "@kubernetes/client-node";
 import { tokenAudience } from "./token_claims.ts";
 
 /** What the API server says of a token. */
@@ -18,7 +18,7 @@ export type ReviewedToken =
 const extra = "authentication.kubernetes.io/";
 
 /** Reads a review's status; what is told of a refused token is not passed on, as it may quote it. */
-export function readReview({ status }: TokenReview): ReviewedToken {
+export function readReview(status: V1TokenReviewStatus | undefined): ReviewedToken {
   if (status?.authenticated !== true) {
     return {
       kind: "refused",

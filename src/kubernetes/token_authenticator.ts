@@ -3,7 +3,6 @@ import type { Clock } from "../scheduler/clock.ts";
 import type { ApiConnection } from "./api_connection.ts";
 import { outage, unavailable } from "./api_answer.ts";
 import { Gate } from "./gate.ts";
-import type { Pod, TokenReview } from "./objects.ts";
 import { createTokenReviews, getPods, type ObjectName } from "./permissions.ts";
 import { readReview, type ReviewedToken } from "./reviewed_token.ts";
 import { readClaims, tokenAudience } from "./token_claims.ts";
@@ -81,14 +80,14 @@ export class TokenAuthenticator implements Authenticator {
   }
 
   async #ask(token: string, signal: AbortSignal): Promise<Authentication> {
-    const review = {
-      apiVersion: "authentication.k8s.io/v1",
-      kind: "TokenReview",
-      spec: { token, audiences: [tokenAudience] },
-    };
-    const answer = await this.#connection.review<TokenReview>(createTokenReviews, review, signal);
+    const body = { spec: { token, audiences: [tokenAudience] } };
+    const answer = await this.#connection.call(
+      createTokenReviews,
+      signal,
+      ({ authentication }) => authentication.createTokenReview({ body }),
+    );
     if (answer.kind !== "answer") return outage(answer);
-    const reviewed = readReview(answer.value);
+    const reviewed = readReview(answer.value.status);
     if (reviewed.kind === "refused") return { kind: "unauthenticated", problem: reviewed.problem };
     const { namespace, name } = this.#driver;
     if (reviewed.username !== `system:serviceaccount:${namespace}:${name}`) {
@@ -112,8 +111,11 @@ export class TokenAuthenticator implements Authenticator {
     };
     if (node !== undefined) return caller(node);
     // Before Kubernetes 1.30 a token does not tell its node, but the pod that it is bound to does.
-    const named = { namespace, name: pod.name };
-    const answer = await this.#connection.get<Pod>(getPods, named, signal);
+    const answer = await this.#connection.call(
+      getPods,
+      signal,
+      ({ core }) => core.readNamespacedPod({ namespace, name: pod.name }),
+    );
     if (answer.kind === "absent") return denied(`the driver's pod ${pod.name} is not there`);
     if (answer.kind !== "answer") return outage(answer);
     const { metadata, spec } = answer.value;

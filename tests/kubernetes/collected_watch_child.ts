@@ -17,7 +17,7 @@ const access = {
 };
 const connection = new ApiConnection(access, { clock: systemClock });
 const stopping = new AbortController();
-const watch = await connection.watch(createTokenReviews, {}, stopping.signal);
+const watch = await connection.watch(createTokenReviews, "/", {}, stopping.signal);
 if (watch.kind !== "answer") throw new Error(watch.kind);
 const ended = Array.fromAsync(watch.value).then(() => "ended", () => "aborted");
 for (let turn = 0; turn < 5; turn++) {

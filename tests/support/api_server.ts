@@ -24,8 +24,8 @@ export interface ApiRule {
   readonly name?: string;
 }
 
-/** What goes wrong with a call: a status, no answer, another one, or a connection that is cut. */
-export type Fault = number | "hang" | "cut" | "nonsense" | { readonly body: string };
+/** What goes wrong with a call: a status, no answer, or a connection that is cut. */
+export type Fault = number | "hang" | "cut" | "nonsense";
 
 type Answer = Response | Promise<Response>;
 
@@ -227,7 +227,6 @@ export class ApiServer implements AsyncDisposable {
 
   async #failure(fault: Fault): Promise<Response> {
     if (typeof fault === "number") return status(fault, "InternalError");
-    if (typeof fault === "object") return new Response(fault.body, json);
     if (fault === "nonsense") return new Response(`{"data": c2VjcmV0LWtleQ==`, json);
     if (fault === "cut") {
       return new Response(

@@ -21,6 +21,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
 const packageHomes: readonly { package: string; folders: readonly string[] }[] = [
   { package: "@grpc/grpc-js", folders: ["grpc", "csi", "issuance", ""] },
   { package: "@bufbuild/protobuf", folders: ["grpc", "gen", "csi", "issuance"] },
+  { package: "@kubernetes/client-node", folders: ["kubernetes"] },
   // For scripts and tests only.
   { package: "esbuild", folders: [] },
   { package: "fast-check", folders: [] },
@@ -35,6 +36,7 @@ const entries: Readonly<Record<string, readonly string[]>> = {
     "@peculiar/x509",
     "src/authority/",
     "src/kubernetes/",
+    "@kubernetes/client-node",
   ],
   "src/cert_service.ts": ["src/volume/", "src/csi/", "src/linux/mounter.ts"],
 };
