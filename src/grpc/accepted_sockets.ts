@@ -1,7 +1,9 @@
 import type { Server } from "@grpc/grpc-js";
 import { Server as NetServer, type Socket } from "node:net";
 import { setImmediate } from "node:timers/promises";
+import { Server as TlsServer } from "node:tls";
 import { gatherWrites } from "./gathered_writes.ts";
+import { PacedReading } from "./paced_reading.ts";
 
 /** What grpc-js keeps to itself: the servers that listen for it. */
 interface Listening {
@@ -18,6 +20,7 @@ const longestCloseMs = 1_000;
 export class AcceptedSockets {
   readonly #servers = new Set<NetServer>();
   readonly #sockets = new Set<Socket>();
+  readonly #reading = new PacedReading();
 
   /** Follows what a server accepts from now on, on the addresses that it listens on. */
   of(server: Server): void {
@@ -26,6 +29,8 @@ export class AcceptedSockets {
       this.#servers.add(listening);
       // Of TLS it is the inner stream whose writes become records.
       for (const event of ["connection", "secureConnection"]) listening.on(event, gatherWrites);
+      const readable = listening instanceof TlsServer ? "secureConnection" : "connection";
+      listening.on(readable, (connection: Socket) => this.#reading.follow(connection));
       listening.on("connection", (socket: Socket) => {
         this.#sockets.add(socket);
         socket.once("close", () => this.#sockets.delete(socket));

@@ -3,6 +3,7 @@ import { CertificateService } from "../../src/gen/certificate_service_pb.ts";
 import { connect } from "../../src/grpc/client.ts";
 import { serveTcp } from "../../src/grpc/server.ts";
 import { stubService } from "../support/stub_service.ts";
+import { TestCa } from "../support/test_ca.ts";
 
 Deno.test("a connection that sends a hundred calls at once has them answered in parts, and keeps nobody else waiting", async () => {
   let open = 0;
@@ -36,3 +37,32 @@ Deno.test("a connection that sends a hundred calls at once has them answered in 
   await Promise.all(calls);
   assert.equal(most, 32);
 });
+
+for (const transport of ["http", "https"] as const) {
+  Deno.test(`what forty connections send at once over ${transport} is answered, each call with its own answer`, async () => {
+    const ca = await TestCa.create();
+    const name = "cert-service.csi-cert-driver.internal";
+    const identity = await ca.issue(name);
+    const tls = { current: () => identity, onChange: () => ({ [Symbol.dispose]() {} }) };
+    const services = [
+      stubService(CertificateService, {
+        getCertificateInfo: ({ serialNumber }) =>
+          Promise.resolve({ certificate: { serialNumber } }),
+      }),
+    ];
+    const isTls = transport === "https";
+    await using server = await serveTcp("127.0.0.1:0", { services, ...(isTls ? { tls } : {}) });
+    const address = `${transport}://127.0.0.1:${server.port}`;
+    const trust = isTls ? { trustBundle: () => ca.certificatePem, serverName: name } : {};
+    using clients = new DisposableStack();
+    const all = Array.from(
+      { length: 40 },
+      () => clients.use(connect(CertificateService, { address, ...trust })),
+    );
+    const numbers = Array.from({ length: 2_000 }, (_, n) => n.toString(16));
+    const answers = await Promise.all(
+      numbers.map((serialNumber, n) => all[n % 40]!.getCertificateInfo({ serialNumber })),
+    );
+    assert.deepEqual(answers.map(({ certificate }) => certificate?.serialNumber), numbers);
+  });
+}
