@@ -1,6 +1,4 @@
 /** The cluster's program: holds the CA, signs for the drivers, and keeps the inventory. */
-// First: it takes its time on another thread.
-import "./linux/early_seed.ts";
 import { once } from "node:events";
 import { status } from "@grpc/grpc-js";
 import { getLogger } from "@logtape/logtape";
