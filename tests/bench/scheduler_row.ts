@@ -15,9 +15,10 @@ export async function schedulerRow(settings: Settings): Promise<Result[]> {
   const results: Result[] = [];
   const of = (work: (size: number) => Promise<number>) =>
     Object.fromEntries(sizes.map((size) => [`n${size}`, () => work(size)]));
-  await planned(10_000);
+  const volumes = manyVolumes();
+  await planned(volumes, 10_000);
   // Short, and the more of them: a sample is over in tens of milliseconds.
-  const planning = await interleave(3 * rounds, of(planned));
+  const planning = await interleave(3 * rounds, of((size) => planned(volumes, size)));
   const days = await interleave(rounds, of(aDay));
   for (
     const [what, samples] of [["schedule one", planning], ["one renewal of a day", days]] as const
@@ -34,10 +35,13 @@ export async function schedulerRow(settings: Settings): Promise<Result[]> {
 }
 
 /** Keys and instants, all there before anything is measured: to make an instant takes longer than to schedule it. */
-const volumes = Array.from({ length: scheduled }, (_, n) => ({
-  key: `csi-${n}`,
-  at: new FakeClock().now().add({ seconds: n % 86_400 }),
-}));
+function manyVolumes() {
+  const now = new FakeClock().now();
+  return Array.from({ length: scheduled }, (_, n) => ({
+    key: `csi-${n}`,
+    at: now.add({ seconds: n % 86_400 }),
+  }));
+}
 
 /**
  * Microseconds to schedule one of so many volumes.
@@ -45,15 +49,15 @@ const volumes = Array.from({ length: scheduled }, (_, n) => ({
  * Every sample schedules the same volumes, shared out among schedules of that size, and keeps all of
  * them to its end: a small one alone would be over before the garbage collector first looks at it.
  */
-async function planned(size: number): Promise<number> {
+async function planned(
+  volumes: ReturnType<typeof manyVolumes>,
+  size: number,
+): Promise<number> {
   const clock = new FakeClock();
   const schedulers = Array.from({ length: scheduled / size }, () => new Scheduler({ clock }));
   const from = performance.now();
-  for (const [n, scheduler] of schedulers.entries()) {
-    for (let index = n * size; index < (n + 1) * size; index++) {
-      const { key, at } = volumes[index]!;
-      scheduler.schedule(key, at, never);
-    }
+  for (const [n, { key, at }] of volumes.entries()) {
+    schedulers[Math.floor(n / size)]?.schedule(key, at, never);
   }
   const ms = performance.now() - from;
   for (const scheduler of schedulers) await scheduler[Symbol.asyncDispose]();
