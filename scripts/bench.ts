@@ -7,6 +7,7 @@
  * --out FILE    where the results go as JSON (dist/bench.json)
  */
 import { fileURLToPath } from "node:url";
+import { dirname } from "node:path";
 import { parseArgs } from "node:util";
 import { burstRow } from "../tests/bench/burst_row.ts";
 import { memoryRow } from "../tests/bench/memory_row.ts";
@@ -20,6 +21,7 @@ import { startRow } from "../tests/bench/start_row.ts";
 import { bundleAll } from "./bundle.ts";
 import { mountsBelow } from "./demo/stage.ts";
 import { privateNamespace } from "./mount_namespace.ts";
+import { entryOf } from "./permissions.ts";
 
 type Row = (settings: Settings, directory: string) => Promise<Result[]>;
 
@@ -46,7 +48,7 @@ const { values: flags } = parseArgs({
 });
 
 async function bench(): Promise<void> {
-  const dist = flags.dist ?? fileURLToPath(new URL("../dist", import.meta.url));
+  const dist = flags.dist ?? dirname(entryOf("csi-driver", "bundle"));
   const settings: Settings = { quick: flags.quick, dist, mounts: flags.inside };
   const results: Result[] = [];
   for (const number of flags.rows.split(",")) {
