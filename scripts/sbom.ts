@@ -4,6 +4,7 @@
 import { dirname } from "node:path";
 import { parseArgs } from "node:util";
 import manifest from "../deno.json" with { type: "json" };
+import { leftOut } from "./bundle.ts";
 import { entryOf } from "./permissions.ts";
 
 interface Graph {
@@ -32,7 +33,7 @@ function packagesOf({ modules, npmPackages }: Graph): Map<string, NpmPackage> {
   const open = modules.flatMap(({ npmPackage }) => npmPackage ?? []);
   for (let id = open.pop(); id !== undefined; id = open.pop()) {
     const each = npmPackages[id];
-    if (each === undefined || found.has(id)) continue;
+    if (each === undefined || found.has(id) || each.name === leftOut) continue;
     found.set(id, each);
     open.push(...each.dependencies);
   }

@@ -71,6 +71,11 @@ Deno.test({
     // Where another task may be bundling into dist/, the image is made of these.
     const names = (await Array.fromAsync(Deno.readDir(bundles))).map(({ name }) => name);
     assert.deepEqual(names.sort(), ["cert-service.js", "csi-driver.js"]);
+    // What a bundle holds is read at each start, whether it runs or not: a library that comes in is noticed.
+    for (const [name, most] of [["cert-service.js", 3_500], ["csi-driver.js", 600]] as const) {
+      const { size } = await Deno.stat(`${bundles}/${name}`);
+      assert.ok(size < most * 1024, `${name} holds ${size} octets`);
+    }
 
     const { config, files } = await readImage(tar, `${folder.path}/image`);
     const programs = files.filter(({ path, isExecutable }) =>
