@@ -1,4 +1,6 @@
 /** The cluster's program: holds the CA, signs for the drivers, and keeps the inventory. */
+// First: it takes its time on another thread.
+import "./linux/early_seed.ts";
 import { once } from "node:events";
 import { status } from "@grpc/grpc-js";
 import { getLogger } from "@logtape/logtape";
@@ -17,6 +19,7 @@ import { readiness } from "./authority/readiness.ts";
 import type { RootCa } from "./authority/root_ca.ts";
 import type { TextFile } from "./authority/watched_text.ts";
 import { readCommandLine } from "./config/command_line.ts";
+import { print, refuse } from "./config/exit_code.ts";
 import { serviceHelp } from "./config/help.ts";
 import { cautions, type ServiceConfig, serviceConfig } from "./config/service.ts";
 import { CertificateService } from "./gen/certificate_service_pb.ts";
@@ -37,7 +40,8 @@ import { configureLogging } from "./telemetry/logging.ts";
 import { Metrics } from "./telemetry/metrics.ts";
 import { serviceMetrics } from "./telemetry/service_metrics.ts";
 
-const logger = getLogger(["cert-service"]);
+const program = "cert-service";
+const logger = getLogger([program]);
 /** A driver's report of 100 certificates, the longest request there is. */
 const largestMessageBytes = 512 * 1024;
 /** Where the shipped role lets the service write. */
@@ -187,14 +191,14 @@ async function runCommand(command: "init-ca" | "check-policy", args: string[]): 
     else {
       // What holds without any rule is what the service in this environment would have.
       const read = serviceConfig(Deno.env.toObject());
-      if (read.kind === "refused") return refuse(read.problems);
+      if (read.kind === "refused") return refuse(program, read.problems);
       outcome = await checkPolicyFile(args, read.config, (path) => Deno.readTextFile(path));
     }
   } catch (error) {
     outcome = { kind: "refused", problems: [messageOf(error)] };
   }
   if (outcome.kind === "refused") {
-    return refuse(outcome.problems.map((problem) => `${command}: ${problem}`));
+    return refuse(program, outcome.problems.map((problem) => `${command}: ${problem}`));
   }
   await Deno.stdout.write(new TextEncoder().encode(outcome.output));
   return outcome.exitCode;
@@ -211,13 +215,13 @@ async function writeCa(folder: string, { certificatePem, privateKeyPem }: RootCa
 async function main(args: string[]): Promise<number> {
   const command = readCommandLine(args, ["init-ca", "check-policy"]);
   if (command.kind === "help") return print(serviceHelp(manifest.version));
-  if (command.kind === "version") return print(`cert-service ${manifest.version}`);
-  if (command.kind === "refused") return refuse([command.problem]);
+  if (command.kind === "version") return print(`${program} ${manifest.version}`);
+  if (command.kind === "refused") return refuse(program, [command.problem]);
   if (command.kind === "command") return await runCommand(command.command, command.args);
   const outcome = serviceConfig(Deno.env.toObject());
-  if (outcome.kind === "refused") return refuse(outcome.problems);
+  if (outcome.kind === "refused") return refuse(program, outcome.problems);
   const { config, warnings } = outcome;
-  await using _logging = await configureLogging({ ...config.logging, program: "cert-service" });
+  await using _logging = await configureLogging({ ...config.logging, program });
   for (const warning of warnings) logger.warn("{warning}", { warning });
   const stopping = new AbortController();
   for (const name of ["SIGTERM", "SIGINT"] as const) {
@@ -234,17 +238,6 @@ async function main(args: string[]): Promise<number> {
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
-}
-
-function print(text: string): number {
-  console.log(text);
-  return 0;
-}
-
-function refuse(problems: readonly string[]): number {
-  for (const problem of problems) console.error(`cert-service: ${problem}`);
-  console.error("cert-service: see cert-service --help");
-  return 2;
 }
 
 if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -5,6 +5,7 @@ import { getLogger } from "@logtape/logtape";
 import manifest from "../deno.json" with { type: "json" };
 import { readCommandLine } from "./config/command_line.ts";
 import { type DriverConfig, driverConfig, driverName } from "./config/driver.ts";
+import { print, refuse } from "./config/exit_code.ts";
 import { driverHelp } from "./config/help.ts";
 import { identityService } from "./csi/identity.ts";
 import { nodeService } from "./csi/node.ts";
@@ -45,7 +46,8 @@ import { formatStatus, volumeStatuses } from "./volume/status.ts";
 import { TrustUpdater } from "./volume/trust_updater.ts";
 import { VolumeTable } from "./volume/volume_table.ts";
 
-const logger = getLogger(["csi-driver"]);
+const program = "csi-driver";
+const logger = getLogger([program]);
 /** A service that comes back is not asked for everything that waited for it at one instant. */
 const retrySpreadMs = 10_000;
 /** By then a burst of calls has mostly ended; releasing costs a millisecond. */
@@ -193,7 +195,7 @@ async function serve(
 
 function printStatus({ certBasePath }: DriverConfig): void {
   const { records, unreadable } = readRecords(certBasePath);
-  for (const { path, problem } of unreadable) console.error(`csi-driver: ${path}: ${problem}`);
+  for (const { path, problem } of unreadable) console.error(`${program}: ${path}: ${problem}`);
   console.log(formatStatus(volumeStatuses(records, holdsFiles, systemClock.now())));
 }
 
@@ -204,16 +206,16 @@ export async function main(
 ): Promise<number> {
   const command = readCommandLine(args, ["status"]);
   if (command.kind === "help") return print(driverHelp(manifest.version));
-  if (command.kind === "version") return print(`csi-driver ${manifest.version}`);
-  if (command.kind === "refused") return refuse([command.problem]);
+  if (command.kind === "version") return print(`${program} ${manifest.version}`);
+  if (command.kind === "refused") return refuse(program, [command.problem]);
   const outcome = driverConfig(Deno.env.toObject(), hostname());
-  if (outcome.kind === "refused") return refuse(outcome.problems);
+  if (outcome.kind === "refused") return refuse(program, outcome.problems);
   const { config, warnings } = outcome;
   if (command.kind === "command") {
     printStatus(config);
     return 0;
   }
-  await using _logging = await configureLogging({ ...config.logging, program: "csi-driver" });
+  await using _logging = await configureLogging({ ...config.logging, program });
   for (const warning of warnings) logger.warn("{warning}", { warning });
   const stopping = new AbortController();
   for (const name of ["SIGTERM", "SIGINT"] as const) {
@@ -229,17 +231,6 @@ export async function main(
     });
     return 1;
   }
-}
-
-function print(text: string): number {
-  console.log(text);
-  return 0;
-}
-
-function refuse(problems: readonly string[]): number {
-  for (const problem of problems) console.error(`csi-driver: ${problem}`);
-  console.error("csi-driver: see csi-driver --help");
-  return 2;
 }
 
 if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -54,6 +54,11 @@ Deno.test("no file names a place of the machine that it was written on", () => {
   assert.deepEqual(found, []);
 });
 
+Deno.test("the service's first import is the one that begins its first key", () => {
+  const [first] = /^import .*$/m.exec(texts.get("src/cert_service.ts") ?? "") ?? [];
+  assert.equal(first, 'import "./linux/early_seed.ts";');
+});
+
 Deno.test("deno.lock names no host, so that any npm registry serves", () => {
   assert.doesNotMatch(texts.get("deno.lock") ?? "", /[a-z]+:\/\//);
 });

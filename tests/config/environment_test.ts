@@ -69,6 +69,23 @@ for (
   });
 }
 
+Deno.test("any letter missing, added, changed or swapped with its neighbour is noticed", () => {
+  const long = fc.constantFrom("CHECK_INTERVAL", "CERT_SERVICE_ADDR", "CERT_BASE_PATH");
+  const edit = fc.constantFrom("missing", "added", "changed", "swapped");
+  fc.assert(fc.property(long, edit, fc.nat(12), (name, edit, at) => {
+    const [before, letter, next, rest] = [
+      name.slice(0, at),
+      name.charAt(at),
+      name.charAt(at + 1),
+      name.slice(at + 2),
+    ];
+    if (edit === "swapped") fc.pre(letter !== next);
+    const middle = { missing: next, added: `${letter}#${next}`, changed: `#${next}` };
+    const given = before + (edit === "swapped" ? next + letter : middle[edit]) + rest;
+    assert.deepEqual(warnings({ [given]: "1" }), [`${given} is not known: is ${name} meant?`]);
+  }));
+});
+
 Deno.test("a variable that is set is not what a similar name stands for", () => {
   assert.deepEqual(warnings({ NODE_IP: "10.0.0.1", NODE_ID: "node-1" }), []);
 });
