@@ -59,15 +59,6 @@ export class CertificateSource {
 
   /** Rejects with the signal's reason when that is aborted; a slow service is `unavailable`. */
   async obtain(wanted: Wanted, signal: AbortSignal): Promise<ObtainOutcome> {
-    try {
-      return await this.#obtain(wanted, signal);
-    } finally {
-      // Not before: this volume's own work comes first.
-      void this.#spare.refill();
-    }
-  }
-
-  async #obtain(wanted: Wanted, signal: AbortSignal): Promise<ObtainOutcome> {
     const spare = wanted.privateKeyPem === undefined
       ? this.#spare.take(wanted.parsed.keyAlgorithm)
       : undefined;
@@ -82,7 +73,10 @@ export class CertificateSource {
       attributes: wanted.attributes,
       predecessor: wanted.predecessor,
     };
-    const outcome = await this.#ask(request, signal);
+    const asked = this.#ask(request, signal);
+    // Now: the time until the answer comes is nobody's.
+    void this.#spare.refill();
+    const outcome = await asked;
     if (outcome.kind !== "issued") return outcome;
     const checked = await this.#check(outcome, keyPair);
     if (checked.kind === "obtained") this.#keys.drop(wanted.volumeId);
