@@ -1,5 +1,6 @@
 import type { Leftovers, Mounter } from "../volume/ports.ts";
-import { type Libc, openLibc, SystemCallError } from "./libc.ts";
+import { SystemCallError } from "./errno.ts";
+import { type Libc, openLibc } from "./libc.ts";
 import { TmpfsMounter } from "./mounter.ts";
 import { PlainDirectoryMounter } from "./plain_directory.ts";
 import { Staging } from "./staging.ts";

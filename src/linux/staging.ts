@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import { type Libc, mountFlags, SystemCallError } from "./libc.ts";
+import { SystemCallError } from "./errno.ts";
+import { type Libc, mountFlags } from "./libc.ts";
 import { findMount, parseMountinfo } from "./mountinfo.ts";
 import type { Mount } from "./mountinfo.ts";
 

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { createMounter } from "../../src/linux/create_mounter.ts";
-import { type Libc, type MountRequest, openLibc, SystemCallError } from "../../src/linux/libc.ts";
+import { SystemCallError } from "../../src/linux/errno.ts";
+import { type Libc, type MountRequest, openLibc } from "../../src/linux/libc.ts";
 import { type Mount, mountAt } from "../../src/linux/mountinfo.ts";
 import { readMounts } from "../../src/linux/staging.ts";
 import type { Mounter, VolumeFiles } from "../../src/volume/ports.ts";
