@@ -2,6 +2,7 @@ import type { Leftovers, Mounter } from "../volume/ports.ts";
 import { SystemCallError } from "./errno.ts";
 import { type Libc, openLibc } from "./libc.ts";
 import { TmpfsMounter } from "./mounter.ts";
+import { Mounts } from "./mounts.ts";
 import { PlainDirectoryMounter } from "./plain_directory.ts";
 import { Staging } from "./staging.ts";
 
@@ -26,19 +27,19 @@ export async function createMounter(
   await Deno.mkdir(options.stagingDir, { recursive: true, mode: 0o700 });
   const directory = await Deno.realPath(options.stagingDir);
   using scope = new DisposableStack();
-  let libc: Libc | undefined;
+  let mounts: Mounts | undefined;
   try {
-    libc = scope.use((options.openLibc ?? openLibc)());
-    const staging = scope.use(new Staging(libc, directory));
+    mounts = scope.use(new Mounts((options.openLibc ?? openLibc)()));
+    const staging = scope.use(new Staging(mounts, directory));
     staging.clean();
     probe(staging);
     scope.move();
-    return new TmpfsMounter(libc, staging);
+    return new TmpfsMounter(mounts, staging);
   } catch (error) {
-    if (libc !== undefined && !isRefusal(error)) throw error;
+    if (mounts !== undefined && !isRefusal(error)) throw error;
     onWarning(fallbackWarning(error));
     scope.move();
-    return new PlainDirectoryMounter({ libc, allowKeysOnDisk, onWarning });
+    return new PlainDirectoryMounter({ mounts, allowKeysOnDisk, onWarning });
   }
 }
 

@@ -2,6 +2,7 @@
 import { cString } from "./c_string.ts";
 import { Errno, errnoSymbols } from "./errno.ts";
 import { ProcFiles, procFileSymbols } from "./proc_files.ts";
+import { type Place, readStatx, statxRequest } from "./statx.ts";
 
 /** Where the C library may lie; `--allow-ffi` has to list these very paths, for a bare name is refused. */
 export const libcPaths: readonly string[] = [
@@ -27,9 +28,6 @@ export const unmountFlags = { detach: 0x2, noFollow: 0x8 } as const;
 const PR_SET_DUMPABLE = 4;
 const AT_FDCWD = -100;
 const AT_SYMLINK_NOFOLLOW = 0x100;
-const STATX_ATTR_MOUNT_ROOT = 0x2000;
-/** Where struct statx has its attributes, and which of them the kernel knows; both lie in a word's low half. */
-const statx = { size: 256, attributes: 8, known: 56 } as const;
 
 const symbols = {
   mount: { parameters: ["buffer", "buffer", "buffer", "usize", "buffer"], result: "i32" },
@@ -55,8 +53,8 @@ export interface Libc extends Disposable {
   mount(request: MountRequest): void;
   /** Never follows a link at the path. */
   unmount(path: string, options?: { detach: boolean }): void;
-  /** Whether a mount begins at a path, links not followed; undefined where the kernel does not say (before 5.8). */
-  isMountPoint(path: string): boolean | undefined;
+  /** A path and the mount it leads to, a link at the path not followed; undefined where the kernel does not say. */
+  statx(path: string): Place | undefined;
   /** A whole file of the kernel's, which Deno's own permissions keep closed (/proc). */
   readText(path: string): string;
   /** Soft and hard limit together; `resource` is an RLIMIT_ number. */
@@ -109,16 +107,12 @@ class DynamicLibc implements Libc {
     this.#errno.check(this.#library.symbols.umount2(cString(path), flags), `unmount ${path}`);
   }
 
-  isMountPoint(path: string): boolean | undefined {
-    const found = new Uint8Array(statx.size);
-    const flags = AT_SYMLINK_NOFOLLOW;
-    if (this.#library.symbols.statx(AT_FDCWD, cString(path), flags, 0, found) < 0) return undefined;
-    const view = new DataView(found.buffer);
-    const [known, attributes] = [statx.known, statx.attributes].map((at) =>
-      view.getUint32(at, true)
-    );
-    if (((known ?? 0) & STATX_ATTR_MOUNT_ROOT) === 0) return undefined;
-    return ((attributes ?? 0) & STATX_ATTR_MOUNT_ROOT) !== 0;
+  statx(path: string): Place | undefined {
+    const { mask, size } = statxRequest;
+    const answer = new Uint8Array(size);
+    const { statx } = this.#library.symbols;
+    const result = statx(AT_FDCWD, cString(path), AT_SYMLINK_NOFOLLOW, mask, answer);
+    return result < 0 ? undefined : readStatx(answer);
   }
 
   readText(path: string): string {

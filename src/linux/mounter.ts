@@ -1,8 +1,7 @@
 import type { Mounter, TargetState, VolumeFiles } from "../volume/ports.ts";
 import { readFiles, replaceFiles } from "./atomic_directory.ts";
-import type { Libc } from "./libc.ts";
-import type { Mount } from "./mountinfo.ts";
-import { isOurs, mountSeenAt, readMounts, type Staging, unmountOrDetach } from "./staging.ts";
+import { isOurs, type MountOrigin, type Mounts } from "./mounts.ts";
+import type { Staging } from "./staging.ts";
 import {
   createTarget,
   entryKind,
@@ -12,7 +11,7 @@ import {
 } from "./target_directory.ts";
 
 /** The error for a mount at a target that another program put there. */
-export function foreignMountError(path: string, mount: Mount): Error {
+export function foreignMountError(path: string, mount: MountOrigin): Error {
   return new Error(
     `target path ${path} holds a mount that is not this driver's (${mount.fileSystem} from ` +
       `${mount.source}); it is left alone: unmount it, then the call will succeed`,
@@ -26,12 +25,12 @@ export function foreignMountError(path: string, mount: Mount): Error {
  */
 export class TmpfsMounter implements Mounter, Disposable {
   readonly kind = "tmpfs";
-  readonly #libc: Libc;
+  readonly #mounts: Mounts;
   readonly #staging: Staging;
 
-  /** Owns both: disposing unmounts the staging area and closes `libc`. */
-  constructor(libc: Libc, staging: Staging) {
-    this.#libc = libc;
+  /** Owns both: disposing unmounts the staging area and closes `mounts`. */
+  constructor(mounts: Mounts, staging: Staging) {
+    this.#mounts = mounts;
     this.#staging = staging;
   }
 
@@ -41,7 +40,7 @@ export class TmpfsMounter implements Mounter, Disposable {
     const kind = entryKind(path);
     if (kind === "absent") return "absent";
     if (kind !== "directory") return "foreign";
-    const mount = this.#mountAt(path);
+    const mount = this.#mounts.at(path);
     if (mount === undefined) return "absent";
     return isOurs(mount) ? "ours" : "foreign";
   }
@@ -50,7 +49,7 @@ export class TmpfsMounter implements Mounter, Disposable {
     return Promise.try(() => {
       using undo = new DisposableStack();
       const path = createTarget(targetPath, undo);
-      const mount = this.#mountAt(path);
+      const mount = this.#mounts.at(path);
       if (mount && isOurs(mount)) this.#replace(path, files);
       else this.#mount(path, files, undo);
       undo.move();
@@ -65,10 +64,10 @@ export class TmpfsMounter implements Mounter, Disposable {
     room.seal();
     // Looked at again just before: mount(2) follows a link.
     requireDirectory(path);
-    const mount = this.#mountAt(path);
+    const mount = this.#mounts.at(path);
     if (mount !== undefined) throw foreignMountError(path, mount);
     room.moveTo(path);
-    undo.defer(() => unmountOrDetach(this.#libc, path));
+    undo.defer(() => this.#mounts.unmount(path));
   }
 
   replace(targetPath: string, files: VolumeFiles): Promise<void> {
@@ -100,22 +99,22 @@ export class TmpfsMounter implements Mounter, Disposable {
     const path = resolveTarget(targetPath);
     if (path === undefined || entryKind(path) === "absent") return;
     requireDirectory(path);
-    for (let mount = this.#mountAt(path); mount !== undefined; mount = this.#mountAt(path)) {
+    for (let mount = this.#mounts.at(path); mount !== undefined; mount = this.#mounts.at(path)) {
       if (!isOurs(mount)) throw foreignMountError(path, mount);
-      unmountOrDetach(this.#libc, path);
+      this.#mounts.unmount(path);
     }
     removeTarget(path);
   }
 
   /** Every place at which a volume of this driver's is mounted, as the kernel spells it. */
   mounted(): string[] {
-    const places = readMounts(this.#libc).filter(isOurs).map(({ mountPoint }) => mountPoint);
+    const places = this.#mounts.all().filter(isOurs).map(({ mountPoint }) => mountPoint);
     return [...new Set(places)];
   }
 
   [Symbol.dispose](): void {
     this.#staging[Symbol.dispose]();
-    this.#libc[Symbol.dispose]();
+    this.#mounts[Symbol.dispose]();
   }
 
   #published(targetPath: string): string {
@@ -124,9 +123,5 @@ export class TmpfsMounter implements Mounter, Disposable {
       throw new Error(`no volume of this driver is mounted at target path ${targetPath}`);
     }
     return path;
-  }
-
-  #mountAt(path: string): Mount | undefined {
-    return mountSeenAt(this.#libc, path);
   }
 }

@@ -2,6 +2,8 @@
 export interface Mount {
   readonly id: number;
   readonly parentId: number;
+  /** The number of the file system: `0:45`. */
+  readonly device: string;
   readonly mountPoint: string;
   /** The flags of this mount, not of the file system: `ro`, `nosuid`, … */
   readonly options: readonly string[];
@@ -18,12 +20,13 @@ function parseLine(line: string): Mount | undefined {
   const fields = line.split(" ");
   // Any number of optional fields stand before the dash.
   const dash = fields.indexOf("-", 6);
-  const [id, parentId, , , mountPoint, options] = fields;
+  const [id, parentId, device = "", , mountPoint, options] = fields;
   const [fileSystem, source] = dash < 0 ? [] : fields.slice(dash + 1);
   if (mountPoint === undefined || options === undefined || source === undefined) return undefined;
   return {
     id: Number(id),
     parentId: Number(parentId),
+    device,
     mountPoint: unescape(mountPoint),
     options: options.split(","),
     fileSystem: unescape(fileSystem ?? ""),

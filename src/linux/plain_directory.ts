@@ -2,9 +2,7 @@ import { statfsSync } from "node:fs";
 import type { Mounter, TargetState, VolumeFiles } from "../volume/ports.ts";
 import { holdsFiles, readFiles, removeFiles, replaceFiles } from "./atomic_directory.ts";
 import { foreignMountError } from "./mounter.ts";
-import type { Libc } from "./libc.ts";
-import type { Mount } from "./mountinfo.ts";
-import { mountSeenAt } from "./staging.ts";
+import type { MountOrigin, Mounts } from "./mounts.ts";
 import { createTarget, entryKind, removeTarget, resolveTarget } from "./target_directory.ts";
 
 /** File systems that live in memory, by their f_type: tmpfs and ramfs (statfs(2)). */
@@ -12,7 +10,7 @@ const memoryFileSystems: ReadonlySet<number> = new Set([0x01021994, 0x858458f6])
 
 export interface PlainDirectoryOptions {
   /** Shows foreign mounts, if there is one; the mounter owns it. */
-  readonly libc: Libc | undefined;
+  readonly mounts: Mounts | undefined;
   /** Whether private keys may be written to a file system that is not in memory. */
   readonly allowKeysOnDisk: boolean;
   readonly onWarning: (message: string) => void;
@@ -95,12 +93,11 @@ export class PlainDirectoryMounter implements Mounter, Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#options.libc?.[Symbol.dispose]();
+    this.#options.mounts?.[Symbol.dispose]();
   }
 
-  #mountAt(path: string): Mount | undefined {
-    const { libc } = this.#options;
-    return libc === undefined ? undefined : mountSeenAt(libc, path);
+  #mountAt(path: string): MountOrigin | undefined {
+    return this.#options.mounts?.at(path);
   }
 
   #refuseMount(path: string): void {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { libcPaths } from "../../src/linux/libc.ts";
+import { Mounts } from "../../src/linux/mounts.ts";
 import { Staging } from "../../src/linux/staging.ts";
 import { canMount, FaultyLibc, pair, run, Workspace } from "./mount_workspace.ts";
 
@@ -59,7 +60,7 @@ Deno.test({
   async fn() {
     await using workspace = new Workspace();
     await Deno.mkdir(workspace.stagingDir, { recursive: true });
-    const killed = new Staging(workspace.libc, workspace.stagingDir);
+    const killed = new Staging(new Mounts(workspace.libc), workspace.stagingDir);
     for (let n = 0; n < 2; n += 1) {
       const room = killed.room();
       room.mountTmpfs();

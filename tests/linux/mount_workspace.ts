@@ -3,7 +3,9 @@ import { createMounter } from "../../src/linux/create_mounter.ts";
 import { SystemCallError } from "../../src/linux/errno.ts";
 import { type Libc, type MountRequest, openLibc } from "../../src/linux/libc.ts";
 import { type Mount, mountAt } from "../../src/linux/mountinfo.ts";
-import { readMounts } from "../../src/linux/staging.ts";
+import { Mounts } from "../../src/linux/mounts.ts";
+import { mountTable } from "../../src/linux/proc_files.ts";
+import type { Place } from "../../src/linux/statx.ts";
 import type { Mounter, VolumeFiles } from "../../src/volume/ports.ts";
 
 /** Set once it was said that we may not mount: each test file is a world of its own, the environment is not. */
@@ -34,7 +36,10 @@ function probe(): boolean {
   }
 }
 
-/** The C library, with calls that can be made to fail and a world that can change before one. */
+/** What the kernel says of a path: all it does, unless the tests of a file are to meet an older one. */
+export const kernel = { tells: (place: Place | undefined): Place | undefined => place };
+
+/** The C library, with calls that can be made to fail and a world that can change around one. */
 export class FaultyLibc implements Libc {
   readonly #libc = openLibc();
   /** The calls of mount(2) until the one that fails; 0 fails now and ever. */
@@ -42,6 +47,10 @@ export class FaultyLibc implements Libc {
   code = "EIO";
   nextUnmountFails = false;
   beforeMount: (request: MountRequest) => void = () => {};
+  afterMount: (request: MountRequest) => void = () => {};
+  aroundTable: (read: () => string) => string = (read) => read();
+  /** How often the mount table was asked for. */
+  tableReads = 0;
 
   mount(request: MountRequest): void {
     this.beforeMount(request);
@@ -52,6 +61,7 @@ export class FaultyLibc implements Libc {
       throw new SystemCallError(`mount ${request.target}`, this.code);
     }
     this.#libc.mount(request);
+    this.afterMount(request);
   }
 
   unmount(path: string, options?: { detach: boolean }): void {
@@ -63,11 +73,13 @@ export class FaultyLibc implements Libc {
   }
 
   readText(path: string): string {
-    return this.#libc.readText(path);
+    if (path !== mountTable) return this.#libc.readText(path);
+    this.tableReads += 1;
+    return this.aroundTable(() => this.#libc.readText(path));
   }
 
-  isMountPoint(path: string): boolean | undefined {
-    return this.#libc.isMountPoint(path);
+  statx(path: string): Place | undefined {
+    return kernel.tells(this.#libc.statx(path));
   }
 
   setResourceLimit(resource: number, value: number): void {
@@ -97,11 +109,11 @@ export class Workspace implements AsyncDisposable {
   }
 
   #allMounts(): Mount[] {
-    return readMounts(this.libc).filter((mount) => mount.mountPoint.startsWith(this.root));
+    return new Mounts(this.libc).all().filter((mount) => mount.mountPoint.startsWith(this.root));
   }
 
   mountAt(path: string): Mount | undefined {
-    return mountAt(readMounts(this.libc), path);
+    return mountAt(new Mounts(this.libc).all(), path);
   }
 
   /** A tmpfs of another program's. */
@@ -121,7 +133,7 @@ export class Workspace implements AsyncDisposable {
       stagingDir: this.stagingDir,
       allowKeysOnDisk: false,
       onWarning: (message) => this.warnings.push(message),
-      openLibc: () => options.libc ?? openLibc(),
+      openLibc: () => options.libc ?? new FaultyLibc(),
     });
   }
 

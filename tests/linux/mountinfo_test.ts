@@ -8,6 +8,7 @@ Deno.test("a line with an optional field is read", () => {
   assert.deepEqual(parseMountinfo(`${line}\n`), [{
     id: 36,
     parentId: 35,
+    device: "98:0",
     mountPoint: "/mnt2",
     options: ["rw", "noatime"],
     fileSystem: "ext3",
@@ -47,7 +48,8 @@ Deno.test("any text is read without a throw", () => {
 });
 
 function mount(id: number, parentId: number, mountPoint: string): Mount {
-  return { id, parentId, mountPoint, options: ["rw"], fileSystem: "tmpfs", source: `${id}` };
+  const rest = { device: "0:1", options: ["rw"], fileSystem: "tmpfs", source: `${id}` };
+  return { id, parentId, mountPoint, ...rest };
 }
 
 const root = mount(1, 0, "/");

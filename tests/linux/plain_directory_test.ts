@@ -157,7 +157,7 @@ Deno.test({
 
 Deno.test("a relative target is refused", () => {
   using mounter = new PlainDirectoryMounter({
-    libc: undefined,
+    mounts: undefined,
     allowKeysOnDisk: true,
     onWarning: () => {},
   });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { mountFlags } from "../../src/linux/libc.ts";
 import { type Mount, mountAt, parseMountinfo } from "../../src/linux/mountinfo.ts";
+import { Mounts } from "../../src/linux/mounts.ts";
 import { Staging } from "../../src/linux/staging.ts";
 import { canMount, pair, run, Workspace } from "./mount_workspace.ts";
 
@@ -91,7 +92,7 @@ Deno.test({
     share(workspace);
     await Deno.mkdir(workspace.stagingDir, { recursive: true });
     await using peer = await PeerNamespace.create("unchanged");
-    const staging = new Staging(workspace.libc, workspace.stagingDir);
+    const staging = new Staging(new Mounts(workspace.libc), workspace.stagingDir);
     {
       using room = staging.room();
       room.mountTmpfs();

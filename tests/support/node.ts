@@ -39,7 +39,7 @@ export class TestNode implements AsyncDisposable {
     this.issuer = issuer;
     this.directory = directory;
     this.mounter = new PlainDirectoryMounter({
-      libc: undefined,
+      mounts: undefined,
       allowKeysOnDisk: true,
       onWarning: () => {},
     });
