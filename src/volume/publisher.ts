@@ -1,5 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../scheduler/clock.ts";
+import { EventLoopTurns } from "../scheduler/event_loop_turns.ts";
 import type { CertificateSource } from "./certificate_source.ts";
 import type { KeyMaker } from "./key_maker.ts";
 import type { IssueOutcome, Mounter, VolumeRecord, VolumeStore } from "./ports.ts";
@@ -44,6 +45,8 @@ export interface PublisherParts {
 export class Publisher {
   readonly #parts: PublisherParts;
   readonly #writer: VolumeWriter;
+  /** A volume is taken away at once, and a node that is drained loses all of them together. */
+  readonly #turns = new EventLoopTurns();
 
   constructor(parts: PublisherParts) {
     this.#parts = parts;
@@ -84,6 +87,7 @@ export class Publisher {
       if (record) renewer.schedule(record);
       return busy(volumeId);
     }
+    await this.#turns.take();
     if (mounter.state(targetPath) === "foreign") {
       return { kind: "occupied", reason: notOurs(targetPath) };
     }

@@ -47,28 +47,28 @@ async function oneNode(
     return [skipped(row, "a node's publishes", "this machine lets nobody mount")];
   }
   const results: Result[] = [];
-  const took: number[] = [];
+  const took: Record<"publishes" | "unpublishes", number[]> = { publishes: [], unpublishes: [] };
   for (const count of settings.quick ? [100, 200] : [500, 1_000]) {
     const own = `${directory}/node-${count}`;
     await using node = await NodeProcess.start({ settings, directory: own, service });
     const volumes = await Promise.all(Array.from({ length: count }, (_, n) => node.admit(n)));
-    const from = performance.now();
-    let worst: Result[];
-    {
+    for (const name of ["publishes", "unpublishes"] as const) {
+      const call = name === "publishes" ? node.publish.bind(node) : node.unpublish.bind(node);
       await using watched = await watch(node.healthAddress, node.process);
-      await batch(count, count, (n) => node.publish(volumes[n]!));
-      took.push(performance.now() - from);
-      worst = await watched.lines(`${count} publishes`);
+      const from = performance.now();
+      await batch(count, count, (n) => call(volumes[n]!));
+      const ms = performance.now() - from;
+      took[name].push(ms);
+      results.push(measured(row, `${count} ${name}: until the last`, "ms", [ms]));
+      results.push(...await watched.lines(`${count} ${name}`));
     }
-    results.push(
-      measured(row, `${count} publishes: until the last`, "ms", took.slice(-1)),
-      ...worst,
-    );
-    await batch(count, 16, (n) => node.unpublish(volumes[n]!));
   }
-  const growth = (took[1] ?? NaN) / (took[0] ?? NaN) / 2;
-  const name = "twice the publishes: time for each";
-  return [...results, measured(row, name, "×", [growth], { atMost: 1.25 })];
+  for (const [name, [few = NaN, twice = NaN]] of Object.entries(took)) {
+    const growth = twice / few / 2;
+    const what = `twice the ${name}: time for each`;
+    results.push(measured(row, what, "×", [growth], { atMost: 1.25 }));
+  }
+  return results;
 }
 
 /** Connections of many nodes, each of which asks for all its certificates at once; the milliseconds until the last came. */

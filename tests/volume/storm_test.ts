@@ -26,3 +26,40 @@ Deno.test("of many volumes published at once 32 ask the service, and a call that
   assert.equal(node.issuer.requests.length, 59);
   assert.equal(node.table.size, 59);
 });
+
+Deno.test("of many volumes published at once, and taken away at once, no two are mounted or unmounted in one turn of the event loop", async () => {
+  await using node = await TestNode.create();
+  let turn = 0;
+  let isOver = false;
+  const count = () => {
+    turn++;
+    if (!isOver) setImmediate(count);
+  };
+  const turns = { publish: [] as number[], unpublish: [] as number[] };
+  const { mounter } = node;
+  node.mounter = Object.assign(Object.create(mounter) as typeof mounter, {
+    state: mounter.state.bind(mounter),
+    publish: (...given: Parameters<typeof mounter.publish>) => {
+      turns.publish.push(turn);
+      return mounter.publish(...given);
+    },
+    unpublish: (targetPath: string) => {
+      turns.unpublish.push(turn);
+      return mounter.unpublish(targetPath);
+    },
+  });
+  node.start();
+  const requests = [];
+  for (let count = 0; count < 40; count++) {
+    requests.push(await node.request({ "key-algorithm": "ed25519" }));
+  }
+  setImmediate(count);
+  await Promise.all(requests.map((request) => node.publish(request)));
+  await Promise.all(requests.map((request) => node.publisher.unpublish(request)));
+  isOver = true;
+  for (const [name, passed] of Object.entries(turns)) {
+    assert.equal(passed.length, 40);
+    assert.equal(new Set(passed).size, 40, name);
+  }
+  assert.equal(node.table.size, 0);
+});
