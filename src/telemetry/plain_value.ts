@@ -25,6 +25,7 @@ export function plainValue(value: unknown): PlainValue | undefined {
 }
 
 function plain(value: unknown, above: readonly object[]): PlainValue | undefined {
+  if (typeof value === "string") return redact(value);
   if (value === undefined || value === null || typeof value === "boolean") return value;
   if (typeof value === "number" && Number.isFinite(value)) return value;
   if (typeof value === "function") return `[function ${value.name}]`;
@@ -67,11 +68,18 @@ function plainEntries(
   entries: readonly (readonly [unknown, unknown])[],
   above: readonly object[],
 ): PlainObject {
-  const told: [string, PlainValue][] = [];
+  const told: PlainObject = {};
   for (const [key, item] of entries) {
     const value = plain(item, above);
-    if (value !== undefined) told.push([redact(String(key)), value]);
+    if (value !== undefined) set(told, redact(String(key)), value);
   }
-  // From entries, because an assignment to "__proto__" would be none.
-  return Object.fromEntries(told);
+  return told;
 }
+
+function set(object: PlainObject, key: string, value: PlainValue): void {
+  if (key !== "__proto__") object[key] = value;
+  // An assignment would be none.
+  else Object.defineProperty(object, key, { value, ...ordinary });
+}
+
+const ordinary = { writable: true, enumerable: true, configurable: true };

@@ -58,3 +58,26 @@ Deno.test("any token within any text is redacted", () => {
     }),
   );
 });
+
+Deno.test("a text is redacted for what it holds, wherever that stands and however often", () => {
+  const pieces = [
+    "-----BEGIN ",
+    "EC ",
+    "PRIVATE KEY",
+    "-----",
+    "eyJ",
+    "hbGciOiJub25lIn0",
+    ".",
+    " ",
+  ];
+  const key = /-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----/;
+  // Three parts, the first of them with a header of 14 characters at least.
+  const token = /eyJ[\w-]{11,}\.[\w-]+\./;
+  const texts = fc.string({ unit: fc.constantFrom(...pieces), maxLength: 12 });
+  fc.assert(
+    fc.property(texts, (text) => {
+      assert.equal(redact(text), key.test(text) || token.test(text) ? "[redacted]" : text);
+    }),
+    { numRuns: 2_000 },
+  );
+});
