@@ -1,4 +1,5 @@
 import { configure, type LogLevel, type LogRecord, reset } from "@logtape/logtape";
+import { gatherLines } from "./gathered_lines.ts";
 import { jsonLine, textLine } from "./log_line.ts";
 
 /** What is logged, how, and for which program. */
@@ -9,7 +10,7 @@ export interface LoggingOptions {
   readonly level: LogLevel;
   /** The name that begins every logger's. */
   readonly program: string;
-  /** Takes each line, without its end; standard error unless given. */
+  /** Takes each line, without its end. Unless given, they go to standard error, gathered. */
   readonly write?: (line: string) => void;
 }
 
@@ -24,9 +25,12 @@ const readsAtOnce = Symbol.for("LogTape.sinkSnapshotPolicy.immediate");
  * LogTape's ConfigError while another configuration is in force.
  */
 export async function configureLogging(options: LoggingOptions): Promise<AsyncDisposable> {
-  const { format, level, program, write = writeToStandardError } = options;
+  const { format, level, program, write = onStandardError.add } = options;
   const line = format === "json" ? jsonLine : textLine;
-  const lines = (record: LogRecord) => write(line(record, program));
+  const lines = (record: LogRecord) => {
+    write(line(record, program));
+    if (atOnce.has(record.level)) onStandardError.flush();
+  };
   await configure({
     sinks: { lines: Object.assign(lines, { [readsAtOnce]: true }) },
     loggers: [
@@ -40,17 +44,29 @@ export async function configureLogging(options: LoggingOptions): Promise<AsyncDi
       },
     ],
   });
-  return { [Symbol.asyncDispose]: reset };
+  for (const end of ends) globalThis.addEventListener(end, onStandardError.flush);
+  return {
+    [Symbol.asyncDispose]: async () => {
+      await reset();
+      for (const end of ends) globalThis.removeEventListener(end, onStandardError.flush);
+      onStandardError.flush();
+    },
+  };
 }
+
+/** What may be the last that is heard of the program, whatever ends it. */
+const atOnce: ReadonlySet<LogLevel> = new Set(["error", "fatal"]);
+
+/** An exit, and what nobody caught: no microtask runs after them. */
+const ends = ["unload", "error"];
 
 const encoder = new TextEncoder();
 
-/** At once, so that the last line before an exit is not lost. */
-function writeToStandardError(line: string): void {
+const onStandardError = gatherLines((lines) => {
   try {
-    let rest = encoder.encode(`${line}\n`);
+    let rest = encoder.encode(lines);
     while (rest.length > 0) rest = rest.subarray(Deno.stderr.writeSync(rest));
   } catch {
     // Nobody reads any more: no reason to stop, and nowhere to say so.
   }
-}
+});

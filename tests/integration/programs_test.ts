@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { CertificateService } from "../../src/gen/certificate_service_pb.ts";
 import { Health } from "../../src/gen/health_pb.ts";
 import { connect } from "../../src/grpc/client.ts";
-import { readCertificates } from "../../src/x509/certificate.ts";
+import { readCertificate, readCertificates } from "../../src/x509/certificate.ts";
+import { createCertificateRequest } from "../../src/x509/certificate_request.ts";
+import { generateKeyPair } from "../../src/x509/keys.ts";
 import { Stage } from "../../scripts/demo/stage.ts";
 import { policy } from "../../scripts/demo/story.ts";
 import type { PodSpec, PodVolume } from "../support/kubelet.ts";
@@ -75,6 +77,27 @@ Deno.test("a killed service comes back: it renews what it does not remember, and
   for (const each of [volume, lasting]) {
     assert.ok(serials.includes((await leafOf(each)).serialNumber), `${each.pod.name} is listed`);
   }
+});
+
+Deno.test("a certificate that was handed out has its audit line, though the service is killed at that instant", async () => {
+  await using stage = await open();
+  const service = await stage.startService();
+  using client = serviceClient(stage, (await service.ready()).address);
+  const certificateRequest = await createCertificateRequest(await generateKeyPair("ecdsa-p256"));
+  const ask = async (n: number) => {
+    const { certificateChain: [leaf] } = await client.issueCertificate({
+      certificateRequest: certificateRequest as Uint8Array<ArrayBuffer>,
+      pod: { namespace: "shop", name: `web-${n}`, uid: `uid-${n}`, serviceAccount: "default" },
+      volume: { id: `csi-${n}`, name: "certs", attributes: {} },
+    });
+    service.signal("SIGKILL");
+    return readCertificate(leaf!)!.serialNumber;
+  };
+  const answers = await Promise.allSettled(Array.from({ length: 64 }, (_, n) => ask(n)));
+  await service.ended();
+  const serials = answers.flatMap((answer) => answer.status === "fulfilled" ? [answer.value] : []);
+  assert.ok(serials.length > 0, service.tail());
+  for (const serial of serials) assert.ok(service.output.includes(`"serialNumber":"${serial}"`));
 });
 
 Deno.test("both programs tell their health, and end with code 0 on SIGTERM without a socket left", async () => {

@@ -187,23 +187,62 @@ Deno.test("whatever is logged, one record is one line, and a JSON one can be rea
   );
 });
 
-Deno.test("lines go to standard error, each at once and complete", async () => {
+/** How a program ends that logs in JSON to standard error, and what it wrote there. */
+async function run(program: string) {
   const module = new URL("../../src/telemetry/logging.ts", import.meta.url);
   const logtape = import.meta.resolve("@logtape/logtape");
-  const program = `
-    import { getLogger } from "${logtape}";
-    import { configureLogging } from "${module}";
-    await configureLogging({ format: "json", level: "info", program: "p" });
-    getLogger(["p"]).info("x".repeat(300_000));
-    getLogger(["p"]).info("last");
-    Deno.exit(3);
-  `;
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["eval", "--quiet", program],
+    args: [
+      "eval",
+      "--quiet",
+      `
+      import { getLogger } from "${logtape}";
+      import { configureLogging } from "${module}";
+      const logging = await configureLogging({ format: "json", level: "info", program: "p" });
+      const logger = getLogger(["p"]);
+      ${program}
+    `,
+    ],
     cwd: new URL("../../", import.meta.url),
   }).output();
+  assert.equal(stdout.length, 0);
   const lines = new TextDecoder().decode(stderr).split("\n");
+  const messages = lines.filter((line) => line.startsWith("{")).map((line) =>
+    JSON.parse(line).message
+  );
+  return { code, lines, messages };
+}
+
+Deno.test("lines go to standard error, complete, and an exit loses none", async () => {
+  const { code, lines } = await run(`
+    logger.info("x".repeat(300_000));
+    logger.info("last");
+    Deno.exit(3);
+  `);
   assert.equal(code, 3, lines.join("\n"));
   assert.deepEqual(lines.map((line) => line && JSON.parse(line).message.length), [300_000, 4, ""]);
-  assert.equal(stdout.length, 0);
 });
+
+/** Programs that end when they have logged "first" and "last", each in its own way. */
+const endings: Record<string, string> = {
+  "an end": `log();`,
+  "a disposal": `log(); await logging[Symbol.asyncDispose](); Deno.exit();`,
+  "an exit as Node.js has it": `const { exit } = await import("node:process"); log(); exit(3);`,
+  "a throw": `log(); throw new Error("x");`,
+  "a throw in a timer": `setTimeout(() => { log(); throw new Error("x"); });`,
+  "a throw in a microtask": `queueMicrotask(() => { log(); throw new Error("x"); });`,
+  "a throw in a callback of Node.js":
+    `import { readdir } from "node:fs"; readdir(".", () => { log(); throw new Error("x"); });`,
+  "a rejection that nobody handles": `log(); Promise.reject(new Error("x"));`,
+  "an error, and a kill at once": `log("error"); Deno.kill(Deno.pid, "SIGKILL");`,
+  "a kill after the function that logged":
+    `await (async () => log())(); Deno.kill(Deno.pid, "SIGKILL");`,
+};
+
+for (const [ending, program] of Object.entries(endings)) {
+  Deno.test(`no line is lost by ${ending}`, async () => {
+    const log = `const log = (level = "info") => { logger.info("first"); logger[level]("last"); };`;
+    const { lines, messages } = await run(log + program);
+    assert.deepEqual(messages, ["first", "last"], lines.join("\n"));
+  });
+}

@@ -1,0 +1,31 @@
+/** Lines on their way out. */
+export interface GatheredLines {
+  /** Takes a line, without its end. */
+  add(line: string): void;
+  /** Writes what was taken, at once. */
+  flush(): void;
+}
+
+/**
+ * Writes the lines that are added one upon another as one text, since each write costs more than
+ * making the line.
+ *
+ * They are written in a microtask, and microtasks run in the order in which they were asked for: so
+ * whoever awaits the function that added a line goes on when the line is written. Nobody is
+ * answered before, and no event of the program is between a line and its writing.
+ */
+export function gatherLines(write: (text: string) => void): GatheredLines {
+  let text = "";
+  const flush = () => {
+    const gathered = text;
+    text = "";
+    if (gathered !== "") write(gathered);
+  };
+  return {
+    add: (line) => {
+      if (text === "") queueMicrotask(flush);
+      text += `${line}\n`;
+    },
+    flush,
+  };
+}
