@@ -48,7 +48,10 @@ type Told = Record<
   unknown
 >;
 
-/** In the order of the line. Written out, because objects put together of others are slow to make and to read. */
+/**
+ * In the order of the line. Written out, because objects that are put together of others are slow
+ * to make and to read.
+ */
 function properties(entry: AuditEntry): Told {
   const { caller, pod, names } = entry;
   const node = caller?.kind === "node" ? caller : undefined;
@@ -78,8 +81,16 @@ function properties(entry: AuditEntry): Told {
     dnsNames: names?.dnsNames,
     ipAddresses: names?.ipAddresses,
     uris: names?.uris,
-    notAfter: entry.notAfter?.toString(),
+    notAfter: entry.notAfter && textOf(entry.notAfter),
   };
+}
+
+let lastTold: { readonly instant: Temporal.Instant; readonly text: string } | undefined;
+
+/** Certificates of one second mostly end at one instant, whose text costs more than all else here. */
+function textOf(instant: Temporal.Instant): string {
+  if (!lastTold?.instant.equals(instant)) lastTold = { instant, text: instant.toString() };
+  return lastTold.text;
 }
 
 function template(told: Told): string {

@@ -126,3 +126,12 @@ Deno.test("decisions are not told where only warnings are wanted", async () => {
   const entry = { action: "get", outcome: "shown", caller: undefined } as const;
   assert.equal(await lineOf("json", entry, "warning"), undefined);
 });
+
+Deno.test("each line tells its own end, whatever the one before it told", async () => {
+  const ends = ["2026-01-08T00:00:00Z", "2026-01-08T00:00:00Z", "2026-01-08T00:00:00.000000001Z"];
+  for (const end of [...ends, ends[0]!]) {
+    const notAfter = Temporal.Instant.from(end);
+    const entry = { action: "issue", outcome: "issued", caller: undefined, notAfter } as const;
+    assert.equal(JSON.parse(await lineOf("json", entry) ?? "").notAfter, end);
+  }
+});
