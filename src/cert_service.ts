@@ -52,7 +52,7 @@ async function serve(config: ServiceConfig, signal: AbortSignal): Promise<void> 
   await using resources = new AsyncDisposableStack();
   const { open, policy, clients, cluster } = await openParts(config, resources);
   const metrics = new Metrics();
-  resources.use(observeEventLoopLag(metrics, clock));
+  const lag = resources.use(observeEventLoopLag(metrics, clock));
   // Refusals are told by the audit log.
   const tellCall = callLog(logger, metrics, "debug");
   const health = new HealthService();
@@ -67,7 +67,10 @@ async function serve(config: ServiceConfig, signal: AbortSignal): Promise<void> 
     await serveTcp(config.listenAddress, {
       services: [...services, reflectionService(services)],
       maxMessageBytes: largestMessageBytes,
-      onCall: (call) => tellCall({ ...call, code: status[call.code] }),
+      onCall: (call) => {
+        tellCall({ ...call, code: status[call.code] });
+        lag.working();
+      },
       ...(config.tls ? { tls } : {}),
     }),
   );

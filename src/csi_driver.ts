@@ -106,13 +106,16 @@ async function serve(
   const source = new CertificateSource(issuer, keys, clock);
   const parts = { clock, scheduler, table, mounter, store, source, keys, kubelet: kubeletNotes };
   const metrics = new Metrics();
-  resources.use(observeEventLoopLag(metrics, clock));
+  const lag = resources.use(observeEventLoopLag(metrics, clock));
   const volumes = volumeMetrics(metrics, () => ({
     volumes: table.size,
     failing: renewer.failing,
     earliestExpiry: table.earliestExpiry,
   }));
-  const onRenewal = volumes.renewal;
+  const onRenewal: typeof volumes.renewal = (outcome) => {
+    volumes.renewal(outcome);
+    lag.working();
+  };
   const renewer: Renewer = new Renewer({ ...parts, random: Math.random, onRenewal });
   const publisher = new Publisher({ ...parts, renewer });
 
@@ -125,6 +128,7 @@ async function serve(
   const onCall = (call: EndedCall) => {
     tellCall({ ...call, code: status[call.code] });
     tidying.request();
+    lag.working();
   };
   const { checkInterval, nodeId, registration } = config;
   const disowned = renewer.renewSoon.bind(renewer);

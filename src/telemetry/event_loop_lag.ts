@@ -1,9 +1,18 @@
 import type { Clock } from "../scheduler/clock.ts";
 import type { Metrics } from "./metrics.ts";
 
-/** Twenty looks a second cost an idle program nothing that shows, and meet most of what lasts. */
-const intervalMs = 50;
+/** While there is work: twenty looks a second meet most of what lasts. */
+const closeMs = 50;
+/** At rest: close looks would be all that an idle program does, most of a percent of a processor. */
+const restMs = 1_000;
+/** How long there is taken to be work after somebody told of it. */
+const workMs = 1_000;
 const buckets = [0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10];
+
+export interface EventLoopLag extends Disposable {
+  /** To be told of work: for the next second it is looked at closely. */
+  working(): void;
+}
 
 /**
  * Observes how long what is due has to wait for the event loop, until disposed: the remainder of
@@ -14,20 +23,38 @@ export function observeEventLoopLag(
   clock: Pick<Clock, "after">,
   /** Milliseconds that no step of the wall clock changes. */
   monotonicMs: () => number = () => performance.now(),
-): Disposable {
+): EventLoopLag {
   const seconds = metrics.histogram(
     "event_loop_lag_seconds",
     "How late the event loop came to what was due.",
     buckets,
   );
+  let workUntil = monotonicMs() + workMs;
+  let isResting: boolean;
+  let due: number;
   let timer: Disposable;
-  const look = () => {
-    const due = monotonicMs() + intervalMs;
-    timer = clock.after(intervalMs, () => {
-      seconds.observe(Math.max(0, monotonicMs() - due) / 1000);
-      look();
-    });
+  const wait = () => {
+    const now = monotonicMs();
+    isResting = now >= workUntil;
+    const ms = isResting ? restMs : closeMs;
+    due = now + ms;
+    timer = clock.after(ms, look);
   };
-  look();
-  return { [Symbol.dispose]: () => timer[Symbol.dispose]() };
+  const look = () => {
+    seconds.observe(Math.max(0, monotonicMs() - due) / 1000);
+    wait();
+  };
+  wait();
+  return {
+    working: () => {
+      const now = monotonicMs();
+      workUntil = now + workMs;
+      if (!isResting) return;
+      timer[Symbol.dispose]();
+      // What is overdue is looked at now; the rest of a rest tells nothing.
+      if (now >= due) look();
+      else wait();
+    },
+    [Symbol.dispose]: () => timer[Symbol.dispose](),
+  };
 }

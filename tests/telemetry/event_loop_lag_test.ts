@@ -40,6 +40,43 @@ Deno.test("a step of the wall clock is no lag", async () => {
   assert.deepEqual([count, within], ["4", "4"]);
 });
 
+Deno.test("an idle program is looked at once a second, and closely for a second after each piece of work", async () => {
+  const clock = new FakeClock();
+  const metrics = new Metrics();
+  const elapsed = () => clock.now().epochMilliseconds;
+  using lag = observeEventLoopLag(metrics, clock, elapsed);
+  const looks = async (duration: Temporal.DurationLike) => {
+    const before = Number(exposed(metrics).count ?? 0);
+    await clock.advance(duration);
+    return Number(exposed(metrics).count) - before;
+  };
+  assert.equal(await looks({ seconds: 1 }), 20, "a start is work");
+  assert.equal(await looks({ minutes: 1 }), 60);
+  await clock.advance({ milliseconds: 500 });
+  lag.working();
+  assert.equal(await looks({ milliseconds: 500 }), 10);
+  lag.working();
+  assert.equal(await looks({ seconds: 1 }), 20);
+  assert.equal(await looks({ seconds: 10 }), 10);
+  assert.equal(clock.timers, 1);
+});
+
+Deno.test("what a rest's look was late to is observed by the work that comes before it", async () => {
+  const clock = new FakeClock();
+  const metrics = new Metrics();
+  let lateMs = 0;
+  const elapsed = () => clock.now().epochMilliseconds + lateMs;
+  using lag = observeEventLoopLag(metrics, clock, elapsed);
+  await clock.advance({ milliseconds: 1_900 });
+  const { count, "0.5": within } = exposed(metrics);
+  assert.equal(count, within);
+  // The event loop is held for 700 ms, and then comes to a call first.
+  lateMs = 700;
+  lag.working();
+  assert.equal(Number(exposed(metrics).count), Number(count) + 1);
+  assert.equal(exposed(metrics)["0.5"], within);
+});
+
 Deno.test("nobody looks after the end", () => {
   const clock = new FakeClock();
   const lag = observeEventLoopLag(new Metrics(), clock);
