@@ -121,7 +121,7 @@ export class Restorer implements Disposable {
   }
 
   async #settleOne(record: VolumeRecord, how: { keyUnproven: boolean }): Promise<Fate> {
-    const { clock, mounter, kubelet } = this.#parts;
+    const { clock, mounter, kubelet, renewer } = this.#parts;
     const placement = placementOf(record);
     const now = clock.now();
     const health = placement && await examine(mounter, placement, now, how);
@@ -130,7 +130,9 @@ export class Restorer implements Disposable {
       return await this.#remove(record);
     }
     if (health?.kind !== "healthy") {
-      this.#ensureRun(record, now);
+      // At once, however soon its renewal would have been; one that failed keeps its backoff.
+      if (renewer.failures(record.volumeId) === 0) renewer.schedule(record, now);
+      else this.#ensureRun(record, now);
       return "repaired";
     }
     const recorded = await this.#recorded(record, health);

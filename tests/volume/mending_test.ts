@@ -65,6 +65,45 @@ Deno.test("a driver that was killed between the swap and the record learns of th
   assert.equal(node.issuer.requests.length, 2);
 });
 
+Deno.test("a volume that is damaged shortly before its renewal is repaired by the next sweep, not by the renewal", async () => {
+  await using node = await TestNode.create();
+  await node.restart();
+  const request = await node.request({ duration: "20m" });
+  await node.publish(request);
+  const sweep = async () => {
+    await node.clock.advance({ minutes: 5 });
+    await node.clock.until(() => node.scheduler.running === 0);
+  };
+  await sweep();
+  const due = node.scheduler.nextRun(request.volumeId)!;
+  assert.ok(due.since(node.clock.now()).total("minutes") < 12);
+  await node.clock.advance({ minutes: 4 });
+  await Deno.remove(`${request.targetPath}/..data/tls.key`);
+  await node.clock.advance({ minutes: 1 });
+  await node.clock.until(() => node.issuer.requests.length === 2 && node.scheduler.running === 0);
+  assert.ok(Temporal.Instant.compare(node.clock.now(), due) < 0);
+  assert.match(await node.mounter.read(request.targetPath, "tls.key") ?? "", /PRIVATE KEY/);
+});
+
+Deno.test("the sweep leaves a damaged volume whose repair failed to its backoff", async () => {
+  await using node = await TestNode.create();
+  await node.restart();
+  const request = await node.request({ duration: "100h" });
+  await node.publish(request);
+  node.issuer.answer = () => {
+    const retryAfter = Temporal.Duration.from({ minutes: 8 });
+    return Promise.resolve({ kind: "throttled", reason: "busy", retryAfter });
+  };
+  await Deno.remove(`${request.targetPath}/..data/tls.key`);
+  await node.clock.advance({ minutes: 5 });
+  await node.clock.until(() => node.issuer.requests.length === 2 && node.scheduler.running === 0);
+  const planned = node.scheduler.nextRun(request.volumeId)!;
+  await node.clock.advance({ minutes: 5 });
+  await node.clock.until(() => node.scheduler.running === 0);
+  assert.equal(String(node.scheduler.nextRun(request.volumeId)), String(planned));
+  assert.equal(node.issuer.requests.length, 2);
+});
+
 Deno.test("the sweep removes a volume that the kubelet gave up while the driver runs", async () => {
   await using node = await TestNode.create();
   await node.restart();
