@@ -132,7 +132,7 @@ async function serve(
   };
   const { checkInterval, nodeId, registration } = config;
   const disowned = renewer.renewSoon.bind(renewer);
-  const trust = new TrustUpdater({ ...parts, checkInterval, disowned });
+  const trust = resources.use(new TrustUpdater({ ...parts, checkInterval, disowned }));
   const leftovers = { mounted: () => created.mounted(), discard: records.discard.bind(records) };
   const restorer = resources.use(new Restorer({ ...parts, renewer, leftovers, checkInterval }));
   const restored = await restorer.restore();

@@ -12,7 +12,7 @@ const logger = getLogger(["csi-driver", "trust-bundle"]);
 /** The scheduler's key; a volume id never starts with a dot. */
 const roundKey = ".trust-bundle";
 /** While somebody works on a volume, it is looked at again after this. */
-const lockedAgain = { seconds: 1 };
+const lockedAgainMs = 1_000;
 
 /** Longer than any certificate lives. */
 const wholeLives = Temporal.Duration.from({ hours: 24 * 365 * 100 });
@@ -29,9 +29,10 @@ export interface TrustUpdaterParts {
 }
 
 /** Keeps the trust bundle of the volumes that are mounted what the service last said, beside the pair they hold. */
-export class TrustUpdater {
+export class TrustUpdater implements Disposable {
   readonly #parts: TrustUpdaterParts;
   #bundlePem: string | undefined;
+  #timer: Disposable | undefined;
 
   constructor(parts: TrustUpdaterParts) {
     this.#parts = parts;
@@ -44,13 +45,8 @@ export class TrustUpdater {
   async update(trustBundle: readonly Uint8Array[]): Promise<number> {
     if (trustBundle.length === 0) return 0;
     this.#bundlePem = trustBundlePem(trustBundle);
-    const { changed, next } = await this.#round(this.#bundlePem, true);
-    const { clock, scheduler } = this.#parts;
-    scheduler.schedule(roundKey, clock.now().add(next), async () => {
-      if (this.#bundlePem === undefined) return undefined;
-      const { next } = await this.#round(this.#bundlePem);
-      return clock.now().add(next);
-    });
+    const { changed, nextMs } = await this.#round(this.#bundlePem, true);
+    this.#setTimer(nextMs);
     return changed;
   }
 
@@ -59,14 +55,33 @@ export class TrustUpdater {
     this.#bundlePem = undefined;
   }
 
+  [Symbol.dispose](): void {
+    this.lost();
+    this.#timer?.[Symbol.dispose]();
+  }
+
+  /** Not by an instant of the wall clock, which may step back meanwhile. */
+  #setTimer(ms: number): void {
+    const { clock, scheduler } = this.#parts;
+    this.#timer?.[Symbol.dispose]();
+    if (this.#bundlePem === undefined) return;
+    this.#timer = clock.after(ms, () => {
+      scheduler.schedule(roundKey, clock.now(), async () => {
+        if (this.#bundlePem === undefined) return undefined;
+        const { nextMs } = await this.#round(this.#bundlePem);
+        this.#setTimer(nextMs);
+      });
+    });
+  }
+
   /** With `isFirst`, volumes that hold the bundle already are asked too whether it vouches for them: a restart forgot. */
   async #round(
     bundlePem: string,
     isFirst = false,
-  ): Promise<{ changed: number; next: Temporal.DurationLike }> {
+  ): Promise<{ changed: number; nextMs: number }> {
     const { table, checkInterval } = this.#parts;
     let changed = 0;
-    let next: Temporal.DurationLike = checkInterval;
+    let nextMs = checkInterval.total("milliseconds");
     for (const { volumeId } of table.all()) {
       // Looked at before it is locked, so that the sweep, which looks at the same time, finds it free.
       if (!await this.#isStale(volumeId, bundlePem)) {
@@ -75,11 +90,11 @@ export class TrustUpdater {
       }
       using lock = table.locks.tryAcquire(volumeId);
       // What is being written may be an answer from before this bundle, or no answer at all.
-      if (lock === undefined) next = lockedAgain;
+      if (lock === undefined) nextMs = lockedAgainMs;
       else if (await this.#write(volumeId, bundlePem)) changed++;
     }
     if (changed > 0) logger.info("wrote a new trust bundle into {changed} volumes", { changed });
-    return { changed, next };
+    return { changed, nextMs };
   }
 
   async #isStale(volumeId: string, bundlePem: string): Promise<boolean> {

@@ -38,6 +38,31 @@ Deno.test("a volume that somebody works on when a bundle arrives gets it a secon
   assert.equal(await anchorsIn(node, request), 2);
 });
 
+Deno.test("a clock that steps back meanwhile does not keep a volume from the bundle", async () => {
+  const { node, request, bundle } = await nodeWithVolume();
+  await using _node = node;
+  {
+    using _lock = node.table.locks.tryAcquire(request.volumeId);
+    assert.equal(await node.trust.update(bundle), 0);
+  }
+  node.clock.set(node.clock.now().subtract({ hours: 1 }));
+  await node.clock.advance({ seconds: 1 });
+  await node.clock.until(() => node.scheduler.running === 0);
+  assert.equal(await anchorsIn(node, request), 2);
+});
+
+Deno.test("nobody looks at the bundles after the end", async () => {
+  const { node, bundle } = await nodeWithVolume();
+  await using _node = node;
+  const { timers } = node.clock;
+  await node.trust.update(bundle);
+  assert.equal(node.clock.timers, timers + 1);
+  const updating = node.trust.update(bundle);
+  node.trust[Symbol.dispose]();
+  await updating;
+  assert.equal(node.clock.timers, timers);
+});
+
 Deno.test("a volume that is adopted with an older bundle gets the one of now within the check interval", async () => {
   const { node, request, bundle } = await nodeWithVolume();
   await using _node = node;
