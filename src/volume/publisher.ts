@@ -45,7 +45,7 @@ export interface PublisherParts {
 export class Publisher {
   readonly #parts: PublisherParts;
   readonly #writer: VolumeWriter;
-  /** A volume is taken away at once, and a node that is drained loses all of them together. */
+  /** To look at a volume, and to take one away, is done without a pause; a node fills and drains all at once. */
   readonly #turns = new EventLoopTurns();
 
   constructor(parts: PublisherParts) {
@@ -57,6 +57,7 @@ export class Publisher {
   async publish(request: PublishRequest, signal: AbortSignal): Promise<Outcome> {
     const { table } = this.#parts;
     using lock = table.locks.tryAcquire(request.volumeId);
+    await this.#turns.take();
     const known = table.get(request.volumeId);
     const mismatch = known && this.#mismatch(known, request);
     if (mismatch) return mismatch;

@@ -27,7 +27,7 @@ Deno.test("of many volumes published at once 32 ask the service, and a call that
   assert.equal(node.table.size, 59);
 });
 
-Deno.test("of many volumes published at once, and taken away at once, no two are mounted or unmounted in one turn of the event loop", async () => {
+Deno.test("of many volumes published at once, and taken away at once, no two are looked at, mounted or unmounted in one turn of the event loop", async () => {
   await using node = await TestNode.create();
   let turn = 0;
   let isOver = false;
@@ -35,10 +35,15 @@ Deno.test("of many volumes published at once, and taken away at once, no two are
     turn++;
     if (!isOver) setImmediate(count);
   };
-  const turns = { publish: [] as number[], unpublish: [] as number[] };
+  const turns = { look: [] as number[], publish: [] as number[], unpublish: [] as number[] };
+  const lookedAt = new Set<string>();
   const { mounter } = node;
   node.mounter = Object.assign(Object.create(mounter) as typeof mounter, {
-    state: mounter.state.bind(mounter),
+    state: (targetPath: string) => {
+      if (!lookedAt.has(targetPath)) turns.look.push(turn);
+      lookedAt.add(targetPath);
+      return mounter.state(targetPath);
+    },
     publish: (...given: Parameters<typeof mounter.publish>) => {
       turns.publish.push(turn);
       return mounter.publish(...given);
