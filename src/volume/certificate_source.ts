@@ -1,4 +1,5 @@
 import type { Clock } from "../scheduler/clock.ts";
+import { EventLoopTurns } from "../scheduler/event_loop_turns.ts";
 import { Turns } from "../scheduler/turns.ts";
 import type { VolumeAttributes } from "../x509/attributes.ts";
 import { type Certificate, readCertificate } from "../x509/certificate.ts";
@@ -50,6 +51,8 @@ export class CertificateSource {
   readonly #clock: Clock;
   readonly #spare = new SpareKey();
   readonly #turns = new Turns(mostAtOnce);
+  /** Answers to many requests are read together. */
+  readonly #checks = new EventLoopTurns();
 
   constructor(issuer: CertificateIssuer, keys: KeyMaker, clock: Clock) {
     this.#issuer = issuer;
@@ -78,6 +81,7 @@ export class CertificateSource {
     void this.#spare.refill();
     const outcome = await asked;
     if (outcome.kind !== "issued") return outcome;
+    await this.#checks.take();
     const checked = await this.#check(outcome, keyPair);
     if (checked.kind === "obtained") this.#keys.drop(wanted.volumeId);
     return checked;

@@ -1,5 +1,24 @@
 import assert from "node:assert/strict";
+import { CertificateSource } from "../../src/volume/certificate_source.ts";
+import { KeyMaker } from "../../src/volume/key_maker.ts";
 import { TestNode } from "../support/node.ts";
+
+/** The number of the event loop's turn, until disposed. */
+function countTurns(): Disposable & { readonly now: number } {
+  let now = 0;
+  let isOver = false;
+  const count = () => {
+    now++;
+    if (!isOver) setImmediate(count);
+  };
+  count();
+  return {
+    get now() {
+      return now;
+    },
+    [Symbol.dispose]: () => void (isOver = true),
+  };
+}
 
 Deno.test("of many volumes published at once 32 ask the service, and a call that ends while it waits asks nobody", async () => {
   await using node = await TestNode.create();
@@ -29,27 +48,22 @@ Deno.test("of many volumes published at once 32 ask the service, and a call that
 
 Deno.test("of many volumes published at once, and taken away at once, no two are looked at, mounted or unmounted in one turn of the event loop", async () => {
   await using node = await TestNode.create();
-  let turn = 0;
-  let isOver = false;
-  const count = () => {
-    turn++;
-    if (!isOver) setImmediate(count);
-  };
+  using turn = countTurns();
   const turns = { look: [] as number[], publish: [] as number[], unpublish: [] as number[] };
   const lookedAt = new Set<string>();
   const { mounter } = node;
   node.mounter = Object.assign(Object.create(mounter) as typeof mounter, {
     state: (targetPath: string) => {
-      if (!lookedAt.has(targetPath)) turns.look.push(turn);
+      if (!lookedAt.has(targetPath)) turns.look.push(turn.now);
       lookedAt.add(targetPath);
       return mounter.state(targetPath);
     },
     publish: (...given: Parameters<typeof mounter.publish>) => {
-      turns.publish.push(turn);
+      turns.publish.push(turn.now);
       return mounter.publish(...given);
     },
     unpublish: (targetPath: string) => {
-      turns.unpublish.push(turn);
+      turns.unpublish.push(turn.now);
       return mounter.unpublish(targetPath);
     },
   });
@@ -58,13 +72,47 @@ Deno.test("of many volumes published at once, and taken away at once, no two are
   for (let count = 0; count < 40; count++) {
     requests.push(await node.request({ "key-algorithm": "ed25519" }));
   }
-  setImmediate(count);
   await Promise.all(requests.map((request) => node.publish(request)));
   await Promise.all(requests.map((request) => node.publisher.unpublish(request)));
-  isOver = true;
   for (const [name, passed] of Object.entries(turns)) {
     assert.equal(passed.length, 40);
     assert.equal(new Set(passed).size, 40, name);
   }
   assert.equal(node.table.size, 0);
+});
+
+Deno.test("answers that come together are checked in a turn of the event loop each", async () => {
+  await using node = await TestNode.create();
+  const { clock, issuer } = node;
+  let signed = 0;
+  const all = Promise.withResolvers<void>();
+  issuer.answer = async (request) => {
+    const answer = await issuer.sign(request);
+    if (++signed === 20) all.resolve();
+    await all.promise;
+    return answer;
+  };
+  using turn = countTurns();
+  const checks: number[] = [];
+  const watched = {
+    after: clock.after.bind(clock),
+    now: () => {
+      checks.push(turn.now);
+      return clock.now();
+    },
+  };
+  const source = new CertificateSource(issuer, new KeyMaker(clock), watched);
+  const requests = [];
+  for (let count = 0; count < 20; count++) {
+    requests.push(await node.request({ "key-algorithm": "ed25519" }));
+  }
+  const { signal } = new AbortController();
+  const wanted = requests.map((request) => ({
+    ...request,
+    predecessor: undefined,
+    privateKeyPem: undefined,
+  }));
+  const outcomes = await Promise.all(wanted.map((each) => source.obtain(each, signal)));
+  assert.ok(outcomes.every(({ kind }) => kind === "obtained"));
+  assert.equal(new Set(checks).size, 20);
 });
