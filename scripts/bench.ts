@@ -6,8 +6,8 @@
  * --dist DIR    bundles to measure instead of building dist/ anew
  * --out FILE    where the results go as JSON (dist/bench.json)
  */
-import { fileURLToPath } from "node:url";
 import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { burstRow } from "../tests/bench/burst_row.ts";
 import { memoryRow } from "../tests/bench/memory_row.ts";

@@ -7,7 +7,7 @@ import { entryOf, type ProgramName } from "./permissions.ts";
 
 /**
  * What the gRPC library loads for channelz and for ORCA's load reports, neither of which the programs
- * ask of it: a fifth of a bundle, and of what Deno reads at each start.
+ * ask of it: a fifth of the driver's bundle, and of what Deno reads at each of its starts.
  */
 export const leftOut = "@grpc/proto-loader";
 

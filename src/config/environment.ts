@@ -114,7 +114,8 @@ function isTypo(name: string, known: string): boolean {
  * names, nearly all of which part from a known one within some letters.
  */
 function edits(from: string, to: string, most: number): number {
-  let [before, last]: [number[], number[]] = [[], Array.from(`${to} `, (_, column) => column)];
+  let before: number[] = [];
+  let last = Array.from({ length: to.length + 1 }, (_, column) => column);
   for (let i = 1; i <= from.length; i++) {
     const row = [i];
     for (let j = 1; j <= to.length; j++) {

@@ -44,10 +44,9 @@ export class TrustUpdater implements Disposable {
    */
   async update(trustBundle: readonly Uint8Array[]): Promise<number> {
     if (trustBundle.length === 0) return 0;
-    this.#bundlePem = trustBundlePem(trustBundle);
-    const { changed, nextMs } = await this.#round(this.#bundlePem, true);
-    this.#setTimer(nextMs);
-    return changed;
+    const bundlePem = trustBundlePem(trustBundle);
+    this.#bundlePem = bundlePem;
+    return await this.#round(bundlePem, true);
   }
 
   /** Nobody is followed any more: an answer to a request may know a newer bundle, which has to stay. */
@@ -64,27 +63,28 @@ export class TrustUpdater implements Disposable {
   #setTimer(ms: number): void {
     const { clock, scheduler } = this.#parts;
     this.#timer?.[Symbol.dispose]();
-    if (this.#bundlePem === undefined) return;
     this.#timer = clock.after(ms, () => {
       scheduler.schedule(roundKey, clock.now(), async () => {
-        if (this.#bundlePem === undefined) return undefined;
-        const { nextMs } = await this.#round(this.#bundlePem);
-        this.#setTimer(nextMs);
+        if (this.#bundlePem !== undefined) await this.#round(this.#bundlePem);
+        return undefined;
       });
     });
   }
 
-  /** With `isFirst`, volumes that hold the bundle already are asked too whether it vouches for them: a restart forgot. */
-  async #round(
-    bundlePem: string,
-    isFirst = false,
-  ): Promise<{ changed: number; nextMs: number }> {
+  /**
+   * Returns the number of volumes changed, and plans the next round; ends early when the bundle is not the one of now
+   * any more. With `isFirst`, volumes that hold it already are asked too whether it vouches for them: a restart forgot.
+   */
+  async #round(bundlePem: string, isFirst = false): Promise<number> {
     const { table, checkInterval } = this.#parts;
     let changed = 0;
     let nextMs = checkInterval.total("milliseconds");
     for (const { volumeId } of table.all()) {
       // Looked at before it is locked, so that the sweep, which looks at the same time, finds it free.
-      if (!await this.#isStale(volumeId, bundlePem)) {
+      const isStale = await this.#isStale(volumeId, bundlePem);
+      // A newer bundle has a round of its own, and what that wrote has to stay.
+      if (bundlePem !== this.#bundlePem) break;
+      if (!isStale) {
         if (isFirst) await this.#disownUnlessVouchedFor(volumeId, bundlePem);
         continue;
       }
@@ -94,7 +94,8 @@ export class TrustUpdater implements Disposable {
       else if (await this.#write(volumeId, bundlePem)) changed++;
     }
     if (changed > 0) logger.info("wrote a new trust bundle into {changed} volumes", { changed });
-    return { changed, nextMs };
+    if (bundlePem === this.#bundlePem) this.#setTimer(nextMs);
+    return changed;
   }
 
   async #isStale(volumeId: string, bundlePem: string): Promise<boolean> {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { EventLoopTurns } from "../../src/scheduler/event_loop_turns.ts";
+import { countTurns } from "../support/count_turns.ts";
 import { turn } from "../support/fake_clock.ts";
 
 Deno.test("who comes alone goes on at once", async () => {
@@ -16,19 +17,12 @@ Deno.test("who comes alone goes on at once", async () => {
 
 Deno.test("who come together have a turn of the event loop each, in their order", async () => {
   const turns = new EventLoopTurns();
-  let passed = 0;
-  let isOver = false;
-  const count = () => {
-    passed++;
-    if (!isOver) setImmediate(count);
-  };
-  setImmediate(count);
+  using loop = countTurns();
   const told: { name: number; at: number }[] = [];
   await Promise.all(Array.from({ length: 5 }, async (_, name) => {
     await turns.take();
-    told.push({ name, at: passed });
+    told.push({ name, at: loop.now });
   }));
-  isOver = true;
   assert.deepEqual(told.map(({ name }) => name), [0, 1, 2, 3, 4]);
   assert.equal(new Set(told.map(({ at }) => at)).size, 5);
 });

@@ -1,24 +1,8 @@
 import assert from "node:assert/strict";
 import { CertificateSource } from "../../src/volume/certificate_source.ts";
 import { KeyMaker } from "../../src/volume/key_maker.ts";
+import { countTurns } from "../support/count_turns.ts";
 import { TestNode } from "../support/node.ts";
-
-/** The number of the event loop's turn, until disposed. */
-function countTurns(): Disposable & { readonly now: number } {
-  let now = 0;
-  let isOver = false;
-  const count = () => {
-    now++;
-    if (!isOver) setImmediate(count);
-  };
-  count();
-  return {
-    get now() {
-      return now;
-    },
-    [Symbol.dispose]: () => void (isOver = true),
-  };
-}
 
 Deno.test("of many volumes published at once 32 ask the service, and a call that ends while it waits asks nobody", async () => {
   await using node = await TestNode.create();

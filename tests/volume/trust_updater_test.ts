@@ -51,6 +51,28 @@ Deno.test("a clock that steps back meanwhile does not keep a volume from the bun
   assert.equal(await anchorsIn(node, request), 2);
 });
 
+Deno.test("a look that is under way when another bundle comes does not put the old one back", async () => {
+  const { node, request, bundle } = await nodeWithVolume();
+  await using _node = node;
+  await node.trust.update(node.issuer.trustBundle);
+  const { mounter } = node;
+  const read = mounter.read.bind(mounter);
+  const looking = Promise.withResolvers<void>();
+  const go = Promise.withResolvers<void>();
+  mounter.read = async (...given) => {
+    mounter.read = read;
+    looking.resolve();
+    await go.promise;
+    return await read(...given);
+  };
+  await node.clock.advance({ minutes: 5 });
+  await looking.promise;
+  assert.equal(await node.trust.update(bundle), 1);
+  go.resolve();
+  await node.clock.until(() => node.scheduler.running === 0);
+  assert.equal(await anchorsIn(node, request), 2);
+});
+
 Deno.test("nobody looks at the bundles after the end", async () => {
   const { node, bundle } = await nodeWithVolume();
   await using _node = node;
