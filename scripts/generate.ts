@@ -1,4 +1,4 @@
-// Writes src/gen from proto/. With --check it writes nothing and fails when src/gen differs.
+// Writes src/shared/gen from proto/. With --check it writes nothing and fails when src/shared/gen differs.
 
 const buf = "npm:@bufbuild/buf@1.75.0/buf";
 const plugin = "npm:@bufbuild/protoc-gen-es@2.17.0";
@@ -7,7 +7,7 @@ const plugin = "npm:@bufbuild/protoc-gen-es@2.17.0";
 const run = ["run", "--quiet", "--no-lock", "--allow-all"];
 
 const root = new URL("../", import.meta.url);
-const generated = new URL("src/gen/", root);
+const generated = new URL("src/shared/gen/", root);
 
 async function generateInto(folder: string): Promise<void> {
   const template = {
@@ -56,10 +56,10 @@ if (Deno.args.includes("--check")) {
   const files = await differences();
   if (files.length > 0) {
     console.error(
-      `src/gen is not what proto/ gives (${files.join(", ")}): run "deno task generate"`,
+      `src/shared/gen is not what proto/ gives (${files.join(", ")}): run "deno task generate"`,
     );
     Deno.exit(1);
   }
 } else {
-  await generateInto("src/gen");
+  await generateInto("src/shared/gen");
 }

@@ -3,8 +3,8 @@
 
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { libcPaths } from "../src/linux/libc.ts";
-import { libcryptoPaths } from "../src/linux/libcrypto.ts";
+import { libcPaths } from "../src/shared/linux/libc.ts";
+import { libcryptoPaths } from "../src/service/openssl/libcrypto.ts";
 
 export type ProgramName = "csi-driver" | "cert-service";
 /** `source`: the TypeScript; `bundle`: the minified file that the compiled binary holds. */

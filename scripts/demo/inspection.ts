@@ -1,6 +1,6 @@
 import type { PodVolume } from "../../tests/support/kubelet.ts";
-import { readCertificates } from "../../src/x509/certificate.ts";
-import { verifyChain } from "../../src/x509/chain.ts";
+import { readCertificates } from "../../src/shared/x509/certificate.ts";
+import { verifyChain } from "../../src/shared/x509/chain.ts";
 
 /** The files of a volume as `ls -l` would show them. */
 export async function listFiles(directory: string): Promise<string[][]> {

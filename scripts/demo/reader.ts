@@ -1,6 +1,6 @@
-import { readCertificates } from "../../src/x509/certificate.ts";
-import { sameOctets } from "../../src/x509/der.ts";
-import { publicKeyOf } from "../../src/x509/keys.ts";
+import { readCertificates } from "../../src/shared/x509/certificate.ts";
+import { sameOctets } from "../../src/shared/crypto/der_reader.ts";
+import { publicKeyOf } from "../../src/shared/crypto/key_pairs.ts";
 
 /** What a reader saw so far. */
 export interface Seen {

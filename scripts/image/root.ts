@@ -1,5 +1,5 @@
 import { dirname } from "node:path";
-import { libcryptoPaths } from "../../src/linux/libcrypto.ts";
+import { libcryptoPaths } from "../../src/service/openssl/libcrypto.ts";
 import { bundleAll } from "../bundle.ts";
 import { bundleFlags, entryOf, programFlags, type ProgramName } from "../permissions.ts";
 

@@ -1,11 +1,8 @@
 import assert from "node:assert/strict";
-import { reviewAccess } from "../../src/authority/access.ts";
-import type {
-  Caller,
-  ObservedPod,
-  OperatorAccess,
-  PodDirectory,
-} from "../../src/authority/ports.ts";
+import { reviewAccess } from "../../src/service/access/operator_access.ts";
+import type { Caller } from "../../src/service/access/authenticator.ts";
+import type { ObservedPod, PodDirectory } from "../../src/service/access/pod_directory.ts";
+import type { OperatorAccess } from "../../src/service/access/operator_access.ts";
 import { issued, never, openAuthority, pod, reasonOf } from "./authority_fixture.ts";
 
 const node: Caller = { kind: "node", node: "node-1" };

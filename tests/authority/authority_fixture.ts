@@ -1,27 +1,28 @@
 import assert from "node:assert/strict";
-import {
-  type CaMaterial,
-  CertificateAuthority,
-} from "../../src/authority/certificate_authority.ts";
-import { Inventory } from "../../src/authority/inventory.ts";
+import { type CaMaterial, CertificateAuthority } from "../../src/service/ca/current_ca.ts";
+import { Inventory } from "../../src/service/inventory/inventory.ts";
 import {
   type Issued,
   type IssueOutcome,
   type IssueRequest,
   Issuing,
-} from "../../src/authority/issuing.ts";
-import { LeafSigner } from "../../src/authority/leaf_signer.ts";
-import type { Policy, PolicyRule } from "../../src/authority/policy.ts";
-import type { Caller, PodDirectory, PodIdentity } from "../../src/authority/ports.ts";
-import { Reporting } from "../../src/authority/reporting.ts";
-import { MemoryDenialStore, Revocation } from "../../src/authority/revocation.ts";
-import { makeRootCa, type RootCaOptions } from "../../src/authority/root_ca.ts";
-import { SigningQueue } from "../../src/authority/signing_queue.ts";
-import { Scheduler } from "../../src/scheduler/scheduler.ts";
-import { type Certificate, readCertificate } from "../../src/x509/certificate.ts";
-import { createCertificateRequest } from "../../src/x509/certificate_request.ts";
-import { loadIssuer } from "../../src/x509/issuer.ts";
-import { generateKeyPair, type KeyAlgorithm } from "../../src/x509/keys.ts";
+} from "../../src/service/issuing/certificate_issuer.ts";
+import { LeafSigner } from "../../src/service/issuing/leaf_signer.ts";
+import type { Policy, PolicyRule } from "../../src/service/policy/policy.ts";
+import type { Caller } from "../../src/service/access/authenticator.ts";
+import type { PodDirectory } from "../../src/service/access/pod_directory.ts";
+import type { PodIdentity } from "../../src/shared/attributes/pod_identity.ts";
+import { Reporting } from "../../src/service/inventory/certificate_reports.ts";
+import { MemoryDenialStore } from "../../src/service/revocation/denial_store.ts";
+import { Revocation } from "../../src/service/revocation/revocation.ts";
+import { makeRootCa, type RootCaOptions } from "../../src/service/admin/init_ca.ts";
+import { SigningQueue } from "../../src/shared/scheduler/fair_queue.ts";
+import { Scheduler } from "../../src/shared/scheduler/scheduler.ts";
+import { type Certificate, readCertificate } from "../../src/shared/x509/certificate.ts";
+import { createCertificateRequest } from "../../src/shared/x509/certificate_request.ts";
+import { loadIssuer } from "../../src/service/x509/issuer.ts";
+import { generateKeyPair } from "../../src/shared/crypto/key_pairs.ts";
+import type { KeyAlgorithm } from "../../src/shared/crypto/key_algorithm.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 
 export const start = Temporal.Instant.from("2026-03-01T12:00:00.750Z");

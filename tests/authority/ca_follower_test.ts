@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { CaFollower } from "../../src/authority/ca_follower.ts";
-import { CertificateAuthority } from "../../src/authority/certificate_authority.ts";
-import { LeafSigner } from "../../src/authority/leaf_signer.ts";
-import type { SharedDocument } from "../../src/authority/ports.ts";
-import { Scheduler } from "../../src/scheduler/scheduler.ts";
-import { generateKeyPair } from "../../src/x509/keys.ts";
+import { CaFollower } from "../../src/service/ca/ca_controller.ts";
+import { CertificateAuthority } from "../../src/service/ca/current_ca.ts";
+import { LeafSigner } from "../../src/service/issuing/leaf_signer.ts";
+import type { SharedDocument } from "../../src/service/documents/shared_document.ts";
+import { Scheduler } from "../../src/shared/scheduler/scheduler.ts";
+import { generateKeyPair } from "../../src/shared/crypto/key_pairs.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { makeSecret, ScriptedDocument, ScriptedSource, start } from "./rotation_fixture.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { checkPolicy, parseCheckedPod } from "../../src/authority/check_policy.ts";
+import { checkPolicy, parseCheckedPod } from "../../src/service/admin/check_policy.ts";
 import { policy } from "./authority_fixture.ts";
 
 const file = `

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { Inventory, type InventoryEntry } from "../../src/authority/inventory.ts";
-import { Scheduler } from "../../src/scheduler/scheduler.ts";
+import { Inventory } from "../../src/service/inventory/inventory.ts";
+import type { InventoryEntry } from "../../src/service/inventory/inventory_entry.ts";
+import { Scheduler } from "../../src/shared/scheduler/scheduler.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { start } from "./authority_fixture.ts";
 

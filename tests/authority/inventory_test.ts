@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import v8 from "node:v8";
 import vm from "node:vm";
-import { Inventory, type InventoryEntry } from "../../src/authority/inventory.ts";
-import { Scheduler } from "../../src/scheduler/scheduler.ts";
+import { Inventory } from "../../src/service/inventory/inventory.ts";
+import type { InventoryEntry } from "../../src/service/inventory/inventory_entry.ts";
+import { Scheduler } from "../../src/shared/scheduler/scheduler.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { pod, start } from "./authority_fixture.ts";
 

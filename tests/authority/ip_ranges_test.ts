@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { parseIpRange, rangeContains } from "../../src/authority/ip_ranges.ts";
-import { parseIpAddress } from "../../src/x509/names.ts";
+import { parseIpRange, rangeContains } from "../../src/service/policy/ip_ranges.ts";
+import { parseIpAddress } from "../../src/shared/text/name_syntax.ts";
 
 function contains(range: string, address: string): boolean {
   const parsed = parseIpRange(range);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { verifyChain } from "../../src/x509/chain.ts";
-import type { KeyAlgorithm } from "../../src/x509/keys.ts";
+import { verifyChain } from "../../src/shared/x509/chain.ts";
+import type { KeyAlgorithm } from "../../src/shared/crypto/key_algorithm.ts";
 import {
   anybody,
   certificateRequest,

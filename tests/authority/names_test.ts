@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { requestedNames } from "../../src/authority/names.ts";
-import { parseAttributes } from "../../src/x509/attributes.ts";
-import type { PodFields } from "../../src/x509/templates.ts";
+import { requestedNames } from "../../src/service/policy/requested_names.ts";
+import { parseAttributes } from "../../src/shared/attributes/attribute_parser.ts";
+import type { PodFields } from "../../src/shared/attributes/templates.ts";
 
 const web: PodFields = {
   namespace: "shop",

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { readCertificate } from "../../src/x509/certificate.ts";
-import { encodePem } from "../../src/x509/pem.ts";
+import { readCertificate } from "../../src/shared/x509/certificate.ts";
+import { encodePem } from "../../src/shared/crypto/pem.ts";
 import {
   certificateRequest,
   issued,

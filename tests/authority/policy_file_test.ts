@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { parsePolicyFile } from "../../src/authority/policy_file.ts";
+import { parsePolicyFile } from "../../src/service/policy/policy_file.ts";
 
 function problems(text: string): string[] {
   const outcome = parsePolicyFile(text);

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { parseIpRange } from "../../src/authority/ip_ranges.ts";
-import { requestedNames } from "../../src/authority/names.ts";
-import { decide, type PolicyRule } from "../../src/authority/policy.ts";
-import { parseAttributes } from "../../src/x509/attributes.ts";
-import type { KeyAlgorithm } from "../../src/x509/keys.ts";
-import type { PodFields } from "../../src/x509/templates.ts";
+import { parseIpRange } from "../../src/service/policy/ip_ranges.ts";
+import { requestedNames } from "../../src/service/policy/requested_names.ts";
+import { decide } from "../../src/service/policy/decision.ts";
+import type { PolicyRule } from "../../src/service/policy/policy.ts";
+import { parseAttributes } from "../../src/shared/attributes/attribute_parser.ts";
+import type { KeyAlgorithm } from "../../src/shared/crypto/key_algorithm.ts";
+import type { PodFields } from "../../src/shared/attributes/templates.ts";
 import { policy, rule } from "./authority_fixture.ts";
 
 interface Asking {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { HeldCertificate } from "../../src/authority/reporting.ts";
-import type { Caller } from "../../src/authority/ports.ts";
+import type { HeldCertificate } from "../../src/service/inventory/certificate_reports.ts";
+import type { Caller } from "../../src/service/access/authenticator.ts";
 import { anybody, issued, makeCa, never, openAuthority, pod } from "./authority_fixture.ts";
 
 const node: Caller = { kind: "node", node: "node-1" };

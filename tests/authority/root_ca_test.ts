@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { parseAllDocuments } from "yaml";
-import { kubernetesManifest } from "../../src/authority/ca_manifest.ts";
-import { makeRootCa, parseRootCaOptions } from "../../src/authority/root_ca.ts";
-import { readCertificates } from "../../src/x509/certificate.ts";
-import { loadIssuer } from "../../src/x509/issuer.ts";
+import { kubernetesManifest } from "../../src/service/admin/ca_manifest.ts";
+import { makeRootCa, parseRootCaOptions } from "../../src/service/admin/init_ca.ts";
+import { readCertificates } from "../../src/shared/x509/certificate.ts";
+import { loadIssuer } from "../../src/service/x509/issuer.ts";
 import { start } from "./authority_fixture.ts";
 
 const defaults = { algorithm: "ecdsa-p256", days: 3650, commonName: "csi-cert-driver CA" } as const;

@@ -1,12 +1,7 @@
-import { loadCa, type LoadedCa } from "../../src/authority/ca_loading.ts";
-import type {
-  CaSecret,
-  CaSource,
-  CaState,
-  SharedDocument,
-  SharedText,
-} from "../../src/authority/ports.ts";
-import { makeRootCa } from "../../src/authority/root_ca.ts";
+import { loadCa, type LoadedCa } from "../../src/service/ca/loaded_ca.ts";
+import type { CaSecret, CaSource, CaState } from "../../src/service/ca/ca_source.ts";
+import type { SharedDocument, SharedText } from "../../src/service/documents/shared_document.ts";
+import { makeRootCa } from "../../src/service/admin/init_ca.ts";
 
 export const start = Temporal.Instant.from("2026-03-01T12:00:00Z");
 

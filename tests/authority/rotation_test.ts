@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { LoadedCa } from "../../src/authority/ca_loading.ts";
-import { nextChange, rotate } from "../../src/authority/rotation.ts";
-import { chooseSigning } from "../../src/authority/signing_choice.ts";
+import type { LoadedCa } from "../../src/service/ca/loaded_ca.ts";
+import { nextChange, rotate } from "../../src/service/ca/rotation.ts";
+import { chooseSigning } from "../../src/service/ca/signing_ca_choice.ts";
 import {
   fingerprintOf,
   formatTrust,
   noTrust,
   parseTrust,
   type TrustState,
-} from "../../src/authority/trust_state.ts";
+} from "../../src/service/ca/trust_state.ts";
 import { load, makeSecret, start } from "./rotation_fixture.ts";
 
 const settings = {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { ServingCertificate } from "../../src/authority/serving.ts";
-import { type Certificate, readCertificates } from "../../src/x509/certificate.ts";
-import { importPrivateKey, publicKeyOf } from "../../src/x509/keys.ts";
-import { verifyChain } from "../../src/x509/chain.ts";
+import { ServingCertificate } from "../../src/service/issuing/serving_certificate.ts";
+import { type Certificate, readCertificates } from "../../src/shared/x509/certificate.ts";
+import { importPrivateKey, publicKeyOf } from "../../src/shared/crypto/key_pairs.ts";
+import { verifyChain } from "../../src/shared/x509/chain.ts";
 import { makeCa, openAuthority, start } from "./authority_fixture.ts";
 
 const name = "cert-service.csi-cert-driver.internal";

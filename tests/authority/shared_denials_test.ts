@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { SharedDenials } from "../../src/authority/shared_denials.ts";
-import type { Denial } from "../../src/authority/revocation.ts";
-import { Scheduler } from "../../src/scheduler/scheduler.ts";
+import { SharedDenials } from "../../src/service/revocation/denial_document.ts";
+import type { Denial } from "../../src/service/revocation/denial_store.ts";
+import { Scheduler } from "../../src/shared/scheduler/scheduler.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { ScriptedDocument, start } from "./rotation_fixture.ts";
 

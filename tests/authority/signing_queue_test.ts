@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { SigningQueue } from "../../src/authority/signing_queue.ts";
+import { SigningQueue } from "../../src/shared/scheduler/fair_queue.ts";
 import { FakeClock, turn } from "../support/fake_clock.ts";
 import { never } from "./authority_fixture.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { SlotIndex } from "../../src/authority/slot_index.ts";
+import { SlotIndex } from "../../src/service/inventory/slot_index.ts";
 
 /** Beyond what the index begins with, so that it has grown twice. */
 const count = 70_000;

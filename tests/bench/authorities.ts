@@ -1,11 +1,11 @@
 import {
   type IssueCertificateRequest,
   IssueCertificateRequestSchema,
-} from "../../src/gen/certificate_service_pb.ts";
+} from "../../src/shared/gen/certificate_service_pb.ts";
 import { create, toBinary } from "@bufbuild/protobuf";
-import { createCertificateRequest } from "../../src/x509/certificate_request.ts";
-import { generateKeyPair } from "../../src/x509/keys.ts";
-import { encodePem } from "../../src/x509/pem.ts";
+import { createCertificateRequest } from "../../src/shared/x509/certificate_request.ts";
+import { generateKeyPair } from "../../src/shared/crypto/key_pairs.ts";
+import { encodePem } from "../../src/shared/crypto/pem.ts";
 
 /** A CA on disk, as `openssl req -x509` makes it. */
 export interface Ca {

@@ -1,7 +1,7 @@
-import { createCertificateRequest } from "../../src/x509/certificate_request.ts";
-import { generateKeyPair } from "../../src/x509/keys.ts";
-import { CertificateService } from "../../src/gen/certificate_service_pb.ts";
-import { connect } from "../../src/grpc/client.ts";
+import { createCertificateRequest } from "../../src/shared/x509/certificate_request.ts";
+import { generateKeyPair } from "../../src/shared/crypto/key_pairs.ts";
+import { CertificateService } from "../../src/shared/gen/certificate_service_pb.ts";
+import { connect } from "../../src/shared/grpc_client/client.ts";
 import { makeCa } from "./authorities.ts";
 import type { Background } from "./background.ts";
 import { LagHistogram } from "./lag_histogram.ts";

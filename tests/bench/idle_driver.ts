@@ -1,8 +1,8 @@
 /** A driver that does nothing but mount a tmpfs and write three files: what a publish cannot cost less than. */
-import { Node } from "../../src/gen/csi_pb.ts";
-import { register, serveUnix } from "../../src/grpc/server.ts";
-import type { Implementation } from "../../src/grpc/service.ts";
-import { openLibc } from "../../src/linux/libc.ts";
+import { Node } from "../../src/shared/gen/csi_pb.ts";
+import { register, serveUnix } from "../../src/shared/grpc_server/server.ts";
+import type { Implementation } from "../../src/shared/grpc/service_definition.ts";
+import { openLibc } from "../../src/shared/linux/libc.ts";
 
 const [socket = ""] = Deno.args;
 const libc = openLibc();

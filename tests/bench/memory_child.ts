@@ -1,7 +1,7 @@
 /** Octets of memory for each of many: `volumes N` of the driver's table and schedule, or `inventory N` entries. */
-import { Inventory } from "../../src/authority/inventory.ts";
-import { Scheduler } from "../../src/scheduler/scheduler.ts";
-import { VolumeTable } from "../../src/volume/volume_table.ts";
+import { Inventory } from "../../src/service/inventory/inventory.ts";
+import { Scheduler } from "../../src/shared/scheduler/scheduler.ts";
+import { VolumeTable } from "../../src/driver/volume/volume_table.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 
 const [what, count = "1000"] = Deno.args;

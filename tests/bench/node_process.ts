@@ -1,5 +1,5 @@
-import { Node } from "../../src/gen/csi_pb.ts";
-import { type Client, connect } from "../../src/grpc/client.ts";
+import { Node } from "../../src/shared/gen/csi_pb.ts";
+import { type Client, connect } from "../../src/shared/grpc_client/client.ts";
 import { Kubelet, type PodVolume, publishRequest } from "../support/kubelet.ts";
 import { announced, Background } from "./background.ts";
 import { programCommand, type Settings } from "./settings.ts";

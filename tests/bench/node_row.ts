@@ -1,15 +1,15 @@
-import { openOpensslEngine } from "../../src/linux/openssl_engine.ts";
-import { readCertificate } from "../../src/x509/certificate.ts";
+import { openOpensslEngine } from "../../src/service/openssl/openssl_engine.ts";
+import { readCertificate } from "../../src/shared/x509/certificate.ts";
 import {
   createCertificateRequest,
   parseCertificateRequest,
-} from "../../src/x509/certificate_request.ts";
-import { verifyChain } from "../../src/x509/chain.ts";
-import { type Issuer, loadIssuer } from "../../src/x509/issuer.ts";
-import { exportPrivateKey, generateKeyPair } from "../../src/x509/keys.ts";
-import { randomSerialNumber, signLeaf } from "../../src/x509/leaf.ts";
-import { encodePem } from "../../src/x509/pem.ts";
-import { webCryptoEngine } from "../../src/x509/web_crypto_engine.ts";
+} from "../../src/shared/x509/certificate_request.ts";
+import { verifyChain } from "../../src/shared/x509/chain.ts";
+import { type Issuer, loadIssuer } from "../../src/service/x509/issuer.ts";
+import { exportPrivateKey, generateKeyPair } from "../../src/shared/crypto/key_pairs.ts";
+import { randomSerialNumber, signLeaf } from "../../src/service/x509/leaf_certificate.ts";
+import { encodePem } from "../../src/shared/crypto/pem.ts";
+import { webCryptoEngine } from "../../src/shared/crypto/web_crypto_engine.ts";
 import { type Ca, makeCa } from "./authorities.ts";
 import { batch } from "./load.ts";
 import { NodeProcess } from "./node_process.ts";

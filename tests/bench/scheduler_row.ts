@@ -1,4 +1,4 @@
-import { Scheduler } from "../../src/scheduler/scheduler.ts";
+import { Scheduler } from "../../src/shared/scheduler/scheduler.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { measured, type Result } from "./result.ts";
 import type { Settings } from "./settings.ts";

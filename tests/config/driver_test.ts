@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { type DriverConfig, driverConfig } from "../../src/config/driver.ts";
-import type { Environment } from "../../src/config/environment.ts";
-import { formatDuration } from "../../src/x509/durations.ts";
+import { type DriverConfig, driverConfig } from "../../src/driver/program/config.ts";
+import type { Environment } from "../../src/shared/config/environment.ts";
+import { formatDuration } from "../../src/shared/text/durations.ts";
 
 function read(environment: Environment): { config: DriverConfig; warnings: string[] } {
   const outcome = driverConfig(environment, "node-1");

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { driverConfig, driverVariables } from "../../src/config/driver.ts";
-import type { Environment, VariableTable } from "../../src/config/environment.ts";
-import { serviceConfig, serviceVariables } from "../../src/config/service.ts";
+import { driverConfig, driverVariables } from "../../src/driver/program/config.ts";
+import type { Environment, VariableTable } from "../../src/shared/config/environment.ts";
+import { serviceConfig, serviceVariables } from "../../src/service/program/config.ts";
 
 const tables: VariableTable[] = [driverVariables, serviceVariables];
 

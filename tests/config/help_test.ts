@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
-import { driverVariables } from "../../src/config/driver.ts";
-import type { VariableTable } from "../../src/config/environment.ts";
-import { driverHelp, serviceHelp } from "../../src/config/help.ts";
-import { serviceVariables } from "../../src/config/service.ts";
+import { driverVariables } from "../../src/driver/program/config.ts";
+import type { VariableTable } from "../../src/shared/config/environment.ts";
+import { driverHelp } from "../../src/driver/program/help.ts";
+import { serviceHelp } from "../../src/service/program/help.ts";
+import { serviceVariables } from "../../src/service/program/config.ts";
 
 const pages: [string, string, VariableTable][] = [
   ["csi-driver", driverHelp("1.2.3"), driverVariables],

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import type { Environment } from "../../src/config/environment.ts";
-import { type ServiceConfig, serviceConfig } from "../../src/config/service.ts";
-import { formatDuration } from "../../src/x509/durations.ts";
+import type { Environment } from "../../src/shared/config/environment.ts";
+import { type ServiceConfig, serviceConfig } from "../../src/service/program/config.ts";
+import { formatDuration } from "../../src/shared/text/durations.ts";
 
 function read(environment: Environment): { config: ServiceConfig; warnings: string[] } {
   const outcome = serviceConfig(environment);

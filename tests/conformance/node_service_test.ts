@@ -1,7 +1,7 @@
 import { status } from "@grpc/grpc-js";
 import assert from "node:assert/strict";
 import { mountsBelow, Stage } from "../../scripts/demo/stage.ts";
-import type { RpcError } from "../../src/grpc/rpc_error.ts";
+import type { RpcError } from "../../src/shared/grpc/rpc_error.ts";
 import { canMount } from "../linux/mount_workspace.ts";
 import { publishRequest } from "../support/kubelet.ts";
 

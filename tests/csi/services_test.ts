@@ -1,13 +1,13 @@
 import { Client, credentials, status } from "@grpc/grpc-js";
 import assert from "node:assert/strict";
-import { identityService } from "../../src/csi/identity.ts";
-import { nodeService } from "../../src/csi/node.ts";
-import { registrationService } from "../../src/csi/registration.ts";
-import { Identity, Node } from "../../src/gen/csi_pb.ts";
-import { Registration } from "../../src/gen/plugin_registration_pb.ts";
-import { connect } from "../../src/grpc/client.ts";
-import type { RpcError } from "../../src/grpc/rpc_error.ts";
-import { register, serveUnix } from "../../src/grpc/server.ts";
+import { identityService } from "../../src/driver/csi/identity_service.ts";
+import { nodeService } from "../../src/driver/csi/node_service.ts";
+import { registrationService } from "../../src/driver/csi/registration_service.ts";
+import { Identity, Node } from "../../src/shared/gen/csi_pb.ts";
+import { Registration } from "../../src/shared/gen/plugin_registration_pb.ts";
+import { connect } from "../../src/shared/grpc_client/client.ts";
+import type { RpcError } from "../../src/shared/grpc/rpc_error.ts";
+import { register, serveUnix } from "../../src/shared/grpc_server/server.ts";
 import { Kubelet, publishRequest } from "../support/kubelet.ts";
 import { TestNode } from "../support/node.ts";
 

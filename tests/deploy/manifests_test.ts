@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { parseAllDocuments } from "yaml";
 import { imageName } from "../../scripts/image.ts";
-import { parsePolicyFile } from "../../src/authority/policy_file.ts";
-import { driverConfig, driverName, driverVariables } from "../../src/config/driver.ts";
-import { serviceConfig, serviceVariables } from "../../src/config/service.ts";
-import { type Permission, shippedPermissions } from "../../src/kubernetes/permissions.ts";
+import { parsePolicyFile } from "../../src/service/policy/policy_file.ts";
+import { driverConfig, driverVariables } from "../../src/driver/program/config.ts";
+import { driverName } from "../../src/shared/text/product_names.ts";
+import { serviceConfig, serviceVariables } from "../../src/service/program/config.ts";
+import { type Permission, shippedPermissions } from "../../src/service/kubernetes/permissions.ts";
 
 // deno-lint-ignore no-explicit-any
 type Manifest = any;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { status } from "@grpc/grpc-js";
 import { serviceAddress } from "../../scripts/cluster/settings.ts";
-import { RpcError } from "../../src/grpc/rpc_error.ts";
+import { RpcError } from "../../src/shared/grpc/rpc_error.ts";
 import {
   accountOf,
   auditEvents,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type Permission, shippedPermissions } from "../../src/kubernetes/permissions.ts";
+import { type Permission, shippedPermissions } from "../../src/service/kubernetes/permissions.ts";
 import { system } from "./support/install.ts";
 import { getJson, kubectl, tryKubectl, until } from "./support/kubectl.ts";
 import { processes } from "./support/node.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { TestNode } from "../support/node.ts";
-import type { PublishRequest } from "../../src/volume/publish_request.ts";
+import type { PublishRequest } from "../../src/driver/volume/publish_request.ts";
 
 const idle = (node: TestNode) => node.clock.until(() => node.scheduler.running === 0);
 

@@ -1,9 +1,9 @@
 import { status } from "@grpc/grpc-js";
 import assert from "node:assert/strict";
 import { mountsBelow, Stage } from "../../scripts/demo/stage.ts";
-import { RpcError } from "../../src/grpc/rpc_error.ts";
-import { type Certificate, readCertificates } from "../../src/x509/certificate.ts";
-import { publicKeyOf } from "../../src/x509/keys.ts";
+import { RpcError } from "../../src/shared/grpc/rpc_error.ts";
+import { type Certificate, readCertificates } from "../../src/shared/x509/certificate.ts";
+import { publicKeyOf } from "../../src/shared/crypto/key_pairs.ts";
 import type { PodVolume } from "../support/kubelet.ts";
 import { canMount } from "../linux/mount_workspace.ts";
 

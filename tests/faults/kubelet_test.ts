@@ -1,7 +1,7 @@
 import { status } from "@grpc/grpc-js";
 import assert from "node:assert/strict";
 import type { Stage } from "../../scripts/demo/stage.ts";
-import type { RpcError } from "../../src/grpc/rpc_error.ts";
+import type { RpcError } from "../../src/shared/grpc/rpc_error.ts";
 import { type PodVolume, publishRequest } from "../support/kubelet.ts";
 import type { Program } from "../support/programs.ts";
 import { assertExactly, ignore, openStage, Recoveries, retried, wholePair } from "./fault_stage.ts";

@@ -1,5 +1,5 @@
 import { status } from "@grpc/grpc-js";
-import { RpcError } from "../../src/grpc/rpc_error.ts";
+import { RpcError } from "../../src/shared/grpc/rpc_error.ts";
 
 const retried = [
   // More connections at one instant than the kernel lets wait for a socket.

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import { CertificateService } from "../../src/gen/certificate_service_pb.ts";
-import { connect } from "../../src/grpc/client.ts";
-import { CertificateServiceClient } from "../../src/issuance/client.ts";
-import { retryDelay } from "../../src/volume/renewal_time.ts";
+import { CertificateService } from "../../src/shared/gen/certificate_service_pb.ts";
+import { connect } from "../../src/shared/grpc_client/client.ts";
+import { CertificateServiceClient } from "../../src/driver/service_client/issuance_client.ts";
+import { retryDelay } from "../../src/driver/certificates/renewal_time.ts";
 import { certificateRequest } from "../authority/authority_fixture.ts";
 import { Program } from "../support/programs.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";

@@ -1,6 +1,8 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import type { Edges } from "../../src/csi_driver.ts";
-import type { CertificateIssuer, Mounter, VolumeStore } from "../../src/volume/ports.ts";
+import type { Edges } from "../../src/driver/program/serve.ts";
+import type { CertificateIssuer } from "../../src/driver/certificates/issuance_client.ts";
+import type { Mounter } from "../../src/driver/volume/mounter.ts";
+import type { VolumeStore } from "../../src/driver/volume/volume_record.ts";
 import { onFileSystemCall, onMountCall } from "./system_calls.ts";
 
 export interface StepOptions {

@@ -1,6 +1,6 @@
 import { status } from "@grpc/grpc-js";
 import assert from "node:assert/strict";
-import type { RpcError } from "../../src/grpc/rpc_error.ts";
+import type { RpcError } from "../../src/shared/grpc/rpc_error.ts";
 import { assertExactly, ignore, openStage, Recoveries, retried } from "./fault_stage.ts";
 
 /** The kubelet's own, for a pod that does not say otherwise. */

@@ -3,14 +3,14 @@
  * need a connection for each, and CAPACITY bounds the queue. At a SIGUSR1 it tells what most waited, at a SIGUSR2 what
  * it holds.
  */
-import { Issuing } from "../../src/authority/issuing.ts";
-import type { Authenticator } from "../../src/authority/ports.ts";
-import { SigningQueue } from "../../src/authority/signing_queue.ts";
-import { CertificateService } from "../../src/gen/certificate_service_pb.ts";
-import { register, serveUnix } from "../../src/grpc/server.ts";
-import { certificateService } from "../../src/issuance/service.ts";
-import { systemClock } from "../../src/scheduler/system_clock.ts";
-import { serveHealth } from "../../src/telemetry/health_endpoint.ts";
+import { Issuing } from "../../src/service/issuing/certificate_issuer.ts";
+import type { Authenticator } from "../../src/service/access/authenticator.ts";
+import { SigningQueue } from "../../src/shared/scheduler/fair_queue.ts";
+import { CertificateService } from "../../src/shared/gen/certificate_service_pb.ts";
+import { register, serveUnix } from "../../src/shared/grpc_server/server.ts";
+import { certificateService } from "../../src/service/api/certificate_service.ts";
+import { systemClock } from "../../src/shared/scheduler/system_clock.ts";
+import { serveHealth } from "../../src/shared/telemetry/health_endpoint.ts";
 import { makeCa, openAuthority, policy } from "../authority/authority_fixture.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { heldMemory } from "./garbage.ts";

@@ -1,5 +1,5 @@
 import { basename } from "node:path";
-import { mountFlags } from "../../src/linux/libc.ts";
+import { mountFlags } from "../../src/shared/linux/libc.ts";
 
 /** Deno's functions with which the driver changes a file system; the path that is changed comes last. */
 const changing = [

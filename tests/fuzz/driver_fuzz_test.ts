@@ -3,16 +3,16 @@ import { existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { Metadata, status } from "@grpc/grpc-js";
 import fc from "fast-check";
-import { nodeService } from "../../src/csi/node.ts";
+import { nodeService } from "../../src/driver/csi/node_service.ts";
 import {
   NodePublishVolumeRequestSchema,
   NodeUnpublishVolumeRequestSchema,
-} from "../../src/gen/csi_pb.ts";
-import { decodeMessage, encodeMessage } from "../../src/grpc/message_coding.ts";
-import { RpcError } from "../../src/grpc/rpc_error.ts";
-import type { CallContext } from "../../src/grpc/service.ts";
-import { formatRecord, parseRecord } from "../../src/linux/record_text.ts";
-import { recordDirectoryName } from "../../src/volume/naming.ts";
+} from "../../src/shared/gen/csi_pb.ts";
+import { decodeMessage, encodeMessage } from "../../src/shared/grpc/message_codec.ts";
+import { RpcError } from "../../src/shared/grpc/rpc_error.ts";
+import type { CallContext } from "../../src/shared/grpc/service_definition.ts";
+import { formatRecord, parseRecord } from "../../src/driver/records/record_format.ts";
+import { recordDirectoryName } from "../../src/driver/records/record_directory_name.ts";
 import { volume } from "../linux/sample_record.ts";
 import { Kubelet, publishRequest } from "../support/kubelet.ts";
 import { TestNode } from "../support/node.ts";

@@ -1,19 +1,23 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { readCertificate, readCertificates } from "../../src/x509/certificate.ts";
+import { readCertificate, readCertificates } from "../../src/shared/x509/certificate.ts";
 import {
   createCertificateRequest,
   parseCertificateRequest,
-} from "../../src/x509/certificate_request.ts";
-import { verifyChain } from "../../src/x509/chain.ts";
-import { sameOctets } from "../../src/x509/der.ts";
-import { type Issuer, loadIssuer } from "../../src/x509/issuer.ts";
-import { exportPrivateKey, generateKeyPair, importPrivateKey } from "../../src/x509/keys.ts";
-import { exportPublicKey, publicKeyOf } from "../../src/x509/keys.ts";
-import { randomSerialNumber, signLeaf } from "../../src/x509/leaf.ts";
-import { parseDnsName, parseIpAddress, parseUri } from "../../src/x509/names.ts";
-import { decodePem } from "../../src/x509/pem.ts";
-import { createRoot } from "../../src/x509/root.ts";
+} from "../../src/shared/x509/certificate_request.ts";
+import { verifyChain } from "../../src/shared/x509/chain.ts";
+import { sameOctets } from "../../src/shared/crypto/der_reader.ts";
+import { type Issuer, loadIssuer } from "../../src/service/x509/issuer.ts";
+import {
+  exportPrivateKey,
+  generateKeyPair,
+  importPrivateKey,
+} from "../../src/shared/crypto/key_pairs.ts";
+import { exportPublicKey, publicKeyOf } from "../../src/shared/crypto/key_pairs.ts";
+import { randomSerialNumber, signLeaf } from "../../src/service/x509/leaf_certificate.ts";
+import { parseDnsName, parseIpAddress, parseUri } from "../../src/shared/text/name_syntax.ts";
+import { decodePem } from "../../src/shared/crypto/pem.ts";
+import { createRoot } from "../../src/service/x509/self_signed_ca.ts";
 import { runs } from "../support/runs.ts";
 import { mutated, mutatedText } from "./mutations.ts";
 

@@ -3,9 +3,9 @@
  * met in the midst of reading: without endSessionsLater() it dies within tens of connections.
  */
 import http2 from "node:http2";
-import { Node } from "../../src/gen/csi_pb.ts";
-import { connect } from "../../src/grpc/client.ts";
-import { serveUnix } from "../../src/grpc/server.ts";
+import { Node } from "../../src/shared/gen/csi_pb.ts";
+import { connect } from "../../src/shared/grpc_client/client.ts";
+import { serveUnix } from "../../src/shared/grpc_server/server.ts";
 import { stubService } from "../support/stub_service.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
 

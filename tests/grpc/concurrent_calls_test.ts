@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { CertificateService } from "../../src/gen/certificate_service_pb.ts";
-import { connect } from "../../src/grpc/client.ts";
-import { serveTcp } from "../../src/grpc/server.ts";
+import { CertificateService } from "../../src/shared/gen/certificate_service_pb.ts";
+import { connect } from "../../src/shared/grpc_client/client.ts";
+import { serveTcp } from "../../src/shared/grpc_server/server.ts";
 import { stubService } from "../support/stub_service.ts";
 import { TestCa } from "../support/test_ca.ts";
 

@@ -1,9 +1,12 @@
 import { status } from "@grpc/grpc-js";
 import assert from "node:assert/strict";
-import { Health, HealthCheckResponse_ServingStatus as Status } from "../../src/gen/health_pb.ts";
-import { connect } from "../../src/grpc/client.ts";
-import { HealthService } from "../../src/grpc/health_service.ts";
-import { serveUnix } from "../../src/grpc/server.ts";
+import {
+  Health,
+  HealthCheckResponse_ServingStatus as Status,
+} from "../../src/shared/gen/health_pb.ts";
+import { connect } from "../../src/shared/grpc_client/client.ts";
+import { HealthService } from "../../src/service/api/health_service.ts";
+import { serveUnix } from "../../src/shared/grpc_server/server.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
 
 async function serving() {

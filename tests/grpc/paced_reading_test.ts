@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { PassThrough } from "node:stream";
 import { setImmediate as turn } from "node:timers/promises";
-import { PacedReading } from "../../src/grpc/paced_reading.ts";
+import { PacedReading } from "../../src/shared/grpc_server/paced_reading.ts";
 
 /** A sixteenth of what is read in one turn. */
 const chunkOctets = 4 * 1024;

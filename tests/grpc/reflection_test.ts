@@ -2,14 +2,14 @@ import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/p
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { ChannelCredentials, Client, status } from "@grpc/grpc-js";
 import assert from "node:assert/strict";
-import { CertificateService } from "../../src/gen/certificate_service_pb.ts";
+import { CertificateService } from "../../src/shared/gen/certificate_service_pb.ts";
 import {
   ServerReflectionRequestSchema,
   type ServerReflectionResponse,
   ServerReflectionResponseSchema,
-} from "../../src/gen/reflection_pb.ts";
-import { reflectionService } from "../../src/grpc/reflection_service.ts";
-import { serveUnix } from "../../src/grpc/server.ts";
+} from "../../src/shared/gen/reflection_pb.ts";
+import { reflectionService } from "../../src/service/api/reflection_service.ts";
+import { serveUnix } from "../../src/shared/grpc_server/server.ts";
 import { stubService } from "../support/stub_service.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
 

@@ -1,7 +1,7 @@
 /** Calls a server of this process many times, stops it, and says so if the client is still alive. */
-import { Registration } from "../../src/gen/plugin_registration_pb.ts";
-import { connect } from "../../src/grpc/client.ts";
-import { serveTcp } from "../../src/grpc/server.ts";
+import { Registration } from "../../src/shared/gen/plugin_registration_pb.ts";
+import { connect } from "../../src/shared/grpc_client/client.ts";
+import { serveTcp } from "../../src/shared/grpc_server/server.ts";
 import { stubService } from "../support/stub_service.ts";
 
 const services = [stubService(Registration, { getInfo: () => Promise.resolve({ name: "x" }) })];

@@ -1,10 +1,10 @@
 import { status } from "@grpc/grpc-js";
 import assert from "node:assert/strict";
-import { CertificateService } from "../../src/gen/certificate_service_pb.ts";
-import { connect } from "../../src/grpc/client.ts";
-import { RpcError } from "../../src/grpc/rpc_error.ts";
-import { serveUnix } from "../../src/grpc/server.ts";
-import type { CallContext } from "../../src/grpc/service.ts";
+import { CertificateService } from "../../src/shared/gen/certificate_service_pb.ts";
+import { connect } from "../../src/shared/grpc_client/client.ts";
+import { RpcError } from "../../src/shared/grpc/rpc_error.ts";
+import { serveUnix } from "../../src/shared/grpc_server/server.ts";
+import type { CallContext } from "../../src/shared/grpc/service_definition.ts";
 import { stubService } from "../support/stub_service.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
 

@@ -3,11 +3,11 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect as connectPlain } from "node:net";
 import { connect as connectTls } from "node:tls";
-import { Registration } from "../../src/gen/plugin_registration_pb.ts";
-import { type ChannelOptions, connect } from "../../src/grpc/client.ts";
-import { RpcError } from "../../src/grpc/rpc_error.ts";
-import { serveTcp } from "../../src/grpc/server.ts";
-import type { Identity, IdentitySource } from "../../src/grpc/serving_identity.ts";
+import { Registration } from "../../src/shared/gen/plugin_registration_pb.ts";
+import { type ChannelOptions, connect } from "../../src/shared/grpc_client/client.ts";
+import { RpcError } from "../../src/shared/grpc/rpc_error.ts";
+import { serveTcp } from "../../src/shared/grpc_server/server.ts";
+import type { Identity, IdentitySource } from "../../src/shared/grpc_server/tls_credentials.ts";
 import { stubService } from "../support/stub_service.ts";
 import { TestCa } from "../support/test_ca.ts";
 

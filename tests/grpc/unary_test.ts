@@ -1,11 +1,11 @@
 import { status } from "@grpc/grpc-js";
 import assert from "node:assert/strict";
-import { Registration } from "../../src/gen/plugin_registration_pb.ts";
-import type { EndedCall } from "../../src/grpc/call.ts";
-import { connect } from "../../src/grpc/client.ts";
-import { RpcError } from "../../src/grpc/rpc_error.ts";
-import { serveUnix } from "../../src/grpc/server.ts";
-import type { CallContext, Implementation } from "../../src/grpc/service.ts";
+import { Registration } from "../../src/shared/gen/plugin_registration_pb.ts";
+import type { EndedCall } from "../../src/shared/grpc_server/call.ts";
+import { connect } from "../../src/shared/grpc_client/client.ts";
+import { RpcError } from "../../src/shared/grpc/rpc_error.ts";
+import { serveUnix } from "../../src/shared/grpc_server/server.ts";
+import type { CallContext, Implementation } from "../../src/shared/grpc/service_definition.ts";
 import { sendBytes } from "../support/grpc_probe.ts";
 import { stubService } from "../support/stub_service.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";

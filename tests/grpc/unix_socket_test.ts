@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { Registration } from "../../src/gen/plugin_registration_pb.ts";
-import { connect } from "../../src/grpc/client.ts";
-import { serveUnix } from "../../src/grpc/server.ts";
+import { Registration } from "../../src/shared/gen/plugin_registration_pb.ts";
+import { connect } from "../../src/shared/grpc_client/client.ts";
+import { serveUnix } from "../../src/shared/grpc_server/server.ts";
 import { stubService } from "../support/stub_service.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { status } from "@grpc/grpc-js";
-import { decodePem } from "../../src/x509/pem.ts";
+import { decodePem } from "../../src/shared/crypto/pem.ts";
 import { testWith, type Workbench } from "../x509/workbench.ts";
 import { leafOf, openService, refusal, request, wait } from "./attack_fixture.ts";
 

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { CertificateService } from "../../src/gen/certificate_service_pb.ts";
-import { Health } from "../../src/gen/health_pb.ts";
-import { connect } from "../../src/grpc/client.ts";
-import { readCertificate, readCertificates } from "../../src/x509/certificate.ts";
-import { createCertificateRequest } from "../../src/x509/certificate_request.ts";
-import { generateKeyPair } from "../../src/x509/keys.ts";
+import { CertificateService } from "../../src/shared/gen/certificate_service_pb.ts";
+import { Health } from "../../src/shared/gen/health_pb.ts";
+import { connect } from "../../src/shared/grpc_client/client.ts";
+import { readCertificate, readCertificates } from "../../src/shared/x509/certificate.ts";
+import { createCertificateRequest } from "../../src/shared/x509/certificate_request.ts";
+import { generateKeyPair } from "../../src/shared/crypto/key_pairs.ts";
 import { Stage } from "../../scripts/demo/stage.ts";
 import { policy } from "../../scripts/demo/story.ts";
 import type { PodSpec, PodVolume } from "../support/kubelet.ts";

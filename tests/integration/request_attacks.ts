@@ -1,6 +1,6 @@
 import { status } from "@grpc/grpc-js";
-import { createCertificateRequest } from "../../src/x509/certificate_request.ts";
-import { generateKeyPair } from "../../src/x509/keys.ts";
+import { createCertificateRequest } from "../../src/shared/x509/certificate_request.ts";
+import { generateKeyPair } from "../../src/shared/crypto/key_pairs.ts";
 import {
   type Attack,
   type AttackedService,

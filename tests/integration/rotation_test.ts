@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readCertificates } from "../../src/x509/certificate.ts";
+import { readCertificates } from "../../src/shared/x509/certificate.ts";
 import { makeSecret } from "../authority/rotation_fixture.ts";
 import { forge } from "../x509/forge.ts";
 import { delay, followTrust, openStage, rootsOf } from "./rotation_stage.ts";

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { status } from "@grpc/grpc-js";
-import { believeAnybody } from "../../src/authority/ports.ts";
-import { CertificateService } from "../../src/gen/certificate_service_pb.ts";
-import { connect } from "../../src/grpc/client.ts";
-import { register, serveTcp } from "../../src/grpc/server.ts";
-import { certificateService } from "../../src/issuance/service.ts";
-import { exportPrivateKey, generateKeyPair } from "../../src/x509/keys.ts";
-import { encodePem } from "../../src/x509/pem.ts";
+import { believeAnybody } from "../../src/service/access/authenticator.ts";
+import { CertificateService } from "../../src/shared/gen/certificate_service_pb.ts";
+import { connect } from "../../src/shared/grpc_client/client.ts";
+import { register, serveTcp } from "../../src/shared/grpc_server/server.ts";
+import { certificateService } from "../../src/service/api/certificate_service.ts";
+import { exportPrivateKey, generateKeyPair } from "../../src/shared/crypto/key_pairs.ts";
+import { encodePem } from "../../src/shared/crypto/pem.ts";
 import { openService, refusal, request, serverName, wait } from "./attack_fixture.ts";
 
 Deno.test("a server with a pod's certificate, for whatever name, gets nothing from a driver", async () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { audit, type AuditEntry } from "../../src/issuance/audit.ts";
-import { configureLogging } from "../../src/telemetry/logging.ts";
+import { audit, type AuditEntry } from "../../src/service/access/audit_log.ts";
+import { configureLogging } from "../../src/shared/telemetry/logging.ts";
 
 const node = {
   kind: "node",

@@ -1,15 +1,19 @@
 import assert from "node:assert/strict";
 import { status } from "@grpc/grpc-js";
 import { configure, type LogRecord, reset } from "@logtape/logtape";
-import { type Authenticator, believeAnybody, type Caller } from "../../src/authority/ports.ts";
-import { ServingCertificate } from "../../src/authority/serving.ts";
-import { CertificateService } from "../../src/gen/certificate_service_pb.ts";
-import { connect } from "../../src/grpc/client.ts";
-import { RpcError } from "../../src/grpc/rpc_error.ts";
-import { register, serveTcp } from "../../src/grpc/server.ts";
-import { certificateService } from "../../src/issuance/service.ts";
-import { readCertificate } from "../../src/x509/certificate.ts";
-import { encodePem } from "../../src/x509/pem.ts";
+import {
+  type Authenticator,
+  believeAnybody,
+  type Caller,
+} from "../../src/service/access/authenticator.ts";
+import { ServingCertificate } from "../../src/service/issuing/serving_certificate.ts";
+import { CertificateService } from "../../src/shared/gen/certificate_service_pb.ts";
+import { connect } from "../../src/shared/grpc_client/client.ts";
+import { RpcError } from "../../src/shared/grpc/rpc_error.ts";
+import { register, serveTcp } from "../../src/shared/grpc_server/server.ts";
+import { certificateService } from "../../src/service/api/certificate_service.ts";
+import { readCertificate } from "../../src/shared/x509/certificate.ts";
+import { encodePem } from "../../src/shared/crypto/pem.ts";
 import {
   type AuthorityOptions,
   certificateRequest,

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { apiAccess } from "../../src/kubernetes/api_access.ts";
-import type { ApiAnswer } from "../../src/kubernetes/api_answer.ts";
-import { ApiConnection } from "../../src/kubernetes/api_connection.ts";
-import { KubernetesPodDirectory } from "../../src/kubernetes/pod_directory.ts";
-import { getPods } from "../../src/kubernetes/permissions.ts";
+import { apiAccess } from "../../src/service/kubernetes/api_credentials.ts";
+import type { ApiAnswer } from "../../src/service/kubernetes/api_result.ts";
+import { ApiConnection } from "../../src/service/kubernetes/api_client.ts";
+import { KubernetesPodDirectory } from "../../src/service/kubernetes/pod_directory.ts";
+import { getPods } from "../../src/service/kubernetes/permissions.ts";
 import { podObject } from "../support/api_pod.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { configure, type LogRecord, reset } from "@logtape/logtape";
-import type { CaState } from "../../src/authority/ports.ts";
-import { KubernetesCaSecret } from "../../src/kubernetes/ca_secret.ts";
+import type { CaState } from "../../src/service/ca/ca_source.ts";
+import { KubernetesCaSecret } from "../../src/service/kubernetes/ca_secret.ts";
 import { Listening, openApi, pass, secret } from "./kubernetes_fixture.ts";
 
 async function open() {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { configure, type LogRecord, reset } from "@logtape/logtape";
-import { openCluster } from "../../src/kubernetes/cluster.ts";
-import { callText, shippedPermissions } from "../../src/kubernetes/permissions.ts";
+import { openCluster } from "../../src/service/kubernetes/cluster.ts";
+import { callText, shippedPermissions } from "../../src/service/kubernetes/permissions.ts";
 import { podObject } from "../support/api_pod.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
 import { driver, Listening, never, openApi, pass, secret } from "./kubernetes_fixture.ts";

@@ -1,8 +1,8 @@
 // A watch that is open while garbage is collected, and aborted afterwards; prints how it ended.
 // Runs with --v8-flags=--expose-gc.
-import { ApiConnection } from "../../src/kubernetes/api_connection.ts";
-import { createTokenReviews } from "../../src/kubernetes/permissions.ts";
-import { systemClock } from "../../src/scheduler/system_clock.ts";
+import { ApiConnection } from "../../src/service/kubernetes/api_client.ts";
+import { createTokenReviews } from "../../src/service/kubernetes/permissions.ts";
+import { systemClock } from "../../src/shared/scheduler/system_clock.ts";
 
 declare function gc(): void;
 

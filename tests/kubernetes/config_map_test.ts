@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { KubernetesConfigMap } from "../../src/kubernetes/config_map.ts";
+import { KubernetesConfigMap } from "../../src/service/kubernetes/config_map_document.ts";
 import { document, Listening, never, openApi, pass } from "./kubernetes_fixture.ts";
 
 async function open() {

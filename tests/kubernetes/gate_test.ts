@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Gate } from "../../src/kubernetes/gate.ts";
+import { Gate } from "../../src/shared/scheduler/semaphore.ts";
 import { turn } from "../support/fake_clock.ts";
 import { never } from "./kubernetes_fixture.ts";
 

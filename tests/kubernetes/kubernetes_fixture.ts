@@ -1,6 +1,6 @@
-import type { ApiAccess } from "../../src/kubernetes/api_access.ts";
-import { ApiConnection } from "../../src/kubernetes/api_connection.ts";
-import { shippedPermissions } from "../../src/kubernetes/permissions.ts";
+import type { ApiAccess } from "../../src/service/kubernetes/api_credentials.ts";
+import { ApiConnection } from "../../src/service/kubernetes/api_client.ts";
+import { shippedPermissions } from "../../src/service/kubernetes/permissions.ts";
 import { ApiServer } from "../support/api_server.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { KubernetesOperatorAccess } from "../../src/kubernetes/operator_access.ts";
-import { KubernetesPodDirectory } from "../../src/kubernetes/pod_directory.ts";
+import { KubernetesOperatorAccess } from "../../src/service/kubernetes/subject_access_review.ts";
+import { KubernetesPodDirectory } from "../../src/service/kubernetes/pod_directory.ts";
 import { podObject } from "../support/api_pod.ts";
 import { never, openApi } from "./kubernetes_fixture.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { TokenAuthenticator } from "../../src/kubernetes/token_authenticator.ts";
+import { TokenAuthenticator } from "../../src/service/kubernetes/token_authenticator.ts";
 import { podObject } from "../support/api_pod.ts";
 import type { TokenOptions } from "../support/api_tokens.ts";
 import { driver, never, openApi } from "./kubernetes_fixture.ts";

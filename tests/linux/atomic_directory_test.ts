@@ -5,7 +5,7 @@ import {
   readFiles,
   removeFiles,
   replaceFiles,
-} from "../../src/linux/atomic_directory.ts";
+} from "../../src/driver/mount/atomic_directory.ts";
 import { canMount, pair, Workspace } from "./mount_workspace.ts";
 
 async function withDirectory(test: (directory: string, root: string) => Promise<void> | void) {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { type BasePathLock, lockBasePath } from "../../src/linux/base_path_lock.ts";
+import { type BasePathLock, lockBasePath } from "../../src/driver/records/base_path_lock.ts";
 import { run } from "./mount_workspace.ts";
 
 const signal = new AbortController().signal;

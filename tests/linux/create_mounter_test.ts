@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { libcPaths } from "../../src/linux/libc.ts";
-import { Mounts } from "../../src/linux/mounts.ts";
-import { Staging } from "../../src/linux/staging.ts";
+import { libcPaths } from "../../src/shared/linux/libc.ts";
+import { Mounts } from "../../src/driver/mount/mount_table.ts";
+import { Staging } from "../../src/driver/mount/staging_area.ts";
 import { canMount, FaultyLibc, pair, run, Workspace } from "./mount_workspace.ts";
 
 const ignore = !canMount;

@@ -1,6 +1,6 @@
 /** Takes memory, frees most of it, and prints what was resident before and after it was released. */
 // Runs with --v8-flags=--expose-gc.
-import { openFreedMemory } from "../../src/linux/freed_memory.ts";
+import { openFreedMemory } from "../../src/shared/linux/memory_trim.ts";
 
 const { gc } = globalThis as unknown as { gc: () => void };
 const size = 16 * 1024;

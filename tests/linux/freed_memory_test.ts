@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { libcPaths } from "../../src/linux/libc.ts";
+import { libcPaths } from "../../src/shared/linux/libc.ts";
 import { run } from "./mount_workspace.ts";
 
 const child = fileURLToPath(new URL("freed_memory_child.ts", import.meta.url));

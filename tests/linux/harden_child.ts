@@ -1,7 +1,7 @@
 /** Hardens its process and prints what is then seen of it under /proc. */
-import { harden } from "../../src/linux/harden.ts";
-import { openLibc } from "../../src/linux/libc.ts";
-import { parseMountinfo } from "../../src/linux/mountinfo.ts";
+import { harden } from "../../src/shared/linux/process_hardening.ts";
+import { openLibc } from "../../src/shared/linux/libc.ts";
+import { parseMountinfo } from "../../src/driver/mount/mountinfo.ts";
 
 const problems = harden();
 using libc = openLibc();

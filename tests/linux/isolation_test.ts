@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { mountFlags } from "../../src/linux/libc.ts";
-import { nextTurn } from "../../src/scheduler/next_turn.ts";
+import { mountFlags } from "../../src/shared/linux/libc.ts";
+import { nextTurn } from "../../src/shared/scheduler/event_loop_yield.ts";
 import { canMount, pair, run, Workspace } from "./mount_workspace.ts";
 
 const ignore = !canMount;

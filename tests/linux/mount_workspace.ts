@@ -1,12 +1,12 @@
 import { join } from "node:path";
-import { createMounter } from "../../src/linux/create_mounter.ts";
-import { SystemCallError } from "../../src/linux/errno.ts";
-import { type Libc, type MountRequest, openLibc } from "../../src/linux/libc.ts";
-import { type Mount, mountAt } from "../../src/linux/mountinfo.ts";
-import { Mounts } from "../../src/linux/mounts.ts";
-import { mountTable } from "../../src/linux/proc_files.ts";
-import type { Place } from "../../src/linux/statx.ts";
-import type { Mounter, VolumeFiles } from "../../src/volume/ports.ts";
+import { createMounter } from "../../src/driver/mount/mounter_selection.ts";
+import { SystemCallError } from "../../src/shared/linux/errno.ts";
+import { type Libc, type MountRequest, openLibc } from "../../src/shared/linux/libc.ts";
+import { type Mount, mountAt } from "../../src/driver/mount/mountinfo.ts";
+import { Mounts } from "../../src/driver/mount/mount_table.ts";
+import { mountTable } from "../../src/shared/linux/proc_files.ts";
+import type { Place } from "../../src/shared/linux/statx.ts";
+import type { Mounter, VolumeFiles } from "../../src/driver/volume/mounter.ts";
 
 /** Set once it was said that we may not mount: each test file is a world of its own, the environment is not. */
 const saidVariable = "TESTS_SAID_CANNOT_MOUNT";

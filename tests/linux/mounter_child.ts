@@ -1,9 +1,9 @@
 /** A driver's work with a volume, for a child process with the driver's own permissions; prints what came of it. */
 import { join } from "node:path";
-import { lockBasePath } from "../../src/linux/base_path_lock.ts";
-import { createMounter } from "../../src/linux/create_mounter.ts";
-import { harden } from "../../src/linux/harden.ts";
-import { recordStore } from "../../src/linux/record_store.ts";
+import { lockBasePath } from "../../src/driver/records/base_path_lock.ts";
+import { createMounter } from "../../src/driver/mount/mounter_selection.ts";
+import { harden } from "../../src/shared/linux/process_hardening.ts";
+import { recordStore } from "../../src/driver/records/record_store.ts";
 
 const [root = ""] = Deno.args;
 const problems = harden();

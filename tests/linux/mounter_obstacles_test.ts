@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
-import { mountFlags } from "../../src/linux/libc.ts";
-import { mountSource } from "../../src/linux/mounts.ts";
+import { mountFlags } from "../../src/shared/linux/libc.ts";
+import { mountSource } from "../../src/driver/mount/mount_table.ts";
 import { canMount, FaultyLibc, pair, Workspace } from "./mount_workspace.ts";
 
 const ignore = !canMount;

@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { findMount, type Mount, mountAt, parseMountinfo } from "../../src/linux/mountinfo.ts";
+import {
+  findMount,
+  type Mount,
+  mountAt,
+  parseMountinfo,
+} from "../../src/driver/mount/mountinfo.ts";
 
 const line = "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue";
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
-import { type Libc, mountFlags, openLibc } from "../../src/linux/libc.ts";
-import { Mounts, mountSource } from "../../src/linux/mounts.ts";
-import type { Place } from "../../src/linux/statx.ts";
+import { type Libc, mountFlags, openLibc } from "../../src/shared/linux/libc.ts";
+import { Mounts, mountSource } from "../../src/driver/mount/mount_table.ts";
+import type { Place } from "../../src/shared/linux/statx.ts";
 import { canMount, FaultyLibc, pair, Workspace } from "./mount_workspace.ts";
 
 const MS_SHARED = 1 << 20;

@@ -1,14 +1,17 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { openOpensslEngine } from "../../src/linux/openssl_engine.ts";
+import { openOpensslEngine } from "../../src/service/openssl/openssl_engine.ts";
 import {
   createCertificateRequest,
   parseCertificateRequest,
-} from "../../src/x509/certificate_request.ts";
-import { exportPublicKey, generateKeyPair } from "../../src/x509/keys.ts";
-import type { SignatureEngine, Signed } from "../../src/x509/signature_engine.ts";
-import { readSignatureScheme, signatureAlgorithm } from "../../src/x509/signature_scheme.ts";
-import { webCryptoEngine } from "../../src/x509/web_crypto_engine.ts";
+} from "../../src/shared/x509/certificate_request.ts";
+import { exportPublicKey, generateKeyPair } from "../../src/shared/crypto/key_pairs.ts";
+import type { SignatureEngine, Signed } from "../../src/shared/crypto/signature_engine.ts";
+import {
+  readSignatureScheme,
+  signatureAlgorithm,
+} from "../../src/shared/crypto/signature_scheme.ts";
+import { webCryptoEngine } from "../../src/shared/crypto/web_crypto_engine.ts";
 
 const openssl = await openOpensslEngine();
 const engines: readonly (readonly [string, SignatureEngine])[] = [

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { statfsSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { createMounter } from "../../src/linux/create_mounter.ts";
-import { PlainDirectoryMounter } from "../../src/linux/plain_directory.ts";
+import { createMounter } from "../../src/driver/mount/mounter_selection.ts";
+import { PlainDirectoryMounter } from "../../src/driver/mount/plain_directory_mounter.ts";
 import { canMount, FaultyLibc, pair, Workspace } from "./mount_workspace.ts";
 
 /** A mounter for a program that may not mount. */

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { mountFlags } from "../../src/linux/libc.ts";
-import { type Mount, mountAt, parseMountinfo } from "../../src/linux/mountinfo.ts";
-import { Mounts } from "../../src/linux/mounts.ts";
-import { Staging } from "../../src/linux/staging.ts";
+import { mountFlags } from "../../src/shared/linux/libc.ts";
+import { type Mount, mountAt, parseMountinfo } from "../../src/driver/mount/mountinfo.ts";
+import { Mounts } from "../../src/driver/mount/mount_table.ts";
+import { Staging } from "../../src/driver/mount/staging_area.ts";
 import { canMount, pair, run, Workspace } from "./mount_workspace.ts";
 
 const ignore = !canMount;

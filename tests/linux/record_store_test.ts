@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { readRecords, recordStore } from "../../src/linux/record_store.ts";
-import { formatRecord } from "../../src/linux/record_text.ts";
-import { recordDirectoryName } from "../../src/volume/naming.ts";
+import { readRecords, recordStore } from "../../src/driver/records/record_store.ts";
+import { formatRecord } from "../../src/driver/records/record_format.ts";
+import { recordDirectoryName } from "../../src/driver/records/record_directory_name.ts";
 import { assertSameRecord, volume } from "./sample_record.ts";
 
 async function withBase(test: (basePath: string) => Promise<void>): Promise<void> {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { formatRecord, parseRecord } from "../../src/linux/record_text.ts";
-import type { VolumeRecord } from "../../src/volume/ports.ts";
+import { formatRecord, parseRecord } from "../../src/driver/records/record_format.ts";
+import type { VolumeRecord } from "../../src/driver/volume/volume_record.ts";
 import { assertSameRecord, volume } from "./sample_record.ts";
 
 const anyRecord: fc.Arbitrary<VolumeRecord> = fc.record({

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { mountFlags } from "../../src/linux/libc.ts";
+import { mountFlags } from "../../src/shared/linux/libc.ts";
 import { canMount, FaultyLibc, pair, Workspace } from "./mount_workspace.ts";
 
 const ignore = !canMount;

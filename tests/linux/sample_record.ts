@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { VolumeRecord } from "../../src/volume/ports.ts";
+import type { VolumeRecord } from "../../src/driver/volume/volume_record.ts";
 
 /** A record as any; each test says what matters to it. */
 export function volume(options: Partial<VolumeRecord> = {}): VolumeRecord {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { openLibc } from "../../src/linux/libc.ts";
-import { readStatx } from "../../src/linux/statx.ts";
+import { openLibc } from "../../src/shared/linux/libc.ts";
+import { readStatx } from "../../src/shared/linux/statx.ts";
 
 interface Answer {
   readonly mask?: number;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Afterwards } from "../../src/scheduler/afterwards.ts";
+import { Afterwards } from "../../src/shared/scheduler/coalescing_timer.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 
 function counted(clock: FakeClock) {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { fullJitter } from "../../src/scheduler/backoff.ts";
+import { fullJitter } from "../../src/shared/scheduler/backoff.ts";
 
 const options = { baseMs: 1_000, maxMs: 300_000 };
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { Entry } from "../../src/scheduler/entry.ts";
+import { Entry } from "../../src/shared/scheduler/scheduled_job.ts";
 
 const job = () => Promise.resolve(undefined);
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { EventLoopTurns } from "../../src/scheduler/event_loop_turns.ts";
+import { EventLoopTurns } from "../../src/shared/scheduler/event_loop_yield.ts";
 import { countTurns } from "../support/count_turns.ts";
 import { turn } from "../support/fake_clock.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { IndexedHeap } from "../../src/scheduler/indexed_heap.ts";
+import { IndexedHeap } from "../../src/service/inventory/indexed_heap.ts";
 
 /** All keys, first to last; empties the heap. */
 function drain(heap: IndexedHeap<string>): string[] {

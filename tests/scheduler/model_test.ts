@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { Clock } from "../../src/scheduler/clock.ts";
-import { type Job, Scheduler } from "../../src/scheduler/scheduler.ts";
+import type { Clock } from "../../src/shared/scheduler/clock.ts";
+import type { Job } from "../../src/shared/scheduler/scheduled_job.ts";
+import { Scheduler } from "../../src/shared/scheduler/scheduler.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { type Event, NaiveScheduler, type Plan } from "./naive_scheduler.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { Scheduler } from "../../src/scheduler/scheduler.ts";
-import { systemClock } from "../../src/scheduler/system_clock.ts";
+import { Scheduler } from "../../src/shared/scheduler/scheduler.ts";
+import { systemClock } from "../../src/shared/scheduler/system_clock.ts";
 
 Deno.test("the system clock calls back after the wait, not within the call", async () => {
   for (const ms of [-1, 0, 1]) {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Turns } from "../../src/scheduler/turns.ts";
+import { Turns } from "../../src/shared/scheduler/semaphore.ts";
 import { turn } from "../support/fake_clock.ts";
 
 const never = new AbortController().signal;

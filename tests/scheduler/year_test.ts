@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Scheduler } from "../../src/scheduler/scheduler.ts";
+import { Scheduler } from "../../src/shared/scheduler/scheduler.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 
 Deno.test("10,000 jobs that schedule themselves for a year: none early, late, twice or lost", async () => {

@@ -1,5 +1,5 @@
-import type { Clock } from "../../src/scheduler/clock.ts";
-import { IndexedHeap } from "../../src/scheduler/indexed_heap.ts";
+import type { Clock } from "../../src/shared/scheduler/clock.ts";
+import { IndexedHeap } from "../../src/service/inventory/indexed_heap.ts";
 
 /** More timers than any test has at one instant: one that sets itself again without a wait. */
 const mostAtOnce = 1_000_000;

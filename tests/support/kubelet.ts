@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from "node:crypto";
-import { Identity, Node } from "../../src/gen/csi_pb.ts";
-import { Registration } from "../../src/gen/plugin_registration_pb.ts";
-import { connect } from "../../src/grpc/client.ts";
+import { Identity, Node } from "../../src/shared/gen/csi_pb.ts";
+import { Registration } from "../../src/shared/gen/plugin_registration_pb.ts";
+import { connect } from "../../src/shared/grpc_client/client.ts";
 
 /** A pod as its author writes it, as far as our volume is concerned. */
 export interface PodSpec {

@@ -1,22 +1,23 @@
 import { randomUUID } from "node:crypto";
-import { kubeletNotes } from "../../src/linux/kubelet_note.ts";
-import { PlainDirectoryMounter } from "../../src/linux/plain_directory.ts";
-import { recordStore } from "../../src/linux/record_store.ts";
-import { Scheduler } from "../../src/scheduler/scheduler.ts";
-import { CertificateSource } from "../../src/volume/certificate_source.ts";
-import { KeyMaker } from "../../src/volume/key_maker.ts";
-import type { Mounter, VolumeStore } from "../../src/volume/ports.ts";
-import { Publisher } from "../../src/volume/publisher.ts";
+import { kubeletNotes } from "../../src/driver/mount/kubelet_volume_data.ts";
+import { PlainDirectoryMounter } from "../../src/driver/mount/plain_directory_mounter.ts";
+import { recordStore } from "../../src/driver/records/record_store.ts";
+import { Scheduler } from "../../src/shared/scheduler/scheduler.ts";
+import { CertificateSource } from "../../src/driver/certificates/certificate_requester.ts";
+import { KeyMaker } from "../../src/driver/certificates/key_generator.ts";
+import type { Mounter } from "../../src/driver/volume/mounter.ts";
+import type { VolumeStore } from "../../src/driver/volume/volume_record.ts";
+import { Publisher } from "../../src/driver/volume/publisher.ts";
 import {
   parsePublishRequest,
-  type PublishRequest,
   type RawPublishRequest,
-} from "../../src/volume/publish_request.ts";
-import { Renewer } from "../../src/volume/renewer.ts";
-import { Restorer } from "../../src/volume/restorer.ts";
-import { TrustUpdater } from "../../src/volume/trust_updater.ts";
-import { VolumeTable } from "../../src/volume/volume_table.ts";
-import { type Certificate, readCertificates } from "../../src/x509/certificate.ts";
+} from "../../src/driver/csi/request_validation.ts";
+import type { PublishRequest } from "../../src/driver/volume/publish_request.ts";
+import { Renewer } from "../../src/driver/volume/renewer.ts";
+import { Restorer } from "../../src/driver/volume/reconciler.ts";
+import { TrustUpdater } from "../../src/driver/volume/trust_bundle_updater.ts";
+import { VolumeTable } from "../../src/driver/volume/volume_table.ts";
+import { type Certificate, readCertificates } from "../../src/shared/x509/certificate.ts";
 import { FakeClock } from "./fake_clock.ts";
 import { TestIssuer } from "./test_issuer.ts";
 

@@ -1,8 +1,8 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { status } from "@grpc/grpc-js";
-import { RpcError } from "../../src/grpc/rpc_error.ts";
-import { register, type RegisteredService } from "../../src/grpc/server.ts";
-import type { Implementation } from "../../src/grpc/service.ts";
+import { RpcError } from "../../src/shared/grpc/rpc_error.ts";
+import { register, type RegisteredService } from "../../src/shared/grpc_server/server.ts";
+import type { Implementation } from "../../src/shared/grpc/service_definition.ts";
 
 /** A service of which a test gives the methods that it needs. */
 export function stubService<S extends DescService>(

@@ -1,10 +1,14 @@
-import { type Issuer, loadIssuer } from "../../src/x509/issuer.ts";
-import { randomSerialNumber, signLeaf } from "../../src/x509/leaf.ts";
-import { parseCertificateRequest } from "../../src/x509/certificate_request.ts";
-import type { Clock } from "../../src/scheduler/clock.ts";
-import { createRoot } from "../../src/x509/root.ts";
-import type { CertificateIssuer, IssueOutcome, IssueRequest } from "../../src/volume/ports.ts";
-import { parseAttributes } from "../../src/x509/attributes.ts";
+import { type Issuer, loadIssuer } from "../../src/service/x509/issuer.ts";
+import { randomSerialNumber, signLeaf } from "../../src/service/x509/leaf_certificate.ts";
+import { parseCertificateRequest } from "../../src/shared/x509/certificate_request.ts";
+import type { Clock } from "../../src/shared/scheduler/clock.ts";
+import { createRoot } from "../../src/service/x509/self_signed_ca.ts";
+import type {
+  CertificateIssuer,
+  IssueOutcome,
+  IssueRequest,
+} from "../../src/driver/certificates/issuance_client.ts";
+import { parseAttributes } from "../../src/shared/attributes/attribute_parser.ts";
 
 /** Signs really, in this process; its answers can be replaced to stand for what goes wrong. */
 export class TestIssuer implements CertificateIssuer {

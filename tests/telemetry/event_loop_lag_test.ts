@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { observeEventLoopLag } from "../../src/telemetry/event_loop_lag.ts";
-import { Metrics } from "../../src/telemetry/metrics.ts";
+import { observeEventLoopLag } from "../../src/shared/telemetry/event_loop_lag.ts";
+import { Metrics } from "../../src/shared/telemetry/metrics.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 
 /** What is exposed of the buckets, the count and the sum, by the bound or the name. */

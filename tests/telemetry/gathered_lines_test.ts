@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { gatherLines } from "../../src/telemetry/gathered_lines.ts";
+import { gatherLines } from "../../src/shared/telemetry/gathered_lines.ts";
 
 function recorded() {
   const written: string[] = [];

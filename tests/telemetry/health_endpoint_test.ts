@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { serveHealth } from "../../src/telemetry/health_endpoint.ts";
+import { serveHealth } from "../../src/shared/telemetry/health_endpoint.ts";
 
 const address = { hostname: "127.0.0.1", port: 0 };
 const well = () => ({ ok: true, detail: "all volumes are fresh" });

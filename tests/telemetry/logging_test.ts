@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { getLogger, type LogLevel } from "@logtape/logtape";
 import fc from "fast-check";
-import { configureLogging } from "../../src/telemetry/logging.ts";
+import { configureLogging } from "../../src/shared/telemetry/logging.ts";
 
 type Log = (message: string, properties?: Record<string, unknown>) => void;
 
@@ -189,7 +189,7 @@ Deno.test("whatever is logged, one record is one line, and a JSON one can be rea
 
 /** How a program ends that logs in JSON to standard error, and what it wrote there. */
 async function run(program: string) {
-  const module = new URL("../../src/telemetry/logging.ts", import.meta.url);
+  const module = new URL("../../src/shared/telemetry/logging.ts", import.meta.url);
   const logtape = import.meta.resolve("@logtape/logtape");
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [

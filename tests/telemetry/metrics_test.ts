@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { Metrics } from "../../src/telemetry/metrics.ts";
+import { Metrics } from "../../src/shared/telemetry/metrics.ts";
 
 Deno.test("counters, gauges and histograms are exposed in the text format", () => {
   const metrics = new Metrics();

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { plainValue } from "../../src/telemetry/plain_value.ts";
+import { plainValue } from "../../src/shared/telemetry/plain_value.ts";
 
 Deno.test("values that JSON cannot say become text", async () => {
   class Empty {

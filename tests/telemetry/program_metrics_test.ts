@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { callMetrics } from "../../src/telemetry/call_metrics.ts";
-import { Metrics } from "../../src/telemetry/metrics.ts";
-import { volumeMetrics } from "../../src/telemetry/volume_metrics.ts";
+import { callMetrics } from "../../src/shared/telemetry/call_metrics.ts";
+import { Metrics } from "../../src/shared/telemetry/metrics.ts";
+import { volumeMetrics } from "../../src/driver/program/metrics.ts";
 
 Deno.test("calls are counted by method and code, and their time by method", () => {
   const metrics = new Metrics();

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { Metrics } from "../../src/telemetry/metrics.ts";
-import { serviceMetrics } from "../../src/telemetry/service_metrics.ts";
+import { Metrics } from "../../src/shared/telemetry/metrics.ts";
+import { serviceMetrics } from "../../src/service/program/metrics.ts";
 
 Deno.test("a service's gauges are those of the moment, and its counter never counts twice", () => {
   const caNotAfter = Temporal.Instant.from("2027-01-01T00:00:00Z");

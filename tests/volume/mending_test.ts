@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { untilAborted } from "../../src/volume/key_maker.ts";
-import { publicKeyOf } from "../../src/x509/keys.ts";
-import { decodePem, encodePem } from "../../src/x509/pem.ts";
-import { readEcPrivateKey } from "../../src/x509/private_key.ts";
+import { untilAborted } from "../../src/shared/scheduler/abort_signals.ts";
+import { publicKeyOf } from "../../src/shared/crypto/key_pairs.ts";
+import { decodePem, encodePem } from "../../src/shared/crypto/pem.ts";
+import { readEcPrivateKey } from "../../src/shared/crypto/ec_private_key.ts";
 import { TestNode } from "../support/node.ts";
 
 Deno.test("a rejection that comes after its call was aborted is nobody's, and does not end the program", async () => {

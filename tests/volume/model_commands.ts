@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { AsyncCommand } from "fast-check";
-import { exportPrivateKey, generateKeyPair } from "../../src/x509/keys.ts";
-import type { PublishRequest } from "../../src/volume/publish_request.ts";
+import { exportPrivateKey, generateKeyPair } from "../../src/shared/crypto/key_pairs.ts";
+import type { PublishRequest } from "../../src/driver/volume/publish_request.ts";
 import type { ModelledNode, ServiceState } from "./modelled_node.ts";
 import { gone, healedMs, type ModelVolume, type NodeModel } from "./volume_model.ts";
 

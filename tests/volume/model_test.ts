@@ -1,6 +1,6 @@
 import fc from "fast-check";
-import { createRoot } from "../../src/x509/root.ts";
-import { decodePem } from "../../src/x509/pem.ts";
+import { createRoot } from "../../src/service/x509/self_signed_ca.ts";
+import { decodePem } from "../../src/shared/crypto/pem.ts";
 import { runs } from "../support/runs.ts";
 import * as commands from "./model_commands.ts";
 import { ModelledNode } from "./modelled_node.ts";

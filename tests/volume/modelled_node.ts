@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
-import { trustBundlePem } from "../../src/volume/certificate_source.ts";
-import { recordDirectoryName } from "../../src/volume/naming.ts";
-import type { IssueOutcome, IssueRequest } from "../../src/volume/ports.ts";
-import type { PublishRequest } from "../../src/volume/publish_request.ts";
-import { type Certificate, readCertificate, readCertificates } from "../../src/x509/certificate.ts";
-import { publicKeyOf } from "../../src/x509/keys.ts";
+import { trustBundlePem } from "../../src/driver/certificates/certificate_requester.ts";
+import { recordDirectoryName } from "../../src/driver/records/record_directory_name.ts";
+import type { IssueOutcome, IssueRequest } from "../../src/driver/certificates/issuance_client.ts";
+import type { PublishRequest } from "../../src/driver/volume/publish_request.ts";
+import {
+  type Certificate,
+  readCertificate,
+  readCertificates,
+} from "../../src/shared/x509/certificate.ts";
+import { publicKeyOf } from "../../src/shared/crypto/key_pairs.ts";
 import { TestNode } from "../support/node.ts";
 
 export type ServiceState = "up" | "away" | "denying" | "throttling" | "silent";

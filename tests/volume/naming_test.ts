@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { recordDirectoryName } from "../../src/volume/naming.ts";
+import { recordDirectoryName } from "../../src/driver/records/record_directory_name.ts";
 
 function nameOf(namespace: string, name: string, volumeId: string): string {
   const pod = { namespace, name, uid: "u", serviceAccount: "default" };

@@ -5,7 +5,7 @@ import {
   parsePublishRequest,
   parseUnpublishRequest,
   type RawPublishRequest,
-} from "../../src/volume/publish_request.ts";
+} from "../../src/driver/csi/request_validation.ts";
 import { rawRequest } from "../support/node.ts";
 
 const uid = "d061cd0d-237f-40ed-ac10-a5d56e0c7e9e";

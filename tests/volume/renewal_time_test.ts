@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { leastAge, renewalTime, retryDelay, spreadOf } from "../../src/volume/renewal_time.ts";
+import {
+  leastAge,
+  renewalTime,
+  retryDelay,
+  spreadOf,
+} from "../../src/driver/certificates/renewal_time.ts";
 
 const issuedAt = Temporal.Instant.from("2026-01-01T00:00:00Z");
 const tenYears = 10 * 365 * 24 * 3600;

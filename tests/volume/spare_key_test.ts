@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { SpareKey } from "../../src/volume/spare_key.ts";
-import { parseCertificateRequest } from "../../src/x509/certificate_request.ts";
-import { exportPublicKey, generateKeyPair } from "../../src/x509/keys.ts";
+import { SpareKey } from "../../src/driver/certificates/spare_key.ts";
+import { parseCertificateRequest } from "../../src/shared/x509/certificate_request.ts";
+import { exportPublicKey, generateKeyPair } from "../../src/shared/crypto/key_pairs.ts";
 import { TestNode } from "../support/node.ts";
 
 Deno.test("a spare key comes with a request that proves it, and is given to one alone", async () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { CertificateSource } from "../../src/volume/certificate_source.ts";
-import { KeyMaker } from "../../src/volume/key_maker.ts";
+import { CertificateSource } from "../../src/driver/certificates/certificate_requester.ts";
+import { KeyMaker } from "../../src/driver/certificates/key_generator.ts";
 import { countTurns } from "../support/count_turns.ts";
 import { TestNode } from "../support/node.ts";
 

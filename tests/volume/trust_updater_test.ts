@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { TestNode } from "../support/node.ts";
-import type { PublishRequest } from "../../src/volume/publish_request.ts";
+import type { PublishRequest } from "../../src/driver/volume/publish_request.ts";
 
 async function anchorsIn(node: TestNode, request: PublishRequest): Promise<number | undefined> {
   const text = await node.mounter.read(request.targetPath, "ca.crt");

@@ -1,4 +1,4 @@
-import type { PublishRequest } from "../../src/volume/publish_request.ts";
+import type { PublishRequest } from "../../src/driver/volume/publish_request.ts";
 import type { ServiceState } from "./modelled_node.ts";
 
 /** What should be so of one volume, whatever the driver does inside. */

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { Scheduler } from "../../src/scheduler/scheduler.ts";
-import type { ObtainOutcome } from "../../src/volume/certificate_source.ts";
-import type { VolumeRecord } from "../../src/volume/ports.ts";
-import { Renewer } from "../../src/volume/renewer.ts";
-import { renewalTime, spreadOf } from "../../src/volume/renewal_time.ts";
-import { VolumeTable } from "../../src/volume/volume_table.ts";
-import type { Certificate } from "../../src/x509/certificate.ts";
+import { Scheduler } from "../../src/shared/scheduler/scheduler.ts";
+import type { ObtainOutcome } from "../../src/driver/certificates/certificate_requester.ts";
+import type { VolumeRecord } from "../../src/driver/volume/volume_record.ts";
+import { Renewer } from "../../src/driver/volume/renewer.ts";
+import { renewalTime, spreadOf } from "../../src/driver/certificates/renewal_time.ts";
+import { VolumeTable } from "../../src/driver/volume/volume_table.ts";
+import type { Certificate } from "../../src/shared/x509/certificate.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 
 const volumes = 10_000;

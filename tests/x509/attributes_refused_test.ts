@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { knownAttributes, parseAttributes } from "../../src/x509/attributes.ts";
+import { knownAttributes, parseAttributes } from "../../src/shared/attributes/attribute_parser.ts";
 
 function problems(attributes: Record<string, string>) {
   const outcome = parseAttributes(attributes);

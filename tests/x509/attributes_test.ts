@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { parseAttributes, type VolumeAttributes } from "../../src/x509/attributes.ts";
-import { formatDuration } from "../../src/x509/durations.ts";
+import { parseAttributes } from "../../src/shared/attributes/attribute_parser.ts";
+import type { VolumeAttributes } from "../../src/shared/attributes/volume_attributes.ts";
+import { formatDuration } from "../../src/shared/text/durations.ts";
 
 function accepted(attributes: Record<string, string>): VolumeAttributes {
   const outcome = parseAttributes(attributes);

@@ -3,10 +3,14 @@ import fc from "fast-check";
 import {
   createCertificateRequest,
   parseCertificateRequest,
-} from "../../src/x509/certificate_request.ts";
-import { sameOctets } from "../../src/x509/der.ts";
-import { exportPublicKey, generateKeyPair, importPublicKey } from "../../src/x509/keys.ts";
-import { decodePem, encodePem } from "../../src/x509/pem.ts";
+} from "../../src/shared/x509/certificate_request.ts";
+import { sameOctets } from "../../src/shared/crypto/der_reader.ts";
+import {
+  exportPublicKey,
+  generateKeyPair,
+  importPublicKey,
+} from "../../src/shared/crypto/key_pairs.ts";
+import { decodePem, encodePem } from "../../src/shared/crypto/pem.ts";
 import { testWith, type Workbench } from "./workbench.ts";
 
 async function problemOf(der: Uint8Array): Promise<string | undefined> {

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { readCertificate, readCertificates } from "../../src/x509/certificate.ts";
+import { readCertificate, readCertificates } from "../../src/shared/x509/certificate.ts";
 import {
   BasicConstraintsExtension,
   KeyUsageFlags,
   SubjectAlternativeNameExtension,
-} from "../../src/x509/peculiar.ts";
-import { encodePem } from "../../src/x509/pem.ts";
+} from "../../src/service/x509/peculiar_x509.ts";
+import { encodePem } from "../../src/shared/crypto/pem.ts";
 import { forge, now } from "./forge.ts";
 import { testWith } from "./workbench.ts";
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type Certificate, readCertificate } from "../../src/x509/certificate.ts";
-import { verifyChain } from "../../src/x509/chain.ts";
-import { Extension, KeyUsageFlags } from "../../src/x509/peculiar.ts";
+import { type Certificate, readCertificate } from "../../src/shared/x509/certificate.ts";
+import { verifyChain } from "../../src/shared/x509/chain.ts";
+import { Extension, KeyUsageFlags } from "../../src/service/x509/peculiar_x509.ts";
 import { forge, type Forged, type Forging, now } from "./forge.ts";
 
 const leafOf = (issuer: Forged, forging: Forging = {}) =>

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { isOctetBits, readElements, readSequence } from "../../src/x509/der.ts";
+import { isOctetBits, readElements, readSequence } from "../../src/shared/crypto/der_reader.ts";
 
 const octets = (hex: string) => Uint8Array.fromHex(hex.replaceAll(" ", ""));
 

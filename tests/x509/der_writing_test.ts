@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { readElements } from "../../src/x509/der.ts";
-import { readObjectIdentifier, readTime, readUnsigned } from "../../src/x509/der_values.ts";
+import { readElements } from "../../src/shared/crypto/der_reader.ts";
+import {
+  readObjectIdentifier,
+  readTime,
+  readUnsigned,
+} from "../../src/shared/crypto/der_values.ts";
 import {
   asciiString,
   type Element,
@@ -10,7 +14,7 @@ import {
   objectIdentifier,
   time,
   unsignedInteger,
-} from "../../src/x509/der_writing.ts";
+} from "../../src/shared/crypto/der_writer.ts";
 
 const only = (written: Element) => {
   const elements = readElements(encode(written));

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { formatDuration, parseDuration } from "../../src/x509/durations.ts";
+import { formatDuration, parseDuration } from "../../src/shared/text/durations.ts";
 
 const milliseconds = (text: string) => parseDuration(text)?.total("milliseconds");
 

@@ -1,5 +1,9 @@
-import { type Certificate, readCertificate } from "../../src/x509/certificate.ts";
-import { exportPrivateKey, generateKeyPair, signatureParameters } from "../../src/x509/keys.ts";
+import { type Certificate, readCertificate } from "../../src/shared/x509/certificate.ts";
+import {
+  exportPrivateKey,
+  generateKeyPair,
+  signatureParameters,
+} from "../../src/shared/crypto/key_pairs.ts";
 import {
   AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
@@ -9,8 +13,8 @@ import {
   Name,
   SubjectKeyIdentifierExtension,
   X509CertificateGenerator,
-} from "../../src/x509/peculiar.ts";
-import { encodePem } from "../../src/x509/pem.ts";
+} from "../../src/service/x509/peculiar_x509.ts";
+import { encodePem } from "../../src/shared/crypto/pem.ts";
 
 /** The instant of all tests here; what `forge` makes is valid for a day around it. */
 export const now = Temporal.Instant.from("2026-03-01T12:00:00Z");

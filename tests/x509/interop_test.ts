@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { KeyAlgorithm } from "../../src/x509/keys.ts";
+import type { KeyAlgorithm } from "../../src/shared/crypto/key_algorithm.ts";
 import {
   ownRoot,
   signUnder,

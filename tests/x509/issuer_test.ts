@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
-import { loadIssuer } from "../../src/x509/issuer.ts";
+import { loadIssuer } from "../../src/service/x509/issuer.ts";
 import {
   CertificatePolicyExtension,
   ExtendedKeyUsage,
   ExtendedKeyUsageExtension,
   Extension,
   KeyUsageFlags,
-} from "../../src/x509/peculiar.ts";
-import { encodePem } from "../../src/x509/pem.ts";
-import { createRoot } from "../../src/x509/root.ts";
+} from "../../src/service/x509/peculiar_x509.ts";
+import { encodePem } from "../../src/shared/crypto/pem.ts";
+import { createRoot } from "../../src/service/x509/self_signed_ca.ts";
 import { forge, type Forged, type Forging, now } from "./forge.ts";
 
 async function load(first: Forged, ...others: Forged[]) {

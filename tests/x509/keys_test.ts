@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
-import { decodePem } from "../../src/x509/pem.ts";
+import { decodePem } from "../../src/shared/crypto/pem.ts";
 import {
   exportPrivateKey,
   exportPublicKey,
   generateKeyPair,
   importPrivateKey,
   importPublicKey,
-  type KeyAlgorithm,
   publicKeyOf,
-} from "../../src/x509/keys.ts";
+} from "../../src/shared/crypto/key_pairs.ts";
+import type { KeyAlgorithm } from "../../src/shared/crypto/key_algorithm.ts";
 import { testWith, type Workbench } from "./workbench.ts";
 
 for (const algorithm of ["ecdsa-p256", "ecdsa-p384", "ed25519", "rsa-2048"] as const) {

@@ -1,12 +1,16 @@
 import assert from "node:assert/strict";
 import { createHash, createPublicKey } from "node:crypto";
-import { readCertificate, readFields } from "../../src/x509/certificate.ts";
-import { readElements } from "../../src/x509/der.ts";
-import { type Issuer, loadIssuer } from "../../src/x509/issuer.ts";
-import { generateKeyPair } from "../../src/x509/keys.ts";
-import { type LeafTemplate, randomSerialNumber, signLeaf } from "../../src/x509/leaf.ts";
-import { X509Certificate } from "../../src/x509/peculiar.ts";
-import { createRoot } from "../../src/x509/root.ts";
+import { readCertificate, readFields } from "../../src/shared/x509/certificate.ts";
+import { readElements } from "../../src/shared/crypto/der_reader.ts";
+import { type Issuer, loadIssuer } from "../../src/service/x509/issuer.ts";
+import { generateKeyPair } from "../../src/shared/crypto/key_pairs.ts";
+import {
+  type LeafTemplate,
+  randomSerialNumber,
+  signLeaf,
+} from "../../src/service/x509/leaf_certificate.ts";
+import { X509Certificate } from "../../src/service/x509/peculiar_x509.ts";
+import { createRoot } from "../../src/service/x509/self_signed_ca.ts";
 import { forge, type Forging, now } from "./forge.ts";
 
 async function issuerOf(forging: Forging = {}): Promise<Issuer> {

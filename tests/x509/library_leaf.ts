@@ -1,6 +1,6 @@
-import type { Issuer } from "../../src/x509/issuer.ts";
-import { signatureParameters } from "../../src/x509/keys.ts";
-import type { LeafTemplate } from "../../src/x509/leaf.ts";
+import type { Issuer } from "../../src/service/x509/issuer.ts";
+import { signatureParameters } from "../../src/shared/crypto/key_pairs.ts";
+import type { LeafTemplate } from "../../src/service/x509/leaf_certificate.ts";
 import {
   AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
@@ -15,7 +15,7 @@ import {
   SubjectKeyIdentifierExtension,
   X509Certificate,
   X509CertificateGenerator,
-} from "../../src/x509/peculiar.ts";
+} from "../../src/service/x509/peculiar_x509.ts";
 
 type Template = LeafTemplate & { readonly publicKey: CryptoKey };
 

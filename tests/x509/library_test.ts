@@ -1,11 +1,16 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type Certificate, readCertificate, readFields } from "../../src/x509/certificate.ts";
-import { type Issuer, loadIssuer } from "../../src/x509/issuer.ts";
-import { generateKeyPair, type KeyAlgorithm } from "../../src/x509/keys.ts";
-import { type LeafTemplate, signLeaf } from "../../src/x509/leaf.ts";
-import { parseDnsName, parseIpAddress, parseUri } from "../../src/x509/names.ts";
-import { encodePem } from "../../src/x509/pem.ts";
+import {
+  type Certificate,
+  readCertificate,
+  readFields,
+} from "../../src/shared/x509/certificate.ts";
+import { type Issuer, loadIssuer } from "../../src/service/x509/issuer.ts";
+import { generateKeyPair } from "../../src/shared/crypto/key_pairs.ts";
+import type { KeyAlgorithm } from "../../src/shared/crypto/key_algorithm.ts";
+import { type LeafTemplate, signLeaf } from "../../src/service/x509/leaf_certificate.ts";
+import { parseDnsName, parseIpAddress, parseUri } from "../../src/shared/text/name_syntax.ts";
+import { encodePem } from "../../src/shared/crypto/pem.ts";
 import { forge, now } from "./forge.ts";
 import { signWithLibrary } from "./library_leaf.ts";
 import {
@@ -17,7 +22,7 @@ import {
   SubjectKeyIdentifierExtension,
   X509Certificate,
   X509CertificateGenerator,
-} from "../../src/x509/peculiar.ts";
+} from "../../src/service/x509/peculiar_x509.ts";
 
 // Ours is held against @peculiar/x509, which shares no line with it.
 

@@ -3,13 +3,11 @@ import { isIP } from "node:net";
 import fc from "fast-check";
 import {
   bareName,
-  parseDnsName,
-  parseIpAddress,
-  parseUri,
   podCommonName,
   podDnsName,
   reservedBareNames,
-} from "../../src/x509/names.ts";
+} from "../../src/service/policy/default_names.ts";
+import { parseDnsName, parseIpAddress, parseUri } from "../../src/shared/text/name_syntax.ts";
 
 const label63 = "a".repeat(63);
 const name253 = [label63, label63, label63, "a".repeat(61)].join(".");

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { decodePem, describePem, encodePem } from "../../src/x509/pem.ts";
+import { decodePem, describePem, encodePem } from "../../src/shared/crypto/pem.ts";
 
 Deno.test("what is encoded as PEM is decoded again, in lines of at most 64 characters", () => {
   fc.assert(fc.property(fc.uint8Array({ minLength: 1, maxLength: 300 }), (der) => {

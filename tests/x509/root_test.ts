@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { readCertificates } from "../../src/x509/certificate.ts";
-import { importPrivateKey, publicKeyOf } from "../../src/x509/keys.ts";
-import { X509Certificate } from "../../src/x509/peculiar.ts";
-import { createRoot } from "../../src/x509/root.ts";
+import { readCertificates } from "../../src/shared/x509/certificate.ts";
+import { importPrivateKey, publicKeyOf } from "../../src/shared/crypto/key_pairs.ts";
+import { X509Certificate } from "../../src/service/x509/peculiar_x509.ts";
+import { createRoot } from "../../src/service/x509/self_signed_ca.ts";
 
 const notBefore = Temporal.Instant.from("2026-01-01T00:00:00Z");
 const notAfter = Temporal.Instant.from("2056-01-01T00:00:00Z");

@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { checkTemplate, expandTemplate, templateFields } from "../../src/x509/templates.ts";
+import {
+  checkTemplate,
+  expandTemplate,
+  templateFields,
+} from "../../src/shared/attributes/templates.ts";
 
 const pod = {
   name: "web-0",

@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import { Crypto } from "@peculiar/webcrypto";
-import { type Certificate, readCertificate } from "../../src/x509/certificate.ts";
-import { verifyChain } from "../../src/x509/chain.ts";
-import { loadIssuer } from "../../src/x509/issuer.ts";
-import { generateKeyPair, type KeyAlgorithm } from "../../src/x509/keys.ts";
-import { randomSerialNumber, signLeaf } from "../../src/x509/leaf.ts";
-import { X509Certificate, X509ChainBuilder } from "../../src/x509/peculiar.ts";
-import { encodePem } from "../../src/x509/pem.ts";
-import { createRoot } from "../../src/x509/root.ts";
+import { type Certificate, readCertificate } from "../../src/shared/x509/certificate.ts";
+import { verifyChain } from "../../src/shared/x509/chain.ts";
+import { loadIssuer } from "../../src/service/x509/issuer.ts";
+import { generateKeyPair } from "../../src/shared/crypto/key_pairs.ts";
+import type { KeyAlgorithm } from "../../src/shared/crypto/key_algorithm.ts";
+import { randomSerialNumber, signLeaf } from "../../src/service/x509/leaf_certificate.ts";
+import { X509Certificate, X509ChainBuilder } from "../../src/service/x509/peculiar_x509.ts";
+import { encodePem } from "../../src/shared/crypto/pem.ts";
+import { createRoot } from "../../src/service/x509/self_signed_ca.ts";
 import type { Workbench } from "./workbench.ts";
 
 // Other programs look at the machine's clock, and so do these tests.

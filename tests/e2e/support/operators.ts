@@ -1,5 +1,5 @@
-import { CertificateService } from "../../../src/gen/certificate_service_pb.ts";
-import { type Client, connect } from "../../../src/grpc/client.ts";
+import { CertificateService } from "../../../src/shared/gen/certificate_service_pb.ts";
+import { type Client, connect } from "../../../src/shared/grpc_client/client.ts";
 import { system } from "./install.ts";
 import { getJson, kubectl } from "./kubectl.ts";
 

@@ -1,0 +1,162 @@
+import type { Clock } from "../../shared/scheduler/clock.ts";
+import { EventLoopTurns } from "../../shared/scheduler/event_loop_yield.ts";
+import { Turns } from "../../shared/scheduler/semaphore.ts";
+import type { VolumeAttributes } from "../../shared/attributes/volume_attributes.ts";
+import { type Certificate, readCertificate } from "../../shared/x509/certificate.ts";
+import { createCertificateRequest } from "../../shared/x509/certificate_request.ts";
+import { verifyChain } from "../../shared/x509/chain.ts";
+import { sameOctets } from "../../shared/crypto/der_reader.ts";
+import {
+  exportPrivateKey,
+  exportPublicKey,
+  importPrivateKey,
+} from "../../shared/crypto/key_pairs.ts";
+import { encodePem } from "../../shared/crypto/pem.ts";
+import type { KeyMaker } from "./key_generator.ts";
+import { untilAborted } from "../../shared/scheduler/abort_signals.ts";
+import { SpareKey } from "./spare_key.ts";
+import type { CertificateIssuer, IssueOutcome, IssueRequest } from "./issuance_client.ts";
+import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
+
+/** The longest a call waits for the certificate service. */
+const askMs = 20_000;
+/** How many volumes are worked on at once, so that a node full of new pods stays one that answers. */
+const mostAtOnce = 32;
+/** How far the service's clock may be off this node's. */
+const skew = Temporal.Duration.from({ minutes: 5 });
+
+/** A volume, as far as asking for its certificate is concerned. */
+export interface Wanted {
+  readonly volumeId: string;
+  readonly volumeName: string;
+  readonly pod: PodIdentity;
+  readonly attributes: Readonly<Record<string, string>>;
+  readonly parsed: VolumeAttributes;
+  /** The serial number of the certificate that is renewed. */
+  readonly predecessor: string | undefined;
+  /** The key to go on with (`reuse-private-key`), PKCS#8 PEM. */
+  readonly privateKeyPem: string | undefined;
+}
+
+/** A key and its certificate that were checked against each other and against the trust bundle. */
+export interface Obtained {
+  readonly kind: "obtained";
+  readonly leaf: Certificate;
+  readonly issuedAt: Temporal.Instant;
+  readonly certificatePem: string;
+  readonly privateKeyPem: string;
+  readonly trustBundlePem: string;
+}
+
+export type ObtainOutcome = Obtained | Exclude<IssueOutcome, { kind: "issued" }>;
+
+/** Gets a volume its key and certificate; nothing it returns has touched a disk. */
+export class CertificateSource {
+  readonly #issuer: CertificateIssuer;
+  readonly #keys: KeyMaker;
+  readonly #clock: Clock;
+  readonly #spare = new SpareKey();
+  readonly #turns = new Turns(mostAtOnce);
+  /** Answers to many requests are read together. */
+  readonly #checks = new EventLoopTurns();
+
+  constructor(issuer: CertificateIssuer, keys: KeyMaker, clock: Clock) {
+    this.#issuer = issuer;
+    this.#keys = keys;
+    this.#clock = clock;
+  }
+
+  /** Rejects with the signal's reason when that is aborted; a slow service is `unavailable`. */
+  async obtain(wanted: Wanted, signal: AbortSignal): Promise<ObtainOutcome> {
+    const spare = wanted.privateKeyPem === undefined
+      ? this.#spare.take(wanted.parsed.keyAlgorithm)
+      : undefined;
+    // Before the turn: RSA keys have a line of their own, in which they take seconds.
+    const keyPair = spare?.keyPair ?? await this.#keyPair(wanted, signal);
+    using _turn = await this.#turns.take(signal);
+    const request: IssueRequest = {
+      certificateRequest: spare?.certificateRequest ?? await createCertificateRequest(keyPair),
+      pod: wanted.pod,
+      volumeId: wanted.volumeId,
+      volumeName: wanted.volumeName,
+      attributes: wanted.attributes,
+      predecessor: wanted.predecessor,
+    };
+    const asked = this.#ask(request, signal);
+    // Now: the time until the answer comes is nobody's.
+    void this.#spare.refill();
+    const outcome = await asked;
+    if (outcome.kind !== "issued") return outcome;
+    await this.#checks.take();
+    const checked = await this.#check(outcome, keyPair);
+    if (checked.kind === "obtained") this.#keys.drop(wanted.volumeId);
+    return checked;
+  }
+
+  async #keyPair(wanted: Wanted, signal: AbortSignal): Promise<CryptoKeyPair> {
+    if (wanted.privateKeyPem !== undefined) {
+      const imported = await importPrivateKey(wanted.privateKeyPem);
+      // A key of another kind than the attributes ask for, or a broken one, is replaced.
+      if (imported.kind === "key" && imported.algorithm === wanted.parsed.keyAlgorithm) {
+        return imported.keyPair;
+      }
+    }
+    return await this.#keys.make(wanted.volumeId, wanted.parsed.keyAlgorithm, signal);
+  }
+
+  async #ask(request: IssueRequest, signal: AbortSignal): Promise<IssueOutcome> {
+    const slow = new AbortController();
+    using _timer = this.#clock.after(askMs, () => slow.abort(new Error("too slow")));
+    const either = AbortSignal.any([signal, slow.signal]);
+    try {
+      return await untilAborted(this.#issuer.issue(request, either), either);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!slow.signal.aborted) throw error;
+      return {
+        kind: "unavailable",
+        reason: `the certificate service did not answer within ${askMs / 1000} s`,
+      };
+    }
+  }
+
+  /** Nothing the service says is mounted before it was held against what was asked for. */
+  async #check(
+    answer: Extract<IssueOutcome, { kind: "issued" }>,
+    keyPair: CryptoKeyPair,
+  ): Promise<ObtainOutcome> {
+    const chain = answer.chain.map(readCertificate);
+    const anchors = answer.trustBundle.map(readCertificate);
+    const [leaf] = chain;
+    if (leaf === undefined || !chain.every(isCertificate) || !anchors.every(isCertificate)) {
+      return wrong("holds something that is not a certificate");
+    }
+    if (!sameOctets(leaf.spki, await exportPublicKey(keyPair.publicKey))) {
+      return wrong("is for another key than the one sent");
+    }
+    const now = this.#clock.now();
+    const verdict = await verifyChain(chain, anchors, now, skew);
+    if (verdict.kind === "refused") return wrong(`does not verify: ${verdict.problem}`);
+    return {
+      kind: "obtained",
+      leaf,
+      issuedAt: now,
+      certificatePem: answer.chain.map((der) => encodePem("CERTIFICATE", der)).join(""),
+      privateKeyPem: await exportPrivateKey(keyPair.privateKey),
+      trustBundlePem: trustBundlePem(answer.trustBundle),
+    };
+  }
+}
+
+/** A trust bundle as the text of `ca.crt`; the same anchors always give the same text. */
+export function trustBundlePem(certificates: readonly Uint8Array[]): string {
+  return [...new Set(certificates.map((der) => encodePem("CERTIFICATE", der)))].sort().join("");
+}
+
+function wrong(problem: string): IssueOutcome & { kind: "unavailable" } {
+  return { kind: "unavailable", reason: `the certificate service's answer ${problem}` };
+}
+
+function isCertificate(certificate: Certificate | undefined): certificate is Certificate {
+  return certificate !== undefined;
+}

@@ -1,0 +1,36 @@
+import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
+
+/** Asks for one certificate. */
+export interface IssueRequest {
+  /** PKCS#10, DER. */
+  readonly certificateRequest: Uint8Array;
+  readonly pod: PodIdentity;
+  readonly volumeId: string;
+  readonly volumeName: string;
+  readonly attributes: Readonly<Record<string, string>>;
+  /** The serial number of the certificate that is renewed. */
+  readonly predecessor: string | undefined;
+}
+
+/** What came of asking for a certificate; only `issued` brings one. */
+export type IssueOutcome =
+  | {
+    readonly kind: "issued";
+    /** DER, leaf first. */
+    readonly chain: Uint8Array[];
+    /** DER. */
+    readonly trustBundle: Uint8Array[];
+  }
+  | { readonly kind: "denied"; readonly reason: string }
+  | { readonly kind: "invalid"; readonly reason: string }
+  | { readonly kind: "unavailable"; readonly reason: string }
+  | {
+    readonly kind: "throttled";
+    readonly reason: string;
+    readonly retryAfter: Temporal.Duration | undefined;
+  };
+
+/** The certificate service as the volume domain sees it. */
+export interface CertificateIssuer {
+  issue(request: IssueRequest, signal: AbortSignal): Promise<IssueOutcome>;
+}

@@ -1,0 +1,68 @@
+import type { KeyAlgorithm } from "../../shared/crypto/key_algorithm.ts";
+import { generateKeyPair } from "../../shared/crypto/key_pairs.ts";
+import { untilAborted } from "../../shared/scheduler/abort_signals.ts";
+import type { Clock } from "../../shared/scheduler/clock.ts";
+
+/** How long a finished key waits for the retry of a call that gave up; the kubelet's longest pause is 122 s. */
+const keepMs = 10 * 60_000;
+
+interface Waiting {
+  readonly algorithm: KeyAlgorithm;
+  readonly keyPair: Promise<CryptoKeyPair>;
+  readonly expiry: Disposable;
+}
+
+/**
+ * Makes key pairs. RSA keys take seconds of one core, so they are made one at a time, and one that
+ * is finished after its call gave up waits in memory for the volume's next call.
+ */
+export class KeyMaker implements Disposable {
+  readonly #clock: Clock;
+  readonly #generate: (algorithm: KeyAlgorithm) => Promise<CryptoKeyPair>;
+  readonly #waiting = new Map<string, Waiting>();
+  #lastRsa: Promise<unknown> = Promise.resolve();
+
+  constructor(clock: Clock, generate = generateKeyPair) {
+    this.#clock = clock;
+    this.#generate = generate;
+  }
+
+  /** A key pair for a volume; rejects with the signal's reason when that comes first. */
+  make(volumeId: string, algorithm: KeyAlgorithm, signal: AbortSignal): Promise<CryptoKeyPair> {
+    if (!algorithm.startsWith("rsa-")) return this.#generate(algorithm);
+    let waiting = this.#waiting.get(volumeId);
+    if (waiting?.algorithm !== algorithm) {
+      this.drop(volumeId);
+      waiting = this.#enqueue(volumeId, algorithm);
+    }
+    return untilAborted(waiting.keyPair, signal);
+  }
+
+  /** Forgets a volume's key: it has its certificate, or nobody will ask again. */
+  drop(volumeId: string): void {
+    const waiting = this.#waiting.get(volumeId);
+    this.#waiting.delete(volumeId);
+    waiting?.expiry[Symbol.dispose]();
+  }
+
+  [Symbol.dispose](): void {
+    for (const volumeId of [...this.#waiting.keys()]) this.drop(volumeId);
+  }
+
+  #enqueue(volumeId: string, algorithm: KeyAlgorithm): Waiting {
+    // A volume that is gone when its turn comes costs nothing.
+    const keyPair = this.#lastRsa.then(() => {
+      if (this.#waiting.get(volumeId) !== waiting) throw new Error("the volume is gone");
+      return this.#generate(algorithm);
+    });
+    this.#lastRsa = keyPair.catch(() => {});
+    const expiry = this.#clock.after(keepMs, () => this.drop(volumeId));
+    const waiting: Waiting = { algorithm, keyPair, expiry };
+    this.#waiting.set(volumeId, waiting);
+    // A key that could not be made must not answer the retry as well.
+    keyPair.catch(() => {
+      if (this.#waiting.get(volumeId) === waiting) this.drop(volumeId);
+    });
+    return waiting;
+  }
+}

@@ -1,0 +1,98 @@
+import { status } from "@grpc/grpc-js";
+import {
+  type Node,
+  type NodePublishVolumeRequest,
+  NodeServiceCapability_RPC_Type,
+  VolumeCapability_AccessMode_Mode,
+} from "../../shared/gen/csi_pb.ts";
+import { RpcError } from "../../shared/grpc/rpc_error.ts";
+import type { CallContext, Implementation } from "../../shared/grpc/service_definition.ts";
+import type { Outcome, Publisher, Refusal } from "../volume/publisher.ts";
+import {
+  describeProblems,
+  type Parsed,
+  parsePublishRequest,
+  parseUnpublishRequest,
+  type RawPublishRequest,
+} from "./request_validation.ts";
+
+/** CSI specification, "NodePublishVolume Errors"; the kubelet takes PERMISSION_DENIED as final. */
+const codes = {
+  busy: status.ABORTED,
+  conflict: status.ALREADY_EXISTS,
+  occupied: status.FAILED_PRECONDITION,
+  denied: status.PERMISSION_DENIED,
+  invalid: status.INVALID_ARGUMENT,
+  unavailable: status.UNAVAILABLE,
+  throttled: status.RESOURCE_EXHAUSTED,
+} satisfies Record<Refusal["kind"], status>;
+
+/** The CSI Node service (CSI specification, "Node Service RPC"); staging and expansion do not exist here. */
+export function nodeService(
+  options: { nodeId: string; publisher: Pick<Publisher, "publish" | "unpublish"> },
+): Implementation<typeof Node> {
+  const { nodeId, publisher } = options;
+  return {
+    nodeGetInfo: () => Promise.resolve({ nodeId }),
+    nodeGetCapabilities: () => {
+      const rpc = { type: NodeServiceCapability_RPC_Type.VOLUME_MOUNT_GROUP };
+      return Promise.resolve({ capabilities: [{ type: { case: "rpc" as const, value: rpc } }] });
+    },
+    nodePublishVolume: async (message, context) => {
+      const request = accepted(parsePublishRequest(rawPublish(message)));
+      return answer(await attempt(() => publisher.publish(request, context.signal), context));
+    },
+    nodeUnpublishVolume: async (message, context) => {
+      const request = accepted(parseUnpublishRequest(message));
+      return answer(await attempt(() => publisher.unpublish(request), context));
+    },
+  };
+}
+
+function rawPublish(message: NodePublishVolumeRequest): RawPublishRequest {
+  const capability = message.volumeCapability;
+  const mount = capability?.accessType.case === "mount" ? capability.accessType.value : undefined;
+  const mode = capability?.accessMode?.mode;
+  return {
+    volumeId: message.volumeId,
+    targetPath: message.targetPath,
+    access: capability?.accessType.case,
+    accessMode: mode === undefined
+      ? undefined
+      : VolumeCapability_AccessMode_Mode[mode] ?? String(mode),
+    fsType: mount?.fsType ?? "",
+    mountFlags: mount?.mountFlags ?? [],
+    volumeMountGroup: mount?.volumeMountGroup ?? "",
+    volumeContext: message.volumeContext,
+  };
+}
+
+function accepted<T>(parsed: Parsed<T>): T {
+  if (parsed.kind === "request") return parsed.request;
+  throw new RpcError(status.INVALID_ARGUMENT, describeProblems(parsed.problems));
+}
+
+/** What fails on this node (a full disk, a target that is a file) is told: it becomes the pod's event. */
+async function attempt(action: () => Promise<Outcome>, context: CallContext): Promise<Outcome> {
+  try {
+    return await action();
+  } catch (cause) {
+    if (context.signal.aborted) {
+      throw new RpcError(status.CANCELLED, "the call ended before the volume was ready", { cause });
+    }
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new RpcError(status.INTERNAL, reason, { cause });
+  }
+}
+
+function answer(outcome: Outcome): Record<never, never> {
+  if (outcome.kind === "done") return {};
+  const retryAfterMs = outcome.kind === "throttled"
+    ? outcome.retryAfter?.total("milliseconds")
+    : undefined;
+  throw new RpcError(
+    codes[outcome.kind],
+    outcome.reason,
+    retryAfterMs === undefined ? {} : { retryAfterMs },
+  );
+}

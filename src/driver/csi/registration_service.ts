@@ -1,0 +1,25 @@
+import { getLogger } from "@logtape/logtape";
+import type { Registration } from "../../shared/gen/plugin_registration_pb.ts";
+import type { Implementation } from "../../shared/grpc/service_definition.ts";
+
+const logger = getLogger(["csi-driver", "registration"]);
+
+/** What the kubelet asks when it finds the driver's registration socket. */
+export function registrationService(
+  options: { name: string; endpoint: string },
+): Implementation<typeof Registration> {
+  return {
+    getInfo: () =>
+      Promise.resolve({
+        type: "CSIPlugin",
+        name: options.name,
+        endpoint: options.endpoint,
+        supportedVersions: ["1.0.0"],
+      }),
+    notifyRegistrationStatus: (status) => {
+      if (status.pluginRegistered) logger.info("registered with the kubelet", { ...options });
+      else logger.error("the kubelet refused the registration: {reason}", { reason: status.error });
+      return Promise.resolve({});
+    },
+  };
+}

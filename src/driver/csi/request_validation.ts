@@ -1,0 +1,211 @@
+import { parseAttributes } from "../../shared/attributes/attribute_parser.ts";
+import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
+import type { PublishRequest } from "../volume/publish_request.ts";
+import { targetPattern } from "../volume/target_path.ts";
+
+/** A publish call as it arrived, free of the transport's types; nothing in it is trusted yet. */
+export interface RawPublishRequest {
+  readonly volumeId: string;
+  readonly targetPath: string;
+  readonly access: "mount" | "block" | undefined;
+  /** The access mode's name in the CSI specification; undefined when the message had none. */
+  readonly accessMode: string | undefined;
+  readonly fsType: string;
+  readonly mountFlags: readonly string[];
+  readonly volumeMountGroup: string;
+  readonly volumeContext: Readonly<Record<string, string>>;
+}
+
+/** Why a request is refused: which field, what was given, what is accepted. */
+export interface Problem {
+  readonly field: string;
+  readonly given: string;
+  readonly expected: string;
+}
+
+export type Parsed<T> =
+  | { readonly kind: "request"; readonly request: T }
+  | { readonly kind: "refused"; readonly problems: readonly Problem[] };
+
+const kubeletPrefix = "csi.storage.k8s.io/";
+// CSI specification, "Size Limits": identifiers hold at most 128 bytes.
+const volumeIdPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+const uidPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+const namespacePattern = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+const subdomainPattern = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/;
+/** PATH_MAX without its NUL. */
+const pathMost = 4095;
+const accessModes = [
+  "SINGLE_NODE_WRITER",
+  "SINGLE_NODE_READER_ONLY",
+  "SINGLE_NODE_SINGLE_WRITER",
+  "SINGLE_NODE_MULTI_WRITER",
+];
+
+/** Checks a publish call; every problem is reported, not only the first. */
+export function parsePublishRequest(raw: RawPublishRequest): Parsed<PublishRequest> {
+  const problems: Problem[] = [];
+  const volumeId = checkVolumeId(raw.volumeId, problems);
+  checkCapability(raw, problems);
+  const group = checkGroup(raw.volumeMountGroup, problems);
+  const pod = checkPod(raw.volumeContext, problems);
+  const volumeName = checkTarget(raw.targetPath, pod.uid, problems);
+  const attributes = userAttributes(raw.volumeContext);
+  const parsed = parseAttributes(attributes);
+  if (parsed.kind === "refused") {
+    for (const { attribute, given, expected } of parsed.problems) {
+      problems.push({
+        field: `volume_context["${attribute}"]`,
+        given: `is "${given}"`,
+        expected,
+      });
+    }
+  }
+  if (problems.length > 0 || parsed.kind === "refused") return { kind: "refused", problems };
+  const { targetPath } = raw;
+  const request = {
+    volumeId,
+    volumeName,
+    targetPath,
+    pod,
+    attributes,
+    parsed: parsed.attributes,
+    group,
+  };
+  return { kind: "request", request };
+}
+
+/** Checks an unpublish call. */
+export function parseUnpublishRequest(
+  raw: { readonly volumeId: string; readonly targetPath: string },
+): Parsed<{ readonly volumeId: string; readonly targetPath: string }> {
+  const problems: Problem[] = [];
+  const volumeId = checkVolumeId(raw.volumeId, problems);
+  checkTarget(raw.targetPath, undefined, problems);
+  if (problems.length > 0) return { kind: "refused", problems };
+  return { kind: "request", request: { volumeId, targetPath: raw.targetPath } };
+}
+
+/** The problems as one sentence each, for the event that the pod's author reads. */
+export function describeProblems(problems: readonly Problem[]): string {
+  return problems.map(({ field, given, expected }) => `${field}: ${given}, expected ${expected}`)
+    .join("; ");
+}
+
+/** A value as it may be shown: quoted, control characters escaped, shortened. */
+export function shown(text: string, most = 60): string {
+  return JSON.stringify(text.length > most ? `${text.slice(0, most)}…` : text);
+}
+
+function got(text: string | undefined): string {
+  return text === undefined ? "is missing" : text === "" ? "is empty" : `is ${shown(text)}`;
+}
+
+function userAttributes(context: Readonly<Record<string, string>>): Record<string, string> {
+  // Everything of the kubelet's own is left out unread: a newer kubelet may add keys, and
+  // serviceAccount.tokens must not reach a record or a log.
+  return Object.fromEntries(
+    Object.entries(context).filter(([key]) => !key.startsWith(kubeletPrefix)),
+  );
+}
+
+function checkVolumeId(volumeId: string, problems: Problem[]): string {
+  if (!volumeIdPattern.test(volumeId)) {
+    problems.push({
+      field: "volume_id",
+      given: got(volumeId),
+      expected: "1 to 128 of A-Z a-z 0-9 . _ -, a letter or digit first",
+    });
+  }
+  return volumeId;
+}
+
+function checkCapability(raw: RawPublishRequest, problems: Problem[]): void {
+  if (raw.access !== "mount") {
+    problems.push({
+      field: "volume_capability.access_type",
+      given: raw.access === undefined ? "is missing" : `is ${raw.access}`,
+      expected: "mount (certificates are files)",
+    });
+  }
+  if (raw.accessMode === undefined || !accessModes.includes(raw.accessMode)) {
+    problems.push({
+      field: "volume_capability.access_mode",
+      given: raw.accessMode === undefined ? "is missing" : `is ${raw.accessMode}`,
+      expected: accessModes.join(" or "),
+    });
+  }
+  if (raw.fsType !== "" && raw.fsType !== "tmpfs") {
+    problems.push({
+      field: "volume_capability.mount.fs_type",
+      given: got(raw.fsType),
+      expected: "nothing or tmpfs",
+    });
+  }
+  if (raw.mountFlags.length > 0) {
+    problems.push({
+      field: "volume_capability.mount.mount_flags",
+      given: `has ${raw.mountFlags.length} entries`,
+      expected: "none: the driver chooses the mount options",
+    });
+  }
+}
+
+function checkGroup(group: string, problems: Problem[]): number | undefined {
+  if (group === "") return undefined;
+  // The largest gid_t stands for "no change" in chown(2).
+  if (/^[0-9]{1,10}$/.test(group) && Number(group) < 2 ** 32 - 1) return Number(group);
+  problems.push({
+    field: "volume_capability.mount.volume_mount_group",
+    given: got(group),
+    expected: "a numeric group id from 0 to 4294967294",
+  });
+  return undefined;
+}
+
+function checkPod(context: Readonly<Record<string, string>>, problems: Problem[]): PodIdentity {
+  const check = (key: string, accepts: (value: string) => boolean, expected: string): string => {
+    const value = Object.hasOwn(context, kubeletPrefix + key)
+      ? context[kubeletPrefix + key]
+      : undefined;
+    if (value === undefined || !accepts(value)) {
+      const field = `volume_context["${kubeletPrefix}${key}"]`;
+      problems.push({ field, given: got(value), expected });
+    }
+    return value ?? "";
+  };
+  const subdomain = (value: string) => value.length <= 253 && subdomainPattern.test(value);
+  check(
+    "ephemeral",
+    (value) => value === "true",
+    `"true": this driver serves inline ephemeral volumes only`,
+  );
+  return {
+    name: check("pod.name", subdomain, "the pod's name (needs podInfoOnMount in the CSIDriver)"),
+    namespace: check(
+      "pod.namespace",
+      (value) => namespacePattern.test(value),
+      "the pod's namespace",
+    ),
+    uid: check("pod.uid", (value) => uidPattern.test(value), "the pod's uid"),
+    serviceAccount: check("serviceAccount.name", subdomain, "the pod's service account"),
+  };
+}
+
+function checkTarget(path: string, podUid: string | undefined, problems: Problem[]): string {
+  const match = targetPattern.exec(path);
+  const parts = path.split("/").slice(1);
+  const clean = parts.every((part) => part !== "" && part !== "." && part !== "..") &&
+    // deno-lint-ignore no-control-regex
+    !/[\u0000-\u001f\u007f\ufffd]/.test(path) && new TextEncoder().encode(path).length <= pathMost;
+  const ownPod = podUid === undefined || podUid === "" || match?.[1] === podUid;
+  if (match !== null && clean && ownPod) return match[2] ?? "";
+  problems.push({
+    field: "target_path",
+    given: got(path),
+    expected: `an absolute path without "." and ".." that ends in /pods/${
+      podUid || "POD_UID"
+    }/volumes/kubernetes.io~csi/VOLUME/mount`,
+  });
+  return "";
+}

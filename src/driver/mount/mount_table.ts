@@ -1,0 +1,136 @@
+import { SystemCallError } from "../../shared/linux/errno.ts";
+import { type Libc, mountFlags, type MountRequest } from "../../shared/linux/libc.ts";
+import { findMount, type Mount, parseMountinfo } from "./mountinfo.ts";
+import { mountTable } from "../../shared/linux/proc_files.ts";
+import type { Place } from "../../shared/linux/statx.ts";
+
+/** The source name of all our mounts, by which mountinfo shows that they are ours. */
+export const mountSource = "csi.k8s.cert-driver";
+
+/** What a mount shows; it stays as it is wherever the mount is moved. */
+export type MountOrigin = Pick<Mount, "fileSystem" | "source">;
+
+const ours: MountOrigin = { fileSystem: "tmpfs", source: mountSource };
+
+export function isOurs(mount: MountOrigin): boolean {
+  return mount.fileSystem === ours.fileSystem && mount.source === ours.source;
+}
+
+export function isBusy(error: unknown): boolean {
+  return error instanceof SystemCallError && error.code === "EBUSY";
+}
+
+/** Several times the volumes that a node has room for; an id is forgotten late only if others unmount what is ours. */
+const mostRemembered = 4096;
+
+/**
+ * The mounts that this program sees, makes and takes away.
+ *
+ * Each mount and unmount changes the kernel's table, which takes milliseconds to read on a node full of pods. So the ids
+ * of mounts once known to be ours are remembered. An id tells of one mount only (statx(2), STATX_MNT_ID_UNIQUE), and a
+ * mount shows one file system for as long as it lives: what is remembered cannot become untrue. Whatever is not
+ * remembered is looked up in the table: before Linux 6.8, which gives no such ids, everything.
+ */
+export class Mounts implements Disposable {
+  readonly #libc: Libc;
+  /** In the order in which they became known. */
+  readonly #ourIds = new Set<bigint>();
+  #dropsLines: boolean | undefined;
+
+  /** Owns `libc`. */
+  constructor(libc: Libc) {
+    this.#libc = libc;
+  }
+
+  /** Every mount. */
+  all(): Mount[] {
+    return parseMountinfo(this.#readTable());
+  }
+
+  /** Where the mount comes from that one sees at a path, or undefined when none begins there, as most often. */
+  at(path: string): MountOrigin | undefined {
+    const place = this.#libc.statx(path);
+    if (place?.isMountPoint === false) return undefined;
+    if (place && this.#remembers(place)) return ours;
+    const mount = findMount(this.#readTable(), path);
+    // Another mount may have come to the path since. What is true of this one is true of all that show its file system.
+    if (mount && isOurs(mount) && place?.device === mount.device) this.#remember(place);
+    return mount;
+  }
+
+  /** Whether a mount begins at a path. */
+  beginsAt(path: string): boolean {
+    return this.#libc.statx(path)?.isMountPoint ?? this.at(path) !== undefined;
+  }
+
+  /** Throws a SystemCallError, as each of the following does. */
+  mount(request: MountRequest): void {
+    this.#libc.mount(request);
+  }
+
+  /** Mounts a new tmpfs of ours, where nobody else mounts. */
+  mountOurs(request: Pick<MountRequest, "target" | "flags" | "options">): void {
+    this.#libc.mount({ ...request, ...ours });
+    this.#remember(this.#libc.statx(request.target));
+  }
+
+  /** Shows what is mounted at `source` at `target` too. */
+  bind(source: string, target: string): void {
+    this.#libc.mount({ source, target, flags: mountFlags.bind });
+    // Another mount may have come to the source just before. While a mount of ours lives, whatever has the number of
+    // its file system shows that one; the source is looked at last, so that it lived when the copy was looked at.
+    const copy = this.#libc.statx(target);
+    const original = this.#libc.statx(source);
+    if (!original || !this.#remembers(original)) return;
+    if (copy?.device === original.device) this.#remember(copy);
+  }
+
+  /** Unmounts what one sees at a path, lazily when something still looks at it. */
+  unmount(path: string): void {
+    const place = this.#libc.statx(path);
+    try {
+      this.#libc.unmount(path);
+    } catch (error) {
+      if (!isBusy(error)) throw error;
+      this.#libc.unmount(path, { detach: true });
+    }
+    if (place?.mountId !== undefined) this.#ourIds.delete(place.mountId);
+  }
+
+  #remembers({ isMountPoint, mountId }: Place): boolean {
+    return isMountPoint === true && mountId !== undefined && this.#ourIds.has(mountId);
+  }
+
+  #remember(place: Place | undefined): void {
+    if (place?.isMountPoint !== true || place.mountId === undefined) return;
+    this.#ourIds.add(place.mountId);
+    if (this.#ourIds.size <= mostRemembered) return;
+    const [oldest = 0n] = this.#ourIds;
+    this.#ourIds.delete(oldest);
+  }
+
+  /**
+   * Kernels before 5.8 drop lines while other mounts come and go, so two readings have to agree there; on a node that is
+   * busy all the time the last one counts.
+   */
+  #readTable(): string {
+    let text = this.#libc.readText(mountTable);
+    // Asked once.
+    this.#dropsLines ??= dropsLines(this.#libc.readText("/proc/sys/kernel/osrelease"));
+    for (let attempts = 0; this.#dropsLines && attempts < 3; attempts += 1) {
+      const before = text;
+      text = this.#libc.readText(mountTable);
+      if (text === before) break;
+    }
+    return text;
+  }
+
+  [Symbol.dispose](): void {
+    this.#libc[Symbol.dispose]();
+  }
+}
+
+function dropsLines(release: string): boolean {
+  const [major = 0, minor = 0] = release.split(".").map(Number);
+  return !(major > 5 || (major === 5 && minor >= 8));
+}

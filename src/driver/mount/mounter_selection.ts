@@ -1,0 +1,63 @@
+import type { Leftovers } from "../volume/volume_record.ts";
+import type { Mounter } from "../volume/mounter.ts";
+import { SystemCallError } from "../../shared/linux/errno.ts";
+import { type Libc, openLibc } from "../../shared/linux/libc.ts";
+import { TmpfsMounter } from "./tmpfs_mounter.ts";
+import { Mounts } from "./mount_table.ts";
+import { PlainDirectoryMounter } from "./plain_directory_mounter.ts";
+import { Staging } from "./staging_area.ts";
+
+/** What the kernel answers where mounting is not for us, as opposed to a fault. */
+const notPermitted: ReadonlySet<string> = new Set(["EPERM", "EACCES", "ENOSYS", "ENODEV"]);
+
+export interface MounterOptions {
+  /** A directory of the driver's own, under CERT_BASE_PATH. */
+  readonly stagingDir: string;
+  /** ALLOW_KEYS_ON_DISK: whether a plain directory may lie on a disk. */
+  readonly allowKeysOnDisk: boolean;
+  readonly onWarning: (message: string) => void;
+  /** Opens the C library; given by tests that inject faults. */
+  readonly openLibc?: () => Libc;
+}
+
+/** Finds out whether this program may mount, cleans up after a killed one, and answers with the mounter that fits. */
+export async function createMounter(
+  options: MounterOptions,
+): Promise<Mounter & Pick<Leftovers, "mounted"> & Disposable> {
+  const { allowKeysOnDisk, onWarning } = options;
+  await Deno.mkdir(options.stagingDir, { recursive: true, mode: 0o700 });
+  const directory = await Deno.realPath(options.stagingDir);
+  using scope = new DisposableStack();
+  let mounts: Mounts | undefined;
+  try {
+    mounts = scope.use(new Mounts((options.openLibc ?? openLibc)()));
+    const staging = scope.use(new Staging(mounts, directory));
+    staging.clean();
+    probe(staging);
+    scope.move();
+    return new TmpfsMounter(mounts, staging);
+  } catch (error) {
+    if (mounts !== undefined && !isRefusal(error)) throw error;
+    onWarning(fallbackWarning(error));
+    scope.move();
+    return new PlainDirectoryMounter({ mounts, allowKeysOnDisk, onWarning });
+  }
+}
+
+/** Does once what publishing does, short of the target. */
+function probe(staging: Staging): void {
+  using room = staging.room();
+  room.mountTmpfs();
+  room.seal();
+}
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof SystemCallError && notPermitted.has(error.code);
+}
+
+function fallbackWarning(error: unknown): string {
+  const reason = error instanceof Error ? error.message : String(error);
+  return `mounting is not possible here (${reason}): volumes become plain directories, which a ` +
+    `pod's root can write to, with private keys on whatever file system they lie on; run the ` +
+    `driver privileged to have a read-only tmpfs for each volume`;
+}

@@ -1,0 +1,121 @@
+import { statfsSync } from "node:fs";
+import type { Mounter, TargetState, VolumeFiles } from "../volume/mounter.ts";
+import { holdsFiles, readFiles, removeFiles, replaceFiles } from "./atomic_directory.ts";
+import { foreignMountError } from "./tmpfs_mounter.ts";
+import type { MountOrigin, Mounts } from "./mount_table.ts";
+import { createTarget, entryKind, removeTarget, resolveTarget } from "./target_directory.ts";
+
+/** File systems that live in memory, by their f_type: tmpfs and ramfs (statfs(2)). */
+const memoryFileSystems: ReadonlySet<number> = new Set([0x01021994, 0x858458f6]);
+
+export interface PlainDirectoryOptions {
+  /** Shows foreign mounts, if there is one; the mounter owns it. */
+  readonly mounts: Mounts | undefined;
+  /** Whether private keys may be written to a file system that is not in memory. */
+  readonly allowKeysOnDisk: boolean;
+  readonly onWarning: (message: string) => void;
+}
+
+/**
+ * Writes volumes into the target directory itself, for where mounting is not permitted.
+ *
+ * A pod's root can then change what its own volume shows, and the keys lie on the target's file system.
+ */
+export class PlainDirectoryMounter implements Mounter, Disposable {
+  readonly kind = "plain";
+  readonly #options: PlainDirectoryOptions;
+
+  constructor(options: PlainDirectoryOptions) {
+    this.#options = options;
+  }
+
+  state(targetPath: string): TargetState {
+    const path = resolveTarget(targetPath);
+    if (path === undefined) return "absent";
+    const kind = entryKind(path);
+    if (kind === "absent") return "absent";
+    if (kind !== "directory" || this.#mountAt(path) !== undefined) return "foreign";
+    return holdsFiles(path) ? "ours" : "absent";
+  }
+
+  publish(targetPath: string, files: VolumeFiles): Promise<void> {
+    return Promise.try(() => this.#publish(targetPath, files));
+  }
+
+  #publish(targetPath: string, files: VolumeFiles): void {
+    if (this.state(targetPath) === "ours") return this.#replace(targetPath, files);
+    using undo = new DisposableStack();
+    const path = createTarget(targetPath, undo);
+    this.#refuseMount(path);
+    this.#checkFileSystem(path);
+    // The pod sees this very directory, so its users need to enter it.
+    Deno.chmodSync(path, 0o755);
+    undo.defer(() => removeFiles(path));
+    replaceFiles(path, files);
+    undo.move();
+  }
+
+  replace(targetPath: string, files: VolumeFiles): Promise<void> {
+    return Promise.try(() => this.#replace(targetPath, files));
+  }
+
+  #replace(targetPath: string, files: VolumeFiles): void {
+    const path = resolveTarget(targetPath);
+    if (path === undefined || this.state(path) !== "ours") {
+      throw new Error(`no volume of this driver is at target path ${targetPath}`);
+    }
+    this.#checkFileSystem(path);
+    replaceFiles(path, files);
+  }
+
+  read(targetPath: string, name: string): Promise<string | undefined> {
+    return this.readAll(targetPath, [name]).then(([text]) => text);
+  }
+
+  readAll(targetPath: string, names: readonly string[]): Promise<(string | undefined)[]> {
+    return Promise.try(() =>
+      this.state(targetPath) === "ours" ? readFiles(targetPath, names) : names.map(() => undefined)
+    );
+  }
+
+  unpublish(targetPath: string): Promise<void> {
+    return Promise.try(() => {
+      const path = resolveTarget(targetPath);
+      if (path === undefined) return;
+      this.#refuseMount(path);
+      removeTarget(path);
+    });
+  }
+
+  /** Nothing is mounted here. */
+  mounted(): string[] {
+    return [];
+  }
+
+  [Symbol.dispose](): void {
+    this.#options.mounts?.[Symbol.dispose]();
+  }
+
+  #mountAt(path: string): MountOrigin | undefined {
+    return this.#options.mounts?.at(path);
+  }
+
+  #refuseMount(path: string): void {
+    const mount = this.#mountAt(path);
+    if (mount !== undefined) throw foreignMountError(path, mount);
+  }
+
+  #checkFileSystem(path: string): void {
+    if (memoryFileSystems.has(statfsSync(path).type)) return;
+    if (!this.#options.allowKeysOnDisk) {
+      throw new Error(
+        `mounting is not permitted here, and target path ${path} is not on a tmpfs, so the ` +
+          `private key would be written to disk; run the driver privileged, or set ` +
+          `ALLOW_KEYS_ON_DISK=true to accept that`,
+      );
+    }
+    this.#options.onWarning(
+      `the private key of the volume at ${path} is written to disk (ALLOW_KEYS_ON_DISK)`,
+    );
+  }
+}

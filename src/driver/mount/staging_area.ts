@@ -1,0 +1,148 @@
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { SystemCallError } from "../../shared/linux/errno.ts";
+import { mountFlags } from "../../shared/linux/libc.ts";
+import { isBusy, isOurs, type Mounts } from "./mount_table.ts";
+
+const hardened = mountFlags.noSuid | mountFlags.noDev | mountFlags.noExec;
+
+/** Room for two generations of the files of a volume; a trust bundle of some 400 KiB still fits. */
+const volumeOptions = "mode=0755,size=1m,nr_inodes=64";
+
+/**
+ * A mount stays writable while a file is open for writing (mount(2)), and a file that was closed counts as open for as
+ * long as another process looks at it, through /proc/PID/fd say: mostly for less than one of these milliseconds.
+ */
+const sealAttempts = 50;
+const pause = new Int32Array(new SharedArrayBuffer(4));
+
+/**
+ * A corner of the mount table that nobody else sees, in which volumes are written.
+ *
+ * A mount appears in every peer of the mount that it is put on. So the rooms lie on a tmpfs of their own that is made
+ * private before anything is mounted on it. It stays until disposed: for each unmount the kernel waits until no
+ * processor looks at the old table any more, which takes longer than all the rest of a publish.
+ */
+export class Staging implements Disposable {
+  readonly #mounts: Mounts;
+  readonly #directory: string;
+  #mounted = false;
+  #swapOption = ",noswap";
+
+  constructor(mounts: Mounts, directory: string) {
+    this.#mounts = mounts;
+    this.#directory = directory;
+  }
+
+  /** Removes what a killed driver left; its rooms go with the mount that they lie on. */
+  clean(): void {
+    for (;;) {
+      const top = this.#mounts.at(this.#directory);
+      if (top === undefined || !isOurs(top)) return;
+      this.#mounts.unmount(this.#directory);
+    }
+  }
+
+  /** A new empty directory that can be mounted on; disposing unmounts and removes it. */
+  room(): Room {
+    if (!this.#isMounted()) this.#mount();
+    const path = join(this.#directory, randomBytes(8).toString("hex"));
+    Deno.mkdirSync(path, { mode: 0o700 });
+    return new Room(this.#mounts, path, () => this.#mountVolume(path));
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.#mounted) return;
+    this.#mounted = false;
+    this.#mounts.unmount(this.#directory);
+  }
+
+  /** Somebody may have unmounted it; a room on what lies below would be seen by others. */
+  #isMounted(): boolean {
+    return this.#mounted && this.#mounts.beginsAt(this.#directory);
+  }
+
+  #mount(): void {
+    const target = this.#directory;
+    this.#mounts.mountOurs({ target, flags: hardened, options: "mode=0700,size=64k" });
+    try {
+      this.#mounts.mount({ target, flags: mountFlags.private });
+    } catch (error) {
+      this.#mounts.unmount(target);
+      throw error;
+    }
+    this.#mounted = true;
+  }
+
+  #mountVolume(target: string): void {
+    const request = { target, flags: hardened };
+    try {
+      this.#mounts.mountOurs({ ...request, options: volumeOptions + this.#swapOption });
+    } catch (error) {
+      if (!(error instanceof SystemCallError && error.code === "EINVAL")) throw error;
+      // Kernels before 6.4 do not know noswap.
+      this.#mounts.mountOurs({ ...request, options: volumeOptions });
+      this.#swapOption = "";
+    }
+  }
+}
+
+/** A place in the staging area for one operation; holds at most one mount. */
+class Room implements Disposable {
+  readonly path: string;
+  readonly #mounts: Mounts;
+  readonly #mountVolume: () => void;
+  #mounted = false;
+
+  constructor(mounts: Mounts, path: string, mountVolume: () => void) {
+    this.#mounts = mounts;
+    this.path = path;
+    this.#mountVolume = mountVolume;
+  }
+
+  /** Mounts a new, writable tmpfs here. */
+  mountTmpfs(): void {
+    this.#mountVolume();
+    this.#mounted = true;
+  }
+
+  /** Shows a published volume here, writable, while it stays read-only where it is; throws if it is not ours. */
+  bindWritable(path: string): void {
+    this.#mounts.bind(path, this.path);
+    this.#mounted = true;
+    this.#mounts.mount({ target: this.path, flags: mountFlags.private });
+    const bound = this.#mounts.at(this.path);
+    if (bound === undefined || !isOurs(bound)) {
+      throw new Error(`the mount at ${path} is not one of this driver; it is left alone`);
+    }
+    this.#remount(0);
+  }
+
+  /** From here on this mount, and each copy that the kernel makes of it, is read-only. */
+  seal(): void {
+    for (let attempt = 1;; attempt += 1) {
+      try {
+        return this.#remount(mountFlags.readOnly);
+      } catch (error) {
+        if (!isBusy(error) || attempt === sealAttempts) throw error;
+        Atomics.wait(pause, 0, 0, 1);
+      }
+    }
+  }
+
+  /** Takes the mount from here to its place, whole; nothing is left to unmount. */
+  moveTo(target: string): void {
+    this.#mounts.mount({ source: this.path, target, flags: mountFlags.move });
+    this.#mounted = false;
+  }
+
+  #remount(flag: number): void {
+    const flags = mountFlags.remount | mountFlags.bind | hardened | flag;
+    this.#mounts.mount({ target: this.path, flags });
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#mounted) this.#mounts.unmount(this.path);
+    Deno.removeSync(this.path);
+  }
+}

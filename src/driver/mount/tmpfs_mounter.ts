@@ -1,0 +1,127 @@
+import type { Mounter, TargetState, VolumeFiles } from "../volume/mounter.ts";
+import { readFiles, replaceFiles } from "./atomic_directory.ts";
+import { isOurs, type MountOrigin, type Mounts } from "./mount_table.ts";
+import type { Staging } from "./staging_area.ts";
+import {
+  createTarget,
+  entryKind,
+  removeTarget,
+  requireDirectory,
+  resolveTarget,
+} from "./target_directory.ts";
+
+/** The error for a mount at a target that another program put there. */
+export function foreignMountError(path: string, mount: MountOrigin): Error {
+  return new Error(
+    `target path ${path} holds a mount that is not this driver's (${mount.fileSystem} from ` +
+      `${mount.source}); it is left alone: unmount it, then the call will succeed`,
+  );
+}
+
+/**
+ * Gives each volume a tmpfs of its own, which its target shows read-only.
+ *
+ * So no process in a pod can write where this program, as root, writes later.
+ */
+export class TmpfsMounter implements Mounter, Disposable {
+  readonly kind = "tmpfs";
+  readonly #mounts: Mounts;
+  readonly #staging: Staging;
+
+  /** Owns both: disposing unmounts the staging area and closes `mounts`. */
+  constructor(mounts: Mounts, staging: Staging) {
+    this.#mounts = mounts;
+    this.#staging = staging;
+  }
+
+  state(targetPath: string): TargetState {
+    const path = resolveTarget(targetPath);
+    if (path === undefined) return "absent";
+    const kind = entryKind(path);
+    if (kind === "absent") return "absent";
+    if (kind !== "directory") return "foreign";
+    const mount = this.#mounts.at(path);
+    if (mount === undefined) return "absent";
+    return isOurs(mount) ? "ours" : "foreign";
+  }
+
+  publish(targetPath: string, files: VolumeFiles): Promise<void> {
+    return Promise.try(() => {
+      using undo = new DisposableStack();
+      const path = createTarget(targetPath, undo);
+      const mount = this.#mounts.at(path);
+      if (mount && isOurs(mount)) this.#replace(path, files);
+      else this.#mount(path, files, undo);
+      undo.move();
+    });
+  }
+
+  #mount(path: string, files: VolumeFiles, undo: DisposableStack): void {
+    using room = this.#staging.room();
+    room.mountTmpfs();
+    replaceFiles(room.path, files);
+    // Read-only before the move, not after: flags of a mount do not reach the copies that its peers have got.
+    room.seal();
+    // Looked at again just before: mount(2) follows a link.
+    requireDirectory(path);
+    const mount = this.#mounts.at(path);
+    if (mount !== undefined) throw foreignMountError(path, mount);
+    room.moveTo(path);
+    undo.defer(() => this.#mounts.unmount(path));
+  }
+
+  replace(targetPath: string, files: VolumeFiles): Promise<void> {
+    return Promise.try(() => this.#replace(targetPath, files));
+  }
+
+  #replace(targetPath: string, files: VolumeFiles): void {
+    const path = this.#published(targetPath);
+    using room = this.#staging.room();
+    room.bindWritable(path);
+    replaceFiles(room.path, files);
+  }
+
+  read(targetPath: string, name: string): Promise<string | undefined> {
+    return this.readAll(targetPath, [name]).then(([text]) => text);
+  }
+
+  readAll(targetPath: string, names: readonly string[]): Promise<(string | undefined)[]> {
+    return Promise.try(() =>
+      this.state(targetPath) === "ours" ? readFiles(targetPath, names) : names.map(() => undefined)
+    );
+  }
+
+  unpublish(targetPath: string): Promise<void> {
+    return Promise.try(() => this.#unpublish(targetPath));
+  }
+
+  #unpublish(targetPath: string): void {
+    const path = resolveTarget(targetPath);
+    if (path === undefined || entryKind(path) === "absent") return;
+    requireDirectory(path);
+    for (let mount = this.#mounts.at(path); mount !== undefined; mount = this.#mounts.at(path)) {
+      if (!isOurs(mount)) throw foreignMountError(path, mount);
+      this.#mounts.unmount(path);
+    }
+    removeTarget(path);
+  }
+
+  /** Every place at which a volume of this driver's is mounted, as the kernel spells it. */
+  mounted(): string[] {
+    const places = this.#mounts.all().filter(isOurs).map(({ mountPoint }) => mountPoint);
+    return [...new Set(places)];
+  }
+
+  [Symbol.dispose](): void {
+    this.#staging[Symbol.dispose]();
+    this.#mounts[Symbol.dispose]();
+  }
+
+  #published(targetPath: string): string {
+    const path = resolveTarget(targetPath);
+    if (path === undefined || this.state(path) !== "ours") {
+      throw new Error(`no volume of this driver is mounted at target path ${targetPath}`);
+    }
+    return path;
+  }
+}

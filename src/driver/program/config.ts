@@ -1,0 +1,204 @@
+import {
+  healthAddress,
+  type LoggingConfig,
+  loggingConfig,
+  sharedVariables,
+} from "../../shared/config/common_variables.ts";
+import {
+  type Environment,
+  type Outcome,
+  Reading,
+  type VariableTable,
+} from "../../shared/config/environment.ts";
+import {
+  absolutePath,
+  type Address,
+  durationFrom,
+  either,
+  longestSocketPath,
+  parseServiceUrl,
+  parseSocketPath,
+  utf8Length,
+} from "../../shared/config/value_parsers.ts";
+import { hasUnprintable } from "../../shared/text/printable_text.ts";
+import { driverName, serverName } from "../../shared/text/product_names.ts";
+
+/** How the driver reaches the certificate service and proves who it is. */
+export interface CertServiceConfig {
+  /** "https://host:port" or "http://host:port". */
+  readonly address: string;
+  /** The name the service's certificate must bear, whatever the address. */
+  readonly serverName: string;
+  /** The trust bundle (PEM); undefined over http. */
+  readonly caFile: string | undefined;
+  /** Holds the bearer token; to be read anew for each call. */
+  readonly tokenFile: string | undefined;
+  readonly clientIdentity:
+    | { readonly certificateFile: string; readonly privateKeyFile: string }
+    | undefined;
+}
+
+/** What the node's program is told. */
+export interface DriverConfig {
+  readonly socketPath: string;
+  readonly nodeId: string;
+  readonly certService: CertServiceConfig;
+  readonly certBasePath: string;
+  readonly clusterDomain: string;
+  /** Undefined: something else registers the driver with the kubelet. */
+  readonly registration:
+    | { readonly directory: string; readonly kubeletSocketPath: string }
+    | undefined;
+  readonly health: Address | undefined;
+  readonly logging: LoggingConfig;
+  /** The time between two sweeps that hold the schedule against the wall clock. */
+  readonly checkInterval: Temporal.Duration;
+  /** Whether keys may lie in a plain directory where mounting a tmpfs is not permitted. */
+  readonly allowKeysOnDisk: boolean;
+}
+
+/** The kubelet's limit, and the CSI specification's of old. */
+const longestNodeId = 192;
+
+const longestRegistrationDir = longestSocketPath - `/${driverName}-reg.sock`.length;
+const file = { accepted: "an absolute path", parse: absolutePath() };
+
+/** The driver's own variables and those it shares with the service, in the order of --help. */
+export const driverVariables = {
+  socketPath: {
+    name: "CSI_ENDPOINT",
+    default: "unix:///csi/csi.sock",
+    meaning: "the socket the kubelet calls",
+    accepted:
+      `unix:///path, unix://path or an absolute path, of at most ${longestSocketPath} bytes`,
+    parse: parseSocketPath,
+  },
+  nodeId: {
+    name: "NODE_ID",
+    otherwise: "the host name",
+    meaning: "this node's name in Kubernetes (spec.nodeName)",
+    accepted: `a name of at most ${longestNodeId} bytes, without blanks`,
+    parse: parseNodeId,
+  },
+  address: {
+    name: "CERT_SERVICE_ADDR",
+    default: "https://cert-service:50051",
+    meaning: "the certificate service; http:// for plaintext",
+    accepted: "https://host:port or http://host:port (port 50051 if left out)",
+    parse: parseServiceUrl,
+  },
+  caFile: {
+    name: "CERT_SERVICE_CA_FILE",
+    default: "/etc/csi-cert-driver/trust-bundle/ca.crt",
+    meaning: "the service's trust bundle, PEM",
+    ...file,
+  },
+  tokenFile: {
+    name: "CERT_SERVICE_TOKEN_FILE",
+    meaning: "the projected token shown to the service, read for each call",
+    ...file,
+  },
+  clientCertificateFile: {
+    name: "CERT_SERVICE_CLIENT_CERT_FILE",
+    meaning: "the certificate shown to a service with AUTHENTICATION=mtls, PEM",
+    ...file,
+  },
+  clientKeyFile: { name: "CERT_SERVICE_CLIENT_KEY_FILE", meaning: "its private key, PEM", ...file },
+  certBasePath: {
+    name: "CERT_BASE_PATH",
+    default: "/var/lib/csi-certs",
+    meaning: "where this node's records are kept over restarts",
+    ...file,
+  },
+  registrationDirectory: {
+    name: "REGISTRATION_DIR",
+    otherwise: "off",
+    meaning: "the kubelet's plugins_registry, to register there without a sidecar",
+    accepted: `an absolute path of at most ${longestRegistrationDir} bytes`,
+    parse: absolutePath(longestRegistrationDir),
+  },
+  kubeletSocketPath: {
+    name: "KUBELET_SOCKET_PATH",
+    otherwise: "CSI_ENDPOINT's path",
+    meaning: "CSI_ENDPOINT's socket as the host names it, told to the kubelet at registration",
+    accepted: `an absolute path of at most ${longestSocketPath} bytes`,
+    parse: absolutePath(longestSocketPath),
+  },
+  checkInterval: {
+    name: "CHECK_INTERVAL",
+    default: "5m",
+    meaning: "how often the renewals due are held against the wall clock",
+    ...durationFrom("10s", "24h"),
+  },
+  allowKeysOnDisk: {
+    name: "ALLOW_KEYS_ON_DISK",
+    default: "false",
+    meaning: "true: where mounting is not permitted, keys may lie in a directory that is no tmpfs",
+    accepted: "true or false",
+    parse: either("true", "false"),
+  },
+  ...sharedVariables,
+} as const satisfies VariableTable;
+
+type DriverReading = Reading<typeof driverVariables>;
+
+/** Reads the driver's environment; the host name stands in for NODE_ID. */
+export function driverConfig(environment: Environment, hostName: string): Outcome<DriverConfig> {
+  const reading: DriverReading = new Reading(environment, driverVariables);
+  const { values } = reading;
+  const nodeId = values.nodeId ?? parseNodeId(hostName);
+  if (nodeId === undefined && reading.isSound("NODE_ID")) {
+    reading.refuse("NODE_ID", `${driverVariables.nodeId.accepted}; the host name is none`);
+  }
+  const certService = certServiceConfig(reading);
+  const registration = registrationConfig(reading);
+  return reading.outcome(() => ({
+    socketPath: values.socketPath,
+    nodeId: nodeId ?? "",
+    certService,
+    certBasePath: values.certBasePath,
+    clusterDomain: values.clusterDomain,
+    registration,
+    health: healthAddress(values),
+    logging: loggingConfig(reading),
+    checkInterval: values.checkInterval,
+    allowKeysOnDisk: values.allowKeysOnDisk,
+  }));
+}
+
+function certServiceConfig(reading: DriverReading): CertServiceConfig {
+  const { address, caFile, tokenFile, clientCertificateFile, clientKeyFile } = reading.values;
+  const { tokenFile: token, clientCertificateFile: certificate, clientKeyFile: key } =
+    driverVariables;
+  const isPlain = address.startsWith("http:");
+  if (isPlain && reading.isSound("CERT_SERVICE_ADDR")) {
+    for (const { name } of [token, certificate].filter(({ name }) => reading.isSet(name))) {
+      reading.refuse(name, "to be unset with http://, which cannot carry it safely: use https://");
+    }
+    reading.warnings.push(
+      "CERT_SERVICE_ADDR is http://: nothing protects what is asked and answered",
+    );
+  }
+  if (reading.isSet(certificate.name) !== reading.isSet(key.name)) {
+    const missing = reading.isSet(key.name) ? certificate : key;
+    reading.refuse(missing.name, "an absolute path, as the other half of the pair is set");
+  }
+  const clientIdentity = clientCertificateFile && clientKeyFile
+    ? { certificateFile: clientCertificateFile, privateKeyFile: clientKeyFile }
+    : undefined;
+  return { address, serverName, caFile: isPlain ? undefined : caFile, tokenFile, clientIdentity };
+}
+
+function registrationConfig(reading: DriverReading): DriverConfig["registration"] {
+  const { registrationDirectory: directory, socketPath, kubeletSocketPath } = reading.values;
+  if (directory === undefined) return undefined;
+  if (kubeletSocketPath === undefined && !socketPath.startsWith("/")) {
+    reading.refuse("KUBELET_SOCKET_PATH", "an absolute path, as CSI_ENDPOINT's is none");
+  }
+  return { directory, kubeletSocketPath: kubeletSocketPath ?? socketPath };
+}
+
+function parseNodeId(text: string): string | undefined {
+  const isName = text !== "" && !hasUnprintable(text) && !/\s/.test(text);
+  return isName && utf8Length(text) <= longestNodeId ? text : undefined;
+}

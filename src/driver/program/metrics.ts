@@ -1,0 +1,39 @@
+import type { Metrics } from "../../shared/telemetry/metrics.ts";
+
+/** What a driver's volumes look like at one moment. */
+export interface VolumeSnapshot {
+  readonly volumes: number;
+  /** Those whose last attempt at a renewal failed. */
+  readonly failing: number;
+  /** When the first certificate expires; undefined without volumes. */
+  readonly earliestExpiry: Temporal.Instant | undefined;
+}
+
+/** A driver's own metrics; the gauges are taken anew for each scrape. */
+export function volumeMetrics(metrics: Metrics, snapshot: () => VolumeSnapshot) {
+  const volumes = metrics.gauge("csi_cert_volumes", "Volumes published on this node.");
+  const failing = metrics.gauge(
+    "csi_cert_volumes_renewal_failing",
+    "Volumes whose last attempt at a renewal failed.",
+  );
+  const expiry = metrics.gauge(
+    "csi_cert_earliest_expiry_timestamp_seconds",
+    "When the first of this node's certificates expires, in Unix time.",
+  );
+  const renewals = metrics.counter(
+    "csi_cert_renewals_total",
+    "Renewals of certificates, by outcome.",
+  );
+  for (const outcome of ["renewed", "failed"]) renewals.add(0, { outcome });
+  return {
+    renewal: (outcome: "renewed" | "failed") => renewals.add(1, { outcome }),
+    expose(): string {
+      const now = snapshot();
+      volumes.set(now.volumes);
+      failing.set(now.failing);
+      if (now.earliestExpiry) expiry.set(now.earliestExpiry.epochMilliseconds / 1000);
+      else expiry.clear();
+      return metrics.expose();
+    },
+  };
+}

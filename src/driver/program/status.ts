@@ -1,0 +1,68 @@
+import { systemClock } from "../../shared/scheduler/system_clock.ts";
+import { holdsFiles } from "../mount/atomic_directory.ts";
+import { readRecords } from "../records/record_store.ts";
+import { dueAt } from "../volume/renewer.ts";
+import type { VolumeRecord } from "../volume/volume_record.ts";
+import type { DriverConfig } from "./config.ts";
+import { program } from "./serve.ts";
+
+export function printStatus({ certBasePath }: DriverConfig): void {
+  const { records, unreadable } = readRecords(certBasePath);
+  for (const { path, problem } of unreadable) console.error(`${program}: ${path}: ${problem}`);
+  console.log(formatStatus(volumeStatuses(records, holdsFiles, systemClock.now())));
+}
+
+/** One volume of this node, as `csi-driver status` shows it. */
+export interface VolumeStatus {
+  readonly pod: string;
+  readonly serialNumber: string;
+  readonly expires: Temporal.Instant;
+  readonly renews: Temporal.Instant;
+  readonly state: "ok" | "renewal overdue" | "expired" | "not mounted";
+}
+
+/** How long after its due instant a renewal that works is through. */
+const overdueAfter = { minutes: 5 };
+
+/** The node's volumes, the next to expire first. */
+export function volumeStatuses(
+  records: readonly VolumeRecord[],
+  isPublished: (targetPath: string) => boolean,
+  now: Temporal.Instant,
+): VolumeStatus[] {
+  const isPast = (instant: Temporal.Instant) => Temporal.Instant.compare(instant, now) <= 0;
+  const rows = records.map((record): VolumeStatus => {
+    const renews = dueAt(record);
+    const state = !isPublished(record.targetPath)
+      ? "not mounted"
+      : isPast(record.notAfter)
+      ? "expired"
+      : isPast(renews.add(overdueAfter))
+      ? "renewal overdue"
+      : "ok";
+    const { pod, serialNumber, notAfter: expires } = record;
+    return { pod: `${pod.namespace}/${pod.name}`, serialNumber, expires, renews, state };
+  });
+  return rows.sort((left, right) => Temporal.Instant.compare(left.expires, right.expires));
+}
+
+/** The rows as aligned text under a heading; instants in UTC, to the second. */
+export function formatStatus(rows: readonly VolumeStatus[]): string {
+  const instant = (at: Temporal.Instant) => at.toString({ smallestUnit: "second" });
+  const cells = [
+    ["POD", "SERIAL", "EXPIRES", "RENEWS", "STATE"],
+    ...rows.map((row) => [
+      row.pod,
+      row.serialNumber,
+      instant(row.expires),
+      instant(row.renews),
+      row.state,
+    ]),
+  ];
+  const widths = cells[0]!.map((_, column) =>
+    Math.max(...cells.map((row) => row[column]?.length ?? 0))
+  );
+  return cells.map((row) =>
+    row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd()
+  ).join("\n");
+}

@@ -1,0 +1,130 @@
+import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
+import type { VolumeRecord } from "../volume/volume_record.ts";
+
+/** Raised by every change that an older driver would misread. */
+const version = 1;
+
+/** The text of volume.json. */
+export function formatRecord(record: VolumeRecord): string {
+  const { pod, group } = record;
+  const document = {
+    version,
+    volumeId: record.volumeId,
+    volumeName: record.volumeName,
+    targetPath: record.targetPath,
+    pod: {
+      namespace: pod.namespace,
+      name: pod.name,
+      uid: pod.uid,
+      serviceAccount: pod.serviceAccount,
+    },
+    attributes: { ...record.attributes },
+    ...(group === undefined ? {} : { group }),
+    issuedAt: record.issuedAt.toString(),
+    serialNumber: record.serialNumber,
+    notAfter: record.notAfter.toString(),
+  };
+  return JSON.stringify(document, null, 2) + "\n";
+}
+
+export type ParsedRecord =
+  | { readonly kind: "record"; readonly record: VolumeRecord }
+  | { readonly kind: "unreadable"; readonly problem: string };
+
+/** Reads volume.json; every field is looked at, and a key that we do not know is ignored. */
+export function parseRecord(text: string): ParsedRecord {
+  let document: unknown;
+  try {
+    document = JSON.parse(text);
+  } catch {
+    return unreadable(text.trim() === "" ? "is empty" : "is not JSON (truncated?)");
+  }
+  if (!isObject(document)) return unreadable("is not a JSON object");
+  if (document.version !== version) {
+    return unreadable(
+      `has version ${abbreviate(document.version)}, this driver reads version ${version}`,
+    );
+  }
+  try {
+    return { kind: "record", record: readRecord(document) };
+  } catch (error) {
+    if (error instanceof FieldError) return unreadable(error.message);
+    throw error;
+  }
+}
+
+function readRecord(document: Fields): VolumeRecord {
+  return {
+    volumeId: text(document, "volumeId"),
+    volumeName: text(document, "volumeName"),
+    targetPath: text(document, "targetPath"),
+    pod: readPod(object(document, "pod")),
+    attributes: readAttributes(object(document, "attributes")),
+    group: readGroup(document.group),
+    issuedAt: instant(document, "issuedAt"),
+    serialNumber: text(document, "serialNumber"),
+    notAfter: instant(document, "notAfter"),
+  };
+}
+
+function readPod(pod: Fields): PodIdentity {
+  return {
+    namespace: text(pod, "namespace"),
+    name: text(pod, "name"),
+    uid: text(pod, "uid"),
+    serviceAccount: text(pod, "serviceAccount"),
+  };
+}
+
+function readAttributes(attributes: Fields): Record<string, string> {
+  for (const name of Object.keys(attributes)) text(attributes, name);
+  return attributes as Record<string, string>;
+}
+
+function readGroup(group: unknown): number | undefined {
+  if (group === undefined) return undefined;
+  if (typeof group === "number" && Number.isInteger(group) && group >= 0) return group;
+  throw new FieldError("group", "a group id", group);
+}
+
+function text(fields: Fields, name: string): string {
+  const value = fields[name];
+  if (typeof value === "string") return value;
+  throw new FieldError(name, "a string", value);
+}
+
+function object(fields: Fields, name: string): Fields {
+  const value = fields[name];
+  if (isObject(value)) return value;
+  throw new FieldError(name, "an object", value);
+}
+
+function instant(fields: Fields, name: string): Temporal.Instant {
+  const value = text(fields, name);
+  try {
+    return Temporal.Instant.from(value);
+  } catch {
+    throw new FieldError(name, "an instant (RFC 3339)", value);
+  }
+}
+
+type Fields = Record<string, unknown>;
+
+class FieldError extends Error {
+  constructor(name: string, expected: string, given: unknown) {
+    super(`${JSON.stringify(name)} has to be ${expected}, not ${abbreviate(given)}`);
+  }
+}
+
+function isObject(value: unknown): value is Fields {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function abbreviate(value: unknown): string {
+  const shown = JSON.stringify(value) ?? "absent";
+  return shown.length > 40 ? `${shown.slice(0, 39)}…` : shown;
+}
+
+function unreadable(problem: string): ParsedRecord {
+  return { kind: "unreadable", problem };
+}

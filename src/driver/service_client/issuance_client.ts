@@ -1,0 +1,67 @@
+import { status } from "@grpc/grpc-js";
+import type { CertificateService } from "../../shared/gen/certificate_service_pb.ts";
+import type { Client } from "../../shared/grpc_client/client.ts";
+import { RpcError } from "../../shared/grpc/rpc_error.ts";
+import type {
+  CertificateIssuer,
+  IssueOutcome,
+  IssueRequest,
+} from "../certificates/issuance_client.ts";
+
+/** The certificate service over gRPC, as the volume domain sees it. */
+export class CertificateServiceClient implements CertificateIssuer {
+  readonly #client: Client<typeof CertificateService>;
+
+  constructor(client: Client<typeof CertificateService>) {
+    this.#client = client;
+  }
+
+  /** Issues, or renews when the request names a predecessor; rejects when the signal is aborted. */
+  async issue(request: IssueRequest, signal: AbortSignal): Promise<IssueOutcome> {
+    const { certificateRequest, pod, volumeId, volumeName, attributes, predecessor } = request;
+    const volume = { id: volumeId, name: volumeName, attributes: { ...attributes } };
+    const message = { certificateRequest, pod: { ...pod }, volume };
+    try {
+      const answer = predecessor === undefined
+        ? await this.#client.issueCertificate(message, { signal })
+        : await this.#client.renewCertificate(
+          { ...message, predecessorSerialNumber: predecessor },
+          { signal },
+        );
+      const trustBundle = answer.trustBundle?.certificates ?? [];
+      return { kind: "issued", chain: answer.certificateChain, trustBundle };
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof RpcError) return refusal(error);
+      throw error;
+    }
+  }
+}
+
+/** Only a refusal for good is `denied` or `invalid`: everything else is worth another try. */
+function refusal(error: RpcError): IssueOutcome {
+  const reason = error.message;
+  switch (error.code) {
+    case status.PERMISSION_DENIED:
+      return { kind: "denied", reason };
+    case status.INVALID_ARGUMENT:
+      return { kind: "invalid", reason };
+    case status.RESOURCE_EXHAUSTED: {
+      const retryAfter = error.retryAfterMs === undefined
+        ? undefined
+        : Temporal.Duration.from({ milliseconds: Math.round(error.retryAfterMs) });
+      return { kind: "throttled", reason, retryAfter };
+    }
+    case status.UNAUTHENTICATED:
+      // The driver's own token or certificate, not the pod's doing: mended by the operator or by time.
+      return {
+        kind: "unavailable",
+        reason: `the certificate service does not accept this driver: ${reason}`,
+      };
+    default:
+      return {
+        kind: "unavailable",
+        reason: `the certificate service cannot be used now: ${reason}`,
+      };
+  }
+}

@@ -1,0 +1,47 @@
+import { getLogger } from "@logtape/logtape";
+import type { CertificateService } from "../../shared/gen/certificate_service_pb.ts";
+import type { Client } from "../../shared/grpc_client/client.ts";
+
+const logger = getLogger(["csi-driver", "trust-bundle"]);
+/** A restarted service sees its nodes come back spread over this. */
+const reconnectSpreadMs = 30_000;
+const reconnectLeastMs = 500;
+
+/** What a driver does with the stream. */
+export interface TrustWatcher {
+  /** The service answers (again): what waited for it may go on. */
+  connected(): Promise<void>;
+  /** DER certificates. */
+  bundle(certificates: readonly Uint8Array[]): Promise<void>;
+  /** The stream has ended: the last bundle may not be the last word any more. */
+  lost(): void;
+}
+
+/** Follows the trust bundle until the signal is aborted; a broken stream is taken up again. */
+export async function watchTrustBundle(
+  client: Client<typeof CertificateService>,
+  watcher: TrustWatcher,
+  options: { wait: (ms: number, signal: AbortSignal) => Promise<void>; random: () => number },
+  signal: AbortSignal,
+): Promise<void> {
+  let isDown = false;
+  while (!signal.aborted) {
+    try {
+      let first = true;
+      for await (const { certificates } of client.watchTrustBundle({}, { signal })) {
+        if (first) await watcher.connected();
+        first = isDown = false;
+        await watcher.bundle(certificates);
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      const reason = error instanceof Error ? error.message : String(error);
+      // Told once: a service that is away for hours is not told of at every attempt.
+      if (!isDown) logger.warn("the service cannot be followed: {reason}", { reason });
+      isDown = true;
+    } finally {
+      watcher.lost();
+    }
+    await options.wait(reconnectLeastMs + options.random() * reconnectSpreadMs, signal);
+  }
+}

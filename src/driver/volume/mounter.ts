@@ -1,0 +1,33 @@
+/** The files of one volume, which appear and change together. */
+export interface VolumeFiles {
+  readonly contents: ReadonlyMap<string, string>;
+  /** Permission bits of each file. */
+  readonly mode: number;
+  readonly group: number | undefined;
+}
+
+/** What is at a target path: nothing of ours, our volume, or another's mount. */
+export type TargetState = "absent" | "ours" | "foreign";
+
+/** Puts files where a pod sees them, read-only from the pod's side. */
+export interface Mounter {
+  /** `tmpfs`: a file system of its own for each volume; `plain`: a directory, where mounting is not permitted. */
+  readonly kind: "tmpfs" | "plain";
+  state(targetPath: string): TargetState;
+  /** Makes the files appear at a target, all of them or none. */
+  publish(targetPath: string, files: VolumeFiles): Promise<void>;
+  /** Swaps the files of a published volume, all of them at one instant. */
+  replace(targetPath: string, files: VolumeFiles): Promise<void>;
+  /** One file's text, or undefined when it is not there. */
+  read(targetPath: string, name: string): Promise<string | undefined>;
+  /** Several files' texts, all of the same swap. */
+  readAll(targetPath: string, names: readonly string[]): Promise<(string | undefined)[]>;
+  /** Removes a volume and its target directory; missing pieces are fine. */
+  unpublish(targetPath: string): Promise<void>;
+}
+
+/** The kubelet's own notes on the node. */
+export interface Kubelet {
+  /** Whether the kubelet still holds the volume of a target: its note lies beside the target. */
+  holds(targetPath: string): boolean;
+}

@@ -1,0 +1,210 @@
+import { getLogger } from "@logtape/logtape";
+import type { Clock } from "../../shared/scheduler/clock.ts";
+import { EventLoopTurns } from "../../shared/scheduler/event_loop_yield.ts";
+import type { CertificateSource } from "../certificates/certificate_requester.ts";
+import type { IssueOutcome } from "../certificates/issuance_client.ts";
+import type { KeyMaker } from "../certificates/key_generator.ts";
+import { fields } from "./log_fields.ts";
+import type { Mounter } from "./mounter.ts";
+import type { PublishRequest } from "./publish_request.ts";
+import type { Renewer } from "./renewer.ts";
+import { type Placement, volumeFiles } from "./volume_files.ts";
+import { examine, type Health, issuedFields } from "./volume_health.ts";
+import type { VolumeRecord, VolumeStore } from "./volume_record.ts";
+import type { VolumeTable } from "./volume_table.ts";
+import { VolumeWriter } from "./volume_writer.ts";
+
+const logger = getLogger(["csi-driver", "volume"]);
+
+/** Why a call did not do what it was asked to. */
+export type Refusal =
+  /** Another call works on this volume; try again. */
+  | { readonly kind: "busy"; readonly reason: string }
+  /** The volume is published already, with other attributes. */
+  | { readonly kind: "conflict"; readonly reason: string }
+  /** The volume or its target is in use in a way that this call may not change. */
+  | { readonly kind: "occupied"; readonly reason: string }
+  | Exclude<IssueOutcome, { kind: "issued" }>;
+
+export type Outcome = { readonly kind: "done" } | Refusal;
+
+/** The parts that publishing is composed of. */
+export interface PublisherParts {
+  readonly clock: Clock;
+  readonly table: VolumeTable;
+  readonly mounter: Mounter;
+  readonly store: VolumeStore;
+  readonly source: Pick<CertificateSource, "obtain">;
+  readonly keys: KeyMaker;
+  readonly renewer: Renewer;
+}
+
+/** Publishes and unpublishes volumes: idempotent, one call at a time for each volume. */
+export class Publisher {
+  readonly #parts: PublisherParts;
+  readonly #writer: VolumeWriter;
+  /** To look at a volume, and to take one away, is done without a pause; a node fills and drains all at once. */
+  readonly #turns = new EventLoopTurns();
+
+  constructor(parts: PublisherParts) {
+    this.#parts = parts;
+    this.#writer = new VolumeWriter(parts);
+  }
+
+  /** Gives the pod its volume; a healthy one is left as it is and needs no service. */
+  async publish(request: PublishRequest, signal: AbortSignal): Promise<Outcome> {
+    const { table } = this.#parts;
+    using lock = table.locks.tryAcquire(request.volumeId);
+    await this.#turns.take();
+    const known = table.get(request.volumeId);
+    const mismatch = known && this.#mismatch(known, request);
+    if (mismatch) return mismatch;
+    const health = await examine(this.#parts.mounter, request, this.#parts.clock.now());
+    if (lock === undefined) {
+      // A renewal that runs meanwhile is no reason to fail the republish of a healthy volume.
+      if (known && health.kind === "healthy") return { kind: "done" };
+      return busy(request.volumeId);
+    }
+    if (health.kind === "foreign") {
+      return { kind: "occupied", reason: notOurs(request.targetPath) };
+    }
+    if (health.kind === "healthy") return await this.#keep(request, known, health);
+    return await this.#issue(request, known, health, signal);
+  }
+
+  /** Takes the volume away; one that is not there is fine. */
+  async unpublish(
+    request: { readonly volumeId: string; readonly targetPath: string },
+  ): Promise<Outcome> {
+    const { table, mounter, renewer, store, keys } = this.#parts;
+    const { volumeId, targetPath } = request;
+    // Without the lock: the renewal that is waited for takes it.
+    await renewer.cancel(volumeId);
+    using lock = table.locks.tryAcquire(volumeId);
+    const record = table.get(volumeId);
+    if (lock === undefined) {
+      if (record) renewer.schedule(record);
+      return busy(volumeId);
+    }
+    await this.#turns.take();
+    if (mounter.state(targetPath) === "foreign") {
+      return { kind: "occupied", reason: notOurs(targetPath) };
+    }
+    await mounter.unpublish(targetPath);
+    keys.drop(volumeId);
+    if (record === undefined) return { kind: "done" };
+    if (record.targetPath !== targetPath && mounter.state(record.targetPath) === "ours") {
+      renewer.schedule(record);
+      return { kind: "done" };
+    }
+    await store.remove(record);
+    table.delete(volumeId);
+    logger.info("unpublished {namespace}/{pod}", fields(record));
+    return { kind: "done" };
+  }
+
+  #mismatch(known: VolumeRecord, request: PublishRequest): Refusal | undefined {
+    const { volumeId } = request;
+    if (known.targetPath !== request.targetPath) {
+      if (this.#parts.mounter.state(known.targetPath) !== "ours") return undefined;
+      const reason =
+        `volume ${volumeId} is published at ${known.targetPath}; unpublish it there first`;
+      return { kind: "occupied", reason };
+    }
+    if (known.pod.uid !== request.pod.uid) {
+      const reason = `volume ${volumeId} belongs to the pod with uid ${known.pod.uid}`;
+      return { kind: "conflict", reason };
+    }
+    const differing = differingKeys(known.attributes, request.attributes);
+    if (differing.length === 0) return undefined;
+    const reason = `volume ${volumeId} is published with other attributes (${
+      differing.join(", ")
+    }); delete the pod and create it anew to change them`;
+    return { kind: "conflict", reason };
+  }
+
+  /** A healthy volume: adopted if its record was lost, given another group if that changed. */
+  async #keep(
+    request: PublishRequest,
+    known: VolumeRecord | undefined,
+    health: Extract<Health, { kind: "healthy" }>,
+  ): Promise<Outcome> {
+    const { mounter, table, renewer } = this.#parts;
+    const { leaf } = health;
+    const isRecorded = known?.serialNumber === leaf.serialNumber && table.isSaved(known.volumeId);
+    if (isRecorded && known.group === request.group) return { kind: "done" };
+    if (known && known.group !== request.group) {
+      await mounter.replace(request.targetPath, volumeFiles(health.contents, request));
+    }
+    const issued = known?.serialNumber === leaf.serialNumber ? known : issuedFields(leaf);
+    const { issuedAt, serialNumber, notAfter } = issued;
+    const record: VolumeRecord = { ...volumeOf(request), issuedAt, serialNumber, notAfter };
+    await this.#writer.record(record, health.contents.certificatePem);
+    renewer.schedule(record);
+    if (!known) logger.info("adopted {namespace}/{pod}", fields(record));
+    return { kind: "done" };
+  }
+
+  async #issue(
+    request: PublishRequest,
+    known: VolumeRecord | undefined,
+    health: Health,
+    signal: AbortSignal,
+  ): Promise<Outcome> {
+    const { mounter, source, renewer } = this.#parts;
+    const mounted = health.kind === "broken";
+    const obtained = await source.obtain({
+      ...request,
+      predecessor: known?.serialNumber,
+      privateKeyPem: undefined,
+    }, signal);
+    if (obtained.kind !== "obtained") {
+      if (obtained.kind !== "denied") return obtained;
+      // A denial is final for the kubelet: no unpublish will come. So nothing may stay behind, and a
+      // volume that is mounted must not get one, or its mount would stay for ever.
+      if (mounted) return { kind: "unavailable", reason: obtained.reason };
+      if (known) await this.#forget(known);
+      return obtained;
+    }
+    // The caller may have gone while the service was asked; then nobody would take the volume away.
+    signal.throwIfAborted();
+    if (known && known.targetPath !== request.targetPath) await mounter.unpublish(known.targetPath);
+    const record = await this.#writer.write(volumeOf(request), obtained, placement(request));
+    renewer.schedule(record);
+    logger.info("published {namespace}/{pod}", { ...fields(record), renewed: mounted });
+    return { kind: "done" };
+  }
+
+  async #forget(record: VolumeRecord): Promise<void> {
+    const { table, store, renewer } = this.#parts;
+    table.delete(record.volumeId);
+    await renewer.cancel(record.volumeId);
+    await store.remove(record);
+  }
+}
+
+function busy(volumeId: string): Refusal {
+  return { kind: "busy", reason: `something else works on volume ${volumeId} just now; try again` };
+}
+
+function notOurs(targetPath: string): string {
+  return `at ${targetPath} lies a file, a link or another mount that is not this driver's; ` +
+    "it is left alone: remove it, and the next try succeeds";
+}
+
+function placement({ targetPath, parsed, group }: PublishRequest): Placement {
+  return { targetPath, parsed, group };
+}
+
+function volumeOf(request: PublishRequest) {
+  const { volumeId, volumeName, targetPath, pod, attributes, group } = request;
+  return { volumeId, volumeName, targetPath, pod, attributes, group };
+}
+
+function differingKeys(
+  left: Readonly<Record<string, string>>,
+  right: Readonly<Record<string, string>>,
+): string[] {
+  const keys = new Set([...Object.keys(left), ...Object.keys(right)]);
+  return [...keys].filter((key) => left[key] !== right[key]).sort();
+}

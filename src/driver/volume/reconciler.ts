@@ -1,0 +1,201 @@
+import { getLogger } from "@logtape/logtape";
+import { nextTurn } from "../../shared/scheduler/event_loop_yield.ts";
+import type { Leftovers, UnreadableRecord, VolumeRecord } from "./volume_record.ts";
+import { isTargetPath } from "./target_path.ts";
+import { dueAt, type Renewer, type RenewerParts } from "./renewer.ts";
+import { examine, type Health, issuedFields } from "./volume_health.ts";
+import { placementOf } from "./volume_files.ts";
+import { VolumeWriter } from "./volume_writer.ts";
+
+const logger = getLogger(["csi-driver", "restore"]);
+/** The sweep's key; a volume id never starts with a dot. */
+const sweepKey = ".sweep";
+/** A run that is later than it should be by more than this was set before the clock stepped back. */
+const misplaced = { minutes: 10 };
+/** How far an issue may lie ahead; more, and the clock has stepped back since. */
+const skew = { minutes: 5 };
+
+/** What became of the recorded volumes. */
+export interface Restored {
+  /** Left as they were; nothing is issued for them. */
+  readonly healthy: number;
+  /** To be issued again, or looked at again by the sweep. */
+  readonly repaired: number;
+  /** Of pods that went while the driver was away: removed. */
+  readonly removed: number;
+  readonly unreadable: readonly UnreadableRecord[];
+}
+
+export type RestorerParts =
+  & Pick<RenewerParts, "clock" | "scheduler" | "table" | "mounter" | "store" | "kubelet">
+  & {
+    readonly renewer: Renewer;
+    readonly leftovers?: Leftovers;
+    /** Between two sweeps. */
+    readonly checkInterval: Temporal.Duration;
+  };
+
+type Fate = "healthy" | "repaired" | "removed";
+
+/** Holds the records against what is mounted: at start, and by a sweep while the driver runs. */
+export class Restorer implements Disposable {
+  readonly #parts: RestorerParts;
+  readonly #writer: VolumeWriter;
+  #unreadable: readonly UnreadableRecord[] = [];
+  #timer: Disposable | undefined;
+
+  constructor(parts: RestorerParts) {
+    this.#parts = parts;
+    this.#writer = new VolumeWriter(parts);
+  }
+
+  /** Reads the records and schedules what they ask for; then sweeps at every check interval until disposed. */
+  async restore(): Promise<Restored> {
+    const { store, table } = this.#parts;
+    const { records, unreadable } = await store.load();
+    for (const { path, problem } of unreadable) {
+      // The kubelet's next republish adopts what is mounted, and writes the record anew.
+      logger.warn("left the record {path} aside: {problem}", { path, problem });
+    }
+    this.#unreadable = unreadable;
+    const counts = { healthy: 0, repaired: 0, removed: 0 };
+    for (const record of records) {
+      table.set(record);
+      counts[await this.#settle(record, { keyUnproven: true })]++;
+    }
+    await this.#removeOrphans();
+    // A key whose halves do not belong together is found out by the first look after the start:
+    // what serves pods now does not wait for it, nor does anybody who calls.
+    const { clock, scheduler } = this.#parts;
+    scheduler.schedule(sweepKey, clock.now(), async () => void await this.#settleAll());
+    this.#setTimer();
+    return { ...counts, unreadable };
+  }
+
+  [Symbol.dispose](): void {
+    this.#timer?.[Symbol.dispose]();
+  }
+
+  /** Not by an instant of the wall clock: a sweep is what finds out that it stepped back. */
+  #setTimer(): void {
+    const { clock, scheduler, checkInterval } = this.#parts;
+    this.#timer = clock.after(checkInterval.total("milliseconds"), () => {
+      this.#setTimer();
+      scheduler.schedule(sweepKey, clock.now(), async () => void await this.#sweep());
+    });
+  }
+
+  /** Repairs what broke unseen, sets right every schedule, and removes what nobody will ask for. */
+  async #sweep(): Promise<undefined> {
+    await this.#settleAll();
+    await this.#removeOrphans();
+    const { leftovers } = this.#parts;
+    if (leftovers) this.#unreadable = this.#unreadable.filter((each) => !leftovers.discard(each));
+  }
+
+  /** Between two volumes whoever calls the driver gets an answer. */
+  async #settleAll(): Promise<void> {
+    const { table } = this.#parts;
+    for (const { volumeId } of table.all()) {
+      {
+        using lock = table.locks.tryAcquire(volumeId);
+        const record = table.get(volumeId);
+        if (lock !== undefined && record !== undefined) await this.#settle(record);
+      }
+      await nextTurn();
+    }
+  }
+
+  /** One volume that cannot be settled keeps no other from it, nor the driver from starting. */
+  async #settle(record: VolumeRecord, how = { keyUnproven: false }): Promise<Fate> {
+    try {
+      return await this.#settleOne(record, how);
+    } catch (error) {
+      const { pod, volumeId } = record;
+      logger.error("cannot settle {namespace}/{pod}, to be tried again: {reason}", {
+        namespace: pod.namespace,
+        pod: pod.name,
+        volumeId,
+        reason: error instanceof Error ? error.message : String(error),
+      });
+      return "repaired";
+    }
+  }
+
+  async #settleOne(record: VolumeRecord, how: { keyUnproven: boolean }): Promise<Fate> {
+    const { clock, mounter, kubelet, renewer } = this.#parts;
+    const placement = placementOf(record);
+    const now = clock.now();
+    const health = placement && await examine(mounter, placement, now, how);
+    // The kubelet removes its note when it has torn the volume down: then no pod uses it.
+    if (!kubelet.holds(record.targetPath) && health?.kind !== "foreign") {
+      return await this.#remove(record);
+    }
+    if (health?.kind !== "healthy") {
+      // At once, however soon its renewal would have been; one that failed keeps its backoff.
+      if (renewer.failures(record.volumeId) === 0) renewer.schedule(record, now);
+      else this.#ensureRun(record, now);
+      return "repaired";
+    }
+    const recorded = await this.#recorded(record, health);
+    const isAhead = Temporal.Instant.compare(recorded.issuedAt, now.add(skew)) > 0;
+    this.#ensureRun(recorded, isAhead ? now : dueAt(recorded));
+    return "healthy";
+  }
+
+  /** The record as the mount tells it: a driver that was killed, or had no disk, may not have written it. */
+  async #recorded(
+    record: VolumeRecord,
+    { leaf, contents }: Extract<Health, { kind: "healthy" }>,
+  ): Promise<VolumeRecord> {
+    const isCurrent = record.serialNumber === leaf.serialNumber;
+    if (isCurrent && this.#parts.table.isSaved(record.volumeId)) return record;
+    const current = isCurrent ? record : { ...record, ...issuedFields(leaf) };
+    await this.#writer.record(current, contents.certificatePem);
+    return current;
+  }
+
+  #ensureRun(record: VolumeRecord, at: Temporal.Instant): void {
+    const { clock, scheduler, renewer } = this.#parts;
+    const planned = scheduler.nextRun(record.volumeId);
+    const latest = later(at, clock.now()).add(misplaced);
+    if (planned !== undefined && Temporal.Instant.compare(planned, latest) <= 0) return;
+    renewer.schedule(record, at);
+  }
+
+  async #remove(record: VolumeRecord): Promise<Fate> {
+    const { mounter, renewer, store, table } = this.#parts;
+    const { pod, volumeId, targetPath } = record;
+    // Its renewal, if one runs, waits for the lock and does not find the volume when it has it.
+    await renewer.cancel(volumeId);
+    await mounter.unpublish(targetPath);
+    await store.remove(record);
+    table.delete(volumeId);
+    logger.info("removed the volume of {namespace}/{pod}, which the kubelet gave up", {
+      namespace: pod.namespace,
+      pod: pod.name,
+      volumeId,
+      targetPath,
+    });
+    return "removed";
+  }
+
+  /** Mounts without a record whose volume the kubelet gave up; one that it holds waits for its republish. */
+  async #removeOrphans(): Promise<void> {
+    const { leftovers, kubelet, mounter } = this.#parts;
+    for (const targetPath of leftovers?.mounted() ?? []) {
+      if (!isTargetPath(targetPath) || kubelet.holds(targetPath)) continue;
+      try {
+        await mounter.unpublish(targetPath);
+        logger.info("removed the mount at {targetPath}, which nobody holds", { targetPath });
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : String(error);
+        logger.error("cannot remove the mount at {targetPath}: {reason}", { targetPath, reason });
+      }
+    }
+  }
+}
+
+function later(left: Temporal.Instant, right: Temporal.Instant): Temporal.Instant {
+  return Temporal.Instant.compare(left, right) < 0 ? right : left;
+}

@@ -1,0 +1,151 @@
+import { getLogger } from "@logtape/logtape";
+import type { Clock } from "../../shared/scheduler/clock.ts";
+import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
+import { readCertificates } from "../../shared/x509/certificate.ts";
+import { verifyChain } from "../../shared/x509/chain.ts";
+import { trustBundlePem } from "../certificates/certificate_requester.ts";
+import type { Mounter } from "./mounter.ts";
+import type { VolumeRecord } from "./volume_record.ts";
+import type { VolumeTable } from "./volume_table.ts";
+import { type Placement, placementOf, volumeFiles } from "./volume_files.ts";
+
+const logger = getLogger(["csi-driver", "trust-bundle"]);
+/** The scheduler's key; a volume id never starts with a dot. */
+const roundKey = ".trust-bundle";
+/** While somebody works on a volume, it is looked at again after this. */
+const lockedAgainMs = 1_000;
+
+/** Longer than any certificate lives. */
+const wholeLives = Temporal.Duration.from({ hours: 24 * 365 * 100 });
+
+export interface TrustUpdaterParts {
+  readonly clock: Clock;
+  readonly scheduler: Scheduler;
+  readonly table: VolumeTable;
+  readonly mounter: Mounter;
+  /** Between two looks at all volumes. */
+  readonly checkInterval: Temporal.Duration;
+  /** Told of a volume whose certificate the new bundle does not vouch for: peers refuse it from now on. */
+  readonly disowned: (record: VolumeRecord) => void;
+}
+
+/** Keeps the trust bundle of the volumes that are mounted what the service last said, beside the pair they hold. */
+export class TrustUpdater implements Disposable {
+  readonly #parts: TrustUpdaterParts;
+  #bundlePem: string | undefined;
+  #timer: Disposable | undefined;
+
+  constructor(parts: TrustUpdaterParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Returns the number of volumes changed; those that hold this bundle already are left alone. A volume that cannot be
+   * written now, or that is adopted later with an older bundle, gets it as soon as may be.
+   */
+  async update(trustBundle: readonly Uint8Array[]): Promise<number> {
+    if (trustBundle.length === 0) return 0;
+    const bundlePem = trustBundlePem(trustBundle);
+    this.#bundlePem = bundlePem;
+    return await this.#round(bundlePem, true);
+  }
+
+  /** Nobody is followed any more: an answer to a request may know a newer bundle, which has to stay. */
+  lost(): void {
+    this.#bundlePem = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.lost();
+    this.#timer?.[Symbol.dispose]();
+  }
+
+  /** Not by an instant of the wall clock, which may step back meanwhile. */
+  #setTimer(ms: number): void {
+    const { clock, scheduler } = this.#parts;
+    this.#timer?.[Symbol.dispose]();
+    this.#timer = clock.after(ms, () => {
+      scheduler.schedule(roundKey, clock.now(), async () => {
+        if (this.#bundlePem !== undefined) await this.#round(this.#bundlePem);
+        return undefined;
+      });
+    });
+  }
+
+  /**
+   * Returns the number of volumes changed, and plans the next round; ends early when the bundle is not the one of now
+   * any more. With `isFirst`, volumes that hold it already are asked too whether it vouches for them: a restart forgot.
+   */
+  async #round(bundlePem: string, isFirst = false): Promise<number> {
+    const { table, checkInterval } = this.#parts;
+    let changed = 0;
+    let nextMs = checkInterval.total("milliseconds");
+    for (const { volumeId } of table.all()) {
+      // Looked at before it is locked, so that the sweep, which looks at the same time, finds it free.
+      const isStale = await this.#isStale(volumeId, bundlePem);
+      // A newer bundle has a round of its own, and what that wrote has to stay.
+      if (bundlePem !== this.#bundlePem) break;
+      if (!isStale) {
+        if (isFirst) await this.#disownUnlessVouchedFor(volumeId, bundlePem);
+        continue;
+      }
+      using lock = table.locks.tryAcquire(volumeId);
+      // What is being written may be an answer from before this bundle, or no answer at all.
+      if (lock === undefined) nextMs = lockedAgainMs;
+      else if (await this.#write(volumeId, bundlePem)) changed++;
+    }
+    if (changed > 0) logger.info("wrote a new trust bundle into {changed} volumes", { changed });
+    if (bundlePem === this.#bundlePem) this.#setTimer(nextMs);
+    return changed;
+  }
+
+  async #isStale(volumeId: string, bundlePem: string): Promise<boolean> {
+    const placement = this.#placementOf(volumeId);
+    if (placement === undefined) return false;
+    const { targetPath, parsed } = placement;
+    return await this.#parts.mounter.read(targetPath, parsed.caFile) !== bundlePem;
+  }
+
+  /** Whether the volume was changed; one that cannot be written does not keep the others from it. */
+  async #write(volumeId: string, trustBundlePem: string): Promise<boolean> {
+    const placement = this.#placementOf(volumeId);
+    if (placement === undefined) return false;
+    const { targetPath, parsed } = placement;
+    const { mounter } = this.#parts;
+    try {
+      const names = [parsed.certificateFile, parsed.privateKeyFile];
+      const [certificatePem, privateKeyPem] = await mounter.readAll(targetPath, names);
+      if (!certificatePem || !privateKeyPem) return false;
+      const contents = { certificatePem, privateKeyPem, trustBundlePem };
+      await mounter.replace(targetPath, volumeFiles(contents, placement));
+      await this.#disownUnlessVouchedFor(volumeId, trustBundlePem);
+      return true;
+    } catch (error) {
+      logger.error("could not write the trust bundle into volume {volumeId}", { volumeId, error });
+      return false;
+    }
+  }
+
+  async #disownUnlessVouchedFor(volumeId: string, bundlePem: string): Promise<void> {
+    const { mounter, table, clock, disowned } = this.#parts;
+    const placement = this.#placementOf(volumeId);
+    const text = placement &&
+      await mounter.read(placement.targetPath, placement.parsed.certificateFile);
+    const chain = readCertificates(text ?? "") ?? [];
+    const record = table.get(volumeId);
+    // What cannot be read is the sweep's concern.
+    if (record === undefined || chain.length === 0) return;
+    const anchors = readCertificates(bundlePem) ?? [];
+    // Held against the bundle alone, not against the time: what expires is renewed anyway.
+    const verdict = await verifyChain(chain, anchors, clock.now(), wholeLives);
+    if (verdict.kind === "refused") disowned(record);
+  }
+
+  /** Undefined unless the volume is mounted. */
+  #placementOf(volumeId: string): Placement | undefined {
+    const { mounter, table } = this.#parts;
+    const record = table.get(volumeId);
+    const placement = record && placementOf(record);
+    return placement && mounter.state(placement.targetPath) === "ours" ? placement : undefined;
+  }
+}

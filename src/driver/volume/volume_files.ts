@@ -1,0 +1,44 @@
+import { parseAttributes } from "../../shared/attributes/attribute_parser.ts";
+import type { VolumeAttributes } from "../../shared/attributes/volume_attributes.ts";
+import type { VolumeFiles } from "./mounter.ts";
+import type { VolumeRecord } from "./volume_record.ts";
+
+/** Permission bits as of a Secret volume: readable by every user of the pod. */
+const openMode = 0o644;
+/** With the pod's group as owner, only root and that group read. */
+const groupMode = 0o640;
+
+/** The three files' texts. */
+export interface Contents {
+  readonly certificatePem: string;
+  readonly privateKeyPem: string;
+  readonly trustBundlePem: string;
+}
+
+/** Where and how a volume's files lie. */
+export interface Placement {
+  readonly targetPath: string;
+  readonly parsed: VolumeAttributes;
+  readonly group: number | undefined;
+}
+
+/** A record's placement; its attributes were checked when it was made. */
+export function placementOf(record: VolumeRecord): Placement | undefined {
+  const parsed = parseAttributes({ ...record.attributes });
+  if (parsed.kind === "refused") return undefined;
+  return { targetPath: record.targetPath, parsed: parsed.attributes, group: record.group };
+}
+
+/** The files that a volume holds. */
+export function volumeFiles(contents: Contents, placement: Placement): VolumeFiles {
+  const { parsed, group } = placement;
+  return {
+    contents: new Map([
+      [parsed.certificateFile, contents.certificatePem],
+      [parsed.privateKeyFile, contents.privateKeyPem],
+      [parsed.caFile, contents.trustBundlePem],
+    ]),
+    mode: parsed.fileMode ?? (group === undefined ? openMode : groupMode),
+    group,
+  };
+}

@@ -1,0 +1,45 @@
+import { KeyedLock } from "./keyed_lock.ts";
+import type { VolumeRecord } from "./volume_record.ts";
+
+/** What the driver knows of its volumes, and who works on which. */
+export class VolumeTable {
+  readonly #records = new Map<string, VolumeRecord>();
+  /** Those whose record could not be written yet. */
+  readonly #unsaved = new Set<string>();
+  readonly locks = new KeyedLock();
+
+  get(volumeId: string): VolumeRecord | undefined {
+    return this.#records.get(volumeId);
+  }
+
+  /** `saved`: whether the store has this record too. */
+  set(record: VolumeRecord, { saved } = { saved: true }): void {
+    this.#records.set(record.volumeId, record);
+    if (saved) this.#unsaved.delete(record.volumeId);
+    else this.#unsaved.add(record.volumeId);
+  }
+
+  delete(volumeId: string): void {
+    this.#records.delete(volumeId);
+    this.#unsaved.delete(volumeId);
+  }
+
+  /** Whether the store has what the table has. */
+  isSaved(volumeId: string): boolean {
+    return !this.#unsaved.has(volumeId);
+  }
+
+  /** A snapshot, safe to hold while the table changes. */
+  all(): VolumeRecord[] {
+    return [...this.#records.values()];
+  }
+
+  /** When the first of the certificates expires; undefined without volumes. */
+  get earliestExpiry(): Temporal.Instant | undefined {
+    return this.all().map(({ notAfter }) => notAfter).sort(Temporal.Instant.compare)[0];
+  }
+
+  get size(): number {
+    return this.#records.size;
+  }
+}

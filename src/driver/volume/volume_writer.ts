@@ -1,0 +1,69 @@
+import { getLogger } from "@logtape/logtape";
+import { EventLoopTurns } from "../../shared/scheduler/event_loop_yield.ts";
+import type { Obtained } from "../certificates/certificate_requester.ts";
+import type { Mounter } from "./mounter.ts";
+import { type Placement, volumeFiles } from "./volume_files.ts";
+import type { IssuedFields } from "./volume_health.ts";
+import type { VolumeRecord, VolumeStore } from "./volume_record.ts";
+import type { VolumeTable } from "./volume_table.ts";
+
+const logger = getLogger(["csi-driver", "volume"]);
+/** Puts an obtained certificate where the pod sees it, and its record into the store and the table. */
+export class VolumeWriter {
+  readonly #mounter: Mounter;
+  readonly #store: VolumeStore;
+  readonly #table: VolumeTable;
+  /** A mount is made at once, in milliseconds on a node full of them. */
+  readonly #turns = new EventLoopTurns();
+
+  constructor(parts: { mounter: Mounter; store: VolumeStore; table: VolumeTable }) {
+    this.#mounter = parts.mounter;
+    this.#store = parts.store;
+    this.#table = parts.table;
+  }
+
+  /** Mounts, or swaps the files of what is mounted. Undoes the mount it made when the record fails. */
+  async write(volume: Omit<VolumeRecord, IssuedFields>, obtained: Obtained, placement: Placement) {
+    const { issuedAt, leaf } = obtained;
+    const { serialNumber, notAfter } = leaf;
+    const record: VolumeRecord = { ...volume, issuedAt, serialNumber, notAfter };
+    const files = volumeFiles(obtained, placement);
+    await this.#turns.take();
+    if (this.#mounter.state(record.targetPath) === "ours") {
+      await this.#mounter.replace(record.targetPath, files);
+      await this.record(record, obtained.certificatePem);
+      return record;
+    }
+    await using undo = new AsyncDisposableStack();
+    await this.#mounter.publish(record.targetPath, files);
+    undo.defer(() => this.#mounter.unpublish(record.targetPath));
+    await this.#store.save(record, obtained.certificatePem);
+    undo.move();
+    this.#table.set(record);
+    return record;
+  }
+
+  /**
+   * Records what is mounted already. A disk that cannot take the record is no reason to fail a volume that works: the
+   * sweep tries again, and a restart meanwhile learns of the certificate from the mount itself.
+   */
+  async record(record: VolumeRecord, certificatePem: string): Promise<void> {
+    let saved = true;
+    try {
+      await this.#store.save(record, certificatePem);
+    } catch (error) {
+      saved = false;
+      const { pod, volumeId } = record;
+      logger.error(
+        "the record of {namespace}/{pod} cannot be written, to be tried again: {reason}",
+        {
+          namespace: pod.namespace,
+          pod: pod.name,
+          volumeId,
+          reason: error instanceof Error ? error.message : String(error),
+        },
+      );
+    }
+    this.#table.set(record, { saved });
+  }
+}

@@ -1,0 +1,132 @@
+import { getLogger, type LogRecord } from "@logtape/logtape";
+import type { Caller } from "./authenticator.ts";
+import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
+import type { LeafNames } from "../x509/certificate_names.ts";
+
+const logger = getLogger(["cert-service", "audit"]);
+
+/** One decision of the service. Nothing in it is secret. */
+export interface AuditEntry {
+  readonly action: "issue" | "renew" | "revoke" | "report" | "list" | "get" | "authenticate";
+  readonly outcome: string;
+  /** Undefined where it is not known who calls. */
+  readonly caller: Caller | undefined;
+  readonly pod?: PodIdentity | undefined;
+  readonly podUid?: string | undefined;
+  readonly volumeId?: string | undefined;
+  readonly serialNumber?: string | undefined;
+  readonly predecessor?: string | undefined;
+  readonly names?: LeafNames | undefined;
+  readonly notAfter?: Temporal.Instant | undefined;
+  readonly accepted?: number | undefined;
+  readonly refused?: number | undefined;
+  /** Why it was refused, or what an operator gave as the reason. */
+  readonly reason?: string | undefined;
+}
+
+/** Writes the one line that tells a decision; what is undefined is left out. */
+export function audit(entry: AuditEntry): void {
+  const told = properties(entry);
+  const rawMessage = template(told);
+  // As a record, because logger.info() takes the same template apart each time and copies the
+  // properties: half of what a line cost.
+  const record: LogRecord = {
+    category: logger.category,
+    level: "info",
+    timestamp: Date.now(),
+    rawMessage,
+    message: messageOf(rawMessage, told),
+    properties: told,
+  };
+  logger.emit(record);
+}
+
+type Told = Record<
+  | Exclude<keyof AuditEntry, "pod" | "names">
+  | keyof LeafNames
+  | ("node" | "callerServiceAccount" | "callerPodUid" | "tokenId")
+  | ("namespace" | "podName" | "serviceAccount"),
+  unknown
+>;
+
+/**
+ * In the order of the line. Written out, because objects that are put together of others are slow
+ * to make and to read.
+ */
+function properties(entry: AuditEntry): Told {
+  const { caller, pod, names } = entry;
+  const node = caller?.kind === "node" ? caller : undefined;
+  return {
+    action: entry.action,
+    outcome: entry.outcome,
+    // Comes first where it is all that is known of the pod.
+    ...(entry.podUid === undefined ? {} : { podUid: entry.podUid }),
+    volumeId: entry.volumeId,
+    predecessor: entry.predecessor,
+    serialNumber: entry.serialNumber,
+    accepted: entry.accepted,
+    refused: entry.refused,
+    reason: entry.reason,
+    caller: callerText(caller),
+    node: node?.node,
+    // Whose token spoke for the node.
+    callerServiceAccount: node?.serviceAccount,
+    callerPodUid: node?.podUid,
+    tokenId: node?.tokenId,
+    podUid: pod?.uid ?? entry.podUid,
+    namespace: pod?.namespace,
+    podName: pod?.name,
+    serviceAccount: pod?.serviceAccount,
+    commonName: names?.commonName,
+    organizationalUnits: names?.organizationalUnits,
+    dnsNames: names?.dnsNames,
+    ipAddresses: names?.ipAddresses,
+    uris: names?.uris,
+    notAfter: entry.notAfter && textOf(entry.notAfter),
+  };
+}
+
+let lastTold: { readonly instant: Temporal.Instant; readonly text: string } | undefined;
+
+/** Certificates of one second mostly end at one instant, whose text costs more than all else here. */
+function textOf(instant: Temporal.Instant): string {
+  if (!lastTold?.instant.equals(instant)) lastTold = { instant, text: instant.toString() };
+  return lastTold.text;
+}
+
+function template(told: Told): string {
+  let text = "{action} {outcome} for {caller}";
+  if (told.podName !== undefined) text += ": pod {namespace}/{podName} ({podUid})";
+  else if (told.podUid !== undefined) text += ": pod {podUid}";
+  if (told.serialNumber !== undefined) text += ", serial number {serialNumber}";
+  if (told.accepted !== undefined) text += ": {accepted} accepted, {refused} refused";
+  if (told.reason !== undefined) text += ": {reason}";
+  return text;
+}
+
+/** Texts and names of each template that was met, in turns; there are few. */
+const partsOf = new Map<string, readonly string[]>();
+
+/** The message as LogTape has it: texts and values in turns. */
+function messageOf(template: string, told: Told): unknown[] {
+  let parts = partsOf.get(template);
+  if (parts === undefined) {
+    parts = template.split(/\{(\w+)\}/);
+    partsOf.set(template, parts);
+  }
+  return parts.map((part, index) => index % 2 === 0 ? part : told[part as keyof Told]);
+}
+
+function callerText(caller: Caller | undefined): string {
+  if (caller === undefined) return "a stranger";
+  switch (caller.kind) {
+    case "node":
+      return `node ${caller.node}`;
+    case "operator":
+      return `operator ${caller.name}`;
+    case "anonymous":
+      return "anybody";
+    default:
+      return caller satisfies never;
+  }
+}

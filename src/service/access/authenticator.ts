@@ -1,0 +1,41 @@
+/** What the authority needs of the world; each port is implemented at an edge. */
+
+/** Who calls, as far as it was proven. */
+export type Caller =
+  | {
+    readonly kind: "node";
+    readonly node: string;
+    /** Whose token it was, as "namespace/name", and its pod's uid; for the audit only. */
+    readonly serviceAccount?: string | undefined;
+    readonly podUid?: string | undefined;
+    /** The token's own id (credential-id, JTI=...), which is no secret. */
+    readonly tokenId?: string | undefined;
+  }
+  | { readonly kind: "operator"; readonly name: string }
+  /** Only where the service was told to ask nobody (AUTHENTICATION=none). */
+  | { readonly kind: "anonymous" };
+
+/** What a caller shows to prove who it is. */
+export interface Credentials {
+  /** The authorization header, as it came. */
+  readonly authorization: string | undefined;
+  /** The TLS client certificate, DER, verified against the trusted client CAs. */
+  readonly peerCertificate: Uint8Array | undefined;
+}
+
+export type Authentication =
+  | { readonly kind: "caller"; readonly caller: Caller }
+  | { readonly kind: "unauthenticated"; readonly problem: string }
+  /** It is known who calls, and it is nobody who may speak for a node. */
+  | { readonly kind: "denied"; readonly problem: string }
+  | { readonly kind: "unavailable"; readonly problem: string };
+
+/** Tells who calls. A problem that it answers never holds what was shown. */
+export interface Authenticator {
+  authenticate(credentials: Credentials, signal: AbortSignal): Promise<Authentication>;
+}
+
+/** Believes everybody; fit for a demonstration and for a network of one's own. */
+export const believeAnybody: Authenticator = {
+  authenticate: () => Promise.resolve({ kind: "caller", caller: { kind: "anonymous" } }),
+};

@@ -1,0 +1,136 @@
+import { getLogger } from "@logtape/logtape";
+import type { Clock } from "../../shared/scheduler/clock.ts";
+import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
+import {
+  type Certificate,
+  readCertificates,
+  showCertificate,
+} from "../../shared/x509/certificate.ts";
+import { verifyIssuers } from "../../shared/x509/chain.ts";
+import { sameOctets } from "../../shared/crypto/der_reader.ts";
+import type { CertificateAuthority } from "../ca/current_ca.ts";
+import { type TextFile, watchText } from "../documents/watched_file.ts";
+
+export interface ClientAuthoritiesOptions {
+  readonly file: TextFile;
+  readonly authority: CertificateAuthority;
+  readonly scheduler: Scheduler;
+  readonly clock: Clock;
+}
+
+const logger = getLogger(["cert-service", "client-ca"]);
+
+/**
+ * The CAs of the nodes' client certificates, read again every 10 s. None of them may be the CA that
+ * signs for pods, or lead to it: any pod would pass as a node.
+ */
+export class ClientAuthorities implements AsyncDisposable {
+  readonly #options: ClientAuthoritiesOptions;
+  readonly #listeners = new Set<() => void>();
+  #pem: string;
+  #certificates: readonly Certificate[];
+  #problem: string | undefined;
+  #watching: AsyncDisposable | undefined;
+
+  private constructor(options: ClientAuthoritiesOptions, pem: string, list: Certificate[]) {
+    this.#options = options;
+    this.#pem = pem;
+    this.#certificates = list;
+  }
+
+  /** Rejects, with what is expected, when the text holds no CA's certificates. */
+  static async open(options: ClientAuthoritiesOptions): Promise<ClientAuthorities> {
+    const { file, scheduler, clock } = options;
+    const pem = await file.read();
+    const read = readAuthorities(pem);
+    if (typeof read === "string") throw new Error(`${file.path}: ${read}`);
+    const opened = new ClientAuthorities(options, pem, read);
+    opened.#watching = watchText({
+      ...{ key: "client-ca", scheduler, clock, first: pem, read: file.read },
+      changed: (text) => opened.#change(text),
+      unreadable: (problem) => opened.#refuse(problem),
+    });
+    return opened;
+  }
+
+  /** The certificates that are in use, PEM. */
+  get pem(): string {
+    return this.#pem;
+  }
+
+  /** Why the newest text is not in use. */
+  get problem(): string | undefined {
+    return this.#problem;
+  }
+
+  /** Calls back each time other certificates come into use, until disposed. */
+  onChange(listener: () => void): Disposable {
+    const own = () => listener();
+    this.#listeners.add(own);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(own) };
+  }
+
+  /** Why a CA may not sign for pods while these certificates tell nodes. */
+  async objection(ca: Candidate): Promise<string | undefined> {
+    return await sharedTrust(this.#certificates, ca, this.#options.clock.now());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#watching?.[Symbol.asyncDispose]();
+  }
+
+  async #change(pem: string): Promise<void> {
+    const read = readAuthorities(pem);
+    if (typeof read === "string") return this.#refuse(read);
+    const { authority, clock } = this.#options;
+    const { material, anchors } = authority;
+    const chain = material ? [material.issuer.certificate, ...material.issuer.chain] : [];
+    const problem = await sharedTrust(read, { chain, roots: anchors }, clock.now());
+    if (problem !== undefined) return this.#refuse(problem);
+    this.#problem = undefined;
+    this.#pem = pem;
+    this.#certificates = read;
+    logger.info("the CAs of client certificates have changed: {count}", { count: read.length });
+    for (const listener of [...this.#listeners]) listener();
+  }
+
+  #refuse(problem: string): void {
+    this.#problem = problem;
+    logger.error("the new CAs of client certificates are refused, the old ones stay: {problem}", {
+      problem,
+    });
+  }
+}
+
+interface Candidate {
+  readonly chain: readonly Certificate[];
+  readonly roots: readonly Certificate[];
+}
+
+function readAuthorities(pem: string): Certificate[] | string {
+  const certificates = readCertificates(pem);
+  if (certificates === undefined) return "it holds a certificate that is broken";
+  if (certificates.length === 0) return "it holds no certificate; expected PEM blocks CERTIFICATE";
+  const leaf = certificates.find(({ isCa }) => !isCa);
+  return leaf ? `${showCertificate(leaf)} is not a CA's` : certificates;
+}
+
+/** Whether what the CA signs would pass for a client's certificate. */
+async function sharedTrust(
+  clientAuthorities: readonly Certificate[],
+  { chain, roots }: Candidate,
+  at: Temporal.Instant,
+): Promise<string | undefined> {
+  for (const authority of clientAuthorities) {
+    const shown = showCertificate(authority);
+    const mend = "give nodes a CA of their own";
+    const same = [...chain, ...roots].find(({ spki }) => sameOctets(spki, authority.spki));
+    if (same !== undefined) {
+      return `${shown} of CLIENT_CA_FILE has the key of a CA that signs for pods; ${mend}`;
+    }
+    const leads = chain.length > 0 &&
+      (await verifyIssuers([...chain], [authority], at)).kind === "verified";
+    if (leads) return `the CA that signs for pods leads to ${shown} of CLIENT_CA_FILE; ${mend}`;
+  }
+  return undefined;
+}

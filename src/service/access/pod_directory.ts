@@ -1,0 +1,31 @@
+import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
+import type { PodFields } from "../../shared/attributes/templates.ts";
+
+/** A pod as the cluster knows it. */
+export interface ObservedPod extends PodFields {
+  /** The node that runs it; undefined before it is scheduled. */
+  readonly nodeName?: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  /** Succeeded or failed: its containers will not run again. */
+  readonly finished: boolean;
+  /** Its deletion was asked for; its containers may still run. */
+  readonly deleting: boolean;
+  /** A mirror pod, or one that a Node owns: the node itself can make it. */
+  readonly madeByNode: boolean;
+  /** The volumeAttributes of its inline volumes of this driver, by the volume's name. */
+  readonly volumes: ReadonlyMap<string, Readonly<Record<string, string>>>;
+}
+
+/** Looks a pod up in the cluster. Without one, what a caller says of a pod is believed. */
+export interface PodDirectory {
+  /** `absent`: no pod of this namespace, name and uid. */
+  find(
+    pod: Pick<PodIdentity, "namespace" | "name" | "uid">,
+    signal: AbortSignal,
+  ): Promise<
+    | { readonly kind: "found"; readonly pod: ObservedPod }
+    | { readonly kind: "absent" }
+    | { readonly kind: "unavailable"; readonly problem: string }
+  >;
+}

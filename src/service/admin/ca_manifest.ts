@@ -1,0 +1,35 @@
+import type { RootCa } from "./init_ca.ts";
+
+/**
+ * What a fresh installation needs before the service runs, for `kubectl apply -f -`: the namespace,
+ * the CA, and the trust bundle by which drivers know the service. Holds the CA's private key.
+ */
+export function kubernetesManifest({ certificatePem, privateKeyPem }: RootCa): string {
+  return `apiVersion: v1
+kind: Namespace
+metadata:
+  name: csi-cert-system
+  labels:
+    app.kubernetes.io/part-of: csi-cert-driver
+    pod-security.kubernetes.io/enforce: privileged
+---
+apiVersion: v1
+kind: Secret
+metadata:
+  name: csi-ca-secret
+  namespace: csi-cert-system
+type: kubernetes.io/tls
+data:
+  tls.crt: ${btoa(certificatePem)}
+  tls.key: ${btoa(privateKeyPem)}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: csi-cert-trust-bundle
+  namespace: csi-cert-system
+data:
+  ca.crt: |
+${certificatePem.trimEnd().split("\n").map((line) => `    ${line}`).join("\n")}
+`;
+}

@@ -1,0 +1,80 @@
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { kubernetesManifest } from "./ca_manifest.ts";
+import { checkPolicy, parseCheckedPod } from "./check_policy.ts";
+import type { Policy } from "../policy/policy.ts";
+import { makeRootCa, parseRootCaOptions, type RootCa } from "./init_ca.ts";
+
+/** What a subcommand ends with. */
+export type CommandOutcome =
+  | { readonly kind: "done"; readonly exitCode: number; readonly output: string }
+  /** Wrong words on the command line, or a file that is bad. */
+  | { readonly kind: "refused"; readonly problems: readonly string[] };
+
+/** `init-ca`: a new CA, to files by way of `write`, or as a manifest on the output. */
+export async function initCa(
+  args: string[],
+  now: Temporal.Instant,
+  write: (folder: string, ca: RootCa) => Promise<void>,
+): Promise<CommandOutcome> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      key: { type: "string" },
+      days: { type: "string" },
+      subject: { type: "string" },
+      out: { type: "string" },
+      kubernetes: { type: "boolean", default: false },
+    },
+  });
+  const parsed = parseRootCaOptions(values);
+  if (parsed.kind === "refused") return parsed;
+  if (values.kubernetes === (values.out !== undefined)) {
+    return refused("expected either --out DIR or --kubernetes");
+  }
+  const ca = await makeRootCa(parsed.options, now);
+  if (values.out === undefined) {
+    return { kind: "done", exitCode: 0, output: kubernetesManifest(ca) };
+  }
+  await write(values.out, ca);
+  return {
+    kind: "done",
+    exitCode: 0,
+    output: `wrote ${join(values.out, "tls.crt")} and tls.key (mode 0600)\n`,
+  };
+}
+
+/** `check-policy`: what a policy file gives a pod; exit code 1 where that is nothing. */
+export async function checkPolicyFile(
+  args: string[],
+  base: Omit<Policy, "rules">,
+  read: (path: string) => Promise<string>,
+): Promise<CommandOutcome> {
+  const { values, positionals } = parseArgs({
+    args,
+    options: {
+      pod: { type: "string" },
+      "service-account": { type: "string" },
+      attribute: { type: "string", multiple: true, default: [] },
+    },
+    allowPositionals: true,
+  });
+  const [path, ...others] = positionals;
+  if (path === undefined || others.length > 0) return refused("expected one policy file");
+  const parsed = parseCheckedPod({
+    pod: values.pod,
+    serviceAccount: values["service-account"],
+    attributes: values.attribute,
+  });
+  if (parsed.kind === "refused") return parsed;
+  const checked = checkPolicy(await read(path), base, parsed.pod);
+  if (checked.kind === "refused") {
+    return { kind: "refused", problems: checked.problems.map((problem) => `${path}: ${problem}`) };
+  }
+  const exitCode = checked.kind === "granted" ? 0 : 1;
+  return { kind: "done", exitCode, output: `${checked.text}\n` };
+}
+
+function refused(problem: string): CommandOutcome {
+  return { kind: "refused", problems: [problem] };
+}

@@ -1,0 +1,29 @@
+import { status } from "@grpc/grpc-js";
+import { RpcError } from "../../shared/grpc/rpc_error.ts";
+
+/** Everything but success that the authority answers. */
+export interface Refusal {
+  readonly kind:
+    | "denied"
+    | "invalid"
+    | "unauthenticated"
+    | "overloaded"
+    | "unavailable"
+    | "unknown";
+  readonly reason: string;
+  readonly retryAfter?: Temporal.Duration | undefined;
+}
+
+const codes = {
+  denied: status.PERMISSION_DENIED,
+  invalid: status.INVALID_ARGUMENT,
+  unauthenticated: status.UNAUTHENTICATED,
+  overloaded: status.RESOURCE_EXHAUSTED,
+  unavailable: status.UNAVAILABLE,
+  unknown: status.NOT_FOUND,
+} satisfies Record<Refusal["kind"], status>;
+
+/** A refusal as the call's status. */
+export function refusalError({ kind, reason, retryAfter }: Refusal): RpcError {
+  return new RpcError(codes[kind], reason, { retryAfterMs: retryAfter?.total("milliseconds") });
+}

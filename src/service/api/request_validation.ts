@@ -1,0 +1,160 @@
+import type { HeldCertificate } from "../inventory/certificate_reports.ts";
+import type { IssueRequest } from "../issuing/certificate_issuer.ts";
+import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
+import type {
+  IssueCertificateRequest,
+  ListCertificatesRequest,
+  Pod,
+  RenewCertificateRequest,
+  ReportCertificatesRequest,
+  RevokeCertificateRequest,
+} from "../../shared/gen/certificate_service_pb.ts";
+import { abbreviate, hasUnprintable } from "../../shared/text/printable_text.ts";
+import { refusalError } from "./error_status.ts";
+
+/** What a field accepts, in words and as a test. */
+interface Format {
+  readonly accepted: string;
+  readonly accepts: (value: string) => boolean;
+}
+
+const subdomain = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/;
+const matching = (accepted: string, pattern: RegExp, most = 253): Format => ({
+  accepted,
+  accepts: (value) => value.length <= most && pattern.test(value),
+});
+
+const formats = {
+  label: matching(
+    "1 to 63 of a-z 0-9 -, a letter or digit at both ends",
+    /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/,
+    63,
+  ),
+  objectName: matching("the name of a Kubernetes object: 1 to 253 of a-z 0-9 - .", subdomain),
+  // The CSI specification gives identifiers 128 bytes; a uid that is no UUID is a static pod's.
+  identifier: matching(
+    "1 to 128 of A-Z a-z 0-9 . _ -, a letter or digit first",
+    /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/,
+  ),
+  // RFC 5280, 4.1.2.2: a serial number has at most 20 octets.
+  serialNumber: matching("1 to 40 of 0-9 a-f, as in the certificate", /^[0-9a-f]{1,40}$/),
+  reason: {
+    accepted: "at most 256 printable characters",
+    accepts: (value: string) => value.length <= 256 && !hasUnprintable(value),
+  },
+} satisfies Record<string, Format>;
+
+/** One report's bound: a node holds far fewer, and each is a signature to verify. */
+const mostReported = 1_000;
+
+/** Collects what is wrong with a request, and throws it as one INVALID_ARGUMENT. */
+class Checking {
+  readonly #problems: string[] = [];
+
+  text(field: string, value: string | undefined, { accepted, accepts }: Format): string {
+    if (value !== undefined && accepts(value)) return value;
+    const given = value === undefined
+      ? "is missing"
+      : value === ""
+      ? "is empty"
+      : `is "${abbreviate(value)}"`;
+    this.refuse(`${field}: ${given}, expected ${accepted}`);
+    return "";
+  }
+
+  pod(field: string, pod: Pod | undefined): PodIdentity {
+    return {
+      namespace: this.text(`${field}.namespace`, pod?.namespace, formats.label),
+      name: this.text(`${field}.name`, pod?.name, formats.objectName),
+      uid: this.text(`${field}.uid`, pod?.uid, formats.identifier),
+      serviceAccount: this.text(
+        `${field}.service_account`,
+        pod?.serviceAccount,
+        formats.objectName,
+      ),
+    };
+  }
+
+  refuse(problem: string): void {
+    this.#problems.push(problem);
+  }
+
+  end(): void {
+    if (this.#problems.length === 0) return;
+    throw refusalError({ kind: "invalid", reason: this.#problems.join("; ") });
+  }
+}
+
+/** Throws INVALID_ARGUMENT that names each field that is wrong; so do all functions below. */
+export function issueRequest(
+  message: IssueCertificateRequest | RenewCertificateRequest,
+): IssueRequest {
+  const checking = new Checking();
+  const { certificateRequest, volume } = message;
+  if (certificateRequest.length === 0) {
+    checking.refuse("certificate_request: is empty, expected a PKCS#10 request, DER");
+  }
+  const request = {
+    certificateRequest,
+    pod: checking.pod("pod", message.pod),
+    volumeId: checking.text("volume.id", volume?.id, formats.identifier),
+    volumeName: checking.text("volume.name", volume?.name, formats.label),
+    attributes: volume?.attributes ?? {},
+    predecessor: "predecessorSerialNumber" in message
+      ? checking.text(
+        "predecessor_serial_number",
+        message.predecessorSerialNumber,
+        formats.serialNumber,
+      )
+      : undefined,
+  };
+  checking.end();
+  return request;
+}
+
+export function serialNumberField(serialNumber: string): string {
+  const checking = new Checking();
+  checking.text("serial_number", serialNumber, formats.serialNumber);
+  checking.end();
+  return serialNumber;
+}
+
+export function revokeRequest(
+  { target, reason }: RevokeCertificateRequest,
+): { target: { serialNumber: string } | { podUid: string }; reason: string } {
+  const checking = new Checking();
+  checking.text("reason", reason, formats.reason);
+  if (target.case === "podUid") checking.text("pod_uid", target.value, formats.identifier);
+  else checking.text("serial_number (or pod_uid)", target.value, formats.serialNumber);
+  checking.end();
+  const value = target.value ?? "";
+  return { target: target.case === "podUid" ? { podUid: value } : { serialNumber: value }, reason };
+}
+
+/** Undefined where the caller does not narrow it down. */
+export function listRequest(
+  { namespace, podUid }: ListCertificatesRequest,
+): { namespace: string | undefined; podUid: string | undefined } {
+  const checking = new Checking();
+  if (namespace !== "") checking.text("namespace", namespace, formats.label);
+  if (podUid !== "") checking.text("pod_uid", podUid, formats.identifier);
+  checking.end();
+  return { namespace: namespace || undefined, podUid: podUid || undefined };
+}
+
+export function reportRequest({ certificates }: ReportCertificatesRequest): HeldCertificate[] {
+  const checking = new Checking();
+  if (certificates.length > mostReported) {
+    checking.refuse(
+      `certificates: has ${certificates.length} entries, expected at most ${mostReported}`,
+    );
+    checking.end();
+  }
+  const held = certificates.map(({ certificate, pod, volumeId }, at) => ({
+    certificate,
+    pod: checking.pod(`certificates[${at}].pod`, pod),
+    volumeId: checking.text(`certificates[${at}].volume_id`, volumeId, formats.identifier),
+  }));
+  checking.end();
+  return held;
+}

@@ -1,0 +1,206 @@
+import { getLogger } from "@logtape/logtape";
+import type { Clock } from "../../shared/scheduler/clock.ts";
+import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
+import { type CaObjection, loadCa, type LoadedCa } from "./loaded_ca.ts";
+import type { CertificateAuthority } from "./current_ca.ts";
+import type { CaSecret, CaSource } from "./ca_source.ts";
+import type { SharedDocument } from "../documents/shared_document.ts";
+import { nextChange, rotate } from "./rotation.ts";
+import { describeRotation, logRotation, logSigning } from "./rotation_log.ts";
+import { chooseSigning, hasMaterial, materialOf } from "./signing_ca_choice.ts";
+import { agree } from "./trust_document.ts";
+import { noTrust, type TrustState } from "./trust_state.ts";
+
+export interface CaFollowerOptions {
+  readonly source: CaSource;
+  /** Where replicas agree on the state, and drivers find the trust bundle. */
+  readonly document: SharedDocument;
+  /** Is told what signs and whom to trust. */
+  readonly authority: CertificateAuthority;
+  readonly scheduler: Scheduler;
+  readonly clock: Clock;
+  /** From a new CA's publication to its first signature. */
+  readonly delay: Temporal.Duration;
+  readonly longestValidity: () => Temporal.Duration;
+  readonly objection?: CaObjection;
+}
+
+const jobKey = "ca-rotation";
+/** A CA that was refused can become good by itself: it may not be valid yet. */
+const refusedAgain = { minutes: 1 };
+
+const logger = getLogger(["cert-service", "ca"]);
+
+/** Follows the CA's source: publishes a new CA, signs with it after the delay, retires the old one. */
+export class CaFollower {
+  readonly #options: CaFollowerOptions;
+  /** What the source holds and has not been taken in. */
+  #offered: CaSecret | undefined;
+  /** The CA that the source holds; the one that signs, until another does. */
+  #latest: LoadedCa | undefined;
+  #signing: LoadedCa | undefined;
+  #state: TrustState | undefined;
+  #refusal: string | undefined;
+  /** What is wrong with the source itself. */
+  #trouble: string | undefined;
+  readonly #firstLook = Promise.withResolvers<{ problem: string | undefined }>();
+
+  constructor(options: CaFollowerOptions) {
+    this.#options = options;
+  }
+
+  /** When the first that the source said has been dealt with, and why nothing can be signed with it. */
+  get firstLook(): Promise<{ readonly problem: string | undefined }> {
+    return this.#firstLook.promise;
+  }
+
+  /** Follows until the signal is aborted. */
+  async follow(signal: AbortSignal): Promise<void> {
+    await Promise.all([this.#followSource(signal), this.#followDocument(signal)]);
+    await this.#options.scheduler.cancel(jobKey);
+  }
+
+  /** Looks again: the longest validity has changed. */
+  refresh(): void {
+    const { scheduler, clock } = this.#options;
+    scheduler.schedule(jobKey, clock.now(), (signal) => this.#run(signal));
+  }
+
+  /** What an operator wants to know, a sentence each. */
+  report(): string[] {
+    const { authority } = this.#options;
+    const certificate = authority.material?.issuer.certificate;
+    const lines = [
+      certificate === undefined
+        ? authority.absence
+        : `signing with ${certificate.subject}, valid until ${certificate.notAfter}`,
+      ...(this.#state ? describeRotation(this.#state) : []),
+    ];
+    if (this.#refusal !== undefined) lines.push(`the CA at hand is refused: ${this.#refusal}`);
+    if (this.#trouble !== undefined) lines.push(this.#trouble);
+    return lines;
+  }
+
+  async #followSource(signal: AbortSignal): Promise<void> {
+    for await (const state of this.#options.source.watch(signal)) {
+      switch (state.kind) {
+        case "secret":
+          this.#trouble = undefined;
+          this.#offered = state.secret;
+          this.refresh();
+          break;
+        case "absent":
+          this.#lacks("the CA is not there: it is waited for");
+          break;
+        case "unavailable":
+          this.#lacks(`the CA cannot be looked at: ${state.problem}`);
+          break;
+        default:
+          state satisfies never;
+      }
+    }
+  }
+
+  async #followDocument(signal: AbortSignal): Promise<void> {
+    for await (const _change of this.#options.document.watch(signal)) this.refresh();
+  }
+
+  #lacks(trouble: string): void {
+    this.#trouble = trouble;
+    const { authority } = this.#options;
+    if (authority.material === undefined) authority.withhold(trouble, authority.anchors);
+    const goesOn = authority.material !== undefined || this.#offered !== undefined;
+    logger.warn("{trouble}", { trouble: goesOn ? `${trouble}; the one before goes on` : trouble });
+    this.#firstLook.resolve({ problem: undefined });
+  }
+
+  async #run(signal: AbortSignal): Promise<Temporal.Instant | undefined> {
+    const { clock } = this.#options;
+    const secret = this.#offered;
+    const offered = secret && await this.#load(secret);
+    // A key in strange hands is not waited with until others have been told.
+    if (offered?.compromised) this.#advance(offered);
+    try {
+      const settings = this.#settings();
+      const state = await agree({ ...this.#options, settings }, this.#state, offered, signal);
+      if (offered !== undefined) {
+        this.#latest = offered;
+        if (this.#offered === secret) this.#offered = undefined;
+      }
+      this.#take(state);
+    } catch (error) {
+      // What time alone decides goes on without the document.
+      if (!signal.aborted) {
+        this.#advance(undefined);
+        this.#firstLook.resolve({ problem: this.#refusal });
+      }
+      throw error;
+    }
+    if (secret !== undefined) this.#firstLook.resolve({ problem: this.#refusal });
+    const next = this.#state && nextChange(this.#state);
+    if (this.#refusal === undefined) return next;
+    const again = clock.now().add(refusedAgain);
+    return next && Temporal.Instant.compare(next, again) < 0 ? next : again;
+  }
+
+  /** Undefined when it is refused: the one before goes on. */
+  async #load(secret: CaSecret): Promise<LoadedCa | undefined> {
+    const { clock, objection, authority } = this.#options;
+    const loaded = await loadCa(secret, clock.now(), objection);
+    if (loaded.kind === "refused") {
+      if (this.#refusal !== loaded.problem) {
+        logger.error("the CA is refused, {consequence}: {problem}", {
+          problem: loaded.problem,
+          version: secret.version,
+          consequence: authority.material ? "the one before goes on" : "nothing is signed",
+        });
+      }
+      this.#refusal = loaded.problem;
+      if (authority.material === undefined) {
+        authority.withhold("the CA cannot be used: its operator finds why in /readyz", [
+          ...authority.anchors,
+        ]);
+      }
+      return undefined;
+    }
+    this.#refusal = undefined;
+    for (const warning of loaded.ca.warnings) logger.warn("the CA: {warning}", { warning });
+    return loaded.ca;
+  }
+
+  #settings() {
+    const { delay, longestValidity } = this.#options;
+    return { delay, longestValidity: longestValidity() };
+  }
+
+  /** As far as this replica knows. */
+  #advance(offered: LoadedCa | undefined): void {
+    if (this.#state === undefined && offered === undefined) return;
+    if (offered !== undefined) this.#latest = offered;
+    const now = this.#options.clock.now();
+    this.#take(rotate(this.#state ?? noTrust, offered, now, this.#settings()));
+  }
+
+  #take(state: TrustState): void {
+    logRotation(this.#state, state);
+    this.#state = state;
+    const { authority } = this.#options;
+    const signing = chooseSigning(state, { latest: this.#latest, former: this.#signing });
+    if (signing === undefined) {
+      const anchors = state.anchors.map(({ certificate }) => certificate);
+      return authority.withhold(this.#whyNot(state), anchors);
+    }
+    if (signing.fingerprint !== this.#signing?.fingerprint) logSigning(signing);
+    this.#signing = signing;
+    const material = materialOf(signing, state);
+    if (!hasMaterial(authority, material)) authority.replace(material);
+  }
+
+  #whyNot({ pending }: TrustState): string {
+    if (this.#latest !== undefined && pending?.fingerprint === this.#latest.fingerprint) {
+      return `the CA signs from ${pending.switchAt} on, when all have learnt to trust it; ` +
+        "the one before it is not there any more";
+    }
+    return this.#trouble ?? "the CA that is to sign has not been seen here yet";
+  }
+}

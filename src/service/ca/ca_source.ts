@@ -1,0 +1,28 @@
+/** What a CA's source holds, as it came. */
+export interface CaSecret {
+  readonly certificatePem: string;
+  readonly privateKeyPem: string;
+  /** Roots that are to be trusted besides the CA's own (the Secret's ca.crt). */
+  readonly furtherAnchorsPem: string | undefined;
+  /**
+   * The old CA's key is in strange hands: it signs no more and is trusted no more, at once
+   * (the annotation csi-cert-driver/old-key-compromised: "true").
+   */
+  readonly compromised: boolean;
+  /** For the log (a Secret's resourceVersion). */
+  readonly version: string;
+}
+
+/** What is told of a CA's source. */
+export type CaState =
+  | { readonly kind: "secret"; readonly secret: CaSecret }
+  /** It is not there: not yet, or not any more. */
+  | { readonly kind: "absent" }
+  /** Told once for each outage. */
+  | { readonly kind: "unavailable"; readonly problem: string };
+
+/** Where the CA comes from. */
+export interface CaSource {
+  /** The CA now and after each change, until aborted; does not end by itself and survives disconnects. */
+  watch(signal: AbortSignal): AsyncIterable<CaState>;
+}

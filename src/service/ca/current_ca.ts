@@ -1,0 +1,77 @@
+import type { Certificate } from "../../shared/x509/certificate.ts";
+import type { Issuer } from "../x509/issuer.ts";
+
+/** What signs, and what those who verify trust. */
+export interface CaMaterial {
+  readonly issuer: Issuer;
+  /** The trust bundle. */
+  readonly anchors: readonly Certificate[];
+  /** When the roots that the issuer leads to leave the bundle, if that is known. */
+  readonly retireAt?: Temporal.Instant | undefined;
+}
+
+/** The CA that signs now. */
+export class CertificateAuthority {
+  #material: CaMaterial | undefined;
+  #anchors: readonly Certificate[];
+  #absence = "the CA is not there yet";
+  readonly #listeners = new Set<() => void>();
+
+  /** Without a CA nothing is signed until `replace` brings one. */
+  constructor(material?: CaMaterial) {
+    this.#material = material;
+    this.#anchors = material?.anchors ?? [];
+  }
+
+  /** One consistent pair: whoever signs takes it once and answers with its anchors. */
+  get material(): CaMaterial | undefined {
+    return this.#material;
+  }
+
+  /** The trust bundle, which can be known before there is a CA that signs. */
+  get anchors(): readonly Certificate[] {
+    return this.#anchors;
+  }
+
+  /** Why nothing is signed while there is no material. */
+  get absence(): string {
+    return this.#absence;
+  }
+
+  /** Signs with another key, or publishes other anchors, from now on. */
+  replace(material: CaMaterial): void {
+    this.#material = material;
+    this.#anchors = material.anchors;
+    this.#tell();
+  }
+
+  /** Signs nothing from now on, for a reason fit for whoever asks. */
+  withhold(reason: string, anchors: readonly Certificate[]): void {
+    this.#material = undefined;
+    this.#absence = reason;
+    this.#anchors = anchors;
+    this.#tell();
+  }
+
+  /** Calls back after each change, until disposed. */
+  onChange(listener: () => void): Disposable {
+    // Wrapped, so that one function given twice is called twice and disposed of once each.
+    const own = () => listener();
+    this.#listeners.add(own);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(own) };
+  }
+
+  #tell(): void {
+    for (const listener of [...this.#listeners]) listener();
+  }
+}
+
+/**
+ * The last instant at which what the CA signs can verify: no certificate above the leaf outlives
+ * it, nor does its root's place in the trust bundle.
+ */
+export function lastInstant({ issuer, retireAt }: CaMaterial): Temporal.Instant {
+  return [issuer.certificate, ...issuer.chain].map(({ notAfter }) => notAfter)
+    .concat(retireAt ?? [])
+    .reduce((first, next) => Temporal.Instant.compare(next, first) < 0 ? next : first);
+}

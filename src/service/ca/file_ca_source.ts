@@ -1,0 +1,81 @@
+import type { Clock } from "../../shared/scheduler/clock.ts";
+import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
+import type { CaSource, CaState } from "./ca_source.ts";
+import { type TextFile, watchText } from "../documents/watched_file.ts";
+
+export interface FileCaSourceOptions {
+  readonly certificate: TextFile;
+  readonly privateKey: TextFile;
+  /** Tells a file that is not there from one that cannot be read. */
+  readonly isMissing: (error: unknown) => boolean;
+  readonly scheduler: Scheduler;
+  readonly clock: Clock;
+}
+
+/** The CA in two files, which are looked at again every 10 s. */
+export class FileCaSource implements CaSource {
+  readonly #options: FileCaSourceOptions;
+
+  constructor(options: FileCaSourceOptions) {
+    this.#options = options;
+  }
+
+  async *watch(signal: AbortSignal): AsyncGenerator<CaState> {
+    const { scheduler, clock } = this.#options;
+    const states: CaState[] = [];
+    let waiting = Promise.withResolvers<void>();
+    const wake = () => waiting.resolve();
+    const first = await this.#look();
+    yield parse(first);
+    await using _watched = watchText({
+      key: "ca-files",
+      scheduler,
+      clock,
+      read: () => this.#look(),
+      first,
+      changed: (text) => {
+        states.push(parse(text));
+        wake();
+        return Promise.resolve();
+      },
+      unreadable: () => {},
+    });
+    signal.addEventListener("abort", wake);
+    try {
+      while (!signal.aborted) {
+        for (let next = states.shift(); next; next = states.shift()) yield next;
+        await waiting.promise;
+        waiting = Promise.withResolvers();
+      }
+    } finally {
+      signal.removeEventListener("abort", wake);
+    }
+  }
+
+  /** The state as text, by which one look is told from another. */
+  async #look(): Promise<string> {
+    const { certificate, privateKey, isMissing } = this.#options;
+    try {
+      const [certificatePem, privateKeyPem] = await Promise.all([
+        certificate.read(),
+        privateKey.read(),
+      ]);
+      const secret = {
+        certificatePem,
+        privateKeyPem,
+        furtherAnchorsPem: undefined,
+        compromised: false,
+        version: "",
+      };
+      return JSON.stringify({ kind: "secret", secret });
+    } catch (error) {
+      if (isMissing(error)) return JSON.stringify({ kind: "absent" });
+      const problem = error instanceof Error ? error.message : String(error);
+      return JSON.stringify({ kind: "unavailable", problem });
+    }
+  }
+}
+
+function parse(text: string): CaState {
+  return JSON.parse(text);
+}

@@ -1,0 +1,182 @@
+import type { Certificate } from "../../shared/x509/certificate.ts";
+import { type Anchor, fingerprintOf, type NamedCa, type TrustState } from "./trust_state.ts";
+
+/** A CA that the source holds now and that can sign. */
+export interface OfferedCa {
+  /** Over its certificate, the intermediates above it and its roots. */
+  readonly fingerprint: string;
+  /** The roots that it leads to. */
+  readonly anchors: readonly Certificate[];
+  /** Roots that are trusted besides. */
+  readonly furtherAnchors: readonly Certificate[];
+  /** The CA before it is to be trusted no more, at once. */
+  readonly compromised: boolean;
+}
+
+export interface RotationSettings {
+  /** From an anchor's publication to the first signature that leads to it. */
+  readonly delay: Temporal.Duration;
+  /** The longest validity that anything can be given now. */
+  readonly longestValidity: Temporal.Duration;
+}
+
+/**
+ * What replicas' clocks may be apart, and their news of a switch late, so that an anchor outlives
+ * the last leaf of a replica that switched a little after the others.
+ */
+const tolerance = { minutes: 5 };
+
+/**
+ * The state after a while has passed and, where one is given, after the source came to hold a CA.
+ * A new CA's roots are published at once, and it signs when they have been for the delay; the roots
+ * of the one before go when the last that it signed has expired. Given the same CA again, it
+ * changes nothing, so replicas may each tell the same of it in any order.
+ */
+export function rotate(
+  before: TrustState,
+  offered: OfferedCa | undefined,
+  now: Temporal.Instant,
+  settings: RotationSettings,
+): TrustState {
+  const state = settle(before, now, settings);
+  return offered === undefined ? state : takeIn(state, offered, now, settings);
+}
+
+/** When time alone changes the state next; undefined for never. */
+export function nextChange({ pending, anchors }: TrustState): Temporal.Instant | undefined {
+  const instants = [pending?.switchAt, ...anchors.map(({ retireAt }) => retireAt)]
+    .filter((at) => at !== undefined);
+  return instants.toSorted(Temporal.Instant.compare)[0];
+}
+
+/** When the last of a CA's roots retires; undefined: not yet known to. */
+export function retirement(state: TrustState, anchors: readonly string[]) {
+  const own = state.anchors.filter(({ fingerprint }) => anchors.includes(fingerprint));
+  if (own.some(({ retireAt }) => retireAt === undefined)) return undefined;
+  return own.map(({ retireAt }) => retireAt).filter((at) => at !== undefined)
+    .toSorted(Temporal.Instant.compare).at(-1);
+}
+
+function settle(
+  { signing, pending, anchors }: TrustState,
+  now: Temporal.Instant,
+  { longestValidity }: RotationSettings,
+): TrustState {
+  const left = anchors.filter(({ retireAt }) => retireAt === undefined || isBefore(now, retireAt));
+  if (pending !== undefined && !isBefore(now, pending.switchAt)) {
+    const { fingerprint, anchors } = pending;
+    return {
+      signing: { fingerprint, anchors, longestValidity },
+      pending: undefined,
+      anchors: left,
+    };
+  }
+  if (signing === undefined) return { signing, pending, anchors: left };
+  const longest = longer(signing.longestValidity, longestValidity);
+  // What may be signed until the switch can have become longer meanwhile.
+  const leaving = (anchor: Anchor) =>
+    pending === undefined || anchor.retireAt === undefined ||
+      !signing.anchors.includes(anchor.fingerprint)
+      ? anchor
+      : { ...anchor, retireAt: retireAfter(pending.switchAt, longest, anchor) };
+  return {
+    signing: { ...signing, longestValidity: longest },
+    pending,
+    anchors: left.map(leaving),
+  };
+}
+
+function takeIn(
+  state: TrustState,
+  offered: OfferedCa,
+  now: Temporal.Instant,
+  settings: RotationSettings,
+): TrustState {
+  const { compromised } = offered;
+  // The further ones may hold the old root, which would be back with them.
+  const wanted = [...offered.anchors, ...(compromised ? [] : offered.furtherAnchors)];
+  const published = publish(state.anchors, wanted, now);
+  const ca: NamedCa = {
+    fingerprint: offered.fingerprint,
+    anchors: offered.anchors.map((certificate) => fingerprintOf([certificate])),
+  };
+  const isFirst = state.signing === undefined && state.anchors.length === 0;
+  const switchAt = compromised || isFirst || state.signing?.fingerprint === ca.fingerprint
+    ? now
+    : state.pending?.fingerprint === ca.fingerprint
+    ? state.pending.switchAt
+    : earliestSwitch(ca, published, now, settings);
+  const wantedNow = new Set(wanted.map((certificate) => fingerprintOf([certificate])));
+  const anchors = published.filter((anchor) => !compromised || wantedNow.has(anchor.fingerprint))
+    .map((anchor) =>
+      wantedNow.has(anchor.fingerprint)
+        ? { ...anchor, retireAt: undefined }
+        : retiring(anchor, state, switchAt, now, settings)
+    );
+  if (isBefore(now, switchAt)) {
+    return { signing: state.signing, pending: { ...ca, switchAt }, anchors };
+  }
+  const longestValidity = state.signing?.fingerprint === ca.fingerprint
+    ? state.signing.longestValidity
+    : settings.longestValidity;
+  return { signing: { ...ca, longestValidity }, pending: undefined, anchors };
+}
+
+function publish(
+  anchors: readonly Anchor[],
+  wanted: readonly Certificate[],
+  now: Temporal.Instant,
+): Anchor[] {
+  const known = new Map(anchors.map((anchor) => [anchor.fingerprint, anchor]));
+  for (const certificate of wanted) {
+    const fingerprint = fingerprintOf([certificate]);
+    if (known.has(fingerprint)) continue;
+    known.set(fingerprint, { fingerprint, certificate, publishedAt: now, retireAt: undefined });
+  }
+  return [...known.values()];
+}
+
+/** Once all of its roots have been published for the delay: at once where they have been. */
+function earliestSwitch(
+  { anchors: own }: NamedCa,
+  published: readonly Anchor[],
+  now: Temporal.Instant,
+  { delay }: RotationSettings,
+): Temporal.Instant {
+  return published.filter(({ fingerprint }) => own.includes(fingerprint))
+    .map(({ publishedAt }) => publishedAt.add(delay))
+    .reduce((last, next) => isBefore(last, next) ? next : last, now);
+}
+
+/** An anchor that nobody wants any more. */
+function retiring(
+  anchor: Anchor,
+  { signing }: TrustState,
+  switchAt: Temporal.Instant,
+  now: Temporal.Instant,
+  { longestValidity }: RotationSettings,
+): Anchor {
+  if (signing?.anchors.includes(anchor.fingerprint)) {
+    return { ...anchor, retireAt: retireAfter(switchAt, signing.longestValidity, anchor) };
+  }
+  if (anchor.retireAt !== undefined) return anchor;
+  return { ...anchor, retireAt: retireAfter(now, longestValidity, anchor) };
+}
+
+/** Nothing verifies to an anchor that has itself expired. */
+function retireAfter(
+  last: Temporal.Instant,
+  validity: Temporal.Duration,
+  { certificate: { notAfter } }: Anchor,
+): Temporal.Instant {
+  const at = last.add(validity).add(tolerance);
+  return isBefore(notAfter, at) ? notAfter : at;
+}
+
+function longer(first: Temporal.Duration, second: Temporal.Duration): Temporal.Duration {
+  return Temporal.Duration.compare(first, second) >= 0 ? first : second;
+}
+
+function isBefore(first: Temporal.Instant, second: Temporal.Instant): boolean {
+  return Temporal.Instant.compare(first, second) < 0;
+}

@@ -1,0 +1,46 @@
+import type { LoadedCa } from "./loaded_ca.ts";
+import type { CaMaterial, CertificateAuthority } from "./current_ca.ts";
+import { retirement } from "./rotation.ts";
+import { fingerprintOf, type TrustState } from "./trust_state.ts";
+
+/** The CAs whose keys a replica has. */
+export interface CasAtHand {
+  /** What the source holds. */
+  readonly latest: LoadedCa | undefined;
+  /** What signed last. */
+  readonly former: LoadedCa | undefined;
+}
+
+/**
+ * The CA that is to sign; while this replica has not seen that one, the one before for as long as it
+ * is trusted; or undefined.
+ */
+export function chooseSigning(
+  { signing, anchors }: TrustState,
+  { latest, former }: CasAtHand,
+): LoadedCa | undefined {
+  const due = [latest, former].find((ca) => ca && ca.fingerprint === signing?.fingerprint);
+  if (due !== undefined || former === undefined) return due;
+  const roots = rootsOf(former);
+  return anchors.some(({ fingerprint }) => roots.includes(fingerprint)) ? former : undefined;
+}
+
+/** What a CA signs with in this state; never past its root's retirement. */
+export function materialOf({ issuer, ...ca }: LoadedCa, state: TrustState): CaMaterial {
+  return {
+    issuer,
+    anchors: state.anchors.map(({ certificate }) => certificate),
+    retireAt: retirement(state, rootsOf({ ...ca, issuer })),
+  };
+}
+
+/** Whether the authority has this already, so that nobody need be woken. */
+export function hasMaterial({ material }: CertificateAuthority, next: CaMaterial): boolean {
+  return material !== undefined && material.issuer === next.issuer &&
+    String(material.retireAt) === String(next.retireAt) &&
+    fingerprintOf(material.anchors) === fingerprintOf(next.anchors);
+}
+
+function rootsOf({ anchors }: LoadedCa): string[] {
+  return anchors.map((certificate) => fingerprintOf([certificate]));
+}

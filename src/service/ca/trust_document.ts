@@ -1,0 +1,54 @@
+import { getLogger } from "@logtape/logtape";
+import type { Clock } from "../../shared/scheduler/clock.ts";
+import type { SharedDocument } from "../documents/shared_document.ts";
+import { type OfferedCa, rotate, type RotationSettings } from "./rotation.ts";
+import { formatTrust, noTrust, parseTrust, type TrustState } from "./trust_state.ts";
+
+const logger = getLogger(["cert-service", "ca"]);
+
+/** Others that write at the same time have written after so many tries, or something is amiss. */
+const mostTries = 20;
+
+/**
+ * Brings the document, and so all replicas, to the state that follows from it now, and answers with
+ * that state. Another replica's write in between is taken in first. Rejects when the document cannot
+ * be read or written.
+ */
+export async function agree(
+  { document, clock, settings }: {
+    readonly document: SharedDocument;
+    readonly clock: Clock;
+    readonly settings: RotationSettings;
+  },
+  /** Takes the place of a document that is gone or broken. */
+  known: TrustState | undefined,
+  offered: OfferedCa | undefined,
+  signal: AbortSignal,
+): Promise<TrustState> {
+  for (let tries = 0; tries < mostTries; tries++) {
+    const text = await document.read(signal);
+    const before = (text && stateOf(text.data, known)) ?? known ?? noTrust;
+    const after = rotate(before, offered, clock.now(), settings);
+    const data = { ...text?.data, ...formatTrust(after) };
+    const isWritten = text === undefined
+      ? after.anchors.length === 0
+      : Object.entries(data).every(([key, value]) => text.data[key] === value);
+    if (isWritten || await document.write(data, text?.version, signal)) return after;
+  }
+  throw new Error("the trust bundle's document changes faster than it can be written");
+}
+
+/** Undefined where the data say less than is known. */
+function stateOf(
+  data: Readonly<Record<string, string>>,
+  known: TrustState | undefined,
+): TrustState | undefined {
+  if (known !== undefined && data["state.json"] === undefined) return undefined;
+  const parsed = parseTrust(data);
+  if (parsed.kind === "state") return parsed.state;
+  const { problem } = parsed;
+  logger.error("the trust bundle's document is written anew: {problem}", { problem });
+  if (known !== undefined) return undefined;
+  const bundle = parseTrust({ "ca.crt": data["ca.crt"] ?? "" });
+  return bundle.kind === "state" ? bundle.state : undefined;
+}

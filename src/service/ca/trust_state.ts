@@ -1,0 +1,200 @@
+import { createHash } from "node:crypto";
+import {
+  type Certificate,
+  readCertificate,
+  readCertificates,
+} from "../../shared/x509/certificate.ts";
+import { formatDuration, parseDuration } from "../../shared/text/durations.ts";
+import { encodePem } from "../../shared/crypto/pem.ts";
+
+/** A root that drivers and pods are told to trust. */
+export interface Anchor {
+  readonly fingerprint: string;
+  readonly certificate: Certificate;
+  readonly publishedAt: Temporal.Instant;
+  /** From then on it is published no more; undefined while nothing replaces it. */
+  readonly retireAt: Temporal.Instant | undefined;
+}
+
+/** A CA, as the replicas speak of it. */
+export interface NamedCa {
+  readonly fingerprint: string;
+  /** The fingerprints of the roots that it leads to. */
+  readonly anchors: readonly string[];
+}
+
+/** What the replicas agree on: who signs, who will, and whom everybody trusts meanwhile. */
+export interface TrustState {
+  readonly signing:
+    | (NamedCa & {
+      /** The longest validity that anything it signed can have had. */
+      readonly longestValidity: Temporal.Duration;
+    })
+    | undefined;
+  readonly pending: (NamedCa & { readonly switchAt: Temporal.Instant }) | undefined;
+  readonly anchors: readonly Anchor[];
+}
+
+export const noTrust: TrustState = { signing: undefined, pending: undefined, anchors: [] };
+
+const bundleKey = "ca.crt";
+const stateKey = "state.json";
+const formatVersion = 1;
+
+/** SHA-256 over certificates, lower-case hexadecimal; of one alone it is what OpenSSL shows. */
+export function fingerprintOf(certificates: readonly Certificate[]): string {
+  const hash = createHash("sha256");
+  for (const { der } of certificates) hash.update(der);
+  return hash.digest("hex");
+}
+
+/** The state as the shared document's data: `ca.crt` for drivers, `state.json` for the replicas. */
+export function formatTrust({ signing, pending, anchors }: TrustState): Record<string, string> {
+  const state = {
+    version: formatVersion,
+    signing: signing && { ...signing, longestValidity: formatDuration(signing.longestValidity) },
+    pending: pending && { ...pending, switchAt: pending.switchAt.toString() },
+    anchors: anchors.map(({ certificate, publishedAt, retireAt }) => ({
+      certificate: certificate.der.toBase64(),
+      publishedAt: publishedAt.toString(),
+      retireAt: retireAt?.toString(),
+    })),
+  };
+  const bundle = anchors.map(({ certificate }) => encodePem("CERTIFICATE", certificate.der));
+  return { [bundleKey]: bundle.join(""), [stateKey]: JSON.stringify(state, null, 1) + "\n" };
+}
+
+/**
+ * The state that a document's data holds. One with a bundle alone, as a fresh installation ships
+ * it, tells of anchors that have been published for long and of no CA.
+ */
+export function parseTrust(
+  data: Readonly<Record<string, string>>,
+): { kind: "state"; state: TrustState } | { kind: "refused"; problem: string } {
+  const text = data[stateKey];
+  if (text === undefined || text.trim() === "") return parseBundle(data[bundleKey] ?? "");
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return refused(`${stateKey} is no JSON`);
+  }
+  try {
+    return { kind: "state", state: readState(fields(value, stateKey)) };
+  } catch (error) {
+    if (error instanceof Misfit) return refused(error.message);
+    throw error;
+  }
+}
+
+function parseBundle(pem: string): ReturnType<typeof parseTrust> {
+  const certificates = readCertificates(pem);
+  if (certificates === undefined) return refused(`${bundleKey} holds a certificate that is broken`);
+  const publishedAt = Temporal.Instant.fromEpochMilliseconds(0);
+  const anchors = certificates.map((certificate): Anchor => ({
+    fingerprint: fingerprintOf([certificate]),
+    certificate,
+    publishedAt,
+    retireAt: undefined,
+  }));
+  return { kind: "state", state: { ...noTrust, anchors: distinct(anchors) } };
+}
+
+/** Says which part of the text is not what it should be; never leaves this file. */
+class Misfit extends Error {}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function readState(value: Fields): TrustState {
+  if (value.version !== formatVersion) {
+    throw new Misfit(`${stateKey} has version ${JSON.stringify(value.version)}; expected 1`);
+  }
+  const anchors = distinct(list(value.anchors, "anchors").map(readAnchor));
+  const known = new Set(anchors.map(({ fingerprint }) => fingerprint));
+  const namedCa = (given: Fields, what: string): NamedCa => ({
+    fingerprint: fingerprint(given.fingerprint, `${what}.fingerprint`),
+    anchors: list(given.anchors, `${what}.anchors`)
+      .map((one) => fingerprint(one, `${what}.anchors`))
+      .filter((one) => known.has(one)),
+  });
+  const signing = optionalFields(value.signing, "signing");
+  const pending = optionalFields(value.pending, "pending");
+  return {
+    signing: signing && {
+      ...namedCa(signing, "signing"),
+      longestValidity: duration(signing.longestValidity, "signing.longestValidity"),
+    },
+    pending: pending && {
+      ...namedCa(pending, "pending"),
+      switchAt: instant(pending.switchAt, "pending.switchAt"),
+    },
+    anchors,
+  };
+}
+
+function readAnchor(value: unknown): Anchor {
+  const { certificate: text, publishedAt, retireAt } = fields(value, "anchors");
+  const certificate = typeof text === "string" ? decode(text) : undefined;
+  if (certificate === undefined) throw new Misfit("anchors: a certificate is broken");
+  return {
+    fingerprint: fingerprintOf([certificate]),
+    certificate,
+    publishedAt: instant(publishedAt, "anchors.publishedAt"),
+    retireAt: retireAt === undefined ? undefined : instant(retireAt, "anchors.retireAt"),
+  };
+}
+
+function decode(base64: string): Certificate | undefined {
+  try {
+    return readCertificate(Uint8Array.fromBase64(base64));
+  } catch {
+    return undefined;
+  }
+}
+
+/** The first of each fingerprint. */
+function distinct(anchors: readonly Anchor[]): Anchor[] {
+  const first = new Map<string, Anchor>();
+  for (const anchor of anchors) {
+    if (!first.has(anchor.fingerprint)) first.set(anchor.fingerprint, anchor);
+  }
+  return [...first.values()];
+}
+
+function fields(value: unknown, what: string): Fields {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return { ...value };
+  throw new Misfit(`${what} is no object`);
+}
+
+function optionalFields(value: unknown, what: string): Fields | undefined {
+  return value === undefined ? undefined : fields(value, what);
+}
+
+function list(value: unknown, what: string): readonly unknown[] {
+  if (Array.isArray(value)) return value;
+  throw new Misfit(`${what} is no list`);
+}
+
+function fingerprint(value: unknown, what: string): string {
+  if (typeof value === "string" && /^[0-9a-f]{64}$/.test(value)) return value;
+  throw new Misfit(`${what} is no SHA-256 in hexadecimal`);
+}
+
+function instant(value: unknown, what: string): Temporal.Instant {
+  try {
+    if (typeof value === "string") return Temporal.Instant.from(value);
+  } catch {
+    // Told below.
+  }
+  throw new Misfit(`${what} is no instant such as 2026-01-02T03:04:05Z`);
+}
+
+function duration(value: unknown, what: string): Temporal.Duration {
+  const parsed = typeof value === "string" ? parseDuration(value) : undefined;
+  if (parsed !== undefined && parsed.sign >= 0) return parsed;
+  throw new Misfit(`${what} is no duration such as 168h`);
+}
+
+function refused(problem: string): { kind: "refused"; problem: string } {
+  return { kind: "refused", problem };
+}

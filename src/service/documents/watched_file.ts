@@ -1,0 +1,54 @@
+import type { Clock } from "../../shared/scheduler/clock.ts";
+import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
+
+/** A file that is read as a whole. */
+export interface TextFile {
+  readonly path: string;
+  /** Rejects when it cannot be read. */
+  readonly read: () => Promise<string>;
+}
+
+/** A text that the kubelet or an operator changes, and what is to happen then. */
+export interface WatchedText {
+  /** Names the job that looks. */
+  readonly key: string;
+  readonly scheduler: Scheduler;
+  readonly clock: Clock;
+  /** Rejects when it cannot be read. */
+  readonly read: () => Promise<string>;
+  /** What was read before. */
+  readonly first: string | undefined;
+  /** Told once of each text that differs from the one before. */
+  readonly changed: (text: string) => Promise<void>;
+  /** Told once of each new problem of reading. */
+  readonly unreadable: (problem: string) => void;
+}
+
+/**
+ * Looks by content, not by time stamps: a mounted Secret is a chain of links, and the kubelet takes
+ * up to two minutes for a change anyway.
+ */
+const every = { seconds: 10 };
+
+/** Reads a text again every 10 s until disposed. */
+export function watchText(options: WatchedText): AsyncDisposable {
+  const { key, scheduler, clock } = options;
+  let known = options.first;
+  let told: string | undefined;
+  scheduler.schedule(key, clock.now().add(every), async () => {
+    try {
+      const text = await options.read();
+      told = undefined;
+      if (text !== known) {
+        known = text;
+        await options.changed(text);
+      }
+    } catch (error) {
+      const problem = error instanceof Error ? error.message : String(error);
+      if (problem !== told) options.unreadable(problem);
+      told = problem;
+    }
+    return clock.now().add(every);
+  });
+  return { [Symbol.asyncDispose]: () => scheduler.cancel(key) };
+}

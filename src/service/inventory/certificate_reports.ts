@@ -1,0 +1,116 @@
+import type { Clock } from "../../shared/scheduler/clock.ts";
+import { type Certificate, readCertificate } from "../../shared/x509/certificate.ts";
+import { verifyChain } from "../../shared/x509/chain.ts";
+import { parseDnsName } from "../../shared/text/name_syntax.ts";
+import { podDnsName } from "../policy/default_names.ts";
+import type { SignatureEngine } from "../../shared/crypto/signature_engine.ts";
+import type { CertificateAuthority } from "../ca/current_ca.ts";
+import type { Inventory } from "./inventory.ts";
+import type { Caller } from "../access/authenticator.ts";
+import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
+import type { SigningQueue } from "../../shared/scheduler/fair_queue.ts";
+
+/** A certificate that a volume holds, as its driver tells it. */
+export interface HeldCertificate {
+  /** DER. */
+  readonly certificate: Uint8Array;
+  readonly pod: PodIdentity;
+  readonly volumeId: string;
+}
+
+export type ReportOutcome =
+  | { readonly kind: "reported"; readonly accepted: number; readonly refused: number }
+  | { readonly kind: "denied"; readonly reason: string }
+  | {
+    readonly kind: "overloaded";
+    readonly reason: string;
+    readonly retryAfter: Temporal.Duration;
+  };
+
+export interface ReportingOptions {
+  readonly authority: CertificateAuthority;
+  readonly queue: SigningQueue;
+  readonly inventory: Inventory;
+  readonly clock: Clock;
+  readonly clusterDomain: string;
+  /** Verifies what is reported; the runtime's own unless given. */
+  readonly engine?: SignatureEngine | undefined;
+}
+
+/**
+ * Fills the inventory of a restarted service. What is believed is what we signed ourselves: the
+ * names on a certificate, and that they belong to the pod which it is reported for.
+ */
+export class Reporting {
+  readonly #options: ReportingOptions;
+
+  constructor(options: ReportingOptions) {
+    this.#options = options;
+  }
+
+  /** Takes in what verifies and refuses the rest; rejects when the signal is aborted. */
+  async report(
+    caller: Caller,
+    held: readonly HeldCertificate[],
+    signal: AbortSignal,
+  ): Promise<ReportOutcome> {
+    if (caller.kind === "operator") {
+      const reason = `${caller.name} is not the drivers' service account: operators hold no ` +
+        "certificates of pods, only nodes do";
+      return { kind: "denied", reason };
+    }
+    const line = caller.kind === "node" ? caller.node : "";
+    const node = caller.kind === "node" ? caller.node : undefined;
+    let accepted = 0;
+    for (const one of held) {
+      // Each takes its turn: a thousand nodes that report at once must not stop all issuing.
+      const queued = await this.#options.queue.run(line, () => this.#accept(one, node), signal);
+      if (queued.kind === "overloaded") {
+        const { retryAfter } = queued;
+        return { kind: "overloaded", reason: "too many requests are waiting", retryAfter };
+      }
+      if (queued.value) accepted++;
+    }
+    return { kind: "reported", accepted, refused: held.length - accepted };
+  }
+
+  async #accept(held: HeldCertificate, node: string | undefined): Promise<boolean> {
+    const { inventory, clock } = this.#options;
+    const certificate = readCertificate(held.certificate);
+    if (certificate === undefined || certificate.isCa) return false;
+    // What we know from our own signature is not replaced by what somebody tells.
+    if (inventory.get(certificate.serialNumber) !== undefined) {
+      return await this.#isOurs(certificate);
+    }
+    if (Temporal.Instant.compare(certificate.notAfter, clock.now()) <= 0) return false;
+    if (!this.#belongsTo(certificate, held.pod) || !await this.#isOurs(certificate)) return false;
+    const { serialNumber, commonName, dnsNames, ipAddresses, uris } = certificate;
+    const { notBefore, notAfter } = certificate;
+    inventory.add({
+      serialNumber,
+      pod: held.pod,
+      volumeId: held.volumeId,
+      node,
+      names: { commonName: commonName ?? "", dnsNames, ipAddresses, uris },
+      notBefore,
+      notAfter,
+      predecessor: undefined,
+    });
+    return true;
+  }
+
+  /** Every leaf bears its pod's own name, unless that is none that DNS could have. */
+  #belongsTo({ dnsNames }: Certificate, pod: PodIdentity): boolean {
+    const name = parseDnsName(podDnsName(pod, this.#options.clusterDomain));
+    return name === undefined || dnsNames.includes(name);
+  }
+
+  /** Signed by the issuer of now, or by an anchor that still is one. */
+  async #isOurs(certificate: Certificate): Promise<boolean> {
+    const { authority: { material, anchors }, clock, engine } = this.#options;
+    const issuers = material === undefined ? [] : [material.issuer.certificate];
+    const candidates = [...issuers, ...anchors];
+    const verified = await verifyChain([certificate], candidates, clock.now(), undefined, engine);
+    return verified.kind === "verified";
+  }
+}

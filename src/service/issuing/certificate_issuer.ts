@@ -1,0 +1,153 @@
+import type { AttributeProblem } from "../../shared/attributes/volume_attributes.ts";
+import { parseAttributes } from "../../shared/attributes/attribute_parser.ts";
+import { parseCertificateRequest } from "../../shared/x509/certificate_request.ts";
+import type { LeafNames } from "../x509/certificate_names.ts";
+import type { SignatureEngine } from "../../shared/crypto/signature_engine.ts";
+import type { PodFields } from "../../shared/attributes/templates.ts";
+import { authorise, type VolumeIdentity } from "../access/pod_authorization.ts";
+import type { Inventory } from "../inventory/inventory.ts";
+import type { LeafSigner, SignedLeaf } from "./leaf_signer.ts";
+import { requestedNames } from "../policy/requested_names.ts";
+import { decide } from "../policy/decision.ts";
+import type { Policy } from "../policy/policy.ts";
+import type { Caller } from "../access/authenticator.ts";
+import type { PodDirectory } from "../access/pod_directory.ts";
+import type { Revocation } from "../revocation/revocation.ts";
+import type { SigningQueue } from "../../shared/scheduler/fair_queue.ts";
+
+/** Asks for a certificate for a pod's volume; a renewal names its predecessor and is the same otherwise. */
+export interface IssueRequest extends VolumeIdentity {
+  /** PKCS#10, DER. */
+  readonly certificateRequest: Uint8Array;
+  readonly volumeId: string;
+}
+
+export interface Issued extends Omit<SignedLeaf, "kind"> {
+  readonly kind: "issued";
+  readonly names: LeafNames;
+}
+
+export type IssueOutcome =
+  | Issued
+  | { readonly kind: "denied"; readonly reason: string }
+  | { readonly kind: "invalid"; readonly reason: string }
+  | { readonly kind: "unavailable"; readonly reason: string }
+  | {
+    readonly kind: "overloaded";
+    readonly reason: string;
+    readonly retryAfter: Temporal.Duration;
+  };
+
+export interface IssuingOptions {
+  readonly signer: LeafSigner;
+  readonly queue: SigningQueue;
+  readonly inventory: Inventory;
+  readonly revocation: Revocation;
+  /** Asked for each certificate, so that a changed policy holds at the next renewal. */
+  readonly policy: () => Policy;
+  /** Absent: callers are believed about their pods. */
+  readonly pods?: PodDirectory;
+  /** Verifies requests; the runtime's own unless given. */
+  readonly engine?: SignatureEngine | undefined;
+}
+
+/** Issues certificates: who asks, may it, under which names, and the signature. */
+export class Issuing {
+  readonly #options: IssuingOptions;
+
+  constructor(options: IssuingOptions) {
+    this.#options = options;
+  }
+
+  /** Rejects only for faults of ours, and when the signal is aborted. */
+  async issue(caller: Caller, request: IssueRequest, signal: AbortSignal): Promise<IssueOutcome> {
+    const { pods, queue, revocation } = this.#options;
+    if (!revocation.isKnown) {
+      const reason = "which pods' certificates were revoked has not been read yet";
+      return { kind: "unavailable", reason };
+    }
+    const authorisation = await authorise(caller, request, pods, signal);
+    if (authorisation.kind !== "authorised") return authorisation;
+    // What belongs to one node waits in one line, so that no node keeps the others waiting.
+    const line = caller.kind === "node" ? caller.node : "";
+    const work = () => this.#issueTo(caller, request, authorisation);
+    const queued = await queue.run(line, work, signal);
+    if (queued.kind === "done") return queued.value;
+    const { retryAfter } = queued;
+    return { kind: "overloaded", reason: "too many requests are waiting", retryAfter };
+  }
+
+  async #issueTo(
+    caller: Caller,
+    request: IssueRequest,
+    { pod, attributes }: { pod: PodFields; attributes: VolumeIdentity["attributes"] },
+  ): Promise<IssueOutcome> {
+    const { policy: currentPolicy, revocation, signer, engine } = this.#options;
+    const parsed = await parseCertificateRequest(request.certificateRequest, engine);
+    if (parsed.kind === "refused") return invalid(`certificate_request: ${parsed.problem}`);
+    const asked = parseAttributes(attributes);
+    if (asked.kind === "refused") return invalid(asked.problems.map(describe).join("; "));
+    if (asked.attributes.keyAlgorithm !== parsed.algorithm) {
+      const wanted = asked.attributes.keyAlgorithm;
+      return invalid(
+        `certificate_request: holds a key of type ${parsed.algorithm}, and the volume's ` +
+          `attributes ask for ${wanted}`,
+      );
+    }
+    const policy = currentPolicy();
+    const requested = requestedNames(pod, asked.attributes, policy.clusterDomain);
+    if (requested.kind === "invalid") return requested;
+    const decision = decide(policy, {
+      pod,
+      names: requested.names,
+      validity: asked.attributes.duration,
+      keyAlgorithm: parsed.algorithm,
+    });
+    if (decision.kind === "denied") return decision;
+    if (await revocation.refuse(pod.uid)) return revoked(pod.uid);
+    const { names, validity } = decision;
+    const extendedKeyUsage = ["serverAuth", "clientAuth"] as const;
+    const signed = await signer.sign({
+      publicKey: parsed,
+      names,
+      validity,
+      extendedKeyUsage,
+    });
+    if (signed.kind === "unavailable") return signed;
+    // A pod that was denied during the signature does not get what came of it.
+    if (revocation.deniedSince(pod.uid)) return revoked(pod.uid);
+    const issued: Issued = { ...signed, kind: "issued", names };
+    this.#record(caller, request, issued);
+    return issued;
+  }
+
+  #record(caller: Caller, request: IssueRequest, issued: Issued): void {
+    const { serialNumber, names, notBefore, notAfter } = issued;
+    const { pod, volumeId, predecessor } = request;
+    const node = caller.kind === "node" ? caller.node : undefined;
+    const { inventory } = this.#options;
+    inventory.add({
+      serialNumber,
+      pod,
+      volumeId,
+      node,
+      names,
+      notBefore,
+      notAfter,
+      predecessor,
+    });
+  }
+}
+
+function invalid(reason: string): IssueOutcome {
+  return { kind: "invalid", reason };
+}
+
+function revoked(podUid: string): IssueOutcome {
+  const reason = `the certificates of pod ${podUid} were revoked; only a new pod gets new ones`;
+  return { kind: "denied", reason };
+}
+
+function describe({ attribute, given, expected }: AttributeProblem): string {
+  return `volume.attributes["${attribute}"]: is "${given}", expected ${expected}`;
+}

@@ -1,0 +1,87 @@
+import { getLogger } from "@logtape/logtape";
+import type { Clock } from "../../shared/scheduler/clock.ts";
+import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
+import type { Policy } from "../policy/policy.ts";
+import { parsePolicyFile } from "../policy/policy_file.ts";
+import { type TextFile, watchText } from "../documents/watched_file.ts";
+
+export interface PolicySourceOptions {
+  /** What holds without any rule. */
+  readonly base: Omit<Policy, "rules">;
+  /** Absent, there are no rules. */
+  readonly file?: TextFile | undefined;
+  /** Told after each change. */
+  readonly changed?: () => void;
+  readonly scheduler: Scheduler;
+  readonly clock: Clock;
+}
+
+const logger = getLogger(["cert-service", "policy"]);
+
+/** The policy of the moment: its file is read again every 10 s, and a bad new one is not taken. */
+export class PolicySource implements AsyncDisposable {
+  readonly #options: PolicySourceOptions;
+  #policy: Policy;
+  #problem: string | undefined;
+  #watching: AsyncDisposable | undefined;
+
+  private constructor(options: PolicySourceOptions, policy: Policy) {
+    this.#options = options;
+    this.#policy = policy;
+  }
+
+  /** Rejects, with every problem and its line, when the first file is bad. */
+  static async open(options: PolicySourceOptions): Promise<PolicySource> {
+    const { base, file, scheduler, clock } = options;
+    if (file === undefined) return new PolicySource(options, { ...base, rules: [] });
+    const text = await file.read();
+    const parsed = parsePolicyFile(text);
+    if (parsed.kind === "refused") throw new Error(`${file.path}: ${parsed.problems.join("; ")}`);
+    const opened = new PolicySource(options, { ...base, rules: parsed.rules });
+    opened.#watching = watchText({
+      ...{ key: "policy-file", scheduler, clock, read: file.read, first: text },
+      changed: (text) => opened.#change(text),
+      unreadable: (problem) => opened.#refuse(problem),
+    });
+    return opened;
+  }
+
+  get policy(): Policy {
+    return this.#policy;
+  }
+
+  /** Why the newest file is not in use. */
+  get problem(): string | undefined {
+    return this.#problem;
+  }
+
+  /** The longest validity that any pod can get. */
+  get longestValidity(): Temporal.Duration {
+    return this.#policy.rules.flatMap(({ maxValidity }) => maxValidity ?? [])
+      .reduce(
+        (most, next) => Temporal.Duration.compare(next, most) > 0 ? next : most,
+        this.#policy.maxValidity,
+      );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#watching?.[Symbol.asyncDispose]();
+  }
+
+  #change(text: string): Promise<void> {
+    const parsed = parsePolicyFile(text);
+    if (parsed.kind === "refused") this.#refuse(parsed.problems.join("; "));
+    else {
+      this.#problem = undefined;
+      this.#policy = { ...this.#options.base, rules: parsed.rules };
+      logger.info("the policy has changed: {count} rules", { count: parsed.rules.length });
+      this.#options.changed?.();
+    }
+    return Promise.resolve();
+  }
+
+  #refuse(problem: string): void {
+    this.#problem = problem;
+    logger.error("the new policy is refused, the old one stays: {problem}", { problem });
+  }
+}

@@ -1,0 +1,139 @@
+import { exportPrivateKey, generateKeyPair } from "../../shared/crypto/key_pairs.ts";
+import { encodePem } from "../../shared/crypto/pem.ts";
+import type { Clock } from "../../shared/scheduler/clock.ts";
+import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
+import { servingName } from "../../shared/text/product_names.ts";
+import type { CertificateAuthority } from "../ca/current_ca.ts";
+import { createRoot } from "../x509/self_signed_ca.ts";
+import type { LeafSigner } from "./leaf_signer.ts";
+
+/** A key pair and its chain, PEM. */
+export interface ServingPair {
+  readonly certificatePem: string;
+  readonly privateKeyPem: string;
+}
+
+const jobKey = "serving-certificate";
+const lifetime = Temporal.Duration.from({ hours: 24 });
+/** Renewed with a third of the lifetime left. */
+const renewAt = 2 / 3;
+
+/**
+ * The service's own TLS certificate, signed by the CA and kept fresh; its key never leaves memory.
+ * While there is no CA a placeholder, which no client believes, lets the port be open.
+ */
+export class ServingCertificate implements AsyncDisposable {
+  readonly #authority: CertificateAuthority;
+  readonly #signer: LeafSigner;
+  readonly #scheduler: Scheduler;
+  readonly #clock: Clock;
+  readonly #listeners = new Set<() => void>();
+  #pair: ServingPair;
+  #isPlaceholder: boolean;
+  #subscription: Disposable | undefined;
+
+  private constructor(options: ServingOptions, pair: ServingPair, isPlaceholder: boolean) {
+    this.#authority = options.authority;
+    this.#signer = options.signer;
+    this.#scheduler = options.scheduler;
+    this.#clock = options.clock;
+    this.#pair = pair;
+    this.#isPlaceholder = isPlaceholder;
+  }
+
+  /** Makes the first certificate and keeps it fresh until disposed; rejects when the CA is over. */
+  static async open(options: ServingOptions): Promise<ServingCertificate> {
+    const { authority, signer, scheduler, clock } = options;
+    const { material } = authority;
+    const now = clock.now();
+    const first = await (material === undefined ? placeholder(now) : makePair(signer, now));
+    const serving = new ServingCertificate(options, first.pair, material === undefined);
+    const renew = () => serving.#renew();
+    // The CA can have been replaced before anybody listened.
+    const isStale = authority.material !== material;
+    scheduler.schedule(jobKey, isStale ? clock.now() : first.renewTime, renew);
+    serving.#subscription = authority.onChange(() => {
+      scheduler.schedule(jobKey, clock.now(), renew);
+    });
+    return serving;
+  }
+
+  /** Whether clients can believe it: there has been a CA to sign it. */
+  get isSigned(): boolean {
+    return !this.#isPlaceholder;
+  }
+
+  /** The pair to serve with now. */
+  current(): ServingPair {
+    return this.#pair;
+  }
+
+  /** Calls back each time `current` has another answer, until disposed. */
+  onChange(listener: () => void): Disposable {
+    const own = () => listener();
+    this.#listeners.add(own);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(own) };
+  }
+
+  /** Lets the certificate go stale. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#subscription?.[Symbol.dispose]();
+    await this.#scheduler.cancel(jobKey);
+  }
+
+  async #renew(): Promise<Temporal.Instant | undefined> {
+    // The next CA wakes it.
+    if (this.#authority.material === undefined) return undefined;
+    const { pair, renewTime } = await makePair(this.#signer, this.#clock.now());
+    this.#pair = pair;
+    this.#isPlaceholder = false;
+    for (const listener of [...this.#listeners]) listener();
+    return renewTime;
+  }
+}
+
+export interface ServingOptions {
+  readonly authority: CertificateAuthority;
+  readonly signer: LeafSigner;
+  readonly scheduler: Scheduler;
+  readonly clock: Clock;
+}
+
+interface FreshPair {
+  readonly pair: ServingPair;
+  readonly renewTime: Temporal.Instant;
+}
+
+/** A certificate by nobody, for as long as there is none by the CA. */
+async function placeholder(now: Temporal.Instant): Promise<FreshPair> {
+  const notBefore = now.round({ smallestUnit: "second", roundingMode: "floor" });
+  const notAfter = notBefore.add({ hours: 24 * 365 });
+  const commonName = "cert-service without a CA";
+  const pair = await createRoot({ algorithm: "ecdsa-p256", commonName, notBefore, notAfter });
+  return { pair, renewTime: notAfter };
+}
+
+async function makePair(signer: LeafSigner, now: Temporal.Instant): Promise<FreshPair> {
+  const keyPair = await generateKeyPair("ecdsa-p256");
+  const signed = await signer.sign({
+    publicKey: keyPair.publicKey,
+    names: {
+      commonName: servingName,
+      organizationalUnits: [],
+      dnsNames: [servingName],
+      ipAddresses: [],
+      uris: [],
+    },
+    validity: lifetime,
+    extendedKeyUsage: ["serverAuth"],
+  });
+  if (signed.kind === "unavailable") {
+    throw new Error(`there can be no serving certificate: ${signed.reason}`);
+  }
+  const pair = {
+    certificatePem: signed.chain.map((der) => encodePem("CERTIFICATE", der)).join(""),
+    privateKeyPem: await exportPrivateKey(keyPair.privateKey),
+  };
+  const lifetimeMs = now.until(signed.notAfter).total("milliseconds");
+  return { pair, renewTime: now.add({ milliseconds: Math.round(lifetimeMs * renewAt) }) };
+}

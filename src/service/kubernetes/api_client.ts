@@ -1,0 +1,193 @@
+import {
+  AuthenticationV1Api,
+  AuthorizationV1Api,
+  CoreV1Api,
+  createConfiguration,
+  type RequestContext,
+  ResponseContext,
+  ServerConfiguration,
+  wrapHttpLibrary,
+} from "@kubernetes/client-node";
+import type { Clock } from "../../shared/scheduler/clock.ts";
+import type { ApiAccess } from "./api_credentials.ts";
+import { answerOfError, answerOfStatus, type ApiAnswer, ApiTimeout } from "./api_result.ts";
+import { linesOf } from "./line_stream.ts";
+import type { Permission } from "./permissions.ts";
+
+/** The parts of the API that the service calls. */
+export interface Apis {
+  readonly core: CoreV1Api;
+  readonly authentication: AuthenticationV1Api;
+  readonly authorization: AuthorizationV1Api;
+}
+
+/** One event of a watch, as the API server sends it. */
+export interface WatchEvent {
+  readonly type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK" | "ERROR";
+  readonly object: unknown;
+}
+
+export interface ApiConnectionOptions {
+  readonly clock: Clock;
+  /** How long one call may take, in milliseconds; 5 s unless told. */
+  readonly timeoutMs?: number;
+}
+
+interface KeptClient {
+  readonly authorityPem: string | undefined;
+  readonly certificatePem: string | undefined;
+  readonly client: Deno.HttpClient;
+}
+
+/** A driver waits 20 s for its certificate, which takes at most three calls. */
+const defaultTimeoutMs = 5_000;
+
+/**
+ * The way to the API server: the Kubernetes client's types and paths over connections that are
+ * kept. The client's own transport makes a new TLS connection for each call, and its watch never
+ * tells that it was aborted.
+ */
+export class ApiConnection implements Disposable {
+  readonly #access: ApiAccess;
+  readonly #clock: Clock;
+  readonly #timeoutMs: number;
+  #kept: KeptClient | undefined;
+
+  constructor(access: ApiAccess, { clock, timeoutMs = defaultTimeoutMs }: ApiConnectionOptions) {
+    this.#access = access;
+    this.#clock = clock;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /** One call. Rejects only when the signal is aborted. */
+  async call<T>(
+    permission: Permission,
+    signal: AbortSignal,
+    run: (apis: Apis) => Promise<T>,
+  ): Promise<ApiAnswer<T>> {
+    using limit = this.#limited(signal);
+    try {
+      return { kind: "answer", value: await run(this.#apis(limit.signal)) };
+    } catch (error) {
+      signal.throwIfAborted();
+      return answerOfError(limit.reasonOf(error), permission);
+    }
+  }
+
+  /**
+   * Opens a watch: the answer is there once the server has begun it, and its events come until the
+   * server ends it, the connection breaks (the iteration throws) or the signal is aborted.
+   */
+  async watch(
+    permission: Permission,
+    path: string,
+    query: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<ApiAnswer<AsyncIterable<WatchEvent>>> {
+    const parameters = new URLSearchParams({ ...query, watch: "true" });
+    const url = `${this.#access.server}${path}?${parameters}`;
+    const limit = this.#limited(signal);
+    try {
+      const response = await this.#fetch(url, { signal: limit.signal });
+      if (response.status !== 200 || response.body === null) {
+        await response.body?.cancel();
+        return answerOfStatus(response.status, permission);
+      }
+      return { kind: "answer", value: eventsOf(response.body, signal) };
+    } catch (error) {
+      signal.throwIfAborted();
+      return answerOfError(limit.reasonOf(error), permission);
+    } finally {
+      // Only the beginning has a time limit of ours.
+      limit[Symbol.dispose]();
+    }
+  }
+
+  /** A signal that is aborted with the given one, or when the time for one call is over. */
+  #limited(signal: AbortSignal) {
+    const late = new AbortController();
+    const timeout = new ApiTimeout(this.#timeoutMs);
+    const timer = this.#clock.after(this.#timeoutMs, () => late.abort(timeout));
+    return {
+      signal: AbortSignal.any([signal, late.signal]),
+      reasonOf: (error: unknown) => late.signal.aborted ? timeout : error,
+      [Symbol.dispose]: () => timer[Symbol.dispose](),
+    };
+  }
+
+  #apis(signal: AbortSignal): Apis {
+    const configuration = createConfiguration({
+      baseServer: new ServerConfiguration(this.#access.server, {}),
+      httpApi: wrapHttpLibrary({ send: (request) => this.#send(request, signal) }),
+    });
+    return {
+      core: new CoreV1Api(configuration),
+      authentication: new AuthenticationV1Api(configuration),
+      authorization: new AuthorizationV1Api(configuration),
+    };
+  }
+
+  async #send(request: RequestContext, signal: AbortSignal): Promise<ResponseContext> {
+    const body = request.getBody();
+    const response = await this.#fetch(request.getUrl(), {
+      method: request.getHttpMethod(),
+      headers: request.getHeaders(),
+      signal,
+      ...(typeof body === "string" ? { body } : {}),
+    });
+    const text = await response.text();
+    const headers = Object.fromEntries(response.headers);
+    return new ResponseContext(response.status, headers, {
+      text: () => Promise.resolve(text),
+      binary: () => Promise.resolve(Buffer.from(text)),
+      stream: () => null,
+    });
+  }
+
+  async #fetch(url: string, init: RequestInit): Promise<Response> {
+    const [client, token] = await Promise.all([this.#client(), this.#access.token()]);
+    const headers = new Headers(init.headers);
+    if (token !== undefined) headers.set("authorization", `Bearer ${token}`);
+    // A redirect would carry the token to where nobody sent it.
+    return await fetch(url, { ...init, headers, client, redirect: "error" });
+  }
+
+  /** The kept client, or a new one when the CA or our certificate has rotated. */
+  async #client(): Promise<Deno.HttpClient> {
+    const [authorityPem, identity] = await Promise.all([
+      this.#access.authorityPem(),
+      this.#access.identity(),
+    ]);
+    const certificatePem = identity?.certificatePem;
+    const kept = this.#kept;
+    if (kept?.authorityPem === authorityPem && kept?.certificatePem === certificatePem && kept) {
+      return kept.client;
+    }
+    const client = Deno.createHttpClient({
+      ...(authorityPem === undefined ? {} : { caCerts: [authorityPem] }),
+      ...(identity ? { cert: identity.certificatePem, key: identity.privateKeyPem } : {}),
+      // A call that is given up takes its connection along, so that a dead one is not used again.
+      http2: false,
+      // An API server closes idle ones after 90 s, and a call that meets that moment fails.
+      poolIdleTimeout: 30_000,
+    });
+    this.#kept = { authorityPem, certificatePem, client };
+    kept?.client.close();
+    return client;
+  }
+
+  /** Closes the idle connections. */
+  [Symbol.dispose](): void {
+    this.#kept?.client.close();
+    this.#kept = undefined;
+  }
+}
+
+async function* eventsOf(
+  body: ReadableStream<Uint8Array>,
+  signal: AbortSignal,
+): AsyncGenerator<WatchEvent> {
+  for await (const line of linesOf(body, signal)) {
+    if (line !== "") yield JSON.parse(line);
+  }
+}

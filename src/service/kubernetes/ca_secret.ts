@@ -1,0 +1,86 @@
+import type { V1Secret } from "@kubernetes/client-node";
+import { getLogger } from "@logtape/logtape";
+import type { CaSource, CaState } from "../ca/ca_source.ts";
+import type { ApiConnection } from "./api_client.ts";
+import { follow, type FollowOptions, type Observation } from "./object_watch.ts";
+import { type ObjectName, secretPermission } from "./permissions.ts";
+
+const logger = getLogger(["cert-service", "kubernetes"]);
+
+/** Says that the key of the CA before this one is in strange hands. */
+const compromisedAnnotation = "csi-cert-driver/old-key-compromised";
+
+/** The CA in a Secret of type kubernetes.io/tls: tls.crt, tls.key and, for further anchors, ca.crt. */
+export class KubernetesCaSecret implements CaSource {
+  readonly #connection: ApiConnection;
+  readonly #secret: ObjectName;
+  readonly #options: FollowOptions;
+
+  constructor(connection: ApiConnection, secret: ObjectName, options: FollowOptions) {
+    this.#connection = connection;
+    this.#secret = secret;
+    this.#options = options;
+  }
+
+  async *watch(signal: AbortSignal): AsyncGenerator<CaState> {
+    const { namespace, name } = this.#secret;
+    const followed = {
+      read: (signal: AbortSignal) =>
+        this.#connection.call(
+          secretPermission("get", this.#secret),
+          signal,
+          ({ core }) => core.readNamespacedSecret({ namespace, name }),
+        ),
+      path: `/api/v1/namespaces/${namespace}/secrets`,
+      name,
+      permission: secretPermission("watch", this.#secret),
+    };
+    for await (const seen of follow<V1Secret>(this.#connection, followed, this.#options, signal)) {
+      yield this.#state(seen);
+    }
+  }
+
+  #state(seen: Observation<V1Secret>): CaState {
+    if (seen.kind !== "object") return seen;
+    const { data = {}, metadata } = seen.object;
+    const called = `Secret ${this.#secret.namespace}/${this.#secret.name}`;
+    const texts: Record<string, string | undefined> = {};
+    for (const key of ["tls.crt", "tls.key", "ca.crt"]) {
+      const encoded = data[key];
+      if (encoded === undefined || encoded === "") continue;
+      texts[key] = decodeText(encoded);
+      if (texts[key] === undefined) {
+        // The API server takes nothing else, so this is one that lies or is broken.
+        logger.error("{called}: {key} is not base64", { called, key });
+      }
+    }
+    const missing = ["tls.crt", "tls.key"].filter((key) => texts[key] === undefined);
+    if (missing.length > 0) {
+      // Told as a CA that cannot be used, so that whoever loads it keeps the former one.
+      logger.error("{called} has no {missing}; expected tls.crt and tls.key, PEM", {
+        called,
+        missing: missing.join(" and no "),
+      });
+    }
+    return {
+      kind: "secret",
+      secret: {
+        certificatePem: texts["tls.crt"] ?? "",
+        privateKeyPem: texts["tls.key"] ?? "",
+        furtherAnchorsPem: texts["ca.crt"],
+        compromised: metadata?.annotations?.[compromisedAnnotation] === "true",
+        version: metadata?.resourceVersion ?? "",
+      },
+    };
+  }
+}
+
+/** Undefined for what is not base64 (RFC 4648, section 4) of UTF-8. */
+function decodeText(encoded: string): string | undefined {
+  try {
+    const bytes = Uint8Array.fromBase64(encoded);
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,40 @@
+import type { Authenticator } from "../access/authenticator.ts";
+import type { CaSource } from "../ca/ca_source.ts";
+import type { OperatorAccess } from "../access/operator_access.ts";
+import type { PodDirectory } from "../access/pod_directory.ts";
+import type { SharedDocument } from "../documents/shared_document.ts";
+import { apiAccess } from "./api_credentials.ts";
+import { ApiConnection, type ApiConnectionOptions } from "./api_client.ts";
+import { KubernetesCaSecret } from "./ca_secret.ts";
+import { KubernetesConfigMap } from "./config_map_document.ts";
+import { KubernetesOperatorAccess } from "./subject_access_review.ts";
+import type { ObjectName } from "./permissions.ts";
+import { KubernetesPodDirectory } from "./pod_directory.ts";
+import { TokenAuthenticator } from "./token_authenticator.ts";
+
+/** All that the service has of a cluster, behind the authority's ports. */
+export interface Cluster extends Disposable {
+  readonly pods: PodDirectory;
+  readonly operators: OperatorAccess;
+  /** Believes tokens; the driver's speak for nodes. */
+  authenticator(driver: ObjectName): Authenticator;
+  caSecret(secret: ObjectName): CaSource;
+  document(configMap: ObjectName): SharedDocument;
+}
+
+/** Finds the cluster by the environment of a pod, or KUBECONFIG; throws when there is none. */
+export function openCluster(
+  environment: Readonly<Record<string, string | undefined>>,
+  options: ApiConnectionOptions,
+): Cluster {
+  const connection = new ApiConnection(apiAccess(environment), options);
+  const { clock } = options;
+  return {
+    pods: new KubernetesPodDirectory(connection),
+    operators: new KubernetesOperatorAccess(connection),
+    authenticator: (driver) => new TokenAuthenticator({ connection, clock, driver }),
+    caSecret: (secret) => new KubernetesCaSecret(connection, secret, { clock }),
+    document: (configMap) => new KubernetesConfigMap(connection, configMap, { clock }),
+    [Symbol.dispose]: () => connection[Symbol.dispose](),
+  };
+}

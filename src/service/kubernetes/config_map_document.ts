@@ -1,0 +1,114 @@
+import { PatchStrategy, setHeaderOptions, type V1ConfigMap } from "@kubernetes/client-node";
+import type { SharedDocument, SharedText } from "../documents/shared_document.ts";
+import { outage } from "./api_result.ts";
+import type { ApiConnection } from "./api_client.ts";
+import { follow, type FollowOptions } from "./object_watch.ts";
+import { configMapPermission, type ObjectName } from "./permissions.ts";
+
+/**
+ * A ConfigMap as a document that replicas share. It is made by server-side apply, which is what
+ * RBAC can allow for one name, each time under a field manager of its own and without force: of two
+ * replicas that make it at once, one meets the other's fields and is told of a conflict. It is
+ * changed by a JSON patch that holds the version that was read.
+ */
+export class KubernetesConfigMap implements SharedDocument {
+  readonly #connection: ApiConnection;
+  readonly #object: ObjectName;
+  readonly #options: FollowOptions;
+
+  constructor(connection: ApiConnection, object: ObjectName, options: FollowOptions) {
+    this.#connection = connection;
+    this.#object = object;
+    this.#options = options;
+  }
+
+  async read(signal: AbortSignal): Promise<SharedText | undefined> {
+    const answer = await this.#get(signal);
+    if (answer.kind === "absent") return undefined;
+    if (answer.kind !== "answer") throw new Error(outage(answer).problem);
+    const { data = {}, metadata } = answer.value;
+    return { data, version: metadata?.resourceVersion ?? "" };
+  }
+
+  async write(
+    data: Readonly<Record<string, string>>,
+    version: string | undefined,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    return version === undefined
+      ? await this.#create(data, signal)
+      : await this.#replace(data, version, signal);
+  }
+
+  async *watch(signal: AbortSignal): AsyncGenerator<void> {
+    const { namespace, name } = this.#object;
+    const followed = {
+      read: (signal: AbortSignal) => this.#get(signal),
+      path: `/api/v1/namespaces/${namespace}/configmaps`,
+      name,
+      permission: configMapPermission("watch", this.#object),
+    };
+    const seen = follow<V1ConfigMap>(this.#connection, followed, this.#options, signal);
+    for await (const { kind } of seen) {
+      if (kind !== "unavailable") yield;
+    }
+  }
+
+  #get(signal: AbortSignal) {
+    const { namespace, name } = this.#object;
+    return this.#connection.call(
+      configMapPermission("get", this.#object),
+      signal,
+      ({ core }) => core.readNamespacedConfigMap({ namespace, name }),
+    );
+  }
+
+  async #create(data: Readonly<Record<string, string>>, signal: AbortSignal): Promise<boolean> {
+    const { namespace, name } = this.#object;
+    const body = { apiVersion: "v1", kind: "ConfigMap", metadata: { namespace, name }, data };
+    const fieldManager = `cert-service-${crypto.randomUUID()}`;
+    const answer = await this.#connection.call(
+      configMapPermission("create", this.#object),
+      signal,
+      ({ core }) =>
+        core.patchNamespacedConfigMapWithHttpInfo(
+          { namespace, name, body, fieldManager },
+          contentType(PatchStrategy.ServerSideApply),
+        ),
+    );
+    if (answer.kind === "conflict") return false;
+    if (answer.kind !== "answer") throw new Error(outage(answer).problem);
+    // 200: it was there already.
+    return answer.value.httpStatusCode === 201;
+  }
+
+  async #replace(
+    data: Readonly<Record<string, string>>,
+    version: string,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const { namespace, name } = this.#object;
+    // RFC 6902, 4.1: add takes the place of what is there. The version is the precondition.
+    const body = [
+      { op: "replace", path: "/metadata/resourceVersion", value: version },
+      { op: "add", path: "/data", value: data },
+    ];
+    const answer = await this.#connection.call(
+      configMapPermission("patch", this.#object),
+      signal,
+      ({ core }) =>
+        core.patchNamespacedConfigMap(
+          { namespace, name, body, fieldManager: "cert-service" },
+          contentType(PatchStrategy.JsonPatch),
+        ),
+    );
+    if (answer.kind === "conflict" || answer.kind === "absent") return false;
+    if (answer.kind !== "answer") throw new Error(outage(answer).problem);
+    return true;
+  }
+}
+
+/** The client would send every patch as the first form that it knows. */
+function contentType(form: string) {
+  return setHeaderOptions("Content-Type", form);
+}

@@ -1,0 +1,186 @@
+import { getLogger } from "@logtape/logtape";
+import { fullJitter } from "../../shared/scheduler/backoff.ts";
+import type { Clock } from "../../shared/scheduler/clock.ts";
+import { type ApiAnswer, outage } from "./api_result.ts";
+import type { ApiConnection, WatchEvent } from "./api_client.ts";
+import type { Permission } from "./permissions.ts";
+
+const logger = getLogger(["cert-service", "kubernetes"]);
+
+/** What is followed: one object. */
+export interface Followed<T> {
+  readonly read: (signal: AbortSignal) => Promise<ApiAnswer<T>>;
+  /** The path of the collection that the object is in. */
+  readonly path: string;
+  readonly name: string;
+  /** Of the watch. */
+  readonly permission: Permission;
+}
+
+export interface Versioned {
+  readonly metadata?: { readonly name?: string; readonly resourceVersion?: string };
+}
+
+export type Observation<T> =
+  | { readonly kind: "object"; readonly object: T }
+  | { readonly kind: "absent" }
+  /** Told once for each outage. */
+  | { readonly kind: "unavailable"; readonly problem: string };
+
+export interface FollowOptions {
+  readonly clock: Clock;
+  readonly random?: () => number;
+}
+
+/** A watch ends after four to five minutes and is made again: so long can a dead connection go unnoticed. */
+const shortestWatchSeconds = 240;
+const watchSpreadSeconds = 60;
+/** The server ends a watch in time, unless it is not there any more. */
+const graceMs = 10_000;
+/** Where no watch is allowed. */
+const pollMs = 10_000;
+const backoff = { baseMs: 500, maxMs: 30_000 };
+/** What lasted so long was no failure to begin. */
+const soundMs = 10_000;
+
+/**
+ * An object now and after each change, until aborted. For each round the watch is opened first and
+ * the object got second, so that no change falls between the two; a watch that ends, breaks or is
+ * told that it is too old (410) is the end of a round. The watch names no version of the object: an
+ * API server that began after the object's last change takes such a version for too old.
+ */
+export async function* follow<T extends Versioned>(
+  connection: ApiConnection,
+  followed: Followed<T>,
+  { clock, random = Math.random }: FollowOptions,
+  signal: AbortSignal,
+): AsyncGenerator<Observation<T>> {
+  const news = new News<T>();
+  let failures = 0;
+  while (!signal.aborted) {
+    const began = clock.now();
+    const seconds = Math.round(shortestWatchSeconds + random() * watchSpreadSeconds);
+    using round = new Round(clock, seconds * 1000 + graceMs, signal);
+    let isForbidden = false;
+    try {
+      // Version 0: from what the server has in its cache, which is at once.
+      const query = {
+        resourceVersion: "0",
+        fieldSelector: `metadata.name=${followed.name}`,
+        timeoutSeconds: `${seconds}`,
+      };
+      const watch = await connection.watch(followed.permission, followed.path, query, round.signal);
+      const told = news.ofAnswer(await followed.read(round.signal));
+      if (told !== undefined) yield told;
+      isForbidden = watch.kind === "forbidden";
+      if (isForbidden) news.warnOnce(watch);
+      if (watch.kind === "answer" && !news.isOut) {
+        for await (const event of watch.value) {
+          if (event.type === "ERROR") break;
+          const change = news.ofEvent(event, followed.name);
+          if (change !== undefined) yield change;
+        }
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      logger.debug("the watch of {name} broke: {error}", { name: followed.name, error });
+    }
+    round[Symbol.dispose]();
+    const lastedMs = began.until(clock.now()).total("milliseconds");
+    failures = lastedMs >= soundMs ? 1 : failures + 1;
+    await pause(clock, isForbidden ? pollMs : fullJitter(failures, backoff, random), signal);
+  }
+}
+
+/** What of all that is seen has not been told before. */
+class News<T extends Versioned> {
+  /** The version that was told last; null: that it is absent. */
+  #told: bigint | string | null | undefined;
+  isOut = false;
+  #hasWarned = false;
+
+  ofAnswer(answer: ApiAnswer<T>): Observation<T> | undefined {
+    const wasOut = this.isOut;
+    this.isOut = answer.kind !== "answer" && answer.kind !== "absent";
+    if (answer.kind === "answer") return this.#object(answer.value);
+    if (answer.kind === "absent") return this.#absent();
+    return wasOut ? undefined : outage(answer);
+  }
+
+  ofEvent({ type, object }: WatchEvent, name: string): Observation<T> | undefined {
+    const changed = object as T;
+    if (changed?.metadata?.name !== name) return undefined;
+    if (type === "ADDED" || type === "MODIFIED") return this.#object(changed);
+    return type === "DELETED" ? this.#deleted(changed) : undefined;
+  }
+
+  warnOnce(watch: ApiAnswer<unknown>): void {
+    if (this.#hasWarned || !("problem" in watch)) return;
+    this.#hasWarned = true;
+    logger.warn("{problem}; looking each {seconds} s instead", {
+      problem: watch.problem,
+      seconds: pollMs / 1000,
+    });
+  }
+
+  #object(object: T): Observation<T> | undefined {
+    const version = versionOf(object);
+    if (!this.#isNew(version)) return undefined;
+    this.#told = version;
+    return { kind: "object", object };
+  }
+
+  #deleted(object: T): Observation<T> | undefined {
+    return this.#isNew(versionOf(object)) ? this.#absent() : undefined;
+  }
+
+  #absent(): Observation<T> | undefined {
+    if (this.#told === null) return undefined;
+    this.#told = null;
+    return { kind: "absent" };
+  }
+
+  /** The watch begins with what was there before, and can be behind what was read. */
+  #isNew(version: bigint | string): boolean {
+    const told = this.#told;
+    if (typeof told === "bigint" && typeof version === "bigint") return version > told;
+    return version !== told;
+  }
+}
+
+/** Versions are decimal numbers that grow over the whole cluster; other ones only differ. */
+function versionOf({ metadata }: Versioned): bigint | string {
+  const version = metadata?.resourceVersion ?? "";
+  return /^[0-9]+$/.test(version) ? BigInt(version) : version;
+}
+
+/** One round's signal: aborted with the caller's, and when the round takes too long. */
+class Round implements Disposable {
+  readonly #over = new AbortController();
+  readonly #timer: Disposable;
+  readonly signal: AbortSignal;
+
+  constructor(clock: Clock, longestMs: number, signal: AbortSignal) {
+    this.signal = AbortSignal.any([signal, this.#over.signal]);
+    this.#timer = clock.after(longestMs, () => this.#over.abort());
+  }
+
+  /** Also ends what is still open. */
+  [Symbol.dispose](): void {
+    this.#timer[Symbol.dispose]();
+    this.#over.abort();
+  }
+}
+
+/** Waits, until aborted. */
+function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  if (signal.aborted) resolve();
+  const timer = clock.after(ms, resolve);
+  const stop = () => resolve();
+  signal.addEventListener("abort", stop);
+  return promise.finally(() => {
+    timer[Symbol.dispose]();
+    signal.removeEventListener("abort", stop);
+  });
+}

@@ -1,0 +1,75 @@
+import type { V1Pod } from "@kubernetes/client-node";
+import type { ObservedPod, PodDirectory } from "../access/pod_directory.ts";
+import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
+import { outage, unavailable } from "./api_result.ts";
+import type { ApiConnection } from "./api_client.ts";
+import { Gate } from "../../shared/scheduler/semaphore.ts";
+import { getPods } from "./permissions.ts";
+
+/** The name under which pods name this driver in their volumes. */
+const driverName = "csi.k8s.cert-driver";
+/** RFC 1123 names, as the API server has them: what is none is no pod, and no piece of a path. */
+const objectName = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
+
+/**
+ * The cluster's pods, asked for one by one. Nothing is kept: a pod that was deleted, replaced or
+ * finished a second ago must not get a certificate because somebody asked for it before, and a
+ * certificate is asked for so seldom (two thirds of a lifetime apart) that a cache would hold
+ * nothing else.
+ */
+export class KubernetesPodDirectory implements PodDirectory {
+  readonly #connection: ApiConnection;
+  readonly #gate = new Gate({ concurrency: 16, capacity: 1_024 });
+
+  constructor(connection: ApiConnection) {
+    this.#connection = connection;
+  }
+
+  async find(
+    { namespace, name, uid }: Pick<PodIdentity, "namespace" | "name" | "uid">,
+    signal: AbortSignal,
+  ): ReturnType<PodDirectory["find"]> {
+    if (!objectName.test(namespace) || !objectName.test(name)) return { kind: "absent" };
+    const get = () =>
+      this.#connection.call(
+        getPods,
+        signal,
+        ({ core }) => core.readNamespacedPod({ namespace, name }),
+      );
+    const queued = await this.#gate.run(get, signal);
+    if (queued === undefined) return unavailable("too many pods wait to be looked up");
+    const { value: answer } = queued;
+    if (answer.kind === "absent") return answer;
+    if (answer.kind !== "answer") return outage(answer);
+    const pod = observedPod(answer.value);
+    return pod?.uid === uid ? { kind: "found", pod } : { kind: "absent" };
+  }
+}
+
+/** Undefined for an object that lacks what every stored pod has. */
+export function observedPod({ metadata, spec, status }: V1Pod): ObservedPod | undefined {
+  if (!metadata?.name || !metadata.namespace || !metadata.uid || !spec) return undefined;
+  const { annotations = {}, ownerReferences = [], labels = {} } = metadata;
+  const { nodeName, hostname, subdomain } = spec;
+  return {
+    name: metadata.name,
+    namespace: metadata.namespace,
+    uid: metadata.uid,
+    // The API server fills it in at admission.
+    serviceAccountName: spec.serviceAccountName ?? "default",
+    ...(nodeName ? { nodeName } : {}),
+    ...(hostname ? { hostname } : {}),
+    ...(subdomain ? { subdomain } : {}),
+    labels,
+    annotations,
+    finished: status?.phase === "Succeeded" || status?.phase === "Failed",
+    deleting: metadata.deletionTimestamp !== undefined,
+    madeByNode: "kubernetes.io/config.mirror" in annotations ||
+      ownerReferences.some(({ kind }) => kind === "Node"),
+    volumes: new Map(
+      (spec.volumes ?? []).flatMap(({ name, csi }) =>
+        csi?.driver === driverName ? [[name, csi.volumeAttributes ?? {}] as const] : []
+      ),
+    ),
+  };
+}

@@ -1,0 +1,43 @@
+import type { V1TokenReviewStatus } from "@kubernetes/client-node";
+import { tokenAudience } from "../../shared/text/product_names.ts";
+
+/** What the API server says of a token. */
+export type ReviewedToken =
+  | {
+    readonly kind: "verified";
+    /** "system:serviceaccount:NAMESPACE:NAME". */
+    readonly username: string;
+    readonly pod: { readonly name: string; readonly uid: string } | undefined;
+    /** From Kubernetes 1.30 on. */
+    readonly node: string | undefined;
+    /** "JTI=...": names the token and is none. */
+    readonly tokenId: string | undefined;
+  }
+  | { readonly kind: "refused"; readonly problem: string };
+
+const extra = "authentication.kubernetes.io/";
+
+/** Reads a review's status; what is told of a refused token is not passed on, as it may quote it. */
+export function readReview(status: V1TokenReviewStatus | undefined): ReviewedToken {
+  if (status?.authenticated !== true) {
+    return {
+      kind: "refused",
+      problem: "the API server does not accept the token: it has expired, was made for another " +
+        "cluster, or its pod or service account is gone",
+    };
+  }
+  // An API server that knows no audiences answers with none, and has then not looked at ours.
+  if (!status.audiences?.includes(tokenAudience)) {
+    return {
+      kind: "refused",
+      problem: `the API server does not confirm the token's audience ${tokenAudience}`,
+    };
+  }
+  const username = status.user?.username;
+  if (!username) return { kind: "refused", problem: "the API server names no user for the token" };
+  const told = (name: string) => status.user?.extra?.[extra + name]?.[0] || undefined;
+  const [name, uid] = [told("pod-name"), told("pod-uid")];
+  const pod = name === undefined || uid === undefined ? undefined : { name, uid };
+  const [node, tokenId] = [told("node-name"), told("credential-id")];
+  return { kind: "verified", username, pod, node, tokenId };
+}

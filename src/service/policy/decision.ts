@@ -1,0 +1,150 @@
+import type { KeyAlgorithm } from "../../shared/crypto/key_algorithm.ts";
+import { formatDuration } from "../../shared/text/durations.ts";
+import type { LeafNames } from "../x509/certificate_names.ts";
+import { isNamespaceName, matchesLabels, neverGranted } from "./dns_rules.ts";
+import { type Allowance, allowanceFor } from "./effective_policy.ts";
+import { rangeContains } from "./ip_ranges.ts";
+import type { Policy } from "./policy.ts";
+import type { RequestedNames } from "./requested_names.ts";
+import { isNodeIdentity, isSpiffeId, matchesSegments, spiffeId } from "./uri_rules.ts";
+
+/** What a volume asks for. */
+export interface PolicyRequest {
+  readonly pod: { readonly namespace: string; readonly serviceAccountName: string };
+  readonly names: RequestedNames;
+  readonly validity: Temporal.Duration | undefined;
+  /** Of the key that was sent. */
+  readonly keyAlgorithm: KeyAlgorithm;
+}
+
+export type Decision =
+  | { readonly kind: "granted"; readonly names: LeafNames; readonly validity: Temporal.Duration }
+  | { readonly kind: "denied"; readonly reason: string };
+
+/** How many objections a denial spells out: an event of Kubernetes holds 1024 characters. */
+const mostShown = 3;
+
+/** Grants all that is asked for, or denies it with each name, the rule and the namespace. */
+export function decide(policy: Policy, request: PolicyRequest): Decision {
+  const { names, pod } = request;
+  const allowance = allowanceFor(policy, pod.namespace);
+  const objections = [
+    ...dnsObjections(policy, allowance, request),
+    ...uriObjections(policy, allowance, request),
+    ...otherObjections(allowance, request),
+  ];
+  if (objections.length > 0) return { kind: "denied", reason: denial(objections, pod.namespace) };
+  const own = [names.ownName, allowance.bareNames ? names.bareName : undefined];
+  // Verifiers do not look at the common name: one that was asked for is a subjectAltName as well.
+  const asked = names.commonName === names.defaultCommonName ? [] : [names.commonName];
+  const dnsNames = [...own, ...asked, ...names.dnsNames].filter((name) => name !== undefined);
+  return {
+    kind: "granted",
+    names: {
+      commonName: names.commonName,
+      organizationalUnits: [...names.organizationalUnits],
+      dnsNames: [...new Set(dnsNames)],
+      ipAddresses: [...new Set(names.ipAddresses)],
+      uris: [...new Set(names.uris)],
+    },
+    validity: request.validity ?? shorter(policy.defaultValidity, allowance.maxValidity),
+  };
+}
+
+function denial(objections: readonly string[], namespace: string): string {
+  const more = objections.length - mostShown;
+  return `the policy for namespace ${namespace} does not allow it: ` +
+    objections.slice(0, mostShown).join("; ") + (more > 0 ? `; and ${more} more` : "");
+}
+
+function dnsObjections(policy: Policy, allowance: Allowance, request: PolicyRequest): string[] {
+  const { clusterDomain } = policy;
+  const { names, pod: { namespace } } = request;
+  const granted = (name: string) =>
+    name === names.ownName || (allowance.bareNames && name === names.bareName) ||
+    isNamespaceName(name, namespace, clusterDomain) ||
+    allowance.dnsNames.some((pattern) => matchesLabels(name, pattern));
+  const objection = (attribute: string, name: string): string[] => {
+    const never = neverGranted(name, clusterDomain);
+    if (never !== undefined) return [`${attribute} "${name}" ${never}, and no rule can grant it`];
+    if (granted(name)) return [];
+    return [
+      `${attribute} "${name}" is neither a label before .${namespace}, nor one or two before ` +
+      `.${namespace}.svc or .${namespace}.svc.${clusterDomain} (a wildcard only there); ` +
+      mend(`dnsNames: ["${name}"]`),
+    ];
+  };
+  return [
+    ...(names.ownName === undefined ? [] : objection("the pod's own name", names.ownName)),
+    ...(names.commonName === names.defaultCommonName
+      ? []
+      : objection("cn_template", names.commonName)),
+    ...names.dnsNames.flatMap((name) => objection("dns-names", name)),
+  ];
+}
+
+function uriObjections(policy: Policy, allowance: Allowance, request: PolicyRequest): string[] {
+  const { names, pod } = request;
+  const own = spiffeId(pod, policy.clusterDomain);
+  const objections = names.uris.flatMap((uri) => {
+    if (isNodeIdentity(uri, policy.clusterDomain)) {
+      return [`uri-sans "${uri}" names a node, and no rule can grant it`];
+    }
+    if (uri === own || allowance.uris.some((pattern) => matchesSegments(uri, pattern))) return [];
+    return [`uri-sans "${uri}" is not the pod's own "${own}"; ${mend(`uris: ["${uri}"]`)}`];
+  });
+  if (new Set(names.uris.filter(isSpiffeId)).size > 1) {
+    objections.push("uri-sans has more than one SPIFFE ID, and a certificate bears at most one");
+  }
+  return objections;
+}
+
+function otherObjections(allowance: Allowance, request: PolicyRequest): string[] {
+  const { names, validity, keyAlgorithm } = request;
+  const objections = [];
+  for (const unit of names.organizationalUnits) {
+    const isAllowed = ["*", unit].some((one) => allowance.organizationalUnits.includes(one));
+    if (!isAllowed) {
+      objections.push(
+        `organizational_units "${unit}" is not granted by default; ` +
+          mend(`organizationalUnits: ["${unit}"]`),
+      );
+    }
+  }
+  for (const address of names.ipAddresses) {
+    if (allowance.ipRanges.some((range) => rangeContains(range, address))) continue;
+    const single = `${address}/${address.includes(":") ? 128 : 32}`;
+    objections.push(
+      `ip-sans "${address}" is not granted by default; ${mend(`ipRanges: ["${single}"]`)}`,
+    );
+  }
+  for (const template of allowance.annotations ? [] : names.fromAnnotations) {
+    objections.push(
+      `"${template}" takes in an annotation, which is not granted by default as a node can write ` +
+        `it; ${mend("annotations: true")}`,
+    );
+  }
+  if (validity && Temporal.Duration.compare(validity, allowance.maxValidity) > 0) {
+    const text = formatDuration(validity);
+    objections.push(
+      `a validity of ${text} is over the longest, ${formatDuration(allowance.maxValidity)}; ` +
+        mend(`maxValidity: ${text}`),
+    );
+  }
+  if (!allowance.keyAlgorithms.includes(keyAlgorithm)) {
+    objections.push(
+      `the key type ${keyAlgorithm} is not one of ${allowance.keyAlgorithms.join(", ")}; ` +
+        mend(`keyAlgorithms: [..., ${keyAlgorithm}]`),
+    );
+  }
+  return objections;
+}
+
+/** What the author of a volume can ask the operators for. */
+function mend(rule: string): string {
+  return `ask for a policy rule with ${rule}`;
+}
+
+function shorter(first: Temporal.Duration, second: Temporal.Duration): Temporal.Duration {
+  return Temporal.Duration.compare(first, second) <= 0 ? first : second;
+}

@@ -1,0 +1,75 @@
+import { parseDnsName } from "../../shared/text/name_syntax.ts";
+
+/** Under it lies the one name of the service's own serving certificate. */
+const ownDomain = "csi-cert-driver.internal";
+
+/** RFC 6761, 6762, 7686, 8375, 9476 and ICANN's "internal": names that mean something of their own. */
+const specialUse = ["local", "localhost", "internal", "test", "example", "invalid", "onion"]
+  .concat("arpa", "alt");
+
+/**
+ * Why no policy can grant a name, in words that follow it; undefined when one could. A wildcard is
+ * what it covers.
+ */
+export function neverGranted(name: string, clusterDomain: string): string | undefined {
+  const covered = name.replace(/^\*\./, "");
+  if (isWithin(covered, ownDomain)) return "belongs to the certificate service itself";
+  if (isWithin(covered, "localhost")) return "is the name of every machine";
+  if (isWithin(clusterDomain, covered)) return "is the cluster's own domain or holds it";
+  if (name.startsWith("*.") && covered === `svc.${clusterDomain}`) {
+    return "covers every namespace";
+  }
+  const apiServer = ["kubernetes", "kubernetes.default", "kubernetes.default.svc"]
+    .concat(`kubernetes.default.svc.${clusterDomain}`);
+  if (apiServer.some((reserved) => matchesLabels(reserved, name))) {
+    return "is, or covers, a name of the Kubernetes API server";
+  }
+  return undefined;
+}
+
+/**
+ * Whether a name is one that every pod of the namespace may ask for: a label before .NAMESPACE; one
+ * or two before .NAMESPACE.svc and .NAMESPACE.svc.CLUSTER_DOMAIN, where the first may be "*".
+ */
+export function isNamespaceName(name: string, namespace: string, clusterDomain: string): boolean {
+  const labels = name.split(".");
+  if (labels.length === 2) {
+    return labels[1] === namespace && labels[0] !== "*" &&
+      hasShortNames(namespace, clusterDomain);
+  }
+  return [`.${namespace}.svc`, `.${namespace}.svc.${clusterDomain}`].some((suffix) => {
+    const before = name.endsWith(suffix) ? name.slice(0, -suffix.length).split(".") : [];
+    return before.length === 1 || before.length === 2;
+  });
+}
+
+/**
+ * Whether LABEL.NAMESPACE can only mean the namespace's. Not where it ends as the cluster's own
+ * names or as names of special use do: "printer.local" is a machine of the local network. A name
+ * such as "dev" is let be: the cluster's DNS already answers for web.dev before the Internet's.
+ */
+export function hasShortNames(namespace: string, clusterDomain: string): boolean {
+  return !["svc", "pod", ...clusterDomain.split("."), ...specialUse].includes(namespace);
+}
+
+/** Whether a name fits a pattern label by label; "*" in the pattern is exactly one label. */
+export function matchesLabels(name: string, pattern: string): boolean {
+  const [labels, patterns] = [name.split("."), pattern.split(".")];
+  return labels.length === patterns.length &&
+    patterns.every((part, at) => part === "*" || part === labels[at]);
+}
+
+/**
+ * A pattern that matchesLabels takes, or undefined: a DNS name in which "*" may stand for whole
+ * labels, with a literal label last, and two of them behind a "*".
+ */
+export function parseDnsPattern(text: string): string | undefined {
+  const name = text.split(".").map((label) => label === "*" ? "x" : label).join(".");
+  if (parseDnsName(name) === undefined) return undefined;
+  const literals = text.slice(text.lastIndexOf("*") + 1).split(".").filter((part) => part !== "");
+  return text.includes("*") && literals.length < 2 ? undefined : text;
+}
+
+function isWithin(name: string, domain: string): boolean {
+  return name === domain || name.endsWith(`.${domain}`);
+}

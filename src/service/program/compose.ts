@@ -1,0 +1,101 @@
+import { getLogger } from "@logtape/logtape";
+import type { Clock } from "../../shared/scheduler/clock.ts";
+import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
+import type { SignatureEngine } from "../../shared/crypto/signature_engine.ts";
+import { CaFollower } from "../ca/ca_controller.ts";
+import type { CaObjection } from "../ca/loaded_ca.ts";
+import { CertificateAuthority } from "../ca/current_ca.ts";
+import { Inventory } from "../inventory/inventory.ts";
+import { Issuing } from "../issuing/certificate_issuer.ts";
+import { LeafSigner } from "../issuing/leaf_signer.ts";
+import type { PolicySource } from "../issuing/current_policy.ts";
+import type { CaSource } from "../ca/ca_source.ts";
+import type { PodDirectory } from "../access/pod_directory.ts";
+import type { SharedDocument } from "../documents/shared_document.ts";
+import { Reporting } from "../inventory/certificate_reports.ts";
+import { MemoryDenialStore } from "../revocation/denial_store.ts";
+import { Revocation } from "../revocation/revocation.ts";
+import { ServingCertificate } from "../issuing/serving_certificate.ts";
+import { SharedDenials } from "../revocation/denial_document.ts";
+import { SigningQueue } from "../../shared/scheduler/fair_queue.ts";
+
+export interface AuthorityOptions {
+  readonly clock: Clock;
+  readonly scheduler: Scheduler;
+  readonly authority: CertificateAuthority;
+  readonly policy: PolicySource;
+  readonly caSource: CaSource;
+  readonly caRotationDelay: Temporal.Duration;
+  readonly objection?: CaObjection | undefined;
+  readonly trustDocument: SharedDocument;
+  /** Where denials outlive the process; absent, they do not. */
+  readonly denialsDocument?: SharedDocument | undefined;
+  /** Absent: callers are believed about their pods. */
+  readonly pods?: PodDirectory | undefined;
+  readonly clusterDomain: string;
+  /** Signs and verifies; the runtime's own unless given. */
+  readonly engine?: SignatureEngine | undefined;
+}
+
+const logger = getLogger(["cert-service"]);
+
+/** The authority's parts, put together and following their sources. */
+export type OpenAuthority = Awaited<ReturnType<typeof openAuthority>>;
+
+/** Puts the authority's parts together and lets them follow their sources until disposed; resolves when the CA has been looked at. */
+export async function openAuthority(options: AuthorityOptions) {
+  const { clock, scheduler, authority, policy, pods, engine } = options;
+  const { denialsDocument: document } = options;
+  const queue = new SigningQueue({ clock });
+  const inventory = new Inventory({ clock, scheduler });
+  const denials = document && new SharedDenials({ document, scheduler, clock });
+  const longestValidity = () => policy.longestValidity;
+  const store = denials ?? new MemoryDenialStore();
+  const revocation = new Revocation({ clock, scheduler, store, longestValidity, inventory });
+  const signer = new LeafSigner({ authority, clock, engine });
+  const parts = { authority, queue, inventory, revocation, clock, engine };
+  const issuing = new Issuing({
+    ...parts,
+    signer,
+    policy: () => policy.policy,
+    ...(pods ? { pods } : {}),
+  });
+  const reporting = new Reporting({ ...parts, clusterDomain: options.clusterDomain });
+  const follower = new CaFollower({
+    ...{ source: options.caSource, document: options.trustDocument },
+    ...{ authority, scheduler, clock, longestValidity },
+    delay: options.caRotationDelay,
+    ...(options.objection ? { objection: options.objection } : {}),
+  });
+  await using resources = new AsyncDisposableStack();
+  follow(resources, (signal) => follower.follow(signal));
+  if (denials) follow(resources, (signal) => denials.follow(signal));
+  // With a CA at hand nobody ever sees a placeholder; a source that is away says so soon.
+  const { problem } = await follower.firstLook;
+  const serving = resources.use(
+    await ServingCertificate.open({ authority, signer, scheduler, clock }),
+  );
+  const opened = resources.move();
+  return {
+    ...parts,
+    ...{ issuing, reporting, serving, signer, follower, denials },
+    /** Why the CA that was there at first cannot be used. */
+    caProblem: problem,
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}
+
+/** Lets a part follow its source for as long as the stack lives. */
+function follow(
+  resources: AsyncDisposableStack,
+  follows: (signal: AbortSignal) => Promise<void>,
+): void {
+  const stopping = new AbortController();
+  const following = follows(stopping.signal).catch((error) => {
+    if (!stopping.signal.aborted) logger.error("a source is followed no more", { error });
+  });
+  resources.defer(async () => {
+    stopping.abort();
+    await following;
+  });
+}

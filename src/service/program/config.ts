@@ -1,0 +1,231 @@
+import {
+  type Environment,
+  type Outcome,
+  Reading,
+  type VariableTable,
+} from "../../shared/config/environment.ts";
+import {
+  absolutePath,
+  type Address,
+  addressText,
+  durationFrom,
+  either,
+  oneOf,
+  parseAddress,
+  parseObjectName,
+  parseServiceAccount,
+} from "../../shared/config/value_parsers.ts";
+import {
+  healthAddress,
+  type LoggingConfig,
+  loggingConfig,
+  sharedVariables,
+} from "../../shared/config/common_variables.ts";
+import { serverName } from "../../shared/text/product_names.ts";
+
+/** How callers prove who they are. */
+export type AuthenticationConfig =
+  | { readonly kind: "kubernetes" }
+  | { readonly kind: "mtls"; readonly clientCaFile: string }
+  | { readonly kind: "none" };
+
+/** Where the CA comes from. */
+export type CaConfig =
+  | { readonly kind: "secret"; readonly namespace: string; readonly name: string }
+  | { readonly kind: "files"; readonly certificateFile: string; readonly privateKeyFile: string };
+
+/** What the service's program is told. */
+export interface ServiceConfig {
+  /** "host:port". */
+  readonly listenAddress: string;
+  readonly tls: boolean;
+  /** The one name on the serving certificate. */
+  readonly serverName: string;
+  readonly authentication: AuthenticationConfig;
+  readonly ca: CaConfig;
+  readonly clusterDomain: string;
+  readonly defaultValidity: Temporal.Duration;
+  /** Not shorter than the default. */
+  readonly maxValidity: Temporal.Duration;
+  /** From a new CA's publication to the first signature with it. */
+  readonly caRotationDelay: Temporal.Duration;
+  readonly policyFile: string | undefined;
+  /** Whose tokens speak for nodes. */
+  readonly driverServiceAccount: { readonly namespace: string; readonly name: string };
+  readonly health: Address | undefined;
+  readonly logging: LoggingConfig;
+}
+
+const file = { accepted: "an absolute path", parse: absolutePath() };
+const objectName = {
+  accepted: "the name of a Kubernetes object: lower-case letters, digits, - and .",
+  parse: parseObjectName,
+};
+const validity = durationFrom("10s", "87600h");
+
+/** The service's own variables and those it shares with the driver, in the order of --help. */
+export const serviceVariables = {
+  listenAddress: {
+    name: "LISTEN_ADDR",
+    default: "0.0.0.0:50051",
+    meaning: "where drivers and operators call",
+    accepted: 'host:port, such as "0.0.0.0:50051" or "[::]:50051"',
+    parse: parseAddress,
+  },
+  tls: {
+    name: "TLS",
+    default: "on",
+    meaning: "off: plaintext, which also needs AUTHENTICATION=none and http:// at the drivers",
+    accepted: "on or off",
+    parse: either("on", "off"),
+  },
+  authentication: {
+    name: "AUTHENTICATION",
+    default: "kubernetes",
+    meaning: "who callers are: kubernetes (their token), mtls (their certificate) or none",
+    accepted: "kubernetes, mtls or none",
+    parse: oneOf("kubernetes", "mtls", "none"),
+  },
+  clientCaFile: {
+    name: "CLIENT_CA_FILE",
+    meaning: "the CA of the drivers' certificates, for mtls; not the CA that signs for pods",
+    ...file,
+  },
+  driverServiceAccount: {
+    name: "DRIVER_SERVICE_ACCOUNT",
+    default: "csi-cert-system/csi-cert-driver",
+    meaning: "the service account whose tokens speak for nodes",
+    accepted: "namespace/name",
+    parse: parseServiceAccount,
+  },
+  caSecretName: {
+    name: "CA_SECRET_NAME",
+    default: "csi-ca-secret",
+    meaning: "the Secret with the CA (tls.crt, tls.key, optional ca.crt)",
+    ...objectName,
+  },
+  caSecretNamespace: {
+    name: "CA_SECRET_NAMESPACE",
+    default: "kube-system",
+    meaning: "its namespace",
+    ...objectName,
+  },
+  caCertificateFile: {
+    name: "CA_CERT_FILE",
+    meaning: "the CA's certificate, PEM, in place of the Secret",
+    ...file,
+  },
+  caKeyFile: { name: "CA_KEY_FILE", meaning: "its private key, PEM", ...file },
+  caRotationDelay: {
+    name: "CA_ROTATION_DELAY",
+    default: "10m",
+    meaning: "from a new CA's publication to the first signature with it",
+    ...durationFrom("0s", "720h"),
+  },
+  defaultValidity: {
+    name: "DEFAULT_VALIDITY",
+    otherwise: "168h, or MAX_VALIDITY if shorter",
+    meaning: "a certificate's lifetime where its volume names none",
+    ...validity,
+  },
+  maxValidity: {
+    name: "MAX_VALIDITY",
+    default: "720h",
+    meaning: "the longest lifetime a volume gets",
+    ...validity,
+  },
+  policyFile: {
+    name: "POLICY_FILE",
+    meaning: "what namespaces may have beyond the default",
+    ...file,
+  },
+  ...sharedVariables,
+} as const satisfies VariableTable;
+
+/** What a configuration lets pass that an operator has to know of, a sentence each. */
+export function cautions({ authentication }: ServiceConfig, asksCluster: boolean): string[] {
+  const anybody = "AUTHENTICATION=none: whoever reaches this service gets certificates";
+  const anyPod = "without the Kubernetes API callers are believed about their pods: " +
+    "a node can have certificates for any pod";
+  return [
+    ...(authentication.kind === "none" ? [anybody] : []),
+    ...(asksCluster ? [] : [anyPod]),
+  ];
+}
+
+type ServiceReading = Reading<typeof serviceVariables>;
+
+/** Reads the service's environment. */
+export function serviceConfig(environment: Environment): Outcome<ServiceConfig> {
+  const reading: ServiceReading = new Reading(environment, serviceVariables);
+  const { values } = reading;
+  const authentication = authenticationConfig(reading);
+  const ca = caConfig(reading);
+  const defaultValidity = validityByDefault(reading);
+  return reading.outcome(() => ({
+    listenAddress: addressText(values.listenAddress),
+    tls: values.tls,
+    serverName,
+    authentication,
+    ca,
+    clusterDomain: values.clusterDomain,
+    defaultValidity,
+    maxValidity: values.maxValidity,
+    caRotationDelay: values.caRotationDelay,
+    policyFile: values.policyFile,
+    driverServiceAccount: values.driverServiceAccount,
+    health: healthAddress(values),
+    logging: loggingConfig(reading),
+  }));
+}
+
+function authenticationConfig(reading: ServiceReading): AuthenticationConfig {
+  const { authentication: kind, clientCaFile, tls } = reading.values;
+  if (!reading.isSound("AUTHENTICATION", "TLS", "CLIENT_CA_FILE")) return { kind: "none" };
+  if (kind === "none") {
+    reading.warnings.push("AUTHENTICATION=none: whoever reaches LISTEN_ADDR gets certificates");
+  } else if (!tls) {
+    const reason = "tokens and client certificates need TLS";
+    reading.refuse("TLS", `on with AUTHENTICATION=${kind} (${reason}), or AUTHENTICATION=none`);
+  }
+  if (kind !== "mtls") {
+    if (clientCaFile) reading.warnings.push("CLIENT_CA_FILE is read with AUTHENTICATION=mtls only");
+    return { kind };
+  }
+  if (clientCaFile === undefined) {
+    reading.refuse("CLIENT_CA_FILE", "an absolute path with AUTHENTICATION=mtls");
+  }
+  return { kind, clientCaFile: clientCaFile ?? "" };
+}
+
+function caConfig(reading: ServiceReading): CaConfig {
+  const { caCertificateFile, caKeyFile, caSecretNamespace, caSecretName } = reading.values;
+  const [certificate, key] = ["CA_CERT_FILE", "CA_KEY_FILE"] as const;
+  if (reading.isSet(certificate) !== reading.isSet(key)) {
+    const missing = reading.isSet(key) ? certificate : key;
+    reading.refuse(missing, "an absolute path, as the other half of the pair is set");
+  }
+  if (caCertificateFile === undefined || caKeyFile === undefined) {
+    return { kind: "secret", namespace: caSecretNamespace, name: caSecretName };
+  }
+  if (reading.isSet("CA_SECRET_NAME") || reading.isSet("CA_SECRET_NAMESPACE")) {
+    reading.warnings.push(
+      "CA_CERT_FILE is set: CA_SECRET_NAME and CA_SECRET_NAMESPACE are not read",
+    );
+  }
+  return { kind: "files", certificateFile: caCertificateFile, privateKeyFile: caKeyFile };
+}
+
+function validityByDefault(reading: ServiceReading): Temporal.Duration {
+  const { defaultValidity, maxValidity } = reading.values;
+  const isOver = (duration: Temporal.Duration) =>
+    Temporal.Duration.compare(duration, maxValidity) > 0;
+  if (defaultValidity === undefined) {
+    const usual = Temporal.Duration.from({ hours: 168 });
+    return isOver(usual) ? maxValidity : usual;
+  }
+  if (reading.isSound("MAX_VALIDITY") && isOver(defaultValidity)) {
+    reading.refuse("DEFAULT_VALIDITY", "at most MAX_VALIDITY (720h where that is not set)");
+  }
+  return defaultValidity;
+}

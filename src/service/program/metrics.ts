@@ -1,0 +1,40 @@
+import type { Metrics } from "../../shared/telemetry/metrics.ts";
+
+/** What a certificate service looks like at one moment. */
+export interface ServiceSnapshot {
+  readonly certificates: number;
+  /** How much work waits for its turn to be signed. */
+  readonly waiting: number;
+  /** The CA's end; undefined without a CA. */
+  readonly caNotAfter: Temporal.Instant | undefined;
+  /** Certificates that were given less than their validity so far, because the CA ends sooner. */
+  readonly shortened: number;
+}
+
+/** A certificate service's own metrics, taken anew for each scrape: returns what exposes them. */
+export function serviceMetrics(metrics: Metrics, snapshot: () => ServiceSnapshot): () => string {
+  const certificates = metrics.gauge(
+    "csi_cert_inventory_certificates",
+    "Valid certificates that this replica knows of.",
+  );
+  const waiting = metrics.gauge("csi_cert_signing_waiting", "Requests that wait to be signed.");
+  const caEnd = metrics.gauge(
+    "csi_cert_ca_not_after_timestamp_seconds",
+    "When the CA that signs now ends, in Unix time.",
+  );
+  const shortened = metrics.counter(
+    "csi_cert_shortened_total",
+    "Certificates given less than their validity, because the CA ends sooner.",
+  );
+  let told = 0;
+  return () => {
+    const now = snapshot();
+    certificates.set(now.certificates);
+    waiting.set(now.waiting);
+    if (now.caNotAfter) caEnd.set(now.caNotAfter.epochMilliseconds / 1000);
+    else caEnd.clear();
+    shortened.add(now.shortened - told);
+    told = now.shortened;
+    return metrics.expose();
+  };
+}

@@ -1,0 +1,96 @@
+import { Scheduler } from "../../shared/scheduler/scheduler.ts";
+import { systemClock as clock } from "../../shared/scheduler/system_clock.ts";
+import { type Authenticator, believeAnybody } from "../access/authenticator.ts";
+import { ClientAuthorities } from "../access/client_cas.ts";
+import { NodeCertificates } from "../access/client_certificate_authenticator.ts";
+import type { CaSource } from "../ca/ca_source.ts";
+import { CertificateAuthority } from "../ca/current_ca.ts";
+import { FileCaSource } from "../ca/file_ca_source.ts";
+import { MemoryDocument } from "../documents/memory_document.ts";
+import type { TextFile } from "../documents/watched_file.ts";
+import { PolicySource } from "../issuing/current_policy.ts";
+import type { Cluster } from "../kubernetes/cluster.ts";
+import { openOpensslEngine } from "../openssl/openssl_engine.ts";
+import { openAuthority } from "./compose.ts";
+import type { ServiceConfig } from "./config.ts";
+import { logger } from "./logger.ts";
+
+/** Where the shipped role lets the service write. */
+const ownNamespace = "csi-cert-system";
+
+/** Everything below the transport, on the machine's clock, for as long as the stack lives. */
+export async function openParts(config: ServiceConfig, resources: AsyncDisposableStack) {
+  const { authentication, ca, policyFile } = config;
+  const onError = (key: string, error: unknown, nextAttempt: Temporal.Instant) =>
+    logger.error("the job of {key} failed", { key, error, nextAttempt });
+  const scheduler = resources.use(new Scheduler({ clock, onError }));
+  const cluster = resources.use(await openClusterFor(config));
+  const authority = new CertificateAuthority();
+  const watching = { authority, scheduler, clock };
+  const clients = authentication.kind === "mtls"
+    ? resources.use(
+      await ClientAuthorities.open({ ...watching, file: textFile(authentication.clientCaFile) }),
+    )
+    : undefined;
+  const file = policyFile === undefined ? undefined : textFile(policyFile);
+  const changed = () => open.follower.refresh();
+  const policy = resources.use(
+    await PolicySource.open({ ...watching, base: config, file, changed }),
+  );
+  const document = (name: string) => cluster?.document({ namespace: ownNamespace, name });
+  const open = resources.use(
+    await openAuthority({
+      engine: await openOpensslEngine(),
+      ...watching,
+      policy,
+      caSource: caSource(config, scheduler, cluster),
+      caRotationDelay: config.caRotationDelay,
+      objection: clients && ((candidate) => clients.objection(candidate)),
+      trustDocument: document("csi-cert-trust-bundle") ?? new MemoryDocument(),
+      denialsDocument: document("csi-cert-denials"),
+      pods: cluster?.pods,
+      clusterDomain: config.clusterDomain,
+    }),
+  );
+  // A Secret is waited for; files that are bad at the start are a mistake.
+  if (ca.kind === "files" && open.caProblem !== undefined) {
+    throw new Error(`${ca.certificateFile}: ${open.caProblem}`);
+  }
+  return { open, policy, clients, cluster };
+}
+
+/** The Kubernetes client takes 84 MB and 0.4 s, so it is loaded where it is needed only. */
+async function openClusterFor({ authentication, ca }: ServiceConfig): Promise<Cluster | undefined> {
+  if (authentication.kind !== "kubernetes" && ca.kind !== "secret") return undefined;
+  const { openCluster } = await import("../kubernetes/cluster.ts");
+  return openCluster(Deno.env.toObject(), { clock });
+}
+
+function caSource({ ca }: ServiceConfig, scheduler: Scheduler, cluster?: Cluster): CaSource {
+  if (ca.kind === "files") {
+    return new FileCaSource({
+      certificate: textFile(ca.certificateFile),
+      privateKey: textFile(ca.privateKeyFile),
+      isMissing: (error) => error instanceof Deno.errors.NotFound,
+      scheduler,
+      clock,
+    });
+  }
+  if (cluster === undefined) throw new Error("a CA in a Secret needs the Kubernetes API");
+  return cluster.caSecret({ namespace: ca.namespace, name: ca.name });
+}
+
+export function authenticatorFor(
+  config: ServiceConfig,
+  cluster: Cluster | undefined,
+): Authenticator {
+  const { authentication: { kind }, clusterDomain } = config;
+  if (kind === "mtls") return new NodeCertificates({ clusterDomain, clock });
+  if (kind === "none") return believeAnybody;
+  if (cluster === undefined) throw new Error("tokens need the Kubernetes API");
+  return cluster.authenticator(config.driverServiceAccount);
+}
+
+function textFile(path: string): TextFile {
+  return { path, read: () => Deno.readTextFile(path) };
+}

@@ -1,0 +1,38 @@
+import type { ClientAuthorities } from "../access/client_cas.ts";
+import type { OpenAuthority } from "./compose.ts";
+import type { PolicySource } from "../issuing/current_policy.ts";
+
+export interface Readiness {
+  readonly ok: boolean;
+  /** Lines for an operator. */
+  readonly detail: string;
+}
+
+/** Whether certificates can be had, and all that an operator wants to know of it. */
+export function readiness(
+  { follower, denials, inventory, authority, serving }: OpenAuthority,
+  parts: {
+    readonly policy: PolicySource;
+    readonly clients: ClientAuthorities | undefined;
+    /** What the way it was started lets pass, a sentence each. */
+    readonly cautions: readonly string[];
+  },
+): Readiness {
+  const { policy, clients, cautions } = parts;
+  const isKnown = denials?.isLoaded ?? true;
+  const denialsProblem = denials?.problem === undefined
+    ? isKnown ? [] : ["the revoked pods have not been read yet"]
+    : [`the revoked pods cannot be read: ${denials.problem}`];
+  const lines = [
+    ...follower.report(),
+    ...denialsProblem,
+    `${inventory.size} certificates in the inventory`,
+    ...(policy.problem === undefined ? [] : [`the new policy is refused: ${policy.problem}`]),
+    ...(clients?.problem === undefined
+      ? []
+      : [`the new CAs of client certificates are refused: ${clients.problem}`]),
+    ...cautions,
+  ];
+  const ok = authority.material !== undefined && serving.isSigned && isKnown;
+  return { ok, detail: lines.join("\n") };
+}

@@ -1,0 +1,75 @@
+import type { Clock } from "../../shared/scheduler/clock.ts";
+import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
+import type { Inventory } from "../inventory/inventory.ts";
+import type { DenialStore } from "./denial_store.ts";
+
+const jobKey = "denial-expiry";
+const sweepEvery = { hours: 1 };
+
+/**
+ * What short-lived certificates can mean by revocation: a pod gets no further ones. A denial lasts
+ * until the pod's last certificate has expired, and on for as long as somebody asks for the pod.
+ */
+export class Revocation {
+  readonly #clock: Clock;
+  readonly #scheduler: Scheduler;
+  readonly #store: DenialStore;
+  readonly #inventory: Inventory;
+  /** No certificate lives longer. */
+  readonly #longest: () => Temporal.Duration;
+
+  constructor(options: {
+    clock: Clock;
+    scheduler: Scheduler;
+    store: DenialStore;
+    inventory: Inventory;
+    longestValidity: () => Temporal.Duration;
+  }) {
+    this.#clock = options.clock;
+    this.#scheduler = options.scheduler;
+    this.#store = options.store;
+    this.#inventory = options.inventory;
+    this.#longest = options.longestValidity;
+  }
+
+  /**
+   * Denies the pod from now on. `validUntil`: when the last certificate that it may hold is over,
+   * taken as the longest there can be where none is known.
+   */
+  async revoke(podUid: string): Promise<{ validUntil: Temporal.Instant }> {
+    await this.#deny(podUid);
+    const now = this.#clock.now();
+    return { validUntil: this.#inventory.lastNotAfter(podUid) ?? now.add(this.#longest()) };
+  }
+
+  async #deny(podUid: string): Promise<void> {
+    const now = this.#clock.now();
+    const at = this.#store.get(podUid)?.at ?? now;
+    await this.#store.save({ podUid, at, until: now.add(this.#longest()) });
+    if (this.#scheduler.nextRun(jobKey) !== undefined) return;
+    const next = () => this.#clock.now().add(sweepEvery);
+    this.#scheduler.schedule(jobKey, next(), () => {
+      this.#store.forget(this.#clock.now());
+      return Promise.resolve(next());
+    });
+  }
+
+  /** Whether it is known who is denied. */
+  get isKnown(): boolean {
+    return this.#store.isLoaded;
+  }
+
+  /** Since when the pod is denied. */
+  deniedSince(podUid: string): Temporal.Instant | undefined {
+    return this.#store.get(podUid)?.at;
+  }
+
+  /** As deniedSince, for a pod that asks: its denial is kept on, now and then for the next while. */
+  async refuse(podUid: string): Promise<Temporal.Instant | undefined> {
+    const denial = this.#store.get(podUid);
+    if (denial === undefined) return undefined;
+    const remaining = this.#clock.now().until(denial.until).total("milliseconds");
+    if (remaining < this.#longest().total("milliseconds") / 2) await this.#deny(podUid);
+    return denial.at;
+  }
+}

@@ -1,0 +1,67 @@
+import { type Certificate, readFields, showCertificate } from "../../shared/x509/certificate.ts";
+import { sameOctets } from "../../shared/crypto/der_reader.ts";
+import { readName } from "../../shared/x509/distinguished_name.ts";
+import { extensionTypes, purposes, readPurposes } from "../../shared/x509/extensions.ts";
+
+const keyUsageMend = "make it with -addext keyUsage=critical,keyCertSign,cRLSign";
+
+/** Why no leaf can be signed with a CA certificate at an instant, and the mend; else undefined. */
+export function caProblem(certificate: Certificate, at: Temporal.Instant): string | undefined {
+  const { notBefore, notAfter, keyUsage } = certificate;
+  const shown = showCertificate(certificate);
+  if (!certificate.isCa) {
+    return `${shown} is not a CA's (basicConstraints has no CA:TRUE); give the certificate of a CA`;
+  }
+  if (keyUsage && !keyUsage.includes("keyCertSign")) {
+    return `${shown} may not sign certificates (its keyUsage is ${keyUsage.join(", ")}); ` +
+      keyUsageMend;
+  }
+  if (Temporal.Instant.compare(at, notAfter) >= 0) {
+    return `${shown} expired at ${notAfter}, and it is ${at}; give one that is valid`;
+  }
+  if (Temporal.Instant.compare(at, notBefore) < 0) {
+    return `${shown} is not valid before ${notBefore}, and it is ${at}; ` +
+      "wait, or set the clock right";
+  }
+  const subject = readFields(certificate.der)?.subject;
+  if (!subject || !readName(subject)?.isWellEncoded) {
+    return `the subject of ${shown} is not properly encoded; make the CA with a name in UTF-8`;
+  }
+}
+
+/** What a CA certificate can be used in spite of, though some verifiers refuse its leaves. */
+export function caWarnings(certificate: Certificate): string[] {
+  const { keyUsage, subjectKeyIdentifier: own, authorityKeyIdentifier } = certificate;
+  const shown = showCertificate(certificate);
+  const warnings: string[] = [];
+  if (keyUsage === undefined) {
+    warnings.push(`${shown} has no keyUsage: strict verifiers refuse its leaves; ${keyUsageMend}`);
+  }
+  if (own === undefined) {
+    warnings.push(
+      `${shown} has no subjectKeyIdentifier: strict verifiers refuse its leaves; ` +
+        "make it with -addext subjectKeyIdentifier=hash",
+    );
+  }
+  const isSelfIssued = certificate.subject === certificate.issuer;
+  if (isSelfIssued && authorityKeyIdentifier && !(own && sameOctets(own, authorityKeyIdentifier))) {
+    warnings.push(
+      `${shown} names another key as its issuer's than its own: OpenSSL does not take it for a ` +
+        "root; make it with -addext authorityKeyIdentifier=none",
+    );
+  }
+  const { extensions } = certificate;
+  if (extensions.has(extensionTypes.nameConstraints)) {
+    warnings.push(`${shown} has nameConstraints: verifiers refuse leaves with names outside them`);
+  }
+  const allowed = extensions.get(extensionTypes.extendedKeyUsage);
+  const usages = allowed && (readPurposes(allowed.value) ?? []);
+  if (usages && !usages.includes(purposes.any) && !tls.every((one) => usages.includes(one))) {
+    warnings.push(
+      `${shown} has an extendedKeyUsage without serverAuth or clientAuth: verifiers refuse its leaves`,
+    );
+  }
+  return warnings;
+}
+
+const tls = [purposes.serverAuth, purposes.clientAuth];

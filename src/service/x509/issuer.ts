@@ -1,0 +1,141 @@
+import {
+  type Certificate,
+  readCertificates,
+  showCertificate,
+} from "../../shared/x509/certificate.ts";
+import { isSelfSigned, isSignedBy, namesIssuer, verifyIssuers } from "../../shared/x509/chain.ts";
+import { sameOctets } from "../../shared/crypto/der_reader.ts";
+import { caProblem, caWarnings } from "./ca_fitness.ts";
+import {
+  exportPublicKey,
+  importPrivateKey,
+  importPublicKey,
+} from "../../shared/crypto/key_pairs.ts";
+import type { KeyAlgorithm } from "../../shared/crypto/key_algorithm.ts";
+import { describePem } from "../../shared/crypto/pem.ts";
+
+/** A CA that can sign leaves. */
+export interface Issuer {
+  readonly certificate: Certificate;
+  /** What a leaf's chain goes on with: this CA and its intermediates; empty for a root. */
+  readonly chain: Certificate[];
+  readonly privateKey: CryptoKey;
+  readonly algorithm: KeyAlgorithm;
+}
+
+type Refused = { kind: "refused"; problem: string };
+type Loaded = { kind: "loaded"; issuer: Issuer; anchors: Certificate[]; warnings: string[] };
+
+/**
+ * The CA of a PEM certificate, which further certificates may follow in any order, and its PEM key.
+ * The anchors are the roots among them, or the CA itself if there is none.
+ */
+export async function loadIssuer(
+  certificatePem: string,
+  privateKeyPem: string,
+  at: Temporal.Instant,
+): Promise<Loaded | Refused> {
+  const certificates = readCertificates(certificatePem);
+  if (certificates === undefined) return refused("the CA's PEM holds a certificate that is broken");
+  const [certificate, ...others] = certificates;
+  if (certificate === undefined) {
+    return refused(
+      "expected the CA's certificate as a PEM block CERTIFICATE, but found " +
+        describePem(certificatePem),
+    );
+  }
+  const key = await importPrivateKey(privateKeyPem);
+  if (key.kind === "refused") return refused(`the CA's key cannot be used: ${key.problem}`);
+  const { privateKey, publicKey } = key.keyPair;
+  if (!await fits(certificate, publicKey)) return refused(await misfit(others, publicKey));
+  const problem = caProblem(certificate, at);
+  if (problem) return refused(problem);
+
+  const { chain, anchors, warnings } = await arrange(certificate, others, at);
+  if (chain.length > 0 && anchors.length > 0) {
+    const verdict = await verifyIssuers(chain, anchors, at);
+    if (verdict.kind === "refused") {
+      return refused(`the CA does not lead to a root in its PEM: ${verdict.problem}`);
+    }
+  }
+  return {
+    kind: "loaded",
+    issuer: { certificate, chain, privateKey, algorithm: key.algorithm },
+    anchors: anchors.length > 0 ? anchors : [certificate],
+    warnings: [...caWarnings(certificate), ...warnings],
+  };
+}
+
+async function fits(certificate: Certificate, publicKey: CryptoKey): Promise<boolean> {
+  const certified = await importPublicKey(certificate.spki);
+  if (certified.kind === "refused") return false;
+  // Exported again, so that two encodings of one key are the same octets.
+  const [left, right] = await Promise.all([certified.publicKey, publicKey].map(exportPublicKey));
+  return left !== undefined && right !== undefined && sameOctets(left, right);
+}
+
+async function misfit(others: Certificate[], publicKey: CryptoKey): Promise<string> {
+  for (const other of others) {
+    if (await fits(other, publicKey)) {
+      return `the CA's key fits ${showCertificate(other)}, which is not the first in the PEM; ` +
+        "put the certificate that belongs to the key first";
+    }
+  }
+  return "the CA's key does not fit its certificate; " +
+    "give the certificate and the key that were made together";
+}
+
+interface Arrangement {
+  chain: Certificate[];
+  anchors: Certificate[];
+  warnings: string[];
+}
+
+/** Sorts what came with the CA into the way up from it, roots, and what is neither. */
+async function arrange(
+  certificate: Certificate,
+  others: Certificate[],
+  at: Temporal.Instant,
+): Promise<Arrangement> {
+  const anchors: Certificate[] = [];
+  const warnings: string[] = [];
+  const chain = await isSelfSigned(certificate) ? [] : [certificate];
+  if (chain.length === 0) anchors.push(certificate);
+  const intermediates = new Set<Certificate>();
+  for (const other of others) {
+    if (!await isSelfSigned(other)) intermediates.add(other);
+    else if (anchors.every((anchor) => !sameOctets(anchor.der, other.der))) {
+      const problem = caProblem(other, at);
+      if (problem) warnings.push(`a root in the CA's PEM is left out: ${problem}`);
+      else anchors.push(other);
+    }
+  }
+  for (let last = chain[0]; last !== undefined;) {
+    const next = await issuerAmong(intermediates, last);
+    if (next === undefined) break;
+    intermediates.delete(next);
+    chain.push(next);
+    last = next;
+  }
+  for (const unrelated of intermediates) {
+    warnings.push(
+      `${showCertificate(unrelated)} in the CA's PEM is left out: the CA does not lead to it`,
+    );
+  }
+  return { chain, anchors, warnings };
+}
+
+async function issuerAmong(
+  candidates: Iterable<Certificate>,
+  certificate: Certificate,
+): Promise<Certificate | undefined> {
+  for (const candidate of candidates) {
+    if (namesIssuer(certificate, candidate) && await isSignedBy(certificate, candidate)) {
+      return candidate;
+    }
+  }
+}
+
+function refused(problem: string): Refused {
+  return { kind: "refused", problem };
+}

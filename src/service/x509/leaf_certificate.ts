@@ -1,0 +1,150 @@
+import {
+  bitString,
+  type Element,
+  element,
+  encode,
+  objectIdentifier,
+  type Part,
+  sequence,
+  time,
+  unsignedInteger,
+} from "../../shared/crypto/der_writer.ts";
+import type { KeyAlgorithm } from "../../shared/crypto/key_algorithm.ts";
+import { exportPublicKey } from "../../shared/crypto/key_pairs.ts";
+import type { SignatureEngine } from "../../shared/crypto/signature_engine.ts";
+import { signatureAlgorithm } from "../../shared/crypto/signature_scheme.ts";
+import { webCryptoEngine } from "../../shared/crypto/web_crypto_engine.ts";
+import { readFields } from "../../shared/x509/certificate.ts";
+import { writeName } from "../../shared/x509/distinguished_name.ts";
+import { purposes, writeExtension, writeKeyUsage } from "../../shared/x509/extensions.ts";
+import { writeGeneralNames } from "../../shared/x509/subject_alternative_names.ts";
+import type { LeafNames } from "./certificate_names.ts";
+import type { Issuer } from "./issuer.ts";
+import { keyIdentifier } from "./key_identifier.ts";
+
+/** A public key in DER; to make a CryptoKey of it takes as long as all else of a leaf. */
+export interface EncodedKey {
+  /** SubjectPublicKeyInfo. */
+  readonly spki: Uint8Array;
+  readonly algorithm: KeyAlgorithm;
+}
+
+export interface LeafTemplate extends LeafNames {
+  publicKey: CryptoKey | EncodedKey;
+  notBefore: Temporal.Instant;
+  notAfter: Temporal.Instant;
+  /** Hexadecimal. */
+  serialNumber: string;
+  extendedKeyUsage: ("serverAuth" | "clientAuth")[];
+}
+
+/** The DER of an end-entity certificate (RFC 5280); fractions of seconds are cut off its validity. */
+export async function signLeaf(
+  issuer: Issuer,
+  template: LeafTemplate,
+  engine: SignatureEngine = webCryptoEngine,
+): Promise<Uint8Array> {
+  const { algorithm, name, keyIdentifier: own } = constantsOf(issuer);
+  const { publicKey } = template;
+  const isEncoded = "spki" in publicKey;
+  const spki = isEncoded ? publicKey.spki : await exportPublicKey(publicKey);
+  const isRsa = /^rsa/i.test(isEncoded ? publicKey.algorithm : publicKey.algorithm.name);
+  const signed = encode(sequence(
+    version3,
+    unsignedInteger(Uint8Array.fromHex(template.serialNumber)),
+    algorithm,
+    name,
+    sequence(time(template.notBefore), time(template.notAfter)),
+    writeName(template.organizationalUnits, template.commonName),
+    spki,
+    writeExtensions(
+      noCa,
+      isRsa ? rsaUsage : otherUsage,
+      subjectKeyIdentifier(spki),
+      ...purposesOf(template),
+      ...own,
+      ...alternativeNames(template),
+    ),
+  ));
+  const signature = await engine.sign(issuer.privateKey, issuer.algorithm, signed);
+  // RFC 5280, 4.1: the algorithm is repeated outside of what is signed.
+  return encode(sequence(signed, algorithm, bitString(signature)));
+}
+
+/** 16 random octets as hexadecimal: positive, and of the same length in every encoding. */
+export function randomSerialNumber(): string {
+  const octets = new Uint8Array(16);
+  do {
+    crypto.getRandomValues(octets);
+    octets[0] = (octets[0] ?? 0) & 0x7f;
+    // A leading zero would be dropped by one encoder and kept by another.
+  } while (octets[0] === 0);
+  return octets.toHex();
+}
+
+/** What is the same in all leaves of an issuer, DER. */
+interface Constants {
+  readonly algorithm: Uint8Array;
+  readonly name: Uint8Array;
+  /** One extension, or none where the issuer has no identifier. */
+  readonly keyIdentifier: readonly Uint8Array[];
+}
+
+const constants = new WeakMap<Issuer, Constants>();
+
+function constantsOf(issuer: Issuer): Constants {
+  const known = constants.get(issuer);
+  if (known) return known;
+  const { subjectKeyIdentifier: identifier, der } = issuer.certificate;
+  const fields = readFields(der);
+  if (fields === undefined) throw new TypeError("the issuer was not loaded by loadIssuer");
+  const made: Constants = {
+    algorithm: signatureAlgorithm(issuer.algorithm),
+    // Octet by octet, since that is how names are compared.
+    name: fields.subject.slice(),
+    // Verifiers compare it with the issuer's identifier, whatever that was made from.
+    keyIdentifier: identifier === undefined ? [] : [
+      encode(writeExtension(
+        "authorityKeyIdentifier",
+        sequence(element(0x80, identifier)),
+        false,
+      )),
+    ],
+  };
+  constants.set(issuer, made);
+  return made;
+}
+
+/** The last field of what is signed. */
+function writeExtensions(...extensions: readonly Part[]): Element {
+  return element(0xa3, sequence(...extensions));
+}
+
+/** The extension of a key's identifier. */
+function subjectKeyIdentifier(spki: Uint8Array): Element {
+  const value = element(0x04, keyIdentifier(spki));
+  return writeExtension("subjectKeyIdentifier", value, false);
+}
+
+const version3 = encode(element(0xa0, Uint8Array.of(0x02, 0x01, 0x02)));
+const noCa = encode(writeExtension("basicConstraints", sequence(), true));
+const otherUsage = encode(writeExtension("keyUsage", writeKeyUsage("digitalSignature"), true));
+const rsaUsage = encode(
+  writeExtension("keyUsage", writeKeyUsage("digitalSignature", "keyEncipherment"), true),
+);
+const purposeIdentifiers = {
+  serverAuth: encode(objectIdentifier(purposes.serverAuth)),
+  clientAuth: encode(objectIdentifier(purposes.clientAuth)),
+};
+
+function purposesOf({ extendedKeyUsage }: LeafTemplate): Element[] {
+  if (extendedKeyUsage.length === 0) return [];
+  const value = sequence(...extendedKeyUsage.map((purpose) => purposeIdentifiers[purpose]));
+  return [writeExtension("extendedKeyUsage", value, false)];
+}
+
+function alternativeNames(names: LeafNames): Element[] {
+  const { dnsNames, ipAddresses, uris } = names;
+  if (dnsNames.length + ipAddresses.length + uris.length === 0) return [];
+  return [writeExtension("subjectAltName", writeGeneralNames(names), false)];
+}

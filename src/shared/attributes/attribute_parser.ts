@@ -1,0 +1,71 @@
+import { abbreviate, hasUnprintable } from "../text/printable_text.ts";
+import type { Report } from "./attribute_reader.ts";
+import { readFiles } from "./file_attributes.ts";
+import { readKey } from "./key_attributes.ts";
+import { readLifetime } from "./lifetime_attributes.ts";
+import { readNames } from "./name_attributes.ts";
+import type { AttributeProblem, VolumeAttributes } from "./volume_attributes.ts";
+
+/** Every key that volumeAttributes may hold. */
+export const knownAttributes: readonly string[] = [
+  "duration",
+  "validity_days",
+  "renew-before",
+  "cn_template",
+  "organizational_units",
+  "dns-names",
+  "ip-sans",
+  "uri-sans",
+  "key-algorithm",
+  "key-size",
+  "reuse-private-key",
+  "file-mode",
+  "certificate-file",
+  "privatekey-file",
+  "ca-file",
+];
+
+/** Keeps what one volume can cost in memory and in a record small. */
+const longestValue = 4096;
+
+/**
+ * Reads a volume's attributes, the kubelet's own keys (`csi.storage.k8s.io/…`) already taken out;
+ * or names every problem there is.
+ */
+export function parseAttributes(
+  attributes: Readonly<Record<string, string>>,
+): { kind: "attributes"; attributes: VolumeAttributes } | {
+  kind: "refused";
+  problems: AttributeProblem[];
+} {
+  const problems: AttributeProblem[] = [];
+  const report: Report = (attribute, given, expected) => {
+    problems.push({ attribute: abbreviate(attribute), given: abbreviate(given), expected });
+    return undefined;
+  };
+  // A value that fails here stays as undefined, so that nothing else is said about it.
+  const values = new Map<string, string | undefined>();
+  for (const [attribute, value] of Object.entries(attributes)) {
+    const expected = misfit(attribute, value);
+    if (expected !== undefined) report(attribute, value, expected);
+    values.set(attribute, expected === undefined ? value : undefined);
+  }
+  const parsed: VolumeAttributes = {
+    ...readLifetime(values, report),
+    ...readNames(values, report),
+    ...readKey(values, report),
+    ...readFiles(values, report),
+  };
+  return problems.length > 0
+    ? { kind: "refused", problems }
+    : { kind: "attributes", attributes: parsed };
+}
+
+/** What is accepted in place of an unknown key, or of a value that no attribute takes. */
+function misfit(attribute: string, value: string): string | undefined {
+  if (!knownAttributes.includes(attribute)) return `one of ${knownAttributes.join(", ")}`;
+  if (value.length > longestValue) return `at most ${longestValue} characters`;
+  if (hasUnprintable(value)) return "printable characters only";
+  if (value.trim() === "") return "a value (leave the attribute out for its default)";
+  return undefined;
+}

@@ -1,0 +1,65 @@
+import type { VolumeAttributes } from "./volume_attributes.ts";
+import { type Outcome, readList, readOne, type Report, type Values } from "./attribute_reader.ts";
+import { parseDnsName, parseIpAddress, parseUri } from "../text/name_syntax.ts";
+import { checkTemplate, isTemplate } from "./templates.ts";
+
+/** `cn_template`, `organizational_units`, `dns-names`, `ip-sans` and `uri-sans`. */
+export function readNames(
+  values: Values,
+  report: Report,
+): Pick<
+  VolumeAttributes,
+  "commonNameTemplate" | "organizationalUnits" | "dnsNames" | "ipAddresses" | "uris"
+> {
+  return {
+    commonNameTemplate: readOne(values, "cn_template", report, readCommonName),
+    organizationalUnits: readList(values, "organizational_units", 16, report, readUnit),
+    dnsNames: readList(values, "dns-names", 64, report, readDnsName),
+    ipAddresses: readList(values, "ip-sans", 32, report, readIpAddress),
+    uris: readList(values, "uri-sans", 16, report, readUri),
+  };
+}
+
+function readCommonName(text: string): Outcome<string> {
+  const problem = checkTemplate(text);
+  if (problem !== undefined) return { expected: `a DNS name or a template of one: ${problem}` };
+  const fits = isTemplate(text) || text.length <= 64;
+  if (fits && parseDnsName(sample(text))) return { value: text };
+  return { expected: "a DNS name in lower case of at most 64 characters, or a template of one" };
+}
+
+/** The shortest name a template can become: what is wrong with it is wrong for every pod. */
+function sample(template: string): string {
+  return template.replace(/\{[^{}]*\}/g, "a");
+}
+
+function readUnit(text: string): Outcome<string> {
+  if (/^[A-Za-z0-9 ._-]{1,64}$/.test(text)) return { value: text };
+  return { expected: "1 to 64 letters, digits, blanks, dots, underscores and hyphens" };
+}
+
+function readDnsName(text: string): Outcome<string> {
+  const problem = checkTemplate(text);
+  if (problem !== undefined) return { expected: `a DNS name or a template of one: ${problem}` };
+  if (parseDnsName(sample(text), { wildcard: true })) return { value: text };
+  return {
+    expected: "a DNS name in lower case (labels of at most 63 characters, 253 in all, " +
+      'other scripts as "xn--…"), or a template of one',
+  };
+}
+
+function readIpAddress(text: string): Outcome<string> {
+  const value = parseIpAddress(text);
+  if (value !== undefined) return { value };
+  return { expected: "an IPv4 or IPv6 address, without zone, prefix length or leading zeros" };
+}
+
+function readUri(text: string): Outcome<string> {
+  const problem = checkTemplate(text);
+  if (problem !== undefined) return { expected: `a URI or a template of one: ${problem}` };
+  if (isTemplate(text) || parseUri(text)) return { value: text };
+  return {
+    expected: 'an absolute URI such as "spiffe://cluster.local/ns/shop/sa/web", scheme and host ' +
+      "in lower case, no fragment, or a template of one",
+  };
+}

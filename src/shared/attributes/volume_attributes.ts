@@ -1,0 +1,35 @@
+import type { KeyAlgorithm } from "../crypto/key_algorithm.ts";
+
+/** What a pod's volume asks for: the volumeAttributes, checked. */
+export interface VolumeAttributes {
+  /** From `duration` or `validity_days`: 10 s to 87600 h. */
+  readonly duration: Temporal.Duration | undefined;
+  /** Above zero and shorter than the duration, where both are given. */
+  readonly renewBefore: Temporal.Duration | undefined;
+  /** A DNS name of at most 64 characters, or a template of one. */
+  readonly commonNameTemplate: string | undefined;
+  readonly organizationalUnits: string[];
+  /** DNS names, with or without "*." in front, or templates of them. */
+  readonly dnsNames: string[];
+  /** Canonical text. */
+  readonly ipAddresses: string[];
+  /** Absolute URIs, or templates of them. */
+  readonly uris: string[];
+  readonly keyAlgorithm: KeyAlgorithm;
+  readonly reusePrivateKey: boolean;
+  /** Permission bits of the files; undefined leaves them to the driver. */
+  readonly fileMode: number | undefined;
+  readonly certificateFile: string;
+  readonly privateKeyFile: string;
+  readonly caFile: string;
+}
+
+/** One thing wrong with one attribute; fit to be shown as it is. */
+export interface AttributeProblem {
+  /** The key as it was given, made printable. */
+  readonly attribute: string;
+  /** The value, made printable and cut at 60 characters. */
+  readonly given: string;
+  /** What is accepted. */
+  readonly expected: string;
+}

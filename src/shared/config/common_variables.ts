@@ -1,0 +1,74 @@
+import { parseDnsName } from "../text/name_syntax.ts";
+import { abbreviate } from "../text/printable_text.ts";
+import type { Reading, Values, VariableTable } from "./environment.ts";
+import { type Address, oneOf, parseAddress } from "./value_parsers.ts";
+
+/** How much is logged, as LogTape calls it. */
+export type LogLevel = "trace" | "debug" | "info" | "warning" | "error";
+
+/** What is logged, and how. */
+export interface LoggingConfig {
+  readonly level: LogLevel;
+  readonly format: "text" | "json";
+}
+
+/** The variables that both programs read. */
+export const sharedVariables = {
+  clusterDomain: {
+    name: "CLUSTER_DOMAIN",
+    default: "cluster.local",
+    meaning: "the cluster's DNS domain, the end of every pod's full name",
+    accepted: 'a DNS name in lower case, such as "cluster.local"',
+    parse: (text: string) => parseDnsName(text),
+  },
+  health: {
+    name: "HEALTH_ADDR",
+    default: "0.0.0.0:9808",
+    meaning: "where /livez, /readyz and /metrics are served over HTTP, or off",
+    accepted: 'host:port, such as "0.0.0.0:9808", or off',
+    parse: (text: string) => text === "off" ? text : parseAddress(text),
+  },
+  logLevel: {
+    name: "LOG_LEVEL",
+    otherwise: "RUST_LOG's, else info",
+    meaning: "trace, debug, info, warning or error",
+    accepted: "trace, debug, info, warning (or warn) or error",
+    parse: parseLogLevel,
+  },
+  rustLog: {
+    name: "RUST_LOG",
+    meaning: 'read where LOG_LEVEL is unset: the bare level in "info,h2=warn"',
+    accepted: "any text",
+    parse: (text: string) => text,
+  },
+  logFormat: {
+    name: "LOG_FORMAT",
+    default: "text",
+    meaning: "text, or json for one object a line",
+    accepted: "text or json",
+    parse: oneOf("text", "json"),
+  },
+} as const satisfies VariableTable;
+
+/** The level and format of the log; warns of a RUST_LOG that names no level. */
+export function loggingConfig(reading: Reading<typeof sharedVariables>): LoggingConfig {
+  const { logLevel, rustLog, logFormat } = reading.values;
+  if (logLevel !== undefined) return { level: logLevel, format: logFormat };
+  const bare = rustLog?.split("/")[0]?.split(",").filter((directive) => !directive.includes("="));
+  const level = bare?.map((directive) => parseLogLevel(directive.trim())).findLast(Boolean);
+  if (rustLog !== undefined && level === undefined) {
+    const given = abbreviate(rustLog);
+    reading.warnings.push(`RUST_LOG="${given}" names no level of its own: info is used`);
+  }
+  return { level: level ?? "info", format: logFormat };
+}
+
+/** Where to serve health, or undefined for nowhere. */
+export function healthAddress(values: Values<typeof sharedVariables>): Address | undefined {
+  return values.health === "off" ? undefined : values.health;
+}
+
+function parseLogLevel(text: string): LogLevel | undefined {
+  const word = text.toLowerCase();
+  return word === "warn" ? "warning" : oneOf("trace", "debug", "info", "warning", "error")(word);
+}

@@ -1,0 +1,132 @@
+import { abbreviate } from "../text/printable_text.ts";
+
+/** The environment, as an object or as a function that looks one variable up. */
+export type Environment =
+  | Readonly<Record<string, string | undefined>>
+  | ((name: string) => string | undefined);
+
+/** One variable of a program: what reads it, and what --help and refusals say of it. */
+export interface Variable {
+  readonly name: string;
+  /** Stands in for a variable that is unset or empty; without it the value is then undefined. */
+  readonly default?: string;
+  /** What --help shows as the default, where that is not one fixed text. */
+  readonly otherwise?: string;
+  /** Half a sentence for --help. */
+  readonly meaning: string;
+  /** Completes "expected …". */
+  readonly accepted: string;
+  /** Undefined for what is not accepted. */
+  readonly parse: (text: string) => unknown;
+}
+
+/** A program's variables by the name their values go by. */
+export type VariableTable = Readonly<Record<string, Variable>>;
+
+/** The values of a table's variables; undefined only for one without a default. */
+export type Values<T extends VariableTable> = {
+  readonly [K in keyof T]: T[K] extends { readonly default: string }
+    ? Exclude<ReturnType<T[K]["parse"]>, undefined>
+    : ReturnType<T[K]["parse"]> | undefined;
+};
+
+/** A program's configuration, or every problem of it, one line each. */
+export type Outcome<Config> =
+  | { readonly kind: "config"; readonly config: Config; readonly warnings: string[] }
+  | { readonly kind: "refused"; readonly problems: string[] };
+
+/** Variables that make @grpc/grpc-js print every call's metadata, bearer tokens among it. */
+const tracing = ["GRPC_TRACE", "GRPC_NODE_TRACE"];
+
+/** One look at the environment; collects what is wrong with it. */
+export class Reading<T extends VariableTable> {
+  readonly values: Values<T>;
+  readonly problems: string[] = [];
+  readonly warnings: string[] = [];
+  readonly #lookUp: (name: string) => string | undefined;
+  readonly #refused = new Set<string>();
+
+  constructor(environment: Environment, table: T) {
+    const lookUp = typeof environment === "function"
+      ? environment
+      : (name: string) => Object.hasOwn(environment, name) ? environment[name] : undefined;
+    this.#lookUp = lookUp;
+    const entries = Object.entries(table).map(([key, one]) => [key, this.#read(one)]);
+    this.values = Object.fromEntries(entries);
+    for (const name of tracing.filter((name) => this.isSet(name))) {
+      this.problems.push(`${name} is set, and would print bearer tokens: unset it`);
+    }
+    if (typeof environment !== "function") this.#warnOfTypos(Object.keys(environment), table);
+  }
+
+  /** Whether a variable is there and not empty. */
+  isSet(name: string): boolean {
+    return (this.#lookUp(name) ?? "") !== "";
+  }
+
+  /** Whether none of these variables is refused, so that they can be held against each other. */
+  isSound(...names: string[]): boolean {
+    return !names.some((name) => this.#refused.has(name));
+  }
+
+  /** Refuses what a variable, or its absence, says. */
+  refuse(name: string, expected: string): void {
+    const text = this.#lookUp(name) ?? "";
+    const given = text === "" ? `${name} is not set` : `${name}="${abbreviate(text)}"`;
+    this.problems.push(`${given}: expected ${expected}`);
+    this.#refused.add(name);
+  }
+
+  /** The configuration that `build` makes of the values, unless there is a problem. */
+  outcome<Config>(build: () => Config): Outcome<Config> {
+    if (this.problems.length > 0) return { kind: "refused", problems: this.problems };
+    return { kind: "config", config: build(), warnings: this.warnings };
+  }
+
+  #read(variable: Variable): unknown {
+    const text = this.#lookUp(variable.name) ?? "";
+    const value = text === "" ? undefined : variable.parse(text);
+    if (value !== undefined) return value;
+    if (text !== "") this.refuse(variable.name, variable.accepted);
+    return variable.default === undefined ? undefined : variable.parse(variable.default);
+  }
+
+  #warnOfTypos(names: string[], table: VariableTable): void {
+    const known = Object.values(table).map((variable) => variable.name);
+    const unset = known.filter((name) => !this.isSet(name));
+    for (const name of names.filter((name) => !known.includes(name))) {
+      const meant = unset.find((candidate) => isTypo(name, candidate));
+      if (meant) this.warnings.push(`${abbreviate(name)} is not known: is ${meant} meant?`);
+    }
+  }
+}
+
+/** Whether a name is one or two edits off; short names (TZ, TLS) lie too close together to tell. */
+function isTypo(name: string, known: string): boolean {
+  const tolerance = known.length < 5 ? 0 : known.length < 9 ? 1 : 2;
+  if (Math.abs(name.length - known.length) > tolerance) return false;
+  return edits(name, known, tolerance) <= tolerance;
+}
+
+/**
+ * Insertions, deletions, replacements and swaps of neighbours that make one text of the other; some
+ * number over the most that is asked for, if it takes more. A pod's environment holds hundreds of
+ * names, nearly all of which part from a known one within some letters.
+ */
+function edits(from: string, to: string, most: number): number {
+  let before: number[] = [];
+  let last = Array.from({ length: to.length + 1 }, (_, column) => column);
+  for (let i = 1; i <= from.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= to.length; j++) {
+      const replaced = last[j - 1]! + (from[i - 1] === to[j - 1] ? 0 : 1);
+      const isSwap = i > 1 && j > 1 && from[i - 1] === to[j - 2] && from[i - 2] === to[j - 1];
+      const swapped = isSwap ? before[j - 2]! + 1 : Infinity;
+      row.push(Math.min(replaced, swapped, last[j]! + 1, row[j - 1]! + 1));
+    }
+    // Each row comes from the two before it, and no step makes a number smaller.
+    if (Math.min(...row, ...last) > most) return most + 1;
+    [before, last] = [last, row];
+  }
+  return last[to.length]!;
+}

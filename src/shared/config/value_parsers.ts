@@ -1,0 +1,102 @@
+import { hasUnprintable } from "../text/printable_text.ts";
+import { parseDuration } from "../text/durations.ts";
+import { parseDnsName, parseIpAddress } from "../text/name_syntax.ts";
+
+/** Where to listen. */
+export interface Address {
+  /** A DNS name or an IP address, IPv6 without brackets. */
+  readonly hostname: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+}
+
+/** sun_path of unix(7) has 108 bytes, the closing zero among them. */
+export const longestSocketPath = 107;
+
+/** A reader of one of some words. */
+export function oneOf<const W extends string>(...words: W[]) {
+  return (text: string): W | undefined => words.find((word) => word === text);
+}
+
+/** A reader of one word for true and one for false. */
+export function either(yes: string, no: string) {
+  return (text: string): boolean | undefined =>
+    text === yes ? true : text === no ? false : undefined;
+}
+
+/** A reader of durations that takes both bounds and what lies between, and the words for it. */
+export function durationFrom(least: string, most: string) {
+  const ms = (text: string) => parseDuration(text)?.total("milliseconds") ?? NaN;
+  const accepted = `a duration from ${least} to ${most}, such as "90s" or "1h30m"`;
+  const parse = (text: string): Temporal.Duration | undefined => {
+    return ms(text) >= ms(least) && ms(text) <= ms(most) ? parseDuration(text) : undefined;
+  };
+  return { accepted, parse };
+}
+
+/** An absolute path without "." or "..", without a slash at its end, of at most `bytes` bytes. */
+export function absolutePath(bytes = 4095) {
+  return (text: string): string | undefined => {
+    const path = text.replace(/(?<=[^/])\/+$/, "");
+    if (!path.startsWith("/") || path.endsWith("/") || hasUnprintable(path)) return undefined;
+    if (path.split("/").some((part) => part === "." || part === "..")) return undefined;
+    return utf8Length(path) <= bytes ? path : undefined;
+  };
+}
+
+/** The path in "unix:///csi/csi.sock", "unix://csi.sock" (from the working directory) or "/csi.sock". */
+export function parseSocketPath(text: string): string | undefined {
+  const path = text.startsWith("unix://") ? text.slice("unix://".length) : text;
+  if (path === text && !path.startsWith("/")) return undefined;
+  if (path === "" || path.endsWith("/") || path.endsWith("/..") || hasUnprintable(path)) {
+    return undefined;
+  }
+  return utf8Length(path) <= longestSocketPath ? path : undefined;
+}
+
+const hostAndPort = /^(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9.-]{1,254}):([0-9]{1,5})$/;
+
+/** "0.0.0.0:50051", "[::]:50051" or "name:50051"; port 0 lets the system choose. */
+export function parseAddress(text: string): Address | undefined {
+  const [, host = "", digits = ""] = hostAndPort.exec(text) ?? [];
+  const hostname = host.startsWith("[")
+    ? parseIpAddress(host.slice(1, -1))
+    : parseIpAddress(host) ?? parseDnsName(host.toLowerCase());
+  const port = Number(digits);
+  return hostname === undefined || port > 65535 ? undefined : { hostname, port };
+}
+
+/** An address as "host:port", IPv6 in brackets. */
+export function addressText({ hostname, port }: Address): string {
+  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
+}
+
+/** "https://host:port" or "http://host:port"; the port is 50051 where it is left out. */
+export function parseServiceUrl(text: string): string | undefined {
+  const [, scheme, rest = ""] = /^(https?):\/\/([^/]+)\/?$/.exec(text) ?? [];
+  if (scheme === undefined) return undefined;
+  const address = parseAddress(/:[0-9]+$/.test(rest) ? rest : `${rest}:50051`);
+  return address === undefined || address.port === 0
+    ? undefined
+    : `${scheme}://${addressText(address)}`;
+}
+
+/** A name that Kubernetes gives its objects: a DNS name, or a number. */
+export function parseObjectName(text: string): string | undefined {
+  const isLabel = (part: string) => /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/.test(part);
+  return text.length <= 253 && text.split(".").every(isLabel) ? text : undefined;
+}
+
+/** "namespace/name". */
+export function parseServiceAccount(
+  text: string,
+): { readonly namespace: string; readonly name: string } | undefined {
+  const [namespace = "", name = "", ...rest] = text.split("/");
+  if (rest.length > 0 || !parseObjectName(namespace) || !parseObjectName(name)) return undefined;
+  return { namespace, name };
+}
+
+/** UTF-8 bytes, which is what the kernel and the CSI specification count. */
+export function utf8Length(text: string): number {
+  return new TextEncoder().encode(text).length;
+}

@@ -1,0 +1,27 @@
+import { CallCredentials, Metadata, status } from "@grpc/grpc-js";
+import { RpcError } from "../grpc/rpc_error.ts";
+
+/** A refused stream is tried again once and a lost pick now and then; no more than that is sound. */
+const mostAttempts = 5;
+const exhausted = "no call can start on this connection";
+
+/**
+ * Call credentials for one call that carry nothing, but are asked before each of its attempts.
+ *
+ * A connection that is told to go away in the moment it opens stays READY in grpc-js 1.14 for ever. A
+ * call on it fails before it starts, and so is repeated at once, on the same connection, without an end
+ * and without letting timers or sockets have their turn. The limit is what ends it.
+ */
+export function attemptLimit(): CallCredentials {
+  let attempts = 0;
+  return CallCredentials.createFromMetadataGenerator((_, callback) => {
+    attempts++;
+    if (attempts <= mostAttempts) callback(null, new Metadata());
+    else callback(new RpcError(status.UNAVAILABLE, exhausted));
+  });
+}
+
+/** Whether a call ended at the limit: nothing of it was sent, and its connection is of no more use. */
+export function atAttemptLimit(error: RpcError): boolean {
+  return error.code === status.UNAVAILABLE && error.message.endsWith(exhausted);
+}

@@ -1,0 +1,172 @@
+import type {
+  DescMessage,
+  DescMethod,
+  DescMethodServerStreaming,
+  DescMethodUnary,
+  DescService,
+  MessageInitShape,
+  MessageShape,
+} from "@bufbuild/protobuf";
+import { type CallOptions as GrpcCallOptions, Metadata, status } from "@grpc/grpc-js";
+import { attemptLimit } from "./attempt_limit.ts";
+import { Channel, type ChannelOptions } from "./channel.ts";
+import { decodeMessage, encodeMessage } from "../grpc/message_codec.ts";
+import { RpcError, rpcErrorOf } from "../grpc/rpc_error.ts";
+import { type AnyInit, methodPath } from "../grpc/service_definition.ts";
+
+export type { ChannelOptions, ClientIdentity } from "./channel.ts";
+
+export interface CallOptions {
+  /** Cancels the call. */
+  signal?: AbortSignal | undefined;
+  /** The call's deadline, in milliseconds from now. None unless given. */
+  timeoutMs?: number | undefined;
+}
+
+type Calling<M extends DescMethod> = M extends DescMethodUnary<infer I, infer O>
+  ? (request: MessageInitShape<I>, options?: CallOptions) => Promise<MessageShape<O>>
+  : M extends DescMethodServerStreaming<infer I, infer O>
+    ? (request: MessageInitShape<I>, options?: CallOptions) => AsyncIterable<MessageShape<O>>
+  : never;
+
+/** A service's methods as functions. They fail with an RpcError; a stream that is left early is cancelled. */
+export type Client<S extends DescService> = { [K in keyof S["method"]]: Calling<S["method"][K]> };
+
+/** A client of a service; connects at its first call. Throws a TypeError for options that cannot be used. */
+export function connect<S extends DescService>(
+  desc: S,
+  options: ChannelOptions,
+): Client<S> & Disposable {
+  const channel = new Channel(options);
+  const methods: [string, unknown][] = [];
+  for (const method of desc.methods) {
+    if (method.methodKind === "unary") {
+      methods.push([
+        method.localName,
+        (request: AnyInit, options: CallOptions = {}) => unary(channel, method, request, options),
+      ]);
+    } else if (method.methodKind === "server_streaming") {
+      methods.push([
+        method.localName,
+        (request: AnyInit, options: CallOptions = {}) =>
+          serverStreaming(channel, method, request, options),
+      ]);
+    }
+  }
+  return {
+    ...Object.fromEntries(methods) as Client<S>,
+    [Symbol.dispose]: () => channel[Symbol.dispose](),
+  };
+}
+
+const asBytes = (bytes: Buffer) => bytes;
+/** A call that never left is made once more, on a new connection. */
+const tries = 2;
+
+async function unary(
+  channel: Channel,
+  method: DescMethod,
+  request: AnyInit,
+  options: CallOptions,
+): Promise<unknown> {
+  const bytes = encoded(method.input, request);
+  for (let n = 1;; n++) {
+    refuseAborted(options);
+    const client = channel.client();
+    const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
+    const call = client.makeUnaryRequest(
+      methodPath(method),
+      asBytes,
+      asBytes,
+      bytes,
+      new Metadata(),
+      grpcOptions(options),
+      (error, response) => error === null ? resolve(response!) : reject(rpcErrorOf(error)),
+    );
+    using _tracked = channel.track(call);
+    using _listening = cancelOnAbort(call, options);
+    try {
+      return decoded(method.output, await promise);
+    } catch (thrown) {
+      const error = unlessOurs(thrown, channel, options);
+      if (!channel.failed(client, error) || n === tries) throw error;
+    }
+  }
+}
+
+async function* serverStreaming(
+  channel: Channel,
+  method: DescMethod,
+  request: AnyInit,
+  options: CallOptions,
+): AsyncGenerator<unknown> {
+  const bytes = encoded(method.input, request);
+  for (let n = 1;; n++) {
+    refuseAborted(options);
+    const client = channel.client();
+    const call = client.makeServerStreamRequest(
+      methodPath(method),
+      asBytes,
+      asBytes,
+      bytes,
+      new Metadata(),
+      grpcOptions(options),
+    );
+    // After the loop nobody else listens, and the cancellation comes back as an error.
+    call.on("error", () => {});
+    using _tracked = channel.track(call);
+    using _listening = cancelOnAbort(call, options);
+    try {
+      for await (const response of call) yield decoded(method.output, response);
+      return;
+    } catch (thrown) {
+      const error = unlessOurs(rpcErrorOf(thrown), channel, options);
+      if (!channel.failed(client, error) || n === tries) throw error;
+    } finally {
+      call.cancel();
+    }
+  }
+}
+
+function grpcOptions({ timeoutMs }: CallOptions): GrpcCallOptions {
+  const credentials = attemptLimit();
+  return timeoutMs === undefined
+    ? { credentials }
+    : { credentials, deadline: Date.now() + timeoutMs };
+}
+
+function refuseAborted({ signal }: CallOptions): void {
+  if (signal?.aborted) {
+    throw new RpcError(status.CANCELLED, "cancelled before the call began", {
+      cause: signal.reason,
+    });
+  }
+}
+
+/** A call that is cancelled, and not from this side, has lost its connection: that is worth another try. */
+function unlessOurs(error: unknown, channel: Channel, { signal }: CallOptions): unknown {
+  const ours = signal?.aborted || channel.isDisposed;
+  if (ours || !(error instanceof RpcError) || error.code !== status.CANCELLED) return error;
+  return new RpcError(status.UNAVAILABLE, "the connection has been closed", { cause: error });
+}
+
+function cancelOnAbort(call: { cancel(): void }, { signal }: CallOptions): Disposable {
+  const cancel = () => call.cancel();
+  signal?.addEventListener("abort", cancel);
+  return { [Symbol.dispose]: () => signal?.removeEventListener("abort", cancel) };
+}
+
+function encoded(schema: DescMessage, request: AnyInit): Buffer {
+  try {
+    return encodeMessage(schema, request);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new RpcError(status.INVALID_ARGUMENT, `the request cannot be sent: ${reason}`, { cause });
+  }
+}
+
+function decoded(schema: DescMessage, bytes: Uint8Array): unknown {
+  const result = decodeMessage(schema, bytes);
+  if (result.kind === "message") return result.message;
+  throw new RpcError(status.INTERNAL, `the server's answer cannot be read: ${result.problem}`);
+}

@@ -1,0 +1,84 @@
+import type { DescMethod } from "@bufbuild/protobuf";
+import { type ServerUnaryCall, status, type StatusObject } from "@grpc/grpc-js";
+import type { OpenCalls } from "./open_calls.ts";
+import { RpcError, statusOf } from "../grpc/rpc_error.ts";
+import { type CallContext, methodPath } from "../grpc/service_definition.ts";
+
+/** A call that ended: for one line of the log and the metrics. */
+export interface EndedCall {
+  /** "/package.Service/Method". */
+  method: string;
+  code: status;
+  ms: number;
+  /** What the implementation threw; present exactly when it failed. */
+  error?: unknown;
+}
+
+export interface HandlerOptions {
+  readonly calls: OpenCalls;
+  readonly onCall?: ((call: EndedCall) => void) | undefined;
+}
+
+/** What calls of all kinds have in grpc-js. */
+export type AnyCall =
+  & Pick<
+    ServerUnaryCall<Buffer, Buffer>,
+    "cancelled" | "metadata" | "getDeadline" | "getAuthContext"
+  >
+  & { on(event: "cancelled", listener: () => void): unknown };
+
+/** Runs a call's body in its context; answers with the status to send, undefined for OK. Never rejects. */
+export async function runCall(
+  call: AnyCall,
+  method: DescMethod,
+  options: HandlerOptions,
+  body: (context: CallContext) => Promise<void>,
+): Promise<StatusObject | undefined> {
+  const started = performance.now();
+  using open = options.calls.open(method.methodKind !== "unary");
+  let isSettled = false;
+  // grpc-js says "cancelled" at the end of every call, and an error that nobody needs costs a stack.
+  const onCancelled = () => {
+    if (!isSettled) open.abort(cancellation(call));
+  };
+  call.on("cancelled", onCancelled);
+  if (call.cancelled) onCancelled();
+  const context = contextOf(call, methodPath(method), open.signal);
+  let failure: StatusObject | undefined;
+  let error: unknown;
+  try {
+    open.signal.throwIfAborted();
+    await body(context);
+  } catch (thrown) {
+    error = thrown;
+    const stopped = open.signal.aborted && !(thrown instanceof RpcError);
+    failure = statusOf(stopped ? open.signal.reason : thrown);
+  }
+  isSettled = true;
+  const code = call.cancelled ? open.signal.reason.code : failure?.code ?? status.OK;
+  const ms = performance.now() - started;
+  options.onCall?.({ method: context.method, code, ms, ...(failure && { error }) });
+  return failure;
+}
+
+function contextOf(call: AnyCall, method: string, signal: AbortSignal): CallContext {
+  const deadline = Number(call.getDeadline());
+  return {
+    signal,
+    deadline: Number.isFinite(deadline)
+      ? Temporal.Instant.fromEpochMilliseconds(Math.floor(deadline))
+      : undefined,
+    metadata: call.metadata,
+    peerCertificate: call.getAuthContext().sslPeerCertificate?.raw,
+    method,
+  };
+}
+
+/** A caller's own timer often cancels a little before ours: so close to the deadline, it was the deadline. */
+const deadlineToleranceMs = 10;
+
+function cancellation(call: AnyCall): RpcError {
+  return Date.now() + deadlineToleranceMs >= Number(call.getDeadline())
+    ? new RpcError(status.DEADLINE_EXCEEDED, "the call's deadline has passed")
+    : new RpcError(status.CANCELLED, "the caller has cancelled the call");
+}

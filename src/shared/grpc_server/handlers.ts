@@ -1,0 +1,149 @@
+import type { DescMessage, DescMethod, DescService, Message } from "@bufbuild/protobuf";
+import {
+  type handleBidiStreamingCall,
+  type handleServerStreamingCall,
+  type handleUnaryCall,
+  type ServerDuplexStream,
+  type ServerWritableStream,
+  status,
+  type UntypedServiceImplementation,
+} from "@grpc/grpc-js";
+import { once } from "node:events";
+import { type HandlerOptions, runCall } from "./call.ts";
+import { decodeMessage, encodeMessage } from "../grpc/message_codec.ts";
+import { RpcError } from "../grpc/rpc_error.ts";
+import {
+  type AnyInit,
+  type CallContext,
+  methodPath,
+  type UntypedImplementation,
+} from "../grpc/service_definition.ts";
+
+type Writing = ServerWritableStream<Buffer, Buffer> | ServerDuplexStream<Buffer, Buffer>;
+
+/** grpc-js handlers for a service whose definition comes from serviceDefinition(). */
+export function handlers(
+  desc: DescService,
+  implementation: UntypedImplementation,
+  options: HandlerOptions,
+): UntypedServiceImplementation {
+  return Object.fromEntries(desc.methods.map((method) => {
+    const answer = implementation[method.localName]?.bind(implementation);
+    if (answer === undefined) throw new TypeError(`${methodPath(method)} has no implementation`);
+    return [method.localName, handler(method, answer, options)];
+  }));
+}
+
+type Answer = (request: unknown, context: CallContext) => unknown;
+
+function handler(method: DescMethod, answer: Answer, options: HandlerOptions) {
+  switch (method.methodKind) {
+    case "unary":
+      return unary(method, answer, options);
+    case "server_streaming":
+      return serverStreaming(method, answer, options);
+    case "bidi_streaming":
+      return bidi(method, answer, options);
+    case "client_streaming":
+      throw new TypeError(`${methodPath(method)}: client streaming is not supported here`);
+  }
+}
+
+function unary(
+  method: DescMethod,
+  answer: Answer,
+  options: HandlerOptions,
+): handleUnaryCall<Buffer, Buffer> {
+  return async (call, callback) => {
+    let response: Buffer | null = null;
+    const failure = await runCall(call, method, options, async (context) => {
+      const init = await answer(decoded(method.input, call.request), context);
+      response = encodeMessage(method.output, init as AnyInit);
+    });
+    if (failure === undefined) callback(null, response);
+    else callback(failure);
+  };
+}
+
+function serverStreaming(
+  method: DescMethod,
+  answer: Answer,
+  options: HandlerOptions,
+): handleServerStreamingCall<Buffer, Buffer> {
+  return (call) =>
+    stream(
+      call,
+      method,
+      options,
+      (context) => answer(decoded(method.input, call.request), context),
+    );
+}
+
+function bidi(
+  method: DescMethod,
+  answer: Answer,
+  options: HandlerOptions,
+): handleBidiStreamingCall<Buffer, Buffer> {
+  return (call) =>
+    stream(call, method, options, (context) => answer(requests(call, method.input), context));
+}
+
+async function* requests(call: ServerDuplexStream<Buffer, Buffer>, schema: DescMessage) {
+  // The iterator would destroy the stream at the end of the requests, responses unsent.
+  for await (const bytes of call.iterator({ destroyOnReturn: false })) yield decoded(schema, bytes);
+}
+
+async function stream(
+  call: Writing,
+  method: DescMethod,
+  options: HandlerOptions,
+  respond: (context: CallContext) => unknown,
+): Promise<void> {
+  const failure = await runCall(call, method, options, async (context) => {
+    const responses = respond(context) as AsyncIterable<AnyInit>;
+    await send(call, responses, method.output, context.signal);
+  });
+  if (failure === undefined) call.end();
+  else call.emit("error", failure);
+}
+
+async function send(
+  call: Writing,
+  responses: AsyncIterable<AnyInit>,
+  schema: DescMessage,
+  signal: AbortSignal,
+): Promise<void> {
+  const iterator = responses[Symbol.asyncIterator]();
+  let finished = false;
+  try {
+    for (;;) {
+      const next = await unlessAborted(iterator.next(), signal);
+      finished = next.done === true;
+      if (finished) return;
+      const taken = call.write(encodeMessage(schema, next.value));
+      if (!taken) await unlessAborted(once(call, "drain"), signal);
+    }
+  } finally {
+    // Not awaited: an iterator that waits for something else would hold the call.
+    if (!finished) iterator.return?.().catch(() => {});
+  }
+}
+
+/** Rejects as soon as the signal is aborted, whatever becomes of the promise. */
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = () => aborted.reject(signal.reason);
+  signal.addEventListener("abort", onAbort);
+  if (signal.aborted) onAbort();
+  try {
+    return await Promise.race([promise, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+function decoded(schema: DescMessage, bytes: Uint8Array): Message {
+  const result = decodeMessage(schema, bytes);
+  if (result.kind === "message") return result.message;
+  throw new RpcError(status.INVALID_ARGUMENT, result.problem);
+}

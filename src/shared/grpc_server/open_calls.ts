@@ -1,0 +1,52 @@
+import type { RpcError } from "../grpc/rpc_error.ts";
+
+/** One call that a server is answering; disposed when its answer is settled. */
+export interface OpenCall extends Disposable {
+  readonly signal: AbortSignal;
+  abort(reason: RpcError): void;
+}
+
+/** The calls a server is answering: what stopping it waits for and, at last, aborts. */
+export class OpenCalls {
+  readonly #calls = new Map<OpenCall, { streaming: boolean }>();
+  #stopping: RpcError | undefined;
+  #settled = Promise.withResolvers<void>();
+
+  open(streaming: boolean): OpenCall {
+    const controller = new AbortController();
+    const call: OpenCall = {
+      signal: controller.signal,
+      abort: (reason) => {
+        if (this.#calls.has(call)) controller.abort(reason);
+      },
+      [Symbol.dispose]: () => {
+        this.#calls.delete(call);
+        if (this.#calls.size === 0) this.#settled.resolve();
+      },
+    };
+    this.#calls.set(call, { streaming });
+    if (this.#stopping !== undefined) call.abort(this.#stopping);
+    return call;
+  }
+
+  /**
+   * Aborts what is opened from now on, and the streams: one may have no end of its own, so draining
+   * would wait for it in vain.
+   */
+  stopTaking(reason: RpcError): void {
+    this.#stopping = reason;
+    for (const [call, { streaming }] of this.#calls) if (streaming) call.abort(reason);
+  }
+
+  abortAll(reason: RpcError): void {
+    for (const call of this.#calls.keys()) call.abort(reason);
+  }
+
+  /** Resolves when no call is open. */
+  async settled(): Promise<void> {
+    while (this.#calls.size > 0) {
+      this.#settled = Promise.withResolvers();
+      await this.#settled.promise;
+    }
+  }
+}

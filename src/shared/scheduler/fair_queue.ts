@@ -1,0 +1,159 @@
+import type { Clock } from "./clock.ts";
+
+export interface SigningQueueOptions {
+  readonly clock: Clock;
+  /** How much work runs at once: more than twice the cores only stalls the event loop. */
+  readonly concurrency?: number;
+  /** How much work waits at most: over it somebody is turned away. */
+  readonly capacity?: number;
+}
+
+/** Work that was done, or turned away and worth another try after a while. */
+export type Queued<T> =
+  | { readonly kind: "done"; readonly value: T }
+  | { readonly kind: "overloaded"; readonly retryAfter: Temporal.Duration };
+
+interface Waiter {
+  readonly start: () => void;
+  readonly turnAway: () => void;
+}
+
+/** A client that was turned away waits as long as the queue needs, between these. */
+const shortestRetryMs = 1_000;
+const longestRetryMs = 30_000;
+/**
+ * How much work starts one after the other before the event loop has its turn: some milliseconds
+ * of signatures that are made at once, which else would go on until nobody waits.
+ */
+const startsPerTurn = 16;
+
+/**
+ * Bounds the cryptography that goes on at once and what waits for it. Fair: the callers' keys take
+ * turns, and when the queue is full the key that holds most of it gives way.
+ */
+export class SigningQueue {
+  readonly #clock: Clock;
+  readonly #concurrency: number;
+  readonly #capacity: number;
+  /** By key, the key whose turn it is first; no list is empty. */
+  readonly #waiting = new Map<string, Waiter[]>();
+  #waitingCount = 0;
+  #running = 0;
+  #averageMs = 5;
+  #startsLeft = startsPerTurn;
+  /** Places that became free and are kept for the next turn of the event loop. */
+  #kept = 0;
+
+  constructor({ clock, concurrency = 4, capacity = 4_096 }: SigningQueueOptions) {
+    this.#clock = clock;
+    this.#concurrency = concurrency;
+    this.#capacity = capacity;
+  }
+
+  /** How much work waits. */
+  get waiting(): number {
+    return this.#waitingCount;
+  }
+
+  /** How much work is being done. */
+  get running(): number {
+    return this.#running;
+  }
+
+  /** Does the work when it is the key's turn; rejects as the work does, or when the signal is aborted. */
+  async run<T>(key: string, work: () => Promise<T>, signal: AbortSignal): Promise<Queued<T>> {
+    signal.throwIfAborted();
+    if (this.#running < this.#concurrency) this.#running++;
+    else if (!await this.#turn(key, signal)) {
+      return { kind: "overloaded", retryAfter: this.#retryAfter() };
+    }
+    const started = this.#clock.now().epochMilliseconds;
+    try {
+      return { kind: "done", value: await work() };
+    } finally {
+      const ms = this.#clock.now().epochMilliseconds - started;
+      this.#averageMs += (ms - this.#averageMs) / 16;
+      this.#next();
+    }
+  }
+
+  /** Whether the caller may start: false when it was turned away. */
+  #turn(key: string, signal: AbortSignal): Promise<boolean> {
+    if (this.#waitingCount >= this.#capacity && !this.#makeRoom(key)) {
+      return Promise.resolve(false);
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<boolean>();
+    const leave = () => {
+      this.#remove(key, waiter);
+      reject(signal.reason);
+    };
+    const settle = (may: boolean) => {
+      signal.removeEventListener("abort", leave);
+      resolve(may);
+    };
+    const waiter: Waiter = { start: () => settle(true), turnAway: () => settle(false) };
+    const list = this.#waiting.get(key);
+    if (list === undefined) this.#waiting.set(key, [waiter]);
+    else list.push(waiter);
+    this.#waitingCount++;
+    signal.addEventListener("abort", leave, { once: true });
+    return promise;
+  }
+
+  /** Turns away the newest of the longest list, unless that list is the key's own. */
+  #makeRoom(key: string): boolean {
+    let longest: [string, Waiter[]] | undefined;
+    for (const entry of this.#waiting) {
+      if (longest === undefined || entry[1].length > longest[1].length) longest = entry;
+    }
+    const own = this.#waiting.get(key)?.length ?? 0;
+    const victim = longest?.[1].at(-1);
+    if (!longest || !victim || longest[1].length <= own + 1) return false;
+    this.#remove(longest[0], victim);
+    victim.turnAway();
+    return true;
+  }
+
+  #remove(key: string, waiter: Waiter): void {
+    const list = this.#waiting.get(key);
+    const at = list?.lastIndexOf(waiter) ?? -1;
+    if (list === undefined || at < 0) return;
+    list.splice(at, 1);
+    this.#waitingCount--;
+    if (list.length === 0) this.#waiting.delete(key);
+  }
+
+  /** Gives the place that became free to the next that waits, in this turn of the event loop or in another. */
+  #next(): void {
+    if (this.#waitingCount === 0) this.#running--;
+    else if (this.#startsLeft > 0) {
+      this.#startsLeft--;
+      this.#startFirst();
+    } else if (++this.#kept === 1) setImmediate(() => this.#beginTurn());
+  }
+
+  #beginTurn(): void {
+    this.#startsLeft = startsPerTurn;
+    const kept = this.#kept;
+    this.#kept = 0;
+    for (let place = 0; place < kept; place++) this.#next();
+  }
+
+  /** Starts the first of the key whose turn it is. */
+  #startFirst(): void {
+    const [turn] = this.#waiting;
+    if (turn === undefined) return;
+    const [key, list] = turn;
+    const waiter = list.shift();
+    this.#waitingCount--;
+    this.#waiting.delete(key);
+    if (list.length > 0) this.#waiting.set(key, list);
+    waiter?.start();
+  }
+
+  #retryAfter(): Temporal.Duration {
+    const ms = this.#waitingCount * this.#averageMs / this.#concurrency;
+    const milliseconds = Math.round(Math.min(longestRetryMs, Math.max(shortestRetryMs, ms)));
+    return Temporal.Duration.from({ milliseconds });
+  }
+}

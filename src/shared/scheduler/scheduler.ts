@@ -1,0 +1,211 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import { fullJitter } from "./backoff.ts";
+import type { Clock } from "./clock.ts";
+import { Heap } from "./priority_queue.ts";
+import { Entry, type Job } from "./scheduled_job.ts";
+import { Alarm } from "./wall_clock_timer.ts";
+
+/** What a Scheduler is made of. */
+export interface SchedulerOptions {
+  readonly clock: Clock;
+  /** How many jobs may run at once: 32 unless given. */
+  readonly concurrency?: number;
+  /** Told of each run that threw and when it is tried again; what it throws itself is ignored. */
+  readonly onError?: (key: string, error: unknown, next: Temporal.Instant) => void;
+  /** From 0 to 1; draws the wait after a failure. */
+  readonly random?: () => number;
+}
+
+const retry = { baseMs: 1_000, maxMs: 300_000 };
+/** How many jobs may begin before the event loop has its turn. */
+const startsPerTurn = 32;
+
+interface Run {
+  readonly entry: Entry;
+  readonly controller: AbortController;
+  readonly ended: PromiseWithResolvers<void>;
+}
+
+/**
+ * Runs jobs by key when the wall clock reaches their instant: one run of a key at a time, a
+ * bounded number of all at once, nothing kept over a restart.
+ */
+export class Scheduler implements AsyncDisposable {
+  readonly #clock: Clock;
+  readonly #concurrency: number;
+  readonly #onError: NonNullable<SchedulerOptions["onError"]>;
+  readonly #random: () => number;
+  readonly #entries = new Map<string, Entry>();
+  readonly #runs = new Map<string, Run>();
+  /** The entries that wait, by the millisecond at which they are due: all but those whose key runs. */
+  readonly #waiting = new Heap<Entry>();
+  /** The run that the present code is part of, if any. */
+  readonly #within = new AsyncLocalStorage<Run>();
+  readonly #alarm: Alarm;
+  #disposed = false;
+
+  /** Throws RangeError unless the concurrency is a whole number from 1. */
+  constructor(options: SchedulerOptions) {
+    const { clock, concurrency = 32, onError = () => {}, random = Math.random } = options;
+    if (!Number.isInteger(concurrency) || concurrency < 1) {
+      throw new RangeError(`concurrency is ${concurrency}; it must be a whole number from 1`);
+    }
+    this.#clock = clock;
+    this.#alarm = new Alarm(clock, () => this.#wake());
+    this.#concurrency = concurrency;
+    this.#onError = onError;
+    this.#random = random;
+  }
+
+  /** How many keys have a job, those included whose run is in progress. */
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** How many runs are in progress. */
+  get running(): number {
+    return this.#runs.size;
+  }
+
+  /** The instant of the key's next run, or of the one in progress; undefined when there is none. */
+  nextRun(key: string): Temporal.Instant | undefined {
+    return this.#entries.get(key)?.at;
+  }
+
+  /**
+   * Runs the job at `at`, or as soon as may be after it, in place of any other job of the key.
+   * A run of the replaced job is aborted, its answer ignored, and the new job starts only after it
+   * ended. Never runs a job within the call. Once disposed, the scheduler takes no more jobs.
+   */
+  schedule(key: string, at: Temporal.Instant, job: Job): void {
+    if (this.#disposed) return;
+    const entry = new Entry(key, at, job);
+    this.#forget(key);
+    this.#entries.set(key, entry);
+    const run = this.#runs.get(key);
+    if (run !== undefined) return this.#abort(run, "replaced");
+    this.#waiting.add(entry);
+    this.#arm();
+  }
+
+  /**
+   * Forgets the key and aborts its run; resolves when that run has ended. Throws, and cancels
+   * nothing, within the key's own run, which cannot end while it waits for its end: there, answer
+   * undefined.
+   */
+  cancel(key: string): Promise<void> {
+    const run = this.#runs.get(key);
+    if (run !== undefined && this.#within.getStore() === run) throw waitsForItself("cancel", run);
+    this.#forget(key);
+    this.#arm();
+    if (run === undefined) return Promise.resolve();
+    this.#abort(run, "cancelled");
+    return run.ended.promise;
+  }
+
+  /**
+   * Forgets all keys, aborts all runs and resolves when the last has ended; nothing runs after
+   * that. Rejects, and stops nothing, within a run.
+   */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const within = this.#within.getStore();
+    if (within !== undefined && this.#runs.get(within.entry.key) === within) {
+      throw waitsForItself("disposal", within);
+    }
+    this.#disposed = true;
+    this.#entries.clear();
+    this.#waiting.clear();
+    this.#arm();
+    const runs = [...this.#runs.values()];
+    for (const run of runs) this.#abort(run, "cancelled");
+    await Promise.all(runs.map((run) => run.ended.promise));
+  }
+
+  #forget(key: string): void {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return;
+    this.#entries.delete(key);
+    this.#waiting.delete(entry);
+  }
+
+  #abort({ entry, controller }: Run, verb: string): void {
+    controller.abort(new DOMException(`the job of ${entry.key} was ${verb}`, "AbortError"));
+  }
+
+  #arm(): void {
+    // Without a free slot nothing can start; the end of a run arms again.
+    const free = this.#runs.size < this.#concurrency;
+    this.#alarm.set(free ? this.#waiting.peek()?.dueMs : undefined);
+  }
+
+  #wake(): void {
+    const nowMs = this.#clock.now().epochMilliseconds;
+    for (let starts = 0; starts < startsPerTurn && this.#runs.size < this.#concurrency; starts++) {
+      const first = this.#waiting.peek();
+      if (first === undefined || first.dueMs > nowMs) break;
+      this.#waiting.delete(first);
+      this.#start(first);
+    }
+    this.#arm();
+  }
+
+  #start(entry: Entry): void {
+    const controller = new AbortController();
+    const run = { entry, controller, ended: Promise.withResolvers<void>() };
+    this.#runs.set(entry.key, run);
+    void this.#within.run(run, () => this.#execute(run));
+  }
+
+  async #execute(run: Run): Promise<void> {
+    const { entry } = run;
+    try {
+      const next = await entry.job(run.controller.signal);
+      entry.failures = 0;
+      if (this.#stands(run)) {
+        if (next === undefined) this.#entries.delete(entry.key);
+        else entry.at = next;
+      }
+      this.#end(run);
+    } catch (error) {
+      const stands = this.#stands(run);
+      if (stands) this.#backOff(entry);
+      this.#end(run);
+      // What a cancelled or replaced run throws is most often its abort: nobody waits for it.
+      if (stands) this.#tell(entry.key, error, entry.at);
+    }
+  }
+
+  /** Whether the run's answer still counts: the key was neither replaced nor cancelled meanwhile. */
+  #stands(run: Run): boolean {
+    return this.#entries.get(run.entry.key) === run.entry;
+  }
+
+  #backOff(entry: Entry): void {
+    entry.failures += 1;
+    const delayMs = Math.ceil(fullJitter(entry.failures, retry, this.#random));
+    entry.at = this.#clock.now().add({ milliseconds: delayMs });
+  }
+
+  #tell(key: string, error: unknown, next: Temporal.Instant): void {
+    try {
+      this.#onError(key, error, next);
+    } catch {
+      // Jobs go on whether or not their failures can be told.
+    }
+  }
+
+  #end({ entry: { key }, ended }: Run): void {
+    this.#runs.delete(key);
+    const entry = this.#entries.get(key);
+    if (entry !== undefined) this.#waiting.add(entry);
+    ended.resolve();
+    this.#arm();
+  }
+}
+
+function waitsForItself(call: string, { entry: { key } }: Run): Error {
+  return new Error(
+    `${call} was asked for within the run of ${key}, which would wait for its own end; ` +
+      "answer undefined from the job instead",
+  );
+}

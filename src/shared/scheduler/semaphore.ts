@@ -1,0 +1,80 @@
+/** Lets a bounded number of calls be under way at once, and a bounded number wait. */
+export class Gate {
+  readonly #turns: Turns;
+  readonly #capacity: number;
+
+  constructor({ concurrency, capacity }: { concurrency: number; capacity: number }) {
+    this.#turns = new Turns(concurrency);
+    this.#capacity = capacity;
+  }
+
+  /** Does the work when it is its turn; undefined: too many wait. Rejects as the work does, or when aborted meanwhile. */
+  async run<T>(
+    work: () => Promise<T>,
+    signal: AbortSignal,
+  ): Promise<{ readonly value: T } | undefined> {
+    signal.throwIfAborted();
+    if (this.#turns.areTaken && this.#turns.waiting >= this.#capacity) return undefined;
+    using _turn = await this.#turns.take(signal);
+    return { value: await work() };
+  }
+}
+/** Lets a bounded number do something at once; the others wait in the order in which they came. */
+export class Turns {
+  readonly #atOnce: number;
+  #taken = 0;
+  /** In the order of a Set: that of their coming. */
+  readonly #waiting = new Set<() => void>();
+
+  constructor(atOnce: number) {
+    this.#atOnce = atOnce;
+  }
+
+  /** Whether who comes now has to wait. */
+  get areTaken(): boolean {
+    return this.#taken >= this.#atOnce;
+  }
+
+  /** How many wait. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  /** A turn, given back by disposing it; rejects with the signal's reason when that comes first. */
+  async take(signal: AbortSignal): Promise<Disposable> {
+    signal.throwIfAborted();
+    if (this.#taken < this.#atOnce) this.#taken++;
+    else await this.#wait(signal);
+    let given = false;
+    return {
+      [Symbol.dispose]: () => {
+        if (given) return;
+        given = true;
+        this.#giveBack();
+      },
+    };
+  }
+
+  #wait(signal: AbortSignal): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const leave = () => {
+      this.#waiting.delete(start);
+      reject(signal.reason);
+    };
+    const start = () => {
+      signal.removeEventListener("abort", leave);
+      resolve();
+    };
+    this.#waiting.add(start);
+    signal.addEventListener("abort", leave, { once: true });
+    return promise;
+  }
+
+  /** The turn goes over to the next without being free in between. */
+  #giveBack(): void {
+    const [next] = this.#waiting;
+    if (next === undefined) return void this.#taken--;
+    this.#waiting.delete(next);
+    next();
+  }
+}

@@ -1,0 +1,158 @@
+import { abbreviate } from "../text/printable_text.ts";
+import { type Certificate, readFields, showCertificate } from "./certificate.ts";
+import { sameOctets } from "../crypto/der_reader.ts";
+import { extensionTypes } from "./extensions.ts";
+import type { SignatureEngine } from "../crypto/signature_engine.ts";
+import { readSignatureScheme, type SignatureScheme } from "../crypto/signature_scheme.ts";
+import { webCryptoEngine } from "../crypto/web_crypto_engine.ts";
+
+type Verdict = { kind: "verified" } | { kind: "refused"; problem: string };
+
+/**
+ * Whether a chain, leaf first, leads to one of the anchors at an instant (RFC 5280, 6.1): names,
+ * signatures, CA flags, key usages, path lengths, and each validity give or take `skew`. Policies
+ * and name constraints are left to the peers that connect.
+ */
+export function verifyChain(
+  chain: Certificate[],
+  anchors: Certificate[],
+  at: Temporal.Instant,
+  skew: Temporal.Duration = new Temporal.Duration(),
+  engine: SignatureEngine = webCryptoEngine,
+): Promise<Verdict> {
+  return verifyPath(chain, anchors, { at, skew, leafFirst: true, engine });
+}
+
+/** The same for the CA certificates alone, as if a leaf of the first one stood before them. */
+export function verifyIssuers(
+  chain: Certificate[],
+  anchors: Certificate[],
+  at: Temporal.Instant,
+): Promise<Verdict> {
+  const options = { at, skew: new Temporal.Duration(), engine: webCryptoEngine };
+  return verifyPath(chain, anchors, { ...options, leafFirst: false });
+}
+
+interface PathOptions {
+  readonly at: Temporal.Instant;
+  readonly skew: Temporal.Duration;
+  readonly leafFirst: boolean;
+  readonly engine: SignatureEngine;
+}
+
+async function verifyPath(
+  chain: Certificate[],
+  anchors: Certificate[],
+  options: PathOptions,
+): Promise<Verdict> {
+  let intermediates = 0;
+  let anchorProblem: string | undefined;
+  for (const [index, subject] of chain.entries()) {
+    const problem = ownProblem(subject, options);
+    if (problem) return refused(problem);
+    if ((index > 0 || !options.leafFirst) && !isSelfIssued(subject)) intermediates++;
+    for (const anchor of anchors) {
+      if (!namesIssuer(subject, anchor)) continue;
+      const problem = ownProblem(anchor, options) ??
+        await linkProblem(subject, anchor, intermediates, options.engine);
+      if (problem === undefined) return { kind: "verified" };
+      anchorProblem = problem;
+    }
+    const next = chain[index + 1];
+    if (next === undefined) {
+      return refused(
+        anchorProblem ??
+          `no trust anchor bears the name of the issuer of ${showCertificate(subject)}, ` +
+            `"${abbreviate(subject.issuer)}"`,
+      );
+    }
+    const linked = await linkProblem(subject, next, intermediates, options.engine);
+    if (linked) return refused(linked);
+  }
+  return refused("the chain is empty; expected a leaf certificate first");
+}
+
+/** Why a certificate cannot stand in any chain now. */
+function ownProblem(certificate: Certificate, { at, skew }: PathOptions): string | undefined {
+  const { notBefore, notAfter } = certificate;
+  const shown = showCertificate(certificate);
+  if (Temporal.Instant.compare(at.add(skew), notBefore) < 0) {
+    return `${shown} is not valid before ${notBefore}, and it is ${at}`;
+  }
+  if (Temporal.Instant.compare(at.subtract(skew), notAfter) > 0) {
+    return `${shown} expired at ${notAfter}, and it is ${at}`;
+  }
+  for (const [type, { critical }] of certificate.extensions) {
+    if (critical && !understood.has(type)) {
+      return `${shown} has the critical extension ${type}, unknown here`;
+    }
+  }
+}
+
+/** Critical extensions that are looked at here, or that bind none but the peers that connect. */
+const understood = new Set<string>(Object.values(extensionTypes));
+
+/** Why `issuer` did not issue `subject`; `intermediates` count below it, the leaf left out. */
+async function linkProblem(
+  subject: Certificate,
+  issuer: Certificate,
+  intermediates: number,
+  engine: SignatureEngine,
+): Promise<string | undefined> {
+  const shown = showCertificate(subject);
+  const shownIssuer = showCertificate(issuer);
+  if (!namesIssuer(subject, issuer)) {
+    return `${shown} was issued by "${abbreviate(subject.issuer)}", but ${shownIssuer} follows it`;
+  }
+  if (!issuer.isCa) return `${shownIssuer} is not a CA's (basicConstraints), yet ${shown} names it`;
+  if (issuer.keyUsage && !issuer.keyUsage.includes("keyCertSign")) {
+    return `${shownIssuer} may not sign certificates: its keyUsage lacks keyCertSign`;
+  }
+  const { pathLength: longest } = issuer;
+  if (longest !== undefined && intermediates > longest) {
+    return `${shownIssuer} allows ${longest} CAs below it (pathLenConstraint), not ${intermediates}`;
+  }
+  if (!await isSignedBy(subject, issuer, engine)) {
+    return `the signature of ${shown} is not by the key of ${shownIssuer}`;
+  }
+  if (schemeOf(subject)?.hash === "SHA-1") {
+    return `${shown} is signed with SHA-1; issue it anew with SHA-256 or better`;
+  }
+}
+
+/** Whether the issuer's name is, octet by octet, the name of this possible issuer. */
+export function namesIssuer(certificate: Certificate, issuer: Certificate): boolean {
+  const [fields, issuerFields] = [readFields(certificate.der), readFields(issuer.der)];
+  return !!fields && !!issuerFields && sameOctets(fields.issuer, issuerFields.subject);
+}
+
+function isSelfIssued(certificate: Certificate): boolean {
+  return namesIssuer(certificate, certificate);
+}
+
+/** Whether the signature is by the issuer's key, with any hash. */
+export async function isSignedBy(
+  certificate: Certificate,
+  issuer: Certificate,
+  engine: SignatureEngine = webCryptoEngine,
+): Promise<boolean> {
+  const fields = readFields(certificate.der);
+  const scheme = schemeOf(certificate);
+  if (fields === undefined || scheme === undefined) return false;
+  const { signature, signed: octets } = fields;
+  return await engine.verify({ spki: issuer.spki, scheme, signature, octets });
+}
+
+function schemeOf(certificate: Certificate): SignatureScheme | undefined {
+  const fields = readFields(certificate.der);
+  return fields && readSignatureScheme(fields.algorithm);
+}
+
+/** Whether a certificate is signed by its own key, as roots are. */
+export async function isSelfSigned(certificate: Certificate): Promise<boolean> {
+  return isSelfIssued(certificate) && await isSignedBy(certificate, certificate);
+}
+
+function refused(problem: string): Verdict {
+  return { kind: "refused", problem };
+}

@@ -1,0 +1,60 @@
+import { readSequence } from "../crypto/der_reader.ts";
+import { latin1 } from "../crypto/der_values.ts";
+import { asciiString, element, sequence } from "../crypto/der_writer.ts";
+import { parseIpAddress } from "../text/name_syntax.ts";
+
+/** The names of a subjectAltName (RFC 5280, 4.2.1.6) that we certify; others are passed over. */
+export interface GeneralNames {
+  readonly dnsNames: string[];
+  readonly ipAddresses: string[];
+  readonly uris: string[];
+}
+
+const dnsTag = 0x82;
+const uriTag = 0x86;
+const ipTag = 0x87;
+
+/** Reads the value of a subjectAltName, or undefined if it is none. */
+export function readGeneralNames(der: Uint8Array): GeneralNames | undefined {
+  const elements = readSequence(der);
+  if (elements === undefined) return undefined;
+  const names = { dnsNames: [] as string[], ipAddresses: [] as string[], uris: [] as string[] };
+  for (const { tag, content } of elements) {
+    if (tag === dnsTag) names.dnsNames.push(latin1(content));
+    else if (tag === uriTag) names.uris.push(latin1(content));
+    else if (tag === ipTag) {
+      const text = ipText(content);
+      if (text === undefined) return undefined;
+      names.ipAddresses.push(text);
+    }
+  }
+  return names;
+}
+
+/** The value of a subjectAltName; throws a TypeError for what no certificate can bear. */
+export function writeGeneralNames({ dnsNames, ipAddresses, uris }: GeneralNames) {
+  return sequence(
+    ...dnsNames.map((name) => asciiString(dnsTag, name)),
+    ...ipAddresses.map((address) => element(ipTag, ipOctets(address))),
+    ...uris.map((uri) => asciiString(uriTag, uri)),
+  );
+}
+
+function ipText(octets: Uint8Array): string | undefined {
+  if (octets.length === 4) return octets.join(".");
+  if (octets.length !== 16) return undefined;
+  const groups = Array.from({ length: 8 }, (_, index) => octets.subarray(2 * index).subarray(0, 2));
+  return parseIpAddress(groups.map((group) => group.toHex()).join(":"));
+}
+
+function ipOctets(text: string): Uint8Array {
+  const address = parseIpAddress(text);
+  if (address === undefined) throw new TypeError(`"${text}" is not an IP address`);
+  if (!address.includes(":")) return Uint8Array.from(address.split("."), Number);
+  const [head = "", tail = ""] = address.split("::");
+  const [before, after] = [head, tail].map((part) => part === "" ? [] : part.split(":"));
+  const zeros = new Array<string>(8 - before!.length - after!.length).fill("0");
+  return Uint8Array.fromHex(
+    [...before!, ...zeros, ...after!].map((group) => group.padStart(4, "0")).join(""),
+  );
+}
