@@ -2,25 +2,25 @@
 // First: it takes its time on another thread.
 import "./service/openssl/early_seed.ts";
 import manifest from "../deno.json" with { type: "json" };
-import { serviceConfig } from "./service/program/config.ts";
+import { readServiceConfig } from "./service/program/config.ts";
 import { serviceHelp } from "./service/program/help.ts";
 import { logger, program } from "./service/program/logger.ts";
 import { runCommand } from "./service/program/run_command.ts";
 import { serve } from "./service/program/serve.ts";
-import { readCommandLine } from "./shared/config/command_line.ts";
-import { print, refuse } from "./shared/config/program_output.ts";
+import { parseCommandLine } from "./shared/config/command_line.ts";
+import { printOutput, printProblems } from "./shared/config/program_output.ts";
 import { configureLogging } from "./shared/telemetry/logging.ts";
-import { messageOf } from "./shared/text/error_message.ts";
+import { errorMessage } from "./shared/text/error_message.ts";
 
 /** Returns the exit code. */
 async function main(args: string[]): Promise<number> {
-  const command = readCommandLine(args, ["init-ca", "check-policy"]);
-  if (command.kind === "help") return print(serviceHelp(manifest.version));
-  if (command.kind === "version") return print(`${program} ${manifest.version}`);
-  if (command.kind === "refused") return refuse(program, [command.problem]);
+  const command = parseCommandLine(args, ["init-ca", "check-policy"]);
+  if (command.kind === "help") return printOutput(serviceHelp(manifest.version));
+  if (command.kind === "version") return printOutput(`${program} ${manifest.version}`);
+  if (command.kind === "refused") return printProblems(program, [command.problem]);
   if (command.kind === "command") return await runCommand(command.command, command.args);
-  const outcome = serviceConfig(Deno.env.toObject());
-  if (outcome.kind === "refused") return refuse(program, outcome.problems);
+  const outcome = readServiceConfig(Deno.env.toObject());
+  if (outcome.kind === "refused") return printProblems(program, outcome.problems);
   const { config, warnings } = outcome;
   await using _logging = await configureLogging({ ...config.logging, program });
   for (const warning of warnings) logger.warn("{warning}", { warning });
@@ -32,7 +32,7 @@ async function main(args: string[]): Promise<number> {
     await serve(config, stopping.signal);
     return 0;
   } catch (error) {
-    logger.fatal("cannot serve: {reason}", { reason: messageOf(error) });
+    logger.fatal("cannot serve: {reason}", { reason: errorMessage(error) });
     return 1;
   }
 }

@@ -1,25 +1,25 @@
 /** The node's program: serves CSI to the kubelet and keeps this node's certificates fresh. */
 import { hostname } from "node:os";
 import manifest from "../deno.json" with { type: "json" };
-import { driverConfig } from "./driver/program/config.ts";
+import { readDriverConfig } from "./driver/program/config.ts";
 import { driverHelp } from "./driver/program/help.ts";
-import { type Edges, logger, program, serve } from "./driver/program/serve.ts";
+import { type DriverPorts, logger, program, serve } from "./driver/program/serve.ts";
 import { printStatus } from "./driver/program/status.ts";
-import { readCommandLine } from "./shared/config/command_line.ts";
-import { print, refuse } from "./shared/config/program_output.ts";
+import { parseCommandLine } from "./shared/config/command_line.ts";
+import { printOutput, printProblems } from "./shared/config/program_output.ts";
 import { configureLogging } from "./shared/telemetry/logging.ts";
 
 /** Returns the exit code. `around` is for tests, which put faults between the driver and its world. */
 export async function main(
   args: readonly string[],
-  around: (edges: Edges) => Edges = (edges) => edges,
+  around: (edges: DriverPorts) => DriverPorts = (edges) => edges,
 ): Promise<number> {
-  const command = readCommandLine(args, ["status"]);
-  if (command.kind === "help") return print(driverHelp(manifest.version));
-  if (command.kind === "version") return print(`${program} ${manifest.version}`);
-  if (command.kind === "refused") return refuse(program, [command.problem]);
-  const outcome = driverConfig(Deno.env.toObject(), hostname());
-  if (outcome.kind === "refused") return refuse(program, outcome.problems);
+  const command = parseCommandLine(args, ["status"]);
+  if (command.kind === "help") return printOutput(driverHelp(manifest.version));
+  if (command.kind === "version") return printOutput(`${program} ${manifest.version}`);
+  if (command.kind === "refused") return printProblems(program, [command.problem]);
+  const outcome = readDriverConfig(Deno.env.toObject(), hostname());
+  if (outcome.kind === "refused") return printProblems(program, outcome.problems);
   const { config, warnings } = outcome;
   if (command.kind === "command") {
     printStatus(config);

@@ -6,7 +6,7 @@ import { parsePolicyFile } from "../src/service/policy/policy_file.ts";
 import { driverVariables } from "../src/driver/program/config.ts";
 import type { VariableTable } from "../src/shared/config/environment.ts";
 import { serviceVariables } from "../src/service/program/config.ts";
-import { callMetrics } from "../src/shared/telemetry/call_metrics.ts";
+import { createCallMetrics } from "../src/shared/telemetry/call_metrics.ts";
 import { observeEventLoopLag } from "../src/shared/telemetry/event_loop_lag.ts";
 import { Metrics } from "../src/shared/telemetry/metrics.ts";
 import { serviceMetrics } from "../src/service/program/metrics.ts";
@@ -116,7 +116,7 @@ Deno.test("the README lists the metrics of each program", () => {
     ...metricsOf((metrics) => serviceMetrics(metrics, () => nobody))
       .map((metric) => ["cert-service", ...metric]),
     ...metricsOf((metrics) => {
-      callMetrics(metrics);
+      createCallMetrics(metrics);
       observeEventLoopLag(metrics, new FakeClock());
     }).map((metric) => ["both", ...metric]),
   ];

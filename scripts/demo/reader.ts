@@ -1,6 +1,6 @@
 import { readCertificates } from "../../src/shared/x509/certificate.ts";
-import { sameOctets } from "../../src/shared/crypto/der_reader.ts";
-import { publicKeyOf } from "../../src/shared/crypto/key_pairs.ts";
+import { equalBytes } from "../../src/shared/crypto/der_reader.ts";
+import { derivePublicKey } from "../../src/shared/crypto/key_pairs.ts";
 
 /** What a reader saw so far. */
 export interface Seen {
@@ -65,9 +65,9 @@ export class PairReader implements AsyncDisposable {
 
   async #hold(pair: { certificatePem: string; privateKeyPem: string }): Promise<void> {
     const leaf = readCertificates(pair.certificatePem)?.[0];
-    const publicKey = await publicKeyOf(pair.privateKeyPem);
+    const publicKey = await derivePublicKey(pair.privateKeyPem);
     const fits = leaf !== undefined && publicKey !== undefined &&
-      sameOctets(leaf.spki, publicKey);
+      equalBytes(leaf.spki, publicKey);
     this.seen.reads++;
     if (!fits) this.seen.mismatches++;
     else this.seen.serialNumbers.add(leaf.serialNumber);

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
-import { reviewAccess } from "../../src/service/access/operator_access.ts";
+import { authorizeOperator } from "../../src/service/access/operator_access.ts";
 import type { Caller } from "../../src/service/access/authenticator.ts";
-import type { ObservedPod, PodDirectory } from "../../src/service/access/pod_directory.ts";
+import type { ClusterPod, PodDirectory } from "../../src/service/access/pod_directory.ts";
 import type { OperatorAccess } from "../../src/service/access/operator_access.ts";
 import { issued, never, openAuthority, pod, reasonOf } from "./authority_fixture.ts";
 
 const node: Caller = { kind: "node", node: "node-1" };
 
-const observed: ObservedPod = {
+const observed: ClusterPod = {
   namespace: pod.namespace,
   name: pod.name,
   uid: pod.uid,
@@ -21,7 +21,7 @@ const observed: ObservedPod = {
   volumes: new Map([["certs", { "dns-names": "{metadata.labels.app}.shop.svc", duration: "1h" }]]),
 };
 
-function directory(change: Partial<ObservedPod> = {}): PodDirectory {
+function directory(change: Partial<ClusterPod> = {}): PodDirectory {
   return {
     find: ({ uid }) =>
       Promise.resolve(
@@ -42,7 +42,7 @@ Deno.test("the cluster's word counts, not the caller's: names and attributes are
 });
 
 Deno.test("each check that fails denies, and says which", async () => {
-  const cases: [RegExp, Partial<ObservedPod>][] = [
+  const cases: [RegExp, Partial<ClusterPod>][] = [
     [/pod shop\/web-0 does not run on node node-1/, { nodeName: "node-2" }],
     [/does not run as service account web/, { serviceAccountName: "other" }],
     [/was made by its node/, { madeByNode: true }],
@@ -89,14 +89,14 @@ Deno.test("an operator gets no pod's certificate", async () => {
 });
 
 Deno.test("a node sees its own certificates and revokes none", async () => {
-  const access = await reviewAccess(node, "list", undefined, never);
+  const access = await authorizeOperator(node, "list", undefined, never);
   assert(access.kind === "allowed");
   assert.deepEqual([access.sees({ node: "node-1" }), access.sees({ node: "node-2" })], [
     true,
     false,
   ]);
   assert.equal(access.sees({ node: undefined }), false);
-  assert.equal((await reviewAccess(node, "revoke", undefined, never)).kind, "denied");
+  assert.equal((await authorizeOperator(node, "revoke", undefined, never)).kind, "denied");
 });
 
 Deno.test("an operator may do what a review says, and nothing without one", async () => {
@@ -107,7 +107,7 @@ Deno.test("an operator may do what a review says, and nothing without one", asyn
         action === "revoke" ? { kind: "denied", reason: "not jane" } : { kind: "allowed" },
       ),
   };
-  assert.equal((await reviewAccess(jane, "list", operators, never)).kind, "allowed");
-  assert.equal((await reviewAccess(jane, "revoke", operators, never)).kind, "denied");
-  assert.equal((await reviewAccess(jane, "list", undefined, never)).kind, "denied");
+  assert.equal((await authorizeOperator(jane, "list", operators, never)).kind, "allowed");
+  assert.equal((await authorizeOperator(jane, "revoke", operators, never)).kind, "denied");
+  assert.equal((await authorizeOperator(jane, "list", undefined, never)).kind, "denied");
 });

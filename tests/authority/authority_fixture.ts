@@ -1,22 +1,22 @@
 import assert from "node:assert/strict";
-import { type CaMaterial, CertificateAuthority } from "../../src/service/ca/current_ca.ts";
+import { CurrentCa, type SigningMaterial } from "../../src/service/ca/current_ca.ts";
 import { Inventory } from "../../src/service/inventory/inventory.ts";
 import {
-  type Issued,
+  CertificateIssuer,
+  type IssuedCertificate,
   type IssueOutcome,
   type IssueRequest,
-  Issuing,
 } from "../../src/service/issuing/certificate_issuer.ts";
 import { LeafSigner } from "../../src/service/issuing/leaf_signer.ts";
 import type { Policy, PolicyRule } from "../../src/service/policy/policy.ts";
 import type { Caller } from "../../src/service/access/authenticator.ts";
 import type { PodDirectory } from "../../src/service/access/pod_directory.ts";
 import type { PodIdentity } from "../../src/shared/attributes/pod_identity.ts";
-import { Reporting } from "../../src/service/inventory/certificate_reports.ts";
+import { CertificateReports } from "../../src/service/inventory/certificate_reports.ts";
 import { MemoryDenialStore } from "../../src/service/revocation/denial_store.ts";
 import { Revocation } from "../../src/service/revocation/revocation.ts";
-import { makeRootCa, type RootCaOptions } from "../../src/service/admin/init_ca.ts";
-import { SigningQueue } from "../../src/shared/scheduler/fair_queue.ts";
+import { createCa, type InitCaOptions } from "../../src/service/admin/init_ca.ts";
+import { FairQueue } from "../../src/shared/scheduler/fair_queue.ts";
 import { Scheduler } from "../../src/shared/scheduler/scheduler.ts";
 import { type Certificate, readCertificate } from "../../src/shared/x509/certificate.ts";
 import { createCertificateRequest } from "../../src/shared/x509/certificate_request.ts";
@@ -58,10 +58,10 @@ export function rule(given: Partial<PolicyRule>): PolicyRule {
 }
 
 export async function makeCa(
-  options: Partial<RootCaOptions> = {},
+  options: Partial<InitCaOptions> = {},
   at: Temporal.Instant = start,
-): Promise<CaMaterial> {
-  const root = await makeRootCa(
+): Promise<SigningMaterial> {
+  const root = await createCa(
     { algorithm: "ecdsa-p256", days: 3650, commonName: "Test CA", ...options },
     at,
   );
@@ -88,7 +88,7 @@ export async function issueRequest(given: Partial<IssueRequest> = {}): Promise<I
 
 export interface AuthorityOptions {
   readonly clock?: FakeClock;
-  readonly material?: CaMaterial;
+  readonly material?: SigningMaterial;
   readonly policy?: Policy;
   readonly pods?: PodDirectory;
   readonly capacity?: number;
@@ -98,10 +98,10 @@ export interface AuthorityOptions {
 /** All parts of the authority, as the service puts them together, on a clock that stands still. */
 export async function openAuthority(options: AuthorityOptions = {}) {
   const clock = options.clock ?? new FakeClock(start);
-  const authority = new CertificateAuthority(options.material ?? await makeCa());
+  const authority = new CurrentCa(options.material ?? await makeCa());
   const scheduler = new Scheduler({ clock });
   const inventory = new Inventory({ clock, scheduler });
-  const queue = new SigningQueue({
+  const queue = new FairQueue({
     clock,
     concurrency: options.concurrency ?? 4,
     capacity: options.capacity ?? 4_096,
@@ -110,7 +110,7 @@ export async function openAuthority(options: AuthorityOptions = {}) {
   const longestValidity = () => Temporal.Duration.from({ hours: 720 });
   const revocation = new Revocation({ clock, scheduler, store, inventory, longestValidity });
   const signer = new LeafSigner({ authority, clock });
-  const issuing = new Issuing({
+  const issuing = new CertificateIssuer({
     signer,
     queue,
     inventory,
@@ -119,7 +119,7 @@ export async function openAuthority(options: AuthorityOptions = {}) {
     ...(options.pods ? { pods: options.pods } : {}),
   });
   const clusterDomain = "cluster.local";
-  const reporting = new Reporting({ authority, queue, inventory, clock, clusterDomain });
+  const reporting = new CertificateReports({ authority, queue, inventory, clock, clusterDomain });
   const ask = async (given: Partial<IssueRequest> = {}, caller = anybody) =>
     await issuing.issue(caller, await issueRequest(given), never);
   return {
@@ -138,7 +138,7 @@ export async function openAuthority(options: AuthorityOptions = {}) {
   };
 }
 
-export function issued(outcome: IssueOutcome): Issued & { leaf: Certificate } {
+export function issued(outcome: IssueOutcome): IssuedCertificate & { leaf: Certificate } {
   assert(outcome.kind === "issued", `not issued: ${JSON.stringify(outcome)}`);
   const leaf = readCertificate(outcome.chain[0] ?? new Uint8Array());
   assert(leaf !== undefined);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { CaFollower } from "../../src/service/ca/ca_controller.ts";
-import { CertificateAuthority } from "../../src/service/ca/current_ca.ts";
+import { CaController } from "../../src/service/ca/ca_controller.ts";
+import { CurrentCa } from "../../src/service/ca/current_ca.ts";
 import { LeafSigner } from "../../src/service/issuing/leaf_signer.ts";
 import type { SharedDocument } from "../../src/service/documents/shared_document.ts";
 import { Scheduler } from "../../src/shared/scheduler/scheduler.ts";
@@ -19,11 +19,11 @@ function replica(options: Options = {}) {
   const clock = options.clock ?? new FakeClock(start);
   const document = options.document ?? new ScriptedDocument();
   const source = new ScriptedSource();
-  const authority = new CertificateAuthority();
+  const authority = new CurrentCa();
   const errors: unknown[] = [];
   const onError = (_key: string, error: unknown) => errors.push(error);
   const scheduler = new Scheduler({ clock, onError, random: () => 1 });
-  const follower = new CaFollower({
+  const follower = new CaController({
     ...{ source, document, authority, scheduler, clock },
     delay: Temporal.Duration.from({ minutes: 10 }),
     longestValidity: () => Temporal.Duration.from({ hours: 720 }),

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { checkPolicy, parseCheckedPod } from "../../src/service/admin/check_policy.ts";
+import { checkPolicy, parsePodArguments } from "../../src/service/admin/check_policy.ts";
 import { policy } from "./authority_fixture.ts";
 
 const file = `
@@ -62,7 +62,7 @@ Deno.test("a bad policy file is refused with its lines", () => {
 });
 
 Deno.test("check-policy's words are read, and each wrong one is named", () => {
-  const read = parseCheckedPod({
+  const read = parsePodArguments({
     pod: "shop/web-0",
     serviceAccount: undefined,
     attributes: ["uri-sans=https://x/?a=b", "dns-names="],
@@ -78,7 +78,7 @@ Deno.test("check-policy's words are read, and each wrong one is named", () => {
   });
   for (const pod of [undefined, "web-0", "a/b/c", "Shop/web", "shop/", "/web"]) {
     const given = { pod, serviceAccount: "W", attributes: ["x", "=y"] };
-    const refused = parseCheckedPod(given);
+    const refused = parsePodArguments(given);
     assert(refused.kind === "refused", `${pod}`);
     assert.equal(refused.problems.length, 4);
   }

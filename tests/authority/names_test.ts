@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { requestedNames } from "../../src/service/policy/requested_names.ts";
+import { computeRequestedNames } from "../../src/service/policy/requested_names.ts";
 import { parseAttributes } from "../../src/shared/attributes/attribute_parser.ts";
 import type { PodFields } from "../../src/shared/attributes/templates.ts";
 
@@ -13,7 +13,7 @@ const web: PodFields = {
 function names(attributes: Record<string, string>, pod: PodFields = web) {
   const parsed = parseAttributes(attributes);
   assert(parsed.kind === "attributes", JSON.stringify(parsed));
-  return requestedNames(pod, parsed.attributes, "cluster.local");
+  return computeRequestedNames(pod, parsed.attributes, "cluster.local");
 }
 
 function granted(attributes: Record<string, string>, pod: PodFields = web) {

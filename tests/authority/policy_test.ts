@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { parseIpRange } from "../../src/service/policy/ip_ranges.ts";
-import { requestedNames } from "../../src/service/policy/requested_names.ts";
-import { decide } from "../../src/service/policy/decision.ts";
+import { computeRequestedNames } from "../../src/service/policy/requested_names.ts";
+import { decidePolicy } from "../../src/service/policy/decision.ts";
 import type { PolicyRule } from "../../src/service/policy/policy.ts";
 import { parseAttributes } from "../../src/shared/attributes/attribute_parser.ts";
 import type { KeyAlgorithm } from "../../src/shared/crypto/key_algorithm.ts";
@@ -27,9 +27,9 @@ function ask(attributes: Record<string, string>, asking: Asking = {}) {
   const parsed = parseAttributes(attributes);
   assert(parsed.kind === "attributes", JSON.stringify(parsed));
   const clusterDomain = asking.clusterDomain ?? "cluster.local";
-  const requested = requestedNames(pod, parsed.attributes, clusterDomain);
+  const requested = computeRequestedNames(pod, parsed.attributes, clusterDomain);
   assert(requested.kind === "names", JSON.stringify(requested));
-  return decide({ ...policy(asking.rules), clusterDomain }, {
+  return decidePolicy({ ...policy(asking.rules), clusterDomain }, {
     pod,
     names: requested.names,
     validity: parsed.attributes.duration,

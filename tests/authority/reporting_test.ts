@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
-import type { HeldCertificate } from "../../src/service/inventory/certificate_reports.ts";
+import type { ReportedCertificate } from "../../src/service/inventory/certificate_reports.ts";
 import type { Caller } from "../../src/service/access/authenticator.ts";
 import { anybody, issued, makeCa, never, openAuthority, pod } from "./authority_fixture.ts";
 
 const node: Caller = { kind: "node", node: "node-1" };
 
-function held(certificate: Uint8Array, given: Partial<HeldCertificate> = {}): HeldCertificate {
+function held(
+  certificate: Uint8Array,
+  given: Partial<ReportedCertificate> = {},
+): ReportedCertificate {
   return { certificate, pod, volumeId: "csi-1", ...given };
 }
 

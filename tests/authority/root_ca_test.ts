@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { parseAllDocuments } from "yaml";
-import { kubernetesManifest } from "../../src/service/admin/ca_manifest.ts";
-import { makeRootCa, parseRootCaOptions } from "../../src/service/admin/init_ca.ts";
+import { caManifest } from "../../src/service/admin/ca_manifest.ts";
+import { createCa, parseInitCaOptions } from "../../src/service/admin/init_ca.ts";
 import { readCertificates } from "../../src/shared/x509/certificate.ts";
 import { loadIssuer } from "../../src/service/x509/issuer.ts";
 import { start } from "./authority_fixture.ts";
@@ -9,9 +9,9 @@ import { start } from "./authority_fixture.ts";
 const defaults = { algorithm: "ecdsa-p256", days: 3650, commonName: "csi-cert-driver CA" } as const;
 
 Deno.test("a CA without options is a P-256 one for ten years", async () => {
-  const parsed = parseRootCaOptions({});
+  const parsed = parseInitCaOptions({});
   assert.deepEqual(parsed, { kind: "options", options: defaults });
-  const { certificatePem, privateKeyPem } = await makeRootCa(defaults, start);
+  const { certificatePem, privateKeyPem } = await createCa(defaults, start);
   const [root] = readCertificates(certificatePem) ?? [];
   assert.equal(root?.commonName, "csi-cert-driver CA");
   assert.equal(String(root?.notAfter), "2036-02-27T12:00:00Z");
@@ -23,23 +23,23 @@ Deno.test("a CA without options is a P-256 one for ten years", async () => {
 });
 
 Deno.test("what cannot be made is refused with each option named", () => {
-  const outcome = parseRootCaOptions({ key: "dsa", days: "0", subject: " x" });
+  const outcome = parseInitCaOptions({ key: "dsa", days: "0", subject: " x" });
   assert(outcome.kind === "refused");
   assert.match(outcome.problems[0] ?? "", /^--key is "dsa"; expected one of ecdsa-p256/);
   assert.match(outcome.problems[1] ?? "", /^--days is "0"; expected a whole number from 1/);
   assert.match(outcome.problems[2] ?? "", /^--subject is " x"; expected a common name/);
   for (const days of ["-1", "1.5", "36501", "1e3", "", "ten"]) {
-    assert.equal(parseRootCaOptions({ days }).kind, "refused", days);
+    assert.equal(parseInitCaOptions({ days }).kind, "refused", days);
   }
   for (const subject of ["", "x".repeat(65), "a\u0000b", "a\nb"]) {
-    assert.equal(parseRootCaOptions({ subject }).kind, "refused", subject);
+    assert.equal(parseInitCaOptions({ subject }).kind, "refused", subject);
   }
-  assert.equal(parseRootCaOptions({ subject: "x".repeat(64), days: "36500" }).kind, "options");
+  assert.equal(parseInitCaOptions({ subject: "x".repeat(64), days: "36500" }).kind, "options");
 });
 
 Deno.test("the manifest holds the namespace, the CA and the trust bundle", async () => {
-  const ca = await makeRootCa(defaults, start);
-  const documents = parseAllDocuments(kubernetesManifest(ca));
+  const ca = await createCa(defaults, start);
+  const documents = parseAllDocuments(caManifest(ca));
   const [namespace, secret, bundle] = documents.map((document) => document.toJS());
   assert.equal(documents.length, 3);
   // Applied after the installation it must not take labels off the namespace: it is the same document.

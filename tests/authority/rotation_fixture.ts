@@ -1,21 +1,24 @@
 import { loadCa, type LoadedCa } from "../../src/service/ca/loaded_ca.ts";
-import type { CaSecret, CaSource, CaState } from "../../src/service/ca/ca_source.ts";
-import type { SharedDocument, SharedText } from "../../src/service/documents/shared_document.ts";
-import { makeRootCa } from "../../src/service/admin/init_ca.ts";
+import type { CaSource, CaSourceContent, CaSourceState } from "../../src/service/ca/ca_source.ts";
+import type {
+  SharedDocument,
+  SharedDocumentContent,
+} from "../../src/service/documents/shared_document.ts";
+import { createCa } from "../../src/service/admin/init_ca.ts";
 
 export const start = Temporal.Instant.from("2026-03-01T12:00:00Z");
 
 /** A CA as a Secret would hold it; P-256, so that it is made quickly. */
 export async function makeSecret(
   commonName: string,
-  given: Partial<CaSecret> & { days?: number; at?: Temporal.Instant } = {},
-): Promise<CaSecret> {
+  given: Partial<CaSourceContent> & { days?: number; at?: Temporal.Instant } = {},
+): Promise<CaSourceContent> {
   const { days = 3650, at = start, ...rest } = given;
-  const root = await makeRootCa({ algorithm: "ecdsa-p256", days, commonName }, at);
+  const root = await createCa({ algorithm: "ecdsa-p256", days, commonName }, at);
   return { ...root, furtherAnchorsPem: undefined, compromised: false, version: "1", ...rest };
 }
 
-export async function load(secret: CaSecret): Promise<LoadedCa> {
+export async function load(secret: CaSourceContent): Promise<LoadedCa> {
   const loaded = await loadCa(secret, start);
   if (loaded.kind === "refused") throw new Error(loaded.problem);
   return loaded.ca;
@@ -23,19 +26,19 @@ export async function load(secret: CaSecret): Promise<LoadedCa> {
 
 /** A source that says what the test makes it say. */
 export class ScriptedSource implements CaSource {
-  readonly #states: CaState[] = [];
+  readonly #states: CaSourceState[] = [];
   #wake = () => {};
 
-  say(state: CaState): void {
+  say(state: CaSourceState): void {
     this.#states.push(state);
     this.#wake();
   }
 
-  hold(secret: CaSecret): void {
+  hold(secret: CaSourceContent): void {
     this.say({ kind: "secret", secret });
   }
 
-  async *watch(signal: AbortSignal): AsyncGenerator<CaState> {
+  async *watch(signal: AbortSignal): AsyncGenerator<CaSourceState> {
     while (!signal.aborted) {
       const next = this.#states.shift();
       if (next !== undefined) yield next;
@@ -55,10 +58,10 @@ export class ScriptedDocument implements SharedDocument {
   /** Runs between a reader's read and its write. */
   meddle: ((document: ScriptedDocument) => void) | undefined;
   writes = 0;
-  #text: SharedText | undefined;
+  #text: SharedDocumentContent | undefined;
   readonly #wakes = new Set<() => void>();
 
-  get text(): SharedText | undefined {
+  get text(): SharedDocumentContent | undefined {
     return this.#text;
   }
 
@@ -68,7 +71,7 @@ export class ScriptedDocument implements SharedDocument {
     for (const wake of [...this.#wakes]) wake();
   }
 
-  read(): Promise<SharedText | undefined> {
+  read(): Promise<SharedDocumentContent | undefined> {
     return this.away === undefined
       ? Promise.resolve(this.#text)
       : Promise.reject(new Error(this.away));

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { LoadedCa } from "../../src/service/ca/loaded_ca.ts";
-import { nextChange, rotate } from "../../src/service/ca/rotation.ts";
-import { chooseSigning } from "../../src/service/ca/signing_ca_choice.ts";
+import { nextChange, nextTrustState } from "../../src/service/ca/rotation.ts";
+import { chooseSigningCa } from "../../src/service/ca/signing_ca_choice.ts";
 import {
-  fingerprintOf,
-  formatTrust,
-  noTrust,
-  parseTrust,
+  computeFingerprint,
+  emptyTrustState,
+  formatTrustState,
+  parseTrustState,
   type TrustState,
 } from "../../src/service/ca/trust_state.ts";
 import { load, makeSecret, start } from "./rotation_fixture.ts";
@@ -24,7 +24,7 @@ const compromised = (ca: LoadedCa): LoadedCa => ({ ...ca, compromised: true });
 const after = (duration: Temporal.DurationLike) => start.add(duration);
 const subjects = (state: TrustState) =>
   state.anchors.map(({ certificate }) => certificate.commonName);
-const first = rotate(noTrust, a, start, settings);
+const first = nextTrustState(emptyTrustState, a, start, settings);
 
 Deno.test("the first CA signs at once and is trusted for good", () => {
   assert.equal(first.signing?.fingerprint, a.fingerprint);
@@ -34,76 +34,93 @@ Deno.test("the first CA signs at once and is trusted for good", () => {
 });
 
 Deno.test("a new CA is published at once, signs after the delay, and the old one retires after the longest validity", () => {
-  const published = rotate(first, b, after({ hours: 1 }), settings);
+  const published = nextTrustState(first, b, after({ hours: 1 }), settings);
   assert.deepEqual(subjects(published), ["A", "B"]);
   assert.equal(published.signing?.fingerprint, a.fingerprint);
   assert.equal(String(nextChange(published)), "2026-03-01T13:10:00Z");
-  const switched = rotate(published, undefined, after({ hours: 1, minutes: 10 }), settings);
+  const switched = nextTrustState(published, undefined, after({ hours: 1, minutes: 10 }), settings);
   assert.equal(switched.signing?.fingerprint, b.fingerprint);
   assert.equal(switched.pending, undefined);
   assert.deepEqual(subjects(switched), ["A", "B"]);
   // 720 h after the switch, and 5 minutes for clocks that are apart.
   assert.equal(String(nextChange(switched)), "2026-03-31T13:15:00Z");
   const end = Temporal.Instant.from("2026-03-31T13:15:00Z");
-  assert.deepEqual(subjects(rotate(switched, undefined, end, settings)), ["B"]);
+  assert.deepEqual(subjects(nextTrustState(switched, undefined, end, settings)), ["B"]);
 });
 
 Deno.test("what a compromised key signed is trusted no more at once, and the new CA signs at once", () => {
-  const state = rotate(first, compromised(b), after({ hours: 1 }), settings);
+  const state = nextTrustState(first, compromised(b), after({ hours: 1 }), settings);
   assert.deepEqual(subjects(state), ["B"]);
   assert.equal(state.signing?.fingerprint, b.fingerprint);
   // In the middle of a rotation too, and when the annotation comes after the switch.
-  const pending = rotate(first, b, after({ hours: 1 }), settings);
+  const pending = nextTrustState(first, b, after({ hours: 1 }), settings);
   assert.deepEqual(
-    rotate(pending, compromised(b), after({ hours: 1 }), settings).pending,
+    nextTrustState(pending, compromised(b), after({ hours: 1 }), settings).pending,
     undefined,
   );
-  const switched = rotate(pending, undefined, after({ hours: 2 }), settings);
-  assert.deepEqual(subjects(rotate(switched, compromised(b), after({ hours: 3 }), settings)), [
-    "B",
-  ]);
+  const switched = nextTrustState(pending, undefined, after({ hours: 2 }), settings);
+  assert.deepEqual(
+    subjects(nextTrustState(switched, compromised(b), after({ hours: 3 }), settings)),
+    [
+      "B",
+    ],
+  );
 });
 
 Deno.test("further anchors are published with a CA, but not back with one whose former is compromised", () => {
   const withFurther = { ...b, furtherAnchors: a.anchors };
-  assert.deepEqual(subjects(rotate(noTrust, withFurther, start, settings)), ["B", "A"]);
-  const state = rotate(first, compromised(withFurther), start, settings);
+  assert.deepEqual(subjects(nextTrustState(emptyTrustState, withFurther, start, settings)), [
+    "B",
+    "A",
+  ]);
+  const state = nextTrustState(first, compromised(withFurther), start, settings);
   assert.deepEqual(subjects(state), ["B"]);
-  assert.deepEqual(rotate(state, compromised(withFurther), after({ hours: 1 }), settings), state);
+  assert.deepEqual(
+    nextTrustState(state, compromised(withFurther), after({ hours: 1 }), settings),
+    state,
+  );
 });
 
 Deno.test("a CA whose anchor was published ahead needs no further delay", () => {
-  const ahead = rotate(noTrust, { ...a, furtherAnchors: b.anchors }, start, settings);
-  const state = rotate(ahead, b, after({ minutes: 30 }), settings);
+  const ahead = nextTrustState(
+    emptyTrustState,
+    { ...a, furtherAnchors: b.anchors },
+    start,
+    settings,
+  );
+  const state = nextTrustState(ahead, b, after({ minutes: 30 }), settings);
   assert.equal(state.signing?.fingerprint, b.fingerprint);
   assert.equal(String(nextChange(state)), "2026-03-31T12:35:00Z");
 });
 
 Deno.test("going back to the CA that signs takes the pending one back", () => {
-  const published = rotate(first, b, after({ hours: 1 }), settings);
-  const back = rotate(published, a, after({ hours: 1, minutes: 5 }), settings);
+  const published = nextTrustState(first, b, after({ hours: 1 }), settings);
+  const back = nextTrustState(published, a, after({ hours: 1, minutes: 5 }), settings);
   assert.equal(back.pending, undefined);
   assert.equal(back.signing?.fingerprint, a.fingerprint);
   // B's anchor is known out there since 13:00, so telling of B again does not start anew.
-  const again = rotate(back, b, after({ hours: 1, minutes: 6 }), settings);
+  const again = nextTrustState(back, b, after({ hours: 1, minutes: 6 }), settings);
   assert.equal(String(again.pending?.switchAt), "2026-03-01T13:10:00Z");
 });
 
 Deno.test("a longer validity that policy allows meanwhile keeps the old anchor for longer", () => {
-  const published = rotate(first, b, after({ hours: 1 }), settings);
+  const published = nextTrustState(first, b, after({ hours: 1 }), settings);
   const longer = { ...settings, longestValidity: Temporal.Duration.from({ hours: 2160 }) };
-  const state = rotate(published, undefined, after({ hours: 1, minutes: 1 }), longer);
+  const state = nextTrustState(published, undefined, after({ hours: 1, minutes: 1 }), longer);
   // Back to the shorter one: what was signed meanwhile still counts.
-  const switched = rotate(state, undefined, after({ hours: 2 }), settings);
+  const switched = nextTrustState(state, undefined, after({ hours: 2 }), settings);
   assert.equal(String(nextChange(switched)), String(after({ hours: 1 + 2160, minutes: 15 })));
 });
 
 Deno.test("a bundle alone, as an installation ships it, lets its CA sign at once and any other wait", () => {
-  const { "ca.crt": bundle = "" } = formatTrust(first);
-  const parsed = parseTrust({ "ca.crt": bundle });
+  const { "ca.crt": bundle = "" } = formatTrustState(first);
+  const parsed = parseTrustState({ "ca.crt": bundle });
   assert(parsed.kind === "state");
-  assert.equal(rotate(parsed.state, a, start, settings).signing?.fingerprint, a.fingerprint);
-  const other = rotate(parsed.state, b, start, settings);
+  assert.equal(
+    nextTrustState(parsed.state, a, start, settings).signing?.fingerprint,
+    a.fingerprint,
+  );
+  const other = nextTrustState(parsed.state, b, start, settings);
   assert.equal(other.signing, undefined);
   assert.equal(String(other.pending?.switchAt), String(start.add(settings.delay)));
 });
@@ -112,7 +129,7 @@ Deno.test("the state survives being written and read, whatever led to it", () =>
   fc.assert(
     fc.property(history(), (steps) => {
       for (const { state } of play(steps)) {
-        assert.deepEqual(parseTrust(formatTrust(state)), { kind: "state", state });
+        assert.deepEqual(parseTrustState(formatTrustState(state)), { kind: "state", state });
       }
     }),
     { numRuns: 50 },
@@ -120,7 +137,7 @@ Deno.test("the state survives being written and read, whatever led to it", () =>
 });
 
 Deno.test("a document that is not ours is refused with the field that is wrong", () => {
-  const text = formatTrust(first)["state.json"] ?? "";
+  const text = formatTrustState(first)["state.json"] ?? "";
   const sound = JSON.parse(text);
   const [anchor] = sound.anchors;
   const cases: [unknown, RegExp][] = [
@@ -137,12 +154,12 @@ Deno.test("a document that is not ours is refused with the field that is wrong",
   ];
   for (const [value, problem] of cases) {
     const given = typeof value === "string" ? value : JSON.stringify(value);
-    const parsed = parseTrust({ "state.json": given });
+    const parsed = parseTrustState({ "state.json": given });
     assert(parsed.kind === "refused", given);
     assert.match(parsed.problem, problem);
   }
   fc.assert(fc.property(fc.string(), fc.string(), (state, bundle) => {
-    parseTrust({ "state.json": state, "ca.crt": bundle });
+    parseTrustState({ "state.json": state, "ca.crt": bundle });
   }));
 });
 
@@ -166,13 +183,13 @@ function offer({ ca, compromised, further }: Exclude<Step, { minutes: number }>)
 }
 
 function* play(steps: readonly Step[]) {
-  let state = noTrust;
+  let state = emptyTrustState;
   let now = start;
   for (const step of steps) {
     if ("minutes" in step) now = now.add({ minutes: step.minutes });
     const offered = "minutes" in step ? undefined : offer(step);
     const before = state;
-    state = rotate(before, offered, now, settings);
+    state = nextTrustState(before, offered, now, settings);
     yield { before, state, now, offered };
   }
 }
@@ -206,7 +223,7 @@ Deno.test("nothing signs with an anchor that was published less than the delay a
 Deno.test("no anchor retires while a leaf that leads to it is valid, unless a key is compromised", () => {
   fc.assert(fc.property(history(false), (steps) => {
     const lastLeaf = new Map<string, Temporal.Instant>();
-    let previous = noTrust;
+    let previous = emptyTrustState;
     let previousAt = start;
     for (const { state, now } of play(steps)) {
       // Whoever signed until now may have signed a leaf of the longest validity just now.
@@ -232,40 +249,40 @@ Deno.test("told the same again, a state stays what it is, and so it does when no
     let latest: LoadedCa | undefined;
     for (const { state, now, offered } of play(steps)) {
       latest = offered ?? latest;
-      assert.deepEqual(rotate(state, undefined, now, settings), state);
-      if (offered) assert.deepEqual(rotate(state, offered, now, settings), state);
+      assert.deepEqual(nextTrustState(state, undefined, now, settings), state);
+      if (offered) assert.deepEqual(nextTrustState(state, offered, now, settings), state);
     }
   }));
 });
 
 Deno.test("two replicas that learn of the same CA in any order agree on its instant", () => {
-  const one = rotate(
-    rotate(first, b, after({ hours: 1 }), settings),
+  const one = nextTrustState(
+    nextTrustState(first, b, after({ hours: 1 }), settings),
     b,
     after({ hours: 1, seconds: 9 }),
     settings,
   );
   assert.equal(String(one.pending?.switchAt), "2026-03-01T13:10:00Z");
   // One still tells of the CA before, having read it late; the other tells of the new one again.
-  const late = rotate(one, a, after({ hours: 1, seconds: 10 }), settings);
-  const settled = rotate(late, b, after({ hours: 1, seconds: 11 }), settings);
+  const late = nextTrustState(one, a, after({ hours: 1, seconds: 10 }), settings);
+  const settled = nextTrustState(late, b, after({ hours: 1, seconds: 11 }), settings);
   assert.equal(String(settled.pending?.switchAt), "2026-03-01T13:10:00Z");
 });
 
 Deno.test("a replica that has not seen the new CA goes on with the old one while that is trusted", () => {
-  const published = rotate(first, b, after({ hours: 1 }), settings);
-  const switched = rotate(published, undefined, after({ hours: 2 }), settings);
+  const published = nextTrustState(first, b, after({ hours: 1 }), settings);
+  const switched = nextTrustState(published, undefined, after({ hours: 2 }), settings);
   const both = { latest: b, former: a };
-  assert.equal(chooseSigning(published, both), a);
-  assert.equal(chooseSigning(switched, both), b);
-  assert.equal(chooseSigning(switched, { latest: a, former: a }), a);
-  assert.equal(chooseSigning(published, { latest: b, former: undefined }), undefined);
-  const gone = rotate(first, compromised(b), after({ hours: 2 }), settings);
-  assert.equal(chooseSigning(gone, { latest: a, former: a }), undefined);
-  assert.equal(chooseSigning(rotate(gone, c, after({ hours: 3 }), settings), both), b);
+  assert.equal(chooseSigningCa(published, both), a);
+  assert.equal(chooseSigningCa(switched, both), b);
+  assert.equal(chooseSigningCa(switched, { latest: a, former: a }), a);
+  assert.equal(chooseSigningCa(published, { latest: b, former: undefined }), undefined);
+  const gone = nextTrustState(first, compromised(b), after({ hours: 2 }), settings);
+  assert.equal(chooseSigningCa(gone, { latest: a, former: a }), undefined);
+  assert.equal(chooseSigningCa(nextTrustState(gone, c, after({ hours: 3 }), settings), both), b);
 });
 
 Deno.test("the fingerprint of one certificate is the one that OpenSSL shows", () => {
-  assert.match(fingerprintOf(a.anchors), /^[0-9a-f]{64}$/);
-  assert.equal(fingerprintOf(a.anchors), a.fingerprint);
+  assert.match(computeFingerprint(a.anchors), /^[0-9a-f]{64}$/);
+  assert.equal(computeFingerprint(a.anchors), a.fingerprint);
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { ServingCertificate } from "../../src/service/issuing/serving_certificate.ts";
 import { type Certificate, readCertificates } from "../../src/shared/x509/certificate.ts";
-import { importPrivateKey, publicKeyOf } from "../../src/shared/crypto/key_pairs.ts";
+import { derivePublicKey, importPrivateKey } from "../../src/shared/crypto/key_pairs.ts";
 import { verifyChain } from "../../src/shared/x509/chain.ts";
 import { makeCa, openAuthority, start } from "./authority_fixture.ts";
 
@@ -20,7 +20,7 @@ Deno.test("the serving certificate bears one name, for servers only, and its key
   assert.deepEqual([leaf.commonName, leaf.dnsNames], [name, [name]]);
   assert.deepEqual([leaf.ipAddresses, leaf.uris, leaf.isCa], [[], [], false]);
   assert.equal(String(leaf.notAfter), "2026-03-02T12:00:00Z");
-  assert.deepEqual(await publicKeyOf(serving.current().privateKeyPem), leaf.spki);
+  assert.deepEqual(await derivePublicKey(serving.current().privateKeyPem), leaf.spki);
   assert.equal((await importPrivateKey(serving.current().privateKeyPem)).kind, "key");
   const anchors = [...service.authority.anchors];
   assert.equal((await verifyChain([leaf], anchors, start)).kind, "verified");

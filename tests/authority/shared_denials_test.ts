@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { SharedDenials } from "../../src/service/revocation/denial_document.ts";
+import { DocumentDenialStore } from "../../src/service/revocation/denial_document.ts";
 import type { Denial } from "../../src/service/revocation/denial_store.ts";
 import { Scheduler } from "../../src/shared/scheduler/scheduler.ts";
 import { FakeClock } from "../support/fake_clock.ts";
@@ -12,7 +12,7 @@ function denial(podUid: string, given: Partial<Denial> = {}): Denial {
 /** One replica's denials, on a clock that stands still. */
 function replica(document: ScriptedDocument, clock = new FakeClock(start)) {
   const scheduler = new Scheduler({ clock, random: () => 1 });
-  const denials = new SharedDenials({ document, scheduler, clock });
+  const denials = new DocumentDenialStore({ document, scheduler, clock });
   const stopping = new AbortController();
   const following = denials.follow(stopping.signal);
   return {

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { SigningQueue } from "../../src/shared/scheduler/fair_queue.ts";
+import { FairQueue } from "../../src/shared/scheduler/fair_queue.ts";
 import { FakeClock, turn } from "../support/fake_clock.ts";
 import { never } from "./authority_fixture.ts";
 
 /** Work that lasts until the test ends it, in a queue that does one thing at a time. */
 function openQueue(capacity = 100, concurrency = 1) {
   const clock = new FakeClock();
-  const queue = new SigningQueue({ clock, concurrency, capacity });
+  const queue = new FairQueue({ clock, concurrency, capacity });
   const started: string[] = [];
   const open: PromiseWithResolvers<void>[] = [];
   const run = (key: string, name = key, signal = never) =>
@@ -110,7 +110,7 @@ Deno.test("the advice when to come again grows with what waits", async () => {
 });
 
 Deno.test("work that ends at once leaves the event loop its turns, and all of it is done", async () => {
-  const queue = new SigningQueue({ clock: new FakeClock(), concurrency: 2 });
+  const queue = new FairQueue({ clock: new FakeClock(), concurrency: 2 });
   let done = 0;
   const inFirstTurn = turn().then(() => done);
   const work = () => Promise.resolve(done++);

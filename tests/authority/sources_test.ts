@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { CertificateAuthority } from "../../src/service/ca/current_ca.ts";
-import { ClientAuthorities } from "../../src/service/access/client_cas.ts";
+import { CurrentCa } from "../../src/service/ca/current_ca.ts";
+import { ClientCas } from "../../src/service/access/client_cas.ts";
 import { FileCaSource } from "../../src/service/ca/file_ca_source.ts";
-import { NodeCertificates } from "../../src/service/access/client_certificate_authenticator.ts";
-import { PolicySource } from "../../src/service/issuing/current_policy.ts";
-import type { CaState } from "../../src/service/ca/ca_source.ts";
+import { ClientCertificateAuthenticator } from "../../src/service/access/client_certificate_authenticator.ts";
+import { CurrentPolicy } from "../../src/service/issuing/current_policy.ts";
+import type { CaSourceState } from "../../src/service/ca/ca_source.ts";
 import { Scheduler } from "../../src/shared/scheduler/scheduler.ts";
 import { readCertificates } from "../../src/shared/x509/certificate.ts";
 import { FakeClock } from "../support/fake_clock.ts";
@@ -33,7 +33,7 @@ Deno.test("a changed policy file holds within ten seconds", async () => {
   await using time = ticking();
   const file = new TestFile("rules: []");
   let changes = 0;
-  await using source = await PolicySource.open({
+  await using source = await CurrentPolicy.open({
     ...time,
     base: policy(),
     file,
@@ -50,7 +50,7 @@ Deno.test("a bad policy file is refused with its line, and the old one stays unt
   await using time = ticking();
   const good = "rules:\n  - namespaces: [shop]\n";
   const file = new TestFile(good);
-  await using source = await PolicySource.open({ ...time, base: policy(), file });
+  await using source = await CurrentPolicy.open({ ...time, base: policy(), file });
   for (const bad of ["rules:\n  - namespaces: [Shop]\n", "rules: {", "x: 1"]) {
     file.text = bad;
     await time.clock.advance({ seconds: 10 });
@@ -67,9 +67,9 @@ Deno.test("a bad policy file is refused with its line, and the old one stays unt
 
 Deno.test("a service does not start with a bad policy file, and has no rules without one", async () => {
   await using time = ticking();
-  const opening = PolicySource.open({ ...time, base: policy(), file: new TestFile("rules: 1") });
+  const opening = CurrentPolicy.open({ ...time, base: policy(), file: new TestFile("rules: 1") });
   await assert.rejects(opening, /^Error: \/etc\/file: line 1: rules is not a list/);
-  await using source = await PolicySource.open({ ...time, base: policy() });
+  await using source = await CurrentPolicy.open({ ...time, base: policy() });
   assert.deepEqual(source.policy.rules, []);
   assert.equal(time.scheduler.size, 0);
 });
@@ -85,7 +85,7 @@ Deno.test("the CA's files are told at the start and each time either changes, al
     isMissing: (error) => error === missing,
   });
   const stopping = new AbortController();
-  const told: CaState[] = [];
+  const told: CaSourceState[] = [];
   const following = (async () => {
     for await (const state of source.watch(stopping.signal)) told.push(state);
   })();
@@ -114,8 +114,8 @@ Deno.test("the CAs of client certificates follow their file", async () => {
   await using time = ticking();
   const [first, second] = await Promise.all([TestCa.create("One"), TestCa.create("Two")]);
   const file = new TestFile(first.certificatePem);
-  const authority = new CertificateAuthority();
-  await using clients = await ClientAuthorities.open({ ...time, authority, file });
+  const authority = new CurrentCa();
+  await using clients = await ClientCas.open({ ...time, authority, file });
   let changes = 0;
   using _subscription = clients.onChange(() => changes++);
   file.text = second.certificatePem;
@@ -137,9 +137,9 @@ Deno.test("nodes' certificates cannot come from the CA that signs for pods, at t
   const [pods, nodes] = await Promise.all([makeCa(), makeCa({ commonName: "Nodes" })]);
   const pem = (der: Uint8Array) =>
     `-----BEGIN CERTIFICATE-----\n${der.toBase64()}\n-----END CERTIFICATE-----\n`;
-  const authority = new CertificateAuthority(pods);
+  const authority = new CurrentCa(pods);
   const file = new TestFile(pem(nodes.issuer.certificate.der));
-  await using clients = await ClientAuthorities.open({ ...time, authority, file });
+  await using clients = await ClientCas.open({ ...time, authority, file });
   const asCandidate = ({ issuer, anchors }: typeof pods) => ({
     chain: [issuer.certificate, ...issuer.chain],
     roots: anchors,
@@ -160,7 +160,10 @@ Deno.test("nodes' certificates cannot come from the CA that signs for pods, at t
 Deno.test("a node is its certificate's one URI, in the cluster's domain", async () => {
   const ca = await TestCa.create();
   const clock = new FakeClock(Temporal.Now.instant());
-  const authenticator = new NodeCertificates({ clusterDomain: "cluster.local", clock });
+  const authenticator = new ClientCertificateAuthenticator({
+    clusterDomain: "cluster.local",
+    clock,
+  });
   const ask = async (...names: string[]) => {
     const { certificatePem } = await ca.issue(...names);
     const [certificate] = readCertificates(certificatePem) ?? [];

@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
-import { type DriverConfig, driverConfig } from "../../src/driver/program/config.ts";
+import { type DriverConfig, readDriverConfig } from "../../src/driver/program/config.ts";
 import type { Environment } from "../../src/shared/config/environment.ts";
 import { formatDuration } from "../../src/shared/text/durations.ts";
 
 function read(environment: Environment): { config: DriverConfig; warnings: string[] } {
-  const outcome = driverConfig(environment, "node-1");
+  const outcome = readDriverConfig(environment, "node-1");
   assert.equal(outcome.kind, "config", JSON.stringify(outcome));
   return outcome.kind === "config" ? outcome : assert.fail();
 }
 
 function problems(environment: Environment, hostName = "node-1"): string[] {
-  const outcome = driverConfig(environment, hostName);
+  const outcome = readDriverConfig(environment, hostName);
   assert.equal(outcome.kind, "refused", JSON.stringify(environment).slice(0, 200));
   return outcome.kind === "refused" ? outcome.problems : assert.fail();
 }

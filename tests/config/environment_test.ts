@@ -1,18 +1,18 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { driverConfig, driverVariables } from "../../src/driver/program/config.ts";
+import { driverVariables, readDriverConfig } from "../../src/driver/program/config.ts";
 import type { Environment, VariableTable } from "../../src/shared/config/environment.ts";
-import { serviceConfig, serviceVariables } from "../../src/service/program/config.ts";
+import { readServiceConfig, serviceVariables } from "../../src/service/program/config.ts";
 
 const tables: VariableTable[] = [driverVariables, serviceVariables];
 
 function warnings(environment: Environment): string[] {
-  const outcome = driverConfig(environment, "node-1");
+  const outcome = readDriverConfig(environment, "node-1");
   return outcome.kind === "config" ? outcome.warnings : assert.fail(outcome.problems.join("\n"));
 }
 
 function level(environment: Environment): string {
-  const outcome = driverConfig(environment, "node-1");
+  const outcome = readDriverConfig(environment, "node-1");
   return outcome.kind === "config" ? outcome.config.logging.level : assert.fail();
 }
 
@@ -25,8 +25,8 @@ Deno.test("every default is a value that its own variable accepts", () => {
 for (const name of ["GRPC_TRACE", "GRPC_NODE_TRACE"]) {
   Deno.test(`${name} is refused, because it prints tokens, and not echoed`, () => {
     const outcomes = [
-      driverConfig({ [name]: "a-value" }, "n"),
-      serviceConfig({ [name]: "a-value" }),
+      readDriverConfig({ [name]: "a-value" }, "n"),
+      readServiceConfig({ [name]: "a-value" }),
     ];
     for (const outcome of outcomes) {
       const problems = outcome.kind === "refused" ? outcome.problems : assert.fail();
@@ -37,7 +37,7 @@ for (const name of ["GRPC_TRACE", "GRPC_NODE_TRACE"]) {
 }
 
 Deno.test("a value is shown short and printable", () => {
-  const outcome = serviceConfig({ TLS: `\u001b[31m${"x".repeat(10_000)}` });
+  const outcome = readServiceConfig({ TLS: `\u001b[31m${"x".repeat(10_000)}` });
   const [problem = ""] = outcome.kind === "refused" ? outcome.problems : [];
   assert.match(problem, /^TLS="\\u\{1b\}\[31mx+…": expected on or off$/);
   assert.ok(problem.length < 100);
@@ -122,7 +122,7 @@ Deno.test("no environment makes the reading throw or answer with an unprintable 
   const name = fc.oneof(fc.constantFrom(...names), fc.string());
   fc.assert(
     fc.property(fc.dictionary(name, value, { maxKeys: 8 }), (environment) => {
-      for (const outcome of [driverConfig(environment, "n"), serviceConfig(environment)]) {
+      for (const outcome of [readDriverConfig(environment, "n"), readServiceConfig(environment)]) {
         const lines = outcome.kind === "refused" ? outcome.problems : outcome.warnings;
         for (const line of lines) assert.match(line, /^[^\p{C}\ufffd]{1,300}$/u);
       }

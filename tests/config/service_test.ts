@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
 import type { Environment } from "../../src/shared/config/environment.ts";
-import { type ServiceConfig, serviceConfig } from "../../src/service/program/config.ts";
+import { readServiceConfig, type ServiceConfig } from "../../src/service/program/config.ts";
 import { formatDuration } from "../../src/shared/text/durations.ts";
 
 function read(environment: Environment): { config: ServiceConfig; warnings: string[] } {
-  const outcome = serviceConfig(environment);
+  const outcome = readServiceConfig(environment);
   assert.equal(outcome.kind, "config", JSON.stringify(outcome));
   return outcome.kind === "config" ? outcome : assert.fail();
 }
 
 function problems(environment: Environment): string[] {
-  const outcome = serviceConfig(environment);
+  const outcome = readServiceConfig(environment);
   assert.equal(outcome.kind, "refused", JSON.stringify(environment).slice(0, 200));
   return outcome.kind === "refused" ? outcome.problems : assert.fail();
 }

@@ -7,7 +7,7 @@ import { Identity, Node } from "../../src/shared/gen/csi_pb.ts";
 import { Registration } from "../../src/shared/gen/plugin_registration_pb.ts";
 import { connect } from "../../src/shared/grpc_client/client.ts";
 import type { RpcError } from "../../src/shared/grpc/rpc_error.ts";
-import { register, serveUnix } from "../../src/shared/grpc_server/server.ts";
+import { registerService, serveUnix } from "../../src/shared/grpc_server/server.ts";
 import { Kubelet, publishRequest } from "../support/kubelet.ts";
 import { TestNode } from "../support/node.ts";
 
@@ -21,12 +21,12 @@ async function withServices(
   const name = "csi.k8s.cert-driver";
   await using _csi = await serveUnix(socket, {
     services: [
-      register(Identity, identityService({ name, version: "1.2.3", ready: () => true })),
-      register(Node, nodeService({ nodeId: "node-1", publisher: node.publisher })),
+      registerService(Identity, identityService({ name, version: "1.2.3", ready: () => true })),
+      registerService(Node, nodeService({ nodeId: "node-1", publisher: node.publisher })),
     ],
   });
   await using _registration = await serveUnix(`${kubelet.registrationDir}/${name}-reg.sock`, {
-    services: [register(Registration, registrationService({ name, endpoint: socket }))],
+    services: [registerService(Registration, registrationService({ name, endpoint: socket }))],
   });
   await test(kubelet, node, socket);
 }

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { parseAllDocuments } from "yaml";
 import { imageName } from "../../scripts/image.ts";
 import { parsePolicyFile } from "../../src/service/policy/policy_file.ts";
-import { driverConfig, driverVariables } from "../../src/driver/program/config.ts";
+import { driverVariables, readDriverConfig } from "../../src/driver/program/config.ts";
 import { driverName } from "../../src/shared/text/product_names.ts";
-import { serviceConfig, serviceVariables } from "../../src/service/program/config.ts";
+import { readServiceConfig, serviceVariables } from "../../src/service/program/config.ts";
 import { type Permission, shippedPermissions } from "../../src/service/kubernetes/permissions.ts";
 
 // deno-lint-ignore no-explicit-any
@@ -113,8 +113,8 @@ Deno.test("each variable in the manifest is one the programs read, and all are a
   }
   for (
     const outcome of [
-      driverConfig(environment(driver), "host"),
-      serviceConfig(environment(service)),
+      readDriverConfig(environment(driver), "host"),
+      readServiceConfig(environment(service)),
     ]
   ) {
     assert.deepEqual(outcome.kind === "refused" ? outcome.problems : outcome.warnings, []);
@@ -122,7 +122,7 @@ Deno.test("each variable in the manifest is one the programs read, and all are a
 });
 
 Deno.test("the account whose tokens speak for nodes is the driver's", () => {
-  const outcome = serviceConfig(environment(service));
+  const outcome = readServiceConfig(environment(service));
   assert.ok(outcome.kind === "config");
   assert.deepEqual(outcome.config.driverServiceAccount, {
     namespace,

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mountsBelow, Stage } from "../../scripts/demo/stage.ts";
 import { RpcError } from "../../src/shared/grpc/rpc_error.ts";
 import { type Certificate, readCertificates } from "../../src/shared/x509/certificate.ts";
-import { publicKeyOf } from "../../src/shared/crypto/key_pairs.ts";
+import { derivePublicKey } from "../../src/shared/crypto/key_pairs.ts";
 import type { PodVolume } from "../support/kubelet.ts";
 import { canMount } from "../linux/mount_workspace.ts";
 
@@ -23,7 +23,7 @@ export async function wholePair({ targetPath }: PodVolume): Promise<Certificate>
   const generation = `${targetPath}/${await Deno.readLink(`${targetPath}/..data`)}`;
   const leaf = readCertificates(await Deno.readTextFile(`${generation}/tls.crt`))?.[0];
   assert.ok(leaf, "tls.crt is a certificate");
-  const publicKey = await publicKeyOf(await Deno.readTextFile(`${generation}/tls.key`));
+  const publicKey = await derivePublicKey(await Deno.readTextFile(`${generation}/tls.key`));
   assert.deepEqual(publicKey, leaf.spki, "the key is the certificate's");
   assert.ok(readCertificates(await Deno.readTextFile(`${generation}/ca.crt`))?.length);
   return leaf;

@@ -3,8 +3,8 @@ import type { CertificateService } from "../../src/shared/gen/certificate_servic
 import type { Client } from "../../src/shared/grpc_client/client.ts";
 import { watchTrustBundle } from "../../src/driver/service_client/trust_bundle_watch.ts";
 import { Scheduler } from "../../src/shared/scheduler/scheduler.ts";
-import { CertificateSource } from "../../src/driver/certificates/certificate_requester.ts";
-import { KeyMaker } from "../../src/driver/certificates/key_generator.ts";
+import { CertificateRequester } from "../../src/driver/certificates/certificate_requester.ts";
+import { KeyGenerator } from "../../src/driver/certificates/key_generator.ts";
 import type { Mounter, VolumeFiles } from "../../src/driver/volume/mounter.ts";
 import type { VolumeStore } from "../../src/driver/volume/volume_record.ts";
 import { parsePublishRequest } from "../../src/driver/csi/request_validation.ts";
@@ -73,9 +73,9 @@ Deno.test("a service away for eighty minutes over the renewals of a thousand dri
   const tables: VolumeTable[] = [];
   for (let driver = 0; driver < drivers; driver++) {
     const table = new VolumeTable();
-    const keys = new KeyMaker(clock);
-    const real = new CertificateSource(issuer, keys, clock);
-    const source: Pick<CertificateSource, "obtain"> = {
+    const keys = new KeyGenerator(clock);
+    const real = new CertificateRequester(issuer, keys, clock);
+    const source: Pick<CertificateRequester, "obtain"> = {
       obtain: (wanted, signal) => isAway ? Promise.resolve(away) : real.obtain(wanted, signal),
     };
     const parts = { clock, scheduler, table, mounter: memoryMounter(), store: memoryStore };

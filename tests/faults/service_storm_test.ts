@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { CertificateService } from "../../src/shared/gen/certificate_service_pb.ts";
 import { connect } from "../../src/shared/grpc_client/client.ts";
-import { CertificateServiceClient } from "../../src/driver/service_client/issuance_client.ts";
-import { retryDelay } from "../../src/driver/certificates/renewal_time.ts";
+import { GrpcIssuanceClient } from "../../src/driver/service_client/issuance_client.ts";
+import { renewalRetryDelay } from "../../src/driver/certificates/renewal_time.ts";
 import { certificateRequest } from "../authority/authority_fixture.ts";
 import { Program } from "../support/programs.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
@@ -25,7 +25,7 @@ const entry = new URL("stormed_service.ts", import.meta.url).pathname;
 
 /** What a driver does until it has its certificate; counts how often it was turned away. */
 async function obtain(
-  client: CertificateServiceClient,
+  client: GrpcIssuanceClient,
   certificateRequest: Uint8Array,
   node: string,
   uid: string,
@@ -42,7 +42,7 @@ async function obtain(
     turnedAway.count++;
     if (outcome.kind === "throttled" && !outcome.retryAfter) turnedAway.early++;
     const askedMs = outcome.kind === "throttled" ? outcome.retryAfter?.total("milliseconds") : 0;
-    await sleep(retryDelay(attempt, Infinity, Math.random(), askedMs));
+    await sleep(renewalRetryDelay(attempt, Infinity, Math.random(), askedMs));
   }
 }
 
@@ -55,7 +55,7 @@ Deno.test("10,000 drivers that ask at once are all served, a greedy one after th
   const clients = Array.from(
     { length: connections },
     () =>
-      new CertificateServiceClient(
+      new GrpcIssuanceClient(
         stack.use(connect(CertificateService, { address: `unix://${address}` })),
       ),
   );

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import type { Edges } from "../../src/driver/program/serve.ts";
-import type { CertificateIssuer } from "../../src/driver/certificates/issuance_client.ts";
+import type { DriverPorts } from "../../src/driver/program/serve.ts";
+import type { IssuanceClient } from "../../src/driver/certificates/issuance_client.ts";
 import type { Mounter } from "../../src/driver/volume/mounter.ts";
 import type { VolumeStore } from "../../src/driver/volume/volume_record.ts";
 import { onFileSystemCall, onMountCall } from "./system_calls.ts";
@@ -35,7 +35,7 @@ export class Steps {
     onMountCall(inPort);
   }
 
-  around({ mounter, store, issuer }: Edges): Edges {
+  around({ mounter, store, issuer }: DriverPorts): DriverPorts {
     const { victim } = this.#options;
     const at = (path: string) => path.includes(victim);
     const wrappedMounter: Mounter & Disposable = {
@@ -55,7 +55,7 @@ export class Steps {
       remove: (record) =>
         this.#run(record.pod.uid === victim, "remove", () => store.remove(record)),
     };
-    const wrappedIssuer: CertificateIssuer = {
+    const wrappedIssuer: IssuanceClient = {
       issue: async (request, signal) => {
         if (request.pod.uid === victim) await this.#options.go;
         return await this.#run(

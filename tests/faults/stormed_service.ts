@@ -3,11 +3,11 @@
  * need a connection for each, and CAPACITY bounds the queue. At a SIGUSR1 it tells what most waited, at a SIGUSR2 what
  * it holds.
  */
-import { Issuing } from "../../src/service/issuing/certificate_issuer.ts";
+import { CertificateIssuer } from "../../src/service/issuing/certificate_issuer.ts";
 import type { Authenticator } from "../../src/service/access/authenticator.ts";
-import { SigningQueue } from "../../src/shared/scheduler/fair_queue.ts";
+import { FairQueue } from "../../src/shared/scheduler/fair_queue.ts";
 import { CertificateService } from "../../src/shared/gen/certificate_service_pb.ts";
-import { register, serveUnix } from "../../src/shared/grpc_server/server.ts";
+import { registerService, serveUnix } from "../../src/shared/grpc_server/server.ts";
 import { certificateService } from "../../src/service/api/certificate_service.ts";
 import { systemClock } from "../../src/shared/scheduler/system_clock.ts";
 import { serveHealth } from "../../src/shared/telemetry/health_endpoint.ts";
@@ -24,11 +24,17 @@ const byName: Authenticator = {
 const clock = new FakeClock(Temporal.Now.instant());
 const parts = await openAuthority({ clock, material: await makeCa({}, clock.now()) });
 const { signer, inventory, revocation } = parts;
-const queue = new SigningQueue({
+const queue = new FairQueue({
   clock: systemClock,
   capacity: Number(Deno.env.get("CAPACITY")),
 });
-const issuing = new Issuing({ signer, queue, inventory, revocation, policy: () => policy() });
+const issuing = new CertificateIssuer({
+  signer,
+  queue,
+  inventory,
+  revocation,
+  policy: () => policy(),
+});
 const service = certificateService({ ...parts, issuing, authenticator: byName });
 let mostWaiting = 0;
 const implementation: typeof service = {
@@ -40,7 +46,7 @@ const implementation: typeof service = {
   },
 };
 const path = Deno.env.get("SOCKET") ?? "";
-const services = [register(CertificateService, implementation)];
+const services = [registerService(CertificateService, implementation)];
 await using _server = await serveUnix(path, { services });
 const ok = () => ({ ok: true, detail: "serving" });
 await using health = serveHealth({ hostname: "127.0.0.1", port: 0 }, { live: ok, ready: ok });

@@ -6,18 +6,18 @@ import {
   parseCertificateRequest,
 } from "../../src/shared/x509/certificate_request.ts";
 import { verifyChain } from "../../src/shared/x509/chain.ts";
-import { sameOctets } from "../../src/shared/crypto/der_reader.ts";
+import { equalBytes } from "../../src/shared/crypto/der_reader.ts";
 import { type Issuer, loadIssuer } from "../../src/service/x509/issuer.ts";
 import {
   exportPrivateKey,
   generateKeyPair,
   importPrivateKey,
 } from "../../src/shared/crypto/key_pairs.ts";
-import { exportPublicKey, publicKeyOf } from "../../src/shared/crypto/key_pairs.ts";
+import { derivePublicKey, exportPublicKey } from "../../src/shared/crypto/key_pairs.ts";
 import { randomSerialNumber, signLeaf } from "../../src/service/x509/leaf_certificate.ts";
 import { parseDnsName, parseIpAddress, parseUri } from "../../src/shared/text/name_syntax.ts";
 import { decodePem } from "../../src/shared/crypto/pem.ts";
-import { createRoot } from "../../src/service/x509/self_signed_ca.ts";
+import { createSelfSignedCa } from "../../src/service/x509/self_signed_ca.ts";
 import { runs } from "../support/runs.ts";
 import { mutated, mutatedText } from "./mutations.ts";
 
@@ -30,7 +30,7 @@ const algorithms = ["ecdsa-p256", "ecdsa-p384", "ed25519", "rsa-2048"] as const;
 const keyPairs = await Promise.all(algorithms.map(generateKeyPair));
 const roots = await Promise.all(
   (["ecdsa-p256", "ecdsa-p384"] as const).map((algorithm) =>
-    createRoot({ algorithm, commonName: "Fuzz CA", ...validity })
+    createSelfSignedCa({ algorithm, commonName: "Fuzz CA", ...validity })
   ),
 );
 const issuer = await issuerOf(roots[0]!);
@@ -64,7 +64,7 @@ Deno.test("a request that was changed is refused in a sentence, or is for the ve
     fc.asyncProperty(mutated(corpus), async (octets) => {
       const parsed = await parseCertificateRequest(octets);
       if (parsed.kind === "refused") assert.match(parsed.problem, /^the certificate request /);
-      else assert.ok(keys.some((key) => sameOctets(key, parsed.spki)));
+      else assert.ok(keys.some((key) => equalBytes(key, parsed.spki)));
     }),
     { ...runs(6_000), ...bounded },
   );
@@ -77,7 +77,7 @@ Deno.test("a certificate that was changed is read the same each time or not at a
     fc.asyncProperty(mutated(corpus), async (octets) => {
       const certificate = readCertificate(octets);
       if (certificate === undefined) return;
-      assert.ok(sameOctets(certificate.der, octets), "all of it, and nothing but it");
+      assert.ok(equalBytes(certificate.der, octets), "all of it, and nothing but it");
       assert.deepEqual(readCertificate(certificate.der), certificate);
       const { kind } = await verifyChain([certificate], anchors, now.add({ hours: 1 }));
       if (kind !== "verified") return;
@@ -85,7 +85,7 @@ Deno.test("a certificate that was changed is read the same each time or not at a
       const original = corpus.map((der) => readCertificate(der)).find((it) =>
         it?.serialNumber === serialNumber
       );
-      assert.ok(original && sameOctets(original.spki, certificate.spki), "of what was signed");
+      assert.ok(original && equalBytes(original.spki, certificate.spki), "of what was signed");
       assert.deepEqual(certificate.dnsNames, original.dnsNames);
     }),
     { ...runs(8_000), ...bounded },
@@ -132,10 +132,10 @@ Deno.test("a key or CA file that was changed is refused in words or still holds 
   await fc.assert(
     fc.asyncProperty(mutatedText(pems), async (pem) => {
       const imported = await importPrivateKey(pem);
-      const publicKey = await publicKeyOf(pem);
+      const publicKey = await derivePublicKey(pem);
       if (imported.kind === "refused") return assert.ok(imported.problem.length > 0);
       const spki = await exportPublicKey(imported.keyPair.publicKey);
-      assert.ok(publicKey && sameOctets(publicKey, spki));
+      assert.ok(publicKey && equalBytes(publicKey, spki));
     }),
     { ...runs(1_500), ...bounded },
   );

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import { Registration } from "../../src/shared/gen/plugin_registration_pb.ts";
 import { connect } from "../../src/shared/grpc_client/client.ts";
-import { parseAddress } from "../../src/shared/grpc_client/target.ts";
+import { parseTarget } from "../../src/shared/grpc_client/target.ts";
 import { RpcError } from "../../src/shared/grpc/rpc_error.ts";
 import { serveTcp, serveUnix } from "../../src/shared/grpc_server/server.ts";
 import { stubService } from "../support/stub_service.ts";
@@ -29,7 +29,7 @@ const isRpc = (code: status) => (error: unknown) =>
   error instanceof RpcError && error.code === code;
 
 Deno.test("addresses are read in three forms and no other", () => {
-  const read = (address: string) => Object.values(parseAddress(address));
+  const read = (address: string) => Object.values(parseTarget(address));
   assert.deepEqual(read("unix:///csi/csi.sock"), ["unix:/csi/csi.sock", false, false]);
   assert.deepEqual(read("https://cert-service:50051"), ["dns:cert-service:50051", true, false]);
   assert.deepEqual(read("https://[::1]/"), ["dns:[::1]:443", true, true]);
@@ -38,7 +38,7 @@ Deno.test("addresses are read in three forms and no other", () => {
   for (
     const text of [...wrong, "https://user:pw@a", "unix://relative.sock", "unix:///", "ftp://a"]
   ) {
-    assert.throws(() => parseAddress(text), TypeError, text);
+    assert.throws(() => parseTarget(text), TypeError, text);
   }
 });
 

@@ -1,20 +1,20 @@
 import { status } from "@grpc/grpc-js";
 import assert from "node:assert/strict";
 import { CertificateService } from "../../src/shared/gen/certificate_service_pb.ts";
-import type { EndedCall } from "../../src/shared/grpc_server/call.ts";
+import type { CompletedCall } from "../../src/shared/grpc_server/call.ts";
 import { connect } from "../../src/shared/grpc_client/client.ts";
 import { RpcError } from "../../src/shared/grpc/rpc_error.ts";
 import { serveUnix } from "../../src/shared/grpc_server/server.ts";
-import type { Implementation } from "../../src/shared/grpc/service_definition.ts";
+import type { ServiceImplementation } from "../../src/shared/grpc/service_definition.ts";
 import { stubService } from "../support/stub_service.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
 
-type Methods = Partial<Implementation<typeof CertificateService>>;
+type Methods = Partial<ServiceImplementation<typeof CertificateService>>;
 
 async function serving(methods: Methods) {
   const stack = new AsyncDisposableStack();
   const folder = stack.use(await temporaryFolder());
-  const ended = Promise.withResolvers<EndedCall>();
+  const ended = Promise.withResolvers<CompletedCall>();
   const server = stack.use(
     await serveUnix(`${folder.path}/test.sock`, {
       services: [stubService(CertificateService, methods)],

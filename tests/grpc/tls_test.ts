@@ -7,18 +7,21 @@ import { Registration } from "../../src/shared/gen/plugin_registration_pb.ts";
 import { type ChannelOptions, connect } from "../../src/shared/grpc_client/client.ts";
 import { RpcError } from "../../src/shared/grpc/rpc_error.ts";
 import { serveTcp } from "../../src/shared/grpc_server/server.ts";
-import type { Identity, IdentitySource } from "../../src/shared/grpc_server/tls_credentials.ts";
+import type {
+  TlsIdentity,
+  TlsIdentitySource,
+} from "../../src/shared/grpc_server/tls_credentials.ts";
 import { stubService } from "../support/stub_service.ts";
 import { TestCa } from "../support/test_ca.ts";
 
 const name = "cert-service.csi-cert-driver.internal";
 
 /** An identity that a test swaps. */
-class Swappable implements IdentitySource {
+class Swappable implements TlsIdentitySource {
   readonly #listeners = new Set<() => void>();
-  #identity: Identity;
+  #identity: TlsIdentity;
 
-  constructor(identity: Identity) {
+  constructor(identity: TlsIdentity) {
     this.#identity = identity;
   }
 
@@ -26,7 +29,7 @@ class Swappable implements IdentitySource {
     return this.#listeners.size;
   }
 
-  current(): Identity {
+  current(): TlsIdentity {
     return this.#identity;
   }
 
@@ -35,13 +38,13 @@ class Swappable implements IdentitySource {
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
-  swap(identity: Identity): void {
+  swap(identity: TlsIdentity): void {
     this.#identity = identity;
     for (const listener of this.#listeners) listener();
   }
 }
 
-function serving(tls: IdentitySource) {
+function serving(tls: TlsIdentitySource) {
   const getInfo = (_: unknown, { peerCertificate }: { peerCertificate: Uint8Array | undefined }) =>
     Promise.resolve({ name: peerCertificate === undefined ? "nobody" : "somebody" });
   const services = [stubService(Registration, { getInfo })];

@@ -1,22 +1,25 @@
 import { status } from "@grpc/grpc-js";
 import assert from "node:assert/strict";
 import { Registration } from "../../src/shared/gen/plugin_registration_pb.ts";
-import type { EndedCall } from "../../src/shared/grpc_server/call.ts";
+import type { CompletedCall } from "../../src/shared/grpc_server/call.ts";
 import { connect } from "../../src/shared/grpc_client/client.ts";
 import { RpcError } from "../../src/shared/grpc/rpc_error.ts";
 import { serveUnix } from "../../src/shared/grpc_server/server.ts";
-import type { CallContext, Implementation } from "../../src/shared/grpc/service_definition.ts";
+import type {
+  CallContext,
+  ServiceImplementation,
+} from "../../src/shared/grpc/service_definition.ts";
 import { sendBytes } from "../support/grpc_probe.ts";
 import { stubService } from "../support/stub_service.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
 
-type GetInfo = Implementation<typeof Registration>["getInfo"];
+type GetInfo = ServiceImplementation<typeof Registration>["getInfo"];
 
 /** A server with one method and a client of it. */
 async function serving(getInfo: GetInfo) {
   const stack = new AsyncDisposableStack();
   const folder = stack.use(await temporaryFolder());
-  const ended: EndedCall[] = [];
+  const ended: CompletedCall[] = [];
   const server = stack.use(
     await serveUnix(`${folder.path}/test.sock`, {
       services: [stubService(Registration, { getInfo })],

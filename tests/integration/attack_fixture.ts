@@ -4,10 +4,10 @@ import { ServingCertificate } from "../../src/service/issuing/serving_certificat
 import { CertificateService } from "../../src/shared/gen/certificate_service_pb.ts";
 import { type Client, connect } from "../../src/shared/grpc_client/client.ts";
 import { RpcError } from "../../src/shared/grpc/rpc_error.ts";
-import { register, serveTcp } from "../../src/shared/grpc_server/server.ts";
+import { registerService, serveTcp } from "../../src/shared/grpc_server/server.ts";
 import { certificateService } from "../../src/service/api/certificate_service.ts";
-import { ApiConnection } from "../../src/service/kubernetes/api_client.ts";
-import { KubernetesOperatorAccess } from "../../src/service/kubernetes/subject_access_review.ts";
+import { ApiClient } from "../../src/service/kubernetes/api_client.ts";
+import { SubjectAccessReviewer } from "../../src/service/kubernetes/subject_access_review.ts";
 import { shippedPermissions } from "../../src/service/kubernetes/permissions.ts";
 import { KubernetesPodDirectory } from "../../src/service/kubernetes/pod_directory.ts";
 import { TokenAuthenticator } from "../../src/service/kubernetes/token_authenticator.ts";
@@ -55,18 +55,18 @@ export async function openService() {
   const clock = new FakeClock(Temporal.Now.instant());
   const api = stack.use(await ApiServer.start());
   api.rules = shippedPermissions;
-  const connection = stack.use(new ApiConnection(accessTo(api), { clock }));
+  const connection = stack.use(new ApiClient(accessTo(api), { clock }));
   const material = await makeCa({}, clock.now());
   const pods = new KubernetesPodDirectory(connection);
   const authority = stack.use(await openAuthority({ clock, material, pods }));
   const implementation = certificateService({
     ...authority,
     authenticator: new TokenAuthenticator({ connection, clock, driver }),
-    operators: new KubernetesOperatorAccess(connection),
+    operators: new SubjectAccessReviewer(connection),
   });
   const server = stack.use(
     await serveTcp("127.0.0.1:0", {
-      services: [register(CertificateService, implementation)],
+      services: [registerService(CertificateService, implementation)],
       maxMessageBytes: 512 * 1024,
       graceMs: 100,
       tls: stack.use(await ServingCertificate.open(authority)),

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { status } from "@grpc/grpc-js";
-import { makeRootCa } from "../../src/service/admin/init_ca.ts";
+import { createCa } from "../../src/service/admin/init_ca.ts";
 import { CertificateService } from "../../src/shared/gen/certificate_service_pb.ts";
 import { connect } from "../../src/shared/grpc_client/client.ts";
 import { RpcError } from "../../src/shared/grpc/rpc_error.ts";
@@ -64,7 +64,7 @@ async function open() {
     /** Puts a new CA into the Secret. */
     async putCa(commonName: string, annotations: Record<string, string> = {}) {
       const now = Temporal.Now.instant();
-      const ca = await makeRootCa({ algorithm: "ecdsa-p256", days: 10, commonName }, now);
+      const ca = await createCa({ algorithm: "ecdsa-p256", days: 10, commonName }, now);
       api.objects.put("secrets", {
         metadata: { namespace, name: "csi-ca-secret", annotations },
         data: { "tls.crt": btoa(ca.certificatePem), "tls.key": btoa(ca.privateKeyPem) },

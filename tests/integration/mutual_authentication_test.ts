@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { status } from "@grpc/grpc-js";
-import { ClientAuthorities } from "../../src/service/access/client_cas.ts";
-import { mutualIdentity } from "../../src/service/api/tls_identity.ts";
-import { NodeCertificates } from "../../src/service/access/client_certificate_authenticator.ts";
+import { ClientCas } from "../../src/service/access/client_cas.ts";
+import { mutualTlsIdentity } from "../../src/service/api/tls_identity.ts";
+import { ClientCertificateAuthenticator } from "../../src/service/access/client_certificate_authenticator.ts";
 import { ServingCertificate } from "../../src/service/issuing/serving_certificate.ts";
 import { CertificateService } from "../../src/shared/gen/certificate_service_pb.ts";
 import { connect } from "../../src/shared/grpc_client/client.ts";
 import { RpcError } from "../../src/shared/grpc/rpc_error.ts";
-import { register, serveTcp } from "../../src/shared/grpc_server/server.ts";
+import { registerService, serveTcp } from "../../src/shared/grpc_server/server.ts";
 import { certificateService } from "../../src/service/api/certificate_service.ts";
 import { createCertificateRequest } from "../../src/shared/x509/certificate_request.ts";
 import { exportPrivateKey, generateKeyPair } from "../../src/shared/crypto/key_pairs.ts";
@@ -29,18 +29,21 @@ async function open() {
   const serving = stack.use(await ServingCertificate.open(authority));
   const file = { path: "client-ca.crt", text: nodes.certificatePem };
   const clients = stack.use(
-    await ClientAuthorities.open({
+    await ClientCas.open({
       ...authority,
       file: { path: file.path, read: () => Promise.resolve(file.text) },
     }),
   );
-  const authenticator = new NodeCertificates({ clusterDomain: "cluster.local", clock });
+  const authenticator = new ClientCertificateAuthenticator({
+    clusterDomain: "cluster.local",
+    clock,
+  });
   const implementation = certificateService({ ...authority, authenticator });
   const server = stack.use(
     await serveTcp("127.0.0.1:0", {
-      services: [register(CertificateService, implementation)],
+      services: [registerService(CertificateService, implementation)],
       graceMs: 100,
-      tls: mutualIdentity(serving, clients),
+      tls: mutualTlsIdentity(serving, clients),
     }),
   );
   const anchors = authority.authority.anchors;

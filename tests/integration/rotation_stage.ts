@@ -1,11 +1,11 @@
-import { openAuthority } from "../../src/service/program/compose.ts";
-import { CertificateAuthority } from "../../src/service/ca/current_ca.ts";
-import { PolicySource } from "../../src/service/issuing/current_policy.ts";
-import { believeAnybody } from "../../src/service/access/authenticator.ts";
-import type { CaSecret } from "../../src/service/ca/ca_source.ts";
+import { openService } from "../../src/service/program/compose.ts";
+import { CurrentCa } from "../../src/service/ca/current_ca.ts";
+import { CurrentPolicy } from "../../src/service/issuing/current_policy.ts";
+import { allowAnonymous } from "../../src/service/access/authenticator.ts";
+import type { CaSourceContent } from "../../src/service/ca/ca_source.ts";
 import { CertificateService } from "../../src/shared/gen/certificate_service_pb.ts";
 import { connect } from "../../src/shared/grpc_client/client.ts";
-import { register, serveTcp } from "../../src/shared/grpc_server/server.ts";
+import { registerService, serveTcp } from "../../src/shared/grpc_server/server.ts";
 import { certificateService } from "../../src/service/api/certificate_service.ts";
 import { Scheduler } from "../../src/shared/scheduler/scheduler.ts";
 import { createCertificateRequest } from "../../src/shared/x509/certificate_request.ts";
@@ -25,17 +25,17 @@ export const delay = minutes(2);
  * The service on a TLS socket with a CA that a test changes, and pods' programs whose volumes follow
  * the trust bundle as a driver's do. Starts at the machine's time, by which TLS looks.
  */
-export async function openStage(secret: CaSecret) {
+export async function openStage(secret: CaSourceContent) {
   const clock = new FakeClock(Temporal.Instant.fromEpochMilliseconds(Date.now()));
   await using stack = new AsyncDisposableStack();
   const scheduler = stack.use(new Scheduler({ clock }));
   const source = new ScriptedSource();
-  const authority = new CertificateAuthority();
+  const authority = new CurrentCa();
   const base = { clusterDomain: "cluster.local", defaultValidity: validity, maxValidity: validity };
-  const policy = stack.use(await PolicySource.open({ base, scheduler, clock }));
+  const policy = stack.use(await CurrentPolicy.open({ base, scheduler, clock }));
   source.hold(secret);
   let isOpen = false;
-  const opening = openAuthority({
+  const opening = openService({
     ...{ clock, scheduler, authority, policy },
     caSource: source,
     caRotationDelay: delay,
@@ -44,10 +44,10 @@ export async function openStage(secret: CaSecret) {
   }).finally(() => isOpen = true);
   await clock.until(() => isOpen);
   const opened = stack.use(await opening);
-  const implementation = certificateService({ ...opened, authenticator: believeAnybody });
+  const implementation = certificateService({ ...opened, authenticator: allowAnonymous });
   const server = stack.use(
     await serveTcp("127.0.0.1:0", {
-      services: [register(CertificateService, implementation)],
+      services: [registerService(CertificateService, implementation)],
       graceMs: 100,
       tls: opened.serving,
     }),

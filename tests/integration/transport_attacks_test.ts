@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { status } from "@grpc/grpc-js";
-import { believeAnybody } from "../../src/service/access/authenticator.ts";
+import { allowAnonymous } from "../../src/service/access/authenticator.ts";
 import { CertificateService } from "../../src/shared/gen/certificate_service_pb.ts";
 import { connect } from "../../src/shared/grpc_client/client.ts";
-import { register, serveTcp } from "../../src/shared/grpc_server/server.ts";
+import { registerService, serveTcp } from "../../src/shared/grpc_server/server.ts";
 import { certificateService } from "../../src/service/api/certificate_service.ts";
 import { exportPrivateKey, generateKeyPair } from "../../src/shared/crypto/key_pairs.ts";
 import { encodePem } from "../../src/shared/crypto/pem.ts";
@@ -11,7 +11,7 @@ import { openService, refusal, request, serverName, wait } from "./attack_fixtur
 
 Deno.test("a server with a pod's certificate, for whatever name, gets nothing from a driver", async () => {
   await using service = await openService();
-  const implementation = certificateService({ ...service, authenticator: believeAnybody });
+  const implementation = certificateService({ ...service, authenticator: allowAnonymous });
   const names = ["cert-service", "cert-service.csi-cert-system.svc.cluster.local"];
   for (const name of names) {
     const keys = await generateKeyPair("ecdsa-p256");
@@ -35,7 +35,7 @@ Deno.test("a server with a pod's certificate, for whatever name, gets nothing fr
     let calls = 0;
     let tokens = 0;
     await using impostor = await serveTcp("127.0.0.1:0", {
-      services: [register(CertificateService, implementation)],
+      services: [registerService(CertificateService, implementation)],
       onCall: () => void calls++,
       graceMs: 100,
       tls: { current: () => pair, onChange: () => ({ [Symbol.dispose]: () => {} }) },

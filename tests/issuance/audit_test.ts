@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { audit, type AuditEntry } from "../../src/service/access/audit_log.ts";
+import { type AuditEntry, writeAuditEntry } from "../../src/service/access/audit_log.ts";
 import { configureLogging } from "../../src/shared/telemetry/logging.ts";
 
 const node = {
@@ -96,7 +96,7 @@ async function lineOf(
   const lines: string[] = [];
   const write = (line: string) => void lines.push(line);
   await using _logging = await configureLogging({ format, level, program: "cert-service", write });
-  audit(entry);
+  writeAuditEntry(entry);
   assert(lines.length <= 1);
   return lines[0];
 }

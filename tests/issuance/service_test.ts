@@ -2,15 +2,15 @@ import assert from "node:assert/strict";
 import { status } from "@grpc/grpc-js";
 import { configure, type LogRecord, reset } from "@logtape/logtape";
 import {
+  allowAnonymous,
   type Authenticator,
-  believeAnybody,
   type Caller,
 } from "../../src/service/access/authenticator.ts";
 import { ServingCertificate } from "../../src/service/issuing/serving_certificate.ts";
 import { CertificateService } from "../../src/shared/gen/certificate_service_pb.ts";
 import { connect } from "../../src/shared/grpc_client/client.ts";
 import { RpcError } from "../../src/shared/grpc/rpc_error.ts";
-import { register, serveTcp } from "../../src/shared/grpc_server/server.ts";
+import { registerService, serveTcp } from "../../src/shared/grpc_server/server.ts";
 import { certificateService } from "../../src/service/api/certificate_service.ts";
 import { readCertificate } from "../../src/shared/x509/certificate.ts";
 import { encodePem } from "../../src/shared/crypto/pem.ts";
@@ -38,11 +38,11 @@ async function open(options: Options = {}) {
   const material = options.material ?? await makeCa({}, clock.now());
   const authority = stack.use(await openAuthority({ ...options, clock, material }));
   const serving = stack.use(await ServingCertificate.open(authority));
-  const authenticator = options.authenticator ?? believeAnybody;
+  const authenticator = options.authenticator ?? allowAnonymous;
   const implementation = certificateService({ ...authority, authenticator });
   const server = stack.use(
     await serveTcp("127.0.0.1:0", {
-      services: [register(CertificateService, implementation)],
+      services: [registerService(CertificateService, implementation)],
       maxMessageBytes: 2 * 1024 * 1024,
       graceMs: 100,
       tls: serving,

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { apiAccess } from "../../src/service/kubernetes/api_credentials.ts";
-import type { ApiAnswer } from "../../src/service/kubernetes/api_result.ts";
-import { ApiConnection } from "../../src/service/kubernetes/api_client.ts";
+import { readApiCredentials } from "../../src/service/kubernetes/api_credentials.ts";
+import type { ApiResult } from "../../src/service/kubernetes/api_result.ts";
+import { ApiClient } from "../../src/service/kubernetes/api_client.ts";
 import { KubernetesPodDirectory } from "../../src/service/kubernetes/pod_directory.ts";
 import { getPods } from "../../src/service/kubernetes/permissions.ts";
 import { podObject } from "../support/api_pod.ts";
@@ -11,7 +11,7 @@ import { temporaryFolder } from "../support/temporary_folder.ts";
 import { TestCa } from "../support/test_ca.ts";
 import { accessTo, never, openApi } from "./kubernetes_fixture.ts";
 
-function getPod(connection: ApiConnection, signal = never) {
+function getPod(connection: ApiClient, signal = never) {
   return connection.call(
     getPods,
     signal,
@@ -19,7 +19,7 @@ function getPod(connection: ApiConnection, signal = never) {
   );
 }
 
-function problemOf(answer: ApiAnswer<unknown>): string {
+function problemOf(answer: ApiResult<unknown>): string {
   assert("problem" in answer, JSON.stringify(answer));
   return answer.problem;
 }
@@ -52,7 +52,7 @@ Deno.test("a server of another CA, one in plaintext and one that is away are tol
   const access = accessTo(api.server, {
     authorityPem: () => Promise.resolve(stranger.certificatePem),
   });
-  using distrusting = new ApiConnection(access, { clock: api.clock });
+  using distrusting = new ApiClient(access, { clock: api.clock });
   assert.match(problemOf(await getPod(distrusting)), /certificate/);
   assert.equal((await getPod(plaintext.connection)).kind, "unavailable");
   assert.deepEqual([api.server.count(), plaintext.server.count()], [0, 0]);
@@ -92,7 +92,7 @@ Deno.test("in a pod the token and the CA are read from their files, also after t
     KUBERNETES_SERVICE_HOST: "127.0.0.1",
     KUBERNETES_SERVICE_PORT: `${api.server.port}`,
   };
-  using connection = new ApiConnection(apiAccess(environment, folder.path), api);
+  using connection = new ApiClient(readApiCredentials(environment, folder.path), api);
   assert.match(problemOf(await getPod(connection)), /certificate/);
   await write("ca.crt", api.server.authorityPem);
   assert.equal((await getPod(connection)).kind, "absent");
@@ -111,7 +111,7 @@ Deno.test("a call that is under way while the CA rotates is answered", async () 
   await using api = await openApi();
   let authorityPem = api.server.authorityPem;
   const access = accessTo(api.server, { authorityPem: () => Promise.resolve(authorityPem) });
-  using connection = new ApiConnection(access, api);
+  using connection = new ApiClient(access, api);
   api.server.fail("get pods", "hang");
   const pending = getPod(connection);
   await api.clock.until(() => api.server.count() === 1);
@@ -147,7 +147,7 @@ clusters:
     );
   for (const user of ["token: service-token", "tokenFile: my-token"]) {
     await write(user);
-    using connection = new ApiConnection(apiAccess({ KUBECONFIG: path }), api);
+    using connection = new ApiClient(readApiCredentials({ KUBECONFIG: path }), api);
     assert.equal((await getPod(connection)).kind, "answer", user);
   }
   const refused: [user: string, cluster: string, problem: RegExp][] = [
@@ -158,13 +158,16 @@ clusters:
   ];
   for (const [user, cluster, problem] of refused) {
     await write(user, cluster);
-    assert.throws(() => apiAccess({ KUBECONFIG: path }), problem);
+    assert.throws(() => readApiCredentials({ KUBECONFIG: path }), problem);
   }
   await Deno.writeTextFile(path, "token: very-secret\n  broken: [");
-  const broken = () => apiAccess({ KUBECONFIG: path });
+  const broken = () => readApiCredentials({ KUBECONFIG: path });
   assert.throws(broken, (error: Error) => !error.message.includes("very-secret"));
-  assert.throws(() => apiAccess({ KUBECONFIG: join(folder.path, "absent") }), /no such file/);
-  assert.throws(() => apiAccess({}), /KUBERNETES_SERVICE_HOST/);
+  assert.throws(
+    () => readApiCredentials({ KUBECONFIG: join(folder.path, "absent") }),
+    /no such file/,
+  );
+  assert.throws(() => readApiCredentials({}), /KUBERNETES_SERVICE_HOST/);
 });
 
 Deno.test("a name that is none is no piece of a path", async () => {

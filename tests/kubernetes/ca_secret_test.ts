@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { configure, type LogRecord, reset } from "@logtape/logtape";
-import type { CaState } from "../../src/service/ca/ca_source.ts";
-import { KubernetesCaSecret } from "../../src/service/kubernetes/ca_secret.ts";
+import type { CaSourceState } from "../../src/service/ca/ca_source.ts";
+import { CaSecretSource } from "../../src/service/kubernetes/ca_secret.ts";
 import { Listening, openApi, pass, secret } from "./kubernetes_fixture.ts";
 
 async function open() {
   await using stack = new AsyncDisposableStack();
   const api = stack.use(await openApi());
-  const source = new KubernetesCaSecret(api.connection, secret, {
+  const source = new CaSecretSource(api.connection, secret, {
     clock: api.clock,
     random: () => 0.5,
   });
@@ -20,7 +20,7 @@ async function open() {
   const remove = () => api.server.objects.delete("secrets", secret.namespace, secret.name);
   const kept = stack.move();
   const listen = () => {
-    const listening = new Listening<CaState>((signal) => source.watch(signal));
+    const listening = new Listening<CaSourceState>((signal) => source.watch(signal));
     kept.use(listening);
     const seen = () =>
       listening.seen.map((state) =>

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { configure, type LogRecord, reset } from "@logtape/logtape";
 import { openCluster } from "../../src/service/kubernetes/cluster.ts";
-import { callText, shippedPermissions } from "../../src/service/kubernetes/permissions.ts";
+import { describeCall, shippedPermissions } from "../../src/service/kubernetes/permissions.ts";
 import { podObject } from "../support/api_pod.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
 import { driver, Listening, never, openApi, pass, secret } from "./kubernetes_fixture.ts";
@@ -73,7 +73,7 @@ Deno.test("the rules that the manifests ship are what the service needs, each of
   );
   // Making a document is asked for as a patch of what is not there.
   const expected = shippedPermissions.filter(({ verb, name }) => verb !== "create" || !name);
-  assert.deepEqual([...made].toSorted(), expected.map(callText).toSorted());
+  assert.deepEqual([...made].toSorted(), expected.map(describeCall).toSorted());
 });
 
 Deno.test("without a rule each call says which one is missing", async () => {

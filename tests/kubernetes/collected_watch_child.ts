@@ -1,6 +1,6 @@
 // A watch that is open while garbage is collected, and aborted afterwards; prints how it ended.
 // Runs with --v8-flags=--expose-gc.
-import { ApiConnection } from "../../src/service/kubernetes/api_client.ts";
+import { ApiClient } from "../../src/service/kubernetes/api_client.ts";
 import { createTokenReviews } from "../../src/service/kubernetes/permissions.ts";
 import { systemClock } from "../../src/shared/scheduler/system_clock.ts";
 
@@ -15,7 +15,7 @@ const access = {
   token: nothing,
   identity: nothing,
 };
-const connection = new ApiConnection(access, { clock: systemClock });
+const connection = new ApiClient(access, { clock: systemClock });
 const stopping = new AbortController();
 const watch = await connection.watch(createTokenReviews, "/", {}, stopping.signal);
 if (watch.kind !== "answer") throw new Error(watch.kind);

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { KubernetesConfigMap } from "../../src/service/kubernetes/config_map_document.ts";
+import { ConfigMapDocument } from "../../src/service/kubernetes/config_map_document.ts";
 import { document, Listening, never, openApi, pass } from "./kubernetes_fixture.ts";
 
 async function open() {
   const api = await openApi();
   const replica = () =>
-    new KubernetesConfigMap(api.connection, document, { clock: api.clock, random: () => 0.5 });
+    new ConfigMapDocument(api.connection, document, { clock: api.clock, random: () => 0.5 });
   const stored = () => api.server.objects.get("configmaps", document.namespace, document.name);
   return { ...api, replica, stored };
 }

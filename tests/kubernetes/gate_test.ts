@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Gate } from "../../src/shared/scheduler/semaphore.ts";
+import { BoundedSemaphore } from "../../src/shared/scheduler/semaphore.ts";
 import { turn } from "../support/fake_clock.ts";
 import { never } from "./kubernetes_fixture.ts";
 
@@ -14,7 +14,7 @@ function work(log: string[], name: string) {
 }
 
 Deno.test("work over the bound waits for its turn in order, and over the second bound is turned away", async () => {
-  const gate = new Gate({ concurrency: 1, capacity: 2 });
+  const gate = new BoundedSemaphore({ concurrency: 1, capacity: 2 });
   const log: string[] = [];
   const [a, b, c] = ["a", "b", "c"].map((name) => work(log, name));
   assert(a && b && c);
@@ -32,7 +32,7 @@ Deno.test("work over the bound waits for its turn in order, and over the second 
 });
 
 Deno.test("who leaves while waiting gives up its place, and who fails frees it", async () => {
-  const gate = new Gate({ concurrency: 1, capacity: 2 });
+  const gate = new BoundedSemaphore({ concurrency: 1, capacity: 2 });
   const log: string[] = [];
   const [a, b] = ["a", "b"].map((name) => work(log, name));
   assert(a && b);

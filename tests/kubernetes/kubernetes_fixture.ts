@@ -1,5 +1,5 @@
-import type { ApiAccess } from "../../src/service/kubernetes/api_credentials.ts";
-import { ApiConnection } from "../../src/service/kubernetes/api_client.ts";
+import type { ApiCredentials } from "../../src/service/kubernetes/api_credentials.ts";
+import { ApiClient } from "../../src/service/kubernetes/api_client.ts";
 import { shippedPermissions } from "../../src/service/kubernetes/permissions.ts";
 import { ApiServer } from "../support/api_server.ts";
 import { FakeClock } from "../support/fake_clock.ts";
@@ -10,7 +10,7 @@ export const document = { namespace: "csi-cert-system", name: "csi-cert-denials"
 export const driver = { namespace: "csi-cert-system", name: "csi-cert-driver" };
 
 /** The service's own account at a test's API server. */
-export function accessTo(server: ApiServer, changed: Partial<ApiAccess> = {}): ApiAccess {
+export function accessTo(server: ApiServer, changed: Partial<ApiCredentials> = {}): ApiCredentials {
   return {
     server: server.url,
     authorityPem: () => Promise.resolve(server.authorityPem),
@@ -21,12 +21,14 @@ export function accessTo(server: ApiServer, changed: Partial<ApiAccess> = {}): A
 }
 
 /** An API server with the rules that the manifests ship, and a connection to it, on a clock that stands still. */
-export async function openApi(options: { plaintext?: boolean; access?: Partial<ApiAccess> } = {}) {
+export async function openApi(
+  options: { plaintext?: boolean; access?: Partial<ApiCredentials> } = {},
+) {
   await using stack = new AsyncDisposableStack();
   const server = stack.use(await ApiServer.start(options));
   server.rules = shippedPermissions;
   const clock = new FakeClock(Temporal.Now.instant());
-  const connection = stack.use(new ApiConnection(accessTo(server, options.access), { clock }));
+  const connection = stack.use(new ApiClient(accessTo(server, options.access), { clock }));
   const kept = stack.move();
   return { server, clock, connection, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { KubernetesOperatorAccess } from "../../src/service/kubernetes/subject_access_review.ts";
+import { SubjectAccessReviewer } from "../../src/service/kubernetes/subject_access_review.ts";
 import { KubernetesPodDirectory } from "../../src/service/kubernetes/pod_directory.ts";
 import { podObject } from "../support/api_pod.ts";
 import { never, openApi } from "./kubernetes_fixture.ts";
@@ -109,7 +109,7 @@ Deno.test("at most sixteen pods are looked up at once", async () => {
 
 Deno.test("an operator may what the cluster's authorisation grants it, verb by verb", async () => {
   await using api = await openApi();
-  const access = new KubernetesOperatorAccess(api.connection);
+  const access = new SubjectAccessReviewer(api.connection);
   const admin = "system:serviceaccount:ops:admin";
   api.server.granted.add(`${admin} list`);
   api.server.granted.add(`${admin} delete`);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import {
-  holdsFiles,
+  hasVolumeFiles,
   readFiles,
   removeFiles,
   replaceFiles,
@@ -30,7 +30,7 @@ Deno.test("files are read through links that lead over ..data", () =>
     assert.equal(await Deno.readLink(join(directory, "tls.crt")), "..data/tls.crt");
     assert.equal(await Deno.readTextFile(join(directory, "tls.crt")), "pair 1");
     assert.equal(readFile(directory, "tls.key"), "pair 1");
-    assert.equal(holdsFiles(directory), true);
+    assert.equal(hasVolumeFiles(directory), true);
   }));
 
 Deno.test("several files are read of the same swap, what is missing among them told apart", () =>
@@ -109,7 +109,7 @@ Deno.test("links and directories put in the way are replaced, never followed", (
     await Deno.symlink(host, join(directory, "..0123456789abcdef"));
     await Deno.mkdir(join(directory, "..data_tmp", "deep"), { recursive: true });
     await Deno.mkdir(join(directory, "tls.crt", "deep"), { recursive: true });
-    assert.equal(holdsFiles(directory), false);
+    assert.equal(hasVolumeFiles(directory), false);
     assert.equal(readFile(directory, "tls.key"), undefined);
     await Deno.remove(join(directory, "..data"));
     await Deno.symlink("../host", join(directory, "..data"));

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { type BasePathLock, lockBasePath } from "../../src/driver/records/base_path_lock.ts";
+import { acquireBasePathLock, type BasePathLock } from "../../src/driver/records/base_path_lock.ts";
 import { run } from "./mount_workspace.ts";
 
 const signal = new AbortController().signal;
@@ -8,7 +8,11 @@ const signal = new AbortController().signal;
 /** Takes a lock that is free. */
 async function lockNow(basePath: string): Promise<BasePathLock> {
   const onWaiting = (problem: string) => assert.fail(problem);
-  const lock = await lockBasePath(basePath, { wait: () => Promise.resolve(), onWaiting }, signal);
+  const lock = await acquireBasePathLock(
+    basePath,
+    { wait: () => Promise.resolve(), onWaiting },
+    signal,
+  );
   assert.ok(lock);
   return lock;
 }
@@ -28,7 +32,7 @@ Deno.test("one driver has a base path; the next says why it waits, and goes on w
     const first = await lockNow(basePath);
     const told: string[] = [];
     let waits = 0;
-    const second = await lockBasePath(basePath, {
+    const second = await acquireBasePathLock(basePath, {
       wait: (ms) => {
         waits += ms;
         if (waits === 25_000) first[Symbol.dispose]();
@@ -51,7 +55,7 @@ Deno.test("a driver that is stopped while it waits stops waiting", async () => {
   await withRoot(async (root) => {
     using _first = await lockNow(root);
     const stopping = new AbortController();
-    const second = await lockBasePath(root, {
+    const second = await acquireBasePathLock(root, {
       wait: () => Promise.resolve(stopping.abort()),
       onWaiting: () => {},
     }, stopping.signal);
@@ -64,7 +68,7 @@ Deno.test("a base path that cannot be used is waited for, and told", async () =>
     const basePath = join(root, "base");
     await Deno.writeTextFile(basePath, "a file in its place");
     const told: string[] = [];
-    const lock = await lockBasePath(basePath, {
+    const lock = await acquireBasePathLock(basePath, {
       wait: () => Deno.remove(basePath),
       onWaiting: (problem) => told.push(problem),
     }, signal);

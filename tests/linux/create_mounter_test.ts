@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { libcPaths } from "../../src/shared/linux/libc.ts";
-import { Mounts } from "../../src/driver/mount/mount_table.ts";
-import { Staging } from "../../src/driver/mount/staging_area.ts";
+import { MountTable } from "../../src/driver/mount/mount_table.ts";
+import { StagingArea } from "../../src/driver/mount/staging_area.ts";
 import { canMount, FaultyLibc, pair, run, Workspace } from "./mount_workspace.ts";
 
 const ignore = !canMount;
@@ -60,7 +60,7 @@ Deno.test({
   async fn() {
     await using workspace = new Workspace();
     await Deno.mkdir(workspace.stagingDir, { recursive: true });
-    const killed = new Staging(new Mounts(workspace.libc), workspace.stagingDir);
+    const killed = new StagingArea(new MountTable(workspace.libc), workspace.stagingDir);
     for (let n = 0; n < 2; n += 1) {
       const room = killed.room();
       room.mountTmpfs();

@@ -1,9 +1,9 @@
 /** Hardens its process and prints what is then seen of it under /proc. */
-import { harden } from "../../src/shared/linux/process_hardening.ts";
+import { hardenProcess } from "../../src/shared/linux/process_hardening.ts";
 import { openLibc } from "../../src/shared/linux/libc.ts";
 import { parseMountinfo } from "../../src/driver/mount/mountinfo.ts";
 
-const problems = harden();
+const problems = hardenProcess();
 using libc = openLibc();
 const limits = libc.readText("/proc/self/limits");
 console.log(JSON.stringify({

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { mountFlags } from "../../src/shared/linux/libc.ts";
-import { nextTurn } from "../../src/shared/scheduler/event_loop_yield.ts";
+import { yieldToEventLoop } from "../../src/shared/scheduler/event_loop_yield.ts";
 import { canMount, pair, run, Workspace } from "./mount_workspace.ts";
 
 const ignore = !canMount;
@@ -140,9 +140,9 @@ Deno.test({
     for (let n = 1; n <= 1000; n += 1) {
       await mounter.replace(target, pair(n));
       // The reader's calls run on other threads, through the midst of a swap; what they found is told here.
-      await nextTurn();
+      await yieldToEventLoop();
       // A swap in each turn can keep a slow reader from ever meeting one pair whole: now and then it is waited for.
-      while (n % 20 === 0 && !seen.has(`pair ${n}`)) await nextTurn();
+      while (n % 20 === 0 && !seen.has(`pair ${n}`)) await yieldToEventLoop();
     }
     swapping = false;
     await reading;

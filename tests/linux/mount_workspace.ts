@@ -1,11 +1,11 @@
 import { join } from "node:path";
-import { createMounter } from "../../src/driver/mount/mounter_selection.ts";
+import { selectMounter } from "../../src/driver/mount/mounter_selection.ts";
 import { SystemCallError } from "../../src/shared/linux/errno.ts";
 import { type Libc, type MountRequest, openLibc } from "../../src/shared/linux/libc.ts";
-import { type Mount, mountAt } from "../../src/driver/mount/mountinfo.ts";
-import { Mounts } from "../../src/driver/mount/mount_table.ts";
-import { mountTable } from "../../src/shared/linux/proc_files.ts";
-import type { Place } from "../../src/shared/linux/statx.ts";
+import { mountAt, type MountinfoEntry } from "../../src/driver/mount/mountinfo.ts";
+import { MountTable } from "../../src/driver/mount/mount_table.ts";
+import { mountinfoPath } from "../../src/shared/linux/proc_files.ts";
+import type { PathMount } from "../../src/shared/linux/statx.ts";
 import type { Mounter, VolumeFiles } from "../../src/driver/volume/mounter.ts";
 
 /** Set once it was said that we may not mount: each test file is a world of its own, the environment is not. */
@@ -37,7 +37,7 @@ function probe(): boolean {
 }
 
 /** What the kernel says of a path: all it does, unless the tests of a file are to meet an older one. */
-export const kernel = { tells: (place: Place | undefined): Place | undefined => place };
+export const kernel = { tells: (place: PathMount | undefined): PathMount | undefined => place };
 
 /** The C library, with calls that can be made to fail and a world that can change around one. */
 export class FaultyLibc implements Libc {
@@ -73,12 +73,12 @@ export class FaultyLibc implements Libc {
   }
 
   readText(path: string): string {
-    if (path !== mountTable) return this.#libc.readText(path);
+    if (path !== mountinfoPath) return this.#libc.readText(path);
     this.tableReads += 1;
     return this.aroundTable(() => this.#libc.readText(path));
   }
 
-  statx(path: string): Place | undefined {
+  statx(path: string): PathMount | undefined {
     return kernel.tells(this.#libc.statx(path));
   }
 
@@ -104,16 +104,18 @@ export class Workspace implements AsyncDisposable {
   readonly target = join(this.root, "pods", "uid", "volumes", "csi", "certs", "mount");
 
   /** The mounts below the root, hidden ones included, but for the staging area that each mounter has. */
-  mounts(): Mount[] {
+  mounts(): MountinfoEntry[] {
     return this.#allMounts().filter(({ mountPoint }) => mountPoint !== this.stagingDir);
   }
 
-  #allMounts(): Mount[] {
-    return new Mounts(this.libc).all().filter((mount) => mount.mountPoint.startsWith(this.root));
+  #allMounts(): MountinfoEntry[] {
+    return new MountTable(this.libc).all().filter((mount) =>
+      mount.mountPoint.startsWith(this.root)
+    );
   }
 
-  mountAt(path: string): Mount | undefined {
-    return mountAt(new Mounts(this.libc).all(), path);
+  mountAt(path: string): MountinfoEntry | undefined {
+    return mountAt(new MountTable(this.libc).all(), path);
   }
 
   /** A tmpfs of another program's. */
@@ -129,7 +131,7 @@ export class Workspace implements AsyncDisposable {
   }
 
   async createMounter(options: { libc?: Libc } = {}): Promise<Mounter & Disposable> {
-    return await createMounter({
+    return await selectMounter({
       stagingDir: this.stagingDir,
       allowKeysOnDisk: false,
       onWarning: (message) => this.warnings.push(message),

@@ -1,12 +1,12 @@
 /** A driver's work with a volume, for a child process with the driver's own permissions; prints what came of it. */
 import { join } from "node:path";
-import { lockBasePath } from "../../src/driver/records/base_path_lock.ts";
-import { createMounter } from "../../src/driver/mount/mounter_selection.ts";
-import { harden } from "../../src/shared/linux/process_hardening.ts";
-import { recordStore } from "../../src/driver/records/record_store.ts";
+import { acquireBasePathLock } from "../../src/driver/records/base_path_lock.ts";
+import { selectMounter } from "../../src/driver/mount/mounter_selection.ts";
+import { hardenProcess } from "../../src/shared/linux/process_hardening.ts";
+import { openRecordStore } from "../../src/driver/records/record_store.ts";
 
 const [root = ""] = Deno.args;
-const problems = harden();
+const problems = hardenProcess();
 const basePath = join(root, "base");
 const waiting = {
   wait: () => Promise.resolve(),
@@ -14,9 +14,9 @@ const waiting = {
     throw new Error(problem);
   },
 };
-using lock = await lockBasePath(basePath, waiting, new AbortController().signal);
+using lock = await acquireBasePathLock(basePath, waiting, new AbortController().signal);
 const warnings: string[] = [];
-using mounter = await createMounter({
+using mounter = await selectMounter({
   stagingDir: lock?.stagingDir ?? "",
   allowKeysOnDisk: true,
   onWarning: (message) => warnings.push(message),
@@ -37,7 +37,7 @@ const read = await mounter.read(target, "tls.key");
 await mounter.unpublish(target);
 states.push(mounter.state(target));
 
-const store = recordStore(basePath);
+const store = openRecordStore(basePath);
 const at = Temporal.Now.instant();
 const record = {
   volumeId: "csi-1",

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
   findMount,
-  type Mount,
   mountAt,
+  type MountinfoEntry,
   parseMountinfo,
 } from "../../src/driver/mount/mountinfo.ts";
 
@@ -52,7 +52,7 @@ Deno.test("any text is read without a throw", () => {
   }));
 });
 
-function mount(id: number, parentId: number, mountPoint: string): Mount {
+function mount(id: number, parentId: number, mountPoint: string): MountinfoEntry {
   const rest = { device: "0:1", options: ["rw"], fileSystem: "tmpfs", source: `${id}` };
   return { id, parentId, mountPoint, ...rest };
 }

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
 import { type Libc, mountFlags, openLibc } from "../../src/shared/linux/libc.ts";
-import { Mounts, mountSource } from "../../src/driver/mount/mount_table.ts";
-import type { Place } from "../../src/shared/linux/statx.ts";
+import { mountSource, MountTable } from "../../src/driver/mount/mount_table.ts";
+import type { PathMount } from "../../src/shared/linux/statx.ts";
 import { canMount, FaultyLibc, pair, Workspace } from "./mount_workspace.ts";
 
 const MS_SHARED = 1 << 20;
@@ -130,7 +130,7 @@ Deno.test({
     const { target, root, libc } = workspace;
     await mounter.publish(target, pair(1));
     await Deno.symlink(target, join(root, "link"));
-    const mounts = new Mounts(libc);
+    const mounts = new MountTable(libc);
     assert.deepEqual(mounts.at(join(root, "link")), undefined);
     assert.deepEqual(mounts.at(join(root, "missing")), undefined);
     assert.deepEqual(mounts.at(dirname(target)), undefined);
@@ -142,9 +142,9 @@ Deno.test({
 /** A kernel with one mount at each path, `/17` being the seventeenth, on a file system of its own; the table is empty. */
 class CountedLibc implements Partial<Libc> {
   tableReads = 0;
-  readonly places = new Map<string, Partial<Place>>();
+  readonly places = new Map<string, Partial<PathMount>>();
 
-  statx(path: string): Place {
+  statx(path: string): PathMount {
     const number = path.slice(1);
     const usual = { isMountPoint: true, mountId: BigInt(number), device: `0:${number}` };
     return { ...usual, ...this.places.get(path) };
@@ -162,7 +162,7 @@ class CountedLibc implements Partial<Libc> {
 
 function countedMounts() {
   const libc = new CountedLibc();
-  return { libc, mounts: new Mounts(libc as unknown as Libc) };
+  return { libc, mounts: new MountTable(libc as unknown as Libc) };
 }
 
 Deno.test("ours are remembered by the thousand, not without end; the oldest are looked up again", () => {

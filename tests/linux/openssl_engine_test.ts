@@ -6,7 +6,10 @@ import {
   parseCertificateRequest,
 } from "../../src/shared/x509/certificate_request.ts";
 import { exportPublicKey, generateKeyPair } from "../../src/shared/crypto/key_pairs.ts";
-import type { SignatureEngine, Signed } from "../../src/shared/crypto/signature_engine.ts";
+import type {
+  SignatureEngine,
+  SignatureToVerify,
+} from "../../src/shared/crypto/signature_engine.ts";
 import {
   readSignatureScheme,
   signatureAlgorithm,
@@ -39,7 +42,7 @@ async function signed(algorithm: Parameters<typeof generateKeyPair>[0], engine =
 }
 
 /** What each engine says of a signature; they have to agree. */
-async function verdict(signed: Signed): Promise<boolean> {
+async function verdict(signed: SignatureToVerify): Promise<boolean> {
   const verdicts = new Set<boolean>();
   for (const [, engine] of engines) verdicts.add(await engine.verify(signed));
   assert.equal(verdicts.size, 1, `the engines disagree about ${signed.signature.toHex()}`);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { statfsSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { createMounter } from "../../src/driver/mount/mounter_selection.ts";
+import { selectMounter } from "../../src/driver/mount/mounter_selection.ts";
 import { PlainDirectoryMounter } from "../../src/driver/mount/plain_directory_mounter.ts";
 import { canMount, FaultyLibc, pair, Workspace } from "./mount_workspace.ts";
 
@@ -10,7 +10,7 @@ async function plainMounter(workspace: Workspace, options: { allowKeysOnDisk: bo
   const libc = new FaultyLibc();
   libc.callsToFault = 0;
   libc.code = "EPERM";
-  return await createMounter({
+  return await selectMounter({
     ...options,
     stagingDir: workspace.stagingDir,
     onWarning: (message) => workspace.warnings.push(message),
@@ -35,7 +35,7 @@ Deno.test("where mounting is refused, volumes are plain directories, with one wa
 
 Deno.test("without a C library volumes are plain directories", async () => {
   await using workspace = new Workspace();
-  using mounter = await createMounter({
+  using mounter = await selectMounter({
     stagingDir: workspace.stagingDir,
     allowKeysOnDisk: true,
     onWarning: (message) => workspace.warnings.push(message),

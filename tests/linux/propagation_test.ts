@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { mountFlags } from "../../src/shared/linux/libc.ts";
-import { type Mount, mountAt, parseMountinfo } from "../../src/driver/mount/mountinfo.ts";
-import { Mounts } from "../../src/driver/mount/mount_table.ts";
-import { Staging } from "../../src/driver/mount/staging_area.ts";
+import { mountAt, type MountinfoEntry, parseMountinfo } from "../../src/driver/mount/mountinfo.ts";
+import { MountTable } from "../../src/driver/mount/mount_table.ts";
+import { StagingArea } from "../../src/driver/mount/staging_area.ts";
 import { canMount, pair, run, Workspace } from "./mount_workspace.ts";
 
 const ignore = !canMount;
@@ -34,7 +34,7 @@ class PeerNamespace implements AsyncDisposable {
     return await run("nsenter", ["-t", `${this.#child.pid}`, "-m", ...command]);
   }
 
-  async mounts(): Promise<Mount[]> {
+  async mounts(): Promise<MountinfoEntry[]> {
     return parseMountinfo(await this.run("cat", "/proc/self/mountinfo"));
   }
 
@@ -92,7 +92,7 @@ Deno.test({
     share(workspace);
     await Deno.mkdir(workspace.stagingDir, { recursive: true });
     await using peer = await PeerNamespace.create("unchanged");
-    const staging = new Staging(new Mounts(workspace.libc), workspace.stagingDir);
+    const staging = new StagingArea(new MountTable(workspace.libc), workspace.stagingDir);
     {
       using room = staging.room();
       room.mountTmpfs();

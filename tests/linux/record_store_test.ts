@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { readRecords, recordStore } from "../../src/driver/records/record_store.ts";
+import { openRecordStore, readRecords } from "../../src/driver/records/record_store.ts";
 import { formatRecord } from "../../src/driver/records/record_format.ts";
 import { recordDirectoryName } from "../../src/driver/records/record_directory_name.ts";
 import { assertSameRecord, volume } from "./sample_record.ts";
@@ -20,8 +20,8 @@ function list(directory: string): string[] {
 
 Deno.test("a record comes back as it was saved, after a restart too", () =>
   withBase(async (basePath) => {
-    await recordStore(basePath).save(volume({ group: 2000 }), "certificate");
-    const { records, unreadable } = await recordStore(basePath).load();
+    await openRecordStore(basePath).save(volume({ group: 2000 }), "certificate");
+    const { records, unreadable } = await openRecordStore(basePath).load();
     assert.deepEqual(unreadable, []);
     assert.equal(records.length, 1);
     assertSameRecord(records[0], volume({ group: 2000 }));
@@ -29,7 +29,7 @@ Deno.test("a record comes back as it was saved, after a restart too", () =>
 
 Deno.test("a volume has a directory of its own with its record and its certificate, for root only", () =>
   withBase(async (basePath) => {
-    await recordStore(basePath).save(volume(), "certificate");
+    await openRecordStore(basePath).save(volume(), "certificate");
     const directory = join(basePath, "default-web-0-csi-1");
     assert.deepEqual(list(directory), ["tls.crt", "volume.json"]);
     assert.equal(await Deno.readTextFile(join(directory, "tls.crt")), "certificate");
@@ -42,7 +42,7 @@ Deno.test("a volume has a directory of its own with its record and its certifica
 
 Deno.test("saving again replaces the record and leaves no other file", () =>
   withBase(async (basePath) => {
-    const store = recordStore(basePath);
+    const store = openRecordStore(basePath);
     await store.save(volume(), "one");
     await store.save(volume({ serialNumber: "ff" }), "two");
     const { records } = await store.load();
@@ -55,13 +55,13 @@ Deno.test("saving again replaces the record and leaves no other file", () =>
 Deno.test("a private key never reaches the disk", () =>
   withBase(async (basePath) => {
     const pem = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
-    await assert.rejects(recordStore(basePath).save(volume(), pem), /private key/);
-    assert.deepEqual(await recordStore(basePath).load(), { records: [], unreadable: [] });
+    await assert.rejects(openRecordStore(basePath).save(volume(), pem), /private key/);
+    assert.deepEqual(await openRecordStore(basePath).load(), { records: [], unreadable: [] });
   }));
 
 Deno.test("removing forgets a volume, again and again", () =>
   withBase(async (basePath) => {
-    const store = recordStore(basePath);
+    const store = openRecordStore(basePath);
     await store.remove(volume());
     await store.save(volume(), "certificate");
     await store.remove(volume());
@@ -71,7 +71,7 @@ Deno.test("removing forgets a volume, again and again", () =>
 
 Deno.test("removing follows no link", () =>
   withBase(async (basePath) => {
-    const store = recordStore(basePath);
+    const store = openRecordStore(basePath);
     const outside = join(basePath, "..", "outside");
     await Deno.mkdir(outside);
     await Deno.writeTextFile(join(outside, "volume.json"), "precious");
@@ -92,7 +92,7 @@ Deno.test("removing follows no link", () =>
 
 Deno.test("two volumes whose names meet do not touch each other's record", () =>
   withBase(async (basePath) => {
-    const store = recordStore(basePath);
+    const store = openRecordStore(basePath);
     const { pod } = volume();
     const first = volume({ volumeId: "b-c", pod: { ...pod, name: "a" } });
     const second = volume({ volumeId: "c", pod: { ...pod, name: "a-b" } });
@@ -104,7 +104,7 @@ Deno.test("two volumes whose names meet do not touch each other's record", () =>
 
 Deno.test("a record that lies in the directory of another volume does not keep that one from its own", () =>
   withBase(async (basePath) => {
-    const store = recordStore(basePath);
+    const store = openRecordStore(basePath);
     await store.save(volume(), "certificate");
     const path = join(basePath, "default-web-0-csi-1", "volume.json");
     await Deno.writeTextFile(path, formatRecord(volume({ volumeId: "csi-2" })));
@@ -137,7 +137,7 @@ Deno.test("a record that cannot be read is reported with its path and the reason
   ];
   for (const [text, problem] of cases) {
     await withBase(async (basePath) => {
-      const store = recordStore(basePath);
+      const store = openRecordStore(basePath);
       await store.save(volume(), "certificate");
       const path = join(basePath, "default-web-0-csi-1");
       await Deno.writeTextFile(join(path, "volume.json"), text);
@@ -154,7 +154,7 @@ Deno.test("a record that cannot be read is reported with its path and the reason
 
 Deno.test("a link or a directory in place of a record, and what is no directory, are reported", () =>
   withBase(async (basePath) => {
-    const store = recordStore(basePath);
+    const store = openRecordStore(basePath);
     await store.save(volume(), "certificate");
     const good = join(basePath, "default-web-0-csi-1");
     for (const name of ["a-b-1", "a-b-2"]) await Deno.mkdir(join(basePath, name));
@@ -174,7 +174,7 @@ Deno.test("a link or a directory in place of a record, and what is no directory,
 
 Deno.test("what an interrupted save or removal left is tidied up without a word", () =>
   withBase(async (basePath) => {
-    const store = recordStore(basePath);
+    const store = openRecordStore(basePath);
     await store.save(volume(), "certificate");
     const directory = join(basePath, "default-web-0-csi-1");
     await Deno.writeTextFile(join(directory, ".volume.json.0123456789abcdef"), "{");
@@ -202,14 +202,14 @@ Deno.test("a directory without a record that holds a stranger's files is reporte
   withBase(async (basePath) => {
     await Deno.mkdir(join(basePath, "a-b-c"), { recursive: true });
     await Deno.writeTextFile(join(basePath, "a-b-c", "notes"), "x");
-    const { unreadable } = await recordStore(basePath).load();
+    const { unreadable } = await openRecordStore(basePath).load();
     assert.match(unreadable[0]!.problem, /has no volume.json/);
     assert.deepEqual(list(join(basePath, "a-b-c")), ["notes"]);
   }));
 
 Deno.test("what cannot be read is discarded, unless it can by now, is being written, or holds what is not ours", () =>
   withBase(async (basePath) => {
-    const store = recordStore(basePath);
+    const store = openRecordStore(basePath);
     await store.save(volume(), "certificate");
     const path = join(basePath, "default-web-0-csi-1");
     const unreadable = { path, problem: "" };
@@ -230,7 +230,7 @@ Deno.test("what cannot be read is discarded, unless it can by now, is being writ
 
 Deno.test("a save that fails leaves the old record and no temporary file", () =>
   withBase(async (basePath) => {
-    const store = recordStore(basePath);
+    const store = openRecordStore(basePath);
     await store.save(volume(), "certificate");
     const directory = join(basePath, "default-web-0-csi-1");
     const record = { ...volume({ serialNumber: "ff" }), notAfter: undefined } as never;
@@ -242,7 +242,7 @@ Deno.test("a save that fails leaves the old record and no temporary file", () =>
 
 Deno.test("a directory name that leaves the base path is refused", async () => {
   for (const name of ["..", ".hidden", "a/b", "", "../x", "a\0"]) {
-    const store = recordStore("/nonexistent", () => name);
+    const store = openRecordStore("/nonexistent", () => name);
     await assert.rejects(store.save(volume(), "x"), TypeError);
     await assert.rejects(store.remove(volume()), TypeError);
   }
@@ -250,7 +250,7 @@ Deno.test("a directory name that leaves the base path is refused", async () => {
 
 Deno.test("records of any pod are saved under a name that load() accepts", () =>
   withBase(async (basePath) => {
-    const store = recordStore(basePath);
+    const store = openRecordStore(basePath);
     const records = ["x".repeat(253), "a.b", "../../etc", ""].map((name, n) => {
       return volume({ volumeId: `csi-${n}`, pod: { ...volume().pod, name } });
     });

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { Afterwards } from "../../src/shared/scheduler/coalescing_timer.ts";
+import { CoalescingTimer } from "../../src/shared/scheduler/coalescing_timer.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 
 function counted(clock: FakeClock) {
   const done = { times: 0 };
-  return { done, afterwards: new Afterwards(clock, 1_000, () => done.times++) };
+  return { done, afterwards: new CoalescingTimer(clock, 1_000, () => done.times++) };
 }
 
 Deno.test("what many ask for within the wait is done once, when the first has waited", async () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { Entry } from "../../src/shared/scheduler/scheduled_job.ts";
+import { ScheduledJob } from "../../src/shared/scheduler/scheduled_job.ts";
 
 const job = () => Promise.resolve(undefined);
 
@@ -12,7 +12,7 @@ Deno.test("an entry keeps its instant to the nanosecond and is due at the first 
   fc.assert(
     fc.property(fc.oneof(anywhere, aroundAnEdge), (nanoseconds) => {
       const at = new Temporal.Instant(nanoseconds);
-      const entry = new Entry("a", at, job);
+      const entry = new ScheduledJob("a", at, job);
       assert.equal(entry.at.epochNanoseconds, nanoseconds);
       const due = at.round({ smallestUnit: "millisecond", roundingMode: "ceil" });
       assert.equal(entry.dueMs, due.epochMilliseconds);

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { EventLoopTurns } from "../../src/shared/scheduler/event_loop_yield.ts";
+import { EventLoopLimiter } from "../../src/shared/scheduler/event_loop_yield.ts";
 import { countTurns } from "../support/count_turns.ts";
 import { turn } from "../support/fake_clock.ts";
 
 Deno.test("who comes alone goes on at once", async () => {
-  const turns = new EventLoopTurns();
+  const turns = new EventLoopLimiter();
   let isLater = false;
   for (let count = 0; count < 3; count++) {
     const later = turn().then(() => isLater = true);
@@ -16,7 +16,7 @@ Deno.test("who comes alone goes on at once", async () => {
 });
 
 Deno.test("who come together have a turn of the event loop each, in their order", async () => {
-  const turns = new EventLoopTurns();
+  const turns = new EventLoopLimiter();
   using loop = countTurns();
   const told: { name: number; at: number }[] = [];
   await Promise.all(Array.from({ length: 5 }, async (_, name) => {

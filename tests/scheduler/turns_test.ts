@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { Turns } from "../../src/shared/scheduler/semaphore.ts";
+import { Semaphore } from "../../src/shared/scheduler/semaphore.ts";
 import { turn } from "../support/fake_clock.ts";
 
 const never = new AbortController().signal;
 
 Deno.test("no more than the bound are let in, and the others in the order of their coming", async () => {
-  const turns = new Turns(2);
+  const turns = new Semaphore(2);
   const order: number[] = [];
   const held: Disposable[] = [];
   const all = Array.from({ length: 5 }, async (_, index) => {
@@ -23,7 +23,7 @@ Deno.test("no more than the bound are let in, and the others in the order of the
 });
 
 Deno.test("who is aborted leaves the line and takes no turn from the next", async () => {
-  const turns = new Turns(1);
+  const turns = new Semaphore(1);
   const first = await turns.take(never);
   const leaving = new AbortController();
   const second = turns.take(leaving.signal);
@@ -37,7 +37,7 @@ Deno.test("who is aborted leaves the line and takes no turn from the next", asyn
 });
 
 Deno.test("a turn that is given back twice lets one in, not two", async () => {
-  const turns = new Turns(1);
+  const turns = new Semaphore(1);
   const first = await turns.take(never);
   const second = turns.take(never);
   const third = turns.take(never);

@@ -1,21 +1,18 @@
 import { randomUUID } from "node:crypto";
-import { kubeletNotes } from "../../src/driver/mount/kubelet_volume_data.ts";
+import { kubeletVolumeData } from "../../src/driver/mount/kubelet_volume_data.ts";
 import { PlainDirectoryMounter } from "../../src/driver/mount/plain_directory_mounter.ts";
-import { recordStore } from "../../src/driver/records/record_store.ts";
+import { openRecordStore } from "../../src/driver/records/record_store.ts";
 import { Scheduler } from "../../src/shared/scheduler/scheduler.ts";
-import { CertificateSource } from "../../src/driver/certificates/certificate_requester.ts";
-import { KeyMaker } from "../../src/driver/certificates/key_generator.ts";
+import { CertificateRequester } from "../../src/driver/certificates/certificate_requester.ts";
+import { KeyGenerator } from "../../src/driver/certificates/key_generator.ts";
 import type { Mounter } from "../../src/driver/volume/mounter.ts";
 import type { VolumeStore } from "../../src/driver/volume/volume_record.ts";
 import { Publisher } from "../../src/driver/volume/publisher.ts";
-import {
-  parsePublishRequest,
-  type RawPublishRequest,
-} from "../../src/driver/csi/request_validation.ts";
+import { parsePublishRequest, type PublishCall } from "../../src/driver/csi/request_validation.ts";
 import type { PublishRequest } from "../../src/driver/volume/publish_request.ts";
 import { Renewer } from "../../src/driver/volume/renewer.ts";
-import { Restorer } from "../../src/driver/volume/reconciler.ts";
-import { TrustUpdater } from "../../src/driver/volume/trust_bundle_updater.ts";
+import { Reconciler } from "../../src/driver/volume/reconciler.ts";
+import { TrustBundleUpdater } from "../../src/driver/volume/trust_bundle_updater.ts";
 import { VolumeTable } from "../../src/driver/volume/volume_table.ts";
 import { type Certificate, readCertificates } from "../../src/shared/x509/certificate.ts";
 import { FakeClock } from "./fake_clock.ts";
@@ -32,8 +29,8 @@ export class TestNode implements AsyncDisposable {
   scheduler!: Scheduler;
   renewer!: Renewer;
   publisher!: Publisher;
-  restorer!: Restorer;
-  trust!: TrustUpdater;
+  restorer!: Reconciler;
+  trust!: TrustBundleUpdater;
 
   private constructor(clock: FakeClock, issuer: TestIssuer, directory: string) {
     this.clock = clock;
@@ -44,7 +41,7 @@ export class TestNode implements AsyncDisposable {
       allowKeysOnDisk: true,
       onWarning: () => {},
     });
-    this.store = recordStore(`${directory}/records`);
+    this.store = openRecordStore(`${directory}/records`);
     this.start();
   }
 
@@ -60,15 +57,24 @@ export class TestNode implements AsyncDisposable {
     const { clock, mounter, store } = this;
     const table = this.table = new VolumeTable();
     const scheduler = this.scheduler = new Scheduler({ clock });
-    const keys = new KeyMaker(clock);
-    const source = new CertificateSource(this.issuer, keys, clock);
-    const parts = { clock, table, scheduler, mounter, store, source, keys, kubelet: kubeletNotes };
+    const keys = new KeyGenerator(clock);
+    const source = new CertificateRequester(this.issuer, keys, clock);
+    const parts = {
+      clock,
+      table,
+      scheduler,
+      mounter,
+      store,
+      source,
+      keys,
+      kubelet: kubeletVolumeData,
+    };
     const renewer = this.renewer = new Renewer({ ...parts, random: () => 1 });
     this.publisher = new Publisher({ ...parts, renewer });
     const checkInterval = Temporal.Duration.from({ minutes: 5 });
-    this.restorer = new Restorer({ ...parts, renewer, checkInterval });
+    this.restorer = new Reconciler({ ...parts, renewer, checkInterval });
     const disowned = renewer.renewSoon.bind(renewer);
-    this.trust = new TrustUpdater({ ...parts, checkInterval, disowned });
+    this.trust = new TrustBundleUpdater({ ...parts, checkInterval, disowned });
   }
 
   /** The program ends at once and starts again. */
@@ -84,7 +90,7 @@ export class TestNode implements AsyncDisposable {
   /** A request as the kubelet would send it; its note lies beside the target. */
   async request(
     attributes: Record<string, string> = {},
-    change: Partial<RawPublishRequest> & { uid?: string } = {},
+    change: Partial<PublishCall> & { uid?: string } = {},
   ): Promise<PublishRequest> {
     const { uid = randomUUID(), ...rest } = change;
     const raw = rawRequest(this.directory, uid, attributes);
@@ -137,7 +143,7 @@ export function rawRequest(
   root: string,
   uid: string,
   attributes: Record<string, string> = {},
-): RawPublishRequest {
+): PublishCall {
   return {
     volumeId: `csi-${uid}`,
     targetPath: `${root}/pods/${uid}/volumes/kubernetes.io~csi/certs/mount`,

@@ -1,17 +1,17 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { status } from "@grpc/grpc-js";
 import { RpcError } from "../../src/shared/grpc/rpc_error.ts";
-import { register, type RegisteredService } from "../../src/shared/grpc_server/server.ts";
-import type { Implementation } from "../../src/shared/grpc/service_definition.ts";
+import { type RegisteredService, registerService } from "../../src/shared/grpc_server/server.ts";
+import type { ServiceImplementation } from "../../src/shared/grpc/service_definition.ts";
 
 /** A service of which a test gives the methods that it needs. */
 export function stubService<S extends DescService>(
   desc: S,
-  methods: Partial<Implementation<S>>,
+  methods: Partial<ServiceImplementation<S>>,
 ): RegisteredService {
   const missing = () => {
     throw new RpcError(status.UNIMPLEMENTED, "the test does not answer this");
   };
   const all = Object.fromEntries(desc.methods.map(({ localName }) => [localName, missing]));
-  return register(desc, { ...all, ...methods } as Implementation<S>);
+  return registerService(desc, { ...all, ...methods } as ServiceImplementation<S>);
 }

@@ -2,16 +2,16 @@ import { type Issuer, loadIssuer } from "../../src/service/x509/issuer.ts";
 import { randomSerialNumber, signLeaf } from "../../src/service/x509/leaf_certificate.ts";
 import { parseCertificateRequest } from "../../src/shared/x509/certificate_request.ts";
 import type { Clock } from "../../src/shared/scheduler/clock.ts";
-import { createRoot } from "../../src/service/x509/self_signed_ca.ts";
+import { createSelfSignedCa } from "../../src/service/x509/self_signed_ca.ts";
 import type {
-  CertificateIssuer,
+  IssuanceClient,
   IssueOutcome,
   IssueRequest,
 } from "../../src/driver/certificates/issuance_client.ts";
 import { parseAttributes } from "../../src/shared/attributes/attribute_parser.ts";
 
 /** Signs really, in this process; its answers can be replaced to stand for what goes wrong. */
-export class TestIssuer implements CertificateIssuer {
+export class TestIssuer implements IssuanceClient {
   readonly requests: IssueRequest[] = [];
   /** Answers in place of a certificate, when given. */
   answer: ((request: IssueRequest, signal: AbortSignal) => Promise<IssueOutcome>) | undefined;
@@ -27,7 +27,7 @@ export class TestIssuer implements CertificateIssuer {
 
   static async create(clock: Clock): Promise<TestIssuer> {
     const now = clock.now();
-    const root = await createRoot({
+    const root = await createSelfSignedCa({
       algorithm: "ecdsa-p256",
       commonName: "Test CA",
       notBefore: now.subtract({ hours: 24 * 365 }),

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { plainValue } from "../../src/shared/telemetry/plain_value.ts";
+import { toJsonValue } from "../../src/shared/telemetry/plain_value.ts";
 
 Deno.test("values that JSON cannot say become text", async () => {
   class Empty {
@@ -34,19 +34,19 @@ Deno.test("values that JSON cannot say become text", async () => {
     [Object.create(null), {}],
     [JSON.parse('{"__proto__": 1}'), JSON.parse('{"__proto__": 1}')],
   ];
-  for (const [value, expected] of table) assert.deepEqual(plainValue(value), expected);
+  for (const [value, expected] of table) assert.deepEqual(toJsonValue(value), expected);
 });
 
 Deno.test("of bytes only their number is told, because they may be a key", () => {
-  assert.equal(plainValue(new Uint8Array(32)), "[32 bytes]");
-  assert.equal(plainValue(new ArrayBuffer(8)), "[8 bytes]");
-  assert.deepEqual(plainValue({ der: new TextEncoder().encode("key") }), { der: "[3 bytes]" });
+  assert.equal(toJsonValue(new Uint8Array(32)), "[32 bytes]");
+  assert.equal(toJsonValue(new ArrayBuffer(8)), "[8 bytes]");
+  assert.deepEqual(toJsonValue({ der: new TextEncoder().encode("key") }), { der: "[3 bytes]" });
 });
 
 Deno.test("an error is its name, message and code, with all that caused it", () => {
   const root = Object.assign(new TypeError("no route"), { code: "EHOSTUNREACH" });
   const error = new Error("cannot renew", { cause: new RangeError("late", { cause: root }) });
-  assert.deepEqual(plainValue(error), {
+  assert.deepEqual(toJsonValue(error), {
     name: "Error",
     message: "cannot renew",
     cause: {
@@ -55,7 +55,7 @@ Deno.test("an error is its name, message and code, with all that caused it", () 
       cause: { name: "TypeError", message: "no route", code: "EHOSTUNREACH" },
     },
   });
-  assert.deepEqual(plainValue(new AggregateError([new Error("one"), 2], "several")), {
+  assert.deepEqual(toJsonValue(new AggregateError([new Error("one"), 2], "several")), {
     name: "AggregateError",
     message: "several",
     errors: [{ name: "Error", message: "one" }, 2],
@@ -65,20 +65,24 @@ Deno.test("an error is its name, message and code, with all that caused it", () 
 Deno.test("what holds itself, has no end or cannot be read is cut short", () => {
   const circle: Record<string, unknown> = { name: "circle" };
   circle["self"] = circle;
-  assert.deepEqual(plainValue(circle), { name: "circle", self: "[circular]" });
+  assert.deepEqual(toJsonValue(circle), { name: "circle", self: "[circular]" });
   const error = new Error("own cause");
   error.cause = error;
-  assert.deepEqual(plainValue(error), { name: "Error", message: "own cause", cause: "[circular]" });
+  assert.deepEqual(toJsonValue(error), {
+    name: "Error",
+    message: "own cause",
+    cause: "[circular]",
+  });
   const twice = { a: 1 };
-  assert.deepEqual(plainValue([twice, twice]), [twice, twice], "twice is no circle");
+  assert.deepEqual(toJsonValue([twice, twice]), [twice, twice], "twice is no circle");
   const endless = () => ({ toJSON: endless });
-  assert.match(JSON.stringify(plainValue(endless())), /…/);
+  assert.match(JSON.stringify(toJsonValue(endless())), /…/);
   const broken = {
     get a(): number {
       throw new Error("broken");
     },
   };
-  assert.equal(plainValue(broken), "[unreadable]");
+  assert.equal(toJsonValue(broken), "[unreadable]");
 });
 
 Deno.test("secrets are redacted in values, keys, and errors at any depth", () => {
@@ -89,7 +93,7 @@ Deno.test("secrets are redacted in values, keys, and errors at any depth", () =>
     error: new Error("outer", { cause: new Error(secret) }),
     [secret]: 1,
   };
-  assert.doesNotMatch(JSON.stringify(plainValue(value)), /PRIVATE|AAAA/);
+  assert.doesNotMatch(JSON.stringify(toJsonValue(value)), /PRIVATE|AAAA/);
 });
 
 Deno.test("whatever the value, JSON can say the plain one", () => {
@@ -104,9 +108,9 @@ Deno.test("whatever the value, JSON can say the plain one", () => {
   });
   fc.assert(
     fc.property(anything, (value) => {
-      const plain = plainValue(value);
+      const plain = toJsonValue(value);
       if (plain === undefined) return;
-      const again = plainValue(JSON.parse(JSON.stringify(plain)));
+      const again = toJsonValue(JSON.parse(JSON.stringify(plain)));
       assert.deepEqual(JSON.stringify(again), JSON.stringify(plain));
     }),
   );

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { callMetrics } from "../../src/shared/telemetry/call_metrics.ts";
+import { createCallMetrics } from "../../src/shared/telemetry/call_metrics.ts";
 import { Metrics } from "../../src/shared/telemetry/metrics.ts";
 import { volumeMetrics } from "../../src/driver/program/metrics.ts";
 
 Deno.test("calls are counted by method and code, and their time by method", () => {
   const metrics = new Metrics();
-  const count = callMetrics(metrics);
+  const count = createCallMetrics(metrics);
   count({ method: "/csi.v1.Node/NodePublishVolume", code: "OK", ms: 30 });
   count({ method: "/csi.v1.Node/NodePublishVolume", code: "UNAVAILABLE", ms: 20_000 });
   const text = metrics.expose();

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { untilAborted } from "../../src/shared/scheduler/abort_signals.ts";
-import { publicKeyOf } from "../../src/shared/crypto/key_pairs.ts";
+import { abortable } from "../../src/shared/scheduler/abort_signals.ts";
+import { derivePublicKey } from "../../src/shared/crypto/key_pairs.ts";
 import { decodePem, encodePem } from "../../src/shared/crypto/pem.ts";
 import { readEcPrivateKey } from "../../src/shared/crypto/ec_private_key.ts";
 import { TestNode } from "../support/node.ts";
@@ -15,7 +15,7 @@ Deno.test("a rejection that comes after its call was aborted is nobody's, and do
   try {
     const late = Promise.reject(new Error("late"));
     const signal = AbortSignal.abort(new Error("aborted"));
-    await assert.rejects(untilAborted(late, signal), /aborted/);
+    await assert.rejects(abortable(late, signal), /aborted/);
     await new Promise((resolve) => setImmediate(resolve));
     await new Promise((resolve) => setImmediate(resolve));
   } finally {
@@ -149,5 +149,5 @@ Deno.test("a key whose halves do not belong together is found out by the first l
   assert.equal((await node.restart()).healthy, 1);
   await node.clock.until(() => node.issuer.requests.length === 2 && node.scheduler.running === 0);
   const text = await node.mounter.read(request.targetPath, "tls.key") ?? "";
-  assert.deepEqual(await publicKeyOf(text), (await node.leaf(request)).spki);
+  assert.deepEqual(await derivePublicKey(text), (await node.leaf(request)).spki);
 });

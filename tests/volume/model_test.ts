@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { createRoot } from "../../src/service/x509/self_signed_ca.ts";
+import { createSelfSignedCa } from "../../src/service/x509/self_signed_ca.ts";
 import { decodePem } from "../../src/shared/crypto/pem.ts";
 import { runs } from "../support/runs.ts";
 import * as commands from "./model_commands.ts";
@@ -12,7 +12,7 @@ const minutes = fc.constantFrom(1, 5, 9, 12, 40).map((minutes) => minutes * 60_0
 const steps = [-86_400_000, -3_600_000, -600_000, 600_000, 3_600_000, 86_400_000];
 
 async function anchor(name: string): Promise<Uint8Array> {
-  const { certificatePem } = await createRoot({
+  const { certificatePem } = await createSelfSignedCa({
     algorithm: "ecdsa-p256",
     commonName: name,
     notBefore: Temporal.Instant.from("2025-01-01T00:00:00Z"),

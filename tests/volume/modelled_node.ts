@@ -8,7 +8,7 @@ import {
   readCertificate,
   readCertificates,
 } from "../../src/shared/x509/certificate.ts";
-import { publicKeyOf } from "../../src/shared/crypto/key_pairs.ts";
+import { derivePublicKey } from "../../src/shared/crypto/key_pairs.ts";
 import { TestNode } from "../support/node.ts";
 
 export type ServiceState = "up" | "away" | "denying" | "throttling" | "silent";
@@ -85,7 +85,7 @@ export class ModelledNode implements AsyncDisposable {
     const read = (name: string) => Deno.readTextFile(`${targetPath}/${name}`);
     const leaf = readCertificates(await read("tls.crt"))?.[0];
     assert.ok(leaf);
-    assert.deepEqual(await publicKeyOf(await read("tls.key")), leaf.spki, "the key fits");
+    assert.deepEqual(await derivePublicKey(await read("tls.key")), leaf.spki, "the key fits");
     assert.equal(leaf.serialNumber, this.issued.get(volumeId)?.serialNumber, "the last issued");
     assert.ok(readCertificates(await read("ca.crt"))?.length, "a trust bundle");
     const names = [...Deno.readDirSync(targetPath)].map(({ name }) => name);

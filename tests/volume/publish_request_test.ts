@@ -4,7 +4,7 @@ import {
   describeProblems,
   parsePublishRequest,
   parseUnpublishRequest,
-  type RawPublishRequest,
+  type PublishCall,
 } from "../../src/driver/csi/request_validation.ts";
 import { rawRequest } from "../support/node.ts";
 
@@ -13,12 +13,12 @@ const root = "/var/lib/kubelet";
 const good = rawRequest(root, uid);
 const podKey = (key: string) => `csi.storage.k8s.io/${key}`;
 
-function problemsOf(change: Partial<RawPublishRequest>): string {
+function problemsOf(change: Partial<PublishCall>): string {
   const parsed = parsePublishRequest({ ...good, ...change });
   return parsed.kind === "refused" ? describeProblems(parsed.problems) : "accepted";
 }
 
-function withContext(key: string, value: string | undefined): Partial<RawPublishRequest> {
+function withContext(key: string, value: string | undefined): Partial<PublishCall> {
   const { [key]: _gone, ...rest } = good.volumeContext;
   return { volumeContext: value === undefined ? rest : { ...rest, [key]: value } };
 }
@@ -27,7 +27,7 @@ const volumes = "/var/lib/kubelet/pods";
 const rest = "volumes/kubernetes.io~csi/certs/mount";
 
 // What is sent, and what the answer must name: the field, the value, what is accepted.
-const refusals: [string, Partial<RawPublishRequest>, RegExp][] = [
+const refusals: [string, Partial<PublishCall>, RegExp][] = [
   ["no volume id", { volumeId: "" }, /volume_id: is empty, expected 1 to 128/],
   ["a volume id with a slash", { volumeId: "a/b" }, /volume_id: is "a\/b"/],
   ["a volume id of two dots", { volumeId: ".." }, /volume_id/],

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
-  leastAge,
+  minimumRenewalAge,
+  renewalRetryDelay,
+  renewalSpread,
   renewalTime,
-  retryDelay,
-  spreadOf,
 } from "../../src/driver/certificates/renewal_time.ts";
 
 const issuedAt = Temporal.Instant.from("2026-01-01T00:00:00Z");
@@ -37,24 +37,24 @@ Deno.test("renewal is never due before the least age nor after the end, whatever
     fc.option(fc.integer({ min: 1, max: tenYears }), { nil: undefined }),
     (seconds, spread, renewBefore) => {
       const age = ageOf(seconds, spread, renewBefore);
-      assert.ok(age >= leastAge(seconds * 1000) / 1000 - 0.001);
+      assert.ok(age >= minimumRenewalAge(seconds * 1000) / 1000 - 0.001);
       assert.ok(age < seconds);
     },
   ));
 });
 
 Deno.test("the spread of a volume is the same after a restart, and even over many volumes", () => {
-  assert.equal(spreadOf("csi-1"), spreadOf("csi-1"));
+  assert.equal(renewalSpread("csi-1"), renewalSpread("csi-1"));
   const tenths = new Array(10).fill(0);
   for (let volume = 0; volume < 10_000; volume++) {
-    tenths[Math.floor(spreadOf(`csi-${volume}`) * 10)]++;
+    tenths[Math.floor(renewalSpread(`csi-${volume}`) * 10)]++;
   }
   for (const count of tenths) assert.ok(count > 850 && count < 1150, `${tenths}`);
 });
 
 Deno.test("the wait after a failure doubles from 1 second to 5 minutes and shrinks towards the expiry", () => {
   const far = 30 * 86_400_000;
-  assert.deepEqual([1, 2, 3, 9, 10, 100].map((attempt) => retryDelay(attempt, far, 1)), [
+  assert.deepEqual([1, 2, 3, 9, 10, 100].map((attempt) => renewalRetryDelay(attempt, far, 1)), [
     1_000,
     2_000,
     4_000,
@@ -62,8 +62,8 @@ Deno.test("the wait after a failure doubles from 1 second to 5 minutes and shrin
     300_000,
     300_000,
   ]);
-  assert.equal(retryDelay(10, 60_000, 1), 6_000);
-  assert.equal(retryDelay(10, -1, 1), 300_000);
-  assert.equal(retryDelay(10, far, 0), 1_000);
-  assert.equal(retryDelay(1, far, 0, 30_000), 31_000);
+  assert.equal(renewalRetryDelay(10, 60_000, 1), 6_000);
+  assert.equal(renewalRetryDelay(10, -1, 1), 300_000);
+  assert.equal(renewalRetryDelay(10, far, 0), 1_000);
+  assert.equal(renewalRetryDelay(1, far, 0, 30_000), 31_000);
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { CertificateSource } from "../../src/driver/certificates/certificate_requester.ts";
-import { KeyMaker } from "../../src/driver/certificates/key_generator.ts";
+import { CertificateRequester } from "../../src/driver/certificates/certificate_requester.ts";
+import { KeyGenerator } from "../../src/driver/certificates/key_generator.ts";
 import { countTurns } from "../support/count_turns.ts";
 import { TestNode } from "../support/node.ts";
 
@@ -85,7 +85,7 @@ Deno.test("answers that come together are checked in a turn of the event loop ea
       return clock.now();
     },
   };
-  const source = new CertificateSource(issuer, new KeyMaker(clock), watched);
+  const source = new CertificateRequester(issuer, new KeyGenerator(clock), watched);
   const requests = [];
   for (let count = 0; count < 20; count++) {
     requests.push(await node.request({ "key-algorithm": "ed25519" }));

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { Scheduler } from "../../src/shared/scheduler/scheduler.ts";
-import type { ObtainOutcome } from "../../src/driver/certificates/certificate_requester.ts";
+import type { IssueResult } from "../../src/driver/certificates/certificate_requester.ts";
 import type { VolumeRecord } from "../../src/driver/volume/volume_record.ts";
 import { Renewer } from "../../src/driver/volume/renewer.ts";
-import { renewalTime, spreadOf } from "../../src/driver/certificates/renewal_time.ts";
+import { renewalSpread, renewalTime } from "../../src/driver/certificates/renewal_time.ts";
 import { VolumeTable } from "../../src/driver/volume/volume_table.ts";
 import type { Certificate } from "../../src/shared/x509/certificate.ts";
 import { FakeClock } from "../support/fake_clock.ts";
@@ -43,11 +43,14 @@ Deno.test("10,000 volumes over a year are each renewed when due: none late, none
       remove: () => Promise.resolve(),
     },
     source: {
-      obtain: async (wanted): Promise<ObtainOutcome> => {
+      obtain: async (wanted): Promise<IssueResult> => {
         const record = table.get(wanted.volumeId);
         assert.ok(record);
         const now = clock.now();
-        const due = renewalTime({ ...record, renewBefore: undefined }, spreadOf(wanted.volumeId));
+        const due = renewalTime(
+          { ...record, renewBefore: undefined },
+          renewalSpread(wanted.volumeId),
+        );
         const lateMs = now.since(due).total("milliseconds");
         assert.ok(lateMs >= 0 && lateMs < 1_000, `${wanted.volumeId} is ${lateMs} ms late`);
         assert.equal(wanted.predecessor, record.serialNumber, "nobody renewed it meanwhile");
@@ -79,7 +82,7 @@ Deno.test("10,000 volumes over a year are each renewed when due: none late, none
   await clock.advance({ hours: 24 * 365 });
   for (const record of table.all()) {
     const lifetime = lifetimeOf(record).total("hours");
-    const spread = spreadOf(record.volumeId);
+    const spread = renewalSpread(record.volumeId);
     const expected = Math.floor(24 * 365 / (lifetime * (0.8 + 0.04 * spread)));
     const count = renewals.get(record.volumeId) ?? 0;
     // Whole milliseconds add up over a year: at the very end one more or less is right.
@@ -93,7 +96,7 @@ function obtained(
   issuedAt: Temporal.Instant,
   notAfter: Temporal.Instant,
   serialNumber: string,
-): ObtainOutcome {
+): IssueResult {
   const leaf = { serialNumber, notAfter } as Certificate;
   const text = { certificatePem: "", privateKeyPem: "", trustBundlePem: "" };
   return { kind: "obtained", leaf, issuedAt, ...text };

@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { isOctetBits, readElements, readSequence } from "../../src/shared/crypto/der_reader.ts";
+import {
+  isByteAlignedBitString,
+  readElements,
+  readSequence,
+} from "../../src/shared/crypto/der_reader.ts";
 
 const octets = (hex: string) => Uint8Array.fromHex(hex.replaceAll(" ", ""));
 
@@ -47,7 +51,7 @@ Deno.test("a sequence is one SEQUENCE and nothing else", () => {
 });
 
 Deno.test("a bit string is whole octets only without unused bits", () => {
-  const isWhole = (hex: string) => isOctetBits(readElements(octets(hex))?.[0]);
+  const isWhole = (hex: string) => isByteAlignedBitString(readElements(octets(hex))?.[0]);
   assert.equal(isWhole("030200ff"), true);
   for (const hex of ["030201fe", "0300", "040200ff", ""]) assert.equal(isWhole(hex), false);
 });

@@ -8,7 +8,7 @@ import {
   KeyUsageFlags,
 } from "../../src/service/x509/peculiar_x509.ts";
 import { encodePem } from "../../src/shared/crypto/pem.ts";
-import { createRoot } from "../../src/service/x509/self_signed_ca.ts";
+import { createSelfSignedCa } from "../../src/service/x509/self_signed_ca.ts";
 import { forge, type Forged, type Forging, now } from "./forge.ts";
 
 async function load(first: Forged, ...others: Forged[]) {
@@ -41,7 +41,7 @@ Deno.test("a root is its own anchor and is left out of the chain", async () => {
 
 Deno.test("our own root loads without a warning", async () => {
   const validity = { notBefore: now.subtract({ minutes: 5 }), notAfter: now.add({ hours: 1 }) };
-  const { certificatePem, privateKeyPem } = await createRoot({
+  const { certificatePem, privateKeyPem } = await createSelfSignedCa({
     algorithm: "ecdsa-p384",
     commonName: "Our CA",
     ...validity,

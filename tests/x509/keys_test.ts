@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { decodePem } from "../../src/shared/crypto/pem.ts";
 import {
+  derivePublicKey,
   exportPrivateKey,
   exportPublicKey,
   generateKeyPair,
   importPrivateKey,
   importPublicKey,
-  publicKeyOf,
 } from "../../src/shared/crypto/key_pairs.ts";
 import type { KeyAlgorithm } from "../../src/shared/crypto/key_algorithm.ts";
 import { testWith, type Workbench } from "./workbench.ts";
@@ -22,7 +22,7 @@ for (const algorithm of ["ecdsa-p256", "ecdsa-p384", "ed25519", "rsa-2048"] as c
     assert.equal(await exportPrivateKey(imported.keyPair.privateKey), pem);
     const spki = await exportPublicKey(publicKey);
     assert.deepEqual(await exportPublicKey(imported.keyPair.publicKey), spki);
-    assert.deepEqual(await publicKeyOf(pem), spki);
+    assert.deepEqual(await derivePublicKey(pem), spki);
     const again = await importPublicKey(spki);
     assert.equal(again.kind === "key" && again.algorithm, algorithm);
   });
@@ -72,7 +72,7 @@ for (const [form, algorithm, commands] of forms) {
     assert.equal(imported.algorithm, algorithm);
     const whole = algorithm.startsWith("ecdsa") ? ["-ec_conv_form", "uncompressed"] : [];
     const spki = await bench.openssl("pkey", "-in", "key", "-pubout", ...whole);
-    assert.deepEqual(await publicKeyOf(pem), decodePem("PUBLIC KEY", spki)[0]);
+    assert.deepEqual(await derivePublicKey(pem), decodePem("PUBLIC KEY", spki)[0]);
   });
 }
 
@@ -123,7 +123,7 @@ for (const [what, expected, commands] of unfit) {
     assert.ok(imported.kind === "refused");
     assert.match(imported.problem, expected);
     assertShowsNothingOf(pem, imported.problem);
-    assert.equal(await publicKeyOf(pem), undefined);
+    assert.equal(await derivePublicKey(pem), undefined);
   });
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { createHash, createPublicKey } from "node:crypto";
-import { readCertificate, readFields } from "../../src/shared/x509/certificate.ts";
+import { readCertificate, readCertificateFields } from "../../src/shared/x509/certificate.ts";
 import { readElements } from "../../src/shared/crypto/der_reader.ts";
 import { type Issuer, loadIssuer } from "../../src/service/x509/issuer.ts";
 import { generateKeyPair } from "../../src/shared/crypto/key_pairs.ts";
@@ -10,7 +10,7 @@ import {
   signLeaf,
 } from "../../src/service/x509/leaf_certificate.ts";
 import { X509Certificate } from "../../src/service/x509/peculiar_x509.ts";
-import { createRoot } from "../../src/service/x509/self_signed_ca.ts";
+import { createSelfSignedCa } from "../../src/service/x509/self_signed_ca.ts";
 import { forge, type Forging, now } from "./forge.ts";
 
 async function issuerOf(forging: Forging = {}): Promise<Issuer> {
@@ -152,7 +152,7 @@ Deno.test("the signature's hash follows the issuer's key", async () => {
   const validity = { notBefore: now.subtract({ hours: 1 }), notAfter: now.add({ hours: 1 }) };
   const hashes = { "ecdsa-p256": "SHA-256", "ecdsa-p384": "SHA-384", "rsa-2048": "SHA-256" };
   for (const algorithm of ["ecdsa-p256", "ecdsa-p384", "rsa-2048"] as const) {
-    const root = await createRoot({ algorithm, commonName: "Root", ...validity });
+    const root = await createSelfSignedCa({ algorithm, commonName: "Root", ...validity });
     const outcome = await loadIssuer(root.certificatePem, root.privateKeyPem, now);
     assert.ok(outcome.kind === "loaded");
     const { parsed } = await sign(outcome.issuer);
@@ -163,7 +163,10 @@ Deno.test("the signature's hash follows the issuer's key", async () => {
 Deno.test("the issuer's name is copied octet by octet", async () => {
   const issuer = await issuerOf({ commonName: 'Käse, "A" + #1 = \\ ' });
   const { der } = await sign(issuer);
-  assert.deepEqual(readFields(der)?.issuer, readFields(issuer.certificate.der)?.subject);
+  assert.deepEqual(
+    readCertificateFields(der)?.issuer,
+    readCertificateFields(issuer.certificate.der)?.subject,
+  );
 });
 
 Deno.test("serial numbers are 16 octets, positive, and never the same twice", () => {

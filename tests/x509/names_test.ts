@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { isIP } from "node:net";
 import fc from "fast-check";
 import {
-  bareName,
+  podBareName,
   podCommonName,
   podDnsName,
   reservedBareNames,
@@ -182,12 +182,12 @@ for (
 
 Deno.test("a pod's bare name is one label that nobody else means", () => {
   for (const name of ["web-0", "0a", label63]) {
-    assert.equal(bareName(name, reservedBareNames), name);
+    assert.equal(podBareName(name, reservedBareNames), name);
   }
   const taken = ["localhost", "kubernetes", "cert-service", "csi-cert-driver", "csi-cert-system"];
   const others = ["svc", "cluster", "local", "internal", "web.shop", "1", label63 + "a", "", "Web"];
   for (const name of [...taken, ...others, "cert-service.csi-cert-system.svc.cluster.local"]) {
-    assert.equal(bareName(name, reservedBareNames), undefined, name);
+    assert.equal(podBareName(name, reservedBareNames), undefined, name);
   }
-  assert.equal(bareName("web", ["web"]), undefined);
+  assert.equal(podBareName("web", ["web"]), undefined);
 });

@@ -8,7 +8,7 @@ import type { KeyAlgorithm } from "../../src/shared/crypto/key_algorithm.ts";
 import { randomSerialNumber, signLeaf } from "../../src/service/x509/leaf_certificate.ts";
 import { X509Certificate, X509ChainBuilder } from "../../src/service/x509/peculiar_x509.ts";
 import { encodePem } from "../../src/shared/crypto/pem.ts";
-import { createRoot } from "../../src/service/x509/self_signed_ca.ts";
+import { createSelfSignedCa } from "../../src/service/x509/self_signed_ca.ts";
 import type { Workbench } from "./workbench.ts";
 
 // Other programs look at the machine's clock, and so do these tests.
@@ -111,7 +111,9 @@ export async function verifiesWithGnutls(bench: Workbench, signed: Signed): Prom
   assert.ok(success, output);
 }
 
-export function ownRoot(algorithm: Parameters<typeof createRoot>[0]["algorithm"]): Promise<Pair> {
+export function ownRoot(
+  algorithm: Parameters<typeof createSelfSignedCa>[0]["algorithm"],
+): Promise<Pair> {
   const validity = { notBefore: now.subtract({ minutes: 5 }), notAfter: now.add({ hours: 24 }) };
-  return createRoot({ algorithm, commonName: "Our CA", ...validity });
+  return createSelfSignedCa({ algorithm, commonName: "Our CA", ...validity });
 }

@@ -1,21 +1,21 @@
 import type { Clock } from "../../shared/scheduler/clock.ts";
-import { EventLoopTurns } from "../../shared/scheduler/event_loop_yield.ts";
-import { Turns } from "../../shared/scheduler/semaphore.ts";
+import { EventLoopLimiter } from "../../shared/scheduler/event_loop_yield.ts";
+import { Semaphore } from "../../shared/scheduler/semaphore.ts";
 import type { VolumeAttributes } from "../../shared/attributes/volume_attributes.ts";
 import { type Certificate, readCertificate } from "../../shared/x509/certificate.ts";
 import { createCertificateRequest } from "../../shared/x509/certificate_request.ts";
 import { verifyChain } from "../../shared/x509/chain.ts";
-import { sameOctets } from "../../shared/crypto/der_reader.ts";
+import { equalBytes } from "../../shared/crypto/der_reader.ts";
 import {
   exportPrivateKey,
   exportPublicKey,
   importPrivateKey,
 } from "../../shared/crypto/key_pairs.ts";
 import { encodePem } from "../../shared/crypto/pem.ts";
-import type { KeyMaker } from "./key_generator.ts";
-import { untilAborted } from "../../shared/scheduler/abort_signals.ts";
+import type { KeyGenerator } from "./key_generator.ts";
+import { abortable } from "../../shared/scheduler/abort_signals.ts";
 import { SpareKey } from "./spare_key.ts";
-import type { CertificateIssuer, IssueOutcome, IssueRequest } from "./issuance_client.ts";
+import type { IssuanceClient, IssueOutcome, IssueRequest } from "./issuance_client.ts";
 import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
 
 /** The longest a call waits for the certificate service. */
@@ -26,7 +26,7 @@ const mostAtOnce = 32;
 const skew = Temporal.Duration.from({ minutes: 5 });
 
 /** A volume, as far as asking for its certificate is concerned. */
-export interface Wanted {
+export interface IssueParameters {
   readonly volumeId: string;
   readonly volumeName: string;
   readonly pod: PodIdentity;
@@ -39,7 +39,7 @@ export interface Wanted {
 }
 
 /** A key and its certificate that were checked against each other and against the trust bundle. */
-export interface Obtained {
+export interface IssuedPair {
   readonly kind: "obtained";
   readonly leaf: Certificate;
   readonly issuedAt: Temporal.Instant;
@@ -48,26 +48,26 @@ export interface Obtained {
   readonly trustBundlePem: string;
 }
 
-export type ObtainOutcome = Obtained | Exclude<IssueOutcome, { kind: "issued" }>;
+export type IssueResult = IssuedPair | Exclude<IssueOutcome, { kind: "issued" }>;
 
 /** Gets a volume its key and certificate; nothing it returns has touched a disk. */
-export class CertificateSource {
-  readonly #issuer: CertificateIssuer;
-  readonly #keys: KeyMaker;
+export class CertificateRequester {
+  readonly #issuer: IssuanceClient;
+  readonly #keys: KeyGenerator;
   readonly #clock: Clock;
   readonly #spare = new SpareKey();
-  readonly #turns = new Turns(mostAtOnce);
+  readonly #turns = new Semaphore(mostAtOnce);
   /** Answers to many requests are read together. */
-  readonly #checks = new EventLoopTurns();
+  readonly #checks = new EventLoopLimiter();
 
-  constructor(issuer: CertificateIssuer, keys: KeyMaker, clock: Clock) {
+  constructor(issuer: IssuanceClient, keys: KeyGenerator, clock: Clock) {
     this.#issuer = issuer;
     this.#keys = keys;
     this.#clock = clock;
   }
 
   /** Rejects with the signal's reason when that is aborted; a slow service is `unavailable`. */
-  async obtain(wanted: Wanted, signal: AbortSignal): Promise<ObtainOutcome> {
+  async obtain(wanted: IssueParameters, signal: AbortSignal): Promise<IssueResult> {
     const spare = wanted.privateKeyPem === undefined
       ? this.#spare.take(wanted.parsed.keyAlgorithm)
       : undefined;
@@ -93,7 +93,7 @@ export class CertificateSource {
     return checked;
   }
 
-  async #keyPair(wanted: Wanted, signal: AbortSignal): Promise<CryptoKeyPair> {
+  async #keyPair(wanted: IssueParameters, signal: AbortSignal): Promise<CryptoKeyPair> {
     if (wanted.privateKeyPem !== undefined) {
       const imported = await importPrivateKey(wanted.privateKeyPem);
       // A key of another kind than the attributes ask for, or a broken one, is replaced.
@@ -109,7 +109,7 @@ export class CertificateSource {
     using _timer = this.#clock.after(askMs, () => slow.abort(new Error("too slow")));
     const either = AbortSignal.any([signal, slow.signal]);
     try {
-      return await untilAborted(this.#issuer.issue(request, either), either);
+      return await abortable(this.#issuer.issue(request, either), either);
     } catch (error) {
       signal.throwIfAborted();
       if (!slow.signal.aborted) throw error;
@@ -124,14 +124,14 @@ export class CertificateSource {
   async #check(
     answer: Extract<IssueOutcome, { kind: "issued" }>,
     keyPair: CryptoKeyPair,
-  ): Promise<ObtainOutcome> {
+  ): Promise<IssueResult> {
     const chain = answer.chain.map(readCertificate);
     const anchors = answer.trustBundle.map(readCertificate);
     const [leaf] = chain;
     if (leaf === undefined || !chain.every(isCertificate) || !anchors.every(isCertificate)) {
       return wrong("holds something that is not a certificate");
     }
-    if (!sameOctets(leaf.spki, await exportPublicKey(keyPair.publicKey))) {
+    if (!equalBytes(leaf.spki, await exportPublicKey(keyPair.publicKey))) {
       return wrong("is for another key than the one sent");
     }
     const now = this.#clock.now();

@@ -31,6 +31,6 @@ export type IssueOutcome =
   };
 
 /** The certificate service as the volume domain sees it. */
-export interface CertificateIssuer {
+export interface IssuanceClient {
   issue(request: IssueRequest, signal: AbortSignal): Promise<IssueOutcome>;
 }

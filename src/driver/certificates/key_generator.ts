@@ -1,6 +1,6 @@
 import type { KeyAlgorithm } from "../../shared/crypto/key_algorithm.ts";
 import { generateKeyPair } from "../../shared/crypto/key_pairs.ts";
-import { untilAborted } from "../../shared/scheduler/abort_signals.ts";
+import { abortable } from "../../shared/scheduler/abort_signals.ts";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 
 /** How long a finished key waits for the retry of a call that gave up; the kubelet's longest pause is 122 s. */
@@ -16,7 +16,7 @@ interface Waiting {
  * Makes key pairs. RSA keys take seconds of one core, so they are made one at a time, and one that
  * is finished after its call gave up waits in memory for the volume's next call.
  */
-export class KeyMaker implements Disposable {
+export class KeyGenerator implements Disposable {
   readonly #clock: Clock;
   readonly #generate: (algorithm: KeyAlgorithm) => Promise<CryptoKeyPair>;
   readonly #waiting = new Map<string, Waiting>();
@@ -35,7 +35,7 @@ export class KeyMaker implements Disposable {
       this.drop(volumeId);
       waiting = this.#enqueue(volumeId, algorithm);
     }
-    return untilAborted(waiting.keyPair, signal);
+    return abortable(waiting.keyPair, signal);
   }
 
   /** Forgets a volume's key: it has its certificate, or nobody will ask again. */

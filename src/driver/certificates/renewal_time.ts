@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 
 /** What the renewal instant is worked out from. */
-export interface RenewalTerms {
+export interface CertificateTerms {
   /** When the certificate was issued; not its notBefore, which is back-dated. */
   readonly issuedAt: Temporal.Instant;
   readonly notAfter: Temporal.Instant;
@@ -18,12 +18,12 @@ const leastAgeMs = 60_000;
 const leastAgeShare = 0.05;
 
 /** A volume's place in the spread, from 0 to 1: a hash of its id, so that it survives restarts. */
-export function spreadOf(volumeId: string): number {
+export function renewalSpread(volumeId: string): number {
   return createHash("sha256").update(volumeId).digest().readUInt32BE(0) / 2 ** 32;
 }
 
 /** When a certificate is to be renewed; `spread` is from 0 to 1. */
-export function renewalTime(terms: RenewalTerms, spread: number): Temporal.Instant {
+export function renewalTime(terms: CertificateTerms, spread: number): Temporal.Instant {
   const lifetimeMs = terms.notAfter.epochMilliseconds - terms.issuedAt.epochMilliseconds;
   const spreadMs = lifetimeMs * spreadShare * spread;
   const renewBeforeMs = terms.renewBefore?.total("milliseconds");
@@ -31,11 +31,13 @@ export function renewalTime(terms: RenewalTerms, spread: number): Temporal.Insta
     ? lifetimeMs * dueShare + spreadMs
     // The spread brings it forward here: what was asked for is the latest moment, not the earliest.
     : lifetimeMs - renewBeforeMs - spreadMs;
-  return terms.issuedAt.add({ milliseconds: Math.round(Math.max(ageMs, leastAge(lifetimeMs))) });
+  return terms.issuedAt.add({
+    milliseconds: Math.round(Math.max(ageMs, minimumRenewalAge(lifetimeMs))),
+  });
 }
 
 /** The shortest age, in milliseconds, at which a certificate of this lifetime may be renewed. */
-export function leastAge(lifetimeMs: number): number {
+export function minimumRenewalAge(lifetimeMs: number): number {
   return Math.max(0, Math.min(leastAgeMs, lifetimeMs * leastAgeShare));
 }
 
@@ -51,7 +53,7 @@ const retryLeastMs = 1_000;
  * The wait in milliseconds before failed attempt number `attempt` (1 for the first) is repeated:
  * full jitter that doubles up to 5 minutes, and less as expiry nears. `random` is from 0 to 1.
  */
-export function retryDelay(
+export function renewalRetryDelay(
   attempt: number,
   remainingMs: number,
   random: number,

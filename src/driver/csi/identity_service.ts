@@ -1,10 +1,10 @@
 import type { Identity } from "../../shared/gen/csi_pb.ts";
-import type { Implementation } from "../../shared/grpc/service_definition.ts";
+import type { ServiceImplementation } from "../../shared/grpc/service_definition.ts";
 
 /** The CSI Identity service (CSI specification, "Identity Service RPC"). */
 export function identityService(
   options: { name: string; version: string; ready: () => boolean },
-): Implementation<typeof Identity> {
+): ServiceImplementation<typeof Identity> {
   const { name, version, ready } = options;
   return {
     getPluginInfo: () => Promise.resolve({ name, vendorVersion: version }),

@@ -6,14 +6,14 @@ import {
   VolumeCapability_AccessMode_Mode,
 } from "../../shared/gen/csi_pb.ts";
 import { RpcError } from "../../shared/grpc/rpc_error.ts";
-import type { CallContext, Implementation } from "../../shared/grpc/service_definition.ts";
-import type { Outcome, Publisher, Refusal } from "../volume/publisher.ts";
+import type { CallContext, ServiceImplementation } from "../../shared/grpc/service_definition.ts";
+import type { Publisher, PublishRejection, PublishResult } from "../volume/publisher.ts";
 import {
   describeProblems,
-  type Parsed,
   parsePublishRequest,
+  type ParseResult,
   parseUnpublishRequest,
-  type RawPublishRequest,
+  type PublishCall,
 } from "./request_validation.ts";
 
 /** CSI specification, "NodePublishVolume Errors"; the kubelet takes PERMISSION_DENIED as final. */
@@ -25,12 +25,12 @@ const codes = {
   invalid: status.INVALID_ARGUMENT,
   unavailable: status.UNAVAILABLE,
   throttled: status.RESOURCE_EXHAUSTED,
-} satisfies Record<Refusal["kind"], status>;
+} satisfies Record<PublishRejection["kind"], status>;
 
 /** The CSI Node service (CSI specification, "Node Service RPC"); staging and expansion do not exist here. */
 export function nodeService(
   options: { nodeId: string; publisher: Pick<Publisher, "publish" | "unpublish"> },
-): Implementation<typeof Node> {
+): ServiceImplementation<typeof Node> {
   const { nodeId, publisher } = options;
   return {
     nodeGetInfo: () => Promise.resolve({ nodeId }),
@@ -49,7 +49,7 @@ export function nodeService(
   };
 }
 
-function rawPublish(message: NodePublishVolumeRequest): RawPublishRequest {
+function rawPublish(message: NodePublishVolumeRequest): PublishCall {
   const capability = message.volumeCapability;
   const mount = capability?.accessType.case === "mount" ? capability.accessType.value : undefined;
   const mode = capability?.accessMode?.mode;
@@ -67,13 +67,16 @@ function rawPublish(message: NodePublishVolumeRequest): RawPublishRequest {
   };
 }
 
-function accepted<T>(parsed: Parsed<T>): T {
+function accepted<T>(parsed: ParseResult<T>): T {
   if (parsed.kind === "request") return parsed.request;
   throw new RpcError(status.INVALID_ARGUMENT, describeProblems(parsed.problems));
 }
 
 /** What fails on this node (a full disk, a target that is a file) is told: it becomes the pod's event. */
-async function attempt(action: () => Promise<Outcome>, context: CallContext): Promise<Outcome> {
+async function attempt(
+  action: () => Promise<PublishResult>,
+  context: CallContext,
+): Promise<PublishResult> {
   try {
     return await action();
   } catch (cause) {
@@ -85,7 +88,7 @@ async function attempt(action: () => Promise<Outcome>, context: CallContext): Pr
   }
 }
 
-function answer(outcome: Outcome): Record<never, never> {
+function answer(outcome: PublishResult): Record<never, never> {
   if (outcome.kind === "done") return {};
   const retryAfterMs = outcome.kind === "throttled"
     ? outcome.retryAfter?.total("milliseconds")

@@ -1,13 +1,13 @@
 import { getLogger } from "@logtape/logtape";
 import type { Registration } from "../../shared/gen/plugin_registration_pb.ts";
-import type { Implementation } from "../../shared/grpc/service_definition.ts";
+import type { ServiceImplementation } from "../../shared/grpc/service_definition.ts";
 
 const logger = getLogger(["csi-driver", "registration"]);
 
 /** What the kubelet asks when it finds the driver's registration socket. */
 export function registrationService(
   options: { name: string; endpoint: string },
-): Implementation<typeof Registration> {
+): ServiceImplementation<typeof Registration> {
   return {
     getInfo: () =>
       Promise.resolve({

@@ -4,7 +4,7 @@ import type { PublishRequest } from "../volume/publish_request.ts";
 import { targetPattern } from "../volume/target_path.ts";
 
 /** A publish call as it arrived, free of the transport's types; nothing in it is trusted yet. */
-export interface RawPublishRequest {
+export interface PublishCall {
   readonly volumeId: string;
   readonly targetPath: string;
   readonly access: "mount" | "block" | undefined;
@@ -17,15 +17,15 @@ export interface RawPublishRequest {
 }
 
 /** Why a request is refused: which field, what was given, what is accepted. */
-export interface Problem {
+export interface FieldProblem {
   readonly field: string;
   readonly given: string;
   readonly expected: string;
 }
 
-export type Parsed<T> =
+export type ParseResult<T> =
   | { readonly kind: "request"; readonly request: T }
-  | { readonly kind: "refused"; readonly problems: readonly Problem[] };
+  | { readonly kind: "refused"; readonly problems: readonly FieldProblem[] };
 
 const kubeletPrefix = "csi.storage.k8s.io/";
 // CSI specification, "Size Limits": identifiers hold at most 128 bytes.
@@ -43,8 +43,8 @@ const accessModes = [
 ];
 
 /** Checks a publish call; every problem is reported, not only the first. */
-export function parsePublishRequest(raw: RawPublishRequest): Parsed<PublishRequest> {
-  const problems: Problem[] = [];
+export function parsePublishRequest(raw: PublishCall): ParseResult<PublishRequest> {
+  const problems: FieldProblem[] = [];
   const volumeId = checkVolumeId(raw.volumeId, problems);
   checkCapability(raw, problems);
   const group = checkGroup(raw.volumeMountGroup, problems);
@@ -78,8 +78,8 @@ export function parsePublishRequest(raw: RawPublishRequest): Parsed<PublishReque
 /** Checks an unpublish call. */
 export function parseUnpublishRequest(
   raw: { readonly volumeId: string; readonly targetPath: string },
-): Parsed<{ readonly volumeId: string; readonly targetPath: string }> {
-  const problems: Problem[] = [];
+): ParseResult<{ readonly volumeId: string; readonly targetPath: string }> {
+  const problems: FieldProblem[] = [];
   const volumeId = checkVolumeId(raw.volumeId, problems);
   checkTarget(raw.targetPath, undefined, problems);
   if (problems.length > 0) return { kind: "refused", problems };
@@ -87,18 +87,18 @@ export function parseUnpublishRequest(
 }
 
 /** The problems as one sentence each, for the event that the pod's author reads. */
-export function describeProblems(problems: readonly Problem[]): string {
+export function describeProblems(problems: readonly FieldProblem[]): string {
   return problems.map(({ field, given, expected }) => `${field}: ${given}, expected ${expected}`)
     .join("; ");
 }
 
 /** A value as it may be shown: quoted, control characters escaped, shortened. */
-export function shown(text: string, most = 60): string {
+export function quoteShort(text: string, most = 60): string {
   return JSON.stringify(text.length > most ? `${text.slice(0, most)}…` : text);
 }
 
 function got(text: string | undefined): string {
-  return text === undefined ? "is missing" : text === "" ? "is empty" : `is ${shown(text)}`;
+  return text === undefined ? "is missing" : text === "" ? "is empty" : `is ${quoteShort(text)}`;
 }
 
 function userAttributes(context: Readonly<Record<string, string>>): Record<string, string> {
@@ -109,7 +109,7 @@ function userAttributes(context: Readonly<Record<string, string>>): Record<strin
   );
 }
 
-function checkVolumeId(volumeId: string, problems: Problem[]): string {
+function checkVolumeId(volumeId: string, problems: FieldProblem[]): string {
   if (!volumeIdPattern.test(volumeId)) {
     problems.push({
       field: "volume_id",
@@ -120,7 +120,7 @@ function checkVolumeId(volumeId: string, problems: Problem[]): string {
   return volumeId;
 }
 
-function checkCapability(raw: RawPublishRequest, problems: Problem[]): void {
+function checkCapability(raw: PublishCall, problems: FieldProblem[]): void {
   if (raw.access !== "mount") {
     problems.push({
       field: "volume_capability.access_type",
@@ -151,7 +151,7 @@ function checkCapability(raw: RawPublishRequest, problems: Problem[]): void {
   }
 }
 
-function checkGroup(group: string, problems: Problem[]): number | undefined {
+function checkGroup(group: string, problems: FieldProblem[]): number | undefined {
   if (group === "") return undefined;
   // The largest gid_t stands for "no change" in chown(2).
   if (/^[0-9]{1,10}$/.test(group) && Number(group) < 2 ** 32 - 1) return Number(group);
@@ -163,7 +163,10 @@ function checkGroup(group: string, problems: Problem[]): number | undefined {
   return undefined;
 }
 
-function checkPod(context: Readonly<Record<string, string>>, problems: Problem[]): PodIdentity {
+function checkPod(
+  context: Readonly<Record<string, string>>,
+  problems: FieldProblem[],
+): PodIdentity {
   const check = (key: string, accepts: (value: string) => boolean, expected: string): string => {
     const value = Object.hasOwn(context, kubeletPrefix + key)
       ? context[kubeletPrefix + key]
@@ -192,7 +195,7 @@ function checkPod(context: Readonly<Record<string, string>>, problems: Problem[]
   };
 }
 
-function checkTarget(path: string, podUid: string | undefined, problems: Problem[]): string {
+function checkTarget(path: string, podUid: string | undefined, problems: FieldProblem[]): string {
   const match = targetPattern.exec(path);
   const parts = path.split("/").slice(1);
   const clean = parts.every((part) => part !== "" && part !== "." && part !== "..") &&

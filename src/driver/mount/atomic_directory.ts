@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import type { VolumeFiles } from "../volume/mounter.ts";
-import { isMissing, removeAny } from "../../shared/linux/directory_entries.ts";
+import { isNotFound, removeEntry } from "../../shared/linux/directory_entries.ts";
 
 /*
  * The layout, as the kubelet has it for Secrets: each set of files in a directory of its own, `..<16 hex>`; the link
@@ -22,7 +22,7 @@ export function replaceFiles(directory: string, files: VolumeFiles): void {
   const generation = `..${randomBytes(8).toString("hex")}`;
 
   using undo = new DisposableStack();
-  undo.defer(() => removeAny(join(directory, generation)));
+  undo.defer(() => removeEntry(join(directory, generation)));
   // Looked at once: to be told that something is missing costs ten times as much as to be shown what is there.
   const present = new Map([...Deno.readDirSync(directory)].map((entry) => [entry.name, entry]));
   writeGeneration(join(directory, generation), files);
@@ -64,10 +64,10 @@ function link(
 ): void {
   const path = join(directory, name);
   if (present?.isSymlink && Deno.readLinkSync(path) === linkTarget(name)) return;
-  if (present !== undefined) removeAny(path);
+  if (present !== undefined) removeEntry(path);
   Deno.symlinkSync(linkTarget(name), path);
   // A repaired link stays: the old files are read through it.
-  if (present === undefined) undo.defer(() => removeAny(path));
+  if (present === undefined) undo.defer(() => removeEntry(path));
 }
 
 function linkTarget(name: string): string {
@@ -82,11 +82,11 @@ function swap(
 ): void {
   const next = join(directory, nextDataLink);
   const data = join(directory, dataLink);
-  if (present.has(nextDataLink)) removeAny(next);
+  if (present.has(nextDataLink)) removeEntry(next);
   Deno.symlinkSync(generation, next);
-  undo.defer(() => removeAny(next));
+  undo.defer(() => removeEntry(next));
   // A link cannot be renamed over a directory; ours is never one.
-  if (present.get(dataLink)?.isDirectory) removeAny(data);
+  if (present.get(dataLink)?.isDirectory) removeEntry(data);
   Deno.renameSync(next, data);
 }
 
@@ -94,7 +94,7 @@ function swap(
 function removeStale(directory: string, entries: Iterable<Present>): void {
   for (const entry of entries) {
     try {
-      if (isOwn(directory, entry)) removeAny(join(directory, entry.name));
+      if (isOwn(directory, entry)) removeEntry(join(directory, entry.name));
     } catch {
       // The new files are in place: failing now would say that they are not.
     }
@@ -104,7 +104,7 @@ function removeStale(directory: string, entries: Iterable<Present>): void {
 /** Removes our layout and leaves anything else; a directory without one is fine. */
 export function removeFiles(directory: string): void {
   for (const entry of [...Deno.readDirSync(directory)]) {
-    if (isOwn(directory, entry)) removeAny(join(directory, entry.name));
+    if (isOwn(directory, entry)) removeEntry(join(directory, entry.name));
   }
 }
 
@@ -114,7 +114,7 @@ function isOwn(directory: string, { name, isSymlink }: Present): boolean {
 }
 
 /** Whether a directory holds files in our layout. */
-export function holdsFiles(directory: string): boolean {
+export function hasVolumeFiles(directory: string): boolean {
   try {
     return generationName.test(Deno.readLinkSync(join(directory, dataLink)));
   } catch {
@@ -157,7 +157,7 @@ function unlessMissing<T>(action: () => T): T | undefined {
   try {
     return action();
   } catch (error) {
-    if (isMissing(error)) return undefined;
+    if (isNotFound(error)) return undefined;
     throw error;
   }
 }

@@ -1,8 +1,8 @@
 import { dirname } from "node:path";
-import type { Kubelet } from "../volume/mounter.ts";
+import type { KubeletVolumes } from "../volume/mounter.ts";
 import { entryKind } from "./target_directory.ts";
 
 /** The kubelet keeps `vol_data.json` beside a target from before its first call until it tore the volume down. */
-export const kubeletNotes: Kubelet = {
+export const kubeletVolumeData: KubeletVolumes = {
   holds: (targetPath) => entryKind(`${dirname(targetPath)}/vol_data.json`) === "other",
 };

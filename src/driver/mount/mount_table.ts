@@ -1,18 +1,18 @@
 import { SystemCallError } from "../../shared/linux/errno.ts";
 import { type Libc, mountFlags, type MountRequest } from "../../shared/linux/libc.ts";
-import { findMount, type Mount, parseMountinfo } from "./mountinfo.ts";
-import { mountTable } from "../../shared/linux/proc_files.ts";
-import type { Place } from "../../shared/linux/statx.ts";
+import { findMount, type MountinfoEntry, parseMountinfo } from "./mountinfo.ts";
+import { mountinfoPath } from "../../shared/linux/proc_files.ts";
+import type { PathMount } from "../../shared/linux/statx.ts";
 
 /** The source name of all our mounts, by which mountinfo shows that they are ours. */
 export const mountSource = "csi.k8s.cert-driver";
 
 /** What a mount shows; it stays as it is wherever the mount is moved. */
-export type MountOrigin = Pick<Mount, "fileSystem" | "source">;
+export type MountOrigin = Pick<MountinfoEntry, "fileSystem" | "source">;
 
 const ours: MountOrigin = { fileSystem: "tmpfs", source: mountSource };
 
-export function isOurs(mount: MountOrigin): boolean {
+export function isOwnMount(mount: MountOrigin): boolean {
   return mount.fileSystem === ours.fileSystem && mount.source === ours.source;
 }
 
@@ -31,7 +31,7 @@ const mostRemembered = 4096;
  * mount shows one file system for as long as it lives: what is remembered cannot become untrue. Whatever is not
  * remembered is looked up in the table: before Linux 6.8, which gives no such ids, everything.
  */
-export class Mounts implements Disposable {
+export class MountTable implements Disposable {
   readonly #libc: Libc;
   /** In the order in which they became known. */
   readonly #ourIds = new Set<bigint>();
@@ -43,7 +43,7 @@ export class Mounts implements Disposable {
   }
 
   /** Every mount. */
-  all(): Mount[] {
+  all(): MountinfoEntry[] {
     return parseMountinfo(this.#readTable());
   }
 
@@ -54,7 +54,7 @@ export class Mounts implements Disposable {
     if (place && this.#remembers(place)) return ours;
     const mount = findMount(this.#readTable(), path);
     // Another mount may have come to the path since. What is true of this one is true of all that show its file system.
-    if (mount && isOurs(mount) && place?.device === mount.device) this.#remember(place);
+    if (mount && isOwnMount(mount) && place?.device === mount.device) this.#remember(place);
     return mount;
   }
 
@@ -97,11 +97,11 @@ export class Mounts implements Disposable {
     if (place?.mountId !== undefined) this.#ourIds.delete(place.mountId);
   }
 
-  #remembers({ isMountPoint, mountId }: Place): boolean {
+  #remembers({ isMountPoint, mountId }: PathMount): boolean {
     return isMountPoint === true && mountId !== undefined && this.#ourIds.has(mountId);
   }
 
-  #remember(place: Place | undefined): void {
+  #remember(place: PathMount | undefined): void {
     if (place?.isMountPoint !== true || place.mountId === undefined) return;
     this.#ourIds.add(place.mountId);
     if (this.#ourIds.size <= mostRemembered) return;
@@ -114,12 +114,12 @@ export class Mounts implements Disposable {
    * busy all the time the last one counts.
    */
   #readTable(): string {
-    let text = this.#libc.readText(mountTable);
+    let text = this.#libc.readText(mountinfoPath);
     // Asked once.
     this.#dropsLines ??= dropsLines(this.#libc.readText("/proc/sys/kernel/osrelease"));
     for (let attempts = 0; this.#dropsLines && attempts < 3; attempts += 1) {
       const before = text;
-      text = this.#libc.readText(mountTable);
+      text = this.#libc.readText(mountinfoPath);
       if (text === before) break;
     }
     return text;

@@ -1,11 +1,11 @@
-import type { Leftovers } from "../volume/volume_record.ts";
+import type { AbandonedVolumes } from "../volume/volume_record.ts";
 import type { Mounter } from "../volume/mounter.ts";
 import { SystemCallError } from "../../shared/linux/errno.ts";
 import { type Libc, openLibc } from "../../shared/linux/libc.ts";
 import { TmpfsMounter } from "./tmpfs_mounter.ts";
-import { Mounts } from "./mount_table.ts";
+import { MountTable } from "./mount_table.ts";
 import { PlainDirectoryMounter } from "./plain_directory_mounter.ts";
-import { Staging } from "./staging_area.ts";
+import { StagingArea } from "./staging_area.ts";
 
 /** What the kernel answers where mounting is not for us, as opposed to a fault. */
 const notPermitted: ReadonlySet<string> = new Set(["EPERM", "EACCES", "ENOSYS", "ENODEV"]);
@@ -21,17 +21,17 @@ export interface MounterOptions {
 }
 
 /** Finds out whether this program may mount, cleans up after a killed one, and answers with the mounter that fits. */
-export async function createMounter(
+export async function selectMounter(
   options: MounterOptions,
-): Promise<Mounter & Pick<Leftovers, "mounted"> & Disposable> {
+): Promise<Mounter & Pick<AbandonedVolumes, "mounted"> & Disposable> {
   const { allowKeysOnDisk, onWarning } = options;
   await Deno.mkdir(options.stagingDir, { recursive: true, mode: 0o700 });
   const directory = await Deno.realPath(options.stagingDir);
   using scope = new DisposableStack();
-  let mounts: Mounts | undefined;
+  let mounts: MountTable | undefined;
   try {
-    mounts = scope.use(new Mounts((options.openLibc ?? openLibc)()));
-    const staging = scope.use(new Staging(mounts, directory));
+    mounts = scope.use(new MountTable((options.openLibc ?? openLibc)()));
+    const staging = scope.use(new StagingArea(mounts, directory));
     staging.clean();
     probe(staging);
     scope.move();
@@ -45,7 +45,7 @@ export async function createMounter(
 }
 
 /** Does once what publishing does, short of the target. */
-function probe(staging: Staging): void {
+function probe(staging: StagingArea): void {
   using room = staging.room();
   room.mountTmpfs();
   room.seal();

@@ -1,5 +1,5 @@
 /** One line of /proc/self/mountinfo, as far as we look at it (proc_pid_mountinfo(5)). */
-export interface Mount {
+export interface MountinfoEntry {
   readonly id: number;
   readonly parentId: number;
   /** The number of the file system: `0:45`. */
@@ -12,11 +12,11 @@ export interface Mount {
 }
 
 /** All mounts that the text names; a line of another form is passed over. */
-export function parseMountinfo(text: string): Mount[] {
+export function parseMountinfo(text: string): MountinfoEntry[] {
   return text.split("\n").map(parseLine).filter((mount) => mount !== undefined);
 }
 
-function parseLine(line: string): Mount | undefined {
+function parseLine(line: string): MountinfoEntry | undefined {
   const fields = line.split(" ");
   // Any number of optional fields stand before the dash.
   const dash = fields.indexOf("-", 6);
@@ -46,7 +46,10 @@ function unescape(field: string): string {
  * Walks the path as the kernel does: a mount is hidden by one stacked on it, and by one that was put over a directory
  * above it.
  */
-export function mountAt(mounts: readonly Mount[], path: string): Mount | undefined {
+export function mountAt(
+  mounts: readonly MountinfoEntry[],
+  path: string,
+): MountinfoEntry | undefined {
   const ids = new Set(mounts.map((mount) => mount.id));
   const covering = mounts.filter((mount) => covers(mount.mountPoint, path));
   let current = topmost(covering.filter((m) => !ids.has(m.parentId) || m.parentId === m.id));
@@ -64,7 +67,7 @@ export function mountAt(mounts: readonly Mount[], path: string): Mount | undefin
  *
  * A node full of pods has thousands of lines: only those of mounts on the way to the path are read closely.
  */
-export function findMount(text: string, path: string): Mount | undefined {
+export function findMount(text: string, path: string): MountinfoEntry | undefined {
   const way = new Set(["/"]);
   for (let end = path.length; end > 0; end = path.lastIndexOf("/", end - 1)) {
     way.add(path.slice(0, end));
@@ -97,8 +100,8 @@ function linesByPoint(text: string): ReadonlyMap<string, string[]> {
 }
 
 /** Of the mounts on one parent, the first that a walk along the path meets; of equals, the last. */
-function topmost(siblings: readonly Mount[]): Mount | undefined {
-  return siblings.reduce<Mount | undefined>(
+function topmost(siblings: readonly MountinfoEntry[]): MountinfoEntry | undefined {
+  return siblings.reduce<MountinfoEntry | undefined>(
     (best, mount) =>
       best === undefined || mount.mountPoint.length <= best.mountPoint.length ? mount : best,
     undefined,

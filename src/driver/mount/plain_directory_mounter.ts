@@ -1,8 +1,8 @@
 import { statfsSync } from "node:fs";
 import type { Mounter, TargetState, VolumeFiles } from "../volume/mounter.ts";
-import { holdsFiles, readFiles, removeFiles, replaceFiles } from "./atomic_directory.ts";
+import { hasVolumeFiles, readFiles, removeFiles, replaceFiles } from "./atomic_directory.ts";
 import { foreignMountError } from "./tmpfs_mounter.ts";
-import type { MountOrigin, Mounts } from "./mount_table.ts";
+import type { MountOrigin, MountTable } from "./mount_table.ts";
 import { createTarget, entryKind, removeTarget, resolveTarget } from "./target_directory.ts";
 
 /** File systems that live in memory, by their f_type: tmpfs and ramfs (statfs(2)). */
@@ -10,7 +10,7 @@ const memoryFileSystems: ReadonlySet<number> = new Set([0x01021994, 0x858458f6])
 
 export interface PlainDirectoryOptions {
   /** Shows foreign mounts, if there is one; the mounter owns it. */
-  readonly mounts: Mounts | undefined;
+  readonly mounts: MountTable | undefined;
   /** Whether private keys may be written to a file system that is not in memory. */
   readonly allowKeysOnDisk: boolean;
   readonly onWarning: (message: string) => void;
@@ -35,7 +35,7 @@ export class PlainDirectoryMounter implements Mounter, Disposable {
     const kind = entryKind(path);
     if (kind === "absent") return "absent";
     if (kind !== "directory" || this.#mountAt(path) !== undefined) return "foreign";
-    return holdsFiles(path) ? "ours" : "absent";
+    return hasVolumeFiles(path) ? "ours" : "absent";
   }
 
   publish(targetPath: string, files: VolumeFiles): Promise<void> {

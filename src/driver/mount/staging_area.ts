@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { SystemCallError } from "../../shared/linux/errno.ts";
 import { mountFlags } from "../../shared/linux/libc.ts";
-import { isBusy, isOurs, type Mounts } from "./mount_table.ts";
+import { isBusy, isOwnMount, type MountTable } from "./mount_table.ts";
 
 const hardened = mountFlags.noSuid | mountFlags.noDev | mountFlags.noExec;
 
@@ -23,13 +23,13 @@ const pause = new Int32Array(new SharedArrayBuffer(4));
  * private before anything is mounted on it. It stays until disposed: for each unmount the kernel waits until no
  * processor looks at the old table any more, which takes longer than all the rest of a publish.
  */
-export class Staging implements Disposable {
-  readonly #mounts: Mounts;
+export class StagingArea implements Disposable {
+  readonly #mounts: MountTable;
   readonly #directory: string;
   #mounted = false;
   #swapOption = ",noswap";
 
-  constructor(mounts: Mounts, directory: string) {
+  constructor(mounts: MountTable, directory: string) {
     this.#mounts = mounts;
     this.#directory = directory;
   }
@@ -38,7 +38,7 @@ export class Staging implements Disposable {
   clean(): void {
     for (;;) {
       const top = this.#mounts.at(this.#directory);
-      if (top === undefined || !isOurs(top)) return;
+      if (top === undefined || !isOwnMount(top)) return;
       this.#mounts.unmount(this.#directory);
     }
   }
@@ -90,11 +90,11 @@ export class Staging implements Disposable {
 /** A place in the staging area for one operation; holds at most one mount. */
 class Room implements Disposable {
   readonly path: string;
-  readonly #mounts: Mounts;
+  readonly #mounts: MountTable;
   readonly #mountVolume: () => void;
   #mounted = false;
 
-  constructor(mounts: Mounts, path: string, mountVolume: () => void) {
+  constructor(mounts: MountTable, path: string, mountVolume: () => void) {
     this.#mounts = mounts;
     this.path = path;
     this.#mountVolume = mountVolume;
@@ -112,7 +112,7 @@ class Room implements Disposable {
     this.#mounted = true;
     this.#mounts.mount({ target: this.path, flags: mountFlags.private });
     const bound = this.#mounts.at(this.path);
-    if (bound === undefined || !isOurs(bound)) {
+    if (bound === undefined || !isOwnMount(bound)) {
       throw new Error(`the mount at ${path} is not one of this driver; it is left alone`);
     }
     this.#remount(0);

@@ -1,6 +1,6 @@
 import { basename, dirname, isAbsolute, resolve } from "node:path";
 import { removeFiles } from "./atomic_directory.ts";
-import { isMissing } from "../../shared/linux/directory_entries.ts";
+import { isNotFound } from "../../shared/linux/directory_entries.ts";
 
 /** What lies at a path, links not followed. */
 export type EntryKind = "absent" | "directory" | "link" | "other";
@@ -11,7 +11,7 @@ export function entryKind(path: string): EntryKind {
     if (entry.isSymlink) return "link";
     return entry.isDirectory ? "directory" : "other";
   } catch (error) {
-    if (isMissing(error)) return "absent";
+    if (isNotFound(error)) return "absent";
     throw error;
   }
 }
@@ -26,7 +26,7 @@ export function resolveTarget(targetPath: string): string | undefined {
     const parent = Deno.realPathSync(dirname(path));
     return `${parent === "/" ? "" : parent}/${basename(path)}`;
   } catch (error) {
-    if (isMissing(error)) return undefined;
+    if (isNotFound(error)) return undefined;
     throw error;
   }
 }
@@ -50,7 +50,7 @@ function make(path: string, undo: DisposableStack): void {
     Deno.mkdirSync(path, { mode: 0o750 });
   } catch (error) {
     if (error instanceof Deno.errors.AlreadyExists) return;
-    if (!isMissing(error) || path === "/") throw error;
+    if (!isNotFound(error) || path === "/") throw error;
     make(dirname(path), undo);
     Deno.mkdirSync(path, { mode: 0o750 });
   }

@@ -1,7 +1,7 @@
 import type { Mounter, TargetState, VolumeFiles } from "../volume/mounter.ts";
 import { readFiles, replaceFiles } from "./atomic_directory.ts";
-import { isOurs, type MountOrigin, type Mounts } from "./mount_table.ts";
-import type { Staging } from "./staging_area.ts";
+import { isOwnMount, type MountOrigin, type MountTable } from "./mount_table.ts";
+import type { StagingArea } from "./staging_area.ts";
 import {
   createTarget,
   entryKind,
@@ -25,11 +25,11 @@ export function foreignMountError(path: string, mount: MountOrigin): Error {
  */
 export class TmpfsMounter implements Mounter, Disposable {
   readonly kind = "tmpfs";
-  readonly #mounts: Mounts;
-  readonly #staging: Staging;
+  readonly #mounts: MountTable;
+  readonly #staging: StagingArea;
 
   /** Owns both: disposing unmounts the staging area and closes `mounts`. */
-  constructor(mounts: Mounts, staging: Staging) {
+  constructor(mounts: MountTable, staging: StagingArea) {
     this.#mounts = mounts;
     this.#staging = staging;
   }
@@ -42,7 +42,7 @@ export class TmpfsMounter implements Mounter, Disposable {
     if (kind !== "directory") return "foreign";
     const mount = this.#mounts.at(path);
     if (mount === undefined) return "absent";
-    return isOurs(mount) ? "ours" : "foreign";
+    return isOwnMount(mount) ? "ours" : "foreign";
   }
 
   publish(targetPath: string, files: VolumeFiles): Promise<void> {
@@ -50,7 +50,7 @@ export class TmpfsMounter implements Mounter, Disposable {
       using undo = new DisposableStack();
       const path = createTarget(targetPath, undo);
       const mount = this.#mounts.at(path);
-      if (mount && isOurs(mount)) this.#replace(path, files);
+      if (mount && isOwnMount(mount)) this.#replace(path, files);
       else this.#mount(path, files, undo);
       undo.move();
     });
@@ -100,7 +100,7 @@ export class TmpfsMounter implements Mounter, Disposable {
     if (path === undefined || entryKind(path) === "absent") return;
     requireDirectory(path);
     for (let mount = this.#mounts.at(path); mount !== undefined; mount = this.#mounts.at(path)) {
-      if (!isOurs(mount)) throw foreignMountError(path, mount);
+      if (!isOwnMount(mount)) throw foreignMountError(path, mount);
       this.#mounts.unmount(path);
     }
     removeTarget(path);
@@ -108,7 +108,7 @@ export class TmpfsMounter implements Mounter, Disposable {
 
   /** Every place at which a volume of this driver's is mounted, as the kernel spells it. */
   mounted(): string[] {
-    const places = this.#mounts.all().filter(isOurs).map(({ mountPoint }) => mountPoint);
+    const places = this.#mounts.all().filter(isOwnMount).map(({ mountPoint }) => mountPoint);
     return [...new Set(places)];
   }
 

@@ -1,21 +1,21 @@
 import {
+  commonVariables,
   healthAddress,
   type LoggingConfig,
   loggingConfig,
-  sharedVariables,
 } from "../../shared/config/common_variables.ts";
 import {
+  type ConfigResult,
   type Environment,
-  type Outcome,
-  Reading,
+  EnvironmentReader,
   type VariableTable,
 } from "../../shared/config/environment.ts";
 import {
   absolutePath,
   type Address,
-  durationFrom,
-  either,
-  longestSocketPath,
+  booleanWord,
+  durationBetween,
+  maxSocketPathBytes,
   parseServiceUrl,
   parseSocketPath,
   utf8Length,
@@ -60,7 +60,7 @@ export interface DriverConfig {
 /** The kubelet's limit, and the CSI specification's of old. */
 const longestNodeId = 192;
 
-const longestRegistrationDir = longestSocketPath - `/${driverName}-reg.sock`.length;
+const longestRegistrationDir = maxSocketPathBytes - `/${driverName}-reg.sock`.length;
 const file = { accepted: "an absolute path", parse: absolutePath() };
 
 /** The driver's own variables and those it shares with the service, in the order of --help. */
@@ -70,7 +70,7 @@ export const driverVariables = {
     default: "unix:///csi/csi.sock",
     meaning: "the socket the kubelet calls",
     accepted:
-      `unix:///path, unix://path or an absolute path, of at most ${longestSocketPath} bytes`,
+      `unix:///path, unix://path or an absolute path, of at most ${maxSocketPathBytes} bytes`,
     parse: parseSocketPath,
   },
   nodeId: {
@@ -121,30 +121,33 @@ export const driverVariables = {
     name: "KUBELET_SOCKET_PATH",
     otherwise: "CSI_ENDPOINT's path",
     meaning: "CSI_ENDPOINT's socket as the host names it, told to the kubelet at registration",
-    accepted: `an absolute path of at most ${longestSocketPath} bytes`,
-    parse: absolutePath(longestSocketPath),
+    accepted: `an absolute path of at most ${maxSocketPathBytes} bytes`,
+    parse: absolutePath(maxSocketPathBytes),
   },
   checkInterval: {
     name: "CHECK_INTERVAL",
     default: "5m",
     meaning: "how often the renewals due are held against the wall clock",
-    ...durationFrom("10s", "24h"),
+    ...durationBetween("10s", "24h"),
   },
   allowKeysOnDisk: {
     name: "ALLOW_KEYS_ON_DISK",
     default: "false",
     meaning: "true: where mounting is not permitted, keys may lie in a directory that is no tmpfs",
     accepted: "true or false",
-    parse: either("true", "false"),
+    parse: booleanWord("true", "false"),
   },
-  ...sharedVariables,
+  ...commonVariables,
 } as const satisfies VariableTable;
 
-type DriverReading = Reading<typeof driverVariables>;
+type DriverReading = EnvironmentReader<typeof driverVariables>;
 
 /** Reads the driver's environment; the host name stands in for NODE_ID. */
-export function driverConfig(environment: Environment, hostName: string): Outcome<DriverConfig> {
-  const reading: DriverReading = new Reading(environment, driverVariables);
+export function readDriverConfig(
+  environment: Environment,
+  hostName: string,
+): ConfigResult<DriverConfig> {
+  const reading: DriverReading = new EnvironmentReader(environment, driverVariables);
   const { values } = reading;
   const nodeId = values.nodeId ?? parseNodeId(hostName);
   if (nodeId === undefined && reading.isSound("NODE_ID")) {

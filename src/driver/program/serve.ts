@@ -3,39 +3,39 @@ import { getLogger } from "@logtape/logtape";
 import manifest from "../../../deno.json" with { type: "json" };
 import { Identity, Node } from "../../shared/gen/csi_pb.ts";
 import { Registration } from "../../shared/gen/plugin_registration_pb.ts";
-import type { EndedCall } from "../../shared/grpc_server/call.ts";
-import { register, serveUnix } from "../../shared/grpc_server/server.ts";
-import { openFreedMemory } from "../../shared/linux/memory_trim.ts";
-import { harden } from "../../shared/linux/process_hardening.ts";
-import { aborted } from "../../shared/scheduler/abort_signals.ts";
-import { Afterwards } from "../../shared/scheduler/coalescing_timer.ts";
+import type { CompletedCall } from "../../shared/grpc_server/call.ts";
+import { registerService, serveUnix } from "../../shared/grpc_server/server.ts";
+import { openMemoryTrimmer } from "../../shared/linux/memory_trim.ts";
+import { hardenProcess } from "../../shared/linux/process_hardening.ts";
+import { waitUntilAborted } from "../../shared/scheduler/abort_signals.ts";
+import { CoalescingTimer } from "../../shared/scheduler/coalescing_timer.ts";
 import { Scheduler } from "../../shared/scheduler/scheduler.ts";
 import { systemClock, wait } from "../../shared/scheduler/system_clock.ts";
-import { callLog } from "../../shared/telemetry/call_log.ts";
+import { createCallLog } from "../../shared/telemetry/call_log.ts";
 import { observeEventLoopLag } from "../../shared/telemetry/event_loop_lag.ts";
 import { serveHealth } from "../../shared/telemetry/health_endpoint.ts";
 import { Metrics } from "../../shared/telemetry/metrics.ts";
 import { driverName } from "../../shared/text/product_names.ts";
-import { CertificateSource } from "../certificates/certificate_requester.ts";
-import type { CertificateIssuer } from "../certificates/issuance_client.ts";
-import { KeyMaker } from "../certificates/key_generator.ts";
+import { CertificateRequester } from "../certificates/certificate_requester.ts";
+import type { IssuanceClient } from "../certificates/issuance_client.ts";
+import { KeyGenerator } from "../certificates/key_generator.ts";
 import { identityService } from "../csi/identity_service.ts";
 import { nodeService } from "../csi/node_service.ts";
 import { registrationService } from "../csi/registration_service.ts";
-import { kubeletNotes } from "../mount/kubelet_volume_data.ts";
-import { createMounter } from "../mount/mounter_selection.ts";
-import { lockBasePath } from "../records/base_path_lock.ts";
-import { recordStore } from "../records/record_store.ts";
-import { reportHeld } from "../service_client/certificate_report.ts";
+import { kubeletVolumeData } from "../mount/kubelet_volume_data.ts";
+import { selectMounter } from "../mount/mounter_selection.ts";
+import { acquireBasePathLock } from "../records/base_path_lock.ts";
+import { openRecordStore } from "../records/record_store.ts";
+import { reportCertificates } from "../service_client/certificate_report.ts";
 import { connectService } from "../service_client/connection.ts";
-import { CertificateServiceClient } from "../service_client/issuance_client.ts";
+import { GrpcIssuanceClient } from "../service_client/issuance_client.ts";
 import { watchTrustBundle } from "../service_client/trust_bundle_watch.ts";
-import { heldCertificates } from "../volume/mounted_certificates.ts";
+import { readMountedCertificates } from "../volume/mounted_certificates.ts";
 import type { Mounter } from "../volume/mounter.ts";
 import { Publisher } from "../volume/publisher.ts";
-import { Restorer } from "../volume/reconciler.ts";
+import { Reconciler } from "../volume/reconciler.ts";
 import { Renewer } from "../volume/renewer.ts";
-import { TrustUpdater } from "../volume/trust_bundle_updater.ts";
+import { TrustBundleUpdater } from "../volume/trust_bundle_updater.ts";
 import type { VolumeStore } from "../volume/volume_record.ts";
 import { VolumeTable } from "../volume/volume_table.ts";
 import type { DriverConfig } from "./config.ts";
@@ -49,19 +49,19 @@ const retrySpreadMs = 10_000;
 const releaseMemoryAfterMs = 1_000;
 
 /** What the driver reaches the world by. */
-export interface Edges {
+export interface DriverPorts {
   readonly mounter: Mounter & Disposable;
   readonly store: VolumeStore;
-  readonly issuer: CertificateIssuer;
+  readonly issuer: IssuanceClient;
 }
 
 export async function serve(
   config: DriverConfig,
-  around: (edges: Edges) => Edges,
+  around: (edges: DriverPorts) => DriverPorts,
   signal: AbortSignal,
 ): Promise<void> {
   const clock = systemClock;
-  for (const problem of harden()) logger.warn("{problem}", { problem });
+  for (const problem of hardenProcess()) logger.warn("{problem}", { problem });
   const shown = { ready: false, detail: () => "starting", metrics: () => "" };
   await using health = config.health && serveHealth(config.health, {
     live: () => ({ ok: true, detail: "serving" }),
@@ -72,11 +72,11 @@ export async function serve(
     shown.detail = () => problem;
     logger.warn("waiting: {problem}", { problem });
   };
-  using lock = await lockBasePath(config.certBasePath, { wait, onWaiting }, signal);
+  using lock = await acquireBasePathLock(config.certBasePath, { wait, onWaiting }, signal);
   if (lock === undefined) return;
   await using resources = new AsyncDisposableStack();
   const created = resources.use(
-    await createMounter({
+    await selectMounter({
       stagingDir: lock.stagingDir,
       allowKeysOnDisk: config.allowKeysOnDisk,
       onWarning: (message) => logger.warn("{message}", { message }),
@@ -90,16 +90,25 @@ export async function serve(
         logger.error("the job of {key} failed", { key, error, nextAttempt: next }),
     }),
   );
-  const keys = resources.use(new KeyMaker(clock));
+  const keys = resources.use(new KeyGenerator(clock));
   const table = new VolumeTable();
-  const records = recordStore(config.certBasePath);
+  const records = openRecordStore(config.certBasePath);
   const { mounter, store, issuer } = around({
     mounter: created,
     store: records,
-    issuer: new CertificateServiceClient(client),
+    issuer: new GrpcIssuanceClient(client),
   });
-  const source = new CertificateSource(issuer, keys, clock);
-  const parts = { clock, scheduler, table, mounter, store, source, keys, kubelet: kubeletNotes };
+  const source = new CertificateRequester(issuer, keys, clock);
+  const parts = {
+    clock,
+    scheduler,
+    table,
+    mounter,
+    store,
+    source,
+    keys,
+    kubelet: kubeletVolumeData,
+  };
   const metrics = new Metrics();
   const lag = resources.use(observeEventLoopLag(metrics, clock));
   const volumes = volumeMetrics(metrics, () => ({
@@ -117,19 +126,19 @@ export async function serve(
   shown.detail = () => `${table.size} volumes, ${renewer.failing} whose renewal fails at present`;
   shown.metrics = volumes.expose;
 
-  const freed = resources.use(openFreedMemory());
-  const tidying = resources.use(new Afterwards(clock, releaseMemoryAfterMs, freed.release));
-  const tellCall = callLog(logger, metrics, "warning");
-  const onCall = (call: EndedCall) => {
+  const freed = resources.use(openMemoryTrimmer());
+  const tidying = resources.use(new CoalescingTimer(clock, releaseMemoryAfterMs, freed.release));
+  const tellCall = createCallLog(logger, metrics, "warning");
+  const onCall = (call: CompletedCall) => {
     tellCall({ ...call, code: status[call.code] });
     tidying.request();
     lag.working();
   };
   const { checkInterval, nodeId, registration } = config;
   const disowned = renewer.renewSoon.bind(renewer);
-  const trust = resources.use(new TrustUpdater({ ...parts, checkInterval, disowned }));
+  const trust = resources.use(new TrustBundleUpdater({ ...parts, checkInterval, disowned }));
   const leftovers = { mounted: () => created.mounted(), discard: records.discard.bind(records) };
-  const restorer = resources.use(new Restorer({ ...parts, renewer, leftovers, checkInterval }));
+  const restorer = resources.use(new Reconciler({ ...parts, renewer, leftovers, checkInterval }));
   const restored = await restorer.restore();
   logger.info("restored {healthy} volumes, {repaired} to repair, {removed} removed", {
     healthy: restored.healthy,
@@ -141,8 +150,11 @@ export async function serve(
   resources.use(
     await serveUnix(config.socketPath, {
       services: [
-        register(Identity, identityService({ name: driverName, version, ready: () => true })),
-        register(Node, nodeService({ nodeId, publisher })),
+        registerService(
+          Identity,
+          identityService({ name: driverName, version, ready: () => true }),
+        ),
+        registerService(Node, nodeService({ nodeId, publisher })),
       ],
       onCall,
     }),
@@ -153,7 +165,7 @@ export async function serve(
     resources.use(
       await serveUnix(`${registration.directory}/${driverName}-reg.sock`, {
         services: [
-          register(Registration, registrationService({ name: driverName, endpoint })),
+          registerService(Registration, registrationService({ name: driverName, endpoint })),
         ],
         onCall,
       }),
@@ -164,8 +176,8 @@ export async function serve(
     {
       connected: async () => {
         renewer.retryFailed(retrySpreadMs);
-        const held = await heldCertificates(table, mounter);
-        await reportHeld(
+        const held = await readMountedCertificates(table, mounter);
+        await reportCertificates(
           client,
           held.map(({ leaf, record }) => ({ ...record, certificate: leaf.der })),
           signal,
@@ -186,7 +198,7 @@ export async function serve(
     mounts: mounter.kind,
     version,
   });
-  await aborted(signal);
+  await waitUntilAborted(signal);
   shown.ready = false;
   logger.info("stopping: calls in progress may finish");
   await watching;

@@ -1,7 +1,7 @@
 import { systemClock } from "../../shared/scheduler/system_clock.ts";
-import { holdsFiles } from "../mount/atomic_directory.ts";
+import { hasVolumeFiles } from "../mount/atomic_directory.ts";
 import { readRecords } from "../records/record_store.ts";
-import { dueAt } from "../volume/renewer.ts";
+import { renewalDueAt } from "../volume/renewer.ts";
 import type { VolumeRecord } from "../volume/volume_record.ts";
 import type { DriverConfig } from "./config.ts";
 import { program } from "./serve.ts";
@@ -9,7 +9,7 @@ import { program } from "./serve.ts";
 export function printStatus({ certBasePath }: DriverConfig): void {
   const { records, unreadable } = readRecords(certBasePath);
   for (const { path, problem } of unreadable) console.error(`${program}: ${path}: ${problem}`);
-  console.log(formatStatus(volumeStatuses(records, holdsFiles, systemClock.now())));
+  console.log(formatStatusTable(volumeStatuses(records, hasVolumeFiles, systemClock.now())));
 }
 
 /** One volume of this node, as `csi-driver status` shows it. */
@@ -32,7 +32,7 @@ export function volumeStatuses(
 ): VolumeStatus[] {
   const isPast = (instant: Temporal.Instant) => Temporal.Instant.compare(instant, now) <= 0;
   const rows = records.map((record): VolumeStatus => {
-    const renews = dueAt(record);
+    const renews = renewalDueAt(record);
     const state = !isPublished(record.targetPath)
       ? "not mounted"
       : isPast(record.notAfter)
@@ -47,7 +47,7 @@ export function volumeStatuses(
 }
 
 /** The rows as aligned text under a heading; instants in UTC, to the second. */
-export function formatStatus(rows: readonly VolumeStatus[]): string {
+export function formatStatusTable(rows: readonly VolumeStatus[]): string {
   const instant = (at: Temporal.Instant) => at.toString({ smallestUnit: "second" });
   const cells = [
     ["POD", "SERIAL", "EXPIRES", "RENEWS", "STATE"],

@@ -6,7 +6,7 @@ export interface BasePathLock extends Disposable {
   readonly stagingDir: string;
 }
 
-export interface Waiting {
+export interface LockWaitOptions {
   /** Resolves after so many milliseconds, or when the signal is aborted. */
   readonly wait: (ms: number, signal: AbortSignal) => Promise<void>;
   /** Told why at once, and then every ten seconds. */
@@ -22,9 +22,9 @@ const toldEvery = 20;
  * Waits while another driver has it (two would renew and remove each other's volumes), and while it cannot be used:
  * starting again would not help. Undefined when the signal is aborted first.
  */
-export async function lockBasePath(
+export async function acquireBasePathLock(
   basePath: string,
-  { wait, onWaiting }: Waiting,
+  { wait, onWaiting }: LockWaitOptions,
   signal: AbortSignal,
 ): Promise<BasePathLock | undefined> {
   for (let attempt = 0; !signal.aborted; attempt++) {

@@ -2,12 +2,12 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { recordDirectoryName } from "./record_directory_name.ts";
 import type {
-  Leftovers,
+  AbandonedVolumes,
   UnreadableRecord,
   VolumeRecord,
   VolumeStore,
 } from "../volume/volume_record.ts";
-import { entryAt, isMissing, removeAny } from "../../shared/linux/directory_entries.ts";
+import { entryAt, isNotFound, removeEntry } from "../../shared/linux/directory_entries.ts";
 import { formatRecord, type ParsedRecord, parseRecord } from "./record_format.ts";
 
 const recordFile = "volume.json";
@@ -39,10 +39,10 @@ export function readRecords(
 }
 
 /** Keeps each volume's record and certificate chain in a directory of its own under `basePath`. */
-export function recordStore(
+export function openRecordStore(
   basePath: string,
   directoryName: (record: Named) => string = recordDirectoryName,
-): VolumeStore & Pick<Leftovers, "discard"> {
+): VolumeStore & Pick<AbandonedVolumes, "discard"> {
   return new RecordStore(basePath, directoryName);
 }
 
@@ -105,9 +105,9 @@ class RecordStore implements VolumeStore {
     const directory = this.#directory(record);
     const entry = entryAt(directory);
     if (entry === undefined || this.#otherOwner(directory, record) !== undefined) return;
-    if (!entry.isDirectory) return removeAny(directory);
+    if (!entry.isDirectory) return removeEntry(directory);
     // The record goes first: without it the rest is a leftover, which load() clears away.
-    for (const name of [recordFile, certificateFile]) removeAny(join(directory, name));
+    for (const name of [recordFile, certificateFile]) removeEntry(join(directory, name));
     removeTemporaries(directory);
     await Deno.remove(directory);
   }
@@ -123,7 +123,7 @@ class RecordStore implements VolumeStore {
       Deno.removeSync(path, { recursive: true });
       return true;
     } catch (error) {
-      return isMissing(error);
+      return isNotFound(error);
     }
   }
 
@@ -196,7 +196,7 @@ function isTrace(name: string): boolean {
 
 function tidy(directory: string): void {
   try {
-    if (holdsTracesOnly(directory)) removeAny(directory);
+    if (holdsTracesOnly(directory)) removeEntry(directory);
     else removeTemporaries(directory);
   } catch {
     // What cannot be removed, from a read-only disk say, hinders nobody.
@@ -205,7 +205,7 @@ function tidy(directory: string): void {
 
 function removeTemporaries(directory: string): void {
   for (const { name } of entriesOf(directory)) {
-    if (temporaryName.test(name)) removeAny(join(directory, name));
+    if (temporaryName.test(name)) removeEntry(join(directory, name));
   }
 }
 
@@ -214,7 +214,7 @@ async function makeDirectory(directory: string): Promise<void> {
   const entry = entryAt(directory);
   if (entry?.isDirectory) return;
   // A link or a file in the place of one of our directories: removed itself, never what it leads to.
-  if (entry !== undefined) removeAny(directory);
+  if (entry !== undefined) removeEntry(directory);
   await Deno.mkdir(directory, { recursive: true, mode: 0o700 });
 }
 
@@ -227,13 +227,13 @@ async function makeDirectory(directory: string): Promise<void> {
 async function replaceFile(directory: string, name: string, text: string): Promise<void> {
   const temporary = join(directory, `.${name}.${randomBytes(8).toString("hex")}`);
   using undo = new DisposableStack();
-  undo.defer(() => removeAny(temporary));
+  undo.defer(() => removeEntry(temporary));
   await Deno.writeTextFile(temporary, text, { createNew: true, mode: 0o600 });
   const path = join(directory, name);
   await Deno.rename(temporary, path).catch(async (error) => {
     // A directory in the file's place is nobody's.
     if (!entryAt(path)?.isDirectory) throw error;
-    removeAny(path);
+    removeEntry(path);
     await Deno.rename(temporary, path);
   });
   undo.move();
@@ -248,7 +248,7 @@ function entriesOf(directory: string): Deno.DirEntry[] {
   try {
     return [...Deno.readDirSync(directory)];
   } catch (error) {
-    if (isMissing(error)) return [];
+    if (isNotFound(error)) return [];
     throw error;
   }
 }

@@ -8,7 +8,7 @@ const logger = getLogger(["csi-driver", "report"]);
 const mostAtOnce = 100;
 
 /** A certificate that a volume holds. */
-export interface HeldCertificate {
+export interface MountedCertificate {
   /** The leaf, DER. */
   readonly certificate: Uint8Array;
   readonly pod: PodIdentity;
@@ -16,9 +16,9 @@ export interface HeldCertificate {
 }
 
 /** Tells the service what this node's volumes hold, so that a restarted one has its inventory again. */
-export async function reportHeld(
+export async function reportCertificates(
   client: Client<typeof CertificateService>,
-  held: readonly HeldCertificate[],
+  held: readonly MountedCertificate[],
   signal: AbortSignal,
 ): Promise<void> {
   for (let start = 0; start < held.length; start += mostAtOnce) {

@@ -2,7 +2,7 @@ import { CertificateService } from "../../shared/gen/certificate_service_pb.ts";
 import { type Client, connect } from "../../shared/grpc_client/client.ts";
 
 /** How a driver reaches the certificate service and proves who it is; files are read anew when used. */
-export interface Connection {
+export interface ServiceConnection {
   readonly address: string;
   /** The name that the service's certificate must bear. */
   readonly serverName: string;
@@ -15,7 +15,7 @@ export interface Connection {
 
 /** A client of the certificate service; it connects at its first call. */
 export function connectService(
-  { address, serverName, caFile, tokenFile, clientIdentity }: Connection,
+  { address, serverName, caFile, tokenFile, clientIdentity }: ServiceConnection,
 ): Client<typeof CertificateService> & Disposable {
   return connect(CertificateService, {
     address,

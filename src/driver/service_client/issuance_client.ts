@@ -3,13 +3,13 @@ import type { CertificateService } from "../../shared/gen/certificate_service_pb
 import type { Client } from "../../shared/grpc_client/client.ts";
 import { RpcError } from "../../shared/grpc/rpc_error.ts";
 import type {
-  CertificateIssuer,
+  IssuanceClient,
   IssueOutcome,
   IssueRequest,
 } from "../certificates/issuance_client.ts";
 
 /** The certificate service over gRPC, as the volume domain sees it. */
-export class CertificateServiceClient implements CertificateIssuer {
+export class GrpcIssuanceClient implements IssuanceClient {
   readonly #client: Client<typeof CertificateService>;
 
   constructor(client: Client<typeof CertificateService>) {

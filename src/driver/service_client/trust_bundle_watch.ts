@@ -8,7 +8,7 @@ const reconnectSpreadMs = 30_000;
 const reconnectLeastMs = 500;
 
 /** What a driver does with the stream. */
-export interface TrustWatcher {
+export interface TrustBundleHandler {
   /** The service answers (again): what waited for it may go on. */
   connected(): Promise<void>;
   /** DER certificates. */
@@ -20,7 +20,7 @@ export interface TrustWatcher {
 /** Follows the trust bundle until the signal is aborted; a broken stream is taken up again. */
 export async function watchTrustBundle(
   client: Client<typeof CertificateService>,
-  watcher: TrustWatcher,
+  watcher: TrustBundleHandler,
   options: { wait: (ms: number, signal: AbortSignal) => Promise<void>; random: () => number },
   signal: AbortSignal,
 ): Promise<void> {

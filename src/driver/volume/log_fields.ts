@@ -1,7 +1,7 @@
 import type { VolumeRecord } from "./volume_record.ts";
 
 /** The properties that every line about a volume carries. */
-export function fields(record: VolumeRecord) {
+export function volumeLogFields(record: VolumeRecord) {
   const { volumeId, serialNumber, notAfter, pod } = record;
   return {
     namespace: pod.namespace,

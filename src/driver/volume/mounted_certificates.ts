@@ -1,12 +1,12 @@
 import { type Certificate, readCertificates } from "../../shared/x509/certificate.ts";
-import { nextTurn } from "../../shared/scheduler/event_loop_yield.ts";
+import { yieldToEventLoop } from "../../shared/scheduler/event_loop_yield.ts";
 import type { Mounter } from "./mounter.ts";
 import type { VolumeRecord } from "./volume_record.ts";
 import type { VolumeTable } from "./volume_table.ts";
 import { placementOf } from "./volume_files.ts";
 
 /** The leaf that each mounted volume holds. */
-export async function heldCertificates(
+export async function readMountedCertificates(
   table: VolumeTable,
   mounter: Mounter,
 ): Promise<{ leaf: Certificate; record: VolumeRecord }[]> {
@@ -18,7 +18,7 @@ export async function heldCertificates(
     const leaf = text && readCertificates(text)?.[0];
     if (leaf) held.push({ leaf, record });
     // A node full of pods answers its kubelet meanwhile.
-    await nextTurn();
+    await yieldToEventLoop();
   }
   return held;
 }

@@ -27,7 +27,7 @@ export interface Mounter {
 }
 
 /** The kubelet's own notes on the node. */
-export interface Kubelet {
+export interface KubeletVolumes {
   /** Whether the kubelet still holds the volume of a target: its note lies beside the target. */
   holds(targetPath: string): boolean;
 }

@@ -1,15 +1,15 @@
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../../shared/scheduler/clock.ts";
-import { EventLoopTurns } from "../../shared/scheduler/event_loop_yield.ts";
-import type { CertificateSource } from "../certificates/certificate_requester.ts";
+import { EventLoopLimiter } from "../../shared/scheduler/event_loop_yield.ts";
+import type { CertificateRequester } from "../certificates/certificate_requester.ts";
 import type { IssueOutcome } from "../certificates/issuance_client.ts";
-import type { KeyMaker } from "../certificates/key_generator.ts";
-import { fields } from "./log_fields.ts";
+import type { KeyGenerator } from "../certificates/key_generator.ts";
+import { volumeLogFields } from "./log_fields.ts";
 import type { Mounter } from "./mounter.ts";
 import type { PublishRequest } from "./publish_request.ts";
 import type { Renewer } from "./renewer.ts";
-import { type Placement, volumeFiles } from "./volume_files.ts";
-import { examine, type Health, issuedFields } from "./volume_health.ts";
+import { volumeFiles, type VolumePlacement } from "./volume_files.ts";
+import { certificateFields, checkVolume, type VolumeHealth } from "./volume_health.ts";
 import type { VolumeRecord, VolumeStore } from "./volume_record.ts";
 import type { VolumeTable } from "./volume_table.ts";
 import { VolumeWriter } from "./volume_writer.ts";
@@ -17,7 +17,7 @@ import { VolumeWriter } from "./volume_writer.ts";
 const logger = getLogger(["csi-driver", "volume"]);
 
 /** Why a call did not do what it was asked to. */
-export type Refusal =
+export type PublishRejection =
   /** Another call works on this volume; try again. */
   | { readonly kind: "busy"; readonly reason: string }
   /** The volume is published already, with other attributes. */
@@ -26,7 +26,7 @@ export type Refusal =
   | { readonly kind: "occupied"; readonly reason: string }
   | Exclude<IssueOutcome, { kind: "issued" }>;
 
-export type Outcome = { readonly kind: "done" } | Refusal;
+export type PublishResult = { readonly kind: "done" } | PublishRejection;
 
 /** The parts that publishing is composed of. */
 export interface PublisherParts {
@@ -34,8 +34,8 @@ export interface PublisherParts {
   readonly table: VolumeTable;
   readonly mounter: Mounter;
   readonly store: VolumeStore;
-  readonly source: Pick<CertificateSource, "obtain">;
-  readonly keys: KeyMaker;
+  readonly source: Pick<CertificateRequester, "obtain">;
+  readonly keys: KeyGenerator;
   readonly renewer: Renewer;
 }
 
@@ -44,7 +44,7 @@ export class Publisher {
   readonly #parts: PublisherParts;
   readonly #writer: VolumeWriter;
   /** To look at a volume, and to take one away, is done without a pause; a node fills and drains all at once. */
-  readonly #turns = new EventLoopTurns();
+  readonly #turns = new EventLoopLimiter();
 
   constructor(parts: PublisherParts) {
     this.#parts = parts;
@@ -52,14 +52,14 @@ export class Publisher {
   }
 
   /** Gives the pod its volume; a healthy one is left as it is and needs no service. */
-  async publish(request: PublishRequest, signal: AbortSignal): Promise<Outcome> {
+  async publish(request: PublishRequest, signal: AbortSignal): Promise<PublishResult> {
     const { table } = this.#parts;
     using lock = table.locks.tryAcquire(request.volumeId);
     await this.#turns.take();
     const known = table.get(request.volumeId);
     const mismatch = known && this.#mismatch(known, request);
     if (mismatch) return mismatch;
-    const health = await examine(this.#parts.mounter, request, this.#parts.clock.now());
+    const health = await checkVolume(this.#parts.mounter, request, this.#parts.clock.now());
     if (lock === undefined) {
       // A renewal that runs meanwhile is no reason to fail the republish of a healthy volume.
       if (known && health.kind === "healthy") return { kind: "done" };
@@ -75,7 +75,7 @@ export class Publisher {
   /** Takes the volume away; one that is not there is fine. */
   async unpublish(
     request: { readonly volumeId: string; readonly targetPath: string },
-  ): Promise<Outcome> {
+  ): Promise<PublishResult> {
     const { table, mounter, renewer, store, keys } = this.#parts;
     const { volumeId, targetPath } = request;
     // Without the lock: the renewal that is waited for takes it.
@@ -99,11 +99,11 @@ export class Publisher {
     }
     await store.remove(record);
     table.delete(volumeId);
-    logger.info("unpublished {namespace}/{pod}", fields(record));
+    logger.info("unpublished {namespace}/{pod}", volumeLogFields(record));
     return { kind: "done" };
   }
 
-  #mismatch(known: VolumeRecord, request: PublishRequest): Refusal | undefined {
+  #mismatch(known: VolumeRecord, request: PublishRequest): PublishRejection | undefined {
     const { volumeId } = request;
     if (known.targetPath !== request.targetPath) {
       if (this.#parts.mounter.state(known.targetPath) !== "ours") return undefined;
@@ -127,8 +127,8 @@ export class Publisher {
   async #keep(
     request: PublishRequest,
     known: VolumeRecord | undefined,
-    health: Extract<Health, { kind: "healthy" }>,
-  ): Promise<Outcome> {
+    health: Extract<VolumeHealth, { kind: "healthy" }>,
+  ): Promise<PublishResult> {
     const { mounter, table, renewer } = this.#parts;
     const { leaf } = health;
     const isRecorded = known?.serialNumber === leaf.serialNumber && table.isSaved(known.volumeId);
@@ -136,21 +136,21 @@ export class Publisher {
     if (known && known.group !== request.group) {
       await mounter.replace(request.targetPath, volumeFiles(health.contents, request));
     }
-    const issued = known?.serialNumber === leaf.serialNumber ? known : issuedFields(leaf);
+    const issued = known?.serialNumber === leaf.serialNumber ? known : certificateFields(leaf);
     const { issuedAt, serialNumber, notAfter } = issued;
     const record: VolumeRecord = { ...volumeOf(request), issuedAt, serialNumber, notAfter };
     await this.#writer.record(record, health.contents.certificatePem);
     renewer.schedule(record);
-    if (!known) logger.info("adopted {namespace}/{pod}", fields(record));
+    if (!known) logger.info("adopted {namespace}/{pod}", volumeLogFields(record));
     return { kind: "done" };
   }
 
   async #issue(
     request: PublishRequest,
     known: VolumeRecord | undefined,
-    health: Health,
+    health: VolumeHealth,
     signal: AbortSignal,
-  ): Promise<Outcome> {
+  ): Promise<PublishResult> {
     const { mounter, source, renewer } = this.#parts;
     const mounted = health.kind === "broken";
     const obtained = await source.obtain({
@@ -171,7 +171,7 @@ export class Publisher {
     if (known && known.targetPath !== request.targetPath) await mounter.unpublish(known.targetPath);
     const record = await this.#writer.write(volumeOf(request), obtained, placement(request));
     renewer.schedule(record);
-    logger.info("published {namespace}/{pod}", { ...fields(record), renewed: mounted });
+    logger.info("published {namespace}/{pod}", { ...volumeLogFields(record), renewed: mounted });
     return { kind: "done" };
   }
 
@@ -183,7 +183,7 @@ export class Publisher {
   }
 }
 
-function busy(volumeId: string): Refusal {
+function busy(volumeId: string): PublishRejection {
   return { kind: "busy", reason: `something else works on volume ${volumeId} just now; try again` };
 }
 
@@ -192,7 +192,7 @@ function notOurs(targetPath: string): string {
     "it is left alone: remove it, and the next try succeeds";
 }
 
-function placement({ targetPath, parsed, group }: PublishRequest): Placement {
+function placement({ targetPath, parsed, group }: PublishRequest): VolumePlacement {
   return { targetPath, parsed, group };
 }
 

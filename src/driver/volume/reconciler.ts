@@ -1,9 +1,9 @@
 import { getLogger } from "@logtape/logtape";
-import { nextTurn } from "../../shared/scheduler/event_loop_yield.ts";
-import type { Leftovers, UnreadableRecord, VolumeRecord } from "./volume_record.ts";
+import { yieldToEventLoop } from "../../shared/scheduler/event_loop_yield.ts";
+import type { AbandonedVolumes, UnreadableRecord, VolumeRecord } from "./volume_record.ts";
 import { isTargetPath } from "./target_path.ts";
-import { dueAt, type Renewer, type RenewerParts } from "./renewer.ts";
-import { examine, type Health, issuedFields } from "./volume_health.ts";
+import { renewalDueAt, type Renewer, type RenewerParts } from "./renewer.ts";
+import { certificateFields, checkVolume, type VolumeHealth } from "./volume_health.ts";
 import { placementOf } from "./volume_files.ts";
 import { VolumeWriter } from "./volume_writer.ts";
 
@@ -16,7 +16,7 @@ const misplaced = { minutes: 10 };
 const skew = { minutes: 5 };
 
 /** What became of the recorded volumes. */
-export interface Restored {
+export interface ReconcileCounts {
   /** Left as they were; nothing is issued for them. */
   readonly healthy: number;
   /** To be issued again, or looked at again by the sweep. */
@@ -26,11 +26,11 @@ export interface Restored {
   readonly unreadable: readonly UnreadableRecord[];
 }
 
-export type RestorerParts =
+export type ReconcilerParts =
   & Pick<RenewerParts, "clock" | "scheduler" | "table" | "mounter" | "store" | "kubelet">
   & {
     readonly renewer: Renewer;
-    readonly leftovers?: Leftovers;
+    readonly leftovers?: AbandonedVolumes;
     /** Between two sweeps. */
     readonly checkInterval: Temporal.Duration;
   };
@@ -38,19 +38,19 @@ export type RestorerParts =
 type Fate = "healthy" | "repaired" | "removed";
 
 /** Holds the records against what is mounted: at start, and by a sweep while the driver runs. */
-export class Restorer implements Disposable {
-  readonly #parts: RestorerParts;
+export class Reconciler implements Disposable {
+  readonly #parts: ReconcilerParts;
   readonly #writer: VolumeWriter;
   #unreadable: readonly UnreadableRecord[] = [];
   #timer: Disposable | undefined;
 
-  constructor(parts: RestorerParts) {
+  constructor(parts: ReconcilerParts) {
     this.#parts = parts;
     this.#writer = new VolumeWriter(parts);
   }
 
   /** Reads the records and schedules what they ask for; then sweeps at every check interval until disposed. */
-  async restore(): Promise<Restored> {
+  async restore(): Promise<ReconcileCounts> {
     const { store, table } = this.#parts;
     const { records, unreadable } = await store.load();
     for (const { path, problem } of unreadable) {
@@ -102,7 +102,7 @@ export class Restorer implements Disposable {
         const record = table.get(volumeId);
         if (lock !== undefined && record !== undefined) await this.#settle(record);
       }
-      await nextTurn();
+      await yieldToEventLoop();
     }
   }
 
@@ -126,7 +126,7 @@ export class Restorer implements Disposable {
     const { clock, mounter, kubelet, renewer } = this.#parts;
     const placement = placementOf(record);
     const now = clock.now();
-    const health = placement && await examine(mounter, placement, now, how);
+    const health = placement && await checkVolume(mounter, placement, now, how);
     // The kubelet removes its note when it has torn the volume down: then no pod uses it.
     if (!kubelet.holds(record.targetPath) && health?.kind !== "foreign") {
       return await this.#remove(record);
@@ -139,18 +139,18 @@ export class Restorer implements Disposable {
     }
     const recorded = await this.#recorded(record, health);
     const isAhead = Temporal.Instant.compare(recorded.issuedAt, now.add(skew)) > 0;
-    this.#ensureRun(recorded, isAhead ? now : dueAt(recorded));
+    this.#ensureRun(recorded, isAhead ? now : renewalDueAt(recorded));
     return "healthy";
   }
 
   /** The record as the mount tells it: a driver that was killed, or had no disk, may not have written it. */
   async #recorded(
     record: VolumeRecord,
-    { leaf, contents }: Extract<Health, { kind: "healthy" }>,
+    { leaf, contents }: Extract<VolumeHealth, { kind: "healthy" }>,
   ): Promise<VolumeRecord> {
     const isCurrent = record.serialNumber === leaf.serialNumber;
     if (isCurrent && this.#parts.table.isSaved(record.volumeId)) return record;
-    const current = isCurrent ? record : { ...record, ...issuedFields(leaf) };
+    const current = isCurrent ? record : { ...record, ...certificateFields(leaf) };
     await this.#writer.record(current, contents.certificatePem);
     return current;
   }

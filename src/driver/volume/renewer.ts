@@ -1,13 +1,18 @@
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
-import type { CertificateSource, ObtainOutcome } from "../certificates/certificate_requester.ts";
-import type { Kubelet, Mounter } from "./mounter.ts";
+import type { CertificateRequester, IssueResult } from "../certificates/certificate_requester.ts";
+import type { KubeletVolumes, Mounter } from "./mounter.ts";
 import type { VolumeRecord, VolumeStore } from "./volume_record.ts";
-import { leastAge, renewalTime, retryDelay, spreadOf } from "../certificates/renewal_time.ts";
+import {
+  minimumRenewalAge,
+  renewalRetryDelay,
+  renewalSpread,
+  renewalTime,
+} from "../certificates/renewal_time.ts";
 import type { VolumeTable } from "./volume_table.ts";
-import { examine, type Health } from "./volume_health.ts";
-import { type Placement, placementOf } from "./volume_files.ts";
+import { checkVolume, type VolumeHealth } from "./volume_health.ts";
+import { placementOf, type VolumePlacement } from "./volume_files.ts";
 import { VolumeWriter } from "./volume_writer.ts";
 
 const logger = getLogger(["csi-driver", "renewal"]);
@@ -24,8 +29,8 @@ export interface RenewerParts {
   readonly table: VolumeTable;
   readonly mounter: Mounter;
   readonly store: VolumeStore;
-  readonly source: Pick<CertificateSource, "obtain">;
-  readonly kubelet: Kubelet;
+  readonly source: Pick<CertificateRequester, "obtain">;
+  readonly kubelet: KubeletVolumes;
   /** From 0 to 1. */
   readonly random: () => number;
   /** Told of each attempt's outcome. */
@@ -50,7 +55,7 @@ export class Renewer {
     this.#failures.delete(volumeId);
     this.#parts.scheduler.schedule(
       volumeId,
-      at ?? dueAt(record),
+      at ?? renewalDueAt(record),
       (signal) => this.#run(volumeId, signal),
     );
   }
@@ -105,7 +110,7 @@ export class Renewer {
       );
       return undefined;
     }
-    const health = await examine(mounter, placement, clock.now());
+    const health = await checkVolume(mounter, placement, clock.now());
     if (health.kind === "foreign" || (health.kind === "absent" && !this.#held(record))) {
       return await this.#release(record, health.kind);
     }
@@ -114,8 +119,8 @@ export class Renewer {
 
   async #renew(
     record: VolumeRecord,
-    placement: Placement,
-    health: Health,
+    placement: VolumePlacement,
+    health: VolumeHealth,
     signal: AbortSignal,
   ): Promise<Temporal.Instant> {
     const { clock, source } = this.#parts;
@@ -143,13 +148,13 @@ export class Renewer {
       notAfter: renewed.notAfter.toString(),
     });
     const lifetime = renewed.notAfter.epochMilliseconds - renewed.issuedAt.epochMilliseconds;
-    const soonest = clock.now().add({ milliseconds: Math.ceil(leastAge(lifetime)) });
-    return later(dueAt(renewed), soonest);
+    const soonest = clock.now().add({ milliseconds: Math.ceil(minimumRenewalAge(lifetime)) });
+    return later(renewalDueAt(renewed), soonest);
   }
 
   #failed(
     record: VolumeRecord,
-    outcome: Exclude<ObtainOutcome, { kind: "obtained" }>,
+    outcome: Exclude<IssueResult, { kind: "obtained" }>,
   ): Temporal.Instant {
     const { clock, random } = this.#parts;
     const attempt = this.failures(record.volumeId) + 1;
@@ -158,7 +163,7 @@ export class Renewer {
     const now = clock.now();
     const remaining = record.notAfter.epochMilliseconds - now.epochMilliseconds;
     const wait = outcome.kind === "throttled" ? outcome.retryAfter?.total("milliseconds") : 0;
-    const delay = retryDelay(attempt, remaining, random(), wait);
+    const delay = renewalRetryDelay(attempt, remaining, random(), wait);
     const next = now.add({ milliseconds: Math.round(delay) });
     logger.warn("could not renew {namespace}/{pod}, the old certificate stays: {reason}", {
       namespace: record.pod.namespace,
@@ -172,7 +177,7 @@ export class Renewer {
     return next;
   }
 
-  #unexpected(error: unknown, signal: AbortSignal): ObtainOutcome & { kind: "unavailable" } {
+  #unexpected(error: unknown, signal: AbortSignal): IssueResult & { kind: "unavailable" } {
     signal.throwIfAborted();
     const reason = error instanceof Error ? error.message : String(error);
     return { kind: "unavailable", reason };
@@ -198,9 +203,9 @@ export class Renewer {
 }
 
 /** When a recorded volume's certificate is to be renewed. */
-export function dueAt(record: VolumeRecord): Temporal.Instant {
+export function renewalDueAt(record: VolumeRecord): Temporal.Instant {
   const renewBefore = placementOf(record)?.parsed.renewBefore;
-  return renewalTime({ ...record, renewBefore }, spreadOf(record.volumeId));
+  return renewalTime({ ...record, renewBefore }, renewalSpread(record.volumeId));
 }
 
 function later(left: Temporal.Instant, right: Temporal.Instant): Temporal.Instant {

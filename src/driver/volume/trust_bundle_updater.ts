@@ -7,7 +7,7 @@ import { trustBundlePem } from "../certificates/certificate_requester.ts";
 import type { Mounter } from "./mounter.ts";
 import type { VolumeRecord } from "./volume_record.ts";
 import type { VolumeTable } from "./volume_table.ts";
-import { type Placement, placementOf, volumeFiles } from "./volume_files.ts";
+import { placementOf, volumeFiles, type VolumePlacement } from "./volume_files.ts";
 
 const logger = getLogger(["csi-driver", "trust-bundle"]);
 /** The scheduler's key; a volume id never starts with a dot. */
@@ -18,7 +18,7 @@ const lockedAgainMs = 1_000;
 /** Longer than any certificate lives. */
 const wholeLives = Temporal.Duration.from({ hours: 24 * 365 * 100 });
 
-export interface TrustUpdaterParts {
+export interface TrustBundleUpdaterParts {
   readonly clock: Clock;
   readonly scheduler: Scheduler;
   readonly table: VolumeTable;
@@ -30,12 +30,12 @@ export interface TrustUpdaterParts {
 }
 
 /** Keeps the trust bundle of the volumes that are mounted what the service last said, beside the pair they hold. */
-export class TrustUpdater implements Disposable {
-  readonly #parts: TrustUpdaterParts;
+export class TrustBundleUpdater implements Disposable {
+  readonly #parts: TrustBundleUpdaterParts;
   #bundlePem: string | undefined;
   #timer: Disposable | undefined;
 
-  constructor(parts: TrustUpdaterParts) {
+  constructor(parts: TrustBundleUpdaterParts) {
     this.#parts = parts;
   }
 
@@ -142,7 +142,7 @@ export class TrustUpdater implements Disposable {
   }
 
   /** Undefined unless the volume is mounted. */
-  #placementOf(volumeId: string): Placement | undefined {
+  #placementOf(volumeId: string): VolumePlacement | undefined {
     const { mounter, table } = this.#parts;
     const record = table.get(volumeId);
     const placement = record && placementOf(record);

@@ -9,28 +9,28 @@ const openMode = 0o644;
 const groupMode = 0o640;
 
 /** The three files' texts. */
-export interface Contents {
+export interface VolumeContents {
   readonly certificatePem: string;
   readonly privateKeyPem: string;
   readonly trustBundlePem: string;
 }
 
 /** Where and how a volume's files lie. */
-export interface Placement {
+export interface VolumePlacement {
   readonly targetPath: string;
   readonly parsed: VolumeAttributes;
   readonly group: number | undefined;
 }
 
 /** A record's placement; its attributes were checked when it was made. */
-export function placementOf(record: VolumeRecord): Placement | undefined {
+export function placementOf(record: VolumeRecord): VolumePlacement | undefined {
   const parsed = parseAttributes({ ...record.attributes });
   if (parsed.kind === "refused") return undefined;
   return { targetPath: record.targetPath, parsed: parsed.attributes, group: record.group };
 }
 
 /** The files that a volume holds. */
-export function volumeFiles(contents: Contents, placement: Placement): VolumeFiles {
+export function volumeFiles(contents: VolumeContents, placement: VolumePlacement): VolumeFiles {
   const { parsed, group } = placement;
   return {
     contents: new Map([

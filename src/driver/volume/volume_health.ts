@@ -1,17 +1,21 @@
-import { sameOctets } from "../../shared/crypto/der_reader.ts";
-import { claimedPublicKey, publicKeyOf } from "../../shared/crypto/key_pairs.ts";
+import { equalBytes } from "../../shared/crypto/der_reader.ts";
+import { derivePublicKey, embeddedPublicKey } from "../../shared/crypto/key_pairs.ts";
 import { type Certificate, readCertificates } from "../../shared/x509/certificate.ts";
 import type { Mounter } from "./mounter.ts";
-import type { Contents, Placement } from "./volume_files.ts";
+import type { VolumeContents, VolumePlacement } from "./volume_files.ts";
 import type { VolumeRecord } from "./volume_record.ts";
 
 /** An adopted certificate's issue is taken to be this long after its notBefore, which is back-dated. */
 const backdated = { minutes: 5 };
 /** The state of a volume at its target. */
-export type Health =
-  | { readonly kind: "healthy"; readonly leaf: Certificate; readonly contents: Contents }
+export type VolumeHealth =
+  | { readonly kind: "healthy"; readonly leaf: Certificate; readonly contents: VolumeContents }
   /** Mounted, but without a valid certificate and its key. */
-  | { readonly kind: "broken"; readonly problem: string; readonly contents: Contents | undefined }
+  | {
+    readonly kind: "broken";
+    readonly problem: string;
+    readonly contents: VolumeContents | undefined;
+  }
   | { readonly kind: "absent" }
   | { readonly kind: "foreign" };
 
@@ -19,12 +23,12 @@ export type Health =
  * Looks at what a pod sees at a target. `keyUnproven`: takes an EC key's word for its public half,
  * which to work out takes as long as everything else together.
  */
-export async function examine(
+export async function checkVolume(
   mounter: Mounter,
-  placement: Placement,
+  placement: VolumePlacement,
   now: Temporal.Instant,
   { keyUnproven } = { keyUnproven: false },
-): Promise<Health> {
+): Promise<VolumeHealth> {
   const { targetPath, parsed } = placement;
   const state = mounter.state(targetPath);
   if (state !== "ours") return { kind: state };
@@ -34,19 +38,19 @@ export async function examine(
     return { kind: "broken", problem: "a file is missing or empty", contents: undefined };
   }
   const contents = { certificatePem, privateKeyPem, trustBundlePem };
-  const broken = (problem: string): Health => ({ kind: "broken", problem, contents });
+  const broken = (problem: string): VolumeHealth => ({ kind: "broken", problem, contents });
   const leaf = readCertificates(certificatePem)?.[0];
   if (leaf === undefined) return broken("the certificate cannot be read");
-  const claimed = keyUnproven ? claimedPublicKey(privateKeyPem) : undefined;
-  const publicKey = claimed ?? await publicKeyOf(privateKeyPem);
+  const claimed = keyUnproven ? embeddedPublicKey(privateKeyPem) : undefined;
+  const publicKey = claimed ?? await derivePublicKey(privateKeyPem);
   if (publicKey === undefined) return broken("the key cannot be read");
-  if (!sameOctets(publicKey, leaf.spki)) return broken("the key does not fit the certificate");
+  if (!equalBytes(publicKey, leaf.spki)) return broken("the key does not fit the certificate");
   if (Temporal.Instant.compare(leaf.notAfter, now) <= 0) return broken("the certificate expired");
   return { kind: "healthy", leaf, contents };
 }
 
 /** The record's fields that are the certificate's own, as a mounted one tells them. */
-export function issuedFields(leaf: Certificate): Pick<VolumeRecord, IssuedFields> {
+export function certificateFields(leaf: Certificate): Pick<VolumeRecord, IssuedFields> {
   const { serialNumber, notAfter } = leaf;
   return { issuedAt: leaf.notBefore.add(backdated), serialNumber, notAfter };
 }

@@ -35,7 +35,7 @@ export interface VolumeStore {
 }
 
 /** What a killed driver may have left on the node. */
-export interface Leftovers {
+export interface AbandonedVolumes {
   /** Every target at which a volume of this driver's is mounted. */
   mounted(): string[];
   /** Removes a record that still cannot be read; whether it is gone, or can be read by now. */

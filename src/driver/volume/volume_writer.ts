@@ -1,8 +1,8 @@
 import { getLogger } from "@logtape/logtape";
-import { EventLoopTurns } from "../../shared/scheduler/event_loop_yield.ts";
-import type { Obtained } from "../certificates/certificate_requester.ts";
+import { EventLoopLimiter } from "../../shared/scheduler/event_loop_yield.ts";
+import type { IssuedPair } from "../certificates/certificate_requester.ts";
 import type { Mounter } from "./mounter.ts";
-import { type Placement, volumeFiles } from "./volume_files.ts";
+import { volumeFiles, type VolumePlacement } from "./volume_files.ts";
 import type { IssuedFields } from "./volume_health.ts";
 import type { VolumeRecord, VolumeStore } from "./volume_record.ts";
 import type { VolumeTable } from "./volume_table.ts";
@@ -14,7 +14,7 @@ export class VolumeWriter {
   readonly #store: VolumeStore;
   readonly #table: VolumeTable;
   /** A mount is made at once, in milliseconds on a node full of them. */
-  readonly #turns = new EventLoopTurns();
+  readonly #turns = new EventLoopLimiter();
 
   constructor(parts: { mounter: Mounter; store: VolumeStore; table: VolumeTable }) {
     this.#mounter = parts.mounter;
@@ -23,7 +23,11 @@ export class VolumeWriter {
   }
 
   /** Mounts, or swaps the files of what is mounted. Undoes the mount it made when the record fails. */
-  async write(volume: Omit<VolumeRecord, IssuedFields>, obtained: Obtained, placement: Placement) {
+  async write(
+    volume: Omit<VolumeRecord, IssuedFields>,
+    obtained: IssuedPair,
+    placement: VolumePlacement,
+  ) {
     const { issuedAt, leaf } = obtained;
     const { serialNumber, notAfter } = leaf;
     const record: VolumeRecord = { ...volume, issuedAt, serialNumber, notAfter };

@@ -1,7 +1,7 @@
 import { getLogger, type LogRecord } from "@logtape/logtape";
 import type { Caller } from "./authenticator.ts";
 import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
-import type { LeafNames } from "../x509/certificate_names.ts";
+import type { CertificateNames } from "../x509/certificate_names.ts";
 
 const logger = getLogger(["cert-service", "audit"]);
 
@@ -16,7 +16,7 @@ export interface AuditEntry {
   readonly volumeId?: string | undefined;
   readonly serialNumber?: string | undefined;
   readonly predecessor?: string | undefined;
-  readonly names?: LeafNames | undefined;
+  readonly names?: CertificateNames | undefined;
   readonly notAfter?: Temporal.Instant | undefined;
   readonly accepted?: number | undefined;
   readonly refused?: number | undefined;
@@ -25,7 +25,7 @@ export interface AuditEntry {
 }
 
 /** Writes the one line that tells a decision; what is undefined is left out. */
-export function audit(entry: AuditEntry): void {
+export function writeAuditEntry(entry: AuditEntry): void {
   const told = properties(entry);
   const rawMessage = template(told);
   // As a record, because logger.info() takes the same template apart each time and copies the
@@ -43,7 +43,7 @@ export function audit(entry: AuditEntry): void {
 
 type Told = Record<
   | Exclude<keyof AuditEntry, "pod" | "names">
-  | keyof LeafNames
+  | keyof CertificateNames
   | ("node" | "callerServiceAccount" | "callerPodUid" | "tokenId")
   | ("namespace" | "podName" | "serviceAccount"),
   unknown

@@ -23,7 +23,7 @@ export interface Credentials {
   readonly peerCertificate: Uint8Array | undefined;
 }
 
-export type Authentication =
+export type AuthenticationResult =
   | { readonly kind: "caller"; readonly caller: Caller }
   | { readonly kind: "unauthenticated"; readonly problem: string }
   /** It is known who calls, and it is nobody who may speak for a node. */
@@ -32,10 +32,10 @@ export type Authentication =
 
 /** Tells who calls. A problem that it answers never holds what was shown. */
 export interface Authenticator {
-  authenticate(credentials: Credentials, signal: AbortSignal): Promise<Authentication>;
+  authenticate(credentials: Credentials, signal: AbortSignal): Promise<AuthenticationResult>;
 }
 
 /** Believes everybody; fit for a demonstration and for a network of one's own. */
-export const believeAnybody: Authenticator = {
+export const allowAnonymous: Authenticator = {
   authenticate: () => Promise.resolve({ kind: "caller", caller: { kind: "anonymous" } }),
 };

@@ -3,17 +3,17 @@ import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
 import {
   type Certificate,
+  describeCertificate,
   readCertificates,
-  showCertificate,
 } from "../../shared/x509/certificate.ts";
-import { verifyIssuers } from "../../shared/x509/chain.ts";
-import { sameOctets } from "../../shared/crypto/der_reader.ts";
-import type { CertificateAuthority } from "../ca/current_ca.ts";
-import { type TextFile, watchText } from "../documents/watched_file.ts";
+import { verifyIssuerChain } from "../../shared/x509/chain.ts";
+import { equalBytes } from "../../shared/crypto/der_reader.ts";
+import type { CurrentCa } from "../ca/current_ca.ts";
+import { type TextFile, watchTextFile } from "../documents/watched_file.ts";
 
-export interface ClientAuthoritiesOptions {
+export interface ClientCasOptions {
   readonly file: TextFile;
-  readonly authority: CertificateAuthority;
+  readonly authority: CurrentCa;
   readonly scheduler: Scheduler;
   readonly clock: Clock;
 }
@@ -24,28 +24,28 @@ const logger = getLogger(["cert-service", "client-ca"]);
  * The CAs of the nodes' client certificates, read again every 10 s. None of them may be the CA that
  * signs for pods, or lead to it: any pod would pass as a node.
  */
-export class ClientAuthorities implements AsyncDisposable {
-  readonly #options: ClientAuthoritiesOptions;
+export class ClientCas implements AsyncDisposable {
+  readonly #options: ClientCasOptions;
   readonly #listeners = new Set<() => void>();
   #pem: string;
   #certificates: readonly Certificate[];
   #problem: string | undefined;
   #watching: AsyncDisposable | undefined;
 
-  private constructor(options: ClientAuthoritiesOptions, pem: string, list: Certificate[]) {
+  private constructor(options: ClientCasOptions, pem: string, list: Certificate[]) {
     this.#options = options;
     this.#pem = pem;
     this.#certificates = list;
   }
 
   /** Rejects, with what is expected, when the text holds no CA's certificates. */
-  static async open(options: ClientAuthoritiesOptions): Promise<ClientAuthorities> {
+  static async open(options: ClientCasOptions): Promise<ClientCas> {
     const { file, scheduler, clock } = options;
     const pem = await file.read();
     const read = readAuthorities(pem);
     if (typeof read === "string") throw new Error(`${file.path}: ${read}`);
-    const opened = new ClientAuthorities(options, pem, read);
-    opened.#watching = watchText({
+    const opened = new ClientCas(options, pem, read);
+    opened.#watching = watchTextFile({
       ...{ key: "client-ca", scheduler, clock, first: pem, read: file.read },
       changed: (text) => opened.#change(text),
       unreadable: (problem) => opened.#refuse(problem),
@@ -112,7 +112,7 @@ function readAuthorities(pem: string): Certificate[] | string {
   if (certificates === undefined) return "it holds a certificate that is broken";
   if (certificates.length === 0) return "it holds no certificate; expected PEM blocks CERTIFICATE";
   const leaf = certificates.find(({ isCa }) => !isCa);
-  return leaf ? `${showCertificate(leaf)} is not a CA's` : certificates;
+  return leaf ? `${describeCertificate(leaf)} is not a CA's` : certificates;
 }
 
 /** Whether what the CA signs would pass for a client's certificate. */
@@ -122,14 +122,14 @@ async function sharedTrust(
   at: Temporal.Instant,
 ): Promise<string | undefined> {
   for (const authority of clientAuthorities) {
-    const shown = showCertificate(authority);
+    const shown = describeCertificate(authority);
     const mend = "give nodes a CA of their own";
-    const same = [...chain, ...roots].find(({ spki }) => sameOctets(spki, authority.spki));
+    const same = [...chain, ...roots].find(({ spki }) => equalBytes(spki, authority.spki));
     if (same !== undefined) {
       return `${shown} of CLIENT_CA_FILE has the key of a CA that signs for pods; ${mend}`;
     }
     const leads = chain.length > 0 &&
-      (await verifyIssuers([...chain], [authority], at)).kind === "verified";
+      (await verifyIssuerChain([...chain], [authority], at)).kind === "verified";
     if (leads) return `the CA that signs for pods leads to ${shown} of CLIENT_CA_FILE; ${mend}`;
   }
   return undefined;

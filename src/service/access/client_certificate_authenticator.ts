@@ -1,6 +1,6 @@
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import { readCertificate } from "../../shared/x509/certificate.ts";
-import type { Authentication, Authenticator, Credentials } from "./authenticator.ts";
+import type { AuthenticationResult, Authenticator, Credentials } from "./authenticator.ts";
 
 const nodeName = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/;
 const longestNodeName = 253;
@@ -9,7 +9,7 @@ const longestNodeName = 253;
  * Tells nodes by their client certificates, whose chain the TLS server has verified: the node is the
  * one URI SAN, spiffe://CLUSTER_DOMAIN/csi-cert-node/NAME.
  */
-export class NodeCertificates implements Authenticator {
+export class ClientCertificateAuthenticator implements Authenticator {
   readonly #prefix: string;
   readonly #clock: Clock;
 
@@ -18,11 +18,11 @@ export class NodeCertificates implements Authenticator {
     this.#clock = clock;
   }
 
-  authenticate({ peerCertificate }: Credentials): Promise<Authentication> {
+  authenticate({ peerCertificate }: Credentials): Promise<AuthenticationResult> {
     return Promise.resolve(this.#authenticate(peerCertificate));
   }
 
-  #authenticate(der: Uint8Array | undefined): Authentication {
+  #authenticate(der: Uint8Array | undefined): AuthenticationResult {
     const certificate = der && readCertificate(der);
     if (certificate === undefined) return refused("no client certificate was shown");
     // A connection can outlive the certificate that it was made with.
@@ -40,6 +40,6 @@ export class NodeCertificates implements Authenticator {
   }
 }
 
-function refused(problem: string): Authentication {
+function refused(problem: string): AuthenticationResult {
   return { kind: "unauthenticated", problem };
 }

@@ -1,7 +1,7 @@
 import type { Caller } from "./authenticator.ts";
 
 /** What a caller may see of the inventory, or why it may not. */
-export type Access =
+export type AccessDecision =
   | { readonly kind: "allowed"; readonly sees: (entry: { node: string | undefined }) => boolean }
   | { readonly kind: "denied"; readonly reason: string }
   | { readonly kind: "unavailable"; readonly reason: string };
@@ -9,12 +9,12 @@ export type Access =
 const everything = () => true;
 
 /** Who may look into the inventory and revoke: a node sees its own pods' certificates only. */
-export async function reviewAccess(
+export async function authorizeOperator(
   caller: Caller,
   action: OperatorAction,
   operators: OperatorAccess | undefined,
   signal: AbortSignal,
-): Promise<Access> {
+): Promise<AccessDecision> {
   switch (caller.kind) {
     case "anonymous":
       return { kind: "allowed", sees: everything };

@@ -1,10 +1,10 @@
 import type { Caller } from "./authenticator.ts";
-import type { ObservedPod, PodDirectory } from "./pod_directory.ts";
+import type { ClusterPod, PodDirectory } from "./pod_directory.ts";
 import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
 import type { PodFields } from "../../shared/attributes/templates.ts";
 
 /** What a caller wants a certificate for. */
-export interface VolumeIdentity {
+export interface VolumeRequest {
   readonly pod: PodIdentity;
   readonly volumeName: string;
   /** The volumeAttributes as the caller tells them. */
@@ -13,7 +13,7 @@ export interface VolumeIdentity {
   readonly predecessor: string | undefined;
 }
 
-export type Authorisation =
+export type PodAuthorization =
   /** The pod and the volume's attributes, from the cluster where that can be asked. */
   | {
     readonly kind: "authorised";
@@ -24,12 +24,12 @@ export type Authorisation =
   | { readonly kind: "unavailable"; readonly reason: string };
 
 /** Whether the caller may have a certificate for this pod's volume. */
-export async function authorise(
+export async function authorizePod(
   caller: Caller,
-  request: VolumeIdentity,
+  request: VolumeRequest,
   directory: PodDirectory | undefined,
   signal: AbortSignal,
-): Promise<Authorisation> {
+): Promise<PodAuthorization> {
   if (caller.kind === "operator") {
     const reason = `${caller.name} is not the drivers' service account: operators get no ` +
       "certificates of pods, only nodes do";
@@ -58,7 +58,7 @@ export async function authorise(
 }
 
 /** The first check that fails, in words that tell nothing else of the pod. */
-function objection(caller: Caller, request: VolumeIdentity, pod: ObservedPod): string | undefined {
+function objection(caller: Caller, request: VolumeRequest, pod: ClusterPod): string | undefined {
   const { name, namespace, uid, serviceAccount } = request.pod;
   const called = `pod ${namespace}/${name}`;
   if (pod.uid !== uid || pod.name !== name || pod.namespace !== namespace) {

@@ -2,7 +2,7 @@ import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
 import type { PodFields } from "../../shared/attributes/templates.ts";
 
 /** A pod as the cluster knows it. */
-export interface ObservedPod extends PodFields {
+export interface ClusterPod extends PodFields {
   /** The node that runs it; undefined before it is scheduled. */
   readonly nodeName?: string;
   readonly labels: Readonly<Record<string, string>>;
@@ -24,7 +24,7 @@ export interface PodDirectory {
     pod: Pick<PodIdentity, "namespace" | "name" | "uid">,
     signal: AbortSignal,
   ): Promise<
-    | { readonly kind: "found"; readonly pod: ObservedPod }
+    | { readonly kind: "found"; readonly pod: ClusterPod }
     | { readonly kind: "absent" }
     | { readonly kind: "unavailable"; readonly problem: string }
   >;

@@ -14,7 +14,7 @@ export interface TokenClaims {
   readonly expiresAt: Temporal.Instant;
 }
 
-export type ClaimsOutcome =
+export type TokenClaimsResult =
   | { readonly kind: "claims"; readonly token: string; readonly claims: TokenClaims }
   | { readonly kind: "refused"; readonly problem: string };
 
@@ -25,10 +25,10 @@ const account = /^system:serviceaccount:([a-z0-9-]{1,63}):([a-z0-9.-]{1,253})$/;
  * Looks at a bearer token (RFC 9110, 11.6.2; RFC 7519) without verifying it, so that what cannot be
  * accepted costs the API server nothing. Problems quote nothing of it.
  */
-export function readClaims(
+export function parseTokenClaims(
   authorization: string | undefined,
   now: Temporal.Instant,
-): ClaimsOutcome {
+): TokenClaimsResult {
   if (authorization === undefined) {
     return refused("no token was sent, expected the metadata authorization: Bearer TOKEN");
   }
@@ -82,6 +82,6 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function refused(problem: string): ClaimsOutcome {
+function refused(problem: string): TokenClaimsResult {
   return { kind: "refused", problem };
 }

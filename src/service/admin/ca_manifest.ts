@@ -1,10 +1,10 @@
-import type { RootCa } from "./init_ca.ts";
+import type { NewCa } from "./init_ca.ts";
 
 /**
  * What a fresh installation needs before the service runs, for `kubectl apply -f -`: the namespace,
  * the CA, and the trust bundle by which drivers know the service. Holds the CA's private key.
  */
-export function kubernetesManifest({ certificatePem, privateKeyPem }: RootCa): string {
+export function caManifest({ certificatePem, privateKeyPem }: NewCa): string {
   return `apiVersion: v1
 kind: Namespace
 metadata:

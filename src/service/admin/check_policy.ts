@@ -1,10 +1,10 @@
 import { abbreviate } from "../../shared/text/printable_text.ts";
-import { previewPolicy, showPreview } from "../policy/policy_preview.ts";
+import { formatPreview, previewPolicy } from "../policy/policy_preview.ts";
 import type { Policy } from "../policy/policy.ts";
 import { parsePolicyFile, ruleLines } from "../policy/policy_file.ts";
 
 /** What `check-policy` is asked. */
-export interface CheckedPod {
+export interface PodArguments {
   readonly namespace: string;
   readonly name: string;
   readonly serviceAccount: string;
@@ -16,13 +16,13 @@ const podName =
 const accountName = /^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/;
 
 /** Reads the command line's words for a pod, or names each that is wrong. */
-export function parseCheckedPod(
+export function parsePodArguments(
   given: {
     readonly pod: string | undefined;
     readonly serviceAccount: string | undefined;
     readonly attributes: readonly string[];
   },
-): { kind: "pod"; pod: CheckedPod } | { kind: "refused"; problems: string[] } {
+): { kind: "pod"; pod: PodArguments } | { kind: "refused"; problems: string[] } {
   const problems: string[] = [];
   const [, namespace = "", name = ""] = podName.exec(given.pod ?? "") ?? [];
   if (name === "") {
@@ -50,7 +50,7 @@ export function parseCheckedPod(
 export function checkPolicy(
   text: string,
   base: Omit<Policy, "rules">,
-  { namespace, name, serviceAccount, attributes }: CheckedPod,
+  { namespace, name, serviceAccount, attributes }: PodArguments,
 ):
   | { kind: "granted"; text: string }
   | { kind: "denied"; text: string }
@@ -70,5 +70,5 @@ export function checkPolicy(
   const called = `pod ${namespace}/${name}`;
   return preview.kind === "denied"
     ? { kind: "denied", text: `${called} gets no certificate: ${preview.reason}` }
-    : { kind: "granted", text: showPreview(`${called} gets a certificate:`, preview.lines) };
+    : { kind: "granted", text: formatPreview(`${called} gets a certificate:`, preview.lines) };
 }

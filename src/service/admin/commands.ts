@@ -1,12 +1,12 @@
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { kubernetesManifest } from "./ca_manifest.ts";
-import { checkPolicy, parseCheckedPod } from "./check_policy.ts";
+import { caManifest } from "./ca_manifest.ts";
+import { checkPolicy, parsePodArguments } from "./check_policy.ts";
 import type { Policy } from "../policy/policy.ts";
-import { makeRootCa, parseRootCaOptions, type RootCa } from "./init_ca.ts";
+import { createCa, type NewCa, parseInitCaOptions } from "./init_ca.ts";
 
 /** What a subcommand ends with. */
-export type CommandOutcome =
+export type CommandResult =
   | { readonly kind: "done"; readonly exitCode: number; readonly output: string }
   /** Wrong words on the command line, or a file that is bad. */
   | { readonly kind: "refused"; readonly problems: readonly string[] };
@@ -15,8 +15,8 @@ export type CommandOutcome =
 export async function initCa(
   args: string[],
   now: Temporal.Instant,
-  write: (folder: string, ca: RootCa) => Promise<void>,
-): Promise<CommandOutcome> {
+  write: (folder: string, ca: NewCa) => Promise<void>,
+): Promise<CommandResult> {
   const { values } = parseArgs({
     args,
     options: {
@@ -27,14 +27,14 @@ export async function initCa(
       kubernetes: { type: "boolean", default: false },
     },
   });
-  const parsed = parseRootCaOptions(values);
+  const parsed = parseInitCaOptions(values);
   if (parsed.kind === "refused") return parsed;
   if (values.kubernetes === (values.out !== undefined)) {
     return refused("expected either --out DIR or --kubernetes");
   }
-  const ca = await makeRootCa(parsed.options, now);
+  const ca = await createCa(parsed.options, now);
   if (values.out === undefined) {
-    return { kind: "done", exitCode: 0, output: kubernetesManifest(ca) };
+    return { kind: "done", exitCode: 0, output: caManifest(ca) };
   }
   await write(values.out, ca);
   return {
@@ -49,7 +49,7 @@ export async function checkPolicyFile(
   args: string[],
   base: Omit<Policy, "rules">,
   read: (path: string) => Promise<string>,
-): Promise<CommandOutcome> {
+): Promise<CommandResult> {
   const { values, positionals } = parseArgs({
     args,
     options: {
@@ -61,7 +61,7 @@ export async function checkPolicyFile(
   });
   const [path, ...others] = positionals;
   if (path === undefined || others.length > 0) return refused("expected one policy file");
-  const parsed = parseCheckedPod({
+  const parsed = parsePodArguments({
     pod: values.pod,
     serviceAccount: values["service-account"],
     attributes: values.attribute,
@@ -75,6 +75,6 @@ export async function checkPolicyFile(
   return { kind: "done", exitCode, output: `${checked.text}\n` };
 }
 
-function refused(problem: string): CommandOutcome {
+function refused(problem: string): CommandResult {
   return { kind: "refused", problems: [problem] };
 }

@@ -1,16 +1,16 @@
 import { abbreviate, hasUnprintable } from "../../shared/text/printable_text.ts";
-import { createRoot } from "../x509/self_signed_ca.ts";
+import { createSelfSignedCa } from "../x509/self_signed_ca.ts";
 
 const rootAlgorithms = ["ecdsa-p256", "ecdsa-p384", "rsa-2048", "rsa-4096"] as const;
 
-export interface RootCaOptions {
+export interface InitCaOptions {
   readonly algorithm: typeof rootAlgorithms[number];
   readonly days: number;
   readonly commonName: string;
 }
 
 /** A CA's certificate and its key, PEM. */
-export interface RootCa {
+export interface NewCa {
   readonly certificatePem: string;
   readonly privateKeyPem: string;
 }
@@ -23,13 +23,13 @@ const mostDays = 36_500;
 const backdate = { minutes: 5 };
 
 /** Reads the command line's words for a CA; those that are absent have their defaults. */
-export function parseRootCaOptions(
+export function parseInitCaOptions(
   given: {
     readonly key?: string | undefined;
     readonly days?: string | undefined;
     readonly subject?: string | undefined;
   },
-): { kind: "options"; options: RootCaOptions } | { kind: "refused"; problems: string[] } {
+): { kind: "options"; options: InitCaOptions } | { kind: "refused"; problems: string[] } {
   const { key = "ecdsa-p256", days = "3650", subject = "csi-cert-driver CA" } = given;
   const problems: string[] = [];
   const algorithm = rootAlgorithms.find((one) => one === key);
@@ -55,9 +55,9 @@ export function parseRootCaOptions(
 }
 
 /** A new self-signed CA, valid for the days that were asked for. */
-export function makeRootCa(options: RootCaOptions, now: Temporal.Instant): Promise<RootCa> {
+export function createCa(options: InitCaOptions, now: Temporal.Instant): Promise<NewCa> {
   const start = now.round({ smallestUnit: "second", roundingMode: "floor" });
-  return createRoot({
+  return createSelfSignedCa({
     algorithm: options.algorithm,
     commonName: options.commonName,
     notBefore: start.subtract(backdate),

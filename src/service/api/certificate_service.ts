@@ -1,36 +1,36 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { reviewAccess } from "../access/operator_access.ts";
-import type { CertificateAuthority } from "../ca/current_ca.ts";
+import { authorizeOperator } from "../access/operator_access.ts";
+import type { CurrentCa } from "../ca/current_ca.ts";
 import type { Inventory } from "../inventory/inventory.ts";
 import type { InventoryEntry } from "../inventory/inventory_entry.ts";
-import type { IssueRequest, Issuing } from "../issuing/certificate_issuer.ts";
+import type { CertificateIssuer, IssueRequest } from "../issuing/certificate_issuer.ts";
 import type { Authenticator, Caller } from "../access/authenticator.ts";
 import type { OperatorAccess, OperatorAction } from "../access/operator_access.ts";
-import type { Reporting } from "../inventory/certificate_reports.ts";
+import type { CertificateReports } from "../inventory/certificate_reports.ts";
 import type { Revocation } from "../revocation/revocation.ts";
 import type {
   CertificateInfoSchema,
   CertificateService,
 } from "../../shared/gen/certificate_service_pb.ts";
 import { RpcError } from "../../shared/grpc/rpc_error.ts";
-import type { CallContext, Implementation } from "../../shared/grpc/service_definition.ts";
-import { audit, type AuditEntry } from "../access/audit_log.ts";
-import { refusalError } from "./error_status.ts";
+import type { CallContext, ServiceImplementation } from "../../shared/grpc/service_definition.ts";
+import { type AuditEntry, writeAuditEntry } from "../access/audit_log.ts";
+import { requestFailureError } from "./error_status.ts";
 import {
-  issueRequest,
-  listRequest,
-  reportRequest,
-  revokeRequest,
-  serialNumberField,
+  validateIssueRequest,
+  validateListRequest,
+  validateReportRequest,
+  validateRevokeRequest,
+  validateSerialNumber,
 } from "./request_validation.ts";
 
 /** What answers the calls. */
 export interface CertificateServiceParts {
   readonly authenticator: Authenticator;
-  readonly authority: CertificateAuthority;
-  readonly issuing: Issuing;
-  readonly reporting: Reporting;
+  readonly authority: CurrentCa;
+  readonly issuing: CertificateIssuer;
+  readonly reporting: CertificateReports;
   readonly inventory: Inventory;
   readonly revocation: Revocation;
   /** Tells what operators may do; absent, they may do nothing. */
@@ -40,29 +40,36 @@ export interface CertificateServiceParts {
 /** The certificate service's side of our protocol. */
 export function certificateService(
   parts: CertificateServiceParts,
-): Implementation<typeof CertificateService> {
+): ServiceImplementation<typeof CertificateService> {
   return {
     issueCertificate: async (message, context) => {
       const caller = await callerOf(parts, context);
-      const request = checked("issue", caller, () => issueRequest(message));
+      const request = checked("issue", caller, () => validateIssueRequest(message));
       return await issue(parts, caller, request, context.signal);
     },
     renewCertificate: async (message, context) => {
       const caller = await callerOf(parts, context);
-      const request = checked("renew", caller, () => issueRequest(message));
+      const request = checked("renew", caller, () => validateIssueRequest(message));
       return await issue(parts, caller, request, context.signal);
     },
 
     revokeCertificate: async (message, context) => {
       const caller = await callerOf(parts, context);
       await accessOf(parts, caller, "revoke", context.signal);
-      const { target, reason } = checked("revoke", caller, () => revokeRequest(message));
+      const { target, reason } = checked("revoke", caller, () => validateRevokeRequest(message));
       const podUid = "podUid" in target
         ? target.podUid
         : known(parts.inventory.get(target.serialNumber), target.serialNumber).pod.uid;
       const { validUntil } = await parts.revocation.revoke(podUid);
       const serialNumber = "podUid" in target ? undefined : target.serialNumber;
-      audit({ action: "revoke", outcome: "revoked", caller, podUid, serialNumber, reason });
+      writeAuditEntry({
+        action: "revoke",
+        outcome: "revoked",
+        caller,
+        podUid,
+        serialNumber,
+        reason,
+      });
       return { podUid, validUntil: timestamp(validUntil) };
     },
 
@@ -70,19 +77,19 @@ export function certificateService(
       const caller = await callerOf(parts, context);
       const { sees } = await accessOf(parts, caller, "get", context.signal);
       const entry = parts.inventory.get(
-        checked("get", caller, () => serialNumberField(serialNumber)),
+        checked("get", caller, () => validateSerialNumber(serialNumber)),
       );
       // What a caller may not see is to it as what is not there.
       const visible = known(entry && sees(entry) ? entry : undefined, serialNumber);
-      audit({ action: "get", outcome: "shown", caller, serialNumber });
+      writeAuditEntry({ action: "get", outcome: "shown", caller, serialNumber });
       return { certificate: certificateInfo(visible, parts.revocation) };
     },
 
     listCertificates: async function* (message, context) {
       const caller = await callerOf(parts, context);
       const { sees } = await accessOf(parts, caller, "list", context.signal);
-      const { namespace, podUid } = checked("list", caller, () => listRequest(message));
-      audit({ action: "list", outcome: "shown", caller, podUid });
+      const { namespace, podUid } = checked("list", caller, () => validateListRequest(message));
+      writeAuditEntry({ action: "list", outcome: "shown", caller, podUid });
       const { inventory, revocation } = parts;
       for (const entry of podUid === undefined ? inventory.all() : inventory.ofPod(podUid)) {
         if (namespace !== undefined && entry.pod.namespace !== namespace) continue;
@@ -92,14 +99,19 @@ export function certificateService(
 
     reportCertificates: async (message, context) => {
       const caller = await callerOf(parts, context);
-      const held = checked("report", caller, () => reportRequest(message));
+      const held = checked("report", caller, () => validateReportRequest(message));
       const outcome = await parts.reporting.report(caller, held, context.signal);
       if (outcome.kind !== "reported") {
-        audit({ action: "report", outcome: outcome.kind, caller, reason: outcome.reason });
-        throw refusalError(outcome);
+        writeAuditEntry({
+          action: "report",
+          outcome: outcome.kind,
+          caller,
+          reason: outcome.reason,
+        });
+        throw requestFailureError(outcome);
       }
       const { accepted, refused } = outcome;
-      audit({ action: "report", outcome: outcome.kind, caller, accepted, refused });
+      writeAuditEntry({ action: "report", outcome: outcome.kind, caller, accepted, refused });
       return { accepted, refused };
     },
 
@@ -121,11 +133,11 @@ async function issue(
   const action = predecessor === undefined ? "issue" : "renew";
   const told = { action, outcome: outcome.kind, caller, pod, volumeId, predecessor } as const;
   if (outcome.kind !== "issued") {
-    audit({ ...told, reason: outcome.reason });
-    throw refusalError(outcome);
+    writeAuditEntry({ ...told, reason: outcome.reason });
+    throw requestFailureError(outcome);
   }
   const { serialNumber, names, notAfter } = outcome;
-  audit({ ...told, serialNumber, names, notAfter });
+  writeAuditEntry({ ...told, serialNumber, names, notAfter });
   return {
     certificateChain: outcome.chain,
     trustBundle: { certificates: outcome.trustBundle },
@@ -138,7 +150,7 @@ function checked<T>(action: AuditEntry["action"], caller: Caller, read: () => T)
     return read();
   } catch (error) {
     if (error instanceof RpcError) {
-      audit({ action, outcome: "invalid", caller, reason: error.message });
+      writeAuditEntry({ action, outcome: "invalid", caller, reason: error.message });
     }
     throw error;
   }
@@ -154,8 +166,8 @@ async function callerOf(
   const answer = await authenticator.authenticate({ authorization, peerCertificate }, signal);
   if (answer.kind === "caller") return answer.caller;
   const { kind, problem: reason } = answer;
-  audit({ action: "authenticate", outcome: kind, caller: undefined, reason });
-  throw refusalError({ kind, reason });
+  writeAuditEntry({ action: "authenticate", outcome: kind, caller: undefined, reason });
+  throw requestFailureError({ kind, reason });
 }
 
 /** What the caller may see; throws PERMISSION_DENIED or UNAVAILABLE. */
@@ -165,21 +177,21 @@ async function accessOf(
   action: OperatorAction,
   signal: AbortSignal,
 ) {
-  const access = await reviewAccess(caller, action, operators, signal);
+  const access = await authorizeOperator(caller, action, operators, signal);
   if (access.kind === "allowed") return access;
-  audit({ action, outcome: access.kind, caller, reason: access.reason });
-  throw refusalError(access);
+  writeAuditEntry({ action, outcome: access.kind, caller, reason: access.reason });
+  throw requestFailureError(access);
 }
 
 function known(entry: InventoryEntry | undefined, serialNumber: string): InventoryEntry {
   if (entry !== undefined) return entry;
   const reason = `no certificate with serial number ${serialNumber} is known; ` +
     "one that was signed before the service's start is known once its driver has reported it";
-  throw refusalError({ kind: "unknown", reason });
+  throw requestFailureError({ kind: "unknown", reason });
 }
 
 /** The bundle now and after each change; of changes that come faster than they are read, the last. */
-async function* trustBundles(authority: CertificateAuthority, signal: AbortSignal) {
+async function* trustBundles(authority: CurrentCa, signal: AbortSignal) {
   let changed = Promise.withResolvers<void>();
   const wake = () => changed.resolve();
   using _subscription = authority.onChange(wake);

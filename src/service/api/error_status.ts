@@ -2,7 +2,7 @@ import { status } from "@grpc/grpc-js";
 import { RpcError } from "../../shared/grpc/rpc_error.ts";
 
 /** Everything but success that the authority answers. */
-export interface Refusal {
+export interface RequestFailure {
   readonly kind:
     | "denied"
     | "invalid"
@@ -21,9 +21,9 @@ const codes = {
   overloaded: status.RESOURCE_EXHAUSTED,
   unavailable: status.UNAVAILABLE,
   unknown: status.NOT_FOUND,
-} satisfies Record<Refusal["kind"], status>;
+} satisfies Record<RequestFailure["kind"], status>;
 
 /** A refusal as the call's status. */
-export function refusalError({ kind, reason, retryAfter }: Refusal): RpcError {
+export function requestFailureError({ kind, reason, retryAfter }: RequestFailure): RpcError {
   return new RpcError(codes[kind], reason, { retryAfterMs: retryAfter?.total("milliseconds") });
 }

@@ -6,7 +6,7 @@ import {
   type HealthCheckResponseSchema,
 } from "../../shared/gen/health_pb.ts";
 import { RpcError } from "../../shared/grpc/rpc_error.ts";
-import { register, type RegisteredService } from "../../shared/grpc_server/server.ts";
+import { type RegisteredService, registerService } from "../../shared/grpc_server/server.ts";
 
 type Response = MessageInitShape<typeof HealthCheckResponseSchema>;
 
@@ -23,7 +23,7 @@ export class HealthService {
 
   /** What a server registers. */
   registered(): RegisteredService {
-    return register(Health, {
+    return registerService(Health, {
       check: ({ service }) => Promise.resolve(this.#check(service)),
       watch: ({ service }, { signal }) => this.#watch(service, signal),
     });

@@ -11,7 +11,7 @@ import {
   type ServerReflectionRequest,
   type ServerReflectionResponseSchema,
 } from "../../shared/gen/reflection_pb.ts";
-import { register, type RegisteredService } from "../../shared/grpc_server/server.ts";
+import { type RegisteredService, registerService } from "../../shared/grpc_server/server.ts";
 import { SymbolTable } from "./symbol_table.ts";
 
 type Response = NonNullable<
@@ -22,7 +22,7 @@ type Response = NonNullable<
 export function reflectionService(services: readonly RegisteredService[]): RegisteredService {
   const described = [...services.map(({ desc }) => desc), ServerReflection];
   const symbols = new SymbolTable(described.map(({ file }) => file));
-  return register(ServerReflection, {
+  return registerService(ServerReflection, {
     serverReflectionInfo: async function* (requests) {
       for await (const request of requests) {
         yield {

@@ -1,4 +1,4 @@
-import type { HeldCertificate } from "../inventory/certificate_reports.ts";
+import type { ReportedCertificate } from "../inventory/certificate_reports.ts";
 import type { IssueRequest } from "../issuing/certificate_issuer.ts";
 import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
 import type {
@@ -10,7 +10,7 @@ import type {
   RevokeCertificateRequest,
 } from "../../shared/gen/certificate_service_pb.ts";
 import { abbreviate, hasUnprintable } from "../../shared/text/printable_text.ts";
-import { refusalError } from "./error_status.ts";
+import { requestFailureError } from "./error_status.ts";
 
 /** What a field accepts, in words and as a test. */
 interface Format {
@@ -81,12 +81,12 @@ class Checking {
 
   end(): void {
     if (this.#problems.length === 0) return;
-    throw refusalError({ kind: "invalid", reason: this.#problems.join("; ") });
+    throw requestFailureError({ kind: "invalid", reason: this.#problems.join("; ") });
   }
 }
 
 /** Throws INVALID_ARGUMENT that names each field that is wrong; so do all functions below. */
-export function issueRequest(
+export function validateIssueRequest(
   message: IssueCertificateRequest | RenewCertificateRequest,
 ): IssueRequest {
   const checking = new Checking();
@@ -112,14 +112,14 @@ export function issueRequest(
   return request;
 }
 
-export function serialNumberField(serialNumber: string): string {
+export function validateSerialNumber(serialNumber: string): string {
   const checking = new Checking();
   checking.text("serial_number", serialNumber, formats.serialNumber);
   checking.end();
   return serialNumber;
 }
 
-export function revokeRequest(
+export function validateRevokeRequest(
   { target, reason }: RevokeCertificateRequest,
 ): { target: { serialNumber: string } | { podUid: string }; reason: string } {
   const checking = new Checking();
@@ -132,7 +132,7 @@ export function revokeRequest(
 }
 
 /** Undefined where the caller does not narrow it down. */
-export function listRequest(
+export function validateListRequest(
   { namespace, podUid }: ListCertificatesRequest,
 ): { namespace: string | undefined; podUid: string | undefined } {
   const checking = new Checking();
@@ -142,7 +142,9 @@ export function listRequest(
   return { namespace: namespace || undefined, podUid: podUid || undefined };
 }
 
-export function reportRequest({ certificates }: ReportCertificatesRequest): HeldCertificate[] {
+export function validateReportRequest(
+  { certificates }: ReportCertificatesRequest,
+): ReportedCertificate[] {
   const checking = new Checking();
   if (certificates.length > mostReported) {
     checking.refuse(

@@ -1,17 +1,17 @@
-import type { ClientAuthorities } from "../access/client_cas.ts";
-import type { ServingCertificate, ServingPair } from "../issuing/serving_certificate.ts";
+import type { ClientCas } from "../access/client_cas.ts";
+import type { ServingCertificate, ServingKeyPair } from "../issuing/serving_certificate.ts";
 
 /** What the service shows, and whose clients it believes; both change while it serves. */
-export interface MutualIdentity {
-  current(): ServingPair & { readonly clientAuthoritiesPem: string };
+export interface MutualTlsIdentity {
+  current(): ServingKeyPair & { readonly clientAuthoritiesPem: string };
   onChange(listener: () => void): Disposable;
 }
 
 /** Puts the serving certificate and the CAs of clients together. */
-export function mutualIdentity(
+export function mutualTlsIdentity(
   serving: ServingCertificate,
-  clients: ClientAuthorities,
-): MutualIdentity {
+  clients: ClientCas,
+): MutualTlsIdentity {
   return {
     current: () => ({ ...serving.current(), clientAuthoritiesPem: clients.pem }),
     onChange: (listener) => {

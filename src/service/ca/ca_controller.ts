@@ -1,28 +1,28 @@
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
-import { type CaObjection, loadCa, type LoadedCa } from "./loaded_ca.ts";
-import type { CertificateAuthority } from "./current_ca.ts";
-import type { CaSecret, CaSource } from "./ca_source.ts";
+import { type CaCheck, loadCa, type LoadedCa } from "./loaded_ca.ts";
+import type { CurrentCa } from "./current_ca.ts";
+import type { CaSource, CaSourceContent } from "./ca_source.ts";
 import type { SharedDocument } from "../documents/shared_document.ts";
-import { nextChange, rotate } from "./rotation.ts";
+import { nextChange, nextTrustState } from "./rotation.ts";
 import { describeRotation, logRotation, logSigning } from "./rotation_log.ts";
-import { chooseSigning, hasMaterial, materialOf } from "./signing_ca_choice.ts";
-import { agree } from "./trust_document.ts";
-import { noTrust, type TrustState } from "./trust_state.ts";
+import { chooseSigningCa, isCurrentMaterial, signingMaterial } from "./signing_ca_choice.ts";
+import { updateTrustDocument } from "./trust_document.ts";
+import { emptyTrustState, type TrustState } from "./trust_state.ts";
 
-export interface CaFollowerOptions {
+export interface CaControllerOptions {
   readonly source: CaSource;
   /** Where replicas agree on the state, and drivers find the trust bundle. */
   readonly document: SharedDocument;
   /** Is told what signs and whom to trust. */
-  readonly authority: CertificateAuthority;
+  readonly authority: CurrentCa;
   readonly scheduler: Scheduler;
   readonly clock: Clock;
   /** From a new CA's publication to its first signature. */
   readonly delay: Temporal.Duration;
   readonly longestValidity: () => Temporal.Duration;
-  readonly objection?: CaObjection;
+  readonly objection?: CaCheck;
 }
 
 const jobKey = "ca-rotation";
@@ -32,10 +32,10 @@ const refusedAgain = { minutes: 1 };
 const logger = getLogger(["cert-service", "ca"]);
 
 /** Follows the CA's source: publishes a new CA, signs with it after the delay, retires the old one. */
-export class CaFollower {
-  readonly #options: CaFollowerOptions;
+export class CaController {
+  readonly #options: CaControllerOptions;
   /** What the source holds and has not been taken in. */
-  #offered: CaSecret | undefined;
+  #offered: CaSourceContent | undefined;
   /** The CA that the source holds; the one that signs, until another does. */
   #latest: LoadedCa | undefined;
   #signing: LoadedCa | undefined;
@@ -45,7 +45,7 @@ export class CaFollower {
   #trouble: string | undefined;
   readonly #firstLook = Promise.withResolvers<{ problem: string | undefined }>();
 
-  constructor(options: CaFollowerOptions) {
+  constructor(options: CaControllerOptions) {
     this.#options = options;
   }
 
@@ -122,7 +122,12 @@ export class CaFollower {
     if (offered?.compromised) this.#advance(offered);
     try {
       const settings = this.#settings();
-      const state = await agree({ ...this.#options, settings }, this.#state, offered, signal);
+      const state = await updateTrustDocument(
+        { ...this.#options, settings },
+        this.#state,
+        offered,
+        signal,
+      );
       if (offered !== undefined) {
         this.#latest = offered;
         if (this.#offered === secret) this.#offered = undefined;
@@ -144,7 +149,7 @@ export class CaFollower {
   }
 
   /** Undefined when it is refused: the one before goes on. */
-  async #load(secret: CaSecret): Promise<LoadedCa | undefined> {
+  async #load(secret: CaSourceContent): Promise<LoadedCa | undefined> {
     const { clock, objection, authority } = this.#options;
     const loaded = await loadCa(secret, clock.now(), objection);
     if (loaded.kind === "refused") {
@@ -178,22 +183,22 @@ export class CaFollower {
     if (this.#state === undefined && offered === undefined) return;
     if (offered !== undefined) this.#latest = offered;
     const now = this.#options.clock.now();
-    this.#take(rotate(this.#state ?? noTrust, offered, now, this.#settings()));
+    this.#take(nextTrustState(this.#state ?? emptyTrustState, offered, now, this.#settings()));
   }
 
   #take(state: TrustState): void {
     logRotation(this.#state, state);
     this.#state = state;
     const { authority } = this.#options;
-    const signing = chooseSigning(state, { latest: this.#latest, former: this.#signing });
+    const signing = chooseSigningCa(state, { latest: this.#latest, former: this.#signing });
     if (signing === undefined) {
       const anchors = state.anchors.map(({ certificate }) => certificate);
       return authority.withhold(this.#whyNot(state), anchors);
     }
     if (signing.fingerprint !== this.#signing?.fingerprint) logSigning(signing);
     this.#signing = signing;
-    const material = materialOf(signing, state);
-    if (!hasMaterial(authority, material)) authority.replace(material);
+    const material = signingMaterial(signing, state);
+    if (!isCurrentMaterial(authority, material)) authority.replace(material);
   }
 
   #whyNot({ pending }: TrustState): string {

@@ -1,5 +1,5 @@
 /** What a CA's source holds, as it came. */
-export interface CaSecret {
+export interface CaSourceContent {
   readonly certificatePem: string;
   readonly privateKeyPem: string;
   /** Roots that are to be trusted besides the CA's own (the Secret's ca.crt). */
@@ -14,8 +14,8 @@ export interface CaSecret {
 }
 
 /** What is told of a CA's source. */
-export type CaState =
-  | { readonly kind: "secret"; readonly secret: CaSecret }
+export type CaSourceState =
+  | { readonly kind: "secret"; readonly secret: CaSourceContent }
   /** It is not there: not yet, or not any more. */
   | { readonly kind: "absent" }
   /** Told once for each outage. */
@@ -24,5 +24,5 @@ export type CaState =
 /** Where the CA comes from. */
 export interface CaSource {
   /** The CA now and after each change, until aborted; does not end by itself and survives disconnects. */
-  watch(signal: AbortSignal): AsyncIterable<CaState>;
+  watch(signal: AbortSignal): AsyncIterable<CaSourceState>;
 }

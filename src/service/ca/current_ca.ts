@@ -2,7 +2,7 @@ import type { Certificate } from "../../shared/x509/certificate.ts";
 import type { Issuer } from "../x509/issuer.ts";
 
 /** What signs, and what those who verify trust. */
-export interface CaMaterial {
+export interface SigningMaterial {
   readonly issuer: Issuer;
   /** The trust bundle. */
   readonly anchors: readonly Certificate[];
@@ -11,20 +11,20 @@ export interface CaMaterial {
 }
 
 /** The CA that signs now. */
-export class CertificateAuthority {
-  #material: CaMaterial | undefined;
+export class CurrentCa {
+  #material: SigningMaterial | undefined;
   #anchors: readonly Certificate[];
   #absence = "the CA is not there yet";
   readonly #listeners = new Set<() => void>();
 
   /** Without a CA nothing is signed until `replace` brings one. */
-  constructor(material?: CaMaterial) {
+  constructor(material?: SigningMaterial) {
     this.#material = material;
     this.#anchors = material?.anchors ?? [];
   }
 
   /** One consistent pair: whoever signs takes it once and answers with its anchors. */
-  get material(): CaMaterial | undefined {
+  get material(): SigningMaterial | undefined {
     return this.#material;
   }
 
@@ -39,7 +39,7 @@ export class CertificateAuthority {
   }
 
   /** Signs with another key, or publishes other anchors, from now on. */
-  replace(material: CaMaterial): void {
+  replace(material: SigningMaterial): void {
     this.#material = material;
     this.#anchors = material.anchors;
     this.#tell();
@@ -70,7 +70,7 @@ export class CertificateAuthority {
  * The last instant at which what the CA signs can verify: no certificate above the leaf outlives
  * it, nor does its root's place in the trust bundle.
  */
-export function lastInstant({ issuer, retireAt }: CaMaterial): Temporal.Instant {
+export function latestNotAfter({ issuer, retireAt }: SigningMaterial): Temporal.Instant {
   return [issuer.certificate, ...issuer.chain].map(({ notAfter }) => notAfter)
     .concat(retireAt ?? [])
     .reduce((first, next) => Temporal.Instant.compare(next, first) < 0 ? next : first);

@@ -1,7 +1,7 @@
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
-import type { CaSource, CaState } from "./ca_source.ts";
-import { type TextFile, watchText } from "../documents/watched_file.ts";
+import type { CaSource, CaSourceState } from "./ca_source.ts";
+import { type TextFile, watchTextFile } from "../documents/watched_file.ts";
 
 export interface FileCaSourceOptions {
   readonly certificate: TextFile;
@@ -20,14 +20,14 @@ export class FileCaSource implements CaSource {
     this.#options = options;
   }
 
-  async *watch(signal: AbortSignal): AsyncGenerator<CaState> {
+  async *watch(signal: AbortSignal): AsyncGenerator<CaSourceState> {
     const { scheduler, clock } = this.#options;
-    const states: CaState[] = [];
+    const states: CaSourceState[] = [];
     let waiting = Promise.withResolvers<void>();
     const wake = () => waiting.resolve();
     const first = await this.#look();
     yield parse(first);
-    await using _watched = watchText({
+    await using _watched = watchTextFile({
       key: "ca-files",
       scheduler,
       clock,
@@ -76,6 +76,6 @@ export class FileCaSource implements CaSource {
   }
 }
 
-function parse(text: string): CaState {
+function parse(text: string): CaSourceState {
   return JSON.parse(text);
 }

@@ -1,26 +1,26 @@
 import type { Certificate } from "../../shared/x509/certificate.ts";
-import { verifyIssuers } from "../../shared/x509/chain.ts";
+import { verifyIssuerChain } from "../../shared/x509/chain.ts";
 import { type Issuer, loadIssuer } from "../x509/issuer.ts";
-import type { CaSecret } from "./ca_source.ts";
-import type { OfferedCa } from "./rotation.ts";
-import { fingerprintOf } from "./trust_state.ts";
+import type { CaSourceContent } from "./ca_source.ts";
+import type { CandidateCa } from "./rotation.ts";
+import { computeFingerprint } from "./trust_state.ts";
 
 /** A CA that can sign, as its source holds it. */
-export interface LoadedCa extends OfferedCa {
+export interface LoadedCa extends CandidateCa {
   readonly issuer: Issuer;
   readonly warnings: readonly string[];
 }
 
 /** Why a CA must not sign for pods though it could; undefined when nothing speaks against it. */
-export type CaObjection = (
+export type CaCheck = (
   certificates: { readonly chain: readonly Certificate[]; readonly roots: readonly Certificate[] },
 ) => Promise<string | undefined>;
 
 /** Reads what a source holds; the roots may lie in its certificate's PEM or in the further anchors. */
 export async function loadCa(
-  secret: CaSecret,
+  secret: CaSourceContent,
   at: Temporal.Instant,
-  objection: CaObjection = () => Promise.resolve(undefined),
+  objection: CaCheck = () => Promise.resolve(undefined),
 ): Promise<{ kind: "loaded"; ca: LoadedCa } | { kind: "refused"; problem: string }> {
   const pem = [secret.certificatePem, secret.furtherAnchorsPem ?? ""].join("\n");
   const loaded = await loadIssuer(pem, secret.privateKeyPem, at);
@@ -34,7 +34,7 @@ export async function loadCa(
   const chain = [issuer.certificate, ...issuer.chain];
   const problem = await objection({ chain, roots: anchors });
   if (problem !== undefined) return { kind: "refused", problem };
-  const fingerprint = fingerprintOf(distinct([...chain, ...anchors]));
+  const fingerprint = computeFingerprint(distinct([...chain, ...anchors]));
   const { compromised } = secret;
   return {
     kind: "loaded",
@@ -46,7 +46,7 @@ async function leadsTo(issuer: Issuer, anchor: Certificate, at: Temporal.Instant
   // A root, or an intermediate that came without one, is its own anchor.
   if (anchor === issuer.certificate) return true;
   if (issuer.chain.length === 0) return false;
-  return (await verifyIssuers(issuer.chain, [anchor], at)).kind === "verified";
+  return (await verifyIssuerChain(issuer.chain, [anchor], at)).kind === "verified";
 }
 
 function distinct(certificates: readonly Certificate[]): Certificate[] {

@@ -1,8 +1,13 @@
 import type { Certificate } from "../../shared/x509/certificate.ts";
-import { type Anchor, fingerprintOf, type NamedCa, type TrustState } from "./trust_state.ts";
+import {
+  type CaReference,
+  computeFingerprint,
+  type TrustAnchor,
+  type TrustState,
+} from "./trust_state.ts";
 
 /** A CA that the source holds now and that can sign. */
-export interface OfferedCa {
+export interface CandidateCa {
   /** Over its certificate, the intermediates above it and its roots. */
   readonly fingerprint: string;
   /** The roots that it leads to. */
@@ -32,9 +37,9 @@ const tolerance = { minutes: 5 };
  * of the one before go when the last that it signed has expired. Given the same CA again, it
  * changes nothing, so replicas may each tell the same of it in any order.
  */
-export function rotate(
+export function nextTrustState(
   before: TrustState,
-  offered: OfferedCa | undefined,
+  offered: CandidateCa | undefined,
   now: Temporal.Instant,
   settings: RotationSettings,
 ): TrustState {
@@ -50,7 +55,7 @@ export function nextChange({ pending, anchors }: TrustState): Temporal.Instant |
 }
 
 /** When the last of a CA's roots retires; undefined: not yet known to. */
-export function retirement(state: TrustState, anchors: readonly string[]) {
+export function rootsRetireAt(state: TrustState, anchors: readonly string[]) {
   const own = state.anchors.filter(({ fingerprint }) => anchors.includes(fingerprint));
   if (own.some(({ retireAt }) => retireAt === undefined)) return undefined;
   return own.map(({ retireAt }) => retireAt).filter((at) => at !== undefined)
@@ -74,7 +79,7 @@ function settle(
   if (signing === undefined) return { signing, pending, anchors: left };
   const longest = longer(signing.longestValidity, longestValidity);
   // What may be signed until the switch can have become longer meanwhile.
-  const leaving = (anchor: Anchor) =>
+  const leaving = (anchor: TrustAnchor) =>
     pending === undefined || anchor.retireAt === undefined ||
       !signing.anchors.includes(anchor.fingerprint)
       ? anchor
@@ -88,7 +93,7 @@ function settle(
 
 function takeIn(
   state: TrustState,
-  offered: OfferedCa,
+  offered: CandidateCa,
   now: Temporal.Instant,
   settings: RotationSettings,
 ): TrustState {
@@ -96,9 +101,9 @@ function takeIn(
   // The further ones may hold the old root, which would be back with them.
   const wanted = [...offered.anchors, ...(compromised ? [] : offered.furtherAnchors)];
   const published = publish(state.anchors, wanted, now);
-  const ca: NamedCa = {
+  const ca: CaReference = {
     fingerprint: offered.fingerprint,
-    anchors: offered.anchors.map((certificate) => fingerprintOf([certificate])),
+    anchors: offered.anchors.map((certificate) => computeFingerprint([certificate])),
   };
   const isFirst = state.signing === undefined && state.anchors.length === 0;
   const switchAt = compromised || isFirst || state.signing?.fingerprint === ca.fingerprint
@@ -106,7 +111,7 @@ function takeIn(
     : state.pending?.fingerprint === ca.fingerprint
     ? state.pending.switchAt
     : earliestSwitch(ca, published, now, settings);
-  const wantedNow = new Set(wanted.map((certificate) => fingerprintOf([certificate])));
+  const wantedNow = new Set(wanted.map((certificate) => computeFingerprint([certificate])));
   const anchors = published.filter((anchor) => !compromised || wantedNow.has(anchor.fingerprint))
     .map((anchor) =>
       wantedNow.has(anchor.fingerprint)
@@ -123,13 +128,13 @@ function takeIn(
 }
 
 function publish(
-  anchors: readonly Anchor[],
+  anchors: readonly TrustAnchor[],
   wanted: readonly Certificate[],
   now: Temporal.Instant,
-): Anchor[] {
+): TrustAnchor[] {
   const known = new Map(anchors.map((anchor) => [anchor.fingerprint, anchor]));
   for (const certificate of wanted) {
-    const fingerprint = fingerprintOf([certificate]);
+    const fingerprint = computeFingerprint([certificate]);
     if (known.has(fingerprint)) continue;
     known.set(fingerprint, { fingerprint, certificate, publishedAt: now, retireAt: undefined });
   }
@@ -138,8 +143,8 @@ function publish(
 
 /** Once all of its roots have been published for the delay: at once where they have been. */
 function earliestSwitch(
-  { anchors: own }: NamedCa,
-  published: readonly Anchor[],
+  { anchors: own }: CaReference,
+  published: readonly TrustAnchor[],
   now: Temporal.Instant,
   { delay }: RotationSettings,
 ): Temporal.Instant {
@@ -150,12 +155,12 @@ function earliestSwitch(
 
 /** An anchor that nobody wants any more. */
 function retiring(
-  anchor: Anchor,
+  anchor: TrustAnchor,
   { signing }: TrustState,
   switchAt: Temporal.Instant,
   now: Temporal.Instant,
   { longestValidity }: RotationSettings,
-): Anchor {
+): TrustAnchor {
   if (signing?.anchors.includes(anchor.fingerprint)) {
     return { ...anchor, retireAt: retireAfter(switchAt, signing.longestValidity, anchor) };
   }
@@ -167,7 +172,7 @@ function retiring(
 function retireAfter(
   last: Temporal.Instant,
   validity: Temporal.Duration,
-  { certificate: { notAfter } }: Anchor,
+  { certificate: { notAfter } }: TrustAnchor,
 ): Temporal.Instant {
   const at = last.add(validity).add(tolerance);
   return isBefore(notAfter, at) ? notAfter : at;

@@ -1,5 +1,5 @@
 import { getLogger } from "@logtape/logtape";
-import { showCertificate } from "../../shared/x509/certificate.ts";
+import { describeCertificate } from "../../shared/x509/certificate.ts";
 import type { LoadedCa } from "./loaded_ca.ts";
 import type { TrustState } from "./trust_state.ts";
 
@@ -38,7 +38,7 @@ export function describeRotation({ pending, anchors }: TrustState): string[] {
   return [
     ...(pending ? [`a new CA is published, and signs from ${pending.switchAt} on`] : []),
     ...anchors.filter(({ retireAt }) => retireAt !== undefined).map(({ certificate, retireAt }) =>
-      `${showCertificate(certificate)} is trusted until ${retireAt}`
+      `${describeCertificate(certificate)} is trusted until ${retireAt}`
     ),
   ];
 }

@@ -1,10 +1,10 @@
 import type { LoadedCa } from "./loaded_ca.ts";
-import type { CaMaterial, CertificateAuthority } from "./current_ca.ts";
-import { retirement } from "./rotation.ts";
-import { fingerprintOf, type TrustState } from "./trust_state.ts";
+import type { CurrentCa, SigningMaterial } from "./current_ca.ts";
+import { rootsRetireAt } from "./rotation.ts";
+import { computeFingerprint, type TrustState } from "./trust_state.ts";
 
 /** The CAs whose keys a replica has. */
-export interface CasAtHand {
+export interface AvailableCas {
   /** What the source holds. */
   readonly latest: LoadedCa | undefined;
   /** What signed last. */
@@ -15,9 +15,9 @@ export interface CasAtHand {
  * The CA that is to sign; while this replica has not seen that one, the one before for as long as it
  * is trusted; or undefined.
  */
-export function chooseSigning(
+export function chooseSigningCa(
   { signing, anchors }: TrustState,
-  { latest, former }: CasAtHand,
+  { latest, former }: AvailableCas,
 ): LoadedCa | undefined {
   const due = [latest, former].find((ca) => ca && ca.fingerprint === signing?.fingerprint);
   if (due !== undefined || former === undefined) return due;
@@ -26,21 +26,21 @@ export function chooseSigning(
 }
 
 /** What a CA signs with in this state; never past its root's retirement. */
-export function materialOf({ issuer, ...ca }: LoadedCa, state: TrustState): CaMaterial {
+export function signingMaterial({ issuer, ...ca }: LoadedCa, state: TrustState): SigningMaterial {
   return {
     issuer,
     anchors: state.anchors.map(({ certificate }) => certificate),
-    retireAt: retirement(state, rootsOf({ ...ca, issuer })),
+    retireAt: rootsRetireAt(state, rootsOf({ ...ca, issuer })),
   };
 }
 
 /** Whether the authority has this already, so that nobody need be woken. */
-export function hasMaterial({ material }: CertificateAuthority, next: CaMaterial): boolean {
+export function isCurrentMaterial({ material }: CurrentCa, next: SigningMaterial): boolean {
   return material !== undefined && material.issuer === next.issuer &&
     String(material.retireAt) === String(next.retireAt) &&
-    fingerprintOf(material.anchors) === fingerprintOf(next.anchors);
+    computeFingerprint(material.anchors) === computeFingerprint(next.anchors);
 }
 
 function rootsOf({ anchors }: LoadedCa): string[] {
-  return anchors.map((certificate) => fingerprintOf([certificate]));
+  return anchors.map((certificate) => computeFingerprint([certificate]));
 }

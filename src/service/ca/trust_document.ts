@@ -1,8 +1,13 @@
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { SharedDocument } from "../documents/shared_document.ts";
-import { type OfferedCa, rotate, type RotationSettings } from "./rotation.ts";
-import { formatTrust, noTrust, parseTrust, type TrustState } from "./trust_state.ts";
+import { type CandidateCa, nextTrustState, type RotationSettings } from "./rotation.ts";
+import {
+  emptyTrustState,
+  formatTrustState,
+  parseTrustState,
+  type TrustState,
+} from "./trust_state.ts";
 
 const logger = getLogger(["cert-service", "ca"]);
 
@@ -14,7 +19,7 @@ const mostTries = 20;
  * that state. Another replica's write in between is taken in first. Rejects when the document cannot
  * be read or written.
  */
-export async function agree(
+export async function updateTrustDocument(
   { document, clock, settings }: {
     readonly document: SharedDocument;
     readonly clock: Clock;
@@ -22,14 +27,14 @@ export async function agree(
   },
   /** Takes the place of a document that is gone or broken. */
   known: TrustState | undefined,
-  offered: OfferedCa | undefined,
+  offered: CandidateCa | undefined,
   signal: AbortSignal,
 ): Promise<TrustState> {
   for (let tries = 0; tries < mostTries; tries++) {
     const text = await document.read(signal);
-    const before = (text && stateOf(text.data, known)) ?? known ?? noTrust;
-    const after = rotate(before, offered, clock.now(), settings);
-    const data = { ...text?.data, ...formatTrust(after) };
+    const before = (text && stateOf(text.data, known)) ?? known ?? emptyTrustState;
+    const after = nextTrustState(before, offered, clock.now(), settings);
+    const data = { ...text?.data, ...formatTrustState(after) };
     const isWritten = text === undefined
       ? after.anchors.length === 0
       : Object.entries(data).every(([key, value]) => text.data[key] === value);
@@ -44,11 +49,11 @@ function stateOf(
   known: TrustState | undefined,
 ): TrustState | undefined {
   if (known !== undefined && data["state.json"] === undefined) return undefined;
-  const parsed = parseTrust(data);
+  const parsed = parseTrustState(data);
   if (parsed.kind === "state") return parsed.state;
   const { problem } = parsed;
   logger.error("the trust bundle's document is written anew: {problem}", { problem });
   if (known !== undefined) return undefined;
-  const bundle = parseTrust({ "ca.crt": data["ca.crt"] ?? "" });
+  const bundle = parseTrustState({ "ca.crt": data["ca.crt"] ?? "" });
   return bundle.kind === "state" ? bundle.state : undefined;
 }

@@ -8,7 +8,7 @@ import { formatDuration, parseDuration } from "../../shared/text/durations.ts";
 import { encodePem } from "../../shared/crypto/pem.ts";
 
 /** A root that drivers and pods are told to trust. */
-export interface Anchor {
+export interface TrustAnchor {
   readonly fingerprint: string;
   readonly certificate: Certificate;
   readonly publishedAt: Temporal.Instant;
@@ -17,7 +17,7 @@ export interface Anchor {
 }
 
 /** A CA, as the replicas speak of it. */
-export interface NamedCa {
+export interface CaReference {
   readonly fingerprint: string;
   /** The fingerprints of the roots that it leads to. */
   readonly anchors: readonly string[];
@@ -26,30 +26,32 @@ export interface NamedCa {
 /** What the replicas agree on: who signs, who will, and whom everybody trusts meanwhile. */
 export interface TrustState {
   readonly signing:
-    | (NamedCa & {
+    | (CaReference & {
       /** The longest validity that anything it signed can have had. */
       readonly longestValidity: Temporal.Duration;
     })
     | undefined;
-  readonly pending: (NamedCa & { readonly switchAt: Temporal.Instant }) | undefined;
-  readonly anchors: readonly Anchor[];
+  readonly pending: (CaReference & { readonly switchAt: Temporal.Instant }) | undefined;
+  readonly anchors: readonly TrustAnchor[];
 }
 
-export const noTrust: TrustState = { signing: undefined, pending: undefined, anchors: [] };
+export const emptyTrustState: TrustState = { signing: undefined, pending: undefined, anchors: [] };
 
 const bundleKey = "ca.crt";
 const stateKey = "state.json";
 const formatVersion = 1;
 
 /** SHA-256 over certificates, lower-case hexadecimal; of one alone it is what OpenSSL shows. */
-export function fingerprintOf(certificates: readonly Certificate[]): string {
+export function computeFingerprint(certificates: readonly Certificate[]): string {
   const hash = createHash("sha256");
   for (const { der } of certificates) hash.update(der);
   return hash.digest("hex");
 }
 
 /** The state as the shared document's data: `ca.crt` for drivers, `state.json` for the replicas. */
-export function formatTrust({ signing, pending, anchors }: TrustState): Record<string, string> {
+export function formatTrustState(
+  { signing, pending, anchors }: TrustState,
+): Record<string, string> {
   const state = {
     version: formatVersion,
     signing: signing && { ...signing, longestValidity: formatDuration(signing.longestValidity) },
@@ -68,7 +70,7 @@ export function formatTrust({ signing, pending, anchors }: TrustState): Record<s
  * The state that a document's data holds. One with a bundle alone, as a fresh installation ships
  * it, tells of anchors that have been published for long and of no CA.
  */
-export function parseTrust(
+export function parseTrustState(
   data: Readonly<Record<string, string>>,
 ): { kind: "state"; state: TrustState } | { kind: "refused"; problem: string } {
   const text = data[stateKey];
@@ -87,17 +89,17 @@ export function parseTrust(
   }
 }
 
-function parseBundle(pem: string): ReturnType<typeof parseTrust> {
+function parseBundle(pem: string): ReturnType<typeof parseTrustState> {
   const certificates = readCertificates(pem);
   if (certificates === undefined) return refused(`${bundleKey} holds a certificate that is broken`);
   const publishedAt = Temporal.Instant.fromEpochMilliseconds(0);
-  const anchors = certificates.map((certificate): Anchor => ({
-    fingerprint: fingerprintOf([certificate]),
+  const anchors = certificates.map((certificate): TrustAnchor => ({
+    fingerprint: computeFingerprint([certificate]),
     certificate,
     publishedAt,
     retireAt: undefined,
   }));
-  return { kind: "state", state: { ...noTrust, anchors: distinct(anchors) } };
+  return { kind: "state", state: { ...emptyTrustState, anchors: distinct(anchors) } };
 }
 
 /** Says which part of the text is not what it should be; never leaves this file. */
@@ -111,7 +113,7 @@ function readState(value: Fields): TrustState {
   }
   const anchors = distinct(list(value.anchors, "anchors").map(readAnchor));
   const known = new Set(anchors.map(({ fingerprint }) => fingerprint));
-  const namedCa = (given: Fields, what: string): NamedCa => ({
+  const namedCa = (given: Fields, what: string): CaReference => ({
     fingerprint: fingerprint(given.fingerprint, `${what}.fingerprint`),
     anchors: list(given.anchors, `${what}.anchors`)
       .map((one) => fingerprint(one, `${what}.anchors`))
@@ -132,12 +134,12 @@ function readState(value: Fields): TrustState {
   };
 }
 
-function readAnchor(value: unknown): Anchor {
+function readAnchor(value: unknown): TrustAnchor {
   const { certificate: text, publishedAt, retireAt } = fields(value, "anchors");
   const certificate = typeof text === "string" ? decode(text) : undefined;
   if (certificate === undefined) throw new Misfit("anchors: a certificate is broken");
   return {
-    fingerprint: fingerprintOf([certificate]),
+    fingerprint: computeFingerprint([certificate]),
     certificate,
     publishedAt: instant(publishedAt, "anchors.publishedAt"),
     retireAt: retireAt === undefined ? undefined : instant(retireAt, "anchors.retireAt"),
@@ -153,8 +155,8 @@ function decode(base64: string): Certificate | undefined {
 }
 
 /** The first of each fingerprint. */
-function distinct(anchors: readonly Anchor[]): Anchor[] {
-  const first = new Map<string, Anchor>();
+function distinct(anchors: readonly TrustAnchor[]): TrustAnchor[] {
+  const first = new Map<string, TrustAnchor>();
   for (const anchor of anchors) {
     if (!first.has(anchor.fingerprint)) first.set(anchor.fingerprint, anchor);
   }

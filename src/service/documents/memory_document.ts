@@ -1,11 +1,11 @@
-import type { SharedDocument, SharedText } from "./shared_document.ts";
+import type { SharedDocument, SharedDocumentContent } from "./shared_document.ts";
 
 /** A document that nobody shares, for as long as the process lives. */
 export class MemoryDocument implements SharedDocument {
-  #text: SharedText | undefined;
+  #text: SharedDocumentContent | undefined;
   readonly #waiting = new Set<() => void>();
 
-  read(): Promise<SharedText | undefined> {
+  read(): Promise<SharedDocumentContent | undefined> {
     return Promise.resolve(this.#text);
   }
 

@@ -1,5 +1,5 @@
 /** A text that replicas share. */
-export interface SharedText {
+export interface SharedDocumentContent {
   readonly data: Readonly<Record<string, string>>;
   readonly version: string;
 }
@@ -7,7 +7,7 @@ export interface SharedText {
 /** A small document that replicas share, with optimistic concurrency (the data of a ConfigMap). */
 export interface SharedDocument {
   /** Undefined: it is not there. Rejects when it cannot be asked for. */
-  read(signal: AbortSignal): Promise<SharedText | undefined>;
+  read(signal: AbortSignal): Promise<SharedDocumentContent | undefined>;
   /**
    * Writes if `version` is still what was read (undefined: it must not be there yet); false when
    * somebody else was faster. Rejects when it cannot be written.

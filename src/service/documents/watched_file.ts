@@ -9,7 +9,7 @@ export interface TextFile {
 }
 
 /** A text that the kubelet or an operator changes, and what is to happen then. */
-export interface WatchedText {
+export interface TextWatchOptions {
   /** Names the job that looks. */
   readonly key: string;
   readonly scheduler: Scheduler;
@@ -31,7 +31,7 @@ export interface WatchedText {
 const every = { seconds: 10 };
 
 /** Reads a text again every 10 s until disposed. */
-export function watchText(options: WatchedText): AsyncDisposable {
+export function watchTextFile(options: TextWatchOptions): AsyncDisposable {
   const { key, scheduler, clock } = options;
   let known = options.first;
   let told: string | undefined;

@@ -4,21 +4,21 @@ import { verifyChain } from "../../shared/x509/chain.ts";
 import { parseDnsName } from "../../shared/text/name_syntax.ts";
 import { podDnsName } from "../policy/default_names.ts";
 import type { SignatureEngine } from "../../shared/crypto/signature_engine.ts";
-import type { CertificateAuthority } from "../ca/current_ca.ts";
+import type { CurrentCa } from "../ca/current_ca.ts";
 import type { Inventory } from "./inventory.ts";
 import type { Caller } from "../access/authenticator.ts";
 import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
-import type { SigningQueue } from "../../shared/scheduler/fair_queue.ts";
+import type { FairQueue } from "../../shared/scheduler/fair_queue.ts";
 
 /** A certificate that a volume holds, as its driver tells it. */
-export interface HeldCertificate {
+export interface ReportedCertificate {
   /** DER. */
   readonly certificate: Uint8Array;
   readonly pod: PodIdentity;
   readonly volumeId: string;
 }
 
-export type ReportOutcome =
+export type ReportResult =
   | { readonly kind: "reported"; readonly accepted: number; readonly refused: number }
   | { readonly kind: "denied"; readonly reason: string }
   | {
@@ -27,9 +27,9 @@ export type ReportOutcome =
     readonly retryAfter: Temporal.Duration;
   };
 
-export interface ReportingOptions {
-  readonly authority: CertificateAuthority;
-  readonly queue: SigningQueue;
+export interface CertificateReportsOptions {
+  readonly authority: CurrentCa;
+  readonly queue: FairQueue;
   readonly inventory: Inventory;
   readonly clock: Clock;
   readonly clusterDomain: string;
@@ -41,19 +41,19 @@ export interface ReportingOptions {
  * Fills the inventory of a restarted service. What is believed is what we signed ourselves: the
  * names on a certificate, and that they belong to the pod which it is reported for.
  */
-export class Reporting {
-  readonly #options: ReportingOptions;
+export class CertificateReports {
+  readonly #options: CertificateReportsOptions;
 
-  constructor(options: ReportingOptions) {
+  constructor(options: CertificateReportsOptions) {
     this.#options = options;
   }
 
   /** Takes in what verifies and refuses the rest; rejects when the signal is aborted. */
   async report(
     caller: Caller,
-    held: readonly HeldCertificate[],
+    held: readonly ReportedCertificate[],
     signal: AbortSignal,
-  ): Promise<ReportOutcome> {
+  ): Promise<ReportResult> {
     if (caller.kind === "operator") {
       const reason = `${caller.name} is not the drivers' service account: operators hold no ` +
         "certificates of pods, only nodes do";
@@ -74,7 +74,7 @@ export class Reporting {
     return { kind: "reported", accepted, refused: held.length - accepted };
   }
 
-  async #accept(held: HeldCertificate, node: string | undefined): Promise<boolean> {
+  async #accept(held: ReportedCertificate, node: string | undefined): Promise<boolean> {
     const { inventory, clock } = this.#options;
     const certificate = readCertificate(held.certificate);
     if (certificate === undefined || certificate.isCa) return false;

@@ -1,6 +1,6 @@
-import { Heap, Slot } from "../../shared/scheduler/priority_queue.ts";
+import { PriorityQueue, QueueItem } from "../../shared/scheduler/priority_queue.ts";
 
-class KeySlot<K> extends Slot {
+class KeySlot<K> extends QueueItem {
   readonly key: K;
 
   constructor(key: K, priority: number) {
@@ -11,7 +11,7 @@ class KeySlot<K> extends Slot {
 
 /** Keys by ascending priority, each at most once, and removable by name in logarithmic time. */
 export class IndexedHeap<K> {
-  readonly #heap = new Heap<KeySlot<K>>();
+  readonly #heap = new PriorityQueue<KeySlot<K>>();
   readonly #byKey = new Map<K, KeySlot<K>>();
 
   get size(): number {

@@ -1,5 +1,5 @@
 import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
-import type { LeafNames } from "../x509/certificate_names.ts";
+import type { CertificateNames } from "../x509/certificate_names.ts";
 
 /** One certificate, as the inventory tells it. */
 export interface InventoryEntry {
@@ -8,7 +8,7 @@ export interface InventoryEntry {
   readonly volumeId: string;
   /** The node that asked for it; undefined where callers are not asked who they are. */
   readonly node: string | undefined;
-  readonly names: Omit<LeafNames, "organizationalUnits">;
+  readonly names: Omit<CertificateNames, "organizationalUnits">;
   readonly notBefore: Temporal.Instant;
   readonly notAfter: Temporal.Instant;
   /** The serial number of the certificate that this one renewed. */

@@ -1,34 +1,34 @@
 import type { AttributeProblem } from "../../shared/attributes/volume_attributes.ts";
 import { parseAttributes } from "../../shared/attributes/attribute_parser.ts";
 import { parseCertificateRequest } from "../../shared/x509/certificate_request.ts";
-import type { LeafNames } from "../x509/certificate_names.ts";
+import type { CertificateNames } from "../x509/certificate_names.ts";
 import type { SignatureEngine } from "../../shared/crypto/signature_engine.ts";
 import type { PodFields } from "../../shared/attributes/templates.ts";
-import { authorise, type VolumeIdentity } from "../access/pod_authorization.ts";
+import { authorizePod, type VolumeRequest } from "../access/pod_authorization.ts";
 import type { Inventory } from "../inventory/inventory.ts";
 import type { LeafSigner, SignedLeaf } from "./leaf_signer.ts";
-import { requestedNames } from "../policy/requested_names.ts";
-import { decide } from "../policy/decision.ts";
+import { computeRequestedNames } from "../policy/requested_names.ts";
+import { decidePolicy } from "../policy/decision.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { Caller } from "../access/authenticator.ts";
 import type { PodDirectory } from "../access/pod_directory.ts";
 import type { Revocation } from "../revocation/revocation.ts";
-import type { SigningQueue } from "../../shared/scheduler/fair_queue.ts";
+import type { FairQueue } from "../../shared/scheduler/fair_queue.ts";
 
 /** Asks for a certificate for a pod's volume; a renewal names its predecessor and is the same otherwise. */
-export interface IssueRequest extends VolumeIdentity {
+export interface IssueRequest extends VolumeRequest {
   /** PKCS#10, DER. */
   readonly certificateRequest: Uint8Array;
   readonly volumeId: string;
 }
 
-export interface Issued extends Omit<SignedLeaf, "kind"> {
+export interface IssuedCertificate extends Omit<SignedLeaf, "kind"> {
   readonly kind: "issued";
-  readonly names: LeafNames;
+  readonly names: CertificateNames;
 }
 
 export type IssueOutcome =
-  | Issued
+  | IssuedCertificate
   | { readonly kind: "denied"; readonly reason: string }
   | { readonly kind: "invalid"; readonly reason: string }
   | { readonly kind: "unavailable"; readonly reason: string }
@@ -38,9 +38,9 @@ export type IssueOutcome =
     readonly retryAfter: Temporal.Duration;
   };
 
-export interface IssuingOptions {
+export interface CertificateIssuerOptions {
   readonly signer: LeafSigner;
-  readonly queue: SigningQueue;
+  readonly queue: FairQueue;
   readonly inventory: Inventory;
   readonly revocation: Revocation;
   /** Asked for each certificate, so that a changed policy holds at the next renewal. */
@@ -52,10 +52,10 @@ export interface IssuingOptions {
 }
 
 /** Issues certificates: who asks, may it, under which names, and the signature. */
-export class Issuing {
-  readonly #options: IssuingOptions;
+export class CertificateIssuer {
+  readonly #options: CertificateIssuerOptions;
 
-  constructor(options: IssuingOptions) {
+  constructor(options: CertificateIssuerOptions) {
     this.#options = options;
   }
 
@@ -66,7 +66,7 @@ export class Issuing {
       const reason = "which pods' certificates were revoked has not been read yet";
       return { kind: "unavailable", reason };
     }
-    const authorisation = await authorise(caller, request, pods, signal);
+    const authorisation = await authorizePod(caller, request, pods, signal);
     if (authorisation.kind !== "authorised") return authorisation;
     // What belongs to one node waits in one line, so that no node keeps the others waiting.
     const line = caller.kind === "node" ? caller.node : "";
@@ -80,7 +80,7 @@ export class Issuing {
   async #issueTo(
     caller: Caller,
     request: IssueRequest,
-    { pod, attributes }: { pod: PodFields; attributes: VolumeIdentity["attributes"] },
+    { pod, attributes }: { pod: PodFields; attributes: VolumeRequest["attributes"] },
   ): Promise<IssueOutcome> {
     const { policy: currentPolicy, revocation, signer, engine } = this.#options;
     const parsed = await parseCertificateRequest(request.certificateRequest, engine);
@@ -95,9 +95,9 @@ export class Issuing {
       );
     }
     const policy = currentPolicy();
-    const requested = requestedNames(pod, asked.attributes, policy.clusterDomain);
+    const requested = computeRequestedNames(pod, asked.attributes, policy.clusterDomain);
     if (requested.kind === "invalid") return requested;
-    const decision = decide(policy, {
+    const decision = decidePolicy(policy, {
       pod,
       names: requested.names,
       validity: asked.attributes.duration,
@@ -116,12 +116,12 @@ export class Issuing {
     if (signed.kind === "unavailable") return signed;
     // A pod that was denied during the signature does not get what came of it.
     if (revocation.deniedSince(pod.uid)) return revoked(pod.uid);
-    const issued: Issued = { ...signed, kind: "issued", names };
+    const issued: IssuedCertificate = { ...signed, kind: "issued", names };
     this.#record(caller, request, issued);
     return issued;
   }
 
-  #record(caller: Caller, request: IssueRequest, issued: Issued): void {
+  #record(caller: Caller, request: IssueRequest, issued: IssuedCertificate): void {
     const { serialNumber, names, notBefore, notAfter } = issued;
     const { pod, volumeId, predecessor } = request;
     const node = caller.kind === "node" ? caller.node : undefined;

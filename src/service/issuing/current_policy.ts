@@ -3,9 +3,9 @@ import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
 import type { Policy } from "../policy/policy.ts";
 import { parsePolicyFile } from "../policy/policy_file.ts";
-import { type TextFile, watchText } from "../documents/watched_file.ts";
+import { type TextFile, watchTextFile } from "../documents/watched_file.ts";
 
-export interface PolicySourceOptions {
+export interface CurrentPolicyOptions {
   /** What holds without any rule. */
   readonly base: Omit<Policy, "rules">;
   /** Absent, there are no rules. */
@@ -19,26 +19,26 @@ export interface PolicySourceOptions {
 const logger = getLogger(["cert-service", "policy"]);
 
 /** The policy of the moment: its file is read again every 10 s, and a bad new one is not taken. */
-export class PolicySource implements AsyncDisposable {
-  readonly #options: PolicySourceOptions;
+export class CurrentPolicy implements AsyncDisposable {
+  readonly #options: CurrentPolicyOptions;
   #policy: Policy;
   #problem: string | undefined;
   #watching: AsyncDisposable | undefined;
 
-  private constructor(options: PolicySourceOptions, policy: Policy) {
+  private constructor(options: CurrentPolicyOptions, policy: Policy) {
     this.#options = options;
     this.#policy = policy;
   }
 
   /** Rejects, with every problem and its line, when the first file is bad. */
-  static async open(options: PolicySourceOptions): Promise<PolicySource> {
+  static async open(options: CurrentPolicyOptions): Promise<CurrentPolicy> {
     const { base, file, scheduler, clock } = options;
-    if (file === undefined) return new PolicySource(options, { ...base, rules: [] });
+    if (file === undefined) return new CurrentPolicy(options, { ...base, rules: [] });
     const text = await file.read();
     const parsed = parsePolicyFile(text);
     if (parsed.kind === "refused") throw new Error(`${file.path}: ${parsed.problems.join("; ")}`);
-    const opened = new PolicySource(options, { ...base, rules: parsed.rules });
-    opened.#watching = watchText({
+    const opened = new CurrentPolicy(options, { ...base, rules: parsed.rules });
+    opened.#watching = watchTextFile({
       ...{ key: "policy-file", scheduler, clock, read: file.read, first: text },
       changed: (text) => opened.#change(text),
       unreadable: (problem) => opened.#refuse(problem),

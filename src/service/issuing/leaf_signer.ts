@@ -1,15 +1,15 @@
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { Issuer } from "../x509/issuer.ts";
-import { type EncodedKey, randomSerialNumber, signLeaf } from "../x509/leaf_certificate.ts";
-import type { LeafNames } from "../x509/certificate_names.ts";
+import { type EncodedPublicKey, randomSerialNumber, signLeaf } from "../x509/leaf_certificate.ts";
+import type { CertificateNames } from "../x509/certificate_names.ts";
 import type { SignatureEngine } from "../../shared/crypto/signature_engine.ts";
-import { type CaMaterial, type CertificateAuthority, lastInstant } from "../ca/current_ca.ts";
+import { type CurrentCa, latestNotAfter, type SigningMaterial } from "../ca/current_ca.ts";
 
 /** What a leaf is to certify, decided before. */
-export interface LeafOrder {
-  readonly publicKey: CryptoKey | EncodedKey;
-  readonly names: LeafNames;
+export interface LeafRequest {
+  readonly publicKey: CryptoKey | EncodedPublicKey;
+  readonly names: CertificateNames;
   /** Counts from now. */
   readonly validity: Temporal.Duration;
   readonly extendedKeyUsage: readonly ("serverAuth" | "clientAuth")[];
@@ -35,7 +35,7 @@ const logger = getLogger(["cert-service", "signing"]);
 
 /** Signs leaves with the CA of the moment; none outlives the CA. */
 export class LeafSigner {
-  readonly #authority: CertificateAuthority;
+  readonly #authority: CurrentCa;
   readonly #clock: Clock;
   /** Signs; the runtime's own unless given. */
   readonly #engine: SignatureEngine | undefined;
@@ -43,7 +43,7 @@ export class LeafSigner {
   #shortened = 0;
 
   constructor(options: {
-    authority: CertificateAuthority;
+    authority: CurrentCa;
     clock: Clock;
     engine?: SignatureEngine | undefined;
   }) {
@@ -59,7 +59,7 @@ export class LeafSigner {
 
   /** A leaf with a new random serial number; `unavailable` when there is no CA, or it is over, or as good as. */
   async sign(
-    order: LeafOrder,
+    order: LeafRequest,
   ): Promise<SignedLeaf | { readonly kind: "unavailable"; readonly reason: string }> {
     const { material, absence } = this.#authority;
     if (material === undefined) return { kind: "unavailable", reason: absence };
@@ -67,7 +67,7 @@ export class LeafSigner {
     const notBefore = wholeSeconds(now.epochMilliseconds - backdateMs);
     const notAfter = wholeSeconds(this.#end(now.add(order.validity), material).epochMilliseconds);
     if (notAfter.epochMilliseconds - now.epochMilliseconds < shortestMs) {
-      const ends = lastInstant(material);
+      const ends = latestNotAfter(material);
       return { kind: "unavailable", reason: `the CA is valid until ${ends}: it needs a new one` };
     }
     const { names, publicKey } = order;
@@ -85,8 +85,8 @@ export class LeafSigner {
     };
   }
 
-  #end(wanted: Temporal.Instant, material: CaMaterial): Temporal.Instant {
-    const last = lastInstant(material);
+  #end(wanted: Temporal.Instant, material: SigningMaterial): Temporal.Instant {
+    const last = latestNotAfter(material);
     if (Temporal.Instant.compare(wanted, last) <= 0) return wanted;
     this.#shortened++;
     if (!this.#warned.has(material.issuer)) {

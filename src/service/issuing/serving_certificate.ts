@@ -3,12 +3,12 @@ import { encodePem } from "../../shared/crypto/pem.ts";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
 import { servingName } from "../../shared/text/product_names.ts";
-import type { CertificateAuthority } from "../ca/current_ca.ts";
-import { createRoot } from "../x509/self_signed_ca.ts";
+import type { CurrentCa } from "../ca/current_ca.ts";
+import { createSelfSignedCa } from "../x509/self_signed_ca.ts";
 import type { LeafSigner } from "./leaf_signer.ts";
 
 /** A key pair and its chain, PEM. */
-export interface ServingPair {
+export interface ServingKeyPair {
   readonly certificatePem: string;
   readonly privateKeyPem: string;
 }
@@ -23,16 +23,20 @@ const renewAt = 2 / 3;
  * While there is no CA a placeholder, which no client believes, lets the port be open.
  */
 export class ServingCertificate implements AsyncDisposable {
-  readonly #authority: CertificateAuthority;
+  readonly #authority: CurrentCa;
   readonly #signer: LeafSigner;
   readonly #scheduler: Scheduler;
   readonly #clock: Clock;
   readonly #listeners = new Set<() => void>();
-  #pair: ServingPair;
+  #pair: ServingKeyPair;
   #isPlaceholder: boolean;
   #subscription: Disposable | undefined;
 
-  private constructor(options: ServingOptions, pair: ServingPair, isPlaceholder: boolean) {
+  private constructor(
+    options: ServingCertificateOptions,
+    pair: ServingKeyPair,
+    isPlaceholder: boolean,
+  ) {
     this.#authority = options.authority;
     this.#signer = options.signer;
     this.#scheduler = options.scheduler;
@@ -42,7 +46,7 @@ export class ServingCertificate implements AsyncDisposable {
   }
 
   /** Makes the first certificate and keeps it fresh until disposed; rejects when the CA is over. */
-  static async open(options: ServingOptions): Promise<ServingCertificate> {
+  static async open(options: ServingCertificateOptions): Promise<ServingCertificate> {
     const { authority, signer, scheduler, clock } = options;
     const { material } = authority;
     const now = clock.now();
@@ -64,7 +68,7 @@ export class ServingCertificate implements AsyncDisposable {
   }
 
   /** The pair to serve with now. */
-  current(): ServingPair {
+  current(): ServingKeyPair {
     return this.#pair;
   }
 
@@ -92,15 +96,15 @@ export class ServingCertificate implements AsyncDisposable {
   }
 }
 
-export interface ServingOptions {
-  readonly authority: CertificateAuthority;
+export interface ServingCertificateOptions {
+  readonly authority: CurrentCa;
   readonly signer: LeafSigner;
   readonly scheduler: Scheduler;
   readonly clock: Clock;
 }
 
 interface FreshPair {
-  readonly pair: ServingPair;
+  readonly pair: ServingKeyPair;
   readonly renewTime: Temporal.Instant;
 }
 
@@ -109,7 +113,12 @@ async function placeholder(now: Temporal.Instant): Promise<FreshPair> {
   const notBefore = now.round({ smallestUnit: "second", roundingMode: "floor" });
   const notAfter = notBefore.add({ hours: 24 * 365 });
   const commonName = "cert-service without a CA";
-  const pair = await createRoot({ algorithm: "ecdsa-p256", commonName, notBefore, notAfter });
+  const pair = await createSelfSignedCa({
+    algorithm: "ecdsa-p256",
+    commonName,
+    notBefore,
+    notAfter,
+  });
   return { pair, renewTime: notAfter };
 }
 

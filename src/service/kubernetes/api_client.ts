@@ -9,9 +9,9 @@ import {
   wrapHttpLibrary,
 } from "@kubernetes/client-node";
 import type { Clock } from "../../shared/scheduler/clock.ts";
-import type { ApiAccess } from "./api_credentials.ts";
-import { answerOfError, answerOfStatus, type ApiAnswer, ApiTimeout } from "./api_result.ts";
-import { linesOf } from "./line_stream.ts";
+import type { ApiCredentials } from "./api_credentials.ts";
+import { type ApiResult, ApiTimeoutError, resultOfError, resultOfStatus } from "./api_result.ts";
+import { readLines } from "./line_stream.ts";
 import type { Permission } from "./permissions.ts";
 
 /** The parts of the API that the service calls. */
@@ -27,7 +27,7 @@ export interface WatchEvent {
   readonly object: unknown;
 }
 
-export interface ApiConnectionOptions {
+export interface ApiClientOptions {
   readonly clock: Clock;
   /** How long one call may take, in milliseconds; 5 s unless told. */
   readonly timeoutMs?: number;
@@ -47,13 +47,13 @@ const defaultTimeoutMs = 5_000;
  * kept. The client's own transport makes a new TLS connection for each call, and its watch never
  * tells that it was aborted.
  */
-export class ApiConnection implements Disposable {
-  readonly #access: ApiAccess;
+export class ApiClient implements Disposable {
+  readonly #access: ApiCredentials;
   readonly #clock: Clock;
   readonly #timeoutMs: number;
   #kept: KeptClient | undefined;
 
-  constructor(access: ApiAccess, { clock, timeoutMs = defaultTimeoutMs }: ApiConnectionOptions) {
+  constructor(access: ApiCredentials, { clock, timeoutMs = defaultTimeoutMs }: ApiClientOptions) {
     this.#access = access;
     this.#clock = clock;
     this.#timeoutMs = timeoutMs;
@@ -64,13 +64,13 @@ export class ApiConnection implements Disposable {
     permission: Permission,
     signal: AbortSignal,
     run: (apis: Apis) => Promise<T>,
-  ): Promise<ApiAnswer<T>> {
+  ): Promise<ApiResult<T>> {
     using limit = this.#limited(signal);
     try {
       return { kind: "answer", value: await run(this.#apis(limit.signal)) };
     } catch (error) {
       signal.throwIfAborted();
-      return answerOfError(limit.reasonOf(error), permission);
+      return resultOfError(limit.reasonOf(error), permission);
     }
   }
 
@@ -83,7 +83,7 @@ export class ApiConnection implements Disposable {
     path: string,
     query: Readonly<Record<string, string>>,
     signal: AbortSignal,
-  ): Promise<ApiAnswer<AsyncIterable<WatchEvent>>> {
+  ): Promise<ApiResult<AsyncIterable<WatchEvent>>> {
     const parameters = new URLSearchParams({ ...query, watch: "true" });
     const url = `${this.#access.server}${path}?${parameters}`;
     const limit = this.#limited(signal);
@@ -91,12 +91,12 @@ export class ApiConnection implements Disposable {
       const response = await this.#fetch(url, { signal: limit.signal });
       if (response.status !== 200 || response.body === null) {
         await response.body?.cancel();
-        return answerOfStatus(response.status, permission);
+        return resultOfStatus(response.status, permission);
       }
       return { kind: "answer", value: eventsOf(response.body, signal) };
     } catch (error) {
       signal.throwIfAborted();
-      return answerOfError(limit.reasonOf(error), permission);
+      return resultOfError(limit.reasonOf(error), permission);
     } finally {
       // Only the beginning has a time limit of ours.
       limit[Symbol.dispose]();
@@ -106,7 +106,7 @@ export class ApiConnection implements Disposable {
   /** A signal that is aborted with the given one, or when the time for one call is over. */
   #limited(signal: AbortSignal) {
     const late = new AbortController();
-    const timeout = new ApiTimeout(this.#timeoutMs);
+    const timeout = new ApiTimeoutError(this.#timeoutMs);
     const timer = this.#clock.after(this.#timeoutMs, () => late.abort(timeout));
     return {
       signal: AbortSignal.any([signal, late.signal]),
@@ -187,7 +187,7 @@ async function* eventsOf(
   body: ReadableStream<Uint8Array>,
   signal: AbortSignal,
 ): AsyncGenerator<WatchEvent> {
-  for await (const line of linesOf(body, signal)) {
+  for await (const line of readLines(body, signal)) {
     if (line !== "") yield JSON.parse(line);
   }
 }

@@ -3,7 +3,7 @@ import { dirname, join, resolve } from "node:path";
 import { type Cluster, KubeConfig, loadYaml, type User } from "@kubernetes/client-node";
 
 /** Where the API server is and who we are to it. Files are read at each use: they rotate. */
-export interface ApiAccess {
+export interface ApiCredentials {
   /** "https://host:port". */
   readonly server: string;
   /** The CAs that the server's certificate is held against, PEM, beside those that Deno knows anyway. */
@@ -20,10 +20,10 @@ const serviceAccountFolder = "/var/run/secrets/kubernetes.io/serviceaccount";
  * From the environment: the kubeconfig that KUBECONFIG names, else the pod's own service account.
  * Throws an Error that says what is missing or not supported.
  */
-export function apiAccess(
+export function readApiCredentials(
   environment: Readonly<Record<string, string | undefined>>,
   folder = serviceAccountFolder,
-): ApiAccess {
+): ApiCredentials {
   const { KUBECONFIG, KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = environment;
   if (KUBECONFIG) return kubeconfigAccess(KUBECONFIG);
   if (!host || !port) {
@@ -41,7 +41,7 @@ export function apiAccess(
 }
 
 /** Throws for what we would have to ignore, above all for a server whose certificate nobody checks. */
-function kubeconfigAccess(path: string): ApiAccess {
+function kubeconfigAccess(path: string): ApiCredentials {
   const kubeconfig = new KubeConfig();
   const refuse = (problem: string): never => {
     throw new Error(`KUBECONFIG ${path}: ${problem}`);

@@ -1,8 +1,8 @@
 import { ApiException } from "@kubernetes/client-node";
-import { callText, type Permission, ruleText } from "./permissions.ts";
+import { describeCall, describeRule, type Permission } from "./permissions.ts";
 
 /** What came of one call to the API server. Problems hold no token and nothing of a Secret. */
-export type ApiAnswer<T> =
+export type ApiResult<T> =
   | { readonly kind: "answer"; readonly value: T }
   /** 404. */
   | { readonly kind: "absent" }
@@ -14,15 +14,15 @@ export type ApiAnswer<T> =
   | { readonly kind: "unavailable"; readonly problem: string };
 
 /** A call that was not answered in its time. */
-export class ApiTimeout extends Error {
+export class ApiTimeoutError extends Error {
   constructor(readonly timeoutMs: number) {
     super(`no answer within ${timeoutMs / 1000} s`);
   }
 }
 
 /** What a status that is not 2xx means. */
-export function answerOfStatus(code: number, permission: Permission): ApiAnswer<never> {
-  const call = callText(permission);
+export function resultOfStatus(code: number, permission: Permission): ApiResult<never> {
+  const call = describeCall(permission);
   switch (code) {
     case 404:
       return { kind: "absent" };
@@ -31,7 +31,7 @@ export function answerOfStatus(code: number, permission: Permission): ApiAnswer<
     case 403:
       return {
         kind: "forbidden",
-        problem: `the service's own account may not ${call}: it lacks ${ruleText(permission)}`,
+        problem: `the service's own account may not ${call}: it lacks ${describeRule(permission)}`,
       };
     case 401:
       return unavailable(
@@ -46,10 +46,10 @@ export function answerOfStatus(code: number, permission: Permission): ApiAnswer<
 }
 
 /** What a call that threw means. Bodies are not quoted: they can hold what is secret. */
-export function answerOfError(error: unknown, permission: Permission): ApiAnswer<never> {
-  if (error instanceof ApiException) return answerOfStatus(error.code, permission);
-  const call = callText(permission);
-  if (error instanceof ApiTimeout) return unavailable(`${call}: ${error.message}`);
+export function resultOfError(error: unknown, permission: Permission): ApiResult<never> {
+  if (error instanceof ApiException) return resultOfStatus(error.code, permission);
+  const call = describeCall(permission);
+  if (error instanceof ApiTimeoutError) return unavailable(`${call}: ${error.message}`);
   if (error instanceof SyntaxError) {
     return unavailable(`${call}: the answer is no Kubernetes object; is this an API server?`);
   }
@@ -57,8 +57,8 @@ export function answerOfError(error: unknown, permission: Permission): ApiAnswer
 }
 
 /** An answer that leaves the question open, told as an outage. */
-export function outage(
-  answer: Exclude<ApiAnswer<unknown>, { readonly kind: "answer" }>,
+export function toUnavailable(
+  answer: Exclude<ApiResult<unknown>, { readonly kind: "answer" }>,
 ): { kind: "unavailable"; problem: string } {
   switch (answer.kind) {
     case "unavailable":

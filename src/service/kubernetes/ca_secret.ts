@@ -1,8 +1,8 @@
 import type { V1Secret } from "@kubernetes/client-node";
 import { getLogger } from "@logtape/logtape";
-import type { CaSource, CaState } from "../ca/ca_source.ts";
-import type { ApiConnection } from "./api_client.ts";
-import { follow, type FollowOptions, type Observation } from "./object_watch.ts";
+import type { CaSource, CaSourceState } from "../ca/ca_source.ts";
+import type { ApiClient } from "./api_client.ts";
+import { type ObjectWatchOptions, type Observation, watchObject } from "./object_watch.ts";
 import { type ObjectName, secretPermission } from "./permissions.ts";
 
 const logger = getLogger(["cert-service", "kubernetes"]);
@@ -11,18 +11,18 @@ const logger = getLogger(["cert-service", "kubernetes"]);
 const compromisedAnnotation = "csi-cert-driver/old-key-compromised";
 
 /** The CA in a Secret of type kubernetes.io/tls: tls.crt, tls.key and, for further anchors, ca.crt. */
-export class KubernetesCaSecret implements CaSource {
-  readonly #connection: ApiConnection;
+export class CaSecretSource implements CaSource {
+  readonly #connection: ApiClient;
   readonly #secret: ObjectName;
-  readonly #options: FollowOptions;
+  readonly #options: ObjectWatchOptions;
 
-  constructor(connection: ApiConnection, secret: ObjectName, options: FollowOptions) {
+  constructor(connection: ApiClient, secret: ObjectName, options: ObjectWatchOptions) {
     this.#connection = connection;
     this.#secret = secret;
     this.#options = options;
   }
 
-  async *watch(signal: AbortSignal): AsyncGenerator<CaState> {
+  async *watch(signal: AbortSignal): AsyncGenerator<CaSourceState> {
     const { namespace, name } = this.#secret;
     const followed = {
       read: (signal: AbortSignal) =>
@@ -35,12 +35,14 @@ export class KubernetesCaSecret implements CaSource {
       name,
       permission: secretPermission("watch", this.#secret),
     };
-    for await (const seen of follow<V1Secret>(this.#connection, followed, this.#options, signal)) {
+    for await (
+      const seen of watchObject<V1Secret>(this.#connection, followed, this.#options, signal)
+    ) {
       yield this.#state(seen);
     }
   }
 
-  #state(seen: Observation<V1Secret>): CaState {
+  #state(seen: Observation<V1Secret>): CaSourceState {
     if (seen.kind !== "object") return seen;
     const { data = {}, metadata } = seen.object;
     const called = `Secret ${this.#secret.namespace}/${this.#secret.name}`;

@@ -3,11 +3,11 @@ import type { CaSource } from "../ca/ca_source.ts";
 import type { OperatorAccess } from "../access/operator_access.ts";
 import type { PodDirectory } from "../access/pod_directory.ts";
 import type { SharedDocument } from "../documents/shared_document.ts";
-import { apiAccess } from "./api_credentials.ts";
-import { ApiConnection, type ApiConnectionOptions } from "./api_client.ts";
-import { KubernetesCaSecret } from "./ca_secret.ts";
-import { KubernetesConfigMap } from "./config_map_document.ts";
-import { KubernetesOperatorAccess } from "./subject_access_review.ts";
+import { readApiCredentials } from "./api_credentials.ts";
+import { ApiClient, type ApiClientOptions } from "./api_client.ts";
+import { CaSecretSource } from "./ca_secret.ts";
+import { ConfigMapDocument } from "./config_map_document.ts";
+import { SubjectAccessReviewer } from "./subject_access_review.ts";
 import type { ObjectName } from "./permissions.ts";
 import { KubernetesPodDirectory } from "./pod_directory.ts";
 import { TokenAuthenticator } from "./token_authenticator.ts";
@@ -25,16 +25,16 @@ export interface Cluster extends Disposable {
 /** Finds the cluster by the environment of a pod, or KUBECONFIG; throws when there is none. */
 export function openCluster(
   environment: Readonly<Record<string, string | undefined>>,
-  options: ApiConnectionOptions,
+  options: ApiClientOptions,
 ): Cluster {
-  const connection = new ApiConnection(apiAccess(environment), options);
+  const connection = new ApiClient(readApiCredentials(environment), options);
   const { clock } = options;
   return {
     pods: new KubernetesPodDirectory(connection),
-    operators: new KubernetesOperatorAccess(connection),
+    operators: new SubjectAccessReviewer(connection),
     authenticator: (driver) => new TokenAuthenticator({ connection, clock, driver }),
-    caSecret: (secret) => new KubernetesCaSecret(connection, secret, { clock }),
-    document: (configMap) => new KubernetesConfigMap(connection, configMap, { clock }),
+    caSecret: (secret) => new CaSecretSource(connection, secret, { clock }),
+    document: (configMap) => new ConfigMapDocument(connection, configMap, { clock }),
     [Symbol.dispose]: () => connection[Symbol.dispose](),
   };
 }

@@ -1,8 +1,8 @@
 import { PatchStrategy, setHeaderOptions, type V1ConfigMap } from "@kubernetes/client-node";
-import type { SharedDocument, SharedText } from "../documents/shared_document.ts";
-import { outage } from "./api_result.ts";
-import type { ApiConnection } from "./api_client.ts";
-import { follow, type FollowOptions } from "./object_watch.ts";
+import type { SharedDocument, SharedDocumentContent } from "../documents/shared_document.ts";
+import { toUnavailable } from "./api_result.ts";
+import type { ApiClient } from "./api_client.ts";
+import { type ObjectWatchOptions, watchObject } from "./object_watch.ts";
 import { configMapPermission, type ObjectName } from "./permissions.ts";
 
 /**
@@ -11,21 +11,21 @@ import { configMapPermission, type ObjectName } from "./permissions.ts";
  * replicas that make it at once, one meets the other's fields and is told of a conflict. It is
  * changed by a JSON patch that holds the version that was read.
  */
-export class KubernetesConfigMap implements SharedDocument {
-  readonly #connection: ApiConnection;
+export class ConfigMapDocument implements SharedDocument {
+  readonly #connection: ApiClient;
   readonly #object: ObjectName;
-  readonly #options: FollowOptions;
+  readonly #options: ObjectWatchOptions;
 
-  constructor(connection: ApiConnection, object: ObjectName, options: FollowOptions) {
+  constructor(connection: ApiClient, object: ObjectName, options: ObjectWatchOptions) {
     this.#connection = connection;
     this.#object = object;
     this.#options = options;
   }
 
-  async read(signal: AbortSignal): Promise<SharedText | undefined> {
+  async read(signal: AbortSignal): Promise<SharedDocumentContent | undefined> {
     const answer = await this.#get(signal);
     if (answer.kind === "absent") return undefined;
-    if (answer.kind !== "answer") throw new Error(outage(answer).problem);
+    if (answer.kind !== "answer") throw new Error(toUnavailable(answer).problem);
     const { data = {}, metadata } = answer.value;
     return { data, version: metadata?.resourceVersion ?? "" };
   }
@@ -48,7 +48,7 @@ export class KubernetesConfigMap implements SharedDocument {
       name,
       permission: configMapPermission("watch", this.#object),
     };
-    const seen = follow<V1ConfigMap>(this.#connection, followed, this.#options, signal);
+    const seen = watchObject<V1ConfigMap>(this.#connection, followed, this.#options, signal);
     for await (const { kind } of seen) {
       if (kind !== "unavailable") yield;
     }
@@ -77,7 +77,7 @@ export class KubernetesConfigMap implements SharedDocument {
         ),
     );
     if (answer.kind === "conflict") return false;
-    if (answer.kind !== "answer") throw new Error(outage(answer).problem);
+    if (answer.kind !== "answer") throw new Error(toUnavailable(answer).problem);
     // 200: it was there already.
     return answer.value.httpStatusCode === 201;
   }
@@ -103,7 +103,7 @@ export class KubernetesConfigMap implements SharedDocument {
         ),
     );
     if (answer.kind === "conflict" || answer.kind === "absent") return false;
-    if (answer.kind !== "answer") throw new Error(outage(answer).problem);
+    if (answer.kind !== "answer") throw new Error(toUnavailable(answer).problem);
     return true;
   }
 }

@@ -5,7 +5,7 @@ const longestLine = 4 * 1024 * 1024;
  * The lines of a UTF-8 text as they come, until it ends or the signal is aborted; what follows the
  * last line end is dropped. Throws for a line without end, and the signal's reason.
  */
-export async function* linesOf(
+export async function* readLines(
   body: ReadableStream<Uint8Array>,
   signal: AbortSignal,
 ): AsyncGenerator<string> {

@@ -1,15 +1,15 @@
 import { getLogger } from "@logtape/logtape";
-import { fullJitter } from "../../shared/scheduler/backoff.ts";
+import { fullJitterDelay } from "../../shared/scheduler/backoff.ts";
 import type { Clock } from "../../shared/scheduler/clock.ts";
-import { type ApiAnswer, outage } from "./api_result.ts";
-import type { ApiConnection, WatchEvent } from "./api_client.ts";
+import { type ApiResult, toUnavailable } from "./api_result.ts";
+import type { ApiClient, WatchEvent } from "./api_client.ts";
 import type { Permission } from "./permissions.ts";
 
 const logger = getLogger(["cert-service", "kubernetes"]);
 
 /** What is followed: one object. */
-export interface Followed<T> {
-  readonly read: (signal: AbortSignal) => Promise<ApiAnswer<T>>;
+export interface WatchedObject<T> {
+  readonly read: (signal: AbortSignal) => Promise<ApiResult<T>>;
   /** The path of the collection that the object is in. */
   readonly path: string;
   readonly name: string;
@@ -27,7 +27,7 @@ export type Observation<T> =
   /** Told once for each outage. */
   | { readonly kind: "unavailable"; readonly problem: string };
 
-export interface FollowOptions {
+export interface ObjectWatchOptions {
   readonly clock: Clock;
   readonly random?: () => number;
 }
@@ -49,10 +49,10 @@ const soundMs = 10_000;
  * told that it is too old (410) is the end of a round. The watch names no version of the object: an
  * API server that began after the object's last change takes such a version for too old.
  */
-export async function* follow<T extends Versioned>(
-  connection: ApiConnection,
-  followed: Followed<T>,
-  { clock, random = Math.random }: FollowOptions,
+export async function* watchObject<T extends Versioned>(
+  connection: ApiClient,
+  followed: WatchedObject<T>,
+  { clock, random = Math.random }: ObjectWatchOptions,
   signal: AbortSignal,
 ): AsyncGenerator<Observation<T>> {
   const news = new News<T>();
@@ -88,7 +88,7 @@ export async function* follow<T extends Versioned>(
     round[Symbol.dispose]();
     const lastedMs = began.until(clock.now()).total("milliseconds");
     failures = lastedMs >= soundMs ? 1 : failures + 1;
-    await pause(clock, isForbidden ? pollMs : fullJitter(failures, backoff, random), signal);
+    await pause(clock, isForbidden ? pollMs : fullJitterDelay(failures, backoff, random), signal);
   }
 }
 
@@ -99,12 +99,12 @@ class News<T extends Versioned> {
   isOut = false;
   #hasWarned = false;
 
-  ofAnswer(answer: ApiAnswer<T>): Observation<T> | undefined {
+  ofAnswer(answer: ApiResult<T>): Observation<T> | undefined {
     const wasOut = this.isOut;
     this.isOut = answer.kind !== "answer" && answer.kind !== "absent";
     if (answer.kind === "answer") return this.#object(answer.value);
     if (answer.kind === "absent") return this.#absent();
-    return wasOut ? undefined : outage(answer);
+    return wasOut ? undefined : toUnavailable(answer);
   }
 
   ofEvent({ type, object }: WatchEvent, name: string): Observation<T> | undefined {
@@ -114,7 +114,7 @@ class News<T extends Versioned> {
     return type === "DELETED" ? this.#deleted(changed) : undefined;
   }
 
-  warnOnce(watch: ApiAnswer<unknown>): void {
+  warnOnce(watch: ApiResult<unknown>): void {
     if (this.#hasWarned || !("problem" in watch)) return;
     this.#hasWarned = true;
     logger.warn("{problem}; looking each {seconds} s instead", {

@@ -70,13 +70,13 @@ export const shippedPermissions: readonly Permission[] = servicePermissions({
 });
 
 /** The call in a few words: "get secrets csi-cert-system/csi-ca-secret". */
-export function callText({ verb, resource, namespace, name }: Permission): string {
+export function describeCall({ verb, resource, namespace, name }: Permission): string {
   const object = [namespace, name].filter((part) => part !== undefined).join("/");
   return object === "" ? `${verb} ${resource}` : `${verb} ${resource} ${object}`;
 }
 
 /** The RBAC rule that allows the call, in words for whoever mends it. */
-export function ruleText({ apiGroup, resource, verb, namespace, name }: Permission): string {
+export function describeRule({ apiGroup, resource, verb, namespace, name }: Permission): string {
   const names = name === undefined ? "" : `, resourceNames ["${name}"]`;
   const where = namespace === undefined ? "a ClusterRole" : `a Role in namespace ${namespace}`;
   // What is made by its name is patched into being.

@@ -1,9 +1,9 @@
 import type { V1Pod } from "@kubernetes/client-node";
-import type { ObservedPod, PodDirectory } from "../access/pod_directory.ts";
+import type { ClusterPod, PodDirectory } from "../access/pod_directory.ts";
 import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
-import { outage, unavailable } from "./api_result.ts";
-import type { ApiConnection } from "./api_client.ts";
-import { Gate } from "../../shared/scheduler/semaphore.ts";
+import { toUnavailable, unavailable } from "./api_result.ts";
+import type { ApiClient } from "./api_client.ts";
+import { BoundedSemaphore } from "../../shared/scheduler/semaphore.ts";
 import { getPods } from "./permissions.ts";
 
 /** The name under which pods name this driver in their volumes. */
@@ -18,10 +18,10 @@ const objectName = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
  * nothing else.
  */
 export class KubernetesPodDirectory implements PodDirectory {
-  readonly #connection: ApiConnection;
-  readonly #gate = new Gate({ concurrency: 16, capacity: 1_024 });
+  readonly #connection: ApiClient;
+  readonly #gate = new BoundedSemaphore({ concurrency: 16, capacity: 1_024 });
 
-  constructor(connection: ApiConnection) {
+  constructor(connection: ApiClient) {
     this.#connection = connection;
   }
 
@@ -40,14 +40,14 @@ export class KubernetesPodDirectory implements PodDirectory {
     if (queued === undefined) return unavailable("too many pods wait to be looked up");
     const { value: answer } = queued;
     if (answer.kind === "absent") return answer;
-    if (answer.kind !== "answer") return outage(answer);
+    if (answer.kind !== "answer") return toUnavailable(answer);
     const pod = observedPod(answer.value);
     return pod?.uid === uid ? { kind: "found", pod } : { kind: "absent" };
   }
 }
 
 /** Undefined for an object that lacks what every stored pod has. */
-export function observedPod({ metadata, spec, status }: V1Pod): ObservedPod | undefined {
+export function observedPod({ metadata, spec, status }: V1Pod): ClusterPod | undefined {
   if (!metadata?.name || !metadata.namespace || !metadata.uid || !spec) return undefined;
   const { annotations = {}, ownerReferences = [], labels = {} } = metadata;
   const { nodeName, hostname, subdomain } = spec;

@@ -1,7 +1,7 @@
 import type { OperatorAccess, OperatorAction } from "../access/operator_access.ts";
-import { outage, unavailable } from "./api_result.ts";
-import type { ApiConnection } from "./api_client.ts";
-import { Gate } from "../../shared/scheduler/semaphore.ts";
+import { toUnavailable, unavailable } from "./api_result.ts";
+import type { ApiClient } from "./api_client.ts";
+import { BoundedSemaphore } from "../../shared/scheduler/semaphore.ts";
 import { createAccessReviews } from "./permissions.ts";
 
 /** What a role has to grant; no such resource exists, RBAC only compares the words. */
@@ -17,11 +17,11 @@ const serviceAccount = /^system:serviceaccount:([^:]+):[^:]+$/;
  * Asks the cluster's authorisation what an operator may do: list, get and delete (revoke)
  * `certificates.csi.k8s.cert-driver` in all namespaces, as a ClusterRole can grant it.
  */
-export class KubernetesOperatorAccess implements OperatorAccess {
-  readonly #connection: ApiConnection;
-  readonly #gate = new Gate({ concurrency: 4, capacity: 64 });
+export class SubjectAccessReviewer implements OperatorAccess {
+  readonly #connection: ApiClient;
+  readonly #gate = new BoundedSemaphore({ concurrency: 4, capacity: 64 });
 
-  constructor(connection: ApiConnection) {
+  constructor(connection: ApiClient) {
     this.#connection = connection;
   }
 
@@ -45,7 +45,7 @@ export class KubernetesOperatorAccess implements OperatorAccess {
     const queued = await this.#gate.run(ask, signal);
     if (queued === undefined) return reasoned(unavailable("too many reviews wait already"));
     const { value: answer } = queued;
-    if (answer.kind !== "answer") return reasoned(outage(answer));
+    if (answer.kind !== "answer") return reasoned(toUnavailable(answer));
     const { allowed, denied } = answer.value.status ?? {};
     if (allowed === true && denied !== true) return { kind: "allowed" };
     return {

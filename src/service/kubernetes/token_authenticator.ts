@@ -1,20 +1,20 @@
 import type {
-  Authentication,
+  AuthenticationResult,
   Authenticator,
   Caller,
   Credentials,
 } from "../access/authenticator.ts";
 import type { Clock } from "../../shared/scheduler/clock.ts";
-import type { ApiConnection } from "./api_client.ts";
-import { outage, unavailable } from "./api_result.ts";
-import { Gate } from "../../shared/scheduler/semaphore.ts";
+import type { ApiClient } from "./api_client.ts";
+import { toUnavailable, unavailable } from "./api_result.ts";
+import { BoundedSemaphore } from "../../shared/scheduler/semaphore.ts";
 import { createTokenReviews, getPods, type ObjectName } from "./permissions.ts";
-import { readReview, type ReviewedToken } from "./token_review.ts";
-import { readClaims } from "../access/token_claims.ts";
+import { parseTokenReview, type TokenReviewResult } from "./token_review.ts";
+import { parseTokenClaims } from "../access/token_claims.ts";
 import { tokenAudience } from "../../shared/text/product_names.ts";
 
 export interface TokenAuthenticatorOptions {
-  readonly connection: ApiConnection;
+  readonly connection: ApiClient;
   readonly clock: Clock;
   /** Whose tokens speak for nodes (DRIVER_SERVICE_ACCOUNT). */
   readonly driver: ObjectName;
@@ -37,14 +37,14 @@ const mostRemembered = 10_000;
  * itself is worth too much to be sent here.
  */
 export class TokenAuthenticator implements Authenticator {
-  readonly #connection: ApiConnection;
+  readonly #connection: ApiClient;
   readonly #clock: Clock;
   readonly #driver: ObjectName;
-  readonly #gate = new Gate({ concurrency: 16, capacity: 1_024 });
+  readonly #gate = new BoundedSemaphore({ concurrency: 16, capacity: 1_024 });
   /** By the token's SHA-256, the first to be remembered first. */
   readonly #remembered = new Map<string, Remembered>();
   /** Who shows the same token at the same time waits for one review. */
-  readonly #underWay = new Map<string, Promise<Authentication>>();
+  readonly #underWay = new Map<string, Promise<AuthenticationResult>>();
 
   constructor({ connection, clock, driver }: TokenAuthenticatorOptions) {
     this.#connection = connection;
@@ -55,8 +55,8 @@ export class TokenAuthenticator implements Authenticator {
   async authenticate(
     { authorization }: Credentials,
     signal: AbortSignal,
-  ): Promise<Authentication> {
-    const read = readClaims(authorization, this.#clock.now());
+  ): Promise<AuthenticationResult> {
+    const read = parseTokenClaims(authorization, this.#clock.now());
     if (read.kind === "refused") return { kind: "unauthenticated", problem: read.problem };
     const { token, claims } = read;
     const { namespace, name } = this.#driver;
@@ -76,7 +76,11 @@ export class TokenAuthenticator implements Authenticator {
   }
 
   /** Not under any one caller's signal, as others may wait for it; each call has its time limit. */
-  async #review(key: string, token: string, expiresAt: Temporal.Instant): Promise<Authentication> {
+  async #review(
+    key: string,
+    token: string,
+    expiresAt: Temporal.Instant,
+  ): Promise<AuthenticationResult> {
     const { signal } = new AbortController();
     const queued = await this.#gate.run(() => this.#ask(token, signal), signal);
     if (queued === undefined) return unavailable("too many tokens wait for their review");
@@ -85,15 +89,15 @@ export class TokenAuthenticator implements Authenticator {
     return value;
   }
 
-  async #ask(token: string, signal: AbortSignal): Promise<Authentication> {
+  async #ask(token: string, signal: AbortSignal): Promise<AuthenticationResult> {
     const body = { spec: { token, audiences: [tokenAudience] } };
     const answer = await this.#connection.call(
       createTokenReviews,
       signal,
       ({ authentication }) => authentication.createTokenReview({ body }),
     );
-    if (answer.kind !== "answer") return outage(answer);
-    const reviewed = readReview(answer.value.status);
+    if (answer.kind !== "answer") return toUnavailable(answer);
+    const reviewed = parseTokenReview(answer.value.status);
     if (reviewed.kind === "refused") return { kind: "unauthenticated", problem: reviewed.problem };
     const { namespace, name } = this.#driver;
     if (reviewed.username !== `system:serviceaccount:${namespace}:${name}`) {
@@ -103,12 +107,12 @@ export class TokenAuthenticator implements Authenticator {
   }
 
   async #nodeOf(
-    { pod, node, tokenId }: ReviewedToken & { kind: "verified" },
+    { pod, node, tokenId }: TokenReviewResult & { kind: "verified" },
     signal: AbortSignal,
-  ): Promise<Authentication> {
+  ): Promise<AuthenticationResult> {
     const { namespace, name: account } = this.#driver;
     if (pod === undefined) return unbound({ account: `${namespace}/${account}` });
-    const caller = (node: string): Authentication => {
+    const caller = (node: string): AuthenticationResult => {
       const serviceAccount = `${namespace}/${account}`;
       return {
         kind: "caller",
@@ -123,7 +127,7 @@ export class TokenAuthenticator implements Authenticator {
       ({ core }) => core.readNamespacedPod({ namespace, name: pod.name }),
     );
     if (answer.kind === "absent") return denied(`the driver's pod ${pod.name} is not there`);
-    if (answer.kind !== "answer") return outage(answer);
+    if (answer.kind !== "answer") return toUnavailable(answer);
     const { metadata, spec } = answer.value;
     if (metadata?.uid !== pod.uid) {
       return denied(`the driver's pod ${pod.name} is not the one that the token was made for`);
@@ -145,11 +149,11 @@ export class TokenAuthenticator implements Authenticator {
   }
 }
 
-function denied(problem: string): Authentication {
+function denied(problem: string): AuthenticationResult {
   return { kind: "denied", problem };
 }
 
-function unbound({ account }: { account: string }): Authentication {
+function unbound({ account }: { account: string }): AuthenticationResult {
   return denied(
     `the token of service account ${account} is bound to no pod: expected the one that Kubernetes ` +
       "projects into the driver's pod",

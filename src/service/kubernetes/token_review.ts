@@ -2,7 +2,7 @@ import type { V1TokenReviewStatus } from "@kubernetes/client-node";
 import { tokenAudience } from "../../shared/text/product_names.ts";
 
 /** What the API server says of a token. */
-export type ReviewedToken =
+export type TokenReviewResult =
   | {
     readonly kind: "verified";
     /** "system:serviceaccount:NAMESPACE:NAME". */
@@ -18,7 +18,7 @@ export type ReviewedToken =
 const extra = "authentication.kubernetes.io/";
 
 /** Reads a review's status; what is told of a refused token is not passed on, as it may quote it. */
-export function readReview(status: V1TokenReviewStatus | undefined): ReviewedToken {
+export function parseTokenReview(status: V1TokenReviewStatus | undefined): TokenReviewResult {
   if (status?.authenticated !== true) {
     return {
       kind: "refused",

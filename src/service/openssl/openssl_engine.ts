@@ -2,7 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import type { KeyAlgorithm } from "../../shared/crypto/key_algorithm.ts";
 import { readEcPrivateKey } from "../../shared/crypto/ec_private_key.ts";
 import { recognizePublicKey } from "../../shared/crypto/public_key.ts";
-import type { SignatureEngine, Signed } from "../../shared/crypto/signature_engine.ts";
+import type { SignatureEngine, SignatureToVerify } from "../../shared/crypto/signature_engine.ts";
 import { webCryptoEngine } from "../../shared/crypto/web_crypto_engine.ts";
 import { type Libcrypto, openLibcrypto } from "./libcrypto.ts";
 
@@ -61,7 +61,7 @@ class OpensslEngine implements SignatureEngine {
     return signature.slice(0, length[0]);
   }
 
-  async verify(signed: Signed): Promise<boolean> {
+  async verify(signed: SignatureToVerify): Promise<boolean> {
     const { spki, scheme, signature, octets } = signed;
     const algorithm = recognizePublicKey(spki);
     // What is rare is left to the engine that every test was first made for.
@@ -96,7 +96,7 @@ class OpensslEngine implements SignatureEngine {
     return good;
   }
 
-  #verifyOther({ spki, scheme, signature, octets }: Signed): boolean {
+  #verifyOther({ spki, scheme, signature, octets }: SignatureToVerify): boolean {
     const library = this.#library;
     const key = this.#decode(spki, library.d2i_PUBKEY_bio);
     const context = library.EVP_MD_CTX_new();
@@ -187,7 +187,7 @@ class OpensslEngine implements SignatureEngine {
     return digest;
   }
 
-  #hash(name: Signed["scheme"]["hash"]): Deno.PointerValue {
+  #hash(name: SignatureToVerify["scheme"]["hash"]): Deno.PointerValue {
     const { EVP_sha256, EVP_sha384, EVP_sha512 } = this.#library;
     if (name === undefined) return null;
     return name === "SHA-512" ? EVP_sha512() : name === "SHA-384" ? EVP_sha384() : EVP_sha256();

@@ -1,12 +1,12 @@
 import type { KeyAlgorithm } from "../../shared/crypto/key_algorithm.ts";
 import { formatDuration } from "../../shared/text/durations.ts";
-import type { LeafNames } from "../x509/certificate_names.ts";
-import { isNamespaceName, matchesLabels, neverGranted } from "./dns_rules.ts";
-import { type Allowance, allowanceFor } from "./effective_policy.ts";
+import type { CertificateNames } from "../x509/certificate_names.ts";
+import { isNamespaceName, matchesDnsPattern, reservedNameReason } from "./dns_rules.ts";
+import { computeEffectivePolicy, type EffectivePolicy } from "./effective_policy.ts";
 import { rangeContains } from "./ip_ranges.ts";
 import type { Policy } from "./policy.ts";
 import type { RequestedNames } from "./requested_names.ts";
-import { isNodeIdentity, isSpiffeId, matchesSegments, spiffeId } from "./uri_rules.ts";
+import { isNodeUri, isSpiffeId, matchesUriPattern, podSpiffeId } from "./uri_rules.ts";
 
 /** What a volume asks for. */
 export interface PolicyRequest {
@@ -17,17 +17,21 @@ export interface PolicyRequest {
   readonly keyAlgorithm: KeyAlgorithm;
 }
 
-export type Decision =
-  | { readonly kind: "granted"; readonly names: LeafNames; readonly validity: Temporal.Duration }
+export type PolicyDecision =
+  | {
+    readonly kind: "granted";
+    readonly names: CertificateNames;
+    readonly validity: Temporal.Duration;
+  }
   | { readonly kind: "denied"; readonly reason: string };
 
 /** How many objections a denial spells out: an event of Kubernetes holds 1024 characters. */
 const mostShown = 3;
 
 /** Grants all that is asked for, or denies it with each name, the rule and the namespace. */
-export function decide(policy: Policy, request: PolicyRequest): Decision {
+export function decidePolicy(policy: Policy, request: PolicyRequest): PolicyDecision {
   const { names, pod } = request;
-  const allowance = allowanceFor(policy, pod.namespace);
+  const allowance = computeEffectivePolicy(policy, pod.namespace);
   const objections = [
     ...dnsObjections(policy, allowance, request),
     ...uriObjections(policy, allowance, request),
@@ -57,15 +61,19 @@ function denial(objections: readonly string[], namespace: string): string {
     objections.slice(0, mostShown).join("; ") + (more > 0 ? `; and ${more} more` : "");
 }
 
-function dnsObjections(policy: Policy, allowance: Allowance, request: PolicyRequest): string[] {
+function dnsObjections(
+  policy: Policy,
+  allowance: EffectivePolicy,
+  request: PolicyRequest,
+): string[] {
   const { clusterDomain } = policy;
   const { names, pod: { namespace } } = request;
   const granted = (name: string) =>
     name === names.ownName || (allowance.bareNames && name === names.bareName) ||
     isNamespaceName(name, namespace, clusterDomain) ||
-    allowance.dnsNames.some((pattern) => matchesLabels(name, pattern));
+    allowance.dnsNames.some((pattern) => matchesDnsPattern(name, pattern));
   const objection = (attribute: string, name: string): string[] => {
-    const never = neverGranted(name, clusterDomain);
+    const never = reservedNameReason(name, clusterDomain);
     if (never !== undefined) return [`${attribute} "${name}" ${never}, and no rule can grant it`];
     if (granted(name)) return [];
     return [
@@ -83,14 +91,18 @@ function dnsObjections(policy: Policy, allowance: Allowance, request: PolicyRequ
   ];
 }
 
-function uriObjections(policy: Policy, allowance: Allowance, request: PolicyRequest): string[] {
+function uriObjections(
+  policy: Policy,
+  allowance: EffectivePolicy,
+  request: PolicyRequest,
+): string[] {
   const { names, pod } = request;
-  const own = spiffeId(pod, policy.clusterDomain);
+  const own = podSpiffeId(pod, policy.clusterDomain);
   const objections = names.uris.flatMap((uri) => {
-    if (isNodeIdentity(uri, policy.clusterDomain)) {
+    if (isNodeUri(uri, policy.clusterDomain)) {
       return [`uri-sans "${uri}" names a node, and no rule can grant it`];
     }
-    if (uri === own || allowance.uris.some((pattern) => matchesSegments(uri, pattern))) return [];
+    if (uri === own || allowance.uris.some((pattern) => matchesUriPattern(uri, pattern))) return [];
     return [`uri-sans "${uri}" is not the pod's own "${own}"; ${mend(`uris: ["${uri}"]`)}`];
   });
   if (new Set(names.uris.filter(isSpiffeId)).size > 1) {
@@ -99,7 +111,7 @@ function uriObjections(policy: Policy, allowance: Allowance, request: PolicyRequ
   return objections;
 }
 
-function otherObjections(allowance: Allowance, request: PolicyRequest): string[] {
+function otherObjections(allowance: EffectivePolicy, request: PolicyRequest): string[] {
   const { names, validity, keyAlgorithm } = request;
   const objections = [];
   for (const unit of names.organizationalUnits) {

@@ -32,7 +32,7 @@ export const reservedBareNames: readonly string[] = [
 ];
 
 /** The pod's name as a DNS name of its own: one label, not reserved, else undefined. */
-export function bareName(podName: string, reserved: readonly string[]): string | undefined {
+export function podBareName(podName: string, reserved: readonly string[]): string | undefined {
   if (podName.includes(".") || reserved.includes(podName)) return undefined;
   return parseDnsName(podName);
 }

@@ -11,7 +11,7 @@ const specialUse = ["local", "localhost", "internal", "test", "example", "invali
  * Why no policy can grant a name, in words that follow it; undefined when one could. A wildcard is
  * what it covers.
  */
-export function neverGranted(name: string, clusterDomain: string): string | undefined {
+export function reservedNameReason(name: string, clusterDomain: string): string | undefined {
   const covered = name.replace(/^\*\./, "");
   if (isWithin(covered, ownDomain)) return "belongs to the certificate service itself";
   if (isWithin(covered, "localhost")) return "is the name of every machine";
@@ -21,7 +21,7 @@ export function neverGranted(name: string, clusterDomain: string): string | unde
   }
   const apiServer = ["kubernetes", "kubernetes.default", "kubernetes.default.svc"]
     .concat(`kubernetes.default.svc.${clusterDomain}`);
-  if (apiServer.some((reserved) => matchesLabels(reserved, name))) {
+  if (apiServer.some((reserved) => matchesDnsPattern(reserved, name))) {
     return "is, or covers, a name of the Kubernetes API server";
   }
   return undefined;
@@ -35,7 +35,7 @@ export function isNamespaceName(name: string, namespace: string, clusterDomain: 
   const labels = name.split(".");
   if (labels.length === 2) {
     return labels[1] === namespace && labels[0] !== "*" &&
-      hasShortNames(namespace, clusterDomain);
+      allowsShortNames(namespace, clusterDomain);
   }
   return [`.${namespace}.svc`, `.${namespace}.svc.${clusterDomain}`].some((suffix) => {
     const before = name.endsWith(suffix) ? name.slice(0, -suffix.length).split(".") : [];
@@ -48,12 +48,12 @@ export function isNamespaceName(name: string, namespace: string, clusterDomain: 
  * names or as names of special use do: "printer.local" is a machine of the local network. A name
  * such as "dev" is let be: the cluster's DNS already answers for web.dev before the Internet's.
  */
-export function hasShortNames(namespace: string, clusterDomain: string): boolean {
+export function allowsShortNames(namespace: string, clusterDomain: string): boolean {
   return !["svc", "pod", ...clusterDomain.split("."), ...specialUse].includes(namespace);
 }
 
 /** Whether a name fits a pattern label by label; "*" in the pattern is exactly one label. */
-export function matchesLabels(name: string, pattern: string): boolean {
+export function matchesDnsPattern(name: string, pattern: string): boolean {
   const [labels, patterns] = [name.split("."), pattern.split(".")];
   return labels.length === patterns.length &&
     patterns.every((part, at) => part === "*" || part === labels[at]);

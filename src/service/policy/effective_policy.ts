@@ -2,15 +2,15 @@ import { type KeyAlgorithm, keyAlgorithms } from "../../shared/crypto/key_algori
 import type { Policy, PolicyRule } from "./policy.ts";
 
 /** What the default and all rules for one namespace come to. */
-export type Allowance = Required<Omit<PolicyRule, "namespaces">>;
+export type EffectivePolicy = Required<Omit<PolicyRule, "namespaces">>;
 
 /** RSA-4096 costs a node seconds for each key, so a rule has to say that it is wanted. */
 export const defaultKeyAlgorithms: readonly KeyAlgorithm[] = keyAlgorithms
   .filter((algorithm) => algorithm !== "rsa-4096");
 
 /** Puts the rules for a namespace together: lists add up, of single values the last one counts. */
-export function allowanceFor(policy: Policy, namespace: string): Allowance {
-  let allowance: Allowance = {
+export function computeEffectivePolicy(policy: Policy, namespace: string): EffectivePolicy {
+  let allowance: EffectivePolicy = {
     dnsNames: [],
     uris: [],
     ipRanges: [],

@@ -1,8 +1,8 @@
 import { parseAttributes } from "../../shared/attributes/attribute_parser.ts";
 import { formatDuration } from "../../shared/text/durations.ts";
 import type { PodFields } from "../../shared/attributes/templates.ts";
-import { type RequestedNames, requestedNames } from "./requested_names.ts";
-import { decide, type PolicyRequest } from "./decision.ts";
+import { computeRequestedNames, type RequestedNames } from "./requested_names.ts";
+import { decidePolicy, type PolicyRequest } from "./decision.ts";
 import type { Policy } from "./policy.ts";
 import { matchesNamespace } from "./effective_policy.ts";
 
@@ -37,11 +37,11 @@ export function previewPolicy(request: PreviewRequest): Preview {
     return { kind: "denied", reason: problems.join("; ") };
   }
   const { duration, keyAlgorithm } = parsed.attributes;
-  const requested = requestedNames(pod, parsed.attributes, policy.clusterDomain);
+  const requested = computeRequestedNames(pod, parsed.attributes, policy.clusterDomain);
   if (requested.kind === "invalid") return { kind: "denied", reason: requested.reason };
   const { names } = requested;
   const all: PolicyRequest = { pod, names, validity: duration, keyAlgorithm };
-  const decision = decide(policy, all);
+  const decision = decidePolicy(policy, all);
   if (decision.kind === "denied") return decision;
   const { defaultCommonName, ownName } = names;
   const nothing: PolicyRequest = {
@@ -99,7 +99,8 @@ const noNames: RequestedNames = {
 
 /** Who grants one thing: the default, or the first rule that does alone. */
 function grantor({ policy, ruleTitles, pod }: PreviewRequest, one: PolicyRequest): string {
-  const grants = (rules: Policy["rules"]) => decide({ ...policy, rules }, one).kind === "granted";
+  const grants = (rules: Policy["rules"]) =>
+    decidePolicy({ ...policy, rules }, one).kind === "granted";
   if (grants([])) return byDefault;
   const at = policy.rules.findIndex((rule) =>
     rule.namespaces.some((pattern) => matchesNamespace(pod.namespace, pattern)) && grants([rule])
@@ -108,7 +109,7 @@ function grantor({ policy, ruleTitles, pod }: PreviewRequest, one: PolicyRequest
 }
 
 /** A preview as text, in columns. */
-export function showPreview(title: string, lines: readonly PreviewLine[]): string {
+export function formatPreview(title: string, lines: readonly PreviewLine[]): string {
   const width = (column: "what" | "value") => Math.max(...lines.map((line) => line[column].length));
   const [what, value] = [width("what"), width("value")];
   return [

@@ -1,6 +1,6 @@
 import { abbreviate } from "../../shared/text/printable_text.ts";
 import type { VolumeAttributes } from "../../shared/attributes/volume_attributes.ts";
-import { bareName, podCommonName, podDnsName, reservedBareNames } from "./default_names.ts";
+import { podBareName, podCommonName, podDnsName, reservedBareNames } from "./default_names.ts";
 import { parseDnsName, parseUri } from "../../shared/text/name_syntax.ts";
 import { expandTemplate, type PodFields } from "../../shared/attributes/templates.ts";
 
@@ -27,7 +27,7 @@ type Expansion = { readonly text: string } | { readonly problem: string };
 const longestCommonName = 64;
 
 /** Puts the pod's fields into the volume's templates, or says which cannot be filled, and why. */
-export function requestedNames(
+export function computeRequestedNames(
   pod: PodFields,
   attributes: VolumeAttributes,
   clusterDomain: string,
@@ -45,7 +45,7 @@ export function requestedNames(
   const reserved = [...reservedBareNames, ...clusterDomain.split(".")];
   const names: RequestedNames = {
     ownName: parseDnsName(ownName),
-    bareName: bareName(pod.name, reserved),
+    bareName: podBareName(pod.name, reserved),
     defaultCommonName,
     commonName: template === undefined ? defaultCommonName : expand(
       "cn_template",

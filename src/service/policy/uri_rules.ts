@@ -1,7 +1,7 @@
 import { parseUri } from "../../shared/text/name_syntax.ts";
 
 /** The pod's own SPIFFE ID: its service account's, in the cluster as the trust domain. */
-export function spiffeId(
+export function podSpiffeId(
   pod: { readonly namespace: string; readonly serviceAccountName: string },
   clusterDomain: string,
 ): string {
@@ -13,7 +13,7 @@ export function isSpiffeId(uri: string): boolean {
 }
 
 /** Whether a URI names one of the cluster's nodes, which no policy can let a pod do. */
-export function isNodeIdentity(uri: string, clusterDomain: string): boolean {
+export function isNodeUri(uri: string, clusterDomain: string): boolean {
   return `${uri}/`.startsWith(`spiffe://${clusterDomain}/csi-cert-node/`);
 }
 
@@ -21,7 +21,7 @@ export function isNodeIdentity(uri: string, clusterDomain: string): boolean {
  * Whether a URI fits a pattern segment by segment; "*" in the pattern is exactly one segment, that
  * neither holds a query or an escaped octet nor steps to another.
  */
-export function matchesSegments(uri: string, pattern: string): boolean {
+export function matchesUriPattern(uri: string, pattern: string): boolean {
   const [segments, patterns] = [uri.split("/"), pattern.split("/")];
   return segments.length === patterns.length && patterns.every((part, at) => {
     const segment = segments[at] ?? "";

@@ -2,31 +2,31 @@ import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
 import type { SignatureEngine } from "../../shared/crypto/signature_engine.ts";
-import { CaFollower } from "../ca/ca_controller.ts";
-import type { CaObjection } from "../ca/loaded_ca.ts";
-import { CertificateAuthority } from "../ca/current_ca.ts";
+import { CaController } from "../ca/ca_controller.ts";
+import type { CaCheck } from "../ca/loaded_ca.ts";
+import { CurrentCa } from "../ca/current_ca.ts";
 import { Inventory } from "../inventory/inventory.ts";
-import { Issuing } from "../issuing/certificate_issuer.ts";
+import { CertificateIssuer } from "../issuing/certificate_issuer.ts";
 import { LeafSigner } from "../issuing/leaf_signer.ts";
-import type { PolicySource } from "../issuing/current_policy.ts";
+import type { CurrentPolicy } from "../issuing/current_policy.ts";
 import type { CaSource } from "../ca/ca_source.ts";
 import type { PodDirectory } from "../access/pod_directory.ts";
 import type { SharedDocument } from "../documents/shared_document.ts";
-import { Reporting } from "../inventory/certificate_reports.ts";
+import { CertificateReports } from "../inventory/certificate_reports.ts";
 import { MemoryDenialStore } from "../revocation/denial_store.ts";
 import { Revocation } from "../revocation/revocation.ts";
 import { ServingCertificate } from "../issuing/serving_certificate.ts";
-import { SharedDenials } from "../revocation/denial_document.ts";
-import { SigningQueue } from "../../shared/scheduler/fair_queue.ts";
+import { DocumentDenialStore } from "../revocation/denial_document.ts";
+import { FairQueue } from "../../shared/scheduler/fair_queue.ts";
 
-export interface AuthorityOptions {
+export interface ServiceOptions {
   readonly clock: Clock;
   readonly scheduler: Scheduler;
-  readonly authority: CertificateAuthority;
-  readonly policy: PolicySource;
+  readonly authority: CurrentCa;
+  readonly policy: CurrentPolicy;
   readonly caSource: CaSource;
   readonly caRotationDelay: Temporal.Duration;
-  readonly objection?: CaObjection | undefined;
+  readonly objection?: CaCheck | undefined;
   readonly trustDocument: SharedDocument;
   /** Where denials outlive the process; absent, they do not. */
   readonly denialsDocument?: SharedDocument | undefined;
@@ -40,28 +40,28 @@ export interface AuthorityOptions {
 const logger = getLogger(["cert-service"]);
 
 /** The authority's parts, put together and following their sources. */
-export type OpenAuthority = Awaited<ReturnType<typeof openAuthority>>;
+export type RunningService = Awaited<ReturnType<typeof openService>>;
 
 /** Puts the authority's parts together and lets them follow their sources until disposed; resolves when the CA has been looked at. */
-export async function openAuthority(options: AuthorityOptions) {
+export async function openService(options: ServiceOptions) {
   const { clock, scheduler, authority, policy, pods, engine } = options;
   const { denialsDocument: document } = options;
-  const queue = new SigningQueue({ clock });
+  const queue = new FairQueue({ clock });
   const inventory = new Inventory({ clock, scheduler });
-  const denials = document && new SharedDenials({ document, scheduler, clock });
+  const denials = document && new DocumentDenialStore({ document, scheduler, clock });
   const longestValidity = () => policy.longestValidity;
   const store = denials ?? new MemoryDenialStore();
   const revocation = new Revocation({ clock, scheduler, store, longestValidity, inventory });
   const signer = new LeafSigner({ authority, clock, engine });
   const parts = { authority, queue, inventory, revocation, clock, engine };
-  const issuing = new Issuing({
+  const issuing = new CertificateIssuer({
     ...parts,
     signer,
     policy: () => policy.policy,
     ...(pods ? { pods } : {}),
   });
-  const reporting = new Reporting({ ...parts, clusterDomain: options.clusterDomain });
-  const follower = new CaFollower({
+  const reporting = new CertificateReports({ ...parts, clusterDomain: options.clusterDomain });
+  const follower = new CaController({
     ...{ source: options.caSource, document: options.trustDocument },
     ...{ authority, scheduler, clock, longestValidity },
     delay: options.caRotationDelay,

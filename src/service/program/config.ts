@@ -1,25 +1,25 @@
 import {
+  type ConfigResult,
   type Environment,
-  type Outcome,
-  Reading,
+  EnvironmentReader,
   type VariableTable,
 } from "../../shared/config/environment.ts";
 import {
   absolutePath,
   type Address,
-  addressText,
-  durationFrom,
-  either,
+  booleanWord,
+  durationBetween,
+  formatAddress,
   oneOf,
   parseAddress,
   parseObjectName,
   parseServiceAccount,
 } from "../../shared/config/value_parsers.ts";
 import {
+  commonVariables,
   healthAddress,
   type LoggingConfig,
   loggingConfig,
-  sharedVariables,
 } from "../../shared/config/common_variables.ts";
 import { serverName } from "../../shared/text/product_names.ts";
 
@@ -61,7 +61,7 @@ const objectName = {
   accepted: "the name of a Kubernetes object: lower-case letters, digits, - and .",
   parse: parseObjectName,
 };
-const validity = durationFrom("10s", "87600h");
+const validity = durationBetween("10s", "87600h");
 
 /** The service's own variables and those it shares with the driver, in the order of --help. */
 export const serviceVariables = {
@@ -77,7 +77,7 @@ export const serviceVariables = {
     default: "on",
     meaning: "off: plaintext, which also needs AUTHENTICATION=none and http:// at the drivers",
     accepted: "on or off",
-    parse: either("on", "off"),
+    parse: booleanWord("on", "off"),
   },
   authentication: {
     name: "AUTHENTICATION",
@@ -120,7 +120,7 @@ export const serviceVariables = {
     name: "CA_ROTATION_DELAY",
     default: "10m",
     meaning: "from a new CA's publication to the first signature with it",
-    ...durationFrom("0s", "720h"),
+    ...durationBetween("0s", "720h"),
   },
   defaultValidity: {
     name: "DEFAULT_VALIDITY",
@@ -139,11 +139,14 @@ export const serviceVariables = {
     meaning: "what namespaces may have beyond the default",
     ...file,
   },
-  ...sharedVariables,
+  ...commonVariables,
 } as const satisfies VariableTable;
 
 /** What a configuration lets pass that an operator has to know of, a sentence each. */
-export function cautions({ authentication }: ServiceConfig, asksCluster: boolean): string[] {
+export function configurationWarnings(
+  { authentication }: ServiceConfig,
+  asksCluster: boolean,
+): string[] {
   const anybody = "AUTHENTICATION=none: whoever reaches this service gets certificates";
   const anyPod = "without the Kubernetes API callers are believed about their pods: " +
     "a node can have certificates for any pod";
@@ -153,17 +156,17 @@ export function cautions({ authentication }: ServiceConfig, asksCluster: boolean
   ];
 }
 
-type ServiceReading = Reading<typeof serviceVariables>;
+type ServiceReading = EnvironmentReader<typeof serviceVariables>;
 
 /** Reads the service's environment. */
-export function serviceConfig(environment: Environment): Outcome<ServiceConfig> {
-  const reading: ServiceReading = new Reading(environment, serviceVariables);
+export function readServiceConfig(environment: Environment): ConfigResult<ServiceConfig> {
+  const reading: ServiceReading = new EnvironmentReader(environment, serviceVariables);
   const { values } = reading;
   const authentication = authenticationConfig(reading);
   const ca = caConfig(reading);
   const defaultValidity = validityByDefault(reading);
   return reading.outcome(() => ({
-    listenAddress: addressText(values.listenAddress),
+    listenAddress: formatAddress(values.listenAddress),
     tls: values.tls,
     serverName,
     authentication,

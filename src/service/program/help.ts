@@ -1,4 +1,4 @@
-import { page } from "../../shared/config/help_page.ts";
+import { helpPage } from "../../shared/config/help_page.ts";
 import { serviceVariables } from "./config.ts";
 
 /** Read by the client of the cluster, which the table of our own variables does not hold. */
@@ -9,7 +9,7 @@ const clusterNote = [
 
 /** What `cert-service --help` prints. */
 export function serviceHelp(version: string): string {
-  return page(
+  return helpPage(
     `cert-service ${version}: the cluster's CA for pods, asked by csi-driver`,
     [
       ["cert-service", "serve until SIGTERM or SIGINT"],

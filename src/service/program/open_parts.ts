@@ -1,17 +1,17 @@
 import { Scheduler } from "../../shared/scheduler/scheduler.ts";
 import { systemClock as clock } from "../../shared/scheduler/system_clock.ts";
-import { type Authenticator, believeAnybody } from "../access/authenticator.ts";
-import { ClientAuthorities } from "../access/client_cas.ts";
-import { NodeCertificates } from "../access/client_certificate_authenticator.ts";
+import { allowAnonymous, type Authenticator } from "../access/authenticator.ts";
+import { ClientCas } from "../access/client_cas.ts";
+import { ClientCertificateAuthenticator } from "../access/client_certificate_authenticator.ts";
 import type { CaSource } from "../ca/ca_source.ts";
-import { CertificateAuthority } from "../ca/current_ca.ts";
+import { CurrentCa } from "../ca/current_ca.ts";
 import { FileCaSource } from "../ca/file_ca_source.ts";
 import { MemoryDocument } from "../documents/memory_document.ts";
 import type { TextFile } from "../documents/watched_file.ts";
-import { PolicySource } from "../issuing/current_policy.ts";
+import { CurrentPolicy } from "../issuing/current_policy.ts";
 import type { Cluster } from "../kubernetes/cluster.ts";
 import { openOpensslEngine } from "../openssl/openssl_engine.ts";
-import { openAuthority } from "./compose.ts";
+import { openService } from "./compose.ts";
 import type { ServiceConfig } from "./config.ts";
 import { logger } from "./logger.ts";
 
@@ -25,21 +25,21 @@ export async function openParts(config: ServiceConfig, resources: AsyncDisposabl
     logger.error("the job of {key} failed", { key, error, nextAttempt });
   const scheduler = resources.use(new Scheduler({ clock, onError }));
   const cluster = resources.use(await openClusterFor(config));
-  const authority = new CertificateAuthority();
+  const authority = new CurrentCa();
   const watching = { authority, scheduler, clock };
   const clients = authentication.kind === "mtls"
     ? resources.use(
-      await ClientAuthorities.open({ ...watching, file: textFile(authentication.clientCaFile) }),
+      await ClientCas.open({ ...watching, file: textFile(authentication.clientCaFile) }),
     )
     : undefined;
   const file = policyFile === undefined ? undefined : textFile(policyFile);
   const changed = () => open.follower.refresh();
   const policy = resources.use(
-    await PolicySource.open({ ...watching, base: config, file, changed }),
+    await CurrentPolicy.open({ ...watching, base: config, file, changed }),
   );
   const document = (name: string) => cluster?.document({ namespace: ownNamespace, name });
   const open = resources.use(
-    await openAuthority({
+    await openService({
       engine: await openOpensslEngine(),
       ...watching,
       policy,
@@ -85,8 +85,8 @@ export function authenticatorFor(
   cluster: Cluster | undefined,
 ): Authenticator {
   const { authentication: { kind }, clusterDomain } = config;
-  if (kind === "mtls") return new NodeCertificates({ clusterDomain, clock });
-  if (kind === "none") return believeAnybody;
+  if (kind === "mtls") return new ClientCertificateAuthenticator({ clusterDomain, clock });
+  if (kind === "none") return allowAnonymous;
   if (cluster === undefined) throw new Error("tokens need the Kubernetes API");
   return cluster.authenticator(config.driverServiceAccount);
 }

@@ -1,6 +1,6 @@
-import type { ClientAuthorities } from "../access/client_cas.ts";
-import type { OpenAuthority } from "./compose.ts";
-import type { PolicySource } from "../issuing/current_policy.ts";
+import type { ClientCas } from "../access/client_cas.ts";
+import type { RunningService } from "./compose.ts";
+import type { CurrentPolicy } from "../issuing/current_policy.ts";
 
 export interface Readiness {
   readonly ok: boolean;
@@ -10,10 +10,10 @@ export interface Readiness {
 
 /** Whether certificates can be had, and all that an operator wants to know of it. */
 export function readiness(
-  { follower, denials, inventory, authority, serving }: OpenAuthority,
+  { follower, denials, inventory, authority, serving }: RunningService,
   parts: {
-    readonly policy: PolicySource;
-    readonly clients: ClientAuthorities | undefined;
+    readonly policy: CurrentPolicy;
+    readonly clients: ClientCas | undefined;
     /** What the way it was started lets pass, a sentence each. */
     readonly cautions: readonly string[];
   },

@@ -2,18 +2,18 @@ import { status } from "@grpc/grpc-js";
 import { once } from "node:events";
 import manifest from "../../../deno.json" with { type: "json" };
 import { CertificateService } from "../../shared/gen/certificate_service_pb.ts";
-import { register, serveTcp } from "../../shared/grpc_server/server.ts";
-import { harden } from "../../shared/linux/process_hardening.ts";
+import { registerService, serveTcp } from "../../shared/grpc_server/server.ts";
+import { hardenProcess } from "../../shared/linux/process_hardening.ts";
 import { systemClock as clock } from "../../shared/scheduler/system_clock.ts";
-import { callLog } from "../../shared/telemetry/call_log.ts";
+import { createCallLog } from "../../shared/telemetry/call_log.ts";
 import { observeEventLoopLag } from "../../shared/telemetry/event_loop_lag.ts";
 import { serveHealth } from "../../shared/telemetry/health_endpoint.ts";
 import { Metrics } from "../../shared/telemetry/metrics.ts";
 import { certificateService } from "../api/certificate_service.ts";
 import { HealthService } from "../api/health_service.ts";
 import { reflectionService } from "../api/reflection_service.ts";
-import { mutualIdentity } from "../api/tls_identity.ts";
-import { cautions, type ServiceConfig } from "./config.ts";
+import { mutualTlsIdentity } from "../api/tls_identity.ts";
+import { configurationWarnings, type ServiceConfig } from "./config.ts";
 import { logger } from "./logger.ts";
 import { serviceMetrics } from "./metrics.ts";
 import { authenticatorFor, openParts } from "./open_parts.ts";
@@ -22,21 +22,21 @@ import { readiness } from "./readiness.ts";
 /** A driver's report of 100 certificates, the longest request there is. */
 const largestMessageBytes = 512 * 1024;
 export async function serve(config: ServiceConfig, signal: AbortSignal): Promise<void> {
-  for (const problem of harden()) logger.warn("{problem}", { problem });
+  for (const problem of hardenProcess()) logger.warn("{problem}", { problem });
   await using resources = new AsyncDisposableStack();
   const { open, policy, clients, cluster } = await openParts(config, resources);
   const metrics = new Metrics();
   const lag = resources.use(observeEventLoopLag(metrics, clock));
   // Refusals are told by the audit log.
-  const tellCall = callLog(logger, metrics, "debug");
+  const tellCall = createCallLog(logger, metrics, "debug");
   const health = new HealthService();
   const implementation = certificateService({
     ...open,
     authenticator: authenticatorFor(config, cluster),
     ...(cluster ? { operators: cluster.operators } : {}),
   });
-  const services = [register(CertificateService, implementation), health.registered()];
-  const tls = clients ? mutualIdentity(open.serving, clients) : open.serving;
+  const services = [registerService(CertificateService, implementation), health.registered()];
+  const tls = clients ? mutualTlsIdentity(open.serving, clients) : open.serving;
   const server = resources.use(
     await serveTcp(config.listenAddress, {
       services: [...services, reflectionService(services)],
@@ -48,7 +48,7 @@ export async function serve(config: ServiceConfig, signal: AbortSignal): Promise
       ...(config.tls ? { tls } : {}),
     }),
   );
-  const known = { policy, clients, cautions: cautions(config, cluster !== undefined) };
+  const known = { policy, clients, cautions: configurationWarnings(config, cluster !== undefined) };
   const ready = () => {
     const check = readiness(open, known);
     return signal.aborted ? { ok: false, detail: `stopping\n${check.detail}` } : check;

@@ -11,15 +11,15 @@ const mostDenials = 4_000;
 
 const jobKey = "denials";
 
-export interface SharedDenialsOptions {
+export interface DocumentDenialStoreOptions {
   readonly document: SharedDocument;
   readonly scheduler: Scheduler;
   readonly clock: Clock;
 }
 
 /** Keeps denials in a document that all replicas read: durable before `save` resolves. */
-export class SharedDenials implements DenialStore {
-  readonly #options: SharedDenialsOptions;
+export class DocumentDenialStore implements DenialStore {
+  readonly #options: DocumentDenialStoreOptions;
   readonly #document: SharedDocument;
   #denials: ReadonlyMap<string, Denial> = new Map();
   #forgetBefore = Temporal.Instant.fromEpochMilliseconds(0);
@@ -27,7 +27,7 @@ export class SharedDenials implements DenialStore {
   #problem: string | undefined;
   readonly #loaded = Promise.withResolvers<void>();
 
-  constructor(options: SharedDenialsOptions) {
+  constructor(options: DocumentDenialStoreOptions) {
     this.#options = options;
     this.#document = options.document;
   }

@@ -1,14 +1,21 @@
-import { type Certificate, readFields, showCertificate } from "../../shared/x509/certificate.ts";
-import { sameOctets } from "../../shared/crypto/der_reader.ts";
+import {
+  type Certificate,
+  describeCertificate,
+  readCertificateFields,
+} from "../../shared/x509/certificate.ts";
+import { equalBytes } from "../../shared/crypto/der_reader.ts";
 import { readName } from "../../shared/x509/distinguished_name.ts";
-import { extensionTypes, purposes, readPurposes } from "../../shared/x509/extensions.ts";
+import { extensionTypes, keyPurposes, readKeyPurposes } from "../../shared/x509/extensions.ts";
 
 const keyUsageMend = "make it with -addext keyUsage=critical,keyCertSign,cRLSign";
 
 /** Why no leaf can be signed with a CA certificate at an instant, and the mend; else undefined. */
-export function caProblem(certificate: Certificate, at: Temporal.Instant): string | undefined {
+export function caRejectionReason(
+  certificate: Certificate,
+  at: Temporal.Instant,
+): string | undefined {
   const { notBefore, notAfter, keyUsage } = certificate;
-  const shown = showCertificate(certificate);
+  const shown = describeCertificate(certificate);
   if (!certificate.isCa) {
     return `${shown} is not a CA's (basicConstraints has no CA:TRUE); give the certificate of a CA`;
   }
@@ -23,7 +30,7 @@ export function caProblem(certificate: Certificate, at: Temporal.Instant): strin
     return `${shown} is not valid before ${notBefore}, and it is ${at}; ` +
       "wait, or set the clock right";
   }
-  const subject = readFields(certificate.der)?.subject;
+  const subject = readCertificateFields(certificate.der)?.subject;
   if (!subject || !readName(subject)?.isWellEncoded) {
     return `the subject of ${shown} is not properly encoded; make the CA with a name in UTF-8`;
   }
@@ -32,7 +39,7 @@ export function caProblem(certificate: Certificate, at: Temporal.Instant): strin
 /** What a CA certificate can be used in spite of, though some verifiers refuse its leaves. */
 export function caWarnings(certificate: Certificate): string[] {
   const { keyUsage, subjectKeyIdentifier: own, authorityKeyIdentifier } = certificate;
-  const shown = showCertificate(certificate);
+  const shown = describeCertificate(certificate);
   const warnings: string[] = [];
   if (keyUsage === undefined) {
     warnings.push(`${shown} has no keyUsage: strict verifiers refuse its leaves; ${keyUsageMend}`);
@@ -44,7 +51,7 @@ export function caWarnings(certificate: Certificate): string[] {
     );
   }
   const isSelfIssued = certificate.subject === certificate.issuer;
-  if (isSelfIssued && authorityKeyIdentifier && !(own && sameOctets(own, authorityKeyIdentifier))) {
+  if (isSelfIssued && authorityKeyIdentifier && !(own && equalBytes(own, authorityKeyIdentifier))) {
     warnings.push(
       `${shown} names another key as its issuer's than its own: OpenSSL does not take it for a ` +
         "root; make it with -addext authorityKeyIdentifier=none",
@@ -55,8 +62,8 @@ export function caWarnings(certificate: Certificate): string[] {
     warnings.push(`${shown} has nameConstraints: verifiers refuse leaves with names outside them`);
   }
   const allowed = extensions.get(extensionTypes.extendedKeyUsage);
-  const usages = allowed && (readPurposes(allowed.value) ?? []);
-  if (usages && !usages.includes(purposes.any) && !tls.every((one) => usages.includes(one))) {
+  const usages = allowed && (readKeyPurposes(allowed.value) ?? []);
+  if (usages && !usages.includes(keyPurposes.any) && !tls.every((one) => usages.includes(one))) {
     warnings.push(
       `${shown} has an extendedKeyUsage without serverAuth or clientAuth: verifiers refuse its leaves`,
     );
@@ -64,4 +71,4 @@ export function caWarnings(certificate: Certificate): string[] {
   return warnings;
 }
 
-const tls = [purposes.serverAuth, purposes.clientAuth];
+const tls = [keyPurposes.serverAuth, keyPurposes.clientAuth];

@@ -1,5 +1,5 @@
 /** The names that a leaf certifies, each checked before. */
-export interface LeafNames {
+export interface CertificateNames {
   commonName: string;
   organizationalUnits: string[];
   dnsNames: string[];

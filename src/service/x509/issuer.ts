@@ -1,11 +1,16 @@
 import {
   type Certificate,
+  describeCertificate,
   readCertificates,
-  showCertificate,
 } from "../../shared/x509/certificate.ts";
-import { isSelfSigned, isSignedBy, namesIssuer, verifyIssuers } from "../../shared/x509/chain.ts";
-import { sameOctets } from "../../shared/crypto/der_reader.ts";
-import { caProblem, caWarnings } from "./ca_fitness.ts";
+import {
+  hasIssuerName,
+  isSelfSigned,
+  isSignedBy,
+  verifyIssuerChain,
+} from "../../shared/x509/chain.ts";
+import { equalBytes } from "../../shared/crypto/der_reader.ts";
+import { caRejectionReason, caWarnings } from "./ca_fitness.ts";
 import {
   exportPublicKey,
   importPrivateKey,
@@ -48,12 +53,12 @@ export async function loadIssuer(
   if (key.kind === "refused") return refused(`the CA's key cannot be used: ${key.problem}`);
   const { privateKey, publicKey } = key.keyPair;
   if (!await fits(certificate, publicKey)) return refused(await misfit(others, publicKey));
-  const problem = caProblem(certificate, at);
+  const problem = caRejectionReason(certificate, at);
   if (problem) return refused(problem);
 
   const { chain, anchors, warnings } = await arrange(certificate, others, at);
   if (chain.length > 0 && anchors.length > 0) {
-    const verdict = await verifyIssuers(chain, anchors, at);
+    const verdict = await verifyIssuerChain(chain, anchors, at);
     if (verdict.kind === "refused") {
       return refused(`the CA does not lead to a root in its PEM: ${verdict.problem}`);
     }
@@ -71,13 +76,15 @@ async function fits(certificate: Certificate, publicKey: CryptoKey): Promise<boo
   if (certified.kind === "refused") return false;
   // Exported again, so that two encodings of one key are the same octets.
   const [left, right] = await Promise.all([certified.publicKey, publicKey].map(exportPublicKey));
-  return left !== undefined && right !== undefined && sameOctets(left, right);
+  return left !== undefined && right !== undefined && equalBytes(left, right);
 }
 
 async function misfit(others: Certificate[], publicKey: CryptoKey): Promise<string> {
   for (const other of others) {
     if (await fits(other, publicKey)) {
-      return `the CA's key fits ${showCertificate(other)}, which is not the first in the PEM; ` +
+      return `the CA's key fits ${
+        describeCertificate(other)
+      }, which is not the first in the PEM; ` +
         "put the certificate that belongs to the key first";
     }
   }
@@ -104,8 +111,8 @@ async function arrange(
   const intermediates = new Set<Certificate>();
   for (const other of others) {
     if (!await isSelfSigned(other)) intermediates.add(other);
-    else if (anchors.every((anchor) => !sameOctets(anchor.der, other.der))) {
-      const problem = caProblem(other, at);
+    else if (anchors.every((anchor) => !equalBytes(anchor.der, other.der))) {
+      const problem = caRejectionReason(other, at);
       if (problem) warnings.push(`a root in the CA's PEM is left out: ${problem}`);
       else anchors.push(other);
     }
@@ -119,7 +126,7 @@ async function arrange(
   }
   for (const unrelated of intermediates) {
     warnings.push(
-      `${showCertificate(unrelated)} in the CA's PEM is left out: the CA does not lead to it`,
+      `${describeCertificate(unrelated)} in the CA's PEM is left out: the CA does not lead to it`,
     );
   }
   return { chain, anchors, warnings };
@@ -130,7 +137,7 @@ async function issuerAmong(
   certificate: Certificate,
 ): Promise<Certificate | undefined> {
   for (const candidate of candidates) {
-    if (namesIssuer(certificate, candidate) && await isSignedBy(certificate, candidate)) {
+    if (hasIssuerName(certificate, candidate) && await isSignedBy(certificate, candidate)) {
       return candidate;
     }
   }

@@ -1,36 +1,36 @@
 import {
-  bitString,
-  type Element,
+  derBitString,
+  type DerNode,
+  derObjectIdentifier,
+  type DerPart,
+  derSequence,
+  derTime,
+  derUnsignedInteger,
   element,
-  encode,
-  objectIdentifier,
-  type Part,
-  sequence,
-  time,
-  unsignedInteger,
+  encodeDer,
 } from "../../shared/crypto/der_writer.ts";
 import type { KeyAlgorithm } from "../../shared/crypto/key_algorithm.ts";
 import { exportPublicKey } from "../../shared/crypto/key_pairs.ts";
 import type { SignatureEngine } from "../../shared/crypto/signature_engine.ts";
 import { signatureAlgorithm } from "../../shared/crypto/signature_scheme.ts";
 import { webCryptoEngine } from "../../shared/crypto/web_crypto_engine.ts";
-import { readFields } from "../../shared/x509/certificate.ts";
+import { readCertificateFields } from "../../shared/x509/certificate.ts";
 import { writeName } from "../../shared/x509/distinguished_name.ts";
-import { purposes, writeExtension, writeKeyUsage } from "../../shared/x509/extensions.ts";
-import { writeGeneralNames } from "../../shared/x509/subject_alternative_names.ts";
-import type { LeafNames } from "./certificate_names.ts";
+import { keyPurposes, writeExtension, writeKeyUsage } from "../../shared/x509/extensions.ts";
+import { writeSubjectAlternativeNames } from "../../shared/x509/subject_alternative_names.ts";
+import type { CertificateNames } from "./certificate_names.ts";
 import type { Issuer } from "./issuer.ts";
 import { keyIdentifier } from "./key_identifier.ts";
 
 /** A public key in DER; to make a CryptoKey of it takes as long as all else of a leaf. */
-export interface EncodedKey {
+export interface EncodedPublicKey {
   /** SubjectPublicKeyInfo. */
   readonly spki: Uint8Array;
   readonly algorithm: KeyAlgorithm;
 }
 
-export interface LeafTemplate extends LeafNames {
-  publicKey: CryptoKey | EncodedKey;
+export interface LeafTemplate extends CertificateNames {
+  publicKey: CryptoKey | EncodedPublicKey;
   notBefore: Temporal.Instant;
   notAfter: Temporal.Instant;
   /** Hexadecimal. */
@@ -49,12 +49,12 @@ export async function signLeaf(
   const isEncoded = "spki" in publicKey;
   const spki = isEncoded ? publicKey.spki : await exportPublicKey(publicKey);
   const isRsa = /^rsa/i.test(isEncoded ? publicKey.algorithm : publicKey.algorithm.name);
-  const signed = encode(sequence(
+  const signed = encodeDer(derSequence(
     version3,
-    unsignedInteger(Uint8Array.fromHex(template.serialNumber)),
+    derUnsignedInteger(Uint8Array.fromHex(template.serialNumber)),
     algorithm,
     name,
-    sequence(time(template.notBefore), time(template.notAfter)),
+    derSequence(derTime(template.notBefore), derTime(template.notAfter)),
     writeName(template.organizationalUnits, template.commonName),
     spki,
     writeExtensions(
@@ -68,7 +68,7 @@ export async function signLeaf(
   ));
   const signature = await engine.sign(issuer.privateKey, issuer.algorithm, signed);
   // RFC 5280, 4.1: the algorithm is repeated outside of what is signed.
-  return encode(sequence(signed, algorithm, bitString(signature)));
+  return encodeDer(derSequence(signed, algorithm, derBitString(signature)));
 }
 
 /** 16 random octets as hexadecimal: positive, and of the same length in every encoding. */
@@ -96,7 +96,7 @@ function constantsOf(issuer: Issuer): Constants {
   const known = constants.get(issuer);
   if (known) return known;
   const { subjectKeyIdentifier: identifier, der } = issuer.certificate;
-  const fields = readFields(der);
+  const fields = readCertificateFields(der);
   if (fields === undefined) throw new TypeError("the issuer was not loaded by loadIssuer");
   const made: Constants = {
     algorithm: signatureAlgorithm(issuer.algorithm),
@@ -104,9 +104,9 @@ function constantsOf(issuer: Issuer): Constants {
     name: fields.subject.slice(),
     // Verifiers compare it with the issuer's identifier, whatever that was made from.
     keyIdentifier: identifier === undefined ? [] : [
-      encode(writeExtension(
+      encodeDer(writeExtension(
         "authorityKeyIdentifier",
-        sequence(element(0x80, identifier)),
+        derSequence(element(0x80, identifier)),
         false,
       )),
     ],
@@ -116,35 +116,35 @@ function constantsOf(issuer: Issuer): Constants {
 }
 
 /** The last field of what is signed. */
-function writeExtensions(...extensions: readonly Part[]): Element {
-  return element(0xa3, sequence(...extensions));
+function writeExtensions(...extensions: readonly DerPart[]): DerNode {
+  return element(0xa3, derSequence(...extensions));
 }
 
 /** The extension of a key's identifier. */
-function subjectKeyIdentifier(spki: Uint8Array): Element {
+function subjectKeyIdentifier(spki: Uint8Array): DerNode {
   const value = element(0x04, keyIdentifier(spki));
   return writeExtension("subjectKeyIdentifier", value, false);
 }
 
-const version3 = encode(element(0xa0, Uint8Array.of(0x02, 0x01, 0x02)));
-const noCa = encode(writeExtension("basicConstraints", sequence(), true));
-const otherUsage = encode(writeExtension("keyUsage", writeKeyUsage("digitalSignature"), true));
-const rsaUsage = encode(
+const version3 = encodeDer(element(0xa0, Uint8Array.of(0x02, 0x01, 0x02)));
+const noCa = encodeDer(writeExtension("basicConstraints", derSequence(), true));
+const otherUsage = encodeDer(writeExtension("keyUsage", writeKeyUsage("digitalSignature"), true));
+const rsaUsage = encodeDer(
   writeExtension("keyUsage", writeKeyUsage("digitalSignature", "keyEncipherment"), true),
 );
 const purposeIdentifiers = {
-  serverAuth: encode(objectIdentifier(purposes.serverAuth)),
-  clientAuth: encode(objectIdentifier(purposes.clientAuth)),
+  serverAuth: encodeDer(derObjectIdentifier(keyPurposes.serverAuth)),
+  clientAuth: encodeDer(derObjectIdentifier(keyPurposes.clientAuth)),
 };
 
-function purposesOf({ extendedKeyUsage }: LeafTemplate): Element[] {
+function purposesOf({ extendedKeyUsage }: LeafTemplate): DerNode[] {
   if (extendedKeyUsage.length === 0) return [];
-  const value = sequence(...extendedKeyUsage.map((purpose) => purposeIdentifiers[purpose]));
+  const value = derSequence(...extendedKeyUsage.map((purpose) => purposeIdentifiers[purpose]));
   return [writeExtension("extendedKeyUsage", value, false)];
 }
 
-function alternativeNames(names: LeafNames): Element[] {
+function alternativeNames(names: CertificateNames): DerNode[] {
   const { dnsNames, ipAddresses, uris } = names;
   if (dnsNames.length + ipAddresses.length + uris.length === 0) return [];
-  return [writeExtension("subjectAltName", writeGeneralNames(names), false)];
+  return [writeExtension("subjectAltName", writeSubjectAlternativeNames(names), false)];
 }

@@ -9,7 +9,7 @@ import { randomSerialNumber } from "./leaf_certificate.ts";
 import { encodePem } from "../../shared/crypto/pem.ts";
 
 /** A new key and its self-signed root certificate, with all that strict verifiers ask of a root. */
-export async function createRoot(options: {
+export async function createSelfSignedCa(options: {
   algorithm: "ecdsa-p256" | "ecdsa-p384" | "rsa-2048" | "rsa-4096";
   commonName: string;
   notBefore: Temporal.Instant;

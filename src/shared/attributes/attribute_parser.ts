@@ -1,9 +1,9 @@
 import { abbreviate, hasUnprintable } from "../text/printable_text.ts";
-import type { Report } from "./attribute_reader.ts";
-import { readFiles } from "./file_attributes.ts";
-import { readKey } from "./key_attributes.ts";
-import { readLifetime } from "./lifetime_attributes.ts";
-import { readNames } from "./name_attributes.ts";
+import type { ReportProblem } from "./attribute_reader.ts";
+import { readFileAttributes } from "./file_attributes.ts";
+import { readKeyAttributes } from "./key_attributes.ts";
+import { readLifetimeAttributes } from "./lifetime_attributes.ts";
+import { readNameAttributes } from "./name_attributes.ts";
 import type { AttributeProblem, VolumeAttributes } from "./volume_attributes.ts";
 
 /** Every key that volumeAttributes may hold. */
@@ -39,7 +39,7 @@ export function parseAttributes(
   problems: AttributeProblem[];
 } {
   const problems: AttributeProblem[] = [];
-  const report: Report = (attribute, given, expected) => {
+  const report: ReportProblem = (attribute, given, expected) => {
     problems.push({ attribute: abbreviate(attribute), given: abbreviate(given), expected });
     return undefined;
   };
@@ -51,10 +51,10 @@ export function parseAttributes(
     values.set(attribute, expected === undefined ? value : undefined);
   }
   const parsed: VolumeAttributes = {
-    ...readLifetime(values, report),
-    ...readNames(values, report),
-    ...readKey(values, report),
-    ...readFiles(values, report),
+    ...readLifetimeAttributes(values, report),
+    ...readNameAttributes(values, report),
+    ...readKeyAttributes(values, report),
+    ...readFileAttributes(values, report),
   };
   return problems.length > 0
     ? { kind: "refused", problems }

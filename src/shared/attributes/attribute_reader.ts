@@ -1,18 +1,18 @@
 /** Notes a problem: the attribute, what was given, what is accepted. */
-export type Report = (attribute: string, given: string, expected: string) => undefined;
+export type ReportProblem = (attribute: string, given: string, expected: string) => undefined;
 
 /** The values by attribute; undefined for one that was given and is already refused. */
-export type Values = ReadonlyMap<string, string | undefined>;
+export type AttributeTexts = ReadonlyMap<string, string | undefined>;
 
 /** A value that passes, or what is accepted in its place. */
-export type Outcome<T> = { readonly value: T } | { readonly expected: string };
+export type ReadResult<T> = { readonly value: T } | { readonly expected: string };
 
 /** One attribute's value; undefined when it is absent, or refused and reported. */
-export function readOne<T>(
-  values: Values,
+export function readAttribute<T>(
+  values: AttributeTexts,
   attribute: string,
-  report: Report,
-  read: (text: string) => Outcome<T>,
+  report: ReportProblem,
+  read: (text: string) => ReadResult<T>,
 ): T | undefined {
   const text = values.get(attribute);
   if (text === undefined) return undefined;
@@ -21,12 +21,12 @@ export function readOne<T>(
 }
 
 /** A comma-separated list, each item once, blanks around items dropped. */
-export function readList<T>(
-  values: Values,
+export function readListAttribute<T>(
+  values: AttributeTexts,
   attribute: string,
   atMost: number,
-  report: Report,
-  read: (text: string) => Outcome<T>,
+  report: ReportProblem,
+  read: (text: string) => ReadResult<T>,
 ): T[] {
   const text = values.get(attribute);
   if (text === undefined) return [];
@@ -37,7 +37,7 @@ export function readList<T>(
   }
   const accepted = new Set<T>();
   for (const item of items) {
-    const outcome: Outcome<T> = item === ""
+    const outcome: ReadResult<T> = item === ""
       ? { expected: "items between all commas, and none at the end" }
       : read(item);
     if ("value" in outcome) accepted.add(outcome.value);

@@ -1,15 +1,22 @@
-import { type Outcome, readOne, type Report, type Values } from "./attribute_reader.ts";
+import {
+  type AttributeTexts,
+  readAttribute,
+  type ReadResult,
+  type ReportProblem,
+} from "./attribute_reader.ts";
 import type { VolumeAttributes } from "./volume_attributes.ts";
 
 /** `file-mode`, `certificate-file`, `privatekey-file` and `ca-file`. */
-export function readFiles(
-  values: Values,
-  report: Report,
+export function readFileAttributes(
+  values: AttributeTexts,
+  report: ReportProblem,
 ): Pick<VolumeAttributes, "fileMode" | "certificateFile" | "privateKeyFile" | "caFile"> {
-  const fileMode = readOne(values, "file-mode", report, readMode);
-  const certificateFile = readOne(values, "certificate-file", report, readFileName) ?? "tls.crt";
-  const privateKeyFile = readOne(values, "privatekey-file", report, readFileName) ?? "tls.key";
-  const caFile = readOne(values, "ca-file", report, readFileName) ?? "ca.crt";
+  const fileMode = readAttribute(values, "file-mode", report, readMode);
+  const certificateFile = readAttribute(values, "certificate-file", report, readFileName) ??
+    "tls.crt";
+  const privateKeyFile = readAttribute(values, "privatekey-file", report, readFileName) ??
+    "tls.key";
+  const caFile = readAttribute(values, "ca-file", report, readFileName) ?? "ca.crt";
   const names = [
     ["certificate-file", certificateFile],
     ["privatekey-file", privateKeyFile],
@@ -24,7 +31,7 @@ export function readFiles(
   return { fileMode, certificateFile, privateKeyFile, caFile };
 }
 
-function readMode(text: string): Outcome<number> {
+function readMode(text: string): ReadResult<number> {
   const mode = /^0?[0-7]{3}$/.test(text) ? parseInt(text, 8) : 0;
   if ((mode & 0o400) !== 0 && (mode & 0o022) === 0) return { value: mode };
   return {
@@ -33,7 +40,7 @@ function readMode(text: string): Outcome<number> {
   };
 }
 
-function readFileName(text: string): Outcome<string> {
+function readFileName(text: string): ReadResult<string> {
   const isName = /^[A-Za-z0-9._-]{1,128}$/.test(text) && text !== "." && !text.startsWith("..");
   if (isName) return { value: text };
   return { expected: "a file name of 1 to 128 letters, digits, . _ -, not starting with .." };

@@ -1,5 +1,10 @@
 import type { KeyAlgorithm } from "../crypto/key_algorithm.ts";
-import { type Outcome, readOne, type Report, type Values } from "./attribute_reader.ts";
+import {
+  type AttributeTexts,
+  readAttribute,
+  type ReadResult,
+  type ReportProblem,
+} from "./attribute_reader.ts";
 import type { VolumeAttributes } from "./volume_attributes.ts";
 
 const keySizes: Readonly<Record<string, Readonly<Record<string, KeyAlgorithm>>>> = {
@@ -9,15 +14,15 @@ const keySizes: Readonly<Record<string, Readonly<Record<string, KeyAlgorithm>>>>
 };
 
 /** `key-algorithm`, `key-size` and `reuse-private-key`. */
-export function readKey(
-  values: Values,
-  report: Report,
+export function readKeyAttributes(
+  values: AttributeTexts,
+  report: ReportProblem,
 ): Pick<VolumeAttributes, "keyAlgorithm" | "reusePrivateKey"> {
-  const reuse = readOne(values, "reuse-private-key", report, readBoolean) ?? false;
+  const reuse = readAttribute(values, "reuse-private-key", report, readBoolean) ?? false;
   return { keyAlgorithm: readKeyAlgorithm(values, report), reusePrivateKey: reuse };
 }
 
-function readKeyAlgorithm(values: Values, report: Report): KeyAlgorithm {
+function readKeyAlgorithm(values: AttributeTexts, report: ReportProblem): KeyAlgorithm {
   const fallback: KeyAlgorithm = "ecdsa-p256";
   const family = values.has("key-algorithm") ? values.get("key-algorithm") : "ecdsa";
   if (family === undefined) return fallback;
@@ -33,14 +38,14 @@ function readKeyAlgorithm(values: Values, report: Report): KeyAlgorithm {
   return algorithm ?? fallback;
 }
 
-function expectedSize(family: string, values: Values): string {
+function expectedSize(family: string, values: AttributeTexts): string {
   const sizes = Object.keys(keySizes[family] ?? {});
   if (sizes.length === 0) return `to be left out: ${family} keys come in one size`;
   const hint = values.has("key-algorithm") ? "" : " (the default; rsa needs key-algorithm: rsa)";
   return `one of ${sizes.join(", ")} for ${family}${hint}`;
 }
 
-function readBoolean(text: string): Outcome<boolean> {
+function readBoolean(text: string): ReadResult<boolean> {
   if (text === "true" || text === "false") return { value: text === "true" };
   return { expected: 'true or false (in quotes in YAML: "true")' };
 }

@@ -1,26 +1,32 @@
 import type { VolumeAttributes } from "./volume_attributes.ts";
-import { type Outcome, readList, readOne, type Report, type Values } from "./attribute_reader.ts";
+import {
+  type AttributeTexts,
+  readAttribute,
+  readListAttribute,
+  type ReadResult,
+  type ReportProblem,
+} from "./attribute_reader.ts";
 import { parseDnsName, parseIpAddress, parseUri } from "../text/name_syntax.ts";
 import { checkTemplate, isTemplate } from "./templates.ts";
 
 /** `cn_template`, `organizational_units`, `dns-names`, `ip-sans` and `uri-sans`. */
-export function readNames(
-  values: Values,
-  report: Report,
+export function readNameAttributes(
+  values: AttributeTexts,
+  report: ReportProblem,
 ): Pick<
   VolumeAttributes,
   "commonNameTemplate" | "organizationalUnits" | "dnsNames" | "ipAddresses" | "uris"
 > {
   return {
-    commonNameTemplate: readOne(values, "cn_template", report, readCommonName),
-    organizationalUnits: readList(values, "organizational_units", 16, report, readUnit),
-    dnsNames: readList(values, "dns-names", 64, report, readDnsName),
-    ipAddresses: readList(values, "ip-sans", 32, report, readIpAddress),
-    uris: readList(values, "uri-sans", 16, report, readUri),
+    commonNameTemplate: readAttribute(values, "cn_template", report, readCommonName),
+    organizationalUnits: readListAttribute(values, "organizational_units", 16, report, readUnit),
+    dnsNames: readListAttribute(values, "dns-names", 64, report, readDnsName),
+    ipAddresses: readListAttribute(values, "ip-sans", 32, report, readIpAddress),
+    uris: readListAttribute(values, "uri-sans", 16, report, readUri),
   };
 }
 
-function readCommonName(text: string): Outcome<string> {
+function readCommonName(text: string): ReadResult<string> {
   const problem = checkTemplate(text);
   if (problem !== undefined) return { expected: `a DNS name or a template of one: ${problem}` };
   const fits = isTemplate(text) || text.length <= 64;
@@ -33,12 +39,12 @@ function sample(template: string): string {
   return template.replace(/\{[^{}]*\}/g, "a");
 }
 
-function readUnit(text: string): Outcome<string> {
+function readUnit(text: string): ReadResult<string> {
   if (/^[A-Za-z0-9 ._-]{1,64}$/.test(text)) return { value: text };
   return { expected: "1 to 64 letters, digits, blanks, dots, underscores and hyphens" };
 }
 
-function readDnsName(text: string): Outcome<string> {
+function readDnsName(text: string): ReadResult<string> {
   const problem = checkTemplate(text);
   if (problem !== undefined) return { expected: `a DNS name or a template of one: ${problem}` };
   if (parseDnsName(sample(text), { wildcard: true })) return { value: text };
@@ -48,13 +54,13 @@ function readDnsName(text: string): Outcome<string> {
   };
 }
 
-function readIpAddress(text: string): Outcome<string> {
+function readIpAddress(text: string): ReadResult<string> {
   const value = parseIpAddress(text);
   if (value !== undefined) return { value };
   return { expected: "an IPv4 or IPv6 address, without zone, prefix length or leading zeros" };
 }
 
-function readUri(text: string): Outcome<string> {
+function readUri(text: string): ReadResult<string> {
   const problem = checkTemplate(text);
   if (problem !== undefined) return { expected: `a URI or a template of one: ${problem}` };
   if (isTemplate(text) || parseUri(text)) return { value: text };

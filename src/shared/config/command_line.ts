@@ -9,7 +9,7 @@ export type CommandLine<Command extends string> =
   | { readonly kind: "refused"; readonly problem: string };
 
 /** Reads the arguments of a program that serves when it is given none; a subcommand reads its own. */
-export function readCommandLine<Command extends string>(
+export function parseCommandLine<Command extends string>(
   args: readonly string[],
   commands: readonly Command[],
 ): CommandLine<Command> {

@@ -1,6 +1,6 @@
 import { parseDnsName } from "../text/name_syntax.ts";
 import { abbreviate } from "../text/printable_text.ts";
-import type { Reading, Values, VariableTable } from "./environment.ts";
+import type { EnvironmentReader, VariableTable, VariableValues } from "./environment.ts";
 import { type Address, oneOf, parseAddress } from "./value_parsers.ts";
 
 /** How much is logged, as LogTape calls it. */
@@ -13,7 +13,7 @@ export interface LoggingConfig {
 }
 
 /** The variables that both programs read. */
-export const sharedVariables = {
+export const commonVariables = {
   clusterDomain: {
     name: "CLUSTER_DOMAIN",
     default: "cluster.local",
@@ -51,7 +51,7 @@ export const sharedVariables = {
 } as const satisfies VariableTable;
 
 /** The level and format of the log; warns of a RUST_LOG that names no level. */
-export function loggingConfig(reading: Reading<typeof sharedVariables>): LoggingConfig {
+export function loggingConfig(reading: EnvironmentReader<typeof commonVariables>): LoggingConfig {
   const { logLevel, rustLog, logFormat } = reading.values;
   if (logLevel !== undefined) return { level: logLevel, format: logFormat };
   const bare = rustLog?.split("/")[0]?.split(",").filter((directive) => !directive.includes("="));
@@ -64,7 +64,7 @@ export function loggingConfig(reading: Reading<typeof sharedVariables>): Logging
 }
 
 /** Where to serve health, or undefined for nowhere. */
-export function healthAddress(values: Values<typeof sharedVariables>): Address | undefined {
+export function healthAddress(values: VariableValues<typeof commonVariables>): Address | undefined {
   return values.health === "off" ? undefined : values.health;
 }
 

@@ -24,14 +24,14 @@ export interface Variable {
 export type VariableTable = Readonly<Record<string, Variable>>;
 
 /** The values of a table's variables; undefined only for one without a default. */
-export type Values<T extends VariableTable> = {
+export type VariableValues<T extends VariableTable> = {
   readonly [K in keyof T]: T[K] extends { readonly default: string }
     ? Exclude<ReturnType<T[K]["parse"]>, undefined>
     : ReturnType<T[K]["parse"]> | undefined;
 };
 
 /** A program's configuration, or every problem of it, one line each. */
-export type Outcome<Config> =
+export type ConfigResult<Config> =
   | { readonly kind: "config"; readonly config: Config; readonly warnings: string[] }
   | { readonly kind: "refused"; readonly problems: string[] };
 
@@ -39,8 +39,8 @@ export type Outcome<Config> =
 const tracing = ["GRPC_TRACE", "GRPC_NODE_TRACE"];
 
 /** One look at the environment; collects what is wrong with it. */
-export class Reading<T extends VariableTable> {
-  readonly values: Values<T>;
+export class EnvironmentReader<T extends VariableTable> {
+  readonly values: VariableValues<T>;
   readonly problems: string[] = [];
   readonly warnings: string[] = [];
   readonly #lookUp: (name: string) => string | undefined;
@@ -78,7 +78,7 @@ export class Reading<T extends VariableTable> {
   }
 
   /** The configuration that `build` makes of the values, unless there is a problem. */
-  outcome<Config>(build: () => Config): Outcome<Config> {
+  outcome<Config>(build: () => Config): ConfigResult<Config> {
     if (this.problems.length > 0) return { kind: "refused", problems: this.problems };
     return { kind: "config", config: build(), warnings: this.warnings };
   }

@@ -2,7 +2,7 @@ import type { VariableTable } from "./environment.ts";
 
 const width = 100;
 
-export function page(
+export function helpPage(
   title: string,
   usage: [string, string][],
   table: VariableTable,

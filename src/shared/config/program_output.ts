@@ -1,13 +1,13 @@
 /** Both programs answer a person this way; each function returns the exit code that goes with it. */
 
 /** Writes what was asked for. */
-export function print(text: string): number {
+export function printOutput(text: string): number {
   console.log(text);
   return 0;
 }
 
 /** Says on standard error why the program does not begin, a line for each problem. */
-export function refuse(program: string, problems: readonly string[]): number {
+export function printProblems(program: string, problems: readonly string[]): number {
   for (const problem of problems) console.error(`${program}: ${problem}`);
   console.error(`${program}: see ${program} --help`);
   return 2;

@@ -11,7 +11,7 @@ export interface Address {
 }
 
 /** sun_path of unix(7) has 108 bytes, the closing zero among them. */
-export const longestSocketPath = 107;
+export const maxSocketPathBytes = 107;
 
 /** A reader of one of some words. */
 export function oneOf<const W extends string>(...words: W[]) {
@@ -19,13 +19,13 @@ export function oneOf<const W extends string>(...words: W[]) {
 }
 
 /** A reader of one word for true and one for false. */
-export function either(yes: string, no: string) {
+export function booleanWord(yes: string, no: string) {
   return (text: string): boolean | undefined =>
     text === yes ? true : text === no ? false : undefined;
 }
 
 /** A reader of durations that takes both bounds and what lies between, and the words for it. */
-export function durationFrom(least: string, most: string) {
+export function durationBetween(least: string, most: string) {
   const ms = (text: string) => parseDuration(text)?.total("milliseconds") ?? NaN;
   const accepted = `a duration from ${least} to ${most}, such as "90s" or "1h30m"`;
   const parse = (text: string): Temporal.Duration | undefined => {
@@ -51,7 +51,7 @@ export function parseSocketPath(text: string): string | undefined {
   if (path === "" || path.endsWith("/") || path.endsWith("/..") || hasUnprintable(path)) {
     return undefined;
   }
-  return utf8Length(path) <= longestSocketPath ? path : undefined;
+  return utf8Length(path) <= maxSocketPathBytes ? path : undefined;
 }
 
 const hostAndPort = /^(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9.-]{1,254}):([0-9]{1,5})$/;
@@ -67,7 +67,7 @@ export function parseAddress(text: string): Address | undefined {
 }
 
 /** An address as "host:port", IPv6 in brackets. */
-export function addressText({ hostname, port }: Address): string {
+export function formatAddress({ hostname, port }: Address): string {
   return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }
 
@@ -78,7 +78,7 @@ export function parseServiceUrl(text: string): string | undefined {
   const address = parseAddress(/:[0-9]+$/.test(rest) ? rest : `${rest}:50051`);
   return address === undefined || address.port === 0
     ? undefined
-    : `${scheme}://${addressText(address)}`;
+    : `${scheme}://${formatAddress(address)}`;
 }
 
 /** A name that Kubernetes gives its objects: a DNS name, or a number. */

@@ -33,7 +33,7 @@ export function readSequence(octets: Uint8Array): DerElement[] | undefined {
 }
 
 /** Whether an element is a BIT STRING of whole octets, as keys and signatures are. */
-export function isOctetBits(element: DerElement | undefined): element is DerElement {
+export function isByteAlignedBitString(element: DerElement | undefined): element is DerElement {
   return element?.tag === 0x03 && element.content[0] === 0;
 }
 
@@ -49,6 +49,6 @@ function readLength(octets: Uint8Array, at: number): { length: number; next: num
   return length < 0x80 ? undefined : { length, next: at + 1 + count };
 }
 
-export function sameOctets(left: Uint8Array, right: Uint8Array): boolean {
+export function equalBytes(left: Uint8Array, right: Uint8Array): boolean {
   return left.length === right.length && left.every((octet, index) => octet === right[index]);
 }

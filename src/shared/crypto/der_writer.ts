@@ -2,18 +2,18 @@
  * An element of DER (X.690) that is yet to be written: all lengths are known before the first octet
  * is, so that the whole is written once, and nothing is copied from level to level.
  */
-export interface Element {
+export interface DerNode {
   readonly tag: number;
-  readonly parts: readonly Part[];
+  readonly parts: readonly DerPart[];
   /** Octets of the content. */
   readonly length: number;
 }
 
 /** What content is made of: octets as they are, characters of ASCII, and elements. */
-export type Part = Uint8Array | string | Element;
+export type DerPart = Uint8Array | string | DerNode;
 
 /** One element whose content is the parts, one after the other. */
-export function element(tag: number, ...parts: readonly Part[]): Element {
+export function element(tag: number, ...parts: readonly DerPart[]): DerNode {
   let length = 0;
   for (const part of parts) length += sizeOf(part);
   // The longest thing written here is a request of 8 KiB.
@@ -21,19 +21,19 @@ export function element(tag: number, ...parts: readonly Part[]): Element {
   return { tag, parts, length };
 }
 
-export function sequence(...parts: readonly Part[]): Element {
+export function derSequence(...parts: readonly DerPart[]): DerNode {
   return element(0x30, ...parts);
 }
 
 /** The octets of an element. */
-export function encode(element: Element): Uint8Array<ArrayBuffer> {
+export function encodeDer(element: DerNode): Uint8Array<ArrayBuffer> {
   const octets = new Uint8Array(sizeOf(element));
   write(element, octets, 0);
   return octets;
 }
 
 /** Writes at a place; returns the place behind. */
-function write(part: Part, octets: Uint8Array, at: number): number {
+function write(part: DerPart, octets: Uint8Array, at: number): number {
   if (typeof part === "string") {
     for (let index = 0; index < part.length; index++) octets[at + index] = part.charCodeAt(index);
     return at + part.length;
@@ -53,13 +53,13 @@ function write(part: Part, octets: Uint8Array, at: number): number {
   return at;
 }
 
-function sizeOf(part: Part): number {
+function sizeOf(part: DerPart): number {
   if (typeof part === "string" || part instanceof Uint8Array) return part.length;
   return part.length + (part.length < 0x80 ? 2 : part.length < 0x100 ? 3 : 4);
 }
 
 /** An INTEGER of a number that is given as octets without a sign, the most significant first. */
-export function unsignedInteger(octets: Uint8Array): Element {
+export function derUnsignedInteger(octets: Uint8Array): DerNode {
   let start = 0;
   while (start < octets.length - 1 && octets[start] === 0) start++;
   const digits = octets.subarray(start);
@@ -69,31 +69,31 @@ export function unsignedInteger(octets: Uint8Array): Element {
 }
 
 /** An OBJECT IDENTIFIER from its dotted form. */
-export function objectIdentifier(dotted: string): Element {
+export function derObjectIdentifier(dotted: string): DerNode {
   const [first = 0, second = 0, ...others] = dotted.split(".").map(Number);
   return element(0x06, Uint8Array.from([first * 40 + second, ...others].flatMap(base128)));
 }
 
 /** A BIT STRING of whole octets. */
-export function bitString(octets: Uint8Array): Element {
+export function derBitString(octets: Uint8Array): DerNode {
   return element(0x03, zero, octets);
 }
 
-export function utf8String(text: string): Element {
+export function derUtf8String(text: string): DerNode {
   return element(0x0c, isAscii(text) ? text : encoder.encode(text));
 }
 
 /** Characters of ASCII under a tag; throws a TypeError for others, which have no place in an IA5String. */
-export function asciiString(tag: number, text: string): Element {
+export function derAsciiString(tag: number, text: string): DerNode {
   if (!isAscii(text)) throw new TypeError(`"${text}" is not ASCII`);
   return element(tag, text);
 }
 
 /** A Time (RFC 5280, 4.1.2.5): UTCTime to 2049, GeneralizedTime after; fractions of seconds are cut off. */
-export function time(at: Temporal.Instant): Element {
+export function derTime(at: Temporal.Instant): DerNode {
   const text = new Date(at.epochMilliseconds).toISOString().slice(0, 19).replace(/[-T:]/g, "");
   const isShort = text >= "1950" && text < "2050";
-  return asciiString(isShort ? 0x17 : 0x18, `${isShort ? text.slice(2) : text}Z`);
+  return derAsciiString(isShort ? 0x17 : 0x18, `${isShort ? text.slice(2) : text}Z`);
 }
 
 const zero = Uint8Array.of(0);

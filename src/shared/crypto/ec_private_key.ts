@@ -1,7 +1,7 @@
-import { isOctetBits, readElements, readSequence, sameOctets } from "./der_reader.ts";
-import { bitString, encode, objectIdentifier, sequence } from "./der_writer.ts";
+import { equalBytes, isByteAlignedBitString, readElements, readSequence } from "./der_reader.ts";
+import { derBitString, derObjectIdentifier, derSequence, encodeDer } from "./der_writer.ts";
 
-const ecPublicKey = encode(objectIdentifier("1.2.840.10045.2.1"));
+const ecPublicKey = encodeDer(derObjectIdentifier("1.2.840.10045.2.1"));
 
 /** An EC private key (RFC 5915, 3) in PKCS #8. */
 export interface EcPrivateKey {
@@ -16,13 +16,15 @@ export function readEcPrivateKey(pkcs8: Uint8Array): EcPrivateKey | undefined {
   const [, algorithm, octets] = readSequence(pkcs8) ?? [];
   const [type, curve, ...rest] = readSequence(algorithm?.whole ?? pkcs8) ?? [];
   if (octets?.tag !== 0x04 || curve?.tag !== 0x06 || rest.length > 0) return undefined;
-  if (!type || !sameOctets(type.whole, ecPublicKey)) return undefined;
+  if (!type || !equalBytes(type.whole, ecPublicKey)) return undefined;
   const [, number, ...options] = readSequence(octets.content) ?? [];
   if (number?.tag !== 0x04) return undefined;
   const enclosed = options.find(({ tag }) => tag === 0xa1);
   const [point, ...more] = readElements(enclosed?.content ?? new Uint8Array()) ?? [];
-  const spki = isOctetBits(point) && more.length === 0
-    ? encode(sequence(sequence(type.whole, curve.whole), bitString(point.content.subarray(1))))
+  const spki = isByteAlignedBitString(point) && more.length === 0
+    ? encodeDer(
+      derSequence(derSequence(type.whole, curve.whole), derBitString(point.content.subarray(1))),
+    )
     : undefined;
   return { number: number.content, spki };
 }

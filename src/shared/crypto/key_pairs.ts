@@ -113,7 +113,7 @@ export async function importPublicKey(
 }
 
 /** The DER SubjectPublicKeyInfo that belongs to a PEM private key, or undefined for no such key. */
-export async function publicKeyOf(pem: string): Promise<Uint8Array | undefined> {
+export async function derivePublicKey(pem: string): Promise<Uint8Array | undefined> {
   const read = readPrivateKey(pem);
   if (read.kind === "refused" || recognize(read.key).kind === "refused") return undefined;
   // Reading it has held the enclosed key against the private number.
@@ -124,7 +124,7 @@ export async function publicKeyOf(pem: string): Promise<Uint8Array | undefined> 
 }
 
 /** The public key that stands beside an EC key in PKCS #8, unproven; undefined where none does. */
-export function claimedPublicKey(pem: string): Uint8Array | undefined {
+export function embeddedPublicKey(pem: string): Uint8Array | undefined {
   const [der] = decodePem("PRIVATE KEY", pem);
   const enclosed = der && readEcPrivateKey(der)?.spki;
   return enclosed && recognizePublicKey(enclosed) ? enclosed : undefined;

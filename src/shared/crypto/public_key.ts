@@ -1,4 +1,4 @@
-import { type DerElement, isOctetBits, readSequence, sameOctets } from "./der_reader.ts";
+import { type DerElement, equalBytes, isByteAlignedBitString, readSequence } from "./der_reader.ts";
 import { readObjectIdentifier, readUnsigned } from "./der_values.ts";
 import type { KeyAlgorithm } from "./key_algorithm.ts";
 
@@ -29,7 +29,9 @@ export function readPublicKey(spki: Uint8Array): PublicKeyParts | undefined {
   if (algorithm === undefined) return undefined;
   const [typeElement, parameters, ...more] = readSequence(algorithm.whole) ?? [];
   const type = readObjectIdentifier(typeElement) ?? "";
-  if (rest.length + more.length > 0 || !isOctetBits(bits) || !Object.hasOwn(kinds, type)) {
+  if (
+    rest.length + more.length > 0 || !isByteAlignedBitString(bits) || !Object.hasOwn(kinds, type)
+  ) {
     return undefined;
   }
   const kind = kinds[type];
@@ -76,7 +78,7 @@ function bitsOf(octets: Uint8Array | undefined): number {
 }
 
 function isUsualExponent(element: DerElement | undefined): boolean {
-  return element !== undefined && sameOctets(element.whole, usualExponent);
+  return element !== undefined && equalBytes(element.whole, usualExponent);
 }
 
 function isNull(element: DerElement | undefined): boolean {

@@ -2,7 +2,7 @@ import type { KeyAlgorithm } from "./key_algorithm.ts";
 import type { SignatureScheme } from "./signature_scheme.ts";
 
 /** A signature and what it is over. */
-export interface Signed {
+export interface SignatureToVerify {
   /** DER of the SubjectPublicKeyInfo. */
   readonly spki: Uint8Array;
   readonly scheme: SignatureScheme;
@@ -16,5 +16,5 @@ export interface SignatureEngine {
   /** Signs with an extractable private key, with the hash that is as strong as the key. */
   sign(key: CryptoKey, algorithm: KeyAlgorithm, octets: Uint8Array): Promise<Uint8Array>;
   /** Whether a signature is good; false too for keys and schemes that the engine does not know. */
-  verify(signed: Signed): Promise<boolean>;
+  verify(signed: SignatureToVerify): Promise<boolean>;
 }

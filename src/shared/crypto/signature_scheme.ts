@@ -1,6 +1,6 @@
-import { readElements, readSequence, sameOctets } from "./der_reader.ts";
+import { equalBytes, readElements, readSequence } from "./der_reader.ts";
 import { readObjectIdentifier, readUnsigned } from "./der_values.ts";
-import { encode, objectIdentifier, sequence } from "./der_writer.ts";
+import { derObjectIdentifier, derSequence, encodeDer } from "./der_writer.ts";
 import type { KeyAlgorithm } from "./key_algorithm.ts";
 
 type Hash = "SHA-1" | "SHA-256" | "SHA-384" | "SHA-512";
@@ -41,7 +41,7 @@ export function readSignatureScheme(der: Uint8Array): SignatureScheme | undefine
   const type = readObjectIdentifier(typeElement);
   if (type === undefined || rest.length > 0) return undefined;
   if (type === pss) return parameters && readPss(parameters.whole);
-  if (parameters !== undefined && !sameOctets(parameters.whole, nothing)) return undefined;
+  if (parameters !== undefined && !equalBytes(parameters.whole, nothing)) return undefined;
   return Object.hasOwn(schemes, type) ? schemes[type] : undefined;
 }
 
@@ -68,10 +68,10 @@ function readHash(algorithm: Uint8Array | undefined): Hash | undefined {
 }
 
 const written = {
-  ecdsa256: encode(sequence(objectIdentifier("1.2.840.10045.4.3.2"))),
-  ecdsa384: encode(sequence(objectIdentifier("1.2.840.10045.4.3.3"))),
-  ed25519: encode(sequence(objectIdentifier("1.3.101.112"))),
-  rsa256: encode(sequence(objectIdentifier("1.2.840.113549.1.1.11"), nothing)),
+  ecdsa256: encodeDer(derSequence(derObjectIdentifier("1.2.840.10045.4.3.2"))),
+  ecdsa384: encodeDer(derSequence(derObjectIdentifier("1.2.840.10045.4.3.3"))),
+  ed25519: encodeDer(derSequence(derObjectIdentifier("1.3.101.112"))),
+  rsa256: encodeDer(derSequence(derObjectIdentifier("1.2.840.113549.1.1.11"), nothing)),
 };
 
 /** The AlgorithmIdentifier of what keys of this kind sign, as `signatureParameters` has it. */

@@ -1,10 +1,10 @@
 import { readSequence } from "./der_reader.ts";
 import { readUnsigned } from "./der_values.ts";
-import { encode, sequence, unsignedInteger } from "./der_writer.ts";
+import { derSequence, derUnsignedInteger, encodeDer } from "./der_writer.ts";
 import type { KeyAlgorithm } from "./key_algorithm.ts";
 import { signatureParameters } from "./key_pairs.ts";
 import { curves, type PublicKeyParts, readPublicKey } from "./public_key.ts";
-import type { SignatureEngine, Signed } from "./signature_engine.ts";
+import type { SignatureEngine, SignatureToVerify } from "./signature_engine.ts";
 import type { SignatureScheme } from "./signature_scheme.ts";
 
 /** The runtime's own cryptography: always there. */
@@ -16,7 +16,7 @@ export const webCryptoEngine: SignatureEngine = {
     return parameters.name === "ECDSA" ? numbersOf(raw) : raw;
   },
 
-  async verify({ spki, scheme, signature, octets }: Signed): Promise<boolean> {
+  async verify({ spki, scheme, signature, octets }: SignatureToVerify): Promise<boolean> {
     const parts = readPublicKey(spki);
     const form = parts && formOf(parts, scheme);
     const raw = form?.width === undefined ? signature : pointForm(signature, form.width);
@@ -74,8 +74,8 @@ function pointForm(signature: Uint8Array, width: number): Uint8Array | undefined
 /** An ECDSA signature as certificates carry it. */
 function numbersOf(raw: Uint8Array): Uint8Array {
   const width = raw.length / 2;
-  return encode(sequence(
-    unsignedInteger(raw.subarray(0, width)),
-    unsignedInteger(raw.subarray(width)),
+  return encodeDer(derSequence(
+    derUnsignedInteger(raw.subarray(0, width)),
+    derUnsignedInteger(raw.subarray(width)),
   ));
 }

@@ -13,7 +13,7 @@ const changed = new WeakSet<Ends>();
  * memory that was freed, on either side, now and then, of nothing more than a peer that closes its connection
  * (denoland/deno#36788).
  */
-export function endSessionsLater(): void {
+export function deferSessionClose(): void {
   const { Http2Session } = http2 as { Http2Session?: { prototype: Ends } };
   // Node, which has no such export, defers by itself.
   if (Http2Session === undefined || changed.has(Http2Session.prototype)) return;

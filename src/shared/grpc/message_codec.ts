@@ -16,12 +16,15 @@ const lenient = new TextDecoder();
 const deepest = 100;
 
 /** What bytes from the wire turned out to be. */
-export type Decoded<D extends DescMessage> =
+export type DecodeResult<D extends DescMessage> =
   | { kind: "message"; message: MessageShape<D> }
   | { kind: "refused"; problem: string };
 
 /** Decodes a message; for text that is not UTF-8, which protobuf forbids, the problem names the field. */
-export function decodeMessage<D extends DescMessage>(schema: D, bytes: Uint8Array): Decoded<D> {
+export function decodeMessage<D extends DescMessage>(
+  schema: D,
+  bytes: Uint8Array,
+): DecodeResult<D> {
   try {
     const message = fromBinary(schema, bytes, { readUnknownFields: false });
     return { kind: "message", message };

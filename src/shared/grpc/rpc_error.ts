@@ -24,7 +24,7 @@ export class RpcError extends Error {
 }
 
 /** What a thrown value becomes on the wire: what is not an RpcError says nothing of itself. */
-export function statusOf(error: unknown): StatusObject {
+export function toStatus(error: unknown): StatusObject {
   const metadata = new Metadata();
   if (!(error instanceof RpcError)) {
     return { code: status.INTERNAL, details: "internal error; see the log", metadata };
@@ -41,7 +41,7 @@ export function statusOf(error: unknown): StatusObject {
 const brokenConnection = /triggered by internal client error: (?:read|write) E[A-Z]+$/;
 
 /** The other side's answer to a failed call; anything else that was thrown comes back as it is. */
-export function rpcErrorOf(error: unknown): unknown {
+export function toRpcError(error: unknown): unknown {
   if (!isServiceError(error)) return error;
   const pushback = error.metadata?.get(pushbackKey)[0];
   const retryAfterMs = typeof pushback === "string" && /^\d{1,9}$/.test(pushback)

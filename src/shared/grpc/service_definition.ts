@@ -34,7 +34,7 @@ type Answer<M extends DescMethod> = M extends DescMethodUnary<infer I, infer O>
   : never;
 
 /** A service as a plain object of functions, one for each method; an RpcError thrown becomes the call's status. */
-export type Implementation<S extends DescService> = {
+export type ServiceImplementation<S extends DescService> = {
   [K in keyof S["method"]]: Answer<S["method"][K]>;
 };
 
@@ -69,4 +69,4 @@ export function serviceDefinition(desc: DescService): ServiceDefinition {
 }
 
 /** A message of unknown type: what the transport handles. */
-export type AnyInit = MessageInitShape<DescMessage>;
+export type AnyMessageInit = MessageInitShape<DescMessage>;

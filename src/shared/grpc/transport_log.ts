@@ -4,7 +4,7 @@ import { getLogger } from "@logtape/logtape";
 const logger = getLogger(["grpc", "transport"]);
 
 /** Sends grpc-js's own complaints, which it would write to stderr, through the program's log. */
-export function logThroughLogTape(): void {
+export function redirectTransportLog(): void {
   const write = (level: "error" | "info" | "debug") => (...parts: unknown[]) =>
     logger[level]("{text}", { text: parts.join(" ") });
   setLogger({ error: write("error"), info: write("info"), debug: write("debug") });

@@ -12,7 +12,7 @@ const exhausted = "no call can start on this connection";
  * call on it fails before it starts, and so is repeated at once, on the same connection, without an end
  * and without letting timers or sockets have their turn. The limit is what ends it.
  */
-export function attemptLimit(): CallCredentials {
+export function attemptLimitCredentials(): CallCredentials {
   let attempts = 0;
   return CallCredentials.createFromMetadataGenerator((_, callback) => {
     attempts++;
@@ -22,6 +22,6 @@ export function attemptLimit(): CallCredentials {
 }
 
 /** Whether a call ended at the limit: nothing of it was sent, and its connection is of no more use. */
-export function atAttemptLimit(error: RpcError): boolean {
+export function isAttemptLimitError(error: RpcError): boolean {
   return error.code === status.UNAVAILABLE && error.message.endsWith(exhausted);
 }

@@ -5,7 +5,7 @@ import { RpcError } from "../grpc/rpc_error.ts";
 const tokenPattern = /^[\x21-\x7e]+$/;
 
 /** Call credentials that ask for the token anew before each call. No error of theirs holds it. */
-export function bearerToken(read: () => Promise<string | undefined>): CallCredentials {
+export function bearerTokenCredentials(read: () => Promise<string | undefined>): CallCredentials {
   return CallCredentials.createFromMetadataGenerator((_, callback) => {
     metadataWith(read).then((metadata) => callback(null, metadata), callback);
   });

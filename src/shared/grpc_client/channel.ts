@@ -1,10 +1,10 @@
 import { ChannelCredentials, Client, connectivityState, status } from "@grpc/grpc-js";
-import { parseAddress, type Target } from "./target.ts";
-import { atAttemptLimit } from "./attempt_limit.ts";
-import { bearerToken } from "./bearer_token.ts";
+import { type ClientTarget, parseTarget } from "./target.ts";
+import { isAttemptLimitError } from "./attempt_limit.ts";
+import { bearerTokenCredentials } from "./bearer_token.ts";
 import { RpcError } from "../grpc/rpc_error.ts";
-import { endSessionsLater } from "../grpc/deferred_session_close.ts";
-import { logThroughLogTape } from "../grpc/transport_log.ts";
+import { deferSessionClose } from "../grpc/deferred_session_close.ts";
+import { redirectTransportLog } from "../grpc/transport_log.ts";
 
 /** Where a client's calls go, and how it is sure who answers. */
 export interface ChannelOptions {
@@ -50,7 +50,7 @@ const settings = {
 /** A grpc-js client, made anew when the trust bundle or the client's certificate has changed. */
 export class Channel implements Disposable {
   readonly #options: ChannelOptions;
-  readonly #target: Target;
+  readonly #target: ClientTarget;
   readonly #running = new Set<{ cancel(): void }>();
   #open: { client: Client; material: Material } | undefined;
   #disposed = false;
@@ -59,7 +59,7 @@ export class Channel implements Disposable {
   constructor(options: ChannelOptions) {
     const { address, token, serverName } = options;
     this.#options = options;
-    this.#target = parseAddress(address);
+    this.#target = parseTarget(address);
     if (token !== undefined && !this.#target.tls) {
       throw new TypeError(`a token is sent over https only, not to ${address}`);
     }
@@ -67,8 +67,8 @@ export class Channel implements Disposable {
       // RFC 6066, section 3: a server's name in TLS is never an address.
       throw new TypeError(`${address} is an IP address: say which name its certificate bears`);
     }
-    logThroughLogTape();
-    endSessionsLater();
+    redirectTransportLog();
+    deferSessionClose();
   }
 
   get isDisposed(): boolean {
@@ -92,7 +92,7 @@ export class Channel implements Disposable {
     if (this.#disposed || !(error instanceof RpcError) || client !== this.#open?.client) {
       return false;
     }
-    if (atAttemptLimit(error)) {
+    if (isAttemptLimitError(error)) {
       this.#open = undefined;
       client.close();
       return true;
@@ -157,7 +157,7 @@ export class Channel implements Disposable {
       bytes(identity?.certificatePem),
     );
     const { token } = this.#options;
-    return token === undefined ? tls : tls.compose(bearerToken(token));
+    return token === undefined ? tls : tls.compose(bearerTokenCredentials(token));
   }
 
   [Symbol.dispose](): void {

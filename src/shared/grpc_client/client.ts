@@ -8,11 +8,11 @@ import type {
   MessageShape,
 } from "@bufbuild/protobuf";
 import { type CallOptions as GrpcCallOptions, Metadata, status } from "@grpc/grpc-js";
-import { attemptLimit } from "./attempt_limit.ts";
+import { attemptLimitCredentials } from "./attempt_limit.ts";
 import { Channel, type ChannelOptions } from "./channel.ts";
 import { decodeMessage, encodeMessage } from "../grpc/message_codec.ts";
-import { RpcError, rpcErrorOf } from "../grpc/rpc_error.ts";
-import { type AnyInit, methodPath } from "../grpc/service_definition.ts";
+import { RpcError, toRpcError } from "../grpc/rpc_error.ts";
+import { type AnyMessageInit, methodPath } from "../grpc/service_definition.ts";
 
 export type { ChannelOptions, ClientIdentity } from "./channel.ts";
 
@@ -43,12 +43,13 @@ export function connect<S extends DescService>(
     if (method.methodKind === "unary") {
       methods.push([
         method.localName,
-        (request: AnyInit, options: CallOptions = {}) => unary(channel, method, request, options),
+        (request: AnyMessageInit, options: CallOptions = {}) =>
+          unary(channel, method, request, options),
       ]);
     } else if (method.methodKind === "server_streaming") {
       methods.push([
         method.localName,
-        (request: AnyInit, options: CallOptions = {}) =>
+        (request: AnyMessageInit, options: CallOptions = {}) =>
           serverStreaming(channel, method, request, options),
       ]);
     }
@@ -66,7 +67,7 @@ const tries = 2;
 async function unary(
   channel: Channel,
   method: DescMethod,
-  request: AnyInit,
+  request: AnyMessageInit,
   options: CallOptions,
 ): Promise<unknown> {
   const bytes = encoded(method.input, request);
@@ -81,7 +82,7 @@ async function unary(
       bytes,
       new Metadata(),
       grpcOptions(options),
-      (error, response) => error === null ? resolve(response!) : reject(rpcErrorOf(error)),
+      (error, response) => error === null ? resolve(response!) : reject(toRpcError(error)),
     );
     using _tracked = channel.track(call);
     using _listening = cancelOnAbort(call, options);
@@ -97,7 +98,7 @@ async function unary(
 async function* serverStreaming(
   channel: Channel,
   method: DescMethod,
-  request: AnyInit,
+  request: AnyMessageInit,
   options: CallOptions,
 ): AsyncGenerator<unknown> {
   const bytes = encoded(method.input, request);
@@ -120,7 +121,7 @@ async function* serverStreaming(
       for await (const response of call) yield decoded(method.output, response);
       return;
     } catch (thrown) {
-      const error = unlessOurs(rpcErrorOf(thrown), channel, options);
+      const error = unlessOurs(toRpcError(thrown), channel, options);
       if (!channel.failed(client, error) || n === tries) throw error;
     } finally {
       call.cancel();
@@ -129,7 +130,7 @@ async function* serverStreaming(
 }
 
 function grpcOptions({ timeoutMs }: CallOptions): GrpcCallOptions {
-  const credentials = attemptLimit();
+  const credentials = attemptLimitCredentials();
   return timeoutMs === undefined
     ? { credentials }
     : { credentials, deadline: Date.now() + timeoutMs };
@@ -156,7 +157,7 @@ function cancelOnAbort(call: { cancel(): void }, { signal }: CallOptions): Dispo
   return { [Symbol.dispose]: () => signal?.removeEventListener("abort", cancel) };
 }
 
-function encoded(schema: DescMessage, request: AnyInit): Buffer {
+function encoded(schema: DescMessage, request: AnyMessageInit): Buffer {
   try {
     return encodeMessage(schema, request);
   } catch (cause) {

@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 
 /** An address in grpc-js's words. */
-export interface Target {
+export interface ClientTarget {
   readonly target: string;
   readonly tls: boolean;
   /** Whether the host is an IP address, not a name. */
@@ -9,7 +9,7 @@ export interface Target {
 }
 
 /** Reads "unix:///path/to.sock", "https://host:port" or "http://host:port"; throws a TypeError for anything else. */
-export function parseAddress(address: string): Target {
+export function parseTarget(address: string): ClientTarget {
   const path = /^unix:\/\/(\/[^?#]+)$/.exec(address)?.[1];
   if (path !== undefined) return { target: `unix:${path}`, tls: false, numeric: false };
   const url = URL.parse(address);

@@ -1,11 +1,11 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { type ServerUnaryCall, status, type StatusObject } from "@grpc/grpc-js";
-import type { OpenCalls } from "./open_calls.ts";
-import { RpcError, statusOf } from "../grpc/rpc_error.ts";
+import type { ActiveCalls } from "./open_calls.ts";
+import { RpcError, toStatus } from "../grpc/rpc_error.ts";
 import { type CallContext, methodPath } from "../grpc/service_definition.ts";
 
 /** A call that ended: for one line of the log and the metrics. */
-export interface EndedCall {
+export interface CompletedCall {
   /** "/package.Service/Method". */
   method: string;
   code: status;
@@ -15,12 +15,12 @@ export interface EndedCall {
 }
 
 export interface HandlerOptions {
-  readonly calls: OpenCalls;
-  readonly onCall?: ((call: EndedCall) => void) | undefined;
+  readonly calls: ActiveCalls;
+  readonly onCall?: ((call: CompletedCall) => void) | undefined;
 }
 
 /** What calls of all kinds have in grpc-js. */
-export type AnyCall =
+export type ServerCall =
   & Pick<
     ServerUnaryCall<Buffer, Buffer>,
     "cancelled" | "metadata" | "getDeadline" | "getAuthContext"
@@ -29,7 +29,7 @@ export type AnyCall =
 
 /** Runs a call's body in its context; answers with the status to send, undefined for OK. Never rejects. */
 export async function runCall(
-  call: AnyCall,
+  call: ServerCall,
   method: DescMethod,
   options: HandlerOptions,
   body: (context: CallContext) => Promise<void>,
@@ -52,7 +52,7 @@ export async function runCall(
   } catch (thrown) {
     error = thrown;
     const stopped = open.signal.aborted && !(thrown instanceof RpcError);
-    failure = statusOf(stopped ? open.signal.reason : thrown);
+    failure = toStatus(stopped ? open.signal.reason : thrown);
   }
   isSettled = true;
   const code = call.cancelled ? open.signal.reason.code : failure?.code ?? status.OK;
@@ -61,7 +61,7 @@ export async function runCall(
   return failure;
 }
 
-function contextOf(call: AnyCall, method: string, signal: AbortSignal): CallContext {
+function contextOf(call: ServerCall, method: string, signal: AbortSignal): CallContext {
   const deadline = Number(call.getDeadline());
   return {
     signal,
@@ -77,7 +77,7 @@ function contextOf(call: AnyCall, method: string, signal: AbortSignal): CallCont
 /** A caller's own timer often cancels a little before ours: so close to the deadline, it was the deadline. */
 const deadlineToleranceMs = 10;
 
-function cancellation(call: AnyCall): RpcError {
+function cancellation(call: ServerCall): RpcError {
   return Date.now() + deadlineToleranceMs >= Number(call.getDeadline())
     ? new RpcError(status.DEADLINE_EXCEEDED, "the call's deadline has passed")
     : new RpcError(status.CANCELLED, "the caller has cancelled the call");

@@ -17,7 +17,7 @@ const turns = 10;
 const longestCloseMs = 1_000;
 
 /** The connections of a gRPC server, which it can only close with a GOAWAY. */
-export class AcceptedSockets {
+export class ServerConnections {
   readonly #servers = new Set<NetServer>();
   readonly #sockets = new Set<Socket>();
   readonly #reading = new PacedReading();

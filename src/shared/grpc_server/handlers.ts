@@ -13,7 +13,7 @@ import { type HandlerOptions, runCall } from "./call.ts";
 import { decodeMessage, encodeMessage } from "../grpc/message_codec.ts";
 import { RpcError } from "../grpc/rpc_error.ts";
 import {
-  type AnyInit,
+  type AnyMessageInit,
   type CallContext,
   methodPath,
   type UntypedImplementation,
@@ -58,7 +58,7 @@ function unary(
     let response: Buffer | null = null;
     const failure = await runCall(call, method, options, async (context) => {
       const init = await answer(decoded(method.input, call.request), context);
-      response = encodeMessage(method.output, init as AnyInit);
+      response = encodeMessage(method.output, init as AnyMessageInit);
     });
     if (failure === undefined) callback(null, response);
     else callback(failure);
@@ -100,7 +100,7 @@ async function stream(
   respond: (context: CallContext) => unknown,
 ): Promise<void> {
   const failure = await runCall(call, method, options, async (context) => {
-    const responses = respond(context) as AsyncIterable<AnyInit>;
+    const responses = respond(context) as AsyncIterable<AnyMessageInit>;
     await send(call, responses, method.output, context.signal);
   });
   if (failure === undefined) call.end();
@@ -109,7 +109,7 @@ async function stream(
 
 async function send(
   call: Writing,
-  responses: AsyncIterable<AnyInit>,
+  responses: AsyncIterable<AnyMessageInit>,
   schema: DescMessage,
   signal: AbortSignal,
 ): Promise<void> {

@@ -1,20 +1,20 @@
 import type { RpcError } from "../grpc/rpc_error.ts";
 
 /** One call that a server is answering; disposed when its answer is settled. */
-export interface OpenCall extends Disposable {
+export interface ActiveCall extends Disposable {
   readonly signal: AbortSignal;
   abort(reason: RpcError): void;
 }
 
 /** The calls a server is answering: what stopping it waits for and, at last, aborts. */
-export class OpenCalls {
-  readonly #calls = new Map<OpenCall, { streaming: boolean }>();
+export class ActiveCalls {
+  readonly #calls = new Map<ActiveCall, { streaming: boolean }>();
   #stopping: RpcError | undefined;
   #settled = Promise.withResolvers<void>();
 
-  open(streaming: boolean): OpenCall {
+  open(streaming: boolean): ActiveCall {
     const controller = new AbortController();
-    const call: OpenCall = {
+    const call: ActiveCall = {
       signal: controller.signal,
       abort: (reason) => {
         if (this.#calls.has(call)) controller.abort(reason);

@@ -1,19 +1,19 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { Server, ServerCredentials, status } from "@grpc/grpc-js";
-import type { EndedCall } from "./call.ts";
+import type { CompletedCall } from "./call.ts";
 import { handlers } from "./handlers.ts";
-import { OpenCalls } from "./open_calls.ts";
+import { ActiveCalls } from "./open_calls.ts";
 import { RpcError } from "../grpc/rpc_error.ts";
 import {
-  type Implementation,
   serviceDefinition,
+  type ServiceImplementation,
   type UntypedImplementation,
 } from "../grpc/service_definition.ts";
-import { AcceptedSockets } from "./connections.ts";
-import { endSessionsLater } from "../grpc/deferred_session_close.ts";
-import { FollowingCredentials, type IdentitySource } from "./tls_credentials.ts";
-import { logThroughLogTape } from "../grpc/transport_log.ts";
-import { claimUnixPath } from "./unix_socket.ts";
+import { ServerConnections } from "./connections.ts";
+import { deferSessionClose } from "../grpc/deferred_session_close.ts";
+import { ReloadingCredentials, type TlsIdentitySource } from "./tls_credentials.ts";
+import { redirectTransportLog } from "../grpc/transport_log.ts";
+import { claimSocketPath } from "./unix_socket.ts";
 
 /** A service and what answers it, their message types checked against each other. */
 export interface RegisteredService {
@@ -28,7 +28,7 @@ export interface ServerOptions {
   /** How long calls may go on after stopping began, in milliseconds; 10 s unless told. */
   graceMs?: number;
   /** Called when an answer is settled; must not throw. */
-  onCall?: (call: EndedCall) => void;
+  onCall?: (call: CompletedCall) => void;
 }
 
 const defaultMaxMessageBytes = 64 * 1024;
@@ -53,9 +53,9 @@ const settings = {
 const streams = { unix: 256, tcp: 32 };
 
 /** Pairs a service with its implementation. */
-export function register<S extends DescService>(
+export function registerService<S extends DescService>(
   desc: S,
-  implementation: Implementation<S>,
+  implementation: ServiceImplementation<S>,
 ): RegisteredService {
   return { desc, implementation: implementation as unknown as UntypedImplementation };
 }
@@ -68,7 +68,7 @@ export async function serveUnix(
   path: string,
   options: ServerOptions & { mode?: number },
 ): Promise<AsyncDisposable & { path: string }> {
-  const claimed = await claimUnixPath(path);
+  const claimed = await claimSocketPath(path);
   const running = new RunningServer(options, streams.unix);
   try {
     await running.listen(`unix:${claimed.listenAt}`, ServerCredentials.createInsecure());
@@ -93,12 +93,12 @@ export async function serveUnix(
 /** Serves on "host:port" (port 0: any free one), in plaintext when no identity is given, else TLS 1.2 or later. */
 export async function serveTcp(
   address: string,
-  options: ServerOptions & { tls?: IdentitySource },
+  options: ServerOptions & { tls?: TlsIdentitySource },
 ): Promise<AsyncDisposable & { port: number }> {
   using undo = new DisposableStack();
   const credentials = options.tls === undefined
     ? ServerCredentials.createInsecure()
-    : undo.use(new FollowingCredentials(options.tls));
+    : undo.use(new ReloadingCredentials(options.tls));
   const running = new RunningServer(options, streams.tcp);
   const port = await running.listen(address, credentials);
   const following = undo.move();
@@ -113,13 +113,13 @@ export async function serveTcp(
 
 class RunningServer {
   readonly #server: Server;
-  readonly #calls = new OpenCalls();
-  readonly #sockets = new AcceptedSockets();
+  readonly #calls = new ActiveCalls();
+  readonly #sockets = new ServerConnections();
   readonly #graceMs: number;
 
   constructor(options: ServerOptions, mostStreams: number) {
-    logThroughLogTape();
-    endSessionsLater();
+    redirectTransportLog();
+    deferSessionClose();
     this.#graceMs = options.graceMs ?? defaultGraceMs;
     this.#server = new Server({
       ...settings,

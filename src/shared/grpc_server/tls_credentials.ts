@@ -6,7 +6,7 @@ import type { SecureContextOptions } from "node:tls";
 const logger = getLogger(["grpc", "tls"]);
 
 /** What a TLS server shows, and whom it believes. */
-export interface Identity {
+export interface TlsIdentity {
   /** The leaf first, then intermediates. */
   certificatePem: string;
   /** PKCS#8. */
@@ -16,16 +16,16 @@ export interface Identity {
 }
 
 /** An identity that may change while it is in use. */
-export interface IdentitySource {
-  current(): Identity;
+export interface TlsIdentitySource {
+  current(): TlsIdentity;
   onChange(listener: () => void): Disposable;
 }
 
 /** Server credentials that follow an identity: new connections see the new one, open ones go on. Throws when the first is unusable. */
-export class FollowingCredentials extends ServerCredentials implements Disposable {
+export class ReloadingCredentials extends ServerCredentials implements Disposable {
   readonly #subscription: Disposable;
 
-  constructor(source: IdentitySource) {
+  constructor(source: TlsIdentitySource) {
     const first = contextOf(source.current());
     // Fixed for the life of the server: whether clients show a certificate cannot change.
     const asksClients = first.ca !== undefined;
@@ -36,7 +36,7 @@ export class FollowingCredentials extends ServerCredentials implements Disposabl
     this.#subscription = source.onChange(() => this.#follow(source));
   }
 
-  #follow(source: IdentitySource): void {
+  #follow(source: TlsIdentitySource): void {
     try {
       this.updateSecureContextOptions(contextOf(source.current()));
     } catch (error) {
@@ -56,7 +56,7 @@ export class FollowingCredentials extends ServerCredentials implements Disposabl
 }
 
 /** Deno takes any text here and refuses every connection afterwards, so we look ourselves. Throws when unusable. */
-function contextOf(identity: Identity): SecureContextOptions {
+function contextOf(identity: TlsIdentity): SecureContextOptions {
   const { certificatePem, privateKeyPem, clientAuthoritiesPem } = identity;
   const key = createPrivateKey(privateKeyPem);
   if (!new X509Certificate(certificatePem).checkPrivateKey(key)) {

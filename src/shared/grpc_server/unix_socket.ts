@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 const longestPath = 107;
 
 /** A path for a unix socket of ours. */
-export interface ClaimedPath {
+export interface ClaimedSocketPath {
   /** Where to listen: hidden, in the same folder, and never the path that others connect to. */
   readonly listenAt: string;
   /** Makes the listening socket appear at its path, complete and with its mode. */
@@ -21,7 +21,7 @@ export interface ClaimedPath {
  * A listening socket's file is removed by path when it closes, even if another process has put its own
  * there since. So we listen at a hidden name, which the kubelet's plugin watcher overlooks, and rename.
  */
-export async function claimUnixPath(path: string): Promise<ClaimedPath> {
+export async function claimSocketPath(path: string): Promise<ClaimedSocketPath> {
   if (new TextEncoder().encode(path).length > longestPath) {
     throw new Error(
       `${path} is longer than the ${longestPath} bytes that a unix socket's path may have`,

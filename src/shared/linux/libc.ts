@@ -1,8 +1,8 @@
 /** The few calls into the C library that Deno has no function for. */
 import { cString } from "./c_string.ts";
 import { Errno, errnoSymbols } from "./errno.ts";
-import { ProcFiles, procFileSymbols } from "./proc_files.ts";
-import { type Place, readStatx, statxRequest } from "./statx.ts";
+import { ProcFileReader, procFileSymbols } from "./proc_files.ts";
+import { type PathMount, readStatx, statxRequest } from "./statx.ts";
 
 /** Where the C library may lie; `--allow-ffi` has to list these very paths, for a bare name is refused. */
 export const libcPaths: readonly string[] = [
@@ -54,7 +54,7 @@ export interface Libc extends Disposable {
   /** Never follows a link at the path. */
   unmount(path: string, options?: { detach: boolean }): void;
   /** A path and the mount it leads to, a link at the path not followed; undefined where the kernel does not say. */
-  statx(path: string): Place | undefined;
+  statx(path: string): PathMount | undefined;
   /** A whole file of the kernel's, which Deno's own permissions keep closed (/proc). */
   readText(path: string): string;
   /** Soft and hard limit together; `resource` is an RLIMIT_ number. */
@@ -82,12 +82,12 @@ function exists(path: string): boolean {
 class DynamicLibc implements Libc {
   readonly #library: Deno.DynamicLibrary<typeof symbols>;
   readonly #errno: Errno;
-  readonly #files: ProcFiles;
+  readonly #files: ProcFileReader;
 
   constructor(library: Deno.DynamicLibrary<typeof symbols>) {
     this.#library = library;
     this.#errno = new Errno(library.symbols);
-    this.#files = new ProcFiles(library.symbols, this.#errno);
+    this.#files = new ProcFileReader(library.symbols, this.#errno);
   }
 
   // Every call is synchronous: errno belongs to the thread, and is lost from a nonblocking one.
@@ -107,7 +107,7 @@ class DynamicLibc implements Libc {
     this.#errno.check(this.#library.symbols.umount2(cString(path), flags), `unmount ${path}`);
   }
 
-  statx(path: string): Place | undefined {
+  statx(path: string): PathMount | undefined {
     const { mask, size } = statxRequest;
     const answer = new Uint8Array(size);
     const { statx } = this.#library.symbols;

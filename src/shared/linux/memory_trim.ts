@@ -6,7 +6,7 @@ const symbols = {
 } as const satisfies Deno.ForeignLibraryInterface;
 
 /** What the C library holds of memory that nothing uses any more. */
-export interface FreedMemory extends Disposable {
+export interface MemoryTrimmer extends Disposable {
   /** Gives it back to the kernel, in a millisecond or so. */
   release(): void;
 }
@@ -17,7 +17,7 @@ export interface FreedMemory extends Disposable {
  * Deno parses a program on a thread of its own, and what that took (20 MiB for the driver's bundle)
  * stays with the thread's arena after it was freed: malloc gives back the end of an arena only.
  */
-export function openFreedMemory(): FreedMemory {
+export function openMemoryTrimmer(): MemoryTrimmer {
   const library = openLibrary();
   return {
     release: () => void library?.symbols.malloc_trim?.(0n),

@@ -15,10 +15,10 @@ const POLLPRI = 2;
 const READ_SIZE = 64 * 1024;
 
 /** The mounts that this process sees; the one file here that tells of its changes. */
-export const mountTable = "/proc/self/mountinfo";
+export const mountinfoPath = "/proc/self/mountinfo";
 
 /** Whole files of the kernel's, which Deno's own permissions keep closed. */
-export class ProcFiles implements Disposable {
+export class ProcFileReader implements Disposable {
   readonly #symbols: Deno.StaticForeignLibraryInterface<typeof procFileSymbols>;
   readonly #errno: Errno;
   #mounts: { readonly descriptor: number; readonly text: string } | undefined;
@@ -33,7 +33,7 @@ export class ProcFiles implements Disposable {
 
   /** The text of a file; throws a SystemCallError. */
   read(path: string): string {
-    return path === mountTable ? this.#readMountTable() : this.#readOnce(path);
+    return path === mountinfoPath ? this.#readMountTable() : this.#readOnce(path);
   }
 
   /** The kernel writes the table anew for each reader, so it is read again only when it has changed. */
@@ -42,11 +42,11 @@ export class ProcFiles implements Disposable {
     const known = this.#mounts;
     if (known !== undefined && !this.#tellsOfChange(known.descriptor)) return known.text;
     const descriptor = known?.descriptor ??
-      this.#errno.check(open(cString(mountTable), O_CLOEXEC), `open ${mountTable}`);
+      this.#errno.check(open(cString(mountinfoPath), O_CLOEXEC), `open ${mountinfoPath}`);
     // A change from here on is told of at the next look.
     lseek(descriptor, 0n, 0);
     this.#mounts = { descriptor, text: "" };
-    const text = this.#readAll(descriptor, mountTable);
+    const text = this.#readAll(descriptor, mountinfoPath);
     this.#mounts = { descriptor, text };
     return text;
   }

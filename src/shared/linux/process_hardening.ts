@@ -8,7 +8,7 @@ const RLIMIT_CORE = 4;
  * Both are needed: a core pattern that pipes to a program pays no heed to the limit. What this program reads of itself
  * under /proc stays readable, also when it does not run as root.
  */
-export function harden(): string[] {
+export function hardenProcess(): string[] {
   const problems: string[] = [];
   try {
     using libc = openLibc();

@@ -14,7 +14,7 @@ const offsets = {
 export const statxRequest = { mask: STATX_MNT_ID_UNIQUE, size: 256 } as const;
 
 /** A path as the kernel walks it, and the mount that it leads to. */
-export interface Place {
+export interface PathMount {
   /** Whether that mount begins at the path; undefined before Linux 5.8. */
   readonly isMountPoint: boolean | undefined;
   /** The mount's own number, which no other gets until the machine starts again; undefined before Linux 6.8. */
@@ -24,7 +24,7 @@ export interface Place {
 }
 
 /** Reads a struct statx as a little-endian machine has it. */
-export function readStatx(answer: Uint8Array<ArrayBuffer>): Place {
+export function readStatx(answer: Uint8Array<ArrayBuffer>): PathMount {
   const view = new DataView(answer.buffer, answer.byteOffset);
   const word = (at: number) => view.getUint32(at, true);
   const tellsOfMounts = (word(offsets.attributesMask) & STATX_ATTR_MOUNT_ROOT) !== 0;

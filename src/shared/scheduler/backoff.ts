@@ -3,7 +3,7 @@
  * doubles from `baseMs` with each failed attempt (the first is 1) until it reaches `maxMs`.
  * Drawn over the whole range, so that those who failed together do not come back together.
  */
-export function fullJitter(
+export function fullJitterDelay(
   attempt: number,
   options: { readonly baseMs: number; readonly maxMs: number },
   random: () => number,

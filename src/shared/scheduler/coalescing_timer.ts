@@ -5,7 +5,7 @@ import type { Clock } from "./clock.ts";
  *
  * So it is done during a stream of requests too, and no more often than the wait allows.
  */
-export class Afterwards implements Disposable {
+export class CoalescingTimer implements Disposable {
   readonly #clock: Pick<Clock, "after">;
   readonly #waitMs: number;
   readonly #action: () => void;

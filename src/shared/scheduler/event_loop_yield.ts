@@ -2,7 +2,7 @@
  * Spreads work that holds the event loop over its turns: one piece in each. Who comes when nobody
  * else did in this turn goes on without a wait; the others follow in the order in which they came.
  */
-export class EventLoopTurns {
+export class EventLoopLimiter {
   readonly #waiting: (() => void)[] = [];
   #isTaken = false;
 
@@ -24,6 +24,6 @@ export class EventLoopTurns {
   }
 }
 /** Resolves when everything else that waits for the event loop has had its turn. */
-export function nextTurn(): Promise<void> {
+export function yieldToEventLoop(): Promise<void> {
   return new Promise((resolve) => void setImmediate(resolve));
 }

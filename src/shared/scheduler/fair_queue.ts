@@ -1,6 +1,6 @@
 import type { Clock } from "./clock.ts";
 
-export interface SigningQueueOptions {
+export interface FairQueueOptions {
   readonly clock: Clock;
   /** How much work runs at once: more than twice the cores only stalls the event loop. */
   readonly concurrency?: number;
@@ -9,7 +9,7 @@ export interface SigningQueueOptions {
 }
 
 /** Work that was done, or turned away and worth another try after a while. */
-export type Queued<T> =
+export type QueueResult<T> =
   | { readonly kind: "done"; readonly value: T }
   | { readonly kind: "overloaded"; readonly retryAfter: Temporal.Duration };
 
@@ -31,7 +31,7 @@ const startsPerTurn = 16;
  * Bounds the cryptography that goes on at once and what waits for it. Fair: the callers' keys take
  * turns, and when the queue is full the key that holds most of it gives way.
  */
-export class SigningQueue {
+export class FairQueue {
   readonly #clock: Clock;
   readonly #concurrency: number;
   readonly #capacity: number;
@@ -44,7 +44,7 @@ export class SigningQueue {
   /** Places that became free and are kept for the next turn of the event loop. */
   #kept = 0;
 
-  constructor({ clock, concurrency = 4, capacity = 4_096 }: SigningQueueOptions) {
+  constructor({ clock, concurrency = 4, capacity = 4_096 }: FairQueueOptions) {
     this.#clock = clock;
     this.#concurrency = concurrency;
     this.#capacity = capacity;
@@ -61,7 +61,7 @@ export class SigningQueue {
   }
 
   /** Does the work when it is the key's turn; rejects as the work does, or when the signal is aborted. */
-  async run<T>(key: string, work: () => Promise<T>, signal: AbortSignal): Promise<Queued<T>> {
+  async run<T>(key: string, work: () => Promise<T>, signal: AbortSignal): Promise<QueueResult<T>> {
     signal.throwIfAborted();
     if (this.#running < this.#concurrency) this.#running++;
     else if (!await this.#turn(key, signal)) {

@@ -2,7 +2,7 @@
  * What a heap keeps in order: an object of its owner's, so that to be kept costs no other one.
  * To change the priority, take the slot out and add it again.
  */
-export class Slot {
+export class QueueItem {
   priority: number;
   /** The heap's own: breaks ties, as of equal priorities the one that was added first is first. */
   sequence = 0;
@@ -15,7 +15,7 @@ export class Slot {
 }
 
 /** Slots by ascending priority, any of them removable in logarithmic time. A slot is in one heap at most. */
-export class Heap<S extends Slot> {
+export class PriorityQueue<S extends QueueItem> {
   readonly #slots: S[] = [];
   #sequence = 0;
 
@@ -84,7 +84,7 @@ export class Heap<S extends Slot> {
   }
 }
 
-function precedes(left: Slot, right: Slot): boolean {
+function precedes(left: QueueItem, right: QueueItem): boolean {
   return left.priority === right.priority
     ? left.sequence < right.sequence
     : left.priority < right.priority;

@@ -1,4 +1,4 @@
-import { Slot } from "./priority_queue.ts";
+import { QueueItem } from "./priority_queue.ts";
 
 const nanosecondsOfMs = 1_000_000n;
 
@@ -8,7 +8,7 @@ const nanosecondsOfMs = 1_000_000n;
  * Its instant is kept as numbers: a Temporal.Instant that lives on costs the garbage collector more
  * than all else of an entry together.
  */
-export class Entry extends Slot {
+export class ScheduledJob extends QueueItem {
   readonly key: string;
   readonly job: Job;
   /** Runs that threw since the last one that did not. */

@@ -1,9 +1,9 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import { fullJitter } from "./backoff.ts";
+import { fullJitterDelay } from "./backoff.ts";
 import type { Clock } from "./clock.ts";
-import { Heap } from "./priority_queue.ts";
-import { Entry, type Job } from "./scheduled_job.ts";
-import { Alarm } from "./wall_clock_timer.ts";
+import { PriorityQueue } from "./priority_queue.ts";
+import { type Job, ScheduledJob } from "./scheduled_job.ts";
+import { WallClockTimer } from "./wall_clock_timer.ts";
 
 /** What a Scheduler is made of. */
 export interface SchedulerOptions {
@@ -21,7 +21,7 @@ const retry = { baseMs: 1_000, maxMs: 300_000 };
 const startsPerTurn = 32;
 
 interface Run {
-  readonly entry: Entry;
+  readonly entry: ScheduledJob;
   readonly controller: AbortController;
   readonly ended: PromiseWithResolvers<void>;
 }
@@ -35,13 +35,13 @@ export class Scheduler implements AsyncDisposable {
   readonly #concurrency: number;
   readonly #onError: NonNullable<SchedulerOptions["onError"]>;
   readonly #random: () => number;
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries = new Map<string, ScheduledJob>();
   readonly #runs = new Map<string, Run>();
   /** The entries that wait, by the millisecond at which they are due: all but those whose key runs. */
-  readonly #waiting = new Heap<Entry>();
+  readonly #waiting = new PriorityQueue<ScheduledJob>();
   /** The run that the present code is part of, if any. */
   readonly #within = new AsyncLocalStorage<Run>();
-  readonly #alarm: Alarm;
+  readonly #alarm: WallClockTimer;
   #disposed = false;
 
   /** Throws RangeError unless the concurrency is a whole number from 1. */
@@ -51,7 +51,7 @@ export class Scheduler implements AsyncDisposable {
       throw new RangeError(`concurrency is ${concurrency}; it must be a whole number from 1`);
     }
     this.#clock = clock;
-    this.#alarm = new Alarm(clock, () => this.#wake());
+    this.#alarm = new WallClockTimer(clock, () => this.#wake());
     this.#concurrency = concurrency;
     this.#onError = onError;
     this.#random = random;
@@ -79,7 +79,7 @@ export class Scheduler implements AsyncDisposable {
    */
   schedule(key: string, at: Temporal.Instant, job: Job): void {
     if (this.#disposed) return;
-    const entry = new Entry(key, at, job);
+    const entry = new ScheduledJob(key, at, job);
     this.#forget(key);
     this.#entries.set(key, entry);
     const run = this.#runs.get(key);
@@ -149,7 +149,7 @@ export class Scheduler implements AsyncDisposable {
     this.#arm();
   }
 
-  #start(entry: Entry): void {
+  #start(entry: ScheduledJob): void {
     const controller = new AbortController();
     const run = { entry, controller, ended: Promise.withResolvers<void>() };
     this.#runs.set(entry.key, run);
@@ -180,9 +180,9 @@ export class Scheduler implements AsyncDisposable {
     return this.#entries.get(run.entry.key) === run.entry;
   }
 
-  #backOff(entry: Entry): void {
+  #backOff(entry: ScheduledJob): void {
     entry.failures += 1;
-    const delayMs = Math.ceil(fullJitter(entry.failures, retry, this.#random));
+    const delayMs = Math.ceil(fullJitterDelay(entry.failures, retry, this.#random));
     entry.at = this.#clock.now().add({ milliseconds: delayMs });
   }
 

@@ -1,10 +1,10 @@
 /** Lets a bounded number of calls be under way at once, and a bounded number wait. */
-export class Gate {
-  readonly #turns: Turns;
+export class BoundedSemaphore {
+  readonly #turns: Semaphore;
   readonly #capacity: number;
 
   constructor({ concurrency, capacity }: { concurrency: number; capacity: number }) {
-    this.#turns = new Turns(concurrency);
+    this.#turns = new Semaphore(concurrency);
     this.#capacity = capacity;
   }
 
@@ -20,7 +20,7 @@ export class Gate {
   }
 }
 /** Lets a bounded number do something at once; the others wait in the order in which they came. */
-export class Turns {
+export class Semaphore {
   readonly #atOnce: number;
   #taken = 0;
   /** In the order of a Set: that of their coming. */

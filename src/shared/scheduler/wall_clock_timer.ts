@@ -7,7 +7,7 @@ const longestSleepMs = 60_000;
  * One timer that calls back when the wall clock reaches an instant, or sooner: within a minute at
  * the latest, so that the caller looks again at what the wall clock says.
  */
-export class Alarm {
+export class WallClockTimer {
   readonly #clock: Clock;
   readonly #callback: () => void;
   #timer: { readonly wakeMs: number; readonly handle: Disposable } | undefined;

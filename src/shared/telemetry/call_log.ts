@@ -1,5 +1,5 @@
 import type { Logger } from "@logtape/logtape";
-import { callMetrics, type EndedCall } from "./call_metrics.ts";
+import { type CallRecord, createCallMetrics } from "./call_metrics.ts";
 import type { Metrics } from "./metrics.ts";
 
 /** Faults of ours, by the names of their status codes; every other code is an answer. */
@@ -9,12 +9,12 @@ const faults = new Set(["INTERNAL", "UNKNOWN"]);
  * Counts each call and tells it in one line: faults as errors with their cause, what else was not OK
  * at `refusals`, and what went well only when somebody looks closely.
  */
-export function callLog(
+export function createCallLog(
   logger: Logger,
   metrics: Metrics,
   refusals: "warning" | "debug",
-): (call: EndedCall & { readonly error?: unknown }) => void {
-  const count = callMetrics(metrics);
+): (call: CallRecord & { readonly error?: unknown }) => void {
+  const count = createCallMetrics(metrics);
   return (call) => {
     count(call);
     const { method, code, error } = call;

@@ -1,5 +1,5 @@
 /** Whether all is well, and the lines in which an operator reads why. */
-export interface Check {
+export interface HealthStatus {
   readonly ok: boolean;
   readonly detail: string;
 }
@@ -7,9 +7,9 @@ export interface Check {
 /** What is asked of the program on each request; all answer at once. */
 export interface HealthChecks {
   /** Not ok: the program is to be restarted. */
-  readonly live: () => Check;
+  readonly live: () => HealthStatus;
   /** Not ok: the program is not to be counted on for now. */
-  readonly ready: () => Check;
+  readonly ready: () => HealthStatus;
   /** The metrics in Prometheus' text format. */
   readonly metrics?: () => string;
 }
@@ -67,7 +67,7 @@ function answer(request: Request, { live, ready, metrics }: HealthChecks): Respo
   }
 }
 
-function checked({ ok, detail }: Check): Response {
+function checked({ ok, detail }: HealthStatus): Response {
   return text(ok ? 200 : 503, `${ok ? "ok" : "not ok"}\n${detail}\n`);
 }
 

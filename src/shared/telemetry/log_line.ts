@@ -1,5 +1,5 @@
 import type { LogLevel, LogRecord } from "@logtape/logtape";
-import { type PlainObject, type PlainValue, plainValue } from "./plain_value.ts";
+import { type JsonObject, type JsonValue, toJsonValue } from "./plain_value.ts";
 import { redact } from "./redaction.ts";
 
 const levelNames = {
@@ -12,7 +12,7 @@ const levelNames = {
 } as const satisfies Record<LogLevel, string>;
 
 /** One line for people: time, level, logger, message, and the properties that it does not show. */
-export function textLine(record: LogRecord, program: string): string {
+export function formatTextLine(record: LogRecord, program: string): string {
   const shown = typeof record.rawMessage === "string" ? record.rawMessage : "";
   const properties = Object.entries(record.properties)
     .filter(([key, value]) => value !== undefined && !shown.includes(`{${key}}`))
@@ -24,7 +24,7 @@ export function textLine(record: LogRecord, program: string): string {
 const reserved = ["time", "level", "logger", "message"];
 
 /** One JSON object: time (RFC 3339), level, logger, message, and then the properties. */
-export function jsonLine(record: LogRecord, program: string): string {
+export function formatJsonLine(record: LogRecord, program: string): string {
   const head = {
     time: timeOf(record),
     level: record.level,
@@ -37,7 +37,7 @@ export function jsonLine(record: LogRecord, program: string): string {
   return oneLine(JSON.stringify(head).slice(0, -1) + rest);
 }
 
-function unreserved(properties: PlainObject): PlainObject {
+function unreserved(properties: JsonObject): JsonObject {
   if (!reserved.some((key) => Object.hasOwn(properties, key))) return properties;
   return Object.fromEntries(
     Object.entries(properties).map(([key, value]) => [
@@ -62,19 +62,19 @@ function messageOf({ message }: LogRecord): string {
   return redact(parts.join(""));
 }
 
-function plainProperties({ properties }: LogRecord): PlainObject {
-  const plain = plainValue(properties);
+function plainProperties({ properties }: LogRecord): JsonObject {
+  const plain = toJsonValue(properties);
   return typeof plain === "object" && plain !== null && !Array.isArray(plain) ? plain : {};
 }
 
 function readable(value: unknown): string {
-  const plain = plainValue(value);
+  const plain = toJsonValue(value);
   if (typeof plain !== "object" || plain === null) return String(plain);
   return value instanceof Error ? errorChain(plain) : JSON.stringify(plain);
 }
 
 /** An error made plain, and what caused it. */
-function errorChain(error: PlainValue): string {
+function errorChain(error: JsonValue): string {
   if (typeof error !== "object" || error === null || Array.isArray(error)) return String(error);
   const { name, message, cause } = error;
   if (name === undefined || message === undefined) return JSON.stringify(error);

@@ -1,6 +1,6 @@
 import { configure, type LogLevel, type LogRecord, reset } from "@logtape/logtape";
 import { gatherLines } from "./gathered_lines.ts";
-import { jsonLine, textLine } from "./log_line.ts";
+import { formatJsonLine, formatTextLine } from "./log_line.ts";
 
 /** What is logged, how, and for which program. */
 export interface LoggingOptions {
@@ -26,7 +26,7 @@ const readsAtOnce = Symbol.for("LogTape.sinkSnapshotPolicy.immediate");
  */
 export async function configureLogging(options: LoggingOptions): Promise<AsyncDisposable> {
   const { format, level, program, write = onStandardError.add } = options;
-  const line = format === "json" ? jsonLine : textLine;
+  const line = format === "json" ? formatJsonLine : formatTextLine;
   const lines = (record: LogRecord) => {
     write(line(record, program));
     if (atOnce.has(record.level)) onStandardError.flush();

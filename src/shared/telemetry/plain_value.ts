@@ -1,16 +1,16 @@
 import { redact } from "./redaction.ts";
 
 /** What JSON can say. */
-export type PlainValue =
+export type JsonValue =
   | string
   | number
   | boolean
   | null
-  | PlainValue[]
-  | PlainObject;
+  | JsonValue[]
+  | JsonObject;
 
-export interface PlainObject {
-  [key: string]: PlainValue;
+export interface JsonObject {
+  [key: string]: JsonValue;
 }
 
 /** What lies deeper is left out: nobody reads it, and it may be without end. */
@@ -20,11 +20,11 @@ const deepest = 8;
  * Any value as JSON can say it, secrets redacted: instants and durations as their text, errors as
  * name, message and causes, bytes by their number only. Never throws; undefined for undefined.
  */
-export function plainValue(value: unknown): PlainValue | undefined {
+export function toJsonValue(value: unknown): JsonValue | undefined {
   return plain(value, []);
 }
 
-function plain(value: unknown, above: readonly object[]): PlainValue | undefined {
+function plain(value: unknown, above: readonly object[]): JsonValue | undefined {
   if (typeof value === "string") return redact(value);
   if (value === undefined || value === null || typeof value === "boolean") return value;
   if (typeof value === "number" && Number.isFinite(value)) return value;
@@ -40,7 +40,7 @@ function plain(value: unknown, above: readonly object[]): PlainValue | undefined
 }
 
 /** Throws what the object's own accessors throw. */
-function plainObject(value: object, above: readonly object[]): PlainValue | undefined {
+function plainObject(value: object, above: readonly object[]): JsonValue | undefined {
   if (Array.isArray(value)) return value.map((item) => plain(item, above) ?? null);
   if (value instanceof Error) return plainError(value, above);
   if (Object.prototype.toString.call(value).startsWith("[object Temporal.")) return String(value);
@@ -57,7 +57,7 @@ function plainObject(value: object, above: readonly object[]): PlainValue | unde
   return plainEntries(entries, above);
 }
 
-function plainError(error: Error, above: readonly object[]): PlainValue {
+function plainError(error: Error, above: readonly object[]): JsonValue {
   const { name, message, cause } = error;
   const code = "code" in error ? error.code : undefined;
   const errors = error instanceof AggregateError ? error.errors : undefined;
@@ -67,8 +67,8 @@ function plainError(error: Error, above: readonly object[]): PlainValue {
 function plainEntries(
   entries: readonly (readonly [unknown, unknown])[],
   above: readonly object[],
-): PlainObject {
-  const told: PlainObject = {};
+): JsonObject {
+  const told: JsonObject = {};
   for (const [key, item] of entries) {
     const value = plain(item, above);
     if (value !== undefined) set(told, redact(String(key)), value);
@@ -76,7 +76,7 @@ function plainEntries(
   return told;
 }
 
-function set(object: PlainObject, key: string, value: PlainValue): void {
+function set(object: JsonObject, key: string, value: JsonValue): void {
   if (key !== "__proto__") object[key] = value;
   // An assignment would be none.
   else Object.defineProperty(object, key, { value, ...ordinary });

@@ -1,12 +1,17 @@
 import { abbreviate } from "../text/printable_text.ts";
-import { type DerElement, isOctetBits, readSequence, sameOctets } from "../crypto/der_reader.ts";
+import {
+  type DerElement,
+  equalBytes,
+  isByteAlignedBitString,
+  readSequence,
+} from "../crypto/der_reader.ts";
 import { isInteger, readTime } from "../crypto/der_values.ts";
 import {
+  attributeValues,
   commonName,
   type DistinguishedName,
   organizationalUnit,
   readName,
-  valuesOf,
 } from "./distinguished_name.ts";
 import {
   type Extension,
@@ -17,7 +22,7 @@ import {
   readKeyIdentifier,
   readKeyUsage,
 } from "./extensions.ts";
-import { readGeneralNames } from "./subject_alternative_names.ts";
+import { readSubjectAlternativeNames } from "./subject_alternative_names.ts";
 import { decodePem } from "../crypto/pem.ts";
 
 /** What we read of an X.509 certificate (RFC 5280); nothing here says that it can be trusted. */
@@ -49,7 +54,7 @@ export interface Certificate {
 
 /** The certificate that the DER is, to its last octet, or undefined. */
 export function readCertificate(der: Uint8Array): Certificate | undefined {
-  const fields = readFields(der);
+  const fields = readCertificateFields(der);
   if (fields === undefined) return undefined;
   const [subject, issuer] = [readName(fields.subject), readName(fields.issuer)];
   const [from, to, ...more] = (readSequence(fields.validity) ?? []).map(readTime);
@@ -82,7 +87,7 @@ export function readCertificates(pem: string): Certificate[] | undefined {
 }
 
 /** A certificate as messages name it. */
-export function showCertificate(certificate: Certificate): string {
+export function describeCertificate(certificate: Certificate): string {
   return `the certificate "${abbreviate(certificate.subject)}"`;
 }
 
@@ -102,9 +107,11 @@ export interface CertificateFields {
 }
 
 /** The fields of a certificate, or undefined if the DER is none (RFC 5280, 4.1). */
-export function readFields(der: Uint8Array): CertificateFields | undefined {
+export function readCertificateFields(der: Uint8Array): CertificateFields | undefined {
   const [signed, outer, signature, ...rest] = readSequence(der) ?? [];
-  if (signed === undefined || !isOctetBits(signature) || rest.length > 0) return undefined;
+  if (signed === undefined || !isByteAlignedBitString(signature) || rest.length > 0) {
+    return undefined;
+  }
   const parts = readSequence(signed.whole) ?? [];
   // Version 1 leaves its number out.
   const [serialNumber, algorithm, issuer, validity, subject, spki, ...others] =
@@ -114,7 +121,7 @@ export function readFields(der: Uint8Array): CertificateFields | undefined {
   if (!sequences.every((part) => part?.tag === 0x30)) return undefined;
   if (!algorithm || !outer || !issuer || !validity || !subject || !spki) return undefined;
   // Both algorithms are to be the same (RFC 5280, 4.1.1.2): only one of them is signed.
-  if (!sameOctets(algorithm.whole, outer.whole)) return undefined;
+  if (!equalBytes(algorithm.whole, outer.whole)) return undefined;
   const extensions = extensionsAmong(others);
   if (extensions === false) return undefined;
   return {
@@ -150,8 +157,8 @@ function describeNames(subject: DistinguishedName, issuer: DistinguishedName) {
   return {
     subject: subject.text,
     issuer: issuer.text,
-    commonName: valuesOf(subject, commonName)[0],
-    organizationalUnits: valuesOf(subject, organizationalUnit),
+    commonName: attributeValues(subject, commonName)[0],
+    organizationalUnits: attributeValues(subject, organizationalUnit),
   };
 }
 
@@ -167,7 +174,7 @@ function describeExtensions(extensions: ReadonlyMap<string, Extension>) {
   };
   const types = extensionTypes;
   const constraints = read(types.basicConstraints, readBasicConstraints, noConstraints).said;
-  const names = read(types.subjectAltName, readGeneralNames, noNames).said;
+  const names = read(types.subjectAltName, readSubjectAlternativeNames, noNames).said;
   const keyUsage = read(types.keyUsage, readKeyUsage, false as const).said;
   const own = read(types.subjectKeyIdentifier, readKeyIdentifier, false as const).said;
   const issuers = read(types.authorityKeyIdentifier, readAuthorityKeyIdentifier, false as const)

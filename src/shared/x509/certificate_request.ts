@@ -1,10 +1,10 @@
-import { isOctetBits, readSequence } from "../crypto/der_reader.ts";
-import { isVersion } from "./extensions.ts";
-import { bitString, element, encode, sequence } from "../crypto/der_writer.ts";
+import { isByteAlignedBitString, readSequence } from "../crypto/der_reader.ts";
+import { isVersionNumber } from "./extensions.ts";
+import { derBitString, derSequence, element, encodeDer } from "../crypto/der_writer.ts";
 import { exportPublicKey, importPublicKey } from "../crypto/key_pairs.ts";
 import type { KeyAlgorithm } from "../crypto/key_algorithm.ts";
 import { recognizePublicKey } from "../crypto/public_key.ts";
-import type { SignatureEngine, Signed } from "../crypto/signature_engine.ts";
+import type { SignatureEngine, SignatureToVerify } from "../crypto/signature_engine.ts";
 import { readSignatureScheme, signatureAlgorithm } from "../crypto/signature_scheme.ts";
 import { webCryptoEngine } from "../crypto/web_crypto_engine.ts";
 
@@ -21,9 +21,9 @@ export async function createCertificateRequest(
   const spki = await exportPublicKey(publicKey);
   const algorithm = recognizePublicKey(spki);
   if (algorithm === undefined) throw new TypeError("the key is of a kind that is not signed for");
-  const signed = encode(sequence(version1, sequence(), spki, element(0xa0)));
+  const signed = encodeDer(derSequence(version1, derSequence(), spki, element(0xa0)));
   const signature = await engine.sign(privateKey, algorithm, signed);
-  return encode(sequence(signed, signatureAlgorithm(algorithm), bitString(signature)));
+  return encodeDer(derSequence(signed, signatureAlgorithm(algorithm), derBitString(signature)));
 }
 
 const version1 = Uint8Array.of(0x02, 0x01, 0x00);
@@ -63,13 +63,13 @@ async function usualForm(
 
 function readRequest(
   der: Uint8Array,
-): Omit<Signed, "scheme"> & { algorithm: Uint8Array } | undefined {
+): Omit<SignatureToVerify, "scheme"> & { algorithm: Uint8Array } | undefined {
   const [signed, algorithm, signature, ...rest] = readSequence(der) ?? [];
-  if (!signed || algorithm?.tag !== 0x30 || !isOctetBits(signature) || rest.length > 0) {
+  if (!signed || algorithm?.tag !== 0x30 || !isByteAlignedBitString(signature) || rest.length > 0) {
     return undefined;
   }
   const [version, subject, spki, attributes, ...more] = readSequence(signed.whole) ?? [];
-  if (!isVersion(version) || subject?.tag !== 0x30 || spki?.tag !== 0x30) return undefined;
+  if (!isVersionNumber(version) || subject?.tag !== 0x30 || spki?.tag !== 0x30) return undefined;
   if (attributes?.tag !== 0xa0 || more.length > 0) return undefined;
   return {
     octets: signed.whole,

@@ -1,6 +1,6 @@
 import { abbreviate } from "../text/printable_text.ts";
-import { type Certificate, readFields, showCertificate } from "./certificate.ts";
-import { sameOctets } from "../crypto/der_reader.ts";
+import { type Certificate, describeCertificate, readCertificateFields } from "./certificate.ts";
+import { equalBytes } from "../crypto/der_reader.ts";
 import { extensionTypes } from "./extensions.ts";
 import type { SignatureEngine } from "../crypto/signature_engine.ts";
 import { readSignatureScheme, type SignatureScheme } from "../crypto/signature_scheme.ts";
@@ -24,7 +24,7 @@ export function verifyChain(
 }
 
 /** The same for the CA certificates alone, as if a leaf of the first one stood before them. */
-export function verifyIssuers(
+export function verifyIssuerChain(
   chain: Certificate[],
   anchors: Certificate[],
   at: Temporal.Instant,
@@ -52,7 +52,7 @@ async function verifyPath(
     if (problem) return refused(problem);
     if ((index > 0 || !options.leafFirst) && !isSelfIssued(subject)) intermediates++;
     for (const anchor of anchors) {
-      if (!namesIssuer(subject, anchor)) continue;
+      if (!hasIssuerName(subject, anchor)) continue;
       const problem = ownProblem(anchor, options) ??
         await linkProblem(subject, anchor, intermediates, options.engine);
       if (problem === undefined) return { kind: "verified" };
@@ -62,7 +62,7 @@ async function verifyPath(
     if (next === undefined) {
       return refused(
         anchorProblem ??
-          `no trust anchor bears the name of the issuer of ${showCertificate(subject)}, ` +
+          `no trust anchor bears the name of the issuer of ${describeCertificate(subject)}, ` +
             `"${abbreviate(subject.issuer)}"`,
       );
     }
@@ -75,7 +75,7 @@ async function verifyPath(
 /** Why a certificate cannot stand in any chain now. */
 function ownProblem(certificate: Certificate, { at, skew }: PathOptions): string | undefined {
   const { notBefore, notAfter } = certificate;
-  const shown = showCertificate(certificate);
+  const shown = describeCertificate(certificate);
   if (Temporal.Instant.compare(at.add(skew), notBefore) < 0) {
     return `${shown} is not valid before ${notBefore}, and it is ${at}`;
   }
@@ -99,9 +99,9 @@ async function linkProblem(
   intermediates: number,
   engine: SignatureEngine,
 ): Promise<string | undefined> {
-  const shown = showCertificate(subject);
-  const shownIssuer = showCertificate(issuer);
-  if (!namesIssuer(subject, issuer)) {
+  const shown = describeCertificate(subject);
+  const shownIssuer = describeCertificate(issuer);
+  if (!hasIssuerName(subject, issuer)) {
     return `${shown} was issued by "${abbreviate(subject.issuer)}", but ${shownIssuer} follows it`;
   }
   if (!issuer.isCa) return `${shownIssuer} is not a CA's (basicConstraints), yet ${shown} names it`;
@@ -121,13 +121,16 @@ async function linkProblem(
 }
 
 /** Whether the issuer's name is, octet by octet, the name of this possible issuer. */
-export function namesIssuer(certificate: Certificate, issuer: Certificate): boolean {
-  const [fields, issuerFields] = [readFields(certificate.der), readFields(issuer.der)];
-  return !!fields && !!issuerFields && sameOctets(fields.issuer, issuerFields.subject);
+export function hasIssuerName(certificate: Certificate, issuer: Certificate): boolean {
+  const [fields, issuerFields] = [
+    readCertificateFields(certificate.der),
+    readCertificateFields(issuer.der),
+  ];
+  return !!fields && !!issuerFields && equalBytes(fields.issuer, issuerFields.subject);
 }
 
 function isSelfIssued(certificate: Certificate): boolean {
-  return namesIssuer(certificate, certificate);
+  return hasIssuerName(certificate, certificate);
 }
 
 /** Whether the signature is by the issuer's key, with any hash. */
@@ -136,7 +139,7 @@ export async function isSignedBy(
   issuer: Certificate,
   engine: SignatureEngine = webCryptoEngine,
 ): Promise<boolean> {
-  const fields = readFields(certificate.der);
+  const fields = readCertificateFields(certificate.der);
   const scheme = schemeOf(certificate);
   if (fields === undefined || scheme === undefined) return false;
   const { signature, signed: octets } = fields;
@@ -144,7 +147,7 @@ export async function isSignedBy(
 }
 
 function schemeOf(certificate: Certificate): SignatureScheme | undefined {
-  const fields = readFields(certificate.der);
+  const fields = readCertificateFields(certificate.der);
   return fields && readSignatureScheme(fields.algorithm);
 }
 

@@ -1,12 +1,12 @@
 import { type DerElement, readElements, readSequence } from "../crypto/der_reader.ts";
 import { latin1, readObjectIdentifier } from "../crypto/der_values.ts";
 import {
-  type Element,
+  type DerNode,
+  derObjectIdentifier,
+  derSequence,
+  derUtf8String,
   element,
-  encode,
-  objectIdentifier,
-  sequence,
-  utf8String,
+  encodeDer,
 } from "../crypto/der_writer.ts";
 
 /** A Name (RFC 5280, 4.1.2.4) as it is read. */
@@ -61,23 +61,23 @@ export function readName(der: Uint8Array): DistinguishedName | undefined {
 }
 
 /** The values of all attributes of a type. */
-export function valuesOf({ attributes }: DistinguishedName, type: string): string[] {
+export function attributeValues({ attributes }: DistinguishedName, type: string): string[] {
   return attributes.filter((attribute) => attribute.type === type).map(({ value }) => value);
 }
 
 /** The DER of a Name of organizational units and a common name, all UTF8String. */
 export function writeName(organizationalUnits: readonly string[], name: string) {
-  return sequence(
+  return derSequence(
     ...organizationalUnits.map((unit) => rdn(organizationalUnitType, unit)),
     rdn(commonNameType, name),
   );
 }
 
-const commonNameType = encode(objectIdentifier(commonName));
-const organizationalUnitType = encode(objectIdentifier(organizationalUnit));
+const commonNameType = encodeDer(derObjectIdentifier(commonName));
+const organizationalUnitType = encodeDer(derObjectIdentifier(organizationalUnit));
 
-function rdn(type: Uint8Array, value: string): Element {
-  return element(0x31, sequence(type, utf8String(value)));
+function rdn(type: Uint8Array, value: string): DerNode {
+  return element(0x31, derSequence(type, derUtf8String(value)));
 }
 
 /** The text of a DirectoryString or its relatives; anything else as hexadecimal after "#". */

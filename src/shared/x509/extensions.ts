@@ -6,12 +6,12 @@ import {
   readUnsigned,
 } from "../crypto/der_values.ts";
 import {
-  type Element,
+  type DerNode,
+  derObjectIdentifier,
+  type DerPart,
+  derSequence,
   element,
-  encode,
-  objectIdentifier,
-  type Part,
-  sequence,
+  encodeDer,
 } from "../crypto/der_writer.ts";
 
 /** One extension of a certificate (RFC 5280, 4.1.2.9). */
@@ -34,7 +34,7 @@ export const extensionTypes = {
 } as const;
 
 /** Purposes of keys, RFC 5280, 4.2.1.12. */
-export const purposes = {
+export const keyPurposes = {
   any: "2.5.29.37.0",
   serverAuth: "1.3.6.1.5.5.7.3.1",
   clientAuth: "1.3.6.1.5.5.7.3.2",
@@ -77,16 +77,18 @@ export function readExtensions(der: Uint8Array): Map<string, Extension> | undefi
 
 export function writeExtension(
   type: keyof typeof extensionTypes,
-  value: Part,
+  value: DerPart,
   critical: boolean,
-): Element {
+): DerNode {
   const octets = element(0x04, value);
   const identifier = identifiers[type];
-  return critical ? sequence(identifier, yes, octets) : sequence(identifier, octets);
+  return critical ? derSequence(identifier, yes, octets) : derSequence(identifier, octets);
 }
 
 const identifiers = Object.fromEntries(
-  Object.entries(extensionTypes).map(([name, type]) => [name, encode(objectIdentifier(type))]),
+  Object.entries(extensionTypes).map((
+    [name, type],
+  ) => [name, encodeDer(derObjectIdentifier(type))]),
 ) as Record<keyof typeof extensionTypes, Uint8Array>;
 
 const yes = Uint8Array.of(0x01, 0x01, 0xff);
@@ -116,7 +118,7 @@ export function readKeyUsage(der: Uint8Array): KeyUsage[] | undefined {
 }
 
 /** The value of a keyUsage of at least one of the first eight usages. */
-export function writeKeyUsage(...names: KeyUsage[]): Element {
+export function writeKeyUsage(...names: KeyUsage[]): DerNode {
   let octet = 0;
   for (const name of names) octet |= 0x80 >> usages.indexOf(name);
   // DER leaves out the zeros at the end.
@@ -125,7 +127,7 @@ export function writeKeyUsage(...names: KeyUsage[]): Element {
 }
 
 /** An extKeyUsage's purposes, or undefined if it is none. */
-export function readPurposes(der: Uint8Array): string[] | undefined {
+export function readKeyPurposes(der: Uint8Array): string[] | undefined {
   const found = readSequence(der)?.map(readObjectIdentifier);
   return found?.every((purpose) => purpose !== undefined) ? found : undefined;
 }
@@ -154,6 +156,6 @@ function only(der: Uint8Array, tag: number): DerElement | undefined {
 }
 
 /** Whether an element is a version number, which is of one octet. */
-export function isVersion(element: DerElement | undefined): element is DerElement {
+export function isVersionNumber(element: DerElement | undefined): element is DerElement {
   return isInteger(element) && element.content.length === 1;
 }

@@ -1,10 +1,10 @@
 import { readSequence } from "../crypto/der_reader.ts";
 import { latin1 } from "../crypto/der_values.ts";
-import { asciiString, element, sequence } from "../crypto/der_writer.ts";
+import { derAsciiString, derSequence, element } from "../crypto/der_writer.ts";
 import { parseIpAddress } from "../text/name_syntax.ts";
 
 /** The names of a subjectAltName (RFC 5280, 4.2.1.6) that we certify; others are passed over. */
-export interface GeneralNames {
+export interface SubjectAlternativeNames {
   readonly dnsNames: string[];
   readonly ipAddresses: string[];
   readonly uris: string[];
@@ -15,7 +15,7 @@ const uriTag = 0x86;
 const ipTag = 0x87;
 
 /** Reads the value of a subjectAltName, or undefined if it is none. */
-export function readGeneralNames(der: Uint8Array): GeneralNames | undefined {
+export function readSubjectAlternativeNames(der: Uint8Array): SubjectAlternativeNames | undefined {
   const elements = readSequence(der);
   if (elements === undefined) return undefined;
   const names = { dnsNames: [] as string[], ipAddresses: [] as string[], uris: [] as string[] };
@@ -32,11 +32,13 @@ export function readGeneralNames(der: Uint8Array): GeneralNames | undefined {
 }
 
 /** The value of a subjectAltName; throws a TypeError for what no certificate can bear. */
-export function writeGeneralNames({ dnsNames, ipAddresses, uris }: GeneralNames) {
-  return sequence(
-    ...dnsNames.map((name) => asciiString(dnsTag, name)),
+export function writeSubjectAlternativeNames(
+  { dnsNames, ipAddresses, uris }: SubjectAlternativeNames,
+) {
+  return derSequence(
+    ...dnsNames.map((name) => derAsciiString(dnsTag, name)),
     ...ipAddresses.map((address) => element(ipTag, ipOctets(address))),
-    ...uris.map((uri) => asciiString(uriTag, uri)),
+    ...uris.map((uri) => derAsciiString(uriTag, uri)),
   );
 }
 
