@@ -7,7 +7,7 @@ import { installCsiSanity, readReport, runCsiSanity } from "./conformance/csi_sa
 import { privateNamespace } from "./mount_namespace.ts";
 import { runGroup } from "./process_group.ts";
 import { readCounts } from "./test_counts.ts";
-import expected from "../tests/conformance/skipped_specs.json" with { type: "json" };
+import expected from "./conformance/skipped_specs.json" with { type: "json" };
 
 const root = new URL("../", import.meta.url);
 
@@ -32,7 +32,7 @@ function hold(report: ReturnType<typeof readReport>): string[] {
     ...skipped.filter((name) => !reasons.has(name)).map((name) => `skipped unexpectedly: ${name}`),
     ...[...reasons.keys()].filter((name) => !skippedNow.has(name))
       .map((name) =>
-        `not skipped any more, so take it off tests/conformance/skipped_specs.json: ${name}`
+        `not skipped any more, so take it off scripts/conformance/skipped_specs.json: ${name}`
       ),
     ...(passed.length === 0 ? ["no spec passed: csi-sanity asked nothing"] : []),
   ];

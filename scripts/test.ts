@@ -6,7 +6,7 @@ import { runGroup } from "./process_group.ts";
 import { readCounts } from "./test_counts.ts";
 
 /** They take minutes or a cluster, and have tasks of their own. */
-const heavySuites = ["tests/e2e", "tests/conformance", "tests/faults", "tests/bench"];
+const heavySuites = ["tests/e2e", "tests/conformance", "tests/faults"];
 
 const deno = Deno.execPath();
 const root = new URL("../", import.meta.url);

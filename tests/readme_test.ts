@@ -13,7 +13,7 @@ import { serviceMetrics } from "../src/service/program/metrics.ts";
 import { volumeMetrics } from "../src/driver/program/metrics.ts";
 import { knownAttributes, parseAttributes } from "../src/shared/attributes/attribute_parser.ts";
 import { templateFields } from "../src/shared/attributes/templates.ts";
-import { FakeClock } from "./support/fake_clock.ts";
+import { FakeClock } from "../scripts/support/fake_clock.ts";
 import { mayImport } from "./support/structure_rules.ts";
 
 const root = new URL("../", import.meta.url);

@@ -5,7 +5,7 @@
  *
  * inside.ts PLACE-AS-JSON PARTS-AS-JSON COMMAND [ARGUMENT…]
  */
-import { installProduct, readyEndpoint } from "../../tests/e2e/support/install.ts";
+import { installProduct, readyEndpoint } from "../support/install.ts";
 import { ClusterNode } from "./node.ts";
 import type { Parts } from "./parts.ts";
 import { serveAddress } from "./service_proxy.ts";

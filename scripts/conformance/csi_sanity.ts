@@ -64,7 +64,7 @@ export async function runCsiSanity(program: string): Promise<string> {
 }
 
 async function mayMount(): Promise<boolean> {
-  const { canMount } = await import("../../tests/linux/mount_workspace.ts");
+  const { canMount } = await import("../support/can_mount.ts");
   return canMount;
 }
 

@@ -1,4 +1,4 @@
-import type { PodVolume } from "../../tests/support/kubelet.ts";
+import type { PodVolume } from "../support/kubelet.ts";
 import { readCertificates } from "../../src/shared/x509/certificate.ts";
 import { verifyChain } from "../../src/shared/x509/chain.ts";
 

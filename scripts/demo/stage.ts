@@ -1,6 +1,6 @@
 import { statfs } from "node:fs/promises";
-import { Kubelet } from "../../tests/support/kubelet.ts";
-import { Program } from "../../tests/support/programs.ts";
+import { Kubelet } from "../support/kubelet.ts";
+import { Program } from "../support/programs.ts";
 import type { Form } from "../permissions.ts";
 
 /** tmpfs and ramfs, by their f_type (statfs(2)). */

@@ -1,5 +1,5 @@
-import type { PodSpec, PodVolume } from "../../tests/support/kubelet.ts";
-import type { Program } from "../../tests/support/programs.ts";
+import type { PodSpec, PodVolume } from "../support/kubelet.ts";
+import type { Program } from "../support/programs.ts";
 import { type Certificate, readCertificates } from "../../src/shared/x509/certificate.ts";
 import { note, progress, shown, table } from "./console.ts";
 import { attackFromPod, listFiles, verifyFiles } from "./inspection.ts";

@@ -2,8 +2,8 @@ import { status } from "@grpc/grpc-js";
 import assert from "node:assert/strict";
 import { mountsBelow, Stage } from "../../scripts/demo/stage.ts";
 import type { RpcError } from "../../src/shared/grpc/rpc_error.ts";
-import { canMount } from "../linux/mount_workspace.ts";
-import { publishRequest } from "../support/kubelet.ts";
+import { canMount } from "../../scripts/support/can_mount.ts";
+import { publishRequest } from "../../scripts/support/kubelet.ts";
 
 /** What csi-sanity asks only after CreateVolume, of the bundled driver over its socket. */
 const pod = { name: "web-0", namespace: "shop" };

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { X509Certificate } from "node:crypto";
 import { knownAttributes } from "../../src/shared/attributes/attribute_parser.ts";
-import { kubectl } from "./support/kubectl.ts";
+import { kubectl } from "../../scripts/support/kubectl.ts";
 import { Pod } from "./support/pods.ts";
 import { givePolicy } from "./support/policy.ts";
 

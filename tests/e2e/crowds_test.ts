@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { PublishTimes } from "./support/call_times.ts";
-import { system } from "./support/install.ts";
-import { apply, getJson, kubectl } from "./support/kubectl.ts";
+import { system } from "../../scripts/support/install.ts";
+import { apply, getJson, kubectl } from "../../scripts/support/kubectl.ts";
 import { records, volumeDirectories, volumeMounts } from "./support/node.ts";
 import { podObject } from "./support/pods.ts";
 

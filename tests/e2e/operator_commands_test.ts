@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { rolledOut, system } from "./support/install.ts";
-import { getJson, kubectl, until } from "./support/kubectl.ts";
+import { rolledOut, system } from "../../scripts/support/install.ts";
+import { getJson, kubectl, until } from "../../scripts/support/kubectl.ts";
 import { Pod } from "./support/pods.ts";
 import { readmeBlock } from "./support/readme.ts";
 

@@ -12,8 +12,8 @@ import {
   rightsUsed,
   rightText,
 } from "./support/audit.ts";
-import { system } from "./support/install.ts";
-import { getJson, kubectl, until } from "./support/kubectl.ts";
+import { system } from "../../scripts/support/install.ts";
+import { getJson, kubectl, until } from "../../scripts/support/kubectl.ts";
 import { Operator, replicaAddresses } from "./support/operators.ts";
 import { Pod } from "./support/pods.ts";
 import { readmeBlock } from "./support/readme.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { kubectl, until } from "./support/kubectl.ts";
+import { kubectl, until } from "../../scripts/support/kubectl.ts";
 import { Pod } from "./support/pods.ts";
 
 Deno.test("the example pod starts with a pair that openssl in its container accepts", async () => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { system } from "./support/install.ts";
+import { system } from "../../scripts/support/install.ts";
 import { Pod } from "./support/pods.ts";
 import { givePolicy } from "./support/policy.ts";
 

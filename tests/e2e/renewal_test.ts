@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Pod } from "./support/pods.ts";
-import { kubectl } from "./support/kubectl.ts";
+import { kubectl } from "../../scripts/support/kubectl.ts";
 
 /** Reads the pair again and again as a program would, for some seconds; tells what it saw. */
 const watchPair = (seconds: number) =>

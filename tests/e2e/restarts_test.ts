@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
-import { rolledOut, system } from "./support/install.ts";
-import { getJson, kubectl, until } from "./support/kubectl.ts";
+import { rolledOut, system } from "../../scripts/support/install.ts";
+import { getJson, kubectl, until } from "../../scripts/support/kubectl.ts";
 import { onNode, processes, volumeMounts } from "./support/node.ts";
 import { Pod } from "./support/pods.ts";
 

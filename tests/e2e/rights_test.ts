@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type Permission, shippedPermissions } from "../../src/service/kubernetes/permissions.ts";
-import { system } from "./support/install.ts";
-import { getJson, kubectl, tryKubectl, until } from "./support/kubectl.ts";
+import { system } from "../../scripts/support/install.ts";
+import { getJson, kubectl, tryKubectl, until } from "../../scripts/support/kubectl.ts";
 import { processes } from "./support/node.ts";
 
 const account = (name: string) => `--as=system:serviceaccount:${system}:${name}`;

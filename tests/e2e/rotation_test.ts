@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
-import { forge } from "../x509/forge.ts";
-import { initCaFiles, system } from "./support/install.ts";
-import { kubectl, until } from "./support/kubectl.ts";
+import { forge } from "../support/certificate_forge.ts";
+import { initCaFiles, system } from "../../scripts/support/install.ts";
+import { kubectl, until } from "../../scripts/support/kubectl.ts";
 import { OpensslClient, Peer, type Talker } from "./support/peers.ts";
 
 interface CaFiles {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { programArguments } from "../../scripts/permissions.ts";
-import { kubectl, until } from "./support/kubectl.ts";
+import { kubectl, until } from "../../scripts/support/kubectl.ts";
 import { records, volumeMounts } from "./support/node.ts";
 import { driverName, Pod } from "./support/pods.ts";
 import { readmeBlock } from "./support/readme.ts";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { refusedCalls } from "./support/audit.ts";
-import { applyManifest, rolledOut, system } from "./support/install.ts";
-import { getJson, kubectl, until } from "./support/kubectl.ts";
+import { applyManifest, rolledOut, system } from "../../scripts/support/install.ts";
+import { getJson, kubectl, until } from "../../scripts/support/kubectl.ts";
 import { onNode, records, volumeMounts } from "./support/node.ts";
 import { Pod } from "./support/pods.ts";
 

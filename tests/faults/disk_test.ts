@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Stage } from "../../scripts/demo/stage.ts";
-import { pair, Workspace } from "../linux/mount_workspace.ts";
+import { pair, Workspace } from "../driver/mount/mount_workspace.ts";
 import {
   assertExactly,
   ignore,

@@ -4,8 +4,8 @@ import { mountsBelow, Stage } from "../../scripts/demo/stage.ts";
 import { RpcError } from "../../src/shared/grpc/rpc_error.ts";
 import { type Certificate, readCertificates } from "../../src/shared/x509/certificate.ts";
 import { derivePublicKey } from "../../src/shared/crypto/key_pairs.ts";
-import type { PodVolume } from "../support/kubelet.ts";
-import { canMount } from "../linux/mount_workspace.ts";
+import type { PodVolume } from "../../scripts/support/kubelet.ts";
+import { canMount } from "../../scripts/support/can_mount.ts";
 
 export const ignore = !canMount;
 export const steppable = new URL("steppable_driver.ts", import.meta.url).pathname;

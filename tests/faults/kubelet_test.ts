@@ -2,8 +2,8 @@ import { status } from "@grpc/grpc-js";
 import assert from "node:assert/strict";
 import type { Stage } from "../../scripts/demo/stage.ts";
 import type { RpcError } from "../../src/shared/grpc/rpc_error.ts";
-import { type PodVolume, publishRequest } from "../support/kubelet.ts";
-import type { Program } from "../support/programs.ts";
+import { type PodVolume, publishRequest } from "../../scripts/support/kubelet.ts";
+import type { Program } from "../../scripts/support/programs.ts";
 import { assertExactly, ignore, openStage, Recoveries, retried, wholePair } from "./fault_stage.ts";
 
 /** A stage whose service can be frozen, so that a publish hangs where it asks for its certificate. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mountsBelow, type Stage } from "../../scripts/demo/stage.ts";
 import { CertificateService } from "../../src/shared/gen/certificate_service_pb.ts";
 import { connect } from "../../src/shared/grpc_client/client.ts";
-import { Program } from "../support/programs.ts";
+import { Program } from "../../scripts/support/programs.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
 import { ignore, openStage, recordNames } from "./fault_stage.ts";
 import { persistently } from "./persistence.ts";

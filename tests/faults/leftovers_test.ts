@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { PodVolume } from "../support/kubelet.ts";
+import type { PodVolume } from "../../scripts/support/kubelet.ts";
 import {
   assertExactly,
   eventually,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { mountsBelow, type Stage } from "../../scripts/demo/stage.ts";
-import type { PodVolume } from "../support/kubelet.ts";
-import type { Program } from "../support/programs.ts";
+import type { PodVolume } from "../../scripts/support/kubelet.ts";
+import type { Program } from "../../scripts/support/programs.ts";
 import {
   assertExactly,
   eventually,

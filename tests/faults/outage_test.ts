@@ -11,7 +11,7 @@ import { parsePublishRequest } from "../../src/driver/csi/request_validation.ts"
 import { Publisher } from "../../src/driver/volume/publisher.ts";
 import { Renewer } from "../../src/driver/volume/renewer.ts";
 import { VolumeTable } from "../../src/driver/volume/volume_table.ts";
-import { FakeClock } from "../support/fake_clock.ts";
+import { FakeClock } from "../../scripts/support/fake_clock.ts";
 import { rawRequest } from "../support/node.ts";
 import { TestIssuer } from "../support/test_issuer.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import type { PodVolume } from "../support/kubelet.ts";
+import type { PodVolume } from "../../scripts/support/kubelet.ts";
 import {
   assertExactly,
   ignore,

@@ -4,8 +4,8 @@ import { CertificateService } from "../../src/shared/gen/certificate_service_pb.
 import { connect } from "../../src/shared/grpc_client/client.ts";
 import { GrpcIssuanceClient } from "../../src/driver/service_client/issuance_client.ts";
 import { renewalRetryDelay } from "../../src/driver/certificates/renewal_time.ts";
-import { certificateRequest } from "../authority/authority_fixture.ts";
-import { Program } from "../support/programs.ts";
+import { certificateRequest } from "../support/service_fixture.ts";
+import { Program } from "../../scripts/support/programs.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
 import { HealthProbe, percentiles, residentMemory } from "./observing.ts";
 

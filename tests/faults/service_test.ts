@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Stage } from "../../scripts/demo/stage.ts";
-import type { PodVolume } from "../support/kubelet.ts";
+import type { PodVolume } from "../../scripts/support/kubelet.ts";
 import {
   assertExactly,
   ignore,

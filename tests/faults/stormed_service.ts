@@ -11,8 +11,8 @@ import { registerService, serveUnix } from "../../src/shared/grpc_server/server.
 import { certificateService } from "../../src/service/api/certificate_service.ts";
 import { systemClock } from "../../src/shared/scheduler/system_clock.ts";
 import { serveHealth } from "../../src/shared/telemetry/health_endpoint.ts";
-import { makeCa, openAuthority, policy } from "../authority/authority_fixture.ts";
-import { FakeClock } from "../support/fake_clock.ts";
+import { makeCa, openAuthority, policy } from "../support/service_fixture.ts";
+import { FakeClock } from "../../scripts/support/fake_clock.ts";
 import { heldMemory } from "./garbage.ts";
 import { LagProbe } from "./observing.ts";
 

@@ -9,7 +9,7 @@ import { RpcError } from "../../src/shared/grpc/rpc_error.ts";
 import type { UntypedImplementation } from "../../src/shared/grpc/service_definition.ts";
 import { certificateService } from "../../src/service/api/certificate_service.ts";
 import { readCertificate } from "../../src/shared/x509/certificate.ts";
-import { certificateRequest, never, openAuthority, pod } from "../authority/authority_fixture.ts";
+import { certificateRequest, never, openAuthority, pod } from "../support/service_fixture.ts";
 import { runs } from "../support/runs.ts";
 import { mutated, mutatedText } from "./mutations.ts";
 

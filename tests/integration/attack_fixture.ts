@@ -15,12 +15,12 @@ import { type Certificate, readCertificate } from "../../src/shared/x509/certifi
 import { createCertificateRequest } from "../../src/shared/x509/certificate_request.ts";
 import { generateKeyPair } from "../../src/shared/crypto/key_pairs.ts";
 import { encodePem } from "../../src/shared/crypto/pem.ts";
-import { makeCa, openAuthority } from "../authority/authority_fixture.ts";
-import { accessTo, driver } from "../kubernetes/kubernetes_fixture.ts";
+import { makeCa, openAuthority } from "../support/service_fixture.ts";
+import { accessTo, driver } from "../service/kubernetes/kubernetes_fixture.ts";
 import { podObject } from "../support/api_pod.ts";
 import { ApiServer } from "../support/api_server.ts";
 import type { TokenOptions } from "../support/api_tokens.ts";
-import { FakeClock } from "../support/fake_clock.ts";
+import { FakeClock } from "../../scripts/support/fake_clock.ts";
 
 export const serverName = "cert-service.csi-cert-driver.internal";
 export const wait = { timeoutMs: 20_000 };

@@ -9,7 +9,7 @@ import { createCertificateRequest } from "../../src/shared/x509/certificate_requ
 import { generateKeyPair } from "../../src/shared/crypto/key_pairs.ts";
 import { podObject } from "../support/api_pod.ts";
 import { ApiServer } from "../support/api_server.ts";
-import { Program } from "../support/programs.ts";
+import { Program } from "../../scripts/support/programs.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
 
 const namespace = "csi-cert-system";

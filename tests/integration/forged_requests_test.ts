@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { status } from "@grpc/grpc-js";
 import { decodePem } from "../../src/shared/crypto/pem.ts";
-import { testWith, type Workbench } from "../x509/workbench.ts";
+import { testWith, type Workbench } from "../support/workbench.ts";
 import { leafOf, openService, refusal, request, wait } from "./attack_fixture.ts";
 
 async function opensslRequest(bench: Workbench, options: string[]): Promise<Uint8Array> {

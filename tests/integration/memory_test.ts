@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { setInterval } from "node:timers/promises";
 import { bundle } from "../../scripts/bundle.ts";
 import { entryOf, programArguments } from "../../scripts/permissions.ts";
-import { TextLineStream } from "../support/text_line_stream.ts";
+import { TextLineStream } from "../../scripts/support/text_line_stream.ts";
 
 /** Octets of a process that no file backs: what the kernel cannot have back by itself. */
 async function anonymousMemory(pid: number): Promise<number> {

@@ -12,8 +12,8 @@ import { certificateService } from "../../src/service/api/certificate_service.ts
 import { createCertificateRequest } from "../../src/shared/x509/certificate_request.ts";
 import { exportPrivateKey, generateKeyPair } from "../../src/shared/crypto/key_pairs.ts";
 import { encodePem } from "../../src/shared/crypto/pem.ts";
-import { makeCa, openAuthority } from "../authority/authority_fixture.ts";
-import { FakeClock } from "../support/fake_clock.ts";
+import { makeCa, openAuthority } from "../support/service_fixture.ts";
+import { FakeClock } from "../../scripts/support/fake_clock.ts";
 import { TestCa, type TestPair } from "../support/test_ca.ts";
 
 const wait = { timeoutMs: 5_000 };

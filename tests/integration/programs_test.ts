@@ -7,7 +7,7 @@ import { createCertificateRequest } from "../../src/shared/x509/certificate_requ
 import { generateKeyPair } from "../../src/shared/crypto/key_pairs.ts";
 import { Stage } from "../../scripts/demo/stage.ts";
 import { policy } from "../../scripts/demo/story.ts";
-import type { PodSpec, PodVolume } from "../support/kubelet.ts";
+import type { PodSpec, PodVolume } from "../../scripts/support/kubelet.ts";
 
 /** Both programs as processes, registered with a kubelet; volumes are plain directories. */
 async function open(): Promise<Stage> {

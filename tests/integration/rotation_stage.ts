@@ -11,8 +11,8 @@ import { Scheduler } from "../../src/shared/scheduler/scheduler.ts";
 import { createCertificateRequest } from "../../src/shared/x509/certificate_request.ts";
 import { exportPrivateKey, generateKeyPair } from "../../src/shared/crypto/key_pairs.ts";
 import { encodePem } from "../../src/shared/crypto/pem.ts";
-import { ScriptedDocument, ScriptedSource } from "../authority/rotation_fixture.ts";
-import { FakeClock } from "../support/fake_clock.ts";
+import { ScriptedDocument, ScriptedSource } from "../service/ca/rotation_fixture.ts";
+import { FakeClock } from "../../scripts/support/fake_clock.ts";
 import { TlsProgram, type VolumeFiles } from "./tls_program.ts";
 
 const minutes = (minutes: number) => Temporal.Duration.from({ minutes });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readCertificates } from "../../src/shared/x509/certificate.ts";
-import { makeSecret } from "../authority/rotation_fixture.ts";
-import { forge } from "../x509/forge.ts";
+import { makeSecret } from "../service/ca/rotation_fixture.ts";
+import { forge } from "../support/certificate_forge.ts";
 import { delay, followTrust, openStage, rootsOf } from "./rotation_stage.ts";
 import { OpenConnection, type TlsProgram } from "./tls_program.ts";
 

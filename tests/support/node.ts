@@ -15,7 +15,7 @@ import { Reconciler } from "../../src/driver/volume/reconciler.ts";
 import { TrustBundleUpdater } from "../../src/driver/volume/trust_bundle_updater.ts";
 import { VolumeTable } from "../../src/driver/volume/volume_table.ts";
 import { type Certificate, readCertificates } from "../../src/shared/x509/certificate.ts";
-import { FakeClock } from "./fake_clock.ts";
+import { FakeClock } from "../../scripts/support/fake_clock.ts";
 import { TestIssuer } from "./test_issuer.ts";
 
 /** A node's volume domain over real directories and records, on a clock that tests move. */

@@ -1,5 +1,5 @@
-import { system } from "./install.ts";
-import { getJson } from "./kubectl.ts";
+import { system } from "../../../scripts/support/install.ts";
+import { getJson } from "../../../scripts/support/kubectl.ts";
 
 /** One right that RBAC grants, or the use of one. */
 export interface Right {

@@ -1,5 +1,5 @@
-import { system } from "./install.ts";
-import { getJson } from "./kubectl.ts";
+import { system } from "../../../scripts/support/install.ts";
+import { getJson } from "../../../scripts/support/kubectl.ts";
 
 const method = "/csi.v1.Node/NodePublishVolume";
 

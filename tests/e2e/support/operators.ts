@@ -1,7 +1,7 @@
 import { CertificateService } from "../../../src/shared/gen/certificate_service_pb.ts";
 import { type Client, connect } from "../../../src/shared/grpc_client/client.ts";
-import { system } from "./install.ts";
-import { getJson, kubectl } from "./kubectl.ts";
+import { system } from "../../../scripts/support/install.ts";
+import { getJson, kubectl } from "../../../scripts/support/kubectl.ts";
 
 /** Where operators call: the Service, or each replica by itself. */
 export async function replicaAddresses(): Promise<string[]> {

@@ -1,4 +1,4 @@
-import { until } from "./kubectl.ts";
+import { until } from "../../../scripts/support/kubectl.ts";
 import { Pod } from "./pods.ts";
 
 /** What a program has seen of its connections. */

@@ -1,5 +1,12 @@
 import { X509Certificate } from "node:crypto";
-import { apply, getJson, kubectl, type KubectlOutcome, tryKubectl, until } from "./kubectl.ts";
+import {
+  apply,
+  getJson,
+  kubectl,
+  type KubectlOutcome,
+  tryKubectl,
+  until,
+} from "../../../scripts/support/kubectl.ts";
 
 /** What a pod of a test differs in from the plainest one with a volume of ours. */
 export interface PodOptions {

@@ -1,5 +1,5 @@
-import { rolledOut, system } from "./install.ts";
-import { kubectl } from "./kubectl.ts";
+import { rolledOut, system } from "../../../scripts/support/install.ts";
+import { kubectl } from "../../../scripts/support/kubectl.ts";
 
 const deployment = "deployment/cert-service";
 const file = "/etc/cert-service/policy/policy.yaml";

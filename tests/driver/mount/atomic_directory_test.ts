@@ -1,0 +1,163 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import {
+  hasVolumeFiles,
+  readFiles,
+  removeFiles,
+  replaceFiles,
+} from "../../../src/driver/mount/atomic_directory.ts";
+import { canMount } from "../../../scripts/support/can_mount.ts";
+import { pair, Workspace } from "./mount_workspace.ts";
+
+async function withDirectory(test: (directory: string, root: string) => Promise<void> | void) {
+  const root = await Deno.makeTempDir();
+  try {
+    await Deno.mkdir(join(root, "volume"));
+    await test(join(root, "volume"), root);
+  } finally {
+    await Deno.remove(root, { recursive: true });
+  }
+}
+
+function names(directory: string): string[] {
+  return [...Deno.readDirSync(directory)].map((entry) => entry.name).sort();
+}
+
+const readFile = (directory: string, name: string) => readFiles(directory, [name])[0];
+
+Deno.test("files are read through links that lead over ..data", () =>
+  withDirectory(async (directory) => {
+    replaceFiles(directory, pair(1));
+    assert.equal(await Deno.readLink(join(directory, "tls.crt")), "..data/tls.crt");
+    assert.equal(await Deno.readTextFile(join(directory, "tls.crt")), "pair 1");
+    assert.equal(readFile(directory, "tls.key"), "pair 1");
+    assert.equal(hasVolumeFiles(directory), true);
+  }));
+
+Deno.test("several files are read of the same swap, what is missing among them told apart", () =>
+  withDirectory((directory) => {
+    replaceFiles(directory, pair(1));
+    assert.deepEqual(readFiles(directory, ["tls.key", "none", "tls.crt"]), [
+      "pair 1",
+      undefined,
+      "pair 1",
+    ]);
+    removeFiles(directory);
+    assert.deepEqual(readFiles(directory, ["tls.key", "tls.crt"]), [undefined, undefined]);
+  }));
+
+Deno.test("a swap leaves the new files only", () =>
+  withDirectory(async (directory) => {
+    replaceFiles(directory, pair(1));
+    replaceFiles(directory, pair(2));
+    const generation = await Deno.readLink(join(directory, "..data"));
+    assert.deepEqual(names(directory), [generation, "..data", "tls.crt", "tls.key"].sort());
+    assert.equal(readFile(directory, "tls.crt"), "pair 2");
+  }));
+
+Deno.test("a name that is no longer used goes, a new one comes", () =>
+  withDirectory((directory) => {
+    replaceFiles(directory, pair(1));
+    replaceFiles(directory, pair(2, { contents: new Map([["other.pem", "x"]]) }));
+    assert.equal(names(directory).includes("tls.crt"), false);
+    assert.equal(readFile(directory, "tls.crt"), undefined);
+    assert.equal(readFile(directory, "other.pem"), "x");
+  }));
+
+Deno.test("files have their mode whatever the umask", () =>
+  withDirectory(async (directory) => {
+    const umask = Deno.umask(0o077);
+    try {
+      replaceFiles(directory, pair(1, { mode: 0o644 }));
+    } finally {
+      Deno.umask(umask);
+    }
+    assert.equal((await Deno.stat(join(directory, "tls.key"))).mode! & 0o7777, 0o644);
+    assert.equal((await Deno.stat(join(directory, "..data"))).mode! & 0o7777, 0o755);
+  }));
+
+Deno.test("a swap that fails leaves the old files and nothing else", () =>
+  withDirectory((directory) => {
+    replaceFiles(directory, pair(1));
+    const before = names(directory);
+    const tooLong = "n".repeat(254) + "é";
+    const contents = new Map([["new.pem", "x"], ["tls.crt", "pair 2"], [tooLong, "x"]]);
+    assert.throws(() => replaceFiles(directory, pair(2, { contents })));
+    assert.deepEqual(names(directory), before);
+    assert.equal(readFile(directory, "tls.crt"), "pair 1");
+  }));
+
+Deno.test("a name that would leave the directory is refused", () =>
+  withDirectory((directory, root) => {
+    for (const name of ["../x", "a/b", "", ".", "..", "..data", "a\0b"]) {
+      const contents = new Map([[name, "x"]]);
+      assert.throws(() => replaceFiles(directory, pair(1, { contents })), TypeError);
+      assert.throws(() => readFile(directory, name), TypeError);
+    }
+    assert.deepEqual(names(directory), []);
+    assert.deepEqual(names(root), ["volume"]);
+  }));
+
+Deno.test("links and directories put in the way are replaced, never followed", () =>
+  withDirectory(async (directory, root) => {
+    const host = join(root, "host");
+    await Deno.mkdir(host);
+    await Deno.writeTextFile(join(host, "tls.key"), "precious");
+    replaceFiles(directory, pair(1));
+    for (const name of ["..data", "tls.key", "tls.crt"]) await Deno.remove(join(directory, name));
+    await Deno.symlink(host, join(directory, "..data"));
+    await Deno.symlink(join(host, "tls.key"), join(directory, "tls.key"));
+    await Deno.symlink(host, join(directory, "..0123456789abcdef"));
+    await Deno.mkdir(join(directory, "..data_tmp", "deep"), { recursive: true });
+    await Deno.mkdir(join(directory, "tls.crt", "deep"), { recursive: true });
+    assert.equal(hasVolumeFiles(directory), false);
+    assert.equal(readFile(directory, "tls.key"), undefined);
+    await Deno.remove(join(directory, "..data"));
+    await Deno.symlink("../host", join(directory, "..data"));
+    assert.equal(readFile(directory, "tls.key"), undefined);
+
+    replaceFiles(directory, pair(2));
+    assert.equal(await Deno.readTextFile(join(host, "tls.key")), "precious");
+    assert.deepEqual(names(host), ["tls.key"]);
+    assert.equal(readFile(directory, "tls.key"), "pair 2");
+    assert.equal(await Deno.readTextFile(join(directory, "tls.crt")), "pair 2");
+    assert.equal(names(directory).length, 4);
+  }));
+
+Deno.test("a directory in place of ..data is replaced", () =>
+  withDirectory(async (directory) => {
+    await Deno.mkdir(join(directory, "..data", "tls.crt"), { recursive: true });
+    replaceFiles(directory, pair(1));
+    assert.equal(readFile(directory, "tls.crt"), "pair 1");
+  }));
+
+Deno.test({
+  name: "what cannot be swapped in leaves no link and no file",
+  ignore: !canMount,
+  async fn() {
+    await using workspace = new Workspace();
+    const directory = join(workspace.root, "volume");
+    // A mount point can be neither removed nor replaced.
+    workspace.mountForeign(join(directory, "..data"));
+    assert.throws(() => replaceFiles(directory, pair(1)), /busy/);
+    assert.deepEqual(names(directory), ["..data"]);
+  },
+});
+
+Deno.test("a link inside a generation is not read", () =>
+  withDirectory(async (directory, root) => {
+    await Deno.writeTextFile(join(root, "secret"), "secret");
+    replaceFiles(directory, pair(1));
+    await Deno.remove(join(directory, "..data", "tls.key"));
+    await Deno.symlink(join(root, "secret"), join(directory, "..data", "tls.key"));
+    assert.equal(readFile(directory, "tls.key"), undefined);
+  }));
+
+Deno.test("removing takes our layout and leaves what is not ours", () =>
+  withDirectory(async (directory) => {
+    replaceFiles(directory, pair(1));
+    await Deno.writeTextFile(join(directory, "notes"), "x");
+    await Deno.symlink("elsewhere", join(directory, "link"));
+    removeFiles(directory);
+    assert.deepEqual(names(directory), ["link", "notes"]);
+  }));

@@ -1,0 +1,151 @@
+import { join } from "node:path";
+import { selectMounter } from "../../../src/driver/mount/mounter_selection.ts";
+import { SystemCallError } from "../../../src/shared/linux/errno.ts";
+import { type Libc, type MountRequest, openLibc } from "../../../src/shared/linux/libc.ts";
+import { mountAt, type MountinfoEntry } from "../../../src/driver/mount/mountinfo.ts";
+import { MountTable } from "../../../src/driver/mount/mount_table.ts";
+import { mountinfoPath } from "../../../src/shared/linux/proc_files.ts";
+import type { PathMount } from "../../../src/shared/linux/statx.ts";
+import type { Mounter, VolumeFiles } from "../../../src/driver/volume/mounter.ts";
+
+/** Whether root here is the machine's: in a user namespace other users do not exist, nor does noswap. */
+export const isMachineRoot = Deno.uid() === 0 &&
+  /^\s*0\s+0\s+4294967295\s*$/.test(Deno.readTextFileSync("/proc/self/uid_map"));
+
+/** What the kernel says of a path: all it does, unless the tests of a file are to meet an older one. */
+export const kernel = { tells: (place: PathMount | undefined): PathMount | undefined => place };
+
+/** The C library, with calls that can be made to fail and a world that can change around one. */
+export class FaultyLibc implements Libc {
+  readonly #libc = openLibc();
+  /** The calls of mount(2) until the one that fails; 0 fails now and ever. */
+  callsToFault = Infinity;
+  code = "EIO";
+  nextUnmountFails = false;
+  beforeMount: (request: MountRequest) => void = () => {};
+  afterMount: (request: MountRequest) => void = () => {};
+  aroundTable: (read: () => string) => string = (read) => read();
+  /** How often the mount table was asked for. */
+  tableReads = 0;
+
+  mount(request: MountRequest): void {
+    this.beforeMount(request);
+    if (this.callsToFault === 0) throw new SystemCallError(`mount ${request.target}`, this.code);
+    this.callsToFault -= 1;
+    if (this.callsToFault === 0) {
+      this.callsToFault = Infinity;
+      throw new SystemCallError(`mount ${request.target}`, this.code);
+    }
+    this.#libc.mount(request);
+    this.afterMount(request);
+  }
+
+  unmount(path: string, options?: { detach: boolean }): void {
+    if (this.nextUnmountFails) {
+      this.nextUnmountFails = false;
+      throw new SystemCallError(`unmount ${path}`, this.code);
+    }
+    this.#libc.unmount(path, options);
+  }
+
+  readText(path: string): string {
+    if (path !== mountinfoPath) return this.#libc.readText(path);
+    this.tableReads += 1;
+    return this.aroundTable(() => this.#libc.readText(path));
+  }
+
+  statx(path: string): PathMount | undefined {
+    return kernel.tells(this.#libc.statx(path));
+  }
+
+  setResourceLimit(resource: number, value: number): void {
+    this.#libc.setResourceLimit(resource, value);
+  }
+
+  setDumpable(dumpable: boolean): void {
+    this.#libc.setDumpable(dumpable);
+  }
+
+  [Symbol.dispose](): void {
+    this.#libc[Symbol.dispose]();
+  }
+}
+
+/** A directory of the test's own; disposing it unmounts and removes all that is below. */
+export class Workspace implements AsyncDisposable {
+  readonly root = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "csi-linux-" }));
+  readonly libc = openLibc();
+  readonly warnings: string[] = [];
+  readonly stagingDir = join(this.root, "base", ".staging");
+  readonly target = join(this.root, "pods", "uid", "volumes", "csi", "certs", "mount");
+
+  /** The mounts below the root, hidden ones included, but for the staging area that each mounter has. */
+  mounts(): MountinfoEntry[] {
+    return this.#allMounts().filter(({ mountPoint }) => mountPoint !== this.stagingDir);
+  }
+
+  #allMounts(): MountinfoEntry[] {
+    return new MountTable(this.libc).all().filter((mount) =>
+      mount.mountPoint.startsWith(this.root)
+    );
+  }
+
+  mountAt(path: string): MountinfoEntry | undefined {
+    return mountAt(new MountTable(this.libc).all(), path);
+  }
+
+  /** A tmpfs of another program's. */
+  mountForeign(path: string): void {
+    Deno.mkdirSync(path, { recursive: true });
+    this.libc.mount({ source: "foreign", target: path, fileSystem: "tmpfs", flags: 0 });
+  }
+
+  /** Everything there is: paths of entries, and of mounts. */
+  async listing(): Promise<string[]> {
+    const entries = await Array.fromAsync(walk(this.root));
+    return [...entries, ...this.mounts().map((mount) => `mount ${mount.mountPoint}`)].sort();
+  }
+
+  async createMounter(options: { libc?: Libc } = {}): Promise<Mounter & Disposable> {
+    return await selectMounter({
+      stagingDir: this.stagingDir,
+      allowKeysOnDisk: false,
+      onWarning: (message) => this.warnings.push(message),
+      openLibc: () => options.libc ?? new FaultyLibc(),
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const mount of this.#allMounts().reverse()) {
+      this.libc.unmount(mount.mountPoint, { detach: true });
+    }
+    this.libc[Symbol.dispose]();
+    await Deno.remove(this.root, { recursive: true });
+  }
+}
+
+async function* walk(directory: string): AsyncGenerator<string> {
+  for await (const entry of Deno.readDir(directory)) {
+    const path = join(directory, entry.name);
+    yield path;
+    if (entry.isDirectory) yield* walk(path);
+  }
+}
+
+/** A pair whose two files belong together if they say the same number. */
+export function pair(number: number, options: Partial<VolumeFiles> = {}): VolumeFiles {
+  const contents = new Map([
+    ["tls.crt", `pair ${number}`],
+    ["tls.key", `pair ${number}`],
+  ]);
+  return { contents, mode: 0o644, group: undefined, ...options };
+}
+
+/** Runs a command to its end; throws with what it said when it fails. */
+export async function run(command: string, args: string[], cwd?: string): Promise<string> {
+  const options = { args, stdin: "null", ...(cwd === undefined ? {} : { cwd }) } as const;
+  const { success, stdout, stderr } = await new Deno.Command(command, options).output();
+  const decoder = new TextDecoder();
+  if (!success) throw new Error(`${command} ${args.join(" ")}: ${decoder.decode(stderr)}`);
+  return decoder.decode(stdout);
+}

@@ -1,0 +1,166 @@
+import assert from "node:assert/strict";
+import { statfsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { selectMounter } from "../../../src/driver/mount/mounter_selection.ts";
+import { PlainDirectoryMounter } from "../../../src/driver/mount/plain_directory_mounter.ts";
+import { canMount } from "../../../scripts/support/can_mount.ts";
+import { FaultyLibc, pair, Workspace } from "./mount_workspace.ts";
+
+/** A mounter for a program that may not mount. */
+async function plainMounter(workspace: Workspace, options: { allowKeysOnDisk: boolean }) {
+  const libc = new FaultyLibc();
+  libc.callsToFault = 0;
+  libc.code = "EPERM";
+  return await selectMounter({
+    ...options,
+    stagingDir: workspace.stagingDir,
+    onWarning: (message) => workspace.warnings.push(message),
+    openLibc: () => libc,
+  });
+}
+
+/** What statfs(2) says of a temporary directory decides which of two tests can run. */
+const onDisk = statfsSync(Deno.env.get("TMPDIR") ?? "/tmp").type !== 0x01021994;
+
+Deno.test("where mounting is refused, volumes are plain directories, with one warning", async () => {
+  for (const code of ["EPERM", "EACCES", "ENOSYS"]) {
+    await using workspace = new Workspace();
+    const libc = new FaultyLibc();
+    Object.assign(libc, { callsToFault: 0, code });
+    using mounter = await workspace.createMounter({ libc });
+    assert.equal(mounter.kind, "plain");
+    assert.equal(workspace.warnings.length, 1);
+    assert.match(workspace.warnings[0]!, new RegExp(code));
+  }
+});
+
+Deno.test("without a C library volumes are plain directories", async () => {
+  await using workspace = new Workspace();
+  using mounter = await selectMounter({
+    stagingDir: workspace.stagingDir,
+    allowKeysOnDisk: true,
+    onWarning: (message) => workspace.warnings.push(message),
+    openLibc: () => {
+      throw new Error("no C library found");
+    },
+  });
+  assert.equal(mounter.kind, "plain");
+  await mounter.publish(workspace.target, pair(1));
+  assert.equal(mounter.state(workspace.target), "ours");
+});
+
+Deno.test({
+  name: "a key is not written to disk unless that was said out loud",
+  ignore: !onDisk,
+  async fn() {
+    await using workspace = new Workspace();
+    using mounter = await plainMounter(workspace, { allowKeysOnDisk: false });
+    const before = await workspace.listing();
+    await assert.rejects(
+      mounter.publish(workspace.target, pair(1)),
+      /private key would be written to disk.*ALLOW_KEYS_ON_DISK=true/,
+    );
+    assert.deepEqual(await workspace.listing(), before);
+  },
+});
+
+Deno.test({
+  name: "each key that is written to disk is warned of",
+  ignore: !onDisk,
+  async fn() {
+    await using workspace = new Workspace();
+    using mounter = await plainMounter(workspace, { allowKeysOnDisk: true });
+    await mounter.publish(workspace.target, pair(1));
+    await mounter.replace(workspace.target, pair(2));
+    assert.equal(workspace.warnings.length, 3);
+    assert.match(workspace.warnings[1]!, new RegExp(`volume at ${workspace.target}`));
+  },
+});
+
+Deno.test({
+  name: "a directory on a tmpfs needs no leave for keys on disk",
+  ignore: !canMount,
+  async fn() {
+    await using workspace = new Workspace();
+    workspace.mountForeign(dirname(workspace.target));
+    using mounter = await plainMounter(workspace, { allowKeysOnDisk: false });
+    await mounter.publish(workspace.target, pair(1));
+    assert.equal(await mounter.read(workspace.target, "tls.key"), "pair 1");
+    await mounter.unpublish(workspace.target);
+  },
+});
+
+Deno.test("a plain volume is published, swapped, read and removed", async () => {
+  await using workspace = new Workspace();
+  using mounter = await plainMounter(workspace, { allowKeysOnDisk: true });
+  const { target } = workspace;
+  assert.equal(mounter.state(target), "absent");
+  await mounter.unpublish(target);
+  await mounter.publish(target, pair(1));
+  assert.equal(mounter.state(target), "ours");
+  assert.equal((await Deno.stat(target)).mode! & 0o7777, 0o755);
+  await mounter.publish(target, pair(2));
+  await mounter.replace(target, pair(3));
+  assert.equal(await mounter.read(target, "tls.crt"), "pair 3");
+  assert.equal([...Deno.readDirSync(target)].length, 4);
+  await mounter.unpublish(target);
+  await mounter.unpublish(target);
+  assert.equal(mounter.state(target), "absent");
+  assert.deepEqual([...Deno.readDirSync(dirname(target))], []);
+});
+
+Deno.test("a plain publish that fails leaves nothing behind", async () => {
+  await using workspace = new Workspace();
+  using mounter = await plainMounter(workspace, { allowKeysOnDisk: true });
+  const before = await workspace.listing();
+  const contents = new Map([["tls.crt", "x"], ["n".repeat(254) + "é", "x"]]);
+  await assert.rejects(mounter.publish(workspace.target, pair(1, { contents })));
+  assert.deepEqual(await workspace.listing(), before);
+});
+
+Deno.test("nothing is swapped where no volume of ours is", async () => {
+  await using workspace = new Workspace();
+  using mounter = await plainMounter(workspace, { allowKeysOnDisk: true });
+  await assert.rejects(mounter.replace(workspace.target, pair(1)), /no volume of this driver/);
+  await Deno.mkdir(workspace.target, { recursive: true });
+  await Deno.symlink("/etc", join(workspace.target, "..data"));
+  assert.equal(mounter.state(workspace.target), "absent");
+  await assert.rejects(mounter.replace(workspace.target, pair(1)), /no volume of this driver/);
+  assert.equal(await mounter.read(workspace.target, "passwd"), undefined);
+});
+
+Deno.test("a link at the target is refused and left alone", async () => {
+  await using workspace = new Workspace();
+  using mounter = await plainMounter(workspace, { allowKeysOnDisk: true });
+  const host = join(workspace.root, "host");
+  await Deno.mkdir(host);
+  await Deno.mkdir(dirname(workspace.target), { recursive: true });
+  await Deno.symlink(host, workspace.target);
+  assert.equal(mounter.state(workspace.target), "foreign");
+  await assert.rejects(mounter.publish(workspace.target, pair(1)), /symbolic link/);
+  await assert.rejects(mounter.unpublish(workspace.target), /symbolic link/);
+  assert.deepEqual([...Deno.readDirSync(host)], []);
+});
+
+Deno.test({
+  name: "a mount at the target is refused and left alone",
+  ignore: !canMount,
+  async fn() {
+    await using workspace = new Workspace();
+    using mounter = await plainMounter(workspace, { allowKeysOnDisk: true });
+    workspace.mountForeign(workspace.target);
+    assert.equal(mounter.state(workspace.target), "foreign");
+    await assert.rejects(mounter.publish(workspace.target, pair(1)), /tmpfs from foreign/);
+    await assert.rejects(mounter.unpublish(workspace.target), /tmpfs from foreign/);
+    assert.equal(workspace.mounts().length, 1);
+  },
+});
+
+Deno.test("a relative target is refused", () => {
+  using mounter = new PlainDirectoryMounter({
+    mounts: undefined,
+    allowKeysOnDisk: true,
+    onWarning: () => {},
+  });
+  assert.throws(() => mounter.state("pods/x"), /is not absolute/);
+});

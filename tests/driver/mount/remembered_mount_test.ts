@@ -1,0 +1,120 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { mountFlags } from "../../../src/shared/linux/libc.ts";
+import { canMount } from "../../../scripts/support/can_mount.ts";
+import { FaultyLibc, pair, Workspace } from "./mount_workspace.ts";
+
+const ignore = !canMount;
+
+Deno.test({
+  name: "another program's mount that comes over a remembered one is not taken for it",
+  ignore,
+  async fn() {
+    await using workspace = new Workspace();
+    using libc = new FaultyLibc();
+    const mounter = await workspace.createMounter({ libc });
+    const { target } = workspace;
+    await mounter.publish(target, pair(1));
+    workspace.mountForeign(target);
+    const before = await workspace.listing();
+    for (let times = 0; times < 2; times += 1) {
+      assert.equal(mounter.state(target), "foreign");
+      await assert.rejects(mounter.unpublish(target), /tmpfs from foreign/);
+      await assert.rejects(mounter.publish(target, pair(2)), /tmpfs from foreign/);
+    }
+    assert.deepEqual(await workspace.listing(), before);
+    workspace.libc.unmount(target);
+    assert.equal(await mounter.read(target, "tls.key"), "pair 1");
+    await mounter.unpublish(target);
+    assert.deepEqual(workspace.mounts(), []);
+  },
+});
+
+Deno.test({
+  name: "what somebody puts where they took a remembered mount away is not taken for it",
+  ignore,
+  async fn() {
+    await using workspace = new Workspace();
+    using libc = new FaultyLibc();
+    const mounter = await workspace.createMounter({ libc });
+    const { target } = workspace;
+    await mounter.publish(target, pair(1));
+    workspace.libc.unmount(target);
+    assert.equal(mounter.state(target), "absent");
+    // Unless others mount just now, it gets the numbers that ours had in the table; its id is its own.
+    workspace.mountForeign(target);
+    assert.equal(mounter.state(target), "foreign");
+    await assert.rejects(mounter.unpublish(target), /tmpfs from foreign/);
+    await assert.rejects(mounter.replace(target, pair(2)), /no volume of this driver/);
+    assert.deepEqual([...Deno.readDirSync(target)], []);
+    assert.equal(workspace.mounts().length, 1);
+  },
+});
+
+Deno.test({
+  name: "a remembered mount that somebody detached while its files are open is gone",
+  ignore,
+  async fn() {
+    await using workspace = new Workspace();
+    using libc = new FaultyLibc();
+    const mounter = await workspace.createMounter({ libc });
+    await mounter.publish(workspace.target, pair(1));
+    using _file = await Deno.open(join(workspace.target, "tls.key"));
+    workspace.libc.unmount(workspace.target, { detach: true });
+    assert.equal(mounter.state(workspace.target), "absent");
+    assert.equal(await mounter.read(workspace.target, "tls.key"), undefined);
+    await mounter.publish(workspace.target, pair(2));
+    assert.equal(await mounter.read(workspace.target, "tls.key"), "pair 2");
+    assert.equal(workspace.mounts().length, 1);
+  },
+});
+
+Deno.test({
+  name: "another program's mount is not remembered as ours, though one of ours hides it just then",
+  ignore,
+  async fn() {
+    await using workspace = new Workspace();
+    using libc = new FaultyLibc();
+    const mounter = await workspace.createMounter({ libc });
+    const { target, root } = workspace;
+    await mounter.publish(target, pair(1));
+    const other = join(root, "other", "mount");
+    workspace.mountForeign(other);
+    libc.aroundTable = (read) => {
+      workspace.libc.mount({ source: target, target: other, flags: mountFlags.bind });
+      const text = read();
+      workspace.libc.unmount(other);
+      return text;
+    };
+    assert.equal(mounter.state(other), "ours");
+    libc.aroundTable = (read) => read();
+    assert.equal(mounter.state(other), "foreign");
+    await assert.rejects(mounter.unpublish(other), /tmpfs from foreign/);
+    assert.equal(workspace.mounts().length, 2);
+  },
+});
+
+Deno.test({
+  name: "another program's mount that covers ours for just the bind of a swap is not written to",
+  ignore,
+  async fn() {
+    await using workspace = new Workspace();
+    using libc = new FaultyLibc();
+    const mounter = await workspace.createMounter({ libc });
+    const { target, root } = workspace;
+    await mounter.publish(target, pair(1));
+    const foreign = join(root, "foreign");
+    workspace.mountForeign(foreign);
+    libc.beforeMount = ({ source }) => {
+      if (source !== target) return;
+      workspace.libc.mount({ source: foreign, target, flags: mountFlags.bind });
+    };
+    libc.afterMount = ({ source }) => {
+      if (source === target) workspace.libc.unmount(target);
+    };
+    await assert.rejects(mounter.replace(target, pair(2)), /not one of this driver/);
+    assert.deepEqual([...Deno.readDirSync(foreign)], []);
+    assert.equal(await mounter.read(target, "tls.key"), "pair 1");
+    assert.equal(workspace.mounts().length, 2);
+  },
+});

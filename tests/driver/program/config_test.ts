@@ -1,0 +1,225 @@
+import assert from "node:assert/strict";
+import { type DriverConfig, readDriverConfig } from "../../../src/driver/program/config.ts";
+import type { Environment } from "../../../src/shared/config/environment.ts";
+import { formatDuration } from "../../../src/shared/text/durations.ts";
+
+function read(environment: Environment): { config: DriverConfig; warnings: string[] } {
+  const outcome = readDriverConfig(environment, "node-1");
+  assert.equal(outcome.kind, "config", JSON.stringify(outcome));
+  return outcome.kind === "config" ? outcome : assert.fail();
+}
+
+function problems(environment: Environment, hostName = "node-1"): string[] {
+  const outcome = readDriverConfig(environment, hostName);
+  assert.equal(outcome.kind, "refused", JSON.stringify(environment).slice(0, 200));
+  return outcome.kind === "refused" ? outcome.problems : assert.fail();
+}
+
+Deno.test("a driver that is told nothing takes the documented defaults", () => {
+  const { config: { checkInterval, ...config }, warnings } = read({});
+  assert.equal(formatDuration(checkInterval), "5m");
+  assert.deepEqual(config, {
+    socketPath: "/csi/csi.sock",
+    nodeId: "node-1",
+    certService: {
+      address: "https://cert-service:50051",
+      serverName: "cert-service.csi-cert-driver.internal",
+      caFile: "/etc/csi-cert-driver/trust-bundle/ca.crt",
+      tokenFile: undefined,
+      clientIdentity: undefined,
+    },
+    certBasePath: "/var/lib/csi-certs",
+    clusterDomain: "cluster.local",
+    registration: undefined,
+    health: { hostname: "0.0.0.0", port: 9808 },
+    logging: { level: "info", format: "text" },
+    allowKeysOnDisk: false,
+  });
+  assert.deepEqual(warnings, []);
+});
+
+Deno.test("every variable of the driver is read, from an object or a function alike", () => {
+  const environment: Record<string, string> = {
+    CSI_ENDPOINT: "/run/csi.sock",
+    NODE_ID: "node-2",
+    CERT_SERVICE_ADDR: "https://[2001:DB8::1]:443/",
+    CERT_SERVICE_CA_FILE: "/bundle/ca.crt",
+    CERT_SERVICE_TOKEN_FILE: "/token/token",
+    CERT_SERVICE_CLIENT_CERT_FILE: "/client/tls.crt",
+    CERT_SERVICE_CLIENT_KEY_FILE: "/client/tls.key",
+    CERT_BASE_PATH: "/data/",
+    REGISTRATION_DIR: "/registration",
+    KUBELET_SOCKET_PATH: "/var/lib/kubelet/plugins/x/csi.sock",
+    CLUSTER_DOMAIN: "k8s.example",
+    HEALTH_ADDR: "[::1]:0",
+    LOG_LEVEL: "debug",
+    LOG_FORMAT: "json",
+    CHECK_INTERVAL: "90s",
+    ALLOW_KEYS_ON_DISK: "true",
+  };
+  for (const source of [environment, (name: string) => environment[name]]) {
+    const { config: { checkInterval, ...config }, warnings } = read(source);
+    assert.equal(formatDuration(checkInterval), "1m30s");
+    assert.deepEqual(config, {
+      socketPath: "/run/csi.sock",
+      nodeId: "node-2",
+      certService: {
+        address: "https://[2001:db8::1]:443",
+        serverName: "cert-service.csi-cert-driver.internal",
+        caFile: "/bundle/ca.crt",
+        tokenFile: "/token/token",
+        clientIdentity: { certificateFile: "/client/tls.crt", privateKeyFile: "/client/tls.key" },
+      },
+      certBasePath: "/data",
+      clusterDomain: "k8s.example",
+      registration: {
+        directory: "/registration",
+        kubeletSocketPath: "/var/lib/kubelet/plugins/x/csi.sock",
+      },
+      health: { hostname: "::1", port: 0 },
+      logging: { level: "debug", format: "json" },
+      allowKeysOnDisk: true,
+    });
+    assert.deepEqual(warnings, []);
+  }
+});
+
+const bytes107 = `/${"s".repeat(106)}`;
+for (
+  const [given, path] of [
+    ["unix:///csi/csi.sock", "/csi/csi.sock"],
+    ["unix://csi.sock", "csi.sock"],
+    ["/csi/csi.sock", "/csi/csi.sock"],
+    [`unix://${bytes107}`, bytes107],
+  ] as const
+) {
+  Deno.test(`CSI_ENDPOINT=${given.slice(0, 30)} is a socket's path`, () => {
+    assert.equal(read({ CSI_ENDPOINT: given }).config.socketPath, path);
+  });
+}
+
+for (
+  const [given, address] of [
+    ["https://cert-service", "https://cert-service:50051"],
+    ["https://Cert-Service:1", "https://cert-service:1"],
+    ["https://10.0.0.1:65535", "https://10.0.0.1:65535"],
+    ["https://[::1]", "https://[::1]:50051"],
+    ["http://localhost:8080/", "http://localhost:8080"],
+  ] as const
+) {
+  Deno.test(`CERT_SERVICE_ADDR=${given} is ${address}`, () => {
+    assert.equal(read({ CERT_SERVICE_ADDR: given }).config.certService.address, address);
+  });
+}
+
+const bad: Record<string, string[]> = {
+  CSI_ENDPOINT: ["tcp://0.0.0.0:1", "unix://", "unix:///csi/", "csi.sock", `${bytes107}s`]
+    .concat(`/${"é".repeat(54)}`, "/a\u0000b", "unix:///a/.."),
+  NODE_ID: ["n".repeat(193), "é".repeat(97), "a b", "a\nb", " "],
+  CERT_SERVICE_ADDR: [
+    "cert-service:50051",
+    "grpc://a:1",
+    "https://",
+    "https://a:0",
+    "https://a:65536",
+  ]
+    .concat("https://a:1/path", "https://u@a:1", "https://a_b:1", "https://a:", "https://::1:5"),
+  CERT_SERVICE_CA_FILE: ["ca.crt", "/", "/a/../b", "/a\u0007"],
+  CERT_SERVICE_TOKEN_FILE: ["token", "./token"],
+  CERT_BASE_PATH: ["data", "~/data", "/./data", "/a".repeat(5000)],
+  REGISTRATION_DIR: ["registration", `/${"r".repeat(78)}`],
+  KUBELET_SOCKET_PATH: ["unix:///csi.sock", `${bytes107}s`],
+  CLUSTER_DOMAIN: ["Cluster.local", "cluster.local.", ".", "a_b", "1.2.3.4", "a".repeat(10_000)],
+  HEALTH_ADDR: [
+    "9808",
+    ":9808",
+    "0.0.0.0",
+    "0.0.0.0:",
+    "0.0.0.0:99999",
+    "OFF",
+    "::1:1",
+    "http://a:1",
+  ],
+  LOG_LEVEL: ["verbose", "off", "5", "info,debug"],
+  LOG_FORMAT: ["xml", "JSON"],
+  CHECK_INTERVAL: ["9s", "24h1s", "0", "-5m", "5", "5 m", "soon"],
+  ALLOW_KEYS_ON_DISK: ["yes", "1", "TRUE"],
+};
+for (const [name, values] of Object.entries(bad)) {
+  Deno.test(`${name} is refused with what it held and what is accepted`, () => {
+    for (const value of values) {
+      const [problem = "", ...others] = problems({ [name]: value });
+      assert.deepEqual(others, []);
+      assert.ok(problem.startsWith(`${name}="`), problem);
+      assert.match(problem, /": expected \S/);
+      assert.match(problem, /^[^\p{C}]{0,300}$/u);
+    }
+  });
+}
+
+Deno.test("an empty variable counts as unset", () => {
+  const names = [...Object.keys(bad), "GRPC_TRACE", "CERT_SERVICE_CLIENT_KEY_FILE"];
+  const { config } = read(Object.fromEntries(names.map((name) => [name, ""])));
+  assert.deepEqual(JSON.stringify(config), JSON.stringify(read({}).config));
+});
+
+Deno.test("every problem is reported at once", () => {
+  const found = problems({
+    CSI_ENDPOINT: "tcp://x",
+    CHECK_INTERVAL: "soon",
+    CERT_SERVICE_CLIENT_CERT_FILE: "/tls.crt",
+    GRPC_TRACE: "all",
+  }, "");
+  assert.deepEqual(found.map((problem) => problem.split(/[= ]/)[0]), [
+    "CSI_ENDPOINT",
+    "CHECK_INTERVAL",
+    "GRPC_TRACE",
+    "NODE_ID",
+    "CERT_SERVICE_CLIENT_KEY_FILE",
+  ]);
+});
+
+Deno.test("a host name that is no node's name asks for NODE_ID", () => {
+  for (const hostName of ["", "a b", "h".repeat(193)]) {
+    assert.match(problems({}, hostName)[0] ?? "", /^NODE_ID is not set: expected/);
+  }
+  assert.equal(read({ NODE_ID: "n".repeat(192) }).config.nodeId.length, 192);
+});
+
+Deno.test("a client certificate and its key come together or not at all", () => {
+  const half = { CERT_SERVICE_CLIENT_CERT_FILE: "/tls.crt" };
+  assert.match(problems(half)[0] ?? "", /^CERT_SERVICE_CLIENT_KEY_FILE is not set/);
+  const other = { CERT_SERVICE_CLIENT_KEY_FILE: "/tls.key" };
+  assert.match(problems(other)[0] ?? "", /^CERT_SERVICE_CLIENT_CERT_FILE is not set/);
+});
+
+Deno.test("plaintext is warned of, and never carries a token or a client certificate", () => {
+  const plain = { CERT_SERVICE_ADDR: "http://cert-service" };
+  const { config, warnings } = read(plain);
+  assert.equal(config.certService.caFile, undefined);
+  assert.match(warnings.join(), /^CERT_SERVICE_ADDR is http:/);
+  const found = problems({
+    ...plain,
+    CERT_SERVICE_TOKEN_FILE: "/token",
+    CERT_SERVICE_CLIENT_CERT_FILE: "/tls.crt",
+    CERT_SERVICE_CLIENT_KEY_FILE: "/tls.key",
+  });
+  assert.deepEqual(found.map((problem) => problem.split("=")[0]), [
+    "CERT_SERVICE_TOKEN_FILE",
+    "CERT_SERVICE_CLIENT_CERT_FILE",
+  ]);
+});
+
+Deno.test("the kubelet is told CSI_ENDPOINT's path unless another is named", () => {
+  const directory = "/registration";
+  assert.deepEqual(read({ REGISTRATION_DIR: directory }).config.registration, {
+    directory,
+    kubeletSocketPath: "/csi/csi.sock",
+  });
+  const relative = { REGISTRATION_DIR: directory, CSI_ENDPOINT: "unix://csi.sock" };
+  assert.match(problems(relative)[0] ?? "", /^KUBELET_SOCKET_PATH is not set: .*CSI_ENDPOINT/);
+});
+
+Deno.test("HEALTH_ADDR=off serves no health", () => {
+  assert.equal(read({ HEALTH_ADDR: "off" }).config.health, undefined);
+});

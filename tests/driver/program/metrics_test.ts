@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import { createCallMetrics } from "../../../src/shared/telemetry/call_metrics.ts";
+import { Metrics } from "../../../src/shared/telemetry/metrics.ts";
+import { volumeMetrics } from "../../../src/driver/program/metrics.ts";
+
+Deno.test("calls are counted by method and code, and their time by method", () => {
+  const metrics = new Metrics();
+  const count = createCallMetrics(metrics);
+  count({ method: "/csi.v1.Node/NodePublishVolume", code: "OK", ms: 30 });
+  count({ method: "/csi.v1.Node/NodePublishVolume", code: "UNAVAILABLE", ms: 20_000 });
+  const text = metrics.expose();
+  const method = 'method="/csi.v1.Node/NodePublishVolume"';
+  assert.ok(text.includes(`grpc_server_calls_total{code="OK",${method}} 1`), text);
+  assert.ok(text.includes(`grpc_server_calls_total{code="UNAVAILABLE",${method}} 1`));
+  assert.ok(text.includes(`grpc_server_call_seconds_bucket{le="0.05",${method}} 1`));
+  assert.ok(text.includes(`grpc_server_call_seconds_count{${method}} 2`));
+});
+
+Deno.test("the gauges of a node are those of the moment, and no expiry is told without a volume", () => {
+  const earliestExpiry = Temporal.Instant.from("2026-01-02T00:00:00Z");
+  let snapshot = {
+    volumes: 2,
+    failing: 1,
+    earliestExpiry: earliestExpiry as typeof earliestExpiry | undefined,
+  };
+  const volumes = volumeMetrics(new Metrics(), () => snapshot);
+  volumes.renewal("renewed");
+  const first = volumes.expose();
+  for (
+    const line of [
+      "csi_cert_volumes 2",
+      "csi_cert_volumes_renewal_failing 1",
+      `csi_cert_earliest_expiry_timestamp_seconds ${earliestExpiry.epochMilliseconds / 1000}`,
+      'csi_cert_renewals_total{outcome="renewed"} 1',
+      'csi_cert_renewals_total{outcome="failed"} 0',
+    ]
+  ) assert.ok(first.includes(`${line}\n`), first);
+  snapshot = { volumes: 0, failing: 0, earliestExpiry: undefined };
+  assert.ok(!/^csi_cert_earliest_expiry/m.test(volumes.expose()));
+});

@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { formatRecord, parseRecord } from "../../../src/driver/records/record_format.ts";
+import type { VolumeRecord } from "../../../src/driver/volume/volume_record.ts";
+import { assertSameRecord, volume } from "./sample_record.ts";
+
+const anyRecord: fc.Arbitrary<VolumeRecord> = fc.record({
+  volumeId: fc.string(),
+  volumeName: fc.string(),
+  targetPath: fc.string({ unit: "binary" }),
+  pod: fc.record({
+    namespace: fc.string(),
+    name: fc.string(),
+    uid: fc.string(),
+    serviceAccount: fc.string(),
+  }, { noNullPrototype: true }),
+  attributes: fc.dictionary(fc.string(), fc.string({ unit: "grapheme" })),
+  group: fc.option(fc.nat(), { nil: undefined }),
+  issuedAt: fc.bigInt(0n, 10n ** 19n).map((ns) => new Temporal.Instant(ns)),
+  serialNumber: fc.string(),
+  notAfter: fc.bigInt(0n, 10n ** 19n).map((ns) => new Temporal.Instant(ns)),
+});
+
+Deno.test("any record survives its text", () => {
+  fc.assert(fc.property(anyRecord, (record) => {
+    const parsed = parseRecord(formatRecord(record));
+    assert.equal(parsed.kind, "record");
+    if (parsed.kind === "record") assertSameRecord(parsed.record, record);
+  }));
+});
+
+Deno.test("any text is read or refused without a throw", () => {
+  const good = formatRecord(volume());
+  fc.assert(fc.property(fc.nat(good.length), fc.string(), fc.nat(20), (at, inserted, cut) => {
+    parseRecord(good.slice(0, at) + inserted + good.slice(at + cut));
+  }));
+  fc.assert(fc.property(fc.jsonValue(), (value) => {
+    assert.equal(parseRecord(JSON.stringify(value)).kind, "unreadable");
+  }));
+});

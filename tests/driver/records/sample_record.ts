@@ -1,0 +1,30 @@
+import assert from "node:assert/strict";
+import type { VolumeRecord } from "../../../src/driver/volume/volume_record.ts";
+
+/** A record as any; each test says what matters to it. */
+export function volume(options: Partial<VolumeRecord> = {}): VolumeRecord {
+  return {
+    volumeId: "csi-1",
+    volumeName: "certs",
+    targetPath: "/var/lib/kubelet/pods/u/volumes/kubernetes.io~csi/certs/mount",
+    pod: { namespace: "default", name: "web-0", uid: "u", serviceAccount: "web" },
+    attributes: { "dns-names": "a,b" },
+    group: undefined,
+    issuedAt: Temporal.Instant.from("2026-01-01T00:00:00Z"),
+    serialNumber: "0a1b",
+    notAfter: Temporal.Instant.from("2026-01-08T00:00:00.5Z"),
+    ...options,
+  };
+}
+
+/** Instants are compared by their text, since they hold nothing that deepEqual sees. */
+export function assertSameRecord(actual: VolumeRecord | undefined, expected: VolumeRecord): void {
+  const plain = (record: VolumeRecord) => ({
+    ...record,
+    attributes: { ...record.attributes },
+    issuedAt: record.issuedAt.toString(),
+    notAfter: record.notAfter.toString(),
+  });
+  assert(actual);
+  assert.deepEqual(plain(actual), plain(expected));
+}

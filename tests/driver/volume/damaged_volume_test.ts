@@ -1,0 +1,153 @@
+import assert from "node:assert/strict";
+import { abortable } from "../../../src/shared/scheduler/abort_signals.ts";
+import { derivePublicKey } from "../../../src/shared/crypto/key_pairs.ts";
+import { decodePem, encodePem } from "../../../src/shared/crypto/pem.ts";
+import { readEcPrivateKey } from "../../../src/shared/crypto/ec_private_key.ts";
+import { TestNode } from "../../support/node.ts";
+
+Deno.test("a rejection that comes after its call was aborted is nobody's, and does not end the program", async () => {
+  const unhandled: unknown[] = [];
+  const listener = (event: PromiseRejectionEvent) => {
+    event.preventDefault();
+    unhandled.push(event.reason);
+  };
+  globalThis.addEventListener("unhandledrejection", listener);
+  try {
+    const late = Promise.reject(new Error("late"));
+    const signal = AbortSignal.abort(new Error("aborted"));
+    await assert.rejects(abortable(late, signal), /aborted/);
+    await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setImmediate(resolve));
+  } finally {
+    globalThis.removeEventListener("unhandledrejection", listener);
+  }
+  assert.deepEqual(unhandled, []);
+});
+
+Deno.test("a renewal whose record cannot be written is not repeated: the sweep writes it when there is room", async () => {
+  await using node = await TestNode.create();
+  const { store } = node;
+  let isFull = false;
+  node.store = {
+    load: () => store.load(),
+    remove: (record) => store.remove(record),
+    save: (record, pem) =>
+      isFull ? Promise.reject(new Error("no space left")) : store.save(record, pem),
+  };
+  node.start();
+  await node.restart();
+  const request = await node.request({ duration: "100h" });
+  await node.publish(request);
+  isFull = true;
+  await node.renew(request);
+  const renewed = await node.leaf(request);
+  await node.clock.advance({ minutes: 11 });
+  assert.equal(node.issuer.requests.length, 2);
+  assert.notEqual((await store.load()).records[0]?.serialNumber, renewed.serialNumber);
+  assert.deepEqual(await node.publish(request), { kind: "done" });
+  isFull = false;
+  await node.clock.advance({ minutes: 5 });
+  await node.clock.until(() => node.scheduler.running === 0);
+  assert.equal((await store.load()).records[0]?.serialNumber, renewed.serialNumber);
+  assert.equal(node.issuer.requests.length, 2);
+});
+
+Deno.test("a driver that was killed between the swap and the record learns of the certificate from the mount", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request({ duration: "100h" });
+  await node.publish(request);
+  const [before] = (await node.store.load()).records;
+  await node.renew(request);
+  const renewed = await node.leaf(request);
+  await node.store.save(before!, "the old certificate");
+  assert.equal((await node.restart()).healthy, 1);
+  assert.equal((await node.store.load()).records[0]?.serialNumber, renewed.serialNumber);
+  assert.equal(node.issuer.requests.length, 2);
+});
+
+Deno.test("a volume that is damaged shortly before its renewal is repaired by the next sweep, not by the renewal", async () => {
+  await using node = await TestNode.create();
+  await node.restart();
+  const request = await node.request({ duration: "20m" });
+  await node.publish(request);
+  const sweep = async () => {
+    await node.clock.advance({ minutes: 5 });
+    await node.clock.until(() => node.scheduler.running === 0);
+  };
+  await sweep();
+  const due = node.scheduler.nextRun(request.volumeId)!;
+  assert.ok(due.since(node.clock.now()).total("minutes") < 12);
+  await node.clock.advance({ minutes: 4 });
+  await Deno.remove(`${request.targetPath}/..data/tls.key`);
+  await node.clock.advance({ minutes: 1 });
+  await node.clock.until(() => node.issuer.requests.length === 2 && node.scheduler.running === 0);
+  assert.ok(Temporal.Instant.compare(node.clock.now(), due) < 0);
+  assert.match(await node.mounter.read(request.targetPath, "tls.key") ?? "", /PRIVATE KEY/);
+});
+
+Deno.test("the sweep leaves a damaged volume whose repair failed to its backoff", async () => {
+  await using node = await TestNode.create();
+  await node.restart();
+  const request = await node.request({ duration: "100h" });
+  await node.publish(request);
+  node.issuer.answer = () => {
+    const retryAfter = Temporal.Duration.from({ minutes: 8 });
+    return Promise.resolve({ kind: "throttled", reason: "busy", retryAfter });
+  };
+  await Deno.remove(`${request.targetPath}/..data/tls.key`);
+  await node.clock.advance({ minutes: 5 });
+  await node.clock.until(() => node.issuer.requests.length === 2 && node.scheduler.running === 0);
+  const planned = node.scheduler.nextRun(request.volumeId)!;
+  await node.clock.advance({ minutes: 5 });
+  await node.clock.until(() => node.scheduler.running === 0);
+  assert.equal(String(node.scheduler.nextRun(request.volumeId)), String(planned));
+  assert.equal(node.issuer.requests.length, 2);
+});
+
+Deno.test("the sweep removes a volume that the kubelet gave up while the driver runs", async () => {
+  await using node = await TestNode.create();
+  await node.restart();
+  const request = await node.request();
+  await node.publish(request);
+  await Deno.remove(request.targetPath.replace(/mount$/, "vol_data.json"));
+  await node.clock.advance({ minutes: 5 });
+  await node.clock.until(() => node.table.size === 0);
+  await assert.rejects(Deno.lstat(request.targetPath), Deno.errors.NotFound);
+  assert.equal(node.scheduler.nextRun(request.volumeId), undefined);
+});
+
+Deno.test("a retry that was planned while the clock was a year ahead does not wait for that year", async () => {
+  await using node = await TestNode.create();
+  await node.restart();
+  const request = await node.request({ duration: "100h" });
+  await node.publish(request);
+  const { serialNumber } = await node.leaf(request);
+  node.issuer.answer = () => Promise.resolve({ kind: "unavailable", reason: "not for that time" });
+  node.clock.set(node.clock.now().add({ hours: 8760 }));
+  await node.clock.advance({ minutes: 2 });
+  await node.clock.until(() =>
+    node.renewer.failures(request.volumeId) > 0 && node.scheduler.running === 0
+  );
+  node.clock.set(node.clock.now().subtract({ hours: 8760 }));
+  node.issuer.answer = undefined;
+  await node.clock.advance({ minutes: 10 });
+  await node.clock.until(() => node.scheduler.running === 0);
+  const next = node.scheduler.nextRun(request.volumeId)!;
+  assert.ok(next.since(node.clock.now()).total("hours") < 100);
+  assert.equal((await node.leaf(request)).serialNumber, serialNumber);
+});
+
+Deno.test("a key whose halves do not belong together is found out by the first look after the start", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request();
+  await node.publish(request);
+  const path = `${request.targetPath}/..data/tls.key`;
+  const [key = new Uint8Array()] = decodePem("PRIVATE KEY", await Deno.readTextFile(path));
+  const { number } = readEcPrivateKey(key)!;
+  number.set([(number.at(-1) ?? 0) ^ 1], number.length - 1);
+  await Deno.writeTextFile(path, encodePem("PRIVATE KEY", key));
+  assert.equal((await node.restart()).healthy, 1);
+  await node.clock.until(() => node.issuer.requests.length === 2 && node.scheduler.running === 0);
+  const text = await node.mounter.read(request.targetPath, "tls.key") ?? "";
+  assert.deepEqual(await derivePublicKey(text), (await node.leaf(request)).spki);
+});

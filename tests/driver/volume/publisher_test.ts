@@ -1,0 +1,252 @@
+import assert from "node:assert/strict";
+import { TestNode } from "../../support/node.ts";
+
+const done = { kind: "done" };
+
+Deno.test("a published volume holds a valid pair, the trust bundle and a record", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request();
+  assert.deepEqual(await node.publish(request), done);
+  const leaf = await node.leaf(request);
+  const { records } = await node.store.load();
+  assert.equal(records.length, 1);
+  assert.equal(records[0]?.serialNumber, leaf.serialNumber);
+  assert.ok(records[0]?.issuedAt.equals(node.clock.now()));
+  assert.ok(node.scheduler.nextRun(request.volumeId));
+  assert.match(await node.mounter.read(request.targetPath, "ca.crt") ?? "", /BEGIN CERTIFICATE/);
+});
+
+Deno.test("two publishes at the same time issue one certificate", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request();
+  const outcomes = await Promise.all([node.publish(request), node.publish(request)]);
+  assert.deepEqual(outcomes.map(({ kind }) => kind).sort(), ["busy", "done"]);
+  assert.deepEqual(await node.publish(request), done);
+  assert.equal(node.issuer.requests.length, 1);
+});
+
+Deno.test("publishes half a second apart, then a hundred times over an hour, issue one certificate, also with the service away", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request({ duration: "24h" });
+  assert.deepEqual(await node.publish(request), done);
+  node.issuer.answer = () => Promise.resolve({ kind: "unavailable", reason: "away" });
+  await node.clock.advance({ milliseconds: 500 });
+  for (let republish = 0; republish < 100; republish++) {
+    assert.deepEqual(await node.publish(request), done);
+    await node.clock.advance({ seconds: 36 });
+  }
+  assert.equal(node.issuer.requests.length, 1);
+});
+
+Deno.test("a republish with other attributes is a conflict that names them and changes nothing", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request({ duration: "24h" });
+  await node.publish(request);
+  const { serialNumber } = await node.leaf(request);
+  const other = await node.request({ duration: "48h" }, { uid: request.pod.uid });
+  const outcome = await node.publish(other);
+  assert.equal(outcome.kind, "conflict");
+  assert.match("reason" in outcome ? outcome.reason : "", /duration/);
+  assert.equal((await node.leaf(request)).serialNumber, serialNumber);
+});
+
+Deno.test("the same volume at another target is refused while the first is published", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request();
+  await node.publish(request);
+  const other = { ...request, targetPath: request.targetPath.replace("/certs/", "/other/") };
+  assert.equal((await node.publish(other)).kind, "occupied");
+  await node.publisher.unpublish(request);
+  assert.deepEqual(await node.publish(other), done);
+});
+
+for (
+  const [answer, kind] of [
+    [{ kind: "denied", reason: "not yours" }, "denied"],
+    [{ kind: "unavailable", reason: "away" }, "unavailable"],
+    [{ kind: "throttled", reason: "busy", retryAfter: undefined }, "throttled"],
+    [{ kind: "issued", chain: [new Uint8Array([1, 2, 3])], trustBundle: [] }, "unavailable"],
+    [{ kind: "issued", chain: [], trustBundle: [] }, "unavailable"],
+  ] as const
+) {
+  Deno.test(`a first publish that is answered with ${JSON.stringify(answer)} leaves nothing behind`, async () => {
+    await using node = await TestNode.create();
+    const request = await node.request();
+    node.issuer.answer = () => Promise.resolve(answer as never);
+    assert.equal((await node.publish(request)).kind, kind);
+    assert.equal(node.mounter.state(request.targetPath), "absent");
+    await assert.rejects(Deno.lstat(request.targetPath), Deno.errors.NotFound);
+    assert.equal((await node.store.load()).records.length, 0);
+    assert.equal(node.table.size, 0);
+    assert.equal(node.scheduler.size, 0);
+    // And the kubelet's next try succeeds.
+    node.issuer.answer = undefined;
+    assert.deepEqual(await node.publish(request), done);
+  });
+}
+
+Deno.test("an answer for another key, or under another trust bundle, is not mounted", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request();
+  const stranger = await node.request();
+  const ofStranger = await (async () => {
+    await node.publish(stranger);
+    return await node.issuer.sign(node.issuer.requests[0]!);
+  })();
+  node.issuer.answer = () => Promise.resolve(ofStranger);
+  const outcome = await node.publish(request);
+  assert.match("reason" in outcome ? outcome.reason : "", /another key/);
+  await using otherNode = await TestNode.create();
+  node.issuer.answer = async (asked) => {
+    const answer = await node.issuer.sign(asked);
+    return answer.kind === "issued"
+      ? { ...answer, trustBundle: otherNode.issuer.trustBundle }
+      : answer;
+  };
+  const untrusted = await node.publish(request);
+  assert.match("reason" in untrusted ? untrusted.reason : "", /does not verify/);
+  assert.equal(node.mounter.state(request.targetPath), "absent");
+});
+
+Deno.test("a call that ends while the service is asked mounts nothing", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request();
+  const call = new AbortController();
+  node.issuer.answer = async (asked) => {
+    call.abort(new Error("the kubelet gave up"));
+    return await node.issuer.sign(asked);
+  };
+  await assert.rejects(node.publish(request, call.signal), /gave up/);
+  assert.equal(node.mounter.state(request.targetPath), "absent");
+  assert.equal(node.table.size, 0);
+});
+
+Deno.test("a service that does not answer is unavailable after 20 seconds", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request();
+  node.issuer.answer = () => new Promise(() => {});
+  const outcome = node.publish(request);
+  await node.clock.until(() => node.issuer.requests.length === 1);
+  await node.clock.advance({ seconds: 20 });
+  assert.equal((await outcome).kind, "unavailable");
+});
+
+Deno.test("a mounted volume that lost a file is issued again in place", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request();
+  await node.publish(request);
+  const { serialNumber } = await node.leaf(request);
+  await Deno.remove(`${request.targetPath}/..data/tls.key`);
+  assert.deepEqual(await node.publish(request), done);
+  assert.notEqual((await node.leaf(request)).serialNumber, serialNumber);
+  assert.equal(node.issuer.requests[1]?.predecessor, serialNumber);
+});
+
+Deno.test("a denial for a volume that is mounted is not final for the kubelet, or no unpublish would come", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request();
+  await node.publish(request);
+  await Deno.remove(`${request.targetPath}/..data/tls.key`);
+  node.issuer.answer = () => Promise.resolve({ kind: "denied", reason: "not any more" });
+  assert.deepEqual(await node.publish(request), { kind: "unavailable", reason: "not any more" });
+});
+
+Deno.test("a mount without a record is adopted: no second certificate, and a record again", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request();
+  await node.publish(request);
+  await Deno.remove(`${node.directory}/records`, { recursive: true });
+  await Deno.mkdir(`${node.directory}/records`);
+  await node.restart();
+  assert.equal(node.table.size, 0);
+  assert.deepEqual(await node.publish(request), done);
+  assert.equal(node.issuer.requests.length, 1);
+  assert.equal((await node.store.load()).records.length, 1);
+  assert.ok(node.scheduler.nextRun(request.volumeId));
+});
+
+Deno.test("a changed group is applied to the same certificate", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request();
+  await node.publish(request);
+  const { serialNumber } = await node.leaf(request);
+  const gid = Deno.gid() ?? 0;
+  assert.deepEqual(await node.publish({ ...request, group: gid }), done);
+  const file = await Deno.stat(`${request.targetPath}/tls.key`);
+  assert.equal((file.mode ?? 0) & 0o7777, 0o640);
+  assert.equal(file.gid, gid);
+  assert.equal((await node.leaf(request)).serialNumber, serialNumber);
+  assert.equal(node.issuer.requests.length, 1);
+});
+
+Deno.test("file names, modes and a second volume of the same pod are as the attributes ask", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request({
+    "certificate-file": "server.pem",
+    "privatekey-file": "server.key",
+    "ca-file": "roots.pem",
+    "file-mode": "0400",
+    "key-algorithm": "ed25519",
+  });
+  await node.publish(request);
+  const names = [...Deno.readDirSync(request.targetPath)].map(({ name }) => name)
+    .filter((name) => !name.startsWith("..")).sort();
+  assert.deepEqual(names, ["roots.pem", "server.key", "server.pem"]);
+  assert.equal((Deno.statSync(`${request.targetPath}/server.key`).mode ?? 0) & 0o7777, 0o400);
+});
+
+Deno.test("unpublish takes away mount, record and schedule, and again is fine", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request();
+  await node.publish(request);
+  for (let times = 0; times < 3; times++) {
+    assert.deepEqual(await node.publisher.unpublish(request), done);
+  }
+  await assert.rejects(Deno.lstat(request.targetPath), Deno.errors.NotFound);
+  assert.equal((await node.store.load()).records.length, 0);
+  assert.equal(node.table.size, 0);
+  assert.equal(node.scheduler.nextRun(request.volumeId), undefined);
+});
+
+Deno.test("unpublish of what was never published is fine", async () => {
+  await using node = await TestNode.create();
+  assert.deepEqual(await node.publisher.unpublish(await node.request()), done);
+});
+
+Deno.test("unpublish during a publish is busy and loses nothing", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request();
+  const asked = Promise.withResolvers<void>();
+  const go = Promise.withResolvers<void>();
+  node.issuer.answer = async (wanted) => {
+    asked.resolve();
+    await go.promise;
+    return await node.issuer.sign(wanted);
+  };
+  const publishing = node.publish(request);
+  await asked.promise;
+  assert.equal((await node.publisher.unpublish(request)).kind, "busy");
+  go.resolve();
+  assert.deepEqual(await publishing, done);
+  assert.ok(node.scheduler.nextRun(request.volumeId));
+  assert.deepEqual(await node.publisher.unpublish(request), done);
+});
+
+Deno.test("a publish whose record cannot be written leaves no mount", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request();
+  const store = node.store;
+  node.store = { ...bound(store), save: () => Promise.reject(new Error("no space left")) };
+  node.start();
+  await assert.rejects(node.publish(request), /no space left/);
+  await assert.rejects(Deno.lstat(request.targetPath), Deno.errors.NotFound);
+  assert.equal(node.table.size, 0);
+});
+
+function bound(store: TestNode["store"]): TestNode["store"] {
+  return {
+    save: (record, pem) => store.save(record, pem),
+    load: () => store.load(),
+    remove: (record) => store.remove(record),
+  };
+}

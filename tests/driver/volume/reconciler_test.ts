@@ -1,0 +1,82 @@
+import assert from "node:assert/strict";
+import { TestNode } from "../../support/node.ts";
+
+Deno.test("a restart issues nothing for a healthy volume and renews it at the same instant as before", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request({ duration: "100h" });
+  await node.publish(request);
+  const due = node.scheduler.nextRun(request.volumeId);
+  await node.clock.advance({ hours: 10 });
+  const restored = await node.restart();
+  assert.deepEqual(restored, { healthy: 1, repaired: 0, removed: 0, unreadable: [] });
+  assert.ok(node.scheduler.nextRun(request.volumeId)?.equals(due!));
+  assert.equal(node.issuer.requests.length, 1);
+  await node.renew(request);
+  assert.equal(node.issuer.requests.length, 2);
+});
+
+Deno.test("a volume that broke while the driver was away is issued again in place", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request();
+  await node.publish(request);
+  await Deno.remove(`${request.targetPath}/..data/tls.crt`);
+  assert.equal((await node.restart()).repaired, 1);
+  await node.clock.until(() => node.issuer.requests.length === 2 && node.scheduler.running === 0);
+  assert.ok(await node.leaf(request));
+});
+
+Deno.test("a volume whose mount went while the kubelet still holds it comes back", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request();
+  await node.publish(request);
+  await node.mounter.unpublish(request.targetPath);
+  assert.equal((await node.restart()).repaired, 1);
+  await node.clock.until(() => node.issuer.requests.length === 2 && node.scheduler.running === 0);
+  assert.ok(await node.leaf(request));
+});
+
+Deno.test("a volume that the kubelet gave up while the driver was away is removed", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request();
+  await node.publish(request);
+  await Deno.remove(request.targetPath.replace(/mount$/, "vol_data.json"));
+  assert.equal((await node.restart()).removed, 1);
+  await assert.rejects(Deno.lstat(request.targetPath), Deno.errors.NotFound);
+  assert.equal((await node.store.load()).records.length, 0);
+  assert.equal(node.scheduler.nextRun(request.volumeId), undefined);
+});
+
+Deno.test("a certificate that expired while the driver was away is renewed at once", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request({ duration: "10h" });
+  await node.publish(request);
+  node.clock.set(node.clock.now().add({ hours: 30 }));
+  await node.restart();
+  await node.clock.until(() => node.issuer.requests.length === 2 && node.scheduler.running === 0);
+  assert.ok((await node.leaf(request)).notAfter.since(node.clock.now()).total("hours") > 9);
+});
+
+Deno.test("an unreadable record does not keep the driver from starting; the next republish writes it anew", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request();
+  await node.publish(request);
+  const [directory] = [...Deno.readDirSync(`${node.directory}/records`)]
+    .filter(({ name }) => !name.startsWith("."));
+  await Deno.writeTextFile(`${node.directory}/records/${directory?.name}/volume.json`, "{");
+  const { unreadable } = await node.restart();
+  assert.equal(unreadable.length, 1);
+  assert.deepEqual(await node.publish(request), { kind: "done" });
+  assert.equal(node.issuer.requests.length, 1);
+  assert.equal((await node.store.load()).records.length, 1);
+});
+
+Deno.test("the sweep repairs a pair that was damaged while the driver runs", async () => {
+  await using node = await TestNode.create();
+  await node.restart();
+  const request = await node.request();
+  await node.publish(request);
+  await Deno.remove(`${request.targetPath}/..data/tls.key`);
+  await node.clock.advance({ minutes: 5 });
+  await node.clock.until(() => node.issuer.requests.length === 2 && node.scheduler.running === 0);
+  assert.ok(await node.mounter.read(request.targetPath, "tls.key"));
+});

@@ -1,0 +1,116 @@
+import assert from "node:assert/strict";
+import { TestNode } from "../../support/node.ts";
+
+Deno.test("renewal keeps names and attributes, makes a new key, and happens at 80 % plus the spread", async () => {
+  await using node = await TestNode.create();
+  const attributes = { duration: "100h", "ip-sans": "10.1.2.3", organizational_units: "Ops" };
+  const request = await node.request(attributes);
+  await node.publish(request);
+  const first = await node.leaf(request);
+  const due = node.scheduler.nextRun(request.volumeId)!;
+  const ageHours = due.since(node.clock.now()).total("hours");
+  assert.ok(ageHours >= 80 && ageHours <= 84, `due after ${ageHours} h`);
+  await node.renew(request);
+  const second = await node.leaf(request);
+  assert.equal(node.issuer.requests[1]?.predecessor, first.serialNumber);
+  assert.deepEqual(node.issuer.requests[1]?.attributes, attributes);
+  assert.notDeepEqual(second.spki, first.spki);
+  for (const field of ["subject", "dnsNames", "ipAddresses", "organizationalUnits"] as const) {
+    assert.deepEqual(second[field], first[field]);
+  }
+  const lifetime = second.notAfter.since(second.notBefore).total("minutes");
+  assert.equal(Math.round(lifetime), 100 * 60 + 5);
+  assert.equal((await node.store.load()).records[0]?.serialNumber, second.serialNumber);
+});
+
+Deno.test("reuse-private-key keeps the key over a renewal", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request({ duration: "10h", "reuse-private-key": "true" });
+  await node.publish(request);
+  const first = await node.leaf(request);
+  await node.renew(request);
+  const second = await node.leaf(request);
+  assert.notEqual(second.serialNumber, first.serialNumber);
+  assert.deepEqual(second.spki, first.spki);
+});
+
+Deno.test("renewal backs off while the service is away, keeps the old pair past its expiry, and recovers", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request({ duration: "10h" });
+  await node.publish(request);
+  const { serialNumber } = await node.leaf(request);
+  node.issuer.answer = () => Promise.resolve({ kind: "unavailable", reason: "away" });
+  // Minute by minute, so that the directories' I/O has its turns between the attempts.
+  for (let minute = 0; minute < 11 * 60; minute++) {
+    await node.clock.advance({ minutes: 1 });
+    await node.clock.until(() => node.scheduler.running === 0);
+  }
+  const attempts = node.issuer.requests.length - 1;
+  assert.ok(attempts > 15 && attempts < 200, `${attempts} attempts in about three hours`);
+  assert.equal((await node.leaf(request)).serialNumber, serialNumber);
+  node.issuer.answer = undefined;
+  node.renewer.retryFailed(30_000);
+  await node.clock.advance({ seconds: 30 });
+  await node.clock.until(() => node.scheduler.running === 0);
+  assert.notEqual((await node.leaf(request)).serialNumber, serialNumber);
+  assert.equal(node.renewer.failures(request.volumeId), 0);
+});
+
+Deno.test("a republish while the renewal asks the service is answered at once", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request({ duration: "10h" });
+  await node.publish(request);
+  node.issuer.answer = () => new Promise(() => {});
+  await node.untilDue(request);
+  await node.clock.until(() => node.issuer.requests.length === 2);
+  assert.deepEqual(await node.publish(request), { kind: "done" });
+});
+
+Deno.test("unpublish during a renewal waits for it, and the volume does not come back", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request({ duration: "10h" });
+  await node.publish(request);
+  node.issuer.answer = (_request, signal) =>
+    new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+  await node.untilDue(request);
+  await node.clock.until(() => node.issuer.requests.length === 2);
+  assert.deepEqual(await node.publisher.unpublish(request), { kind: "done" });
+  await node.clock.advance({ hours: 20 });
+  assert.equal(node.issuer.requests.length, 2);
+  await assert.rejects(Deno.lstat(request.targetPath), Deno.errors.NotFound);
+});
+
+Deno.test("a new trust bundle is written beside the pair that is there", async () => {
+  await using node = await TestNode.create();
+  await using other = await TestNode.create();
+  const request = await node.request();
+  await node.publish(request);
+  const before = await node.leaf(request);
+  const bundle = [...node.issuer.trustBundle, ...other.issuer.trustBundle];
+  assert.equal(await node.trust.update(bundle), 1);
+  assert.equal(await node.trust.update([...bundle].reverse()), 0);
+  assert.equal(await node.trust.update([]), 0);
+  const text = await node.mounter.read(request.targetPath, "ca.crt") ?? "";
+  assert.equal(text.match(/BEGIN CERTIFICATE/g)?.length, 2);
+  assert.equal((await node.leaf(request)).serialNumber, before.serialNumber);
+});
+
+Deno.test("a certificate that a new trust bundle does not vouch for is renewed within a minute, any other is left", async () => {
+  await using node = await TestNode.create();
+  await using other = await TestNode.create();
+  const request = await node.request();
+  await node.publish(request);
+  const due = node.scheduler.nextRun(request.volumeId);
+  await node.trust.update([...node.issuer.trustBundle, ...other.issuer.trustBundle]);
+  assert.ok(node.scheduler.nextRun(request.volumeId)?.equals(due!), "its CA is still trusted");
+  await node.trust.update(other.issuer.trustBundle);
+  const soon = node.scheduler.nextRun(request.volumeId)!.since(node.clock.now()).total("seconds");
+  assert.ok(soon > 0 && soon <= 60, `renewed in ${soon} s`);
+  // A driver that is killed before that minute is over hears of the bundle again.
+  await node.restart();
+  await node.trust.update(other.issuer.trustBundle);
+  const again = node.scheduler.nextRun(request.volumeId)!.since(node.clock.now()).total("seconds");
+  assert.ok(again <= 60, `renewed in ${again} s`);
+  await node.renew(request);
+  assert.equal(node.issuer.requests.length, 2);
+});

@@ -1,0 +1,102 @@
+import assert from "node:assert/strict";
+import { CertificateRequester } from "../../../src/driver/certificates/certificate_requester.ts";
+import { KeyGenerator } from "../../../src/driver/certificates/key_generator.ts";
+import { countTurns } from "../../support/count_turns.ts";
+import { TestNode } from "../../support/node.ts";
+
+Deno.test("of many volumes published at once 32 ask the service, and a call that ends while it waits asks nobody", async () => {
+  await using node = await TestNode.create();
+  const go = Promise.withResolvers<void>();
+  node.issuer.answer = async (request) => {
+    await go.promise;
+    return await node.issuer.sign(request);
+  };
+  const requests = [];
+  for (let count = 0; count < 60; count++) {
+    requests.push(await node.request({ "key-algorithm": "ed25519" }));
+  }
+  const ending = new AbortController();
+  const given = requests.map((request, index) =>
+    index === 59 ? node.publish(request, ending.signal) : node.publish(request)
+  );
+  await node.clock.until(() => node.issuer.requests.length === 32);
+  for (let turns = 0; turns < 100; turns++) await node.clock.advance({ milliseconds: 0 });
+  assert.equal(node.issuer.requests.length, 32, "the others wait");
+  ending.abort(new Error("the call has ended"));
+  await assert.rejects(given.pop()!, /the call has ended/);
+  go.resolve();
+  for (const outcome of await Promise.all(given)) assert.deepEqual(outcome, { kind: "done" });
+  assert.equal(node.issuer.requests.length, 59);
+  assert.equal(node.table.size, 59);
+});
+
+Deno.test("of many volumes published at once, and taken away at once, no two are looked at, mounted or unmounted in one turn of the event loop", async () => {
+  await using node = await TestNode.create();
+  using turn = countTurns();
+  const turns = { look: [] as number[], publish: [] as number[], unpublish: [] as number[] };
+  const lookedAt = new Set<string>();
+  const { mounter } = node;
+  node.mounter = Object.assign(Object.create(mounter) as typeof mounter, {
+    state: (targetPath: string) => {
+      if (!lookedAt.has(targetPath)) turns.look.push(turn.now);
+      lookedAt.add(targetPath);
+      return mounter.state(targetPath);
+    },
+    publish: (...given: Parameters<typeof mounter.publish>) => {
+      turns.publish.push(turn.now);
+      return mounter.publish(...given);
+    },
+    unpublish: (targetPath: string) => {
+      turns.unpublish.push(turn.now);
+      return mounter.unpublish(targetPath);
+    },
+  });
+  node.start();
+  const requests = [];
+  for (let count = 0; count < 40; count++) {
+    requests.push(await node.request({ "key-algorithm": "ed25519" }));
+  }
+  await Promise.all(requests.map((request) => node.publish(request)));
+  await Promise.all(requests.map((request) => node.publisher.unpublish(request)));
+  for (const [name, passed] of Object.entries(turns)) {
+    assert.equal(passed.length, 40);
+    assert.equal(new Set(passed).size, 40, name);
+  }
+  assert.equal(node.table.size, 0);
+});
+
+Deno.test("answers that come together are checked in a turn of the event loop each", async () => {
+  await using node = await TestNode.create();
+  const { clock, issuer } = node;
+  let signed = 0;
+  const all = Promise.withResolvers<void>();
+  issuer.answer = async (request) => {
+    const answer = await issuer.sign(request);
+    if (++signed === 20) all.resolve();
+    await all.promise;
+    return answer;
+  };
+  using turn = countTurns();
+  const checks: number[] = [];
+  const watched = {
+    after: clock.after.bind(clock),
+    now: () => {
+      checks.push(turn.now);
+      return clock.now();
+    },
+  };
+  const source = new CertificateRequester(issuer, new KeyGenerator(clock), watched);
+  const requests = [];
+  for (let count = 0; count < 20; count++) {
+    requests.push(await node.request({ "key-algorithm": "ed25519" }));
+  }
+  const { signal } = new AbortController();
+  const wanted = requests.map((request) => ({
+    ...request,
+    predecessor: undefined,
+    privateKeyPem: undefined,
+  }));
+  const outcomes = await Promise.all(wanted.map((each) => source.obtain(each, signal)));
+  assert.ok(outcomes.every(({ kind }) => kind === "obtained"));
+  assert.equal(new Set(checks).size, 20);
+});

@@ -1,0 +1,137 @@
+import assert from "node:assert/strict";
+import { TestNode } from "../../support/node.ts";
+import type { PublishRequest } from "../../../src/driver/volume/publish_request.ts";
+
+async function anchorsIn(node: TestNode, request: PublishRequest): Promise<number | undefined> {
+  const text = await node.mounter.read(request.targetPath, "ca.crt");
+  return text?.match(/BEGIN CERTIFICATE/g)?.length;
+}
+
+/** The sweep may have been at the volume, which is looked at again then. */
+async function checkInterval({ clock, scheduler }: TestNode): Promise<void> {
+  for (const wait of [{ minutes: 5 }, { seconds: 1 }]) {
+    await clock.advance(wait);
+    await clock.until(() => scheduler.running === 0);
+  }
+}
+
+/** A node with a volume, and a bundle of two anchors that it does not hold yet. */
+async function nodeWithVolume() {
+  const node = await TestNode.create();
+  await using other = await TestNode.create();
+  const request = await node.request();
+  await node.publish(request);
+  return { node, request, bundle: [...node.issuer.trustBundle, ...other.issuer.trustBundle] };
+}
+
+Deno.test("a volume that somebody works on when a bundle arrives gets it a second after", async () => {
+  const { node, request, bundle } = await nodeWithVolume();
+  await using _node = node;
+  {
+    using _lock = node.table.locks.tryAcquire(request.volumeId);
+    assert.equal(await node.trust.update(bundle), 0);
+    await node.clock.advance({ seconds: 3 });
+    assert.equal(await anchorsIn(node, request), 1);
+  }
+  await node.clock.advance({ seconds: 1 });
+  await node.clock.until(() => node.scheduler.running === 0);
+  assert.equal(await anchorsIn(node, request), 2);
+});
+
+Deno.test("a clock that steps back meanwhile does not keep a volume from the bundle", async () => {
+  const { node, request, bundle } = await nodeWithVolume();
+  await using _node = node;
+  {
+    using _lock = node.table.locks.tryAcquire(request.volumeId);
+    assert.equal(await node.trust.update(bundle), 0);
+  }
+  node.clock.set(node.clock.now().subtract({ hours: 1 }));
+  await node.clock.advance({ seconds: 1 });
+  await node.clock.until(() => node.scheduler.running === 0);
+  assert.equal(await anchorsIn(node, request), 2);
+});
+
+Deno.test("a look that is under way when another bundle comes does not put the old one back", async () => {
+  const { node, request, bundle } = await nodeWithVolume();
+  await using _node = node;
+  await node.trust.update(node.issuer.trustBundle);
+  const { mounter } = node;
+  const read = mounter.read.bind(mounter);
+  const looking = Promise.withResolvers<void>();
+  const go = Promise.withResolvers<void>();
+  mounter.read = async (...given) => {
+    mounter.read = read;
+    looking.resolve();
+    await go.promise;
+    return await read(...given);
+  };
+  await node.clock.advance({ minutes: 5 });
+  await looking.promise;
+  assert.equal(await node.trust.update(bundle), 1);
+  go.resolve();
+  await node.clock.until(() => node.scheduler.running === 0);
+  assert.equal(await anchorsIn(node, request), 2);
+});
+
+Deno.test("nobody looks at the bundles after the end", async () => {
+  const { node, bundle } = await nodeWithVolume();
+  await using _node = node;
+  const { timers } = node.clock;
+  await node.trust.update(bundle);
+  assert.equal(node.clock.timers, timers + 1);
+  const updating = node.trust.update(bundle);
+  node.trust[Symbol.dispose]();
+  await updating;
+  assert.equal(node.clock.timers, timers);
+});
+
+Deno.test("a volume that is adopted with an older bundle gets the one of now within the check interval", async () => {
+  const { node, request, bundle } = await nodeWithVolume();
+  await using _node = node;
+  await node.store.remove(request);
+  await node.restart();
+  assert.equal(await node.trust.update(bundle), 0);
+  await node.publish(request);
+  assert.equal(await anchorsIn(node, request), 1);
+  await checkInterval(node);
+  assert.equal(await anchorsIn(node, request), 2);
+});
+
+Deno.test("a volume whose bundle cannot be written does not keep the others from theirs", async () => {
+  const { node, request, bundle } = await nodeWithVolume();
+  await using _node = node;
+  const second = await node.request();
+  await node.publish(second);
+  const { mounter } = node;
+  const replace = mounter.replace.bind(mounter);
+  mounter.replace = (path, files) =>
+    path === request.targetPath ? Promise.reject(new Error("full")) : replace(path, files);
+  assert.equal(await node.trust.update(bundle), 1);
+  assert.deepEqual([await anchorsIn(node, request), await anchorsIn(node, second)], [1, 2]);
+  mounter.replace = replace;
+  await checkInterval(node);
+  assert.equal(await anchorsIn(node, request), 2);
+});
+
+Deno.test("while nobody is followed, the bundle that came with an answer stays", async () => {
+  const { node, request, bundle } = await nodeWithVolume();
+  await using _node = node;
+  await node.trust.update(node.issuer.trustBundle);
+  node.trust.lost();
+  node.issuer.furtherAnchors = bundle.slice(1);
+  await node.renew(request);
+  assert.equal(await anchorsIn(node, request), 2);
+  await node.clock.advance({ minutes: 30 });
+  assert.equal(await anchorsIn(node, request), 2);
+});
+
+Deno.test("the looks at the bundles do not keep the sweep from a damaged volume", async () => {
+  const { node, request, bundle } = await nodeWithVolume();
+  await using _node = node;
+  await node.restart();
+  await node.trust.update(bundle);
+  await Deno.remove(`${request.targetPath}/..data/tls.key`);
+  await node.clock.advance({ minutes: 5 });
+  await node.clock.until(() => node.issuer.requests.length === 2 && node.scheduler.running === 0);
+  assert.ok(await node.leaf(request));
+});

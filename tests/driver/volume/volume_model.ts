@@ -1,0 +1,41 @@
+import type { PublishRequest } from "../../../src/driver/volume/publish_request.ts";
+import type { ServiceState } from "./modelled_node.ts";
+
+/** What should be so of one volume, whatever the driver does inside. */
+export interface ModelVolume {
+  /** Of the pod that the kubelet holds now; undefined: there is none. */
+  request: PublishRequest | undefined;
+  /** What the pod sees: nothing, a whole pair, or one that was damaged. */
+  seen: "nothing" | "whole" | "damaged";
+  /** Whether the driver knows it: it has a record in memory. */
+  known: boolean;
+  /** Whether its record on disk was lost or spoilt. */
+  recordLost: boolean;
+}
+
+/** What should be so of a node. */
+export interface NodeModel {
+  readonly volumes: ModelVolume[];
+  service: ServiceState;
+  /** For how long the service has been up, nothing was damaged and no clock has stepped. */
+  calmMs: number;
+  anchors: number;
+  pods: number;
+}
+
+export function emptyModel(volumes: number): NodeModel {
+  return {
+    volumes: Array.from({ length: volumes }, () => gone()),
+    service: "up",
+    calmMs: 0,
+    anchors: 0,
+    pods: 0,
+  };
+}
+
+export function gone(): ModelVolume {
+  return { request: undefined, seen: "nothing", known: false, recordLost: false };
+}
+
+/** The longest it may take until all is well, once all that is around is: a sweep, a retry, a bit. */
+export const healedMs = 7 * 60_000;

@@ -1,0 +1,103 @@
+import assert from "node:assert/strict";
+import { Scheduler } from "../../../src/shared/scheduler/scheduler.ts";
+import type { IssueResult } from "../../../src/driver/certificates/certificate_requester.ts";
+import type { VolumeRecord } from "../../../src/driver/volume/volume_record.ts";
+import { Renewer } from "../../../src/driver/volume/renewer.ts";
+import { renewalSpread, renewalTime } from "../../../src/driver/certificates/renewal_time.ts";
+import { VolumeTable } from "../../../src/driver/volume/volume_table.ts";
+import type { Certificate } from "../../../src/shared/x509/certificate.ts";
+import { FakeClock } from "../../../scripts/support/fake_clock.ts";
+
+const volumes = 10_000;
+const lifetimes = ["720h", "2160h", "8760h"];
+
+Deno.test("10,000 volumes over a year are each renewed when due: none late, none twice, at most 32 at once", async () => {
+  const clock = new FakeClock();
+  const start = clock.now();
+  await using scheduler = new Scheduler({ clock });
+  const table = new VolumeTable();
+  const renewals = new Map<string, number>();
+  let atOnce = 0;
+  let mostAtOnce = 0;
+  const lifetimeOf = ({ attributes }: Pick<VolumeRecord, "attributes">) =>
+    Temporal.Duration.from({ hours: parseInt(attributes.duration ?? "") });
+  const renewer = new Renewer({
+    clock,
+    scheduler,
+    table,
+    random: () => 1,
+    // Nothing is mounted but everything is held: each run issues, none reads a certificate.
+    mounter: {
+      kind: "plain",
+      state: () => "absent",
+      publish: () => Promise.resolve(),
+      replace: () => Promise.resolve(),
+      read: () => Promise.resolve(undefined),
+      readAll: (_path, names) => Promise.resolve(names.map(() => undefined)),
+      unpublish: () => Promise.resolve(),
+    },
+    kubelet: { holds: () => true },
+    store: {
+      save: () => Promise.resolve(),
+      load: () => Promise.resolve({ records: [], unreadable: [] }),
+      remove: () => Promise.resolve(),
+    },
+    source: {
+      obtain: async (wanted): Promise<IssueResult> => {
+        const record = table.get(wanted.volumeId);
+        assert.ok(record);
+        const now = clock.now();
+        const due = renewalTime(
+          { ...record, renewBefore: undefined },
+          renewalSpread(wanted.volumeId),
+        );
+        const lateMs = now.since(due).total("milliseconds");
+        assert.ok(lateMs >= 0 && lateMs < 1_000, `${wanted.volumeId} is ${lateMs} ms late`);
+        assert.equal(wanted.predecessor, record.serialNumber, "nobody renewed it meanwhile");
+        mostAtOnce = Math.max(mostAtOnce, ++atOnce);
+        await Promise.resolve();
+        atOnce--;
+        const count = (renewals.get(wanted.volumeId) ?? 0) + 1;
+        renewals.set(wanted.volumeId, count);
+        return obtained(now, now.add(lifetimeOf(wanted)), String(count));
+      },
+    },
+  });
+  for (let index = 0; index < volumes; index++) {
+    const attributes = { duration: lifetimes[index % lifetimes.length]! };
+    const record: VolumeRecord = {
+      volumeId: `csi-${index}`,
+      volumeName: "certs",
+      targetPath: `/pods/${index}`,
+      pod: { namespace: "shop", name: `web-${index}`, uid: String(index), serviceAccount: "x" },
+      attributes,
+      group: undefined,
+      issuedAt: start,
+      serialNumber: "0",
+      notAfter: start.add(lifetimeOf({ attributes })),
+    };
+    table.set(record);
+    renewer.schedule(record);
+  }
+  await clock.advance({ hours: 24 * 365 });
+  for (const record of table.all()) {
+    const lifetime = lifetimeOf(record).total("hours");
+    const spread = renewalSpread(record.volumeId);
+    const expected = Math.floor(24 * 365 / (lifetime * (0.8 + 0.04 * spread)));
+    const count = renewals.get(record.volumeId) ?? 0;
+    // Whole milliseconds add up over a year: at the very end one more or less is right.
+    assert.ok(Math.abs(count - expected) <= 1, `${record.volumeId}: ${count}, not ${expected}`);
+    assert.ok(Temporal.Instant.compare(record.notAfter, clock.now()) > 0, "none has expired");
+  }
+  assert.ok(mostAtOnce <= 32, `${mostAtOnce} at once`);
+});
+
+function obtained(
+  issuedAt: Temporal.Instant,
+  notAfter: Temporal.Instant,
+  serialNumber: string,
+): IssueResult {
+  const leaf = { serialNumber, notAfter } as Certificate;
+  const text = { certificatePem: "", privateKeyPem: "", trustBundlePem: "" };
+  return { kind: "obtained", leaf, issuedAt, ...text };
+}

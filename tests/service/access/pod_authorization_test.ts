@@ -1,0 +1,113 @@
+import assert from "node:assert/strict";
+import { authorizeOperator } from "../../../src/service/access/operator_access.ts";
+import type { Caller } from "../../../src/service/access/authenticator.ts";
+import type { ClusterPod, PodDirectory } from "../../../src/service/access/pod_directory.ts";
+import type { OperatorAccess } from "../../../src/service/access/operator_access.ts";
+import { issued, never, openAuthority, pod, reasonOf } from "../../support/service_fixture.ts";
+
+const node: Caller = { kind: "node", node: "node-1" };
+
+const observed: ClusterPod = {
+  namespace: pod.namespace,
+  name: pod.name,
+  uid: pod.uid,
+  serviceAccountName: pod.serviceAccount,
+  nodeName: "node-1",
+  labels: { app: "front" },
+  annotations: {},
+  finished: false,
+  deleting: false,
+  madeByNode: false,
+  volumes: new Map([["certs", { "dns-names": "{metadata.labels.app}.shop.svc", duration: "1h" }]]),
+};
+
+function directory(change: Partial<ClusterPod> = {}): PodDirectory {
+  return {
+    find: ({ uid }) =>
+      Promise.resolve(
+        uid === observed.uid
+          ? { kind: "found", pod: { ...observed, ...change } }
+          : { kind: "absent" },
+      ),
+  };
+}
+
+Deno.test("the cluster's word counts, not the caller's: names and attributes are from the spec", async () => {
+  await using service = await openAuthority({ pods: directory() });
+  const attributes = { "dns-names": "other.shop.svc", duration: "10h" };
+  const { leaf } = issued(await service.ask({ attributes }, node));
+  assert(leaf.dnsNames.includes("front.shop.svc"));
+  assert(!leaf.dnsNames.includes("other.shop.svc"));
+  assert.equal(String(leaf.notAfter), "2026-03-01T13:00:00Z");
+});
+
+Deno.test("each check that fails denies, and says which", async () => {
+  const cases: [RegExp, Partial<ClusterPod>][] = [
+    [/pod shop\/web-0 does not run on node node-1/, { nodeName: "node-2" }],
+    [/does not run as service account web/, { serviceAccountName: "other" }],
+    [/was made by its node/, { madeByNode: true }],
+    [/is finished/, { finished: true }],
+    [/is being deleted/, { deleting: true }],
+    [/has no volume certs of this driver/, { volumes: new Map([["other", {}]]) }],
+    [/there is no pod shop\/web-0 with uid/, { uid: "re-created" }],
+  ];
+  for (const [expected, change] of cases) {
+    await using service = await openAuthority({ pods: directory(change) });
+    assert.match(reasonOf("denied", await service.ask({}, node)), expected);
+    assert.equal(service.inventory.size, 0);
+  }
+});
+
+Deno.test("a pod that drains still renews, and a pod that is gone does not", async () => {
+  await using service = await openAuthority({ pods: directory({ deleting: true }) });
+  issued(await service.ask({ predecessor: "a1" }, node));
+  const gone = { pod: { ...pod, uid: "gone" }, predecessor: "a1" };
+  assert.match(
+    reasonOf("denied", await service.ask(gone, node)),
+    /no pod shop\/web-0 with uid gone/,
+  );
+});
+
+Deno.test("a directory that cannot be asked is no refusal", async () => {
+  const pods: PodDirectory = {
+    find: () => Promise.resolve({ kind: "unavailable", problem: "the API server is away" }),
+  };
+  await using service = await openAuthority({ pods });
+  assert.equal(reasonOf("unavailable", await service.ask({}, node)), "the API server is away");
+});
+
+Deno.test("authorisation comes before anything of the request is parsed", async () => {
+  await using service = await openAuthority({ pods: directory({ nodeName: "node-2" }) });
+  const nonsense = { certificateRequest: new Uint8Array([1]), attributes: { colour: "blue" } };
+  reasonOf("denied", await service.ask(nonsense, node));
+});
+
+Deno.test("an operator gets no pod's certificate", async () => {
+  await using service = await openAuthority();
+  const outcome = await service.ask({}, { kind: "operator", name: "jane" });
+  assert.match(reasonOf("denied", outcome), /only nodes do/);
+});
+
+Deno.test("a node sees its own certificates and revokes none", async () => {
+  const access = await authorizeOperator(node, "list", undefined, never);
+  assert(access.kind === "allowed");
+  assert.deepEqual([access.sees({ node: "node-1" }), access.sees({ node: "node-2" })], [
+    true,
+    false,
+  ]);
+  assert.equal(access.sees({ node: undefined }), false);
+  assert.equal((await authorizeOperator(node, "revoke", undefined, never)).kind, "denied");
+});
+
+Deno.test("an operator may do what a review says, and nothing without one", async () => {
+  const jane: Caller = { kind: "operator", name: "jane" };
+  const operators: OperatorAccess = {
+    review: (_operator, action) =>
+      Promise.resolve(
+        action === "revoke" ? { kind: "denied", reason: "not jane" } : { kind: "allowed" },
+      ),
+  };
+  assert.equal((await authorizeOperator(jane, "list", operators, never)).kind, "allowed");
+  assert.equal((await authorizeOperator(jane, "revoke", operators, never)).kind, "denied");
+  assert.equal((await authorizeOperator(jane, "list", undefined, never)).kind, "denied");
+});

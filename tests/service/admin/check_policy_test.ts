@@ -1,0 +1,85 @@
+import assert from "node:assert/strict";
+import { checkPolicy, parsePodArguments } from "../../../src/service/admin/check_policy.ts";
+import { policy } from "../../support/service_fixture.ts";
+
+const file = `
+rules:
+  - namespaces: [shop, "team-*"]
+    dnsNames: ["*.shop.example.com"]
+    organizationalUnits: [Payments]
+    ipRanges: [10.0.0.0/8]
+  - namespaces: ["*"]
+    keyAlgorithms: [ecdsa-p256, rsa-4096]
+    maxValidity: 2160h
+`;
+
+function check(attributes: Record<string, string>, namespace = "shop") {
+  const pod = { namespace, name: "web-0", serviceAccount: "web", attributes };
+  return checkPolicy(file, policy(), pod);
+}
+
+Deno.test("check-policy prints what a pod gets, and which rule says so", () => {
+  const outcome = check({
+    "dns-names": "pay.shop.example.com,web.shop.svc",
+    "ip-sans": "10.1.2.3",
+    "uri-sans": "spiffe://cluster.local/ns/shop/sa/web",
+    organizational_units: "Payments",
+    duration: "2000h",
+    "key-algorithm": "rsa",
+    "key-size": "4096",
+  });
+  assert(outcome.kind === "granted", JSON.stringify(outcome));
+  assert.deepEqual(outcome.text.split("\n").map((line) => line.trim().replace(/ {2,}/g, " | ")), [
+    "pod shop/web-0 gets a certificate:",
+    "common name | web-0.shop.svc.cluster.local | by default",
+    "DNS name | web-0.shop.svc.cluster.local | by default",
+    "DNS name | web-0 | by default",
+    "DNS name | pay.shop.example.com | by the rule at line 3",
+    "DNS name | web.shop.svc | by default",
+    "IP address | 10.1.2.3 | by the rule at line 3",
+    "URI | spiffe://cluster.local/ns/shop/sa/web | by default",
+    "organizational unit | Payments | by the rule at line 3",
+    "validity | 2000h | by the rule at line 7",
+    "key | rsa-4096 | by the rule at line 7",
+  ]);
+});
+
+Deno.test("check-policy prints why a pod gets nothing, as the pod's event would", () => {
+  const denied = check({ "dns-names": "pay.shop.example.com" }, "dev");
+  assert(denied.kind === "denied");
+  assert.match(denied.text, /^pod dev\/web-0 gets no certificate: the policy for namespace dev /);
+  assert.match(denied.text, /dns-names "pay\.shop\.example\.com"/);
+  const wrong = check({ "dns-name": "x" });
+  assert(wrong.kind === "denied");
+  assert.match(wrong.text, /dns-name: is "x", expected/);
+});
+
+Deno.test("a bad policy file is refused with its lines", () => {
+  const pod = { namespace: "shop", name: "web-0", serviceAccount: "web", attributes: {} };
+  const outcome = checkPolicy("rules:\n  - namespaces: [Shop]\n", policy(), pod);
+  assert(outcome.kind === "refused");
+  assert.match(outcome.problems.join(), /^line 2: namespaces is "Shop"/);
+});
+
+Deno.test("check-policy's words are read, and each wrong one is named", () => {
+  const read = parsePodArguments({
+    pod: "shop/web-0",
+    serviceAccount: undefined,
+    attributes: ["uri-sans=https://x/?a=b", "dns-names="],
+  });
+  assert.deepEqual(read, {
+    kind: "pod",
+    pod: {
+      namespace: "shop",
+      name: "web-0",
+      serviceAccount: "default",
+      attributes: { "uri-sans": "https://x/?a=b", "dns-names": "" },
+    },
+  });
+  for (const pod of [undefined, "web-0", "a/b/c", "Shop/web", "shop/", "/web"]) {
+    const given = { pod, serviceAccount: "W", attributes: ["x", "=y"] };
+    const refused = parsePodArguments(given);
+    assert(refused.kind === "refused", `${pod}`);
+    assert.equal(refused.problems.length, 4);
+  }
+});

@@ -1,0 +1,255 @@
+import assert from "node:assert/strict";
+import { CaController } from "../../../src/service/ca/ca_controller.ts";
+import { CurrentCa } from "../../../src/service/ca/current_ca.ts";
+import { LeafSigner } from "../../../src/service/issuing/leaf_signer.ts";
+import type { SharedDocument } from "../../../src/service/documents/shared_document.ts";
+import { Scheduler } from "../../../src/shared/scheduler/scheduler.ts";
+import { generateKeyPair } from "../../../src/shared/crypto/key_pairs.ts";
+import { FakeClock } from "../../../scripts/support/fake_clock.ts";
+import { makeSecret, ScriptedDocument, ScriptedSource, start } from "./rotation_fixture.ts";
+
+interface Options {
+  readonly clock?: FakeClock;
+  readonly document?: SharedDocument;
+  readonly objection?: () => Promise<string | undefined>;
+}
+
+/** One replica that follows a source, on a clock that stands still. */
+function replica(options: Options = {}) {
+  const clock = options.clock ?? new FakeClock(start);
+  const document = options.document ?? new ScriptedDocument();
+  const source = new ScriptedSource();
+  const authority = new CurrentCa();
+  const errors: unknown[] = [];
+  const onError = (_key: string, error: unknown) => errors.push(error);
+  const scheduler = new Scheduler({ clock, onError, random: () => 1 });
+  const follower = new CaController({
+    ...{ source, document, authority, scheduler, clock },
+    delay: Temporal.Duration.from({ minutes: 10 }),
+    longestValidity: () => Temporal.Duration.from({ hours: 720 }),
+    ...(options.objection ? { objection: options.objection } : {}),
+  });
+  const stopping = new AbortController();
+  const following = follower.follow(stopping.signal);
+  return {
+    ...{ clock, source, authority, follower, errors },
+    signs: () => authority.material?.issuer.certificate.commonName,
+    trusts: () => authority.anchors.map(({ commonName }) => commonName).join(),
+    [Symbol.asyncDispose]: async () => {
+      stopping.abort();
+      await following;
+      await scheduler[Symbol.asyncDispose]();
+    },
+  };
+}
+
+const [secretA, secretB] = await Promise.all([makeSecret("A"), makeSecret("B")]);
+
+Deno.test("without a CA nothing is signed, and once it appears it is", async () => {
+  await using one = replica();
+  one.source.say({ kind: "absent" });
+  await one.clock.until(() => /is not there: it is waited for/.test(one.authority.absence));
+  assert.equal(one.signs(), undefined);
+  one.source.hold(secretA);
+  await one.clock.until(() => one.signs() === "A");
+  assert.deepEqual(await one.follower.firstLook, { problem: undefined });
+});
+
+Deno.test("a new CA is trusted at once, signs ten minutes later, and the old one goes in the end", async () => {
+  const document = new ScriptedDocument();
+  await using one = replica({ document });
+  one.source.hold(secretA);
+  await one.clock.until(() => one.signs() === "A");
+  await one.clock.advance({ hours: 1 });
+  one.source.hold(secretB);
+  await one.clock.until(() => one.trusts() === "A,B");
+  assert.equal(document.text?.data["ca.crt"], secretA.certificatePem + secretB.certificatePem);
+  assert.match(
+    one.follower.report().join("\n"),
+    /published, and signs from 2026-03-01T13:10:00Z on/,
+  );
+  await one.clock.advance({ minutes: 9, seconds: 59 });
+  assert.equal(one.signs(), "A");
+  await one.clock.advance({ seconds: 1 });
+  await one.clock.until(() => one.signs() === "B");
+  assert.equal(one.trusts(), "A,B");
+  await one.clock.advance({ hours: 720, minutes: 4 });
+  assert.equal(one.trusts(), "A,B");
+  await one.clock.advance({ minutes: 2 });
+  await one.clock.until(() => one.trusts() === "B");
+  assert.equal(document.text?.data["ca.crt"], secretB.certificatePem);
+});
+
+Deno.test("a bad CA is refused with a reason, the old one goes on, and a good one is taken", async () => {
+  await using one = replica();
+  one.source.hold(secretA);
+  await one.clock.until(() => one.signs() === "A");
+  one.source.hold({ ...secretB, privateKeyPem: secretA.privateKeyPem });
+  await one.clock.until(() =>
+    /refused: the CA's key does not fit/.test(one.follower.report().join())
+  );
+  await one.clock.advance({ hours: 1 });
+  assert.deepEqual([one.signs(), one.trusts()], ["A", "A"]);
+  one.source.hold(secretB);
+  await one.clock.until(() => one.trusts() === "A,B");
+  assert.doesNotMatch(one.follower.report().join(), /refused/);
+});
+
+Deno.test("a CA that is not valid yet is taken when it is", async () => {
+  await using one = replica();
+  const at = start.add({ minutes: 6 });
+  one.source.hold(await makeSecret("Early", { at }));
+  const { problem } =
+    await (one.clock.until(() => one.follower.report().length > 1), one.follower.firstLook);
+  assert.match(String(problem), /is not valid before/);
+  await one.clock.advance({ minutes: 2 });
+  await one.clock.until(() => one.signs() === "Early");
+});
+
+Deno.test("a deleted Secret changes nothing, and it is said", async () => {
+  await using one = replica();
+  one.source.hold(secretA);
+  await one.clock.until(() => one.signs() === "A");
+  one.source.say({ kind: "absent" });
+  await one.clock.until(() => /is not there/.test(one.follower.report().join()));
+  assert.equal(one.signs(), "A");
+  one.source.say({ kind: "unavailable", problem: "connection refused" });
+  await one.clock.until(() =>
+    /cannot be looked at: connection refused/.test(one.follower.report().join())
+  );
+  one.source.hold(secretA);
+  await one.clock.until(() => one.follower.report().length === 1);
+});
+
+Deno.test("after a compromised key the new CA signs at once, even while the document is away", async () => {
+  const document = new ScriptedDocument();
+  await using one = replica({ document });
+  one.source.hold(secretA);
+  await one.clock.until(() => one.signs() === "A");
+  document.away = "the API server does not answer";
+  one.source.hold({ ...secretB, compromised: true });
+  await one.clock.until(() => one.signs() === "B" && one.trusts() === "B");
+  document.away = undefined;
+  await one.clock.advance({ minutes: 1 });
+  await one.clock.until(() => document.text?.data["ca.crt"] === secretB.certificatePem);
+});
+
+Deno.test("a new CA does not sign before it could be published, and is published when it can be", async () => {
+  const document = new ScriptedDocument();
+  await using one = replica({ document });
+  one.source.hold(secretA);
+  await one.clock.until(() => one.signs() === "A");
+  document.away = "the API server does not answer";
+  one.source.hold(secretB);
+  await one.clock.until(() => one.errors.length > 0);
+  await one.clock.advance({ hours: 1 });
+  assert.deepEqual([one.signs(), one.trusts()], ["A", "A"]);
+  document.away = undefined;
+  await one.clock.advance({ minutes: 6 });
+  await one.clock.until(() => one.trusts() === "A,B");
+  assert.equal(one.signs(), "A");
+});
+
+Deno.test("two replicas switch at one instant, and each publishes what the other was told", async () => {
+  const clock = new FakeClock(start);
+  const document = new ScriptedDocument();
+  await using one = replica({ clock, document });
+  await using two = replica({ clock, document });
+  for (const { source } of [one, two]) source.hold(secretA);
+  await clock.until(() => one.signs() === "A" && two.signs() === "A");
+  one.source.hold(secretB);
+  await clock.until(() => one.trusts() === "A,B" && two.trusts() === "A,B");
+  await clock.advance({ minutes: 3 });
+  two.source.hold(secretB);
+  await clock.advance({ minutes: 6 });
+  assert.deepEqual([one.signs(), two.signs()], ["A", "A"]);
+  await clock.advance({ minutes: 1 });
+  await clock.until(() => one.signs() === "B" && two.signs() === "B");
+});
+
+Deno.test("a replica that never sees the new CA signs with the old one, not past its root's retirement", async () => {
+  const clock = new FakeClock(start);
+  const document = new ScriptedDocument();
+  await using one = replica({ clock, document });
+  await using two = replica({ clock, document });
+  for (const { source } of [one, two]) source.hold(secretA);
+  await clock.until(() => one.signs() === "A" && two.signs() === "A");
+  one.source.hold(secretB);
+  await clock.until(() => two.trusts() === "A,B");
+  await clock.advance({ minutes: 10 });
+  await clock.until(() => one.signs() === "B");
+  assert.equal(two.signs(), "A");
+  assert.equal(String(two.authority.material?.retireAt), "2026-03-31T12:15:00Z");
+  await clock.advance({ hours: 1 });
+  const leaf = await new LeafSigner({ authority: two.authority, clock }).sign({
+    publicKey: (await generateKeyPair("ecdsa-p256")).publicKey,
+    names: { commonName: "a", dnsNames: [], ipAddresses: [], uris: [], organizationalUnits: [] },
+    validity: Temporal.Duration.from({ hours: 720 }),
+    extendedKeyUsage: ["serverAuth"],
+  });
+  assert(leaf.kind === "signed");
+  assert.equal(String(leaf.notAfter), "2026-03-31T12:15:00Z");
+  await clock.advance({ hours: 721 });
+  await clock.until(() => two.trusts() === "B");
+  assert.equal(two.signs(), undefined);
+  assert.match(two.authority.absence, /has not been seen here yet/);
+});
+
+Deno.test("a write of another replica in between is taken in, not written over", async () => {
+  const document = new ScriptedDocument();
+  await using one = replica({ document });
+  one.source.hold(secretA);
+  await one.clock.until(() => one.signs() === "A");
+  const other = new ScriptedDocument();
+  await using two = replica({ document: other });
+  two.source.hold({ ...secretA, furtherAnchorsPem: (await makeSecret("C")).certificatePem });
+  await two.clock.until(() => two.signs() === "A");
+  document.meddle = (document) => document.put({ ...other.text?.data });
+  one.source.hold(secretB);
+  await one.clock.until(() => one.trusts() === "A,C,B");
+});
+
+Deno.test("a restart during the delay waits for the agreed instant, as the old key is gone", async () => {
+  const clock = new FakeClock(start);
+  const document = new ScriptedDocument();
+  {
+    await using before = replica({ clock, document });
+    before.source.hold(secretA);
+    await clock.until(() => before.signs() === "A");
+    before.source.hold(secretB);
+    await clock.until(() => before.trusts() === "A,B");
+  }
+  await clock.advance({ minutes: 4 });
+  await using restarted = replica({ clock, document });
+  restarted.source.hold(secretB);
+  await clock.until(() => restarted.trusts() === "A,B");
+  assert.equal(restarted.signs(), undefined);
+  assert.match(restarted.authority.absence, /the CA signs from 2026-03-01T12:10:00Z on/);
+  await clock.advance({ minutes: 6 });
+  await clock.until(() => restarted.signs() === "B");
+});
+
+Deno.test("a document that is deleted or broken is written anew from what is known", async () => {
+  const document = new ScriptedDocument();
+  await using one = replica({ document });
+  one.source.hold(secretA);
+  await one.clock.until(() => one.signs() === "A");
+  const before = document.text?.data;
+  for (const data of [undefined, {}, { "state.json": "{", "ca.crt": "" }]) {
+    document.put(data);
+    await one.clock.until(() => document.text?.data["state.json"] === before?.["state.json"]);
+    assert.equal(one.signs(), "A");
+  }
+});
+
+Deno.test("what speaks against a CA is a refusal like any other", async () => {
+  await using one = replica({
+    objection: () => Promise.resolve("it shares its key with the nodes' CA"),
+  });
+  one.source.hold(secretA);
+  await one.clock.until(() => /shares its key/.test(one.follower.report().join()));
+  assert.deepEqual(await one.follower.firstLook, {
+    problem: "it shares its key with the nodes' CA",
+  });
+  assert.equal(one.signs(), undefined);
+});

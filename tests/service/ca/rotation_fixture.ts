@@ -1,0 +1,105 @@
+import { loadCa, type LoadedCa } from "../../../src/service/ca/loaded_ca.ts";
+import type {
+  CaSource,
+  CaSourceContent,
+  CaSourceState,
+} from "../../../src/service/ca/ca_source.ts";
+import type {
+  SharedDocument,
+  SharedDocumentContent,
+} from "../../../src/service/documents/shared_document.ts";
+import { createCa } from "../../../src/service/admin/init_ca.ts";
+
+export const start = Temporal.Instant.from("2026-03-01T12:00:00Z");
+
+/** A CA as a Secret would hold it; P-256, so that it is made quickly. */
+export async function makeSecret(
+  commonName: string,
+  given: Partial<CaSourceContent> & { days?: number; at?: Temporal.Instant } = {},
+): Promise<CaSourceContent> {
+  const { days = 3650, at = start, ...rest } = given;
+  const root = await createCa({ algorithm: "ecdsa-p256", days, commonName }, at);
+  return { ...root, furtherAnchorsPem: undefined, compromised: false, version: "1", ...rest };
+}
+
+export async function load(secret: CaSourceContent): Promise<LoadedCa> {
+  const loaded = await loadCa(secret, start);
+  if (loaded.kind === "refused") throw new Error(loaded.problem);
+  return loaded.ca;
+}
+
+/** A source that says what the test makes it say. */
+export class ScriptedSource implements CaSource {
+  readonly #states: CaSourceState[] = [];
+  #wake = () => {};
+
+  say(state: CaSourceState): void {
+    this.#states.push(state);
+    this.#wake();
+  }
+
+  hold(secret: CaSourceContent): void {
+    this.say({ kind: "secret", secret });
+  }
+
+  async *watch(signal: AbortSignal): AsyncGenerator<CaSourceState> {
+    while (!signal.aborted) {
+      const next = this.#states.shift();
+      if (next !== undefined) yield next;
+      else {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+          signal.addEventListener("abort", () => resolve(), { once: true });
+        });
+      }
+    }
+  }
+}
+
+/** A document between replicas that can be away, and that others can be faster to write. */
+export class ScriptedDocument implements SharedDocument {
+  away: string | undefined;
+  /** Runs between a reader's read and its write. */
+  meddle: ((document: ScriptedDocument) => void) | undefined;
+  writes = 0;
+  #text: SharedDocumentContent | undefined;
+  readonly #wakes = new Set<() => void>();
+
+  get text(): SharedDocumentContent | undefined {
+    return this.#text;
+  }
+
+  put(data: Record<string, string> | undefined): void {
+    const version = String(Number(this.#text?.version ?? 0) + 1);
+    this.#text = data && { data, version };
+    for (const wake of [...this.#wakes]) wake();
+  }
+
+  read(): Promise<SharedDocumentContent | undefined> {
+    return this.away === undefined
+      ? Promise.resolve(this.#text)
+      : Promise.reject(new Error(this.away));
+  }
+
+  write(data: Readonly<Record<string, string>>, version: string | undefined): Promise<boolean> {
+    if (this.away !== undefined) return Promise.reject(new Error(this.away));
+    const meddle = this.meddle;
+    this.meddle = undefined;
+    meddle?.(this);
+    if (this.#text?.version !== version) return Promise.resolve(false);
+    this.writes++;
+    this.put({ ...data });
+    return Promise.resolve(true);
+  }
+
+  async *watch(signal: AbortSignal): AsyncGenerator<void> {
+    while (!signal.aborted) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#wakes.add(resolve);
+      signal.addEventListener("abort", () => resolve(), { once: true });
+      yield;
+      await promise;
+      this.#wakes.delete(resolve);
+    }
+  }
+}

@@ -1,0 +1,208 @@
+import assert from "node:assert/strict";
+import { CurrentCa } from "../../../src/service/ca/current_ca.ts";
+import { ClientCas } from "../../../src/service/access/client_cas.ts";
+import { FileCaSource } from "../../../src/service/ca/file_ca_source.ts";
+import { ClientCertificateAuthenticator } from "../../../src/service/access/client_certificate_authenticator.ts";
+import { CurrentPolicy } from "../../../src/service/issuing/current_policy.ts";
+import type { CaSourceState } from "../../../src/service/ca/ca_source.ts";
+import { Scheduler } from "../../../src/shared/scheduler/scheduler.ts";
+import { readCertificates } from "../../../src/shared/x509/certificate.ts";
+import { FakeClock } from "../../../scripts/support/fake_clock.ts";
+import { TestCa } from "../../support/test_ca.ts";
+import { makeCa, policy } from "../../support/service_fixture.ts";
+
+/** A file whose text a test changes. */
+class TestFile {
+  readonly path = "/etc/file";
+  text: string | Error;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+
+  readonly read = () =>
+    this.text instanceof Error ? Promise.reject(this.text) : Promise.resolve(this.text);
+}
+
+function ticking(clock = new FakeClock(Temporal.Instant.fromEpochMilliseconds(Date.now()))) {
+  const scheduler = new Scheduler({ clock });
+  return { clock, scheduler, [Symbol.asyncDispose]: () => scheduler[Symbol.asyncDispose]() };
+}
+
+Deno.test("a changed policy file holds within ten seconds", async () => {
+  await using time = ticking();
+  const file = new TestFile("rules: []");
+  let changes = 0;
+  await using source = await CurrentPolicy.open({
+    ...time,
+    base: policy(),
+    file,
+    changed: () => void changes++,
+  });
+  file.text = "rules:\n  - namespaces: [shop]\n    maxValidity: 2160h\n";
+  await time.clock.advance({ seconds: 10 });
+  assert.equal(source.policy.rules.length, 1);
+  assert.equal(source.longestValidity.total("hours"), 2160);
+  assert.equal(changes, 1);
+});
+
+Deno.test("a bad policy file is refused with its line, and the old one stays until a good one", async () => {
+  await using time = ticking();
+  const good = "rules:\n  - namespaces: [shop]\n";
+  const file = new TestFile(good);
+  await using source = await CurrentPolicy.open({ ...time, base: policy(), file });
+  for (const bad of ["rules:\n  - namespaces: [Shop]\n", "rules: {", "x: 1"]) {
+    file.text = bad;
+    await time.clock.advance({ seconds: 10 });
+    assert.match(source.problem ?? "", /line [12]: /);
+    assert.equal(source.policy.rules.length, 1);
+  }
+  file.text = new Error("permission denied");
+  await time.clock.advance({ seconds: 10 });
+  assert.equal(source.problem, "permission denied");
+  file.text = "rules: []";
+  await time.clock.advance({ seconds: 10 });
+  assert.deepEqual([source.problem, source.policy.rules.length], [undefined, 0]);
+});
+
+Deno.test("a service does not start with a bad policy file, and has no rules without one", async () => {
+  await using time = ticking();
+  const opening = CurrentPolicy.open({ ...time, base: policy(), file: new TestFile("rules: 1") });
+  await assert.rejects(opening, /^Error: \/etc\/file: line 1: rules is not a list/);
+  await using source = await CurrentPolicy.open({ ...time, base: policy() });
+  assert.deepEqual(source.policy.rules, []);
+  assert.equal(time.scheduler.size, 0);
+});
+
+Deno.test("the CA's files are told at the start and each time either changes, also away and back", async () => {
+  await using time = ticking();
+  const [certificate, privateKey] = [new TestFile("c1"), new TestFile("k1")];
+  const missing = new Error("no such file");
+  const source = new FileCaSource({
+    ...time,
+    certificate,
+    privateKey,
+    isMissing: (error) => error === missing,
+  });
+  const stopping = new AbortController();
+  const told: CaSourceState[] = [];
+  const following = (async () => {
+    for await (const state of source.watch(stopping.signal)) told.push(state);
+  })();
+  await time.clock.until(() => told.length === 1);
+  certificate.text = "c2";
+  privateKey.text = "k2";
+  await time.clock.advance({ seconds: 10 });
+  await time.clock.advance({ minutes: 1 });
+  certificate.text = missing;
+  await time.clock.advance({ seconds: 10 });
+  certificate.text = new Error("input/output error");
+  await time.clock.advance({ seconds: 10 });
+  await time.clock.advance({ seconds: 10 });
+  certificate.text = "c2";
+  await time.clock.advance({ seconds: 10 });
+  stopping.abort();
+  await following;
+  assert.deepEqual(
+    told.map((state) => state.kind === "secret" ? state.secret.certificatePem : state.kind),
+    ["c1", "c2", "absent", "unavailable", "c2"],
+  );
+  assert.equal(time.scheduler.size, 0);
+});
+
+Deno.test("the CAs of client certificates follow their file", async () => {
+  await using time = ticking();
+  const [first, second] = await Promise.all([TestCa.create("One"), TestCa.create("Two")]);
+  const file = new TestFile(first.certificatePem);
+  const authority = new CurrentCa();
+  await using clients = await ClientCas.open({ ...time, authority, file });
+  let changes = 0;
+  using _subscription = clients.onChange(() => changes++);
+  file.text = second.certificatePem;
+  await time.clock.advance({ seconds: 10 });
+  assert.equal(clients.pem, second.certificatePem);
+  const { certificatePem: leaf } = await second.issue("a.example");
+  for (const bad of ["", "no PEM", leaf]) {
+    file.text = bad;
+    await time.clock.advance({ seconds: 10 });
+    assert.equal(clients.pem, second.certificatePem);
+    assert.match(clients.problem ?? "", /holds no certificate|is not a CA's/);
+  }
+  assert.equal(changes, 1);
+});
+
+Deno.test("nodes' certificates cannot come from the CA that signs for pods, at the start or later", async () => {
+  const clock = new FakeClock(Temporal.Instant.from("2026-03-01T12:00:00Z"));
+  await using time = ticking(clock);
+  const [pods, nodes] = await Promise.all([makeCa(), makeCa({ commonName: "Nodes" })]);
+  const pem = (der: Uint8Array) =>
+    `-----BEGIN CERTIFICATE-----\n${der.toBase64()}\n-----END CERTIFICATE-----\n`;
+  const authority = new CurrentCa(pods);
+  const file = new TestFile(pem(nodes.issuer.certificate.der));
+  await using clients = await ClientCas.open({ ...time, authority, file });
+  const asCandidate = ({ issuer, anchors }: typeof pods) => ({
+    chain: [issuer.certificate, ...issuer.chain],
+    roots: anchors,
+  });
+  assert.equal(await clients.objection(asCandidate(pods)), undefined);
+  // A rotation would bring the nodes' CA.
+  assert.match(
+    await clients.objection(asCandidate(nodes)) ?? "",
+    /"CN=Nodes" of CLIENT_CA_FILE has the key of a CA that signs for pods; give nodes a CA of their own/,
+  );
+  // The file would bring the pods'.
+  file.text += pem(pods.issuer.certificate.der);
+  await clock.advance({ seconds: 10 });
+  assert.match(clients.problem ?? "", /has the key of a CA that signs for pods/);
+  assert.equal(clients.pem, pem(nodes.issuer.certificate.der));
+});
+
+Deno.test("a node is its certificate's one URI, in the cluster's domain", async () => {
+  const ca = await TestCa.create();
+  const clock = new FakeClock(Temporal.Now.instant());
+  const authenticator = new ClientCertificateAuthenticator({
+    clusterDomain: "cluster.local",
+    clock,
+  });
+  const ask = async (...names: string[]) => {
+    const { certificatePem } = await ca.issue(...names);
+    const [certificate] = readCertificates(certificatePem) ?? [];
+    return await authenticator.authenticate({
+      authorization: undefined,
+      peerCertificate: certificate?.der,
+    });
+  };
+  const node = "spiffe://cluster.local/csi-cert-node/worker-1.example";
+  assert.deepEqual(await ask(node), {
+    kind: "caller",
+    caller: { kind: "node", node: "worker-1.example" },
+  });
+  const refused = [
+    ["worker-1.example"],
+    ["spiffe://cluster.local/ns/shop/sa/web"],
+    ["spiffe://other.local/csi-cert-node/worker-1"],
+    ["spiffe://cluster.local/csi-cert-node/"],
+    ["spiffe://cluster.local/csi-cert-node/worker-1/x"],
+    ["spiffe://cluster.local/csi-cert-node/Worker-1"],
+    ["spiffe://cluster.local/csi-cert-node/worker%2d1"],
+    [node, "spiffe://cluster.local/csi-cert-node/worker-2"],
+    [node, "https://worker-1.example/"],
+  ];
+  for (const names of refused) {
+    const answer = await ask(...names);
+    assert(answer.kind === "unauthenticated", names.join());
+    assert.match(
+      answer.problem,
+      /names no node: expected spiffe:\/\/cluster\.local\/csi-cert-node/,
+    );
+  }
+  const none = await authenticator.authenticate({
+    authorization: undefined,
+    peerCertificate: undefined,
+  });
+  assert(none.kind === "unauthenticated");
+  await clock.advance({ hours: 2 });
+  const late = await ask(node);
+  assert(late.kind === "unauthenticated");
+  assert.match(late.problem, /expired at/);
+});

@@ -1,0 +1,88 @@
+import assert from "node:assert/strict";
+import type { ReportedCertificate } from "../../../src/service/inventory/certificate_reports.ts";
+import type { Caller } from "../../../src/service/access/authenticator.ts";
+import {
+  anybody,
+  issued,
+  makeCa,
+  never,
+  openAuthority,
+  pod,
+} from "../../support/service_fixture.ts";
+
+const node: Caller = { kind: "node", node: "node-1" };
+
+function held(
+  certificate: Uint8Array,
+  given: Partial<ReportedCertificate> = {},
+): ReportedCertificate {
+  return { certificate, pod, volumeId: "csi-1", ...given };
+}
+
+Deno.test("a restarted service knows again what its drivers report", async () => {
+  const material = await makeCa();
+  await using before = await openAuthority({ material });
+  const { leaf, serialNumber } = issued(await before.ask({ attributes: { duration: "1h" } }));
+  const known = before.inventory.get(serialNumber);
+  await using after = await openAuthority({ material });
+  const outcome = await after.reporting.report(node, [held(leaf.der)], never);
+  assert.deepEqual(outcome, { kind: "reported", accepted: 1, refused: 0 });
+  const entry = after.inventory.get(serialNumber);
+  assert.equal(entry?.node, "node-1");
+  assert.deepEqual(entry.names, {
+    commonName: known?.names.commonName,
+    dnsNames: known?.names.dnsNames,
+    ipAddresses: [],
+    uris: [],
+  });
+  assert.deepEqual([entry.pod, entry.notAfter], [known?.pod, known?.notAfter]);
+});
+
+Deno.test("a report is believed for what we signed ourselves, and nothing else", async () => {
+  const material = await makeCa();
+  await using service = await openAuthority({ material });
+  await using stranger = await openAuthority();
+  await using restarted = await openAuthority({ material });
+  const ours = issued(await service.ask({ attributes: { duration: "1h" } })).leaf.der;
+  const theirs = issued(await stranger.ask()).leaf.der;
+  const forged = ours.with(ours.length - 1, (ours.at(-1) ?? 0) ^ 1);
+  const refused = [
+    held(theirs),
+    held(forged),
+    held(new Uint8Array([1, 2, 3])),
+    held(material.issuer.certificate.der),
+    held(ours, { pod: { ...pod, namespace: "bank" } }),
+    held(ours, { pod: { ...pod, name: "web-1" } }),
+  ];
+  assert.deepEqual(await restarted.reporting.report(anybody, refused, never), {
+    kind: "reported",
+    accepted: 0,
+    refused: refused.length,
+  });
+  await restarted.clock.advance({ hours: 2 });
+  const late = await restarted.reporting.report(anybody, [held(ours)], never);
+  assert.deepEqual(late, { kind: "reported", accepted: 0, refused: 1 });
+  assert.equal(restarted.inventory.size, 0);
+});
+
+Deno.test("a report does not change what is known from our own signature", async () => {
+  await using service = await openAuthority();
+  const { leaf, serialNumber } = issued(await service.ask());
+  const claim = held(leaf.der, { pod: { ...pod, uid: "another" } });
+  await service.reporting.report(node, [claim], never);
+  assert.equal(service.inventory.get(serialNumber)?.pod.uid, pod.uid);
+  assert.equal(service.inventory.get(serialNumber)?.node, undefined);
+});
+
+Deno.test("what the former CA signed is ours for as long as its anchor is published", async () => {
+  await using service = await openAuthority();
+  const old = service.authority.material;
+  const { leaf } = issued(await service.ask());
+  const next = await makeCa({ commonName: "Next CA" });
+  const anchors = [...(old?.anchors ?? []), ...next.anchors];
+  await using during = await openAuthority({ material: { ...next, anchors } });
+  await using after = await openAuthority({ material: next });
+  const report = (where: typeof during) => where.reporting.report(node, [held(leaf.der)], never);
+  assert.deepEqual(await report(during), { kind: "reported", accepted: 1, refused: 0 });
+  assert.deepEqual(await report(after), { kind: "reported", accepted: 0, refused: 1 });
+});

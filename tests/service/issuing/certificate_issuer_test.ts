@@ -1,0 +1,243 @@
+import assert from "node:assert/strict";
+import { verifyChain } from "../../../src/shared/x509/chain.ts";
+import type { KeyAlgorithm } from "../../../src/shared/crypto/key_algorithm.ts";
+import {
+  anybody,
+  certificateRequest,
+  issued,
+  issueRequest,
+  makeCa,
+  never,
+  openAuthority,
+  policy,
+  reasonOf,
+  rule,
+  start,
+} from "../../support/service_fixture.ts";
+
+Deno.test("a pod gets its own names, five minutes of the past and the default validity", async () => {
+  await using service = await openAuthority();
+  const { leaf, trustBundle, serialNumber } = issued(await service.ask());
+  assert.equal(leaf.commonName, "web-0.shop.svc.cluster.local");
+  assert.deepEqual(leaf.dnsNames, ["web-0.shop.svc.cluster.local", "web-0"]);
+  assert.deepEqual([leaf.ipAddresses, leaf.uris, leaf.organizationalUnits], [[], [], []]);
+  assert.equal(String(leaf.notBefore), "2026-03-01T11:55:00Z");
+  assert.equal(String(leaf.notAfter), "2026-03-08T12:00:00Z");
+  assert.equal(leaf.serialNumber, serialNumber);
+  assert.equal(leaf.isCa, false);
+  assert.deepEqual(trustBundle, service.authority.anchors.map(({ der }) => der));
+  const anchors = [...service.authority.anchors];
+  assert.deepEqual(await verifyChain([leaf], anchors, start), { kind: "verified" });
+});
+
+Deno.test("every serial number is another one of 128 bits", async () => {
+  await using service = await openAuthority();
+  const serials = new Set<string>();
+  for (let count = 0; count < 50; count++) {
+    serials.add(issued(await service.ask()).serialNumber);
+  }
+  assert.equal(serials.size, 50);
+  for (const serial of serials) assert.match(serial, /^[0-7][0-9a-f]{31}$/);
+});
+
+Deno.test("a certificate is valid for as long as it was asked for, from 10 seconds to the longest", async () => {
+  await using service = await openAuthority();
+  for (const duration of ["10s", "11s", "1m", "1h30m", "720h"]) {
+    const { leaf, notAfter } = issued(await service.ask({ attributes: { duration } }));
+    const wanted = start.add(Temporal.Duration.from(`PT${duration.toUpperCase()}`));
+    const expected = wanted.round({ smallestUnit: "second", roundingMode: "floor" });
+    assert.equal(String(leaf.notAfter), String(expected), duration);
+    assert.equal(String(notAfter), String(expected), duration);
+  }
+  const days = issued(await service.ask({ attributes: { validity_days: "30" } }));
+  assert.equal(String(days.leaf.notAfter), "2026-03-31T12:00:00Z");
+});
+
+Deno.test("ten years are granted where a rule says so", async () => {
+  const maxValidity = Temporal.Duration.from({ hours: 87_600 });
+  await using service = await openAuthority({
+    material: await makeCa({ days: 7300 }),
+    policy: policy([rule({ maxValidity })]),
+  });
+  const { leaf } = issued(await service.ask({ attributes: { duration: "87600h" } }));
+  assert.equal(String(leaf.notAfter), "2036-02-27T12:00:00Z");
+});
+
+Deno.test("no certificate outlives its CA, and the shortened ones are counted", async () => {
+  await using service = await openAuthority({ material: await makeCa({ days: 2 }) });
+  const full = issued(await service.ask({ attributes: { duration: "24h" } }));
+  assert.equal(String(full.leaf.notAfter), "2026-03-02T12:00:00Z");
+  assert.equal(service.signer.shortened, 0);
+  const { leaf } = issued(await service.ask());
+  assert.equal(String(leaf.notAfter), "2026-03-03T12:00:00Z");
+  assert.equal(service.signer.shortened, 1);
+});
+
+Deno.test("no certificate outlives an intermediate above it", async () => {
+  const material = await makeCa();
+  const { issuer: parent } = await makeCa({ days: 3 });
+  const issuer = { ...material.issuer, chain: [parent.certificate] };
+  await using service = await openAuthority({ material: { ...material, issuer } });
+  const { leaf, chain } = issued(await service.ask());
+  assert.equal(String(leaf.notAfter), "2026-03-04T12:00:00Z");
+  assert.deepEqual(chain[1], parent.certificate.der);
+});
+
+Deno.test("a CA that is over signs nothing, and the refusal is not for good", async () => {
+  await using service = await openAuthority({ material: await makeCa({ days: 1 }) });
+  await service.clock.advance({ hours: 23, minutes: 59, seconds: 55 });
+  const reason = reasonOf("unavailable", await service.ask());
+  assert.match(reason, /the CA is valid until 2026-03-02T12:00:00Z/);
+  await service.clock.advance({ hours: 24 });
+  reasonOf("unavailable", await service.ask());
+});
+
+Deno.test("every key type that is granted by default is signed, with the usages that fit it", async () => {
+  await using service = await openAuthority();
+  const types: [KeyAlgorithm, Record<string, string>][] = [
+    ["ecdsa-p256", {}],
+    ["ecdsa-p384", { "key-size": "384" }],
+    ["ed25519", { "key-algorithm": "ed25519" }],
+    ["rsa-2048", { "key-algorithm": "rsa" }],
+  ];
+  for (const [algorithm, attributes] of types) {
+    const certificate = await certificateRequest(algorithm);
+    const { leaf } = issued(await service.ask({ certificateRequest: certificate, attributes }));
+    const usage = algorithm.startsWith("rsa")
+      ? ["digitalSignature", "keyEncipherment"]
+      : ["digitalSignature"];
+    assert.deepEqual(leaf.keyUsage, usage, algorithm);
+  }
+});
+
+Deno.test("a key of another type than the volume asks for is refused", async () => {
+  await using service = await openAuthority();
+  const attributes = { "key-algorithm": "ed25519" };
+  const reason = reasonOf("invalid", await service.ask({ attributes }));
+  assert.match(reason, /certificate_request: holds a key of type ecdsa-p256.*ask for ed25519/);
+});
+
+Deno.test("what is no certificate request is refused by name", async () => {
+  await using service = await openAuthority();
+  const good = await certificateRequest();
+  const flipped = good.with(good.length - 1, (good.at(-1) ?? 0) ^ 1);
+  const bad = [new Uint8Array([1, 2, 3]), new Uint8Array(100_000), good.slice(0, -1), flipped];
+  for (const request of bad) {
+    const outcome = await service.ask({ certificateRequest: request });
+    assert.match(reasonOf("invalid", outcome), /^certificate_request: /);
+  }
+  assert.equal(service.inventory.size, 0);
+});
+
+Deno.test("attributes that cannot be read are refused with each of them named", async () => {
+  await using service = await openAuthority();
+  const attributes = { duration: "ever", colour: "blue" };
+  const reason = reasonOf("invalid", await service.ask({ attributes }));
+  assert.match(reason, /volume\.attributes\["duration"\]: is "ever", expected a Go-style/);
+  assert.match(reason, /volume\.attributes\["colour"\]/);
+});
+
+Deno.test("a renewal keeps names, units, addresses and validity, with another key and serial", async () => {
+  await using service = await openAuthority({
+    policy: policy([rule({
+      organizationalUnits: ["Shop"],
+      ipRanges: [{ bits: 0x0a000000n, width: 32, prefixLength: 8 }],
+    })]),
+  });
+  const attributes = {
+    duration: "2h",
+    "cn_template": "{metadata.name}.shop",
+    "dns-names": "*.web.shop.svc, web.shop.svc",
+    "ip-sans": "10.1.2.3",
+    "uri-sans": "spiffe://cluster.local/ns/shop/sa/web",
+    "organizational_units": "Shop",
+  };
+  const first = issued(await service.ask({ attributes }));
+  await service.clock.advance({ minutes: 96 });
+  const second = issued(await service.ask({ attributes, predecessor: first.serialNumber }));
+  const names = ({ leaf }: typeof first) => [
+    leaf.subject,
+    leaf.dnsNames,
+    leaf.ipAddresses,
+    leaf.uris,
+    leaf.organizationalUnits,
+    leaf.notBefore.until(leaf.notAfter).total("seconds"),
+  ];
+  assert.deepEqual(names(second), names(first));
+  assert.deepEqual(first.leaf.dnsNames, [
+    "web-0.shop.svc.cluster.local",
+    "web-0",
+    "web-0.shop",
+    "*.web.shop.svc",
+    "web.shop.svc",
+  ]);
+  assert.notEqual(second.serialNumber, first.serialNumber);
+  assert.notDeepEqual(second.leaf.spki, first.leaf.spki);
+  assert.equal(service.inventory.get(second.serialNumber)?.predecessor, first.serialNumber);
+});
+
+Deno.test("a service that was restarted renews what it does not remember", async () => {
+  const material = await makeCa();
+  const attributes = { "dns-names": "web.shop.svc", duration: "1h" };
+  await using before = await openAuthority({ material });
+  const first = issued(await before.ask({ attributes }));
+  await using after = await openAuthority({ material });
+  const renewed = issued(await after.ask({ attributes, predecessor: first.serialNumber }));
+  assert.deepEqual(renewed.leaf.dnsNames, first.leaf.dnsNames);
+  const { anchors } = after.authority;
+  assert.equal((await verifyChain([renewed.leaf], [...anchors], start)).kind, "verified");
+});
+
+Deno.test("a changed policy holds at the next renewal", async () => {
+  let current = policy([rule({ dnsNames: ["web.example.com"] })]);
+  await using service = await openAuthority({
+    get policy() {
+      return current;
+    },
+  });
+  const attributes = { "dns-names": "web.example.com" };
+  const { serialNumber } = issued(await service.ask({ attributes }));
+  current = policy();
+  const outcome = await service.ask({ attributes, predecessor: serialNumber });
+  assert.match(reasonOf("denied", outcome), /web\.example\.com/);
+});
+
+Deno.test("200 requests at once are all answered, a bounded number at a time", async () => {
+  await using service = await openAuthority();
+  let most = 0;
+  const requests = await Promise.all(Array.from({ length: 200 }, () => issueRequest()));
+  const outcomes = await Promise.all(requests.map(async (request) => {
+    const outcome = await service.issuing.issue(anybody, request, never);
+    most = Math.max(most, service.queue.running);
+    return issued(outcome).serialNumber;
+  }));
+  assert.equal(new Set(outcomes).size, 200);
+  assert.equal(service.inventory.size, 200);
+  assert(most <= 4, `${most} ran at once`);
+  assert.equal(service.queue.running, 0);
+});
+
+Deno.test("over the bound a request is told when to come again", async () => {
+  await using service = await openAuthority({ concurrency: 1, capacity: 1 });
+  const requests = [await issueRequest(), await issueRequest(), await issueRequest()];
+  const outcomes = await Promise.all(
+    requests.map((request) => service.issuing.issue(anybody, request, never)),
+  );
+  const overloaded = outcomes.filter(({ kind }) => kind === "overloaded");
+  assert.equal(overloaded.length, 1);
+  const [outcome] = overloaded;
+  assert(outcome?.kind === "overloaded");
+  assert(outcome.retryAfter.total("milliseconds") >= 1000);
+});
+
+Deno.test("a request that was given up while it waited is not signed", async () => {
+  await using service = await openAuthority({ concurrency: 1 });
+  const controller = new AbortController();
+  const [first, second] = [await issueRequest(), await issueRequest()];
+  const running = service.issuing.issue(anybody, first, never);
+  const waiting = service.issuing.issue(anybody, second, controller.signal);
+  controller.abort(new Error("gone"));
+  await assert.rejects(waiting, /gone/);
+  issued(await running);
+  assert.equal(service.inventory.size, 1);
+});

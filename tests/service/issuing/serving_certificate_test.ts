@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { ServingCertificate } from "../../../src/service/issuing/serving_certificate.ts";
+import { type Certificate, readCertificates } from "../../../src/shared/x509/certificate.ts";
+import { derivePublicKey, importPrivateKey } from "../../../src/shared/crypto/key_pairs.ts";
+import { verifyChain } from "../../../src/shared/x509/chain.ts";
+import { makeCa, openAuthority, start } from "../../support/service_fixture.ts";
+
+const name = "cert-service.csi-cert-driver.internal";
+
+function leafOf(serving: ServingCertificate): Certificate {
+  const [leaf] = readCertificates(serving.current().certificatePem) ?? [];
+  assert(leaf !== undefined);
+  return leaf;
+}
+
+Deno.test("the serving certificate bears one name, for servers only, and its key fits", async () => {
+  await using service = await openAuthority();
+  await using serving = await ServingCertificate.open(service);
+  const leaf = leafOf(serving);
+  assert.deepEqual([leaf.commonName, leaf.dnsNames], [name, [name]]);
+  assert.deepEqual([leaf.ipAddresses, leaf.uris, leaf.isCa], [[], [], false]);
+  assert.equal(String(leaf.notAfter), "2026-03-02T12:00:00Z");
+  assert.deepEqual(await derivePublicKey(serving.current().privateKeyPem), leaf.spki);
+  assert.equal((await importPrivateKey(serving.current().privateKeyPem)).kind, "key");
+  const anchors = [...service.authority.anchors];
+  assert.equal((await verifyChain([leaf], anchors, start)).kind, "verified");
+  assert.equal(service.inventory.size, 0);
+});
+
+Deno.test("it is renewed before it expires, with another key, again and again", async () => {
+  await using service = await openAuthority();
+  await using serving = await ServingCertificate.open(service);
+  let changes = 0;
+  using _subscription = serving.onChange(() => changes++);
+  const keys = new Set([serving.current().privateKeyPem]);
+  for (let renewals = 1; renewals <= 4; renewals++) {
+    await service.clock.advance({ hours: 15 });
+    assert.equal(changes, renewals - 1);
+    await service.clock.advance({ hours: 1 });
+    await service.clock.until(() => changes === renewals);
+    keys.add(serving.current().privateKeyPem);
+    const left = service.clock.now().until(leafOf(serving).notAfter).total("hours");
+    assert(left > 23, `${left} hours left`);
+  }
+  assert.equal(keys.size, 5);
+});
+
+Deno.test("a new CA signs the serving certificate at once", async () => {
+  await using service = await openAuthority();
+  await using serving = await ServingCertificate.open(service);
+  const next = await makeCa({ commonName: "Next CA" });
+  const changed = Promise.withResolvers<void>();
+  using _subscription = serving.onChange(() => changed.resolve());
+  service.authority.replace(next);
+  await service.clock.advance({ milliseconds: 1 });
+  await changed.promise;
+  assert.equal(leafOf(serving).issuer, next.issuer.certificate.subject);
+});
+
+Deno.test("it does not outlive the CA, and there is none when the CA is over", async () => {
+  const material = await makeCa({ days: 1 });
+  await using service = await openAuthority({ material });
+  await service.clock.advance({ hours: 20 });
+  {
+    await using serving = await ServingCertificate.open(service);
+    assert.equal(String(leafOf(serving).notAfter), String(material.issuer.certificate.notAfter));
+  }
+  await service.clock.advance({ hours: 5 });
+  await assert.rejects(
+    ServingCertificate.open(service),
+    /the CA is valid until .* needs a new one/,
+  );
+});
+
+Deno.test("once disposed it is not renewed any more", async () => {
+  await using service = await openAuthority();
+  const serving = await ServingCertificate.open(service);
+  await serving[Symbol.asyncDispose]();
+  service.authority.replace(await makeCa());
+  assert.equal(service.scheduler.size, 0);
+});

@@ -1,0 +1,242 @@
+import assert from "node:assert/strict";
+import { configure, type LogRecord, reset } from "@logtape/logtape";
+import type { CaSourceState } from "../../../src/service/ca/ca_source.ts";
+import { CaSecretSource } from "../../../src/service/kubernetes/ca_secret.ts";
+import { Listening, openApi, pass, secret } from "./kubernetes_fixture.ts";
+
+async function open() {
+  await using stack = new AsyncDisposableStack();
+  const api = stack.use(await openApi());
+  const source = new CaSecretSource(api.connection, secret, {
+    clock: api.clock,
+    random: () => 0.5,
+  });
+  const put = (text: string, metadata = {}, more: Record<string, string> = {}) =>
+    api.server.objects.put("secrets", {
+      metadata: { ...secret, ...metadata },
+      type: "kubernetes.io/tls",
+      data: { "tls.crt": btoa(text), "tls.key": btoa(`key of ${text}`), ...more },
+    });
+  const remove = () => api.server.objects.delete("secrets", secret.namespace, secret.name);
+  const kept = stack.move();
+  const listen = () => {
+    const listening = new Listening<CaSourceState>((signal) => source.watch(signal));
+    kept.use(listening);
+    const seen = () =>
+      listening.seen.map((state) =>
+        state.kind === "secret" ? state.secret.certificatePem : state.kind
+      );
+    const until = (...expected: string[]) =>
+      api.clock.until(() => seen().length >= expected.length)
+        .then(() => assert.deepEqual(seen(), expected));
+    return { listening, seen, until };
+  };
+  const watching = () => api.clock.until(() => api.server.openWatches === 1);
+  return {
+    ...api,
+    put,
+    remove,
+    listen,
+    watching,
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  };
+}
+
+Deno.test("the CA is told as it is, then at each change, with two calls in all", async () => {
+  await using api = await open();
+  api.put("one", {}, { "ca.crt": btoa("root") });
+  const { until, listening } = api.listen();
+  await until("one");
+  assert.deepEqual(listening.seen[0], {
+    kind: "secret",
+    secret: {
+      certificatePem: "one",
+      privateKeyPem: "key of one",
+      furtherAnchorsPem: "root",
+      compromised: false,
+      version: "1001",
+    },
+  });
+  await api.watching();
+  api.put("two", { annotations: { "csi-cert-driver/old-key-compromised": "true" } });
+  await until("one", "two");
+  const [, two] = listening.seen;
+  assert(two?.kind === "secret" && two.secret.compromised);
+  assert.equal(two.secret.furtherAnchorsPem, undefined);
+  assert.deepEqual(api.server.calls.map(({ text }) => text), [
+    "watch secrets csi-cert-system/csi-ca-secret",
+    "get secrets csi-cert-system/csi-ca-secret",
+  ]);
+  const [watch] = api.server.calls;
+  assert.equal(watch?.query.get("fieldSelector"), "metadata.name=csi-ca-secret");
+});
+
+Deno.test("other Secrets of the namespace, bookmarks and nonsense tell nothing", async () => {
+  await using api = await open();
+  api.put("one");
+  const { until, seen } = api.listen();
+  await until("one");
+  await api.watching();
+  const other = { metadata: { namespace: secret.namespace, name: "other" }, data: {} };
+  api.server.objects.put("secrets", other);
+  const bookmark = { kind: "Secret", metadata: { resourceVersion: "99999" } };
+  api.server.say(JSON.stringify({ type: "BOOKMARK", object: bookmark }));
+  const foreign = { metadata: { name: "other", resourceVersion: "99999" } };
+  api.server.say(JSON.stringify({ type: "MODIFIED", object: foreign }));
+  api.put("two");
+  await until("one", "two");
+  api.server.say("this is no JSON");
+  await pass(api.clock, () => api.server.count("watch") === 2);
+  await api.watching();
+  assert.deepEqual(seen(), ["one", "two"]);
+});
+
+Deno.test("a Secret that is not there yet, is deleted and made again is told each time", async () => {
+  await using api = await open();
+  const { until } = api.listen();
+  await until("absent");
+  await api.watching();
+  api.put("one");
+  await until("absent", "one");
+  api.remove();
+  await until("absent", "one", "absent");
+  api.put("one");
+  await until("absent", "one", "absent", "one");
+});
+
+Deno.test("what changes while the watch is cut is found after it, and nothing is told twice", async () => {
+  await using api = await open();
+  api.put("one");
+  const { until, seen } = api.listen();
+  await until("one");
+  for (const text of ["two", "three"]) {
+    await api.watching();
+    api.server.disconnect();
+    api.put(text);
+    await pass(api.clock, () => seen().at(-1) === text);
+  }
+  await api.watching();
+  api.server.disconnect();
+  api.remove();
+  await pass(api.clock, () => seen().at(-1) === "absent");
+  assert.deepEqual(seen(), ["one", "two", "three", "absent"]);
+});
+
+Deno.test("a watch that is told to be too old begins anew", async () => {
+  await using api = await open();
+  api.put("one");
+  const { until, seen } = api.listen();
+  await until("one");
+  await api.watching();
+  const gone = { kind: "Status", code: 410, reason: "Expired" };
+  api.server.objects.compact();
+  api.server.say(JSON.stringify({ type: "ERROR", object: gone }));
+  await api.clock.until(() => api.server.openWatches === 0);
+  api.put("two");
+  await pass(api.clock, () => api.server.count("watch") === 2);
+  await until("one", "two");
+  await api.watching();
+  api.server.fail("watch", 410);
+  api.server.disconnect();
+  api.put("three");
+  await pass(api.clock, () => seen().at(-1) === "three");
+});
+
+Deno.test("an outage is told once, the source goes on through it and slows down", async () => {
+  await using api = await open();
+  api.put("one");
+  const { until, listening } = api.listen();
+  await until("one");
+  await api.watching();
+  await api.server.stop();
+  const before = api.clock.now();
+  await api.clock.until(() => api.server.openWatches === 0);
+  await api.clock.advance({ minutes: 5 });
+  await api.clock.until(() => listening.seen.length === 2);
+  assert.equal(listening.seen[1]?.kind, "unavailable");
+  api.put("two");
+  await api.server.listen();
+  await api.clock.advance({ seconds: 30 });
+  await api.clock.until(() => listening.seen.length === 3);
+  await until("one", "unavailable", "two");
+  assert(before.until(api.clock.now()).total("minutes") < 7);
+});
+
+Deno.test("while the server hangs nobody waits for ever, and an outage that ends without a change is silent", async () => {
+  await using api = await open();
+  api.put("one");
+  const { until, seen } = api.listen();
+  await until("one");
+  await api.watching();
+  api.server.fail("", "hang", 2);
+  api.server.disconnect();
+  await pass(api.clock, () => seen().length === 2);
+  await until("one", "unavailable");
+  await pass(api.clock, () => api.server.openWatches === 1);
+  assert.deepEqual(seen(), ["one", "unavailable"]);
+});
+
+Deno.test("a watch on which nothing comes is made again within minutes", async () => {
+  await using api = await open();
+  api.put("one");
+  const { until } = api.listen();
+  await until("one");
+  await api.watching();
+  const [watch] = api.server.calls;
+  assert.equal(watch?.query.get("timeoutSeconds"), "270");
+  await api.clock.advance({ seconds: 281 });
+  await api.clock.until(() => api.server.count("watch") === 2);
+  await api.watching();
+});
+
+Deno.test("where watching is not allowed the Secret is read each ten seconds", async () => {
+  await using api = await open();
+  api.server.forbidden.add("watch");
+  api.put("one");
+  const { until } = api.listen();
+  await until("one");
+  api.put("two");
+  await api.clock.advance({ seconds: 9 });
+  await until("one");
+  await api.clock.advance({ seconds: 1 });
+  await until("one", "two");
+});
+
+Deno.test("a Secret without its keys, or with what is not base64, is told as empty and in the log", async () => {
+  const records: LogRecord[] = [];
+  await configure({
+    reset: true,
+    sinks: { list: (record) => void records.push(record) },
+    loggers: [
+      { category: ["cert-service"], sinks: ["list"], lowestLevel: "debug" },
+      { category: ["logtape", "meta"], sinks: [], lowestLevel: "error" },
+    ],
+  });
+  try {
+    await using api = await open();
+    const data = { "tls.crt": "%%%", "tls.key": btoa("very secret key") };
+    api.server.objects.put("secrets", { metadata: secret, data });
+    const { listening } = api.listen();
+    await api.clock.until(() => listening.seen.length === 1);
+    const [state] = listening.seen;
+    assert(state?.kind === "secret");
+    assert.deepEqual([state.secret.certificatePem, state.secret.privateKeyPem], [
+      "",
+      "very secret key",
+    ]);
+    api.server.objects.put("secrets", { metadata: secret });
+    await api.clock.until(() => listening.seen.length === 2);
+    const told = records.filter(({ level }) => level === "error").map(({ message }) =>
+      message.join("")
+    );
+    assert.deepEqual(told, [
+      "Secret csi-cert-system/csi-ca-secret: tls.crt is not base64",
+      "Secret csi-cert-system/csi-ca-secret has no tls.crt; expected tls.crt and tls.key, PEM",
+      "Secret csi-cert-system/csi-ca-secret has no tls.crt and no tls.key; expected tls.crt and " +
+      "tls.key, PEM",
+    ]);
+    assert(!JSON.stringify(records).includes("very secret"));
+  } finally {
+    await reset();
+  }
+});

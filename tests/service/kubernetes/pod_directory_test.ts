@@ -1,0 +1,136 @@
+import assert from "node:assert/strict";
+import { SubjectAccessReviewer } from "../../../src/service/kubernetes/subject_access_review.ts";
+import { KubernetesPodDirectory } from "../../../src/service/kubernetes/pod_directory.ts";
+import { podObject } from "../../support/api_pod.ts";
+import { never, openApi } from "./kubernetes_fixture.ts";
+
+const uid = "0f8fad5b-d9cb-469f-a165-70867728950e";
+const asked = { namespace: "shop", name: "web-0", uid };
+
+async function open() {
+  const api = await openApi();
+  const directory = new KubernetesPodDirectory(api.connection);
+  const found = async () => {
+    const answer = await directory.find(asked, never);
+    assert(answer.kind === "found", JSON.stringify(answer));
+    return answer.pod;
+  };
+  const put = (given: Parameters<typeof podObject>[0] = {}) =>
+    api.server.objects.put("pods", podObject(given));
+  return { ...api, directory, found, put };
+}
+
+Deno.test("a pod is told as the API server has it, with the attributes of our volumes only", async () => {
+  await using api = await open();
+  api.put({
+    metadata: { annotations: { team: "a" } },
+    spec: {
+      hostname: "web-0",
+      subdomain: "web",
+      volumes: [
+        { name: "certs", csi: { driver: "csi.k8s.cert-driver", volumeAttributes: { a: "b" } } },
+        { name: "plain", csi: { driver: "csi.k8s.cert-driver" } },
+        { name: "other", csi: { driver: "secrets-store.csi.k8s.io", volumeAttributes: {} } },
+        { name: "tmp", emptyDir: {} },
+      ],
+    },
+  });
+  assert.deepEqual(await api.found(), {
+    ...asked,
+    serviceAccountName: "web",
+    nodeName: "node-1",
+    hostname: "web-0",
+    subdomain: "web",
+    labels: { app: "web" },
+    annotations: { team: "a" },
+    finished: false,
+    deleting: false,
+    madeByNode: false,
+    volumes: new Map([["certs", { a: "b" }], ["plain", {}]]),
+  });
+});
+
+Deno.test("finished, deleted, not yet scheduled and node-made pods are told as such", async () => {
+  await using api = await open();
+  for (const phase of ["Succeeded", "Failed"]) {
+    api.put({ status: { phase } });
+    assert.equal((await api.found()).finished, true);
+  }
+  api.put({
+    metadata: { deletionTimestamp: "2026-03-01T12:00:00Z" },
+    status: { phase: "Pending" },
+  });
+  const deleting = await api.found();
+  assert.deepEqual([deleting.deleting, deleting.finished], [true, false]);
+  api.put({ metadata: { annotations: { "kubernetes.io/config.mirror": "hash" } } });
+  assert.equal((await api.found()).madeByNode, true);
+  const ownerReferences = [{ apiVersion: "v1", kind: "Node", name: "node-1", uid: "u" }];
+  api.put({ metadata: { ownerReferences } });
+  assert.equal((await api.found()).madeByNode, true);
+  api.put({ metadata: { ownerReferences: [{ kind: "ReplicaSet", name: "web", uid: "u" }] } });
+  assert.equal((await api.found()).madeByNode, false);
+  api.put({ spec: { nodeName: undefined, volumes: undefined } });
+  const waiting = await api.found();
+  assert.deepEqual([waiting.nodeName, waiting.volumes.size], [undefined, 0]);
+});
+
+Deno.test("each question is asked anew: a pod that was replaced or deleted is absent at once", async () => {
+  await using api = await open();
+  assert.deepEqual(await api.directory.find(asked, never), { kind: "absent" });
+  api.put();
+  await api.found();
+  api.put({ metadata: { uid: "another" } });
+  assert.deepEqual(await api.directory.find(asked, never), { kind: "absent" });
+  api.put();
+  await api.found();
+  api.server.objects.delete("pods", "shop", "web-0");
+  assert.deepEqual(await api.directory.find(asked, never), { kind: "absent" });
+  assert.equal(api.server.count("get pods shop/web-0"), 5);
+});
+
+Deno.test("an API server that cannot tell makes a pod unknown, not absent", async () => {
+  await using api = await open();
+  api.put();
+  for (const fault of [500, 429, 401, "nonsense", "cut"] as const) {
+    api.server.fail("get pods", fault);
+    assert.equal((await api.directory.find(asked, never)).kind, "unavailable", `${fault}`);
+  }
+  api.server.forbidden.add("get pods");
+  const forbidden = await api.directory.find(asked, never);
+  assert.match("problem" in forbidden ? forbidden.problem : "", /may not get pods/);
+});
+
+Deno.test("at most sixteen pods are looked up at once", async () => {
+  await using api = await open();
+  api.put();
+  await Promise.all(Array.from({ length: 60 }, () => api.found()));
+  assert(api.server.mostAnswering <= 16, `${api.server.mostAnswering}`);
+});
+
+Deno.test("an operator may what the cluster's authorisation grants it, verb by verb", async () => {
+  await using api = await openApi();
+  const access = new SubjectAccessReviewer(api.connection);
+  const admin = "system:serviceaccount:ops:admin";
+  api.server.granted.add(`${admin} list`);
+  api.server.granted.add(`${admin} delete`);
+  const kinds = async (operator: string) => [
+    (await access.review(operator, "list", never)).kind,
+    (await access.review(operator, "get", never)).kind,
+    (await access.review(operator, "revoke", never)).kind,
+  ];
+  assert.deepEqual(await kinds(admin), ["allowed", "denied", "allowed"]);
+  assert.deepEqual(await kinds("system:serviceaccount:shop:web"), ["denied", "denied", "denied"]);
+  const denied = await access.review(admin, "get", never);
+  assert.match(
+    "reason" in denied ? denied.reason : "",
+    /may not get certificates: it lacks a ClusterRole with apiGroups \["csi\.k8s\.cert-driver"\]/,
+  );
+  const [spec] = api.server.reviews;
+  assert.deepEqual(spec, {
+    user: admin,
+    groups: ["system:serviceaccounts", "system:serviceaccounts:ops", "system:authenticated"],
+    resourceAttributes: { group: "csi.k8s.cert-driver", resource: "certificates", verb: "list" },
+  });
+  api.server.fail("create subjectaccessreviews", 503);
+  assert.equal((await access.review(admin, "list", never)).kind, "unavailable");
+});

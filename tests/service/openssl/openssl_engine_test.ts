@@ -1,0 +1,116 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { openOpensslEngine } from "../../../src/service/openssl/openssl_engine.ts";
+import {
+  createCertificateRequest,
+  parseCertificateRequest,
+} from "../../../src/shared/x509/certificate_request.ts";
+import { exportPublicKey, generateKeyPair } from "../../../src/shared/crypto/key_pairs.ts";
+import type {
+  SignatureEngine,
+  SignatureToVerify,
+} from "../../../src/shared/crypto/signature_engine.ts";
+import {
+  readSignatureScheme,
+  signatureAlgorithm,
+} from "../../../src/shared/crypto/signature_scheme.ts";
+import { webCryptoEngine } from "../../../src/shared/crypto/web_crypto_engine.ts";
+
+const openssl = await openOpensslEngine();
+const engines: readonly (readonly [string, SignatureEngine])[] = [
+  ["WebCrypto", webCryptoEngine],
+  ...openssl ? [["OpenSSL", openssl] as const] : [],
+];
+
+function test(name: string, body: () => Promise<void>): void {
+  const ignored = openssl === undefined;
+  Deno.test({
+    name: ignored ? `${name} (ignored: no libcrypto.so.3 here)` : name,
+    ignore: ignored,
+    fn: body,
+  });
+}
+
+const octets = new TextEncoder().encode("what is signed");
+
+async function signed(algorithm: Parameters<typeof generateKeyPair>[0], engine = webCryptoEngine) {
+  const { privateKey, publicKey } = await generateKeyPair(algorithm);
+  const scheme = readSignatureScheme(signatureAlgorithm(algorithm));
+  assert.ok(scheme);
+  const signature = await engine.sign(privateKey, algorithm, octets);
+  return { spki: await exportPublicKey(publicKey), scheme, signature, octets };
+}
+
+/** What each engine says of a signature; they have to agree. */
+async function verdict(signed: SignatureToVerify): Promise<boolean> {
+  const verdicts = new Set<boolean>();
+  for (const [, engine] of engines) verdicts.add(await engine.verify(signed));
+  assert.equal(verdicts.size, 1, `the engines disagree about ${signed.signature.toHex()}`);
+  return verdicts.has(true);
+}
+
+for (const algorithm of ["ecdsa-p256", "ecdsa-p384", "ed25519", "rsa-2048"] as const) {
+  for (const [name, engine] of engines) {
+    test(`every engine takes ${name}'s signatures by ${algorithm}, and no other octets`, async () => {
+      const good = await signed(algorithm, engine);
+      assert.equal(await verdict(good), true);
+      assert.equal(await verdict({ ...good, octets: Uint8Array.of(...octets, 0) }), false);
+      assert.equal(await verdict({ ...good, octets: new Uint8Array() }), false);
+      assert.equal(await verdict({ ...good, spki: (await signed(algorithm)).spki }), false);
+      assert.equal(await verdict({ ...good, signature: new Uint8Array() }), false);
+    });
+  }
+
+  test(`no changed signature by ${algorithm} is good to one engine only`, async () => {
+    const good = await signed(algorithm);
+    const { signature } = good;
+    const change = fc.tuple(fc.nat(signature.length - 1), fc.integer({ min: 1, max: 255 }));
+    await fc.assert(
+      fc.asyncProperty(change, async ([at, difference]) => {
+        const changed = signature.map((octet, index) => index === at ? octet ^ difference : octet);
+        assert.equal(await verdict({ ...good, signature: changed }), false);
+      }),
+      { numRuns: 60 },
+    );
+    for (const length of [1, 8, signature.length - 1]) {
+      assert.equal(await verdict({ ...good, signature: signature.subarray(0, length) }), false);
+    }
+    assert.equal(await verdict({ ...good, signature: Uint8Array.of(...signature, 0) }), false);
+  });
+}
+
+test("a key of one kind verifies no signature that says it is of another", async () => {
+  const all = [await signed("ecdsa-p256"), await signed("ed25519"), await signed("rsa-2048")];
+  for (const { spki } of all) {
+    for (const other of all) assert.equal(await verdict({ ...other, spki }), spki === other.spki);
+  }
+});
+
+test("a point that is not on its curve is no key", async () => {
+  const good = await signed("ecdsa-p256");
+  const last = good.spki.length - 1;
+  const spki = good.spki.map((octet, index) => index === last ? octet ^ 1 : octet);
+  assert.equal(await verdict({ ...good, spki }), false);
+});
+
+test("with either engine requests are made that the other one takes", async () => {
+  for (const algorithm of ["ecdsa-p256", "ecdsa-p384", "ed25519", "rsa-2048"] as const) {
+    const keys = await generateKeyPair(algorithm);
+    for (const [, maker] of engines) {
+      const request = await createCertificateRequest(keys, maker);
+      for (const [name, taker] of engines) {
+        const parsed = await parseCertificateRequest(request, taker);
+        assert.equal(parsed.kind, "request", `${algorithm}, ${name}`);
+      }
+    }
+  }
+});
+
+test("two signatures by ECDSA of the same octets are never the same", async () => {
+  const { privateKey } = await generateKeyPair("ecdsa-p256");
+  const signatures = new Set<string>();
+  for (let n = 0; n < 50; n++) {
+    signatures.add((await openssl!.sign(privateKey, "ecdsa-p256", octets)).toHex());
+  }
+  assert.equal(signatures.size, 50);
+});

@@ -1,0 +1,130 @@
+import assert from "node:assert/strict";
+import type { Environment } from "../../../src/shared/config/environment.ts";
+import { readServiceConfig, type ServiceConfig } from "../../../src/service/program/config.ts";
+import { formatDuration } from "../../../src/shared/text/durations.ts";
+
+function read(environment: Environment): { config: ServiceConfig; warnings: string[] } {
+  const outcome = readServiceConfig(environment);
+  assert.equal(outcome.kind, "config", JSON.stringify(outcome));
+  return outcome.kind === "config" ? outcome : assert.fail();
+}
+
+function problems(environment: Environment): string[] {
+  const outcome = readServiceConfig(environment);
+  assert.equal(outcome.kind, "refused", JSON.stringify(environment).slice(0, 200));
+  return outcome.kind === "refused" ? outcome.problems : assert.fail();
+}
+
+function withoutDurations(config: ServiceConfig) {
+  const { defaultValidity, maxValidity, caRotationDelay, ...rest } = config;
+  return [[defaultValidity, maxValidity, caRotationDelay].map(formatDuration), rest] as const;
+}
+
+Deno.test("a service that is told nothing takes the documented defaults", () => {
+  const { config, warnings } = read({});
+  const [durations, rest] = withoutDurations(config);
+  assert.deepEqual(durations, ["168h", "720h", "10m"]);
+  assert.deepEqual(rest, {
+    listenAddress: "0.0.0.0:50051",
+    tls: true,
+    serverName: "cert-service.csi-cert-driver.internal",
+    authentication: { kind: "kubernetes" },
+    ca: { kind: "secret", namespace: "kube-system", name: "csi-ca-secret" },
+    clusterDomain: "cluster.local",
+    policyFile: undefined,
+    driverServiceAccount: { namespace: "csi-cert-system", name: "csi-cert-driver" },
+    health: { hostname: "0.0.0.0", port: 9808 },
+    logging: { level: "info", format: "text" },
+  });
+  assert.deepEqual(warnings, []);
+});
+
+Deno.test("every variable of the service is read", () => {
+  const { config, warnings } = read({
+    LISTEN_ADDR: "[::]:443",
+    TLS: "on",
+    AUTHENTICATION: "mtls",
+    CLIENT_CA_FILE: "/client/ca.crt",
+    DRIVER_SERVICE_ACCOUNT: "a/b.c",
+    CA_CERT_FILE: "/ca/tls.crt",
+    CA_KEY_FILE: "/ca/tls.key",
+    CA_ROTATION_DELAY: "0s",
+    DEFAULT_VALIDITY: "10s",
+    MAX_VALIDITY: "87600h",
+    POLICY_FILE: "/policy.yaml",
+    CLUSTER_DOMAIN: "k8s.example",
+    HEALTH_ADDR: "localhost:1",
+    LOG_LEVEL: "WARN",
+    LOG_FORMAT: "json",
+  });
+  const [durations, rest] = withoutDurations(config);
+  assert.deepEqual(durations, ["10s", "87600h", "0s"]);
+  assert.deepEqual(rest, {
+    listenAddress: "[::]:443",
+    tls: true,
+    serverName: "cert-service.csi-cert-driver.internal",
+    authentication: { kind: "mtls", clientCaFile: "/client/ca.crt" },
+    ca: { kind: "files", certificateFile: "/ca/tls.crt", privateKeyFile: "/ca/tls.key" },
+    clusterDomain: "k8s.example",
+    policyFile: "/policy.yaml",
+    driverServiceAccount: { namespace: "a", name: "b.c" },
+    health: { hostname: "localhost", port: 1 },
+    logging: { level: "warning", format: "json" },
+  });
+  assert.deepEqual(warnings, []);
+});
+
+const bad: Record<string, string[]> = {
+  LISTEN_ADDR: ["50051", ":50051", "0.0.0.0", "0.0.0.0:65536", "a_b:1", "unix:///x", "1.2.3:1"],
+  TLS: ["true", "ON", "no"],
+  AUTHENTICATION: ["None", "token", "off"],
+  CLIENT_CA_FILE: ["ca.crt", "/a/../b"],
+  DRIVER_SERVICE_ACCOUNT: ["csi-cert-driver", "a/b/c", "/b", "a/", "A/b", "a/b c", "a/b..c"],
+  CA_SECRET_NAME: ["Secret", "a/b", "../a", "-a", "a".repeat(254)],
+  CA_SECRET_NAMESPACE: ["kube system", "a_b"],
+  CA_ROTATION_DELAY: ["-1s", "721h", "10"],
+  DEFAULT_VALIDITY: ["9s", "0", "-1h", "87601h", "7d"],
+  MAX_VALIDITY: ["9s", "87601h", "1y"],
+  POLICY_FILE: ["policy.yaml"],
+};
+for (const [name, values] of Object.entries(bad)) {
+  Deno.test(`${name} is refused with what it held and what is accepted`, () => {
+    for (const value of values) {
+      const [problem = "", ...others] = problems({ [name]: value });
+      assert.deepEqual(others, []);
+      assert.ok(problem.startsWith(`${name}="`), problem);
+      assert.match(problem, /": expected \S/);
+    }
+  });
+}
+
+Deno.test("the default validity is at most the longest, and follows it where unset", () => {
+  assert.equal(formatDuration(read({ MAX_VALIDITY: "24h" }).config.defaultValidity), "24h");
+  read({ DEFAULT_VALIDITY: "720h" });
+  const over = { DEFAULT_VALIDITY: "48h", MAX_VALIDITY: "24h" };
+  assert.match(problems(over).join(), /^DEFAULT_VALIDITY="48h": expected at most MAX_VALIDITY/);
+  assert.match(problems({ DEFAULT_VALIDITY: "721h" }).join(), /^DEFAULT_VALIDITY="721h"/);
+  assert.deepEqual(problems({ DEFAULT_VALIDITY: "48h", MAX_VALIDITY: "1" }).length, 1);
+});
+
+Deno.test("mtls needs the clients' CA", () => {
+  assert.match(problems({ AUTHENTICATION: "mtls" }).join(), /^CLIENT_CA_FILE is not set/);
+  const { warnings } = read({ CLIENT_CA_FILE: "/ca.crt" });
+  assert.deepEqual(warnings, ["CLIENT_CA_FILE is read with AUTHENTICATION=mtls only"]);
+});
+
+Deno.test("plaintext goes with AUTHENTICATION=none alone", () => {
+  assert.match(problems({ TLS: "off" }).join(), /^TLS="off": expected on with AUTHENTICATION=kube/);
+  const mtls = { TLS: "off", AUTHENTICATION: "mtls", CLIENT_CA_FILE: "/ca.crt" };
+  assert.match(problems(mtls).join(), /^TLS="off"/);
+  const { config, warnings } = read({ TLS: "off", AUTHENTICATION: "none" });
+  assert.equal(config.tls, false);
+  assert.match(warnings.join(), /^AUTHENTICATION=none: whoever reaches LISTEN_ADDR/);
+});
+
+Deno.test("the CA's two files come together or not at all", () => {
+  assert.match(problems({ CA_CERT_FILE: "/tls.crt" }).join(), /^CA_KEY_FILE is not set/);
+  assert.match(problems({ CA_KEY_FILE: "/tls.key" }).join(), /^CA_CERT_FILE is not set/);
+  const both = { CA_CERT_FILE: "/tls.crt", CA_KEY_FILE: "/tls.key", CA_SECRET_NAME: "ca" };
+  assert.match(read(both).warnings.join(), /CA_SECRET_NAME .*not read/);
+});

@@ -1,0 +1,122 @@
+import assert from "node:assert/strict";
+import { DocumentDenialStore } from "../../../src/service/revocation/denial_document.ts";
+import type { Denial } from "../../../src/service/revocation/denial_store.ts";
+import { Scheduler } from "../../../src/shared/scheduler/scheduler.ts";
+import { FakeClock } from "../../../scripts/support/fake_clock.ts";
+import { ScriptedDocument, start } from "../ca/rotation_fixture.ts";
+
+function denial(podUid: string, given: Partial<Denial> = {}): Denial {
+  return { podUid, at: start, until: start.add({ hours: 720 }), ...given };
+}
+
+/** One replica's denials, on a clock that stands still. */
+function replica(document: ScriptedDocument, clock = new FakeClock(start)) {
+  const scheduler = new Scheduler({ clock, random: () => 1 });
+  const denials = new DocumentDenialStore({ document, scheduler, clock });
+  const stopping = new AbortController();
+  const following = denials.follow(stopping.signal);
+  return {
+    clock,
+    denials,
+    [Symbol.asyncDispose]: async () => {
+      stopping.abort();
+      await following;
+      await scheduler[Symbol.asyncDispose]();
+    },
+  };
+}
+
+Deno.test("a denial is in the document before it is saved, and another replica has it at once", async () => {
+  const document = new ScriptedDocument();
+  const clock = new FakeClock(start);
+  await using one = replica(document, clock);
+  await using two = replica(document, clock);
+  await clock.until(() => one.denials.isLoaded && two.denials.isLoaded);
+  await one.denials.save(denial("pod-1"));
+  assert.match(document.text?.data["denials.json"] ?? "", /"pod-1"/);
+  await clock.until(() => two.denials.get("pod-1") !== undefined);
+  assert.deepEqual(two.denials.get("pod-1"), denial("pod-1"));
+});
+
+Deno.test("a restarted replica knows all denials before it says that it is loaded", async () => {
+  const document = new ScriptedDocument();
+  {
+    await using before = replica(document);
+    await before.denials.save(denial("pod-1"));
+  }
+  document.away = "the API server does not answer";
+  await using after = replica(document);
+  await after.clock.advance({ minutes: 1 });
+  assert.equal(after.denials.isLoaded, false);
+  assert.match(after.denials.problem ?? "", /does not answer/);
+  document.away = undefined;
+  await after.clock.advance({ minutes: 6 });
+  await after.denials.loaded;
+  assert.deepEqual(after.denials.get("pod-1"), denial("pod-1"));
+  assert.equal(after.denials.problem, undefined);
+});
+
+Deno.test("two replicas that deny at the same time lose neither denial", async () => {
+  const document = new ScriptedDocument();
+  await using one = replica(document);
+  document.meddle = (document) =>
+    document.put({
+      "denials.json": JSON.stringify({ version: 1, denials: [denial("pod-2")] }),
+      "somebody's": "own",
+    });
+  await one.denials.save(denial("pod-1"));
+  assert.deepEqual([one.denials.get("pod-1"), one.denials.get("pod-2")].map((one) => one?.podUid), [
+    "pod-1",
+    "pod-2",
+  ]);
+  assert.equal(document.text?.data["somebody's"], "own");
+});
+
+Deno.test("a pod that is denied twice is denied since the first time, until the later end", async () => {
+  await using one = replica(new ScriptedDocument());
+  const later = { at: start.add({ hours: 1 }), until: start.add({ hours: 721 }) };
+  await one.denials.save(denial("pod-1"));
+  await one.denials.save(denial("pod-1", later));
+  assert.deepEqual(one.denials.get("pod-1"), denial("pod-1", { until: later.until }));
+});
+
+Deno.test("a broken document lets nothing be signed at the start, and keeps what is known later", async () => {
+  const document = new ScriptedDocument();
+  document.put({ "denials.json": "{" });
+  await using one = replica(document);
+  await one.clock.until(() => /denials\.json is broken/.test(one.denials.problem ?? ""));
+  assert.equal(one.denials.isLoaded, false);
+  document.put(undefined);
+  await one.clock.until(() => one.denials.isLoaded);
+  await one.denials.save(denial("pod-1"));
+  for (const text of ["[]", '{"version":2}', '{"version":1,"denials":[{"podUid":"x"}]}']) {
+    document.put({ "denials.json": text });
+    await one.clock.until(() => one.denials.problem !== undefined);
+    assert.equal(one.denials.get("pod-1")?.podUid, "pod-1");
+    assert.equal(one.denials.isLoaded, true);
+  }
+});
+
+Deno.test("what is over leaves the memory, and the document with the next denial", async () => {
+  const document = new ScriptedDocument();
+  await using one = replica(document);
+  await one.denials.save(denial("pod-1"));
+  one.denials.forget(start.add({ hours: 721 }));
+  assert.equal(one.denials.get("pod-1"), undefined);
+  await one.denials.save(denial("pod-2", { until: start.add({ hours: 2000 }) }));
+  assert.doesNotMatch(document.text?.data["denials.json"] ?? "", /pod-1/);
+});
+
+Deno.test("a denial that cannot be written is not said to be saved, nor one over the bound", async () => {
+  const document = new ScriptedDocument();
+  await using one = replica(document);
+  document.away = "the API server does not answer";
+  await assert.rejects(one.denials.save(denial("pod-1")), /does not answer/);
+  assert.equal(one.denials.get("pod-1"), undefined);
+  document.away = undefined;
+  const denials = Array.from({ length: 4_000 }, (_, at) => denial(`${"x".repeat(120)}${at}`));
+  const text = JSON.stringify({ version: 1, denials });
+  assert(text.length < 1_000_000, "a ConfigMap has to hold them");
+  document.put({ "denials.json": text });
+  await assert.rejects(one.denials.save(denial("pod-1")), /4000 pods are denied/);
+});

@@ -1,0 +1,58 @@
+import assert from "node:assert/strict";
+import {
+  issued,
+  makeCa,
+  openAuthority,
+  pod,
+  reasonOf,
+  start,
+} from "../../support/service_fixture.ts";
+
+Deno.test("a pod that was revoked gets no further certificate, another pod does", async () => {
+  await using service = await openAuthority();
+  const { serialNumber } = issued(await service.ask({ attributes: { duration: "24h" } }));
+  const { validUntil } = await service.revocation.revoke(pod.uid);
+  assert.equal(String(validUntil), "2026-03-02T12:00:00Z");
+  const outcome = await service.ask({ predecessor: serialNumber });
+  assert.match(reasonOf("denied", outcome), /were revoked; only a new pod gets new ones/);
+  issued(await service.ask({ pod: { ...pod, uid: "another" } }));
+  assert.equal(String(service.revocation.deniedSince(pod.uid)), String(start));
+});
+
+Deno.test("a pod of which nothing is known can be revoked, for the longest that it can hold one", async () => {
+  await using service = await openAuthority();
+  const { validUntil } = await service.revocation.revoke(pod.uid);
+  assert.equal(String(validUntil), String(start.add({ hours: 720 })));
+  reasonOf("denied", await service.ask());
+});
+
+Deno.test("a denial is forgotten when nobody asks for the pod any more", async () => {
+  await using service = await openAuthority({ material: await makeCa() });
+  await service.revocation.revoke(pod.uid);
+  await service.clock.advance({ hours: 720 });
+  assert.equal(service.store.size, 1);
+  await service.clock.advance({ hours: 2 });
+  assert.equal(service.store.size, 0);
+});
+
+Deno.test("a pod that goes on asking stays denied, since when it was", async () => {
+  await using service = await openAuthority();
+  await service.revocation.revoke(pod.uid);
+  for (let days = 0; days < 120; days += 10) {
+    await service.clock.advance({ hours: 240 });
+    reasonOf("denied", await service.ask());
+  }
+  assert.equal(String(service.revocation.deniedSince(pod.uid)), String(start));
+});
+
+Deno.test("a certificate that was being signed while its pod was revoked is not given out", async () => {
+  await using service = await openAuthority();
+  const sign = service.signer.sign.bind(service.signer);
+  service.signer.sign = async (order) => {
+    const signed = await sign(order);
+    await service.revocation.revoke(pod.uid);
+    return signed;
+  };
+  reasonOf("denied", await service.ask());
+  assert.equal(service.inventory.size, 0);
+});

@@ -1,0 +1,202 @@
+import assert from "node:assert/strict";
+import { loadIssuer } from "../../../src/service/x509/issuer.ts";
+import {
+  CertificatePolicyExtension,
+  ExtendedKeyUsage,
+  ExtendedKeyUsageExtension,
+  Extension,
+  KeyUsageFlags,
+} from "../../../src/service/x509/peculiar_x509.ts";
+import { encodePem } from "../../../src/shared/crypto/pem.ts";
+import { createSelfSignedCa } from "../../../src/service/x509/self_signed_ca.ts";
+import { forge, type Forged, type Forging, now } from "../../support/certificate_forge.ts";
+
+async function load(first: Forged, ...others: Forged[]) {
+  const pem = [first, ...others].map(({ certificatePem }) => certificatePem).join("");
+  const outcome = await loadIssuer(pem, first.privateKeyPem, now);
+  assert.ok(outcome.kind === "loaded", JSON.stringify(outcome));
+  const namesOf = (list: { commonName: string | undefined }[]) =>
+    list.map(({ commonName }) => commonName);
+  const { issuer, anchors, warnings } = outcome;
+  return { issuer, warnings, chain: namesOf(issuer.chain), anchors: namesOf(anchors) };
+}
+
+async function problemOf(certificatePem: string, privateKeyPem: string): Promise<string> {
+  const outcome = await loadIssuer(certificatePem, privateKeyPem, now);
+  assert.ok(outcome.kind === "refused");
+  return outcome.problem;
+}
+
+/** Everything that strict verifiers ask for. */
+const proper: Forging = {
+  keyUsage: KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign,
+  subjectKeyIdentifier: "01020304",
+};
+
+Deno.test("a root is its own anchor and is left out of the chain", async () => {
+  const { chain, anchors, warnings, issuer } = await load(await forge(proper));
+  assert.deepEqual([chain, anchors, warnings], [[], ["Test CA"], []]);
+  assert.equal(issuer.algorithm, "ecdsa-p256");
+});
+
+Deno.test("our own root loads without a warning", async () => {
+  const validity = { notBefore: now.subtract({ minutes: 5 }), notAfter: now.add({ hours: 1 }) };
+  const { certificatePem, privateKeyPem } = await createSelfSignedCa({
+    algorithm: "ecdsa-p384",
+    commonName: "Our CA",
+    ...validity,
+  });
+  const outcome = await loadIssuer(certificatePem, privateKeyPem, now);
+  assert.ok(outcome.kind === "loaded");
+  assert.deepEqual(outcome.warnings, []);
+  assert.deepEqual(outcome.issuer.certificate.keyUsage, ["keyCertSign", "cRLSign"]);
+  assert.ok(outcome.issuer.certificate.notAfter.equals(validity.notAfter));
+});
+
+Deno.test("an intermediate goes into the chain and its root into the anchors, in any order", async () => {
+  const root = await forge({ ...proper, commonName: "root" });
+  const upper = await forge({ ...proper, commonName: "upper", issuer: root });
+  const lower = await forge({ ...proper, commonName: "lower", issuer: upper });
+  for (const others of [[upper, root], [root, upper], [upper, root, root]]) {
+    const { chain, anchors, warnings } = await load(lower, ...others);
+    assert.deepEqual([chain, anchors, warnings], [["lower", "upper"], ["root"], []]);
+  }
+});
+
+Deno.test("an intermediate alone is its own anchor", async () => {
+  const root = await forge({ ...proper, commonName: "root" });
+  const middle = await forge({ ...proper, commonName: "middle", issuer: root });
+  const { chain, anchors } = await load(middle);
+  assert.deepEqual([chain, anchors], [["middle"], ["middle"]]);
+});
+
+Deno.test("further roots become anchors, two with one name among them", async () => {
+  const [first, second] = [await forge(proper), await forge(proper)];
+  const third = await forge({ ...proper, commonName: "third" });
+  const { anchors } = await load(first, second, third, first);
+  assert.deepEqual(anchors, ["Test CA", "Test CA", "third"]);
+});
+
+Deno.test("what the CA does not lead to, and roots out of use, are left out and named", async () => {
+  const root = await forge(proper);
+  const other = await forge({ ...proper, commonName: "other" });
+  const stray = await forge({ ...proper, commonName: "stray", issuer: other });
+  const expired = await forge({
+    ...proper,
+    commonName: "old",
+    notAfter: now.subtract({ hours: 1 }),
+  });
+  const { anchors, chain, warnings } = await load(root, stray, expired);
+  assert.deepEqual([anchors, chain], [["Test CA"], []]);
+  assert.equal(warnings.length, 2);
+  assert.match(warnings.join("\n"), /"CN=stray" in the CA's PEM is left out/);
+  assert.match(warnings.join("\n"), /a root in the CA's PEM is left out: .*"CN=old" expired/);
+});
+
+Deno.test("an intermediate whose root does not allow it is refused", async () => {
+  const root = await forge({ ...proper, commonName: "root", pathLength: 0 });
+  const middle = await forge({ ...proper, commonName: "middle", issuer: root });
+  const stranger = await forge({ ...proper, commonName: "stranger" });
+  const pem = middle.certificatePem + root.certificatePem;
+  assert.match(await problemOf(pem, middle.privateKeyPem), /does not lead to a root .* allows 0/);
+  const strange = middle.certificatePem + stranger.certificatePem;
+  assert.match(await problemOf(strange, middle.privateKeyPem), /no trust anchor bears the name/);
+});
+
+Deno.test("a path length of 0 is enough for a CA that signs leaves", async () => {
+  assert.deepEqual((await load(await forge({ ...proper, pathLength: 0 }))).warnings, []);
+});
+
+const refused: [string, Forging, RegExp][] = [
+  ["a leaf", { ca: false }, /^the certificate "CN=Test CA" is not a CA's .*; give the cert/],
+  ["a certificate without basicConstraints", { ca: "none" }, /is not a CA's/],
+  ["a CA that expired", { notAfter: now }, /expired at 2026-03-01T12:00:00Z, and it is .*; give/],
+  ["a CA of tomorrow", { notBefore: now.add({ seconds: 1 }) }, /is not valid before .*; wait/],
+  [
+    "a CA without keyCertSign",
+    { keyUsage: KeyUsageFlags.digitalSignature },
+    /\(its keyUsage is digitalSignature\); make it with -addext keyUsage=critical,keyCertSign,/,
+  ],
+];
+
+for (const [what, forging, expected] of refused) {
+  Deno.test(`${what} is refused in one sentence with the mend`, async () => {
+    const { certificatePem, privateKeyPem } = await forge(forging);
+    assert.match(await problemOf(certificatePem, privateKeyPem), expected);
+  });
+}
+
+Deno.test("a CA whose name is not the text it says is refused: no copy of it would match", async () => {
+  const { certificate, privateKeyPem } = await forge({ commonName: "\u00e9\u00e9" });
+  const broken = certificate.der.toHex().replaceAll("0c04c3a9c3a9", "0c04c3a9ffa9");
+  const pem = encodePem("CERTIFICATE", Uint8Array.fromHex(broken));
+  assert.match(await problemOf(pem, privateKeyPem), /subject of .* is not properly encoded/);
+});
+
+const warned: [string, Forging, RegExp][] = [
+  [
+    "without keyUsage",
+    { keyUsage: "none" },
+    /has no keyUsage: .*; make it with -addext keyUsage=critical,keyCertSign,cRLSign$/,
+  ],
+  ["without subjectKeyIdentifier", { subjectKeyIdentifier: "none" }, /has no subjectKeyIdent/],
+  [
+    "whose authorityKeyIdentifier is not its own",
+    { authorityKeyIdentifier: "05" },
+    /OpenSSL does not take it for a root/,
+  ],
+  [
+    "with nameConstraints",
+    { extensions: [new Extension("2.5.29.30", false, new Uint8Array([0x30, 0]))] },
+    /has nameConstraints: verifiers refuse leaves/,
+  ],
+  [
+    "for code signing",
+    { extensions: [new ExtendedKeyUsageExtension([ExtendedKeyUsage.codeSigning])] },
+    /extendedKeyUsage without serverAuth or clientAuth/,
+  ],
+];
+
+for (const [what, forging, expected] of warned) {
+  Deno.test(`a CA ${what} is taken with a warning`, async () => {
+    const { subjectKeyIdentifier, ...others } = { ...proper, ...forging };
+    const withSki = subjectKeyIdentifier === "none" ? {} : { subjectKeyIdentifier };
+    const { warnings } = await load(await forge({ ...others, ...withSki } as Forging));
+    assert.equal(warnings.length, 1);
+    assert.match(warnings[0] ?? "", expected);
+  });
+}
+
+Deno.test("a CA for TLS and one with a policy are taken without a warning", async () => {
+  const { serverAuth, clientAuth } = ExtendedKeyUsage;
+  const extensions = [
+    new ExtendedKeyUsageExtension([serverAuth, clientAuth]),
+    new CertificatePolicyExtension(["1.2.3"], true),
+  ];
+  assert.deepEqual((await load(await forge({ ...proper, extensions }))).warnings, []);
+});
+
+Deno.test("a key that does not fit its certificate is refused, and where it fits is said", async () => {
+  const [one, two] = [await forge(), await forge({ commonName: "two" })];
+  assert.match(await problemOf(one.certificatePem, two.privateKeyPem), /does not fit its cert/);
+  const both = one.certificatePem + two.certificatePem;
+  assert.match(await problemOf(both, two.privateKeyPem), /fits .*"CN=two".*put .* first/);
+});
+
+Deno.test("files that are empty, garbage or swapped are refused, and what was found is said", async () => {
+  const { certificatePem, privateKeyPem } = await forge();
+  const cases: [string, string, RegExp][] = [
+    ["", privateKeyPem, /expected the CA's certificate .* but found no PEM block/],
+    ["garbage", privateKeyPem, /but found no PEM block/],
+    [privateKeyPem, certificatePem, /but found PEM blocks PRIVATE KEY/],
+    [certificatePem.slice(0, 100), privateKeyPem, /holds a certificate that is broken/],
+    [certificatePem, "", /^the CA's key cannot be used: expected one PEM block/],
+    [certificatePem, certificatePem, /but found PEM blocks CERTIFICATE/],
+    [certificatePem, privateKeyPem.slice(0, 90), /key is broken or of another kind/],
+  ];
+  for (const [certificate, key, expected] of cases) {
+    const problem = await problemOf(certificate, key);
+    assert.match(problem, expected);
+    assert.ok(!problem.includes(privateKeyPem.slice(28, 40)));
+  }
+});

@@ -1,0 +1,109 @@
+import { status } from "@grpc/grpc-js";
+import assert from "node:assert/strict";
+import { CertificateService } from "../../../src/shared/gen/certificate_service_pb.ts";
+import type { CompletedCall } from "../../../src/shared/grpc_server/call.ts";
+import { connect } from "../../../src/shared/grpc_client/client.ts";
+import { RpcError } from "../../../src/shared/grpc/rpc_error.ts";
+import { serveUnix } from "../../../src/shared/grpc_server/server.ts";
+import type { ServiceImplementation } from "../../../src/shared/grpc/service_definition.ts";
+import { stubService } from "../../support/stub_service.ts";
+import { temporaryFolder } from "../../support/temporary_folder.ts";
+
+type Methods = Partial<ServiceImplementation<typeof CertificateService>>;
+
+async function serving(methods: Methods) {
+  const stack = new AsyncDisposableStack();
+  const folder = stack.use(await temporaryFolder());
+  const ended = Promise.withResolvers<CompletedCall>();
+  const server = stack.use(
+    await serveUnix(`${folder.path}/test.sock`, {
+      services: [stubService(CertificateService, methods)],
+      onCall: (call) => ended.resolve(call),
+    }),
+  );
+  const client = stack.use(connect(CertificateService, { address: `unix://${server.path}` }));
+  return { client, ended: ended.promise, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+async function collect(stream: AsyncIterable<{ serialNumber: string }>): Promise<string[]> {
+  return (await Array.fromAsync(stream)).map(({ serialNumber }) => serialNumber);
+}
+
+Deno.test("a stream's messages arrive in order, far more of them than fit into any buffer", async () => {
+  await using served = await serving({
+    async *listCertificates() {
+      for (let n = 0; n < 2000; n++) yield { serialNumber: String(n), commonName: "x".repeat(200) };
+    },
+  });
+  const numbers = await collect(served.client.listCertificates({}));
+  assert.deepEqual(numbers, Array.from({ length: 2000 }, (_, n) => String(n)));
+  assert.equal((await served.ended).code, status.OK);
+});
+
+Deno.test("an error in the middle of a stream comes after the messages before it", async () => {
+  await using served = await serving({
+    async *listCertificates() {
+      yield { serialNumber: "1" };
+      throw new RpcError(status.DATA_LOSS, "torn", { retryAfterMs: 7 });
+    },
+  });
+  const seen: string[] = [];
+  await assert.rejects(
+    async () => {
+      for await (const { serialNumber } of served.client.listCertificates({})) {
+        seen.push(serialNumber);
+      }
+    },
+    (error) =>
+      error instanceof RpcError && error.code === status.DATA_LOSS && error.message === "torn" &&
+      error.retryAfterMs === 7,
+  );
+  assert.deepEqual(seen, ["1"]);
+});
+
+Deno.test("leaving a stream early cancels the call and lets the method clean up", async () => {
+  const cleaned = Promise.withResolvers<boolean>();
+  await using served = await serving({
+    async *watchTrustBundle(_, { signal }) {
+      try {
+        for (;;) yield { certificates: [] };
+      } finally {
+        cleaned.resolve(signal.aborted);
+      }
+    },
+  });
+  for await (const _ of served.client.watchTrustBundle({})) break;
+  assert.equal(await cleaned.promise, true);
+  assert.equal((await served.ended).code, status.CANCELLED);
+});
+
+Deno.test("a caller's signal ends a stream that waits for its next message", async () => {
+  await using served = await serving({
+    async *watchTrustBundle() {
+      yield { certificates: [] };
+      await new Promise(() => {});
+    },
+  });
+  const controller = new AbortController();
+  await assert.rejects(
+    async () => {
+      const { signal } = controller;
+      for await (const _ of served.client.watchTrustBundle({}, { signal })) controller.abort();
+    },
+    (error) => error instanceof RpcError && error.code === status.CANCELLED,
+  );
+  // The method heeds no signal, and the call is over all the same.
+  assert.equal((await served.ended).code, status.CANCELLED);
+});
+
+Deno.test("a stream method that throws before its first message fails the call", async () => {
+  await using served = await serving({
+    listCertificates: () => {
+      throw new Error("no inventory");
+    },
+  });
+  await assert.rejects(
+    collect(served.client.listCertificates({})),
+    (error) => error instanceof RpcError && error.code === status.INTERNAL,
+  );
+});

@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import { Registration } from "../../../src/shared/gen/plugin_registration_pb.ts";
+import { connect } from "../../../src/shared/grpc_client/client.ts";
+import { serveUnix } from "../../../src/shared/grpc_server/server.ts";
+import { stubService } from "../../support/stub_service.ts";
+import { temporaryFolder } from "../../support/temporary_folder.ts";
+
+function named(name: string) {
+  return { services: [stubService(Registration, { getInfo: () => Promise.resolve({ name }) })] };
+}
+
+async function nameServedAt(path: string): Promise<string> {
+  using client = connect(Registration, { address: `unix://${path}` });
+  return (await client.getInfo({}, { timeoutMs: 5000 })).name;
+}
+
+const filesIn = (folder: string) => [...Deno.readDirSync(folder)].map(({ name }) => name);
+
+Deno.test("the socket has its mode, its folder is made, and both ends leave nothing else behind", async () => {
+  await using folder = await temporaryFolder();
+  const path = `${folder.path}/plugins/csi.sock`;
+  {
+    await using server = await serveUnix(path, named("a"));
+    assert.equal(Deno.statSync(server.path).mode! & 0o777, 0o600);
+    assert.deepEqual(filesIn(`${folder.path}/plugins`), ["csi.sock"]);
+  }
+  assert.deepEqual(filesIn(`${folder.path}/plugins`), []);
+  await using server = await serveUnix(path, { ...named("b"), mode: 0o660 });
+  assert.equal(Deno.statSync(server.path).mode! & 0o777, 0o660);
+  assert.equal(await nameServedAt(path), "b");
+});
+
+Deno.test("what a dead process left is replaced", async () => {
+  await using folder = await temporaryFolder();
+  const path = `${folder.path}/csi.sock`;
+  // Closing removes the name that was listened at, so the file outlives it under another.
+  const dead = Deno.listen({ transport: "unix", path: `${folder.path}/dead` });
+  Deno.renameSync(`${folder.path}/dead`, path);
+  dead.close();
+  assert.ok(Deno.lstatSync(path).isSocket);
+  await using _server = await serveUnix(path, named("new"));
+  assert.equal(await nameServedAt(path), "new");
+});
+
+Deno.test("a socket that somebody serves is refused and goes on", async () => {
+  await using folder = await temporaryFolder();
+  const path = `${folder.path}/csi.sock`;
+  await using _first = await serveUnix(path, named("first"));
+  await assert.rejects(serveUnix(path, named("second")), {
+    message: `another process is serving ${path}`,
+  });
+  assert.equal(await nameServedAt(path), "first");
+  assert.deepEqual(filesIn(folder.path), ["csi.sock"]);
+});
+
+Deno.test("a file, a folder or a link at the path is an error and stays", async () => {
+  await using folder = await temporaryFolder();
+  Deno.writeTextFileSync(`${folder.path}/file`, "precious");
+  Deno.mkdirSync(`${folder.path}/folder`);
+  Deno.symlinkSync("file", `${folder.path}/link`);
+  for (const name of ["file", "folder", "link"]) {
+    await assert.rejects(
+      serveUnix(`${folder.path}/${name}`, named("x")),
+      /exists and is not a socket: remove it or choose another path/,
+    );
+  }
+  assert.deepEqual(filesIn(folder.path).sort(), ["file", "folder", "link"]);
+  assert.equal(Deno.readTextFileSync(`${folder.path}/file`), "precious");
+});
+
+Deno.test("a path too long for a socket is refused by its length", async () => {
+  await assert.rejects(serveUnix(`/${"x".repeat(107)}`, named("x")), /longer than the 107 bytes/);
+});
+
+Deno.test("stopping leaves the socket that a successor has put at the path", async () => {
+  await using folder = await temporaryFolder();
+  const path = `${folder.path}/csi.sock`;
+  const old = await serveUnix(path, named("old"));
+  // A successor that starts while the old process still serves takes the path over by force.
+  Deno.removeSync(path);
+  await using _successor = await serveUnix(path, named("successor"));
+  await old[Symbol.asyncDispose]();
+  assert.equal(await nameServedAt(path), "successor");
+});
+
+Deno.test("a socket that somebody removed is no obstacle to stopping", async () => {
+  await using folder = await temporaryFolder();
+  const path = `${folder.path}/csi.sock`;
+  const server = await serveUnix(path, named("x"));
+  Deno.removeSync(path);
+  await server[Symbol.asyncDispose]();
+});

@@ -1,0 +1,28 @@
+import assert from "node:assert/strict";
+import { EventLoopLimiter } from "../../../src/shared/scheduler/event_loop_yield.ts";
+import { countTurns } from "../../support/count_turns.ts";
+import { turn } from "../../../scripts/support/fake_clock.ts";
+
+Deno.test("who comes alone goes on at once", async () => {
+  const turns = new EventLoopLimiter();
+  let isLater = false;
+  for (let count = 0; count < 3; count++) {
+    const later = turn().then(() => isLater = true);
+    await turns.take();
+    assert.equal(isLater, false);
+    await later;
+    isLater = false;
+  }
+});
+
+Deno.test("who come together have a turn of the event loop each, in their order", async () => {
+  const turns = new EventLoopLimiter();
+  using loop = countTurns();
+  const told: { name: number; at: number }[] = [];
+  await Promise.all(Array.from({ length: 5 }, async (_, name) => {
+    await turns.take();
+    told.push({ name, at: loop.now });
+  }));
+  assert.deepEqual(told.map(({ name }) => name), [0, 1, 2, 3, 4]);
+  assert.equal(new Set(told.map(({ at }) => at)).size, 5);
+});
