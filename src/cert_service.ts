@@ -29,7 +29,7 @@ async function main(args: string[]): Promise<number> {
     Deno.addSignalListener(name, () => stopping.abort());
   }
   try {
-    await serve(config, stopping.signal);
+    await serve(config, manifest.version, stopping.signal);
     return 0;
   } catch (error) {
     logger.fatal("cannot serve: {reason}", { reason: errorMessage(error) });

@@ -3,16 +3,17 @@ import { hostname } from "node:os";
 import manifest from "../deno.json" with { type: "json" };
 import { readDriverConfig } from "./driver/program/config.ts";
 import { driverHelp } from "./driver/program/help.ts";
-import { type DriverPorts, logger, program, serve } from "./driver/program/serve.ts";
+import { logger, program, type WrapPorts } from "./driver/program/open_parts.ts";
+import { serve } from "./driver/program/serve.ts";
 import { printStatus } from "./driver/program/status.ts";
 import { parseCommandLine } from "./shared/config/command_line.ts";
 import { printOutput, printProblems } from "./shared/config/program_output.ts";
 import { configureLogging } from "./shared/telemetry/logging.ts";
 
-/** Returns the exit code. `around` is for tests, which put faults between the driver and its world. */
+/** Runs the program and returns its exit code; tests put faults around its ports with `wrapPorts`. */
 export async function main(
   args: readonly string[],
-  around: (edges: DriverPorts) => DriverPorts = (edges) => edges,
+  wrapPorts: WrapPorts = (ports) => ports,
 ): Promise<number> {
   const command = parseCommandLine(args, ["status"]);
   if (command.kind === "help") return printOutput(driverHelp(manifest.version));
@@ -32,7 +33,7 @@ export async function main(
     Deno.addSignalListener(name, () => stopping.abort());
   }
   try {
-    await serve(config, around, stopping.signal);
+    await serve(config, { version: manifest.version, wrapPorts }, stopping.signal);
     return 0;
   } catch (error) {
     logger.fatal("cannot serve: {reason}", {

@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import type { DriverPorts } from "../../src/driver/program/serve.ts";
+import type { DriverPorts } from "../../src/driver/program/open_parts.ts";
 import type { IssuanceClient } from "../../src/driver/certificates/issuance_client.ts";
 import type { Mounter } from "../../src/driver/volume/mounter.ts";
 import type { VolumeStore } from "../../src/driver/volume/volume_record.ts";

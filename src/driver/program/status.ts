@@ -4,7 +4,7 @@ import { readRecords } from "../records/record_store.ts";
 import { renewalDueAt } from "../volume/renewer.ts";
 import type { VolumeRecord } from "../volume/volume_record.ts";
 import type { DriverConfig } from "./config.ts";
-import { program } from "./serve.ts";
+import { program } from "./open_parts.ts";
 
 export function printStatus({ certBasePath }: DriverConfig): void {
   const { records, unreadable } = readRecords(certBasePath);

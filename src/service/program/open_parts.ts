@@ -18,6 +18,8 @@ import { logger } from "./logger.ts";
 /** Where the shipped role lets the service write. */
 const ownNamespace = "csi-cert-system";
 
+export type ServiceParts = Awaited<ReturnType<typeof openParts>>;
+
 /** Everything below the transport, on the machine's clock, for as long as the stack lives. */
 export async function openParts(config: ServiceConfig, resources: AsyncDisposableStack) {
   const { authentication, ca, policyFile } = config;

@@ -1,13 +1,12 @@
 import { status } from "@grpc/grpc-js";
 import { once } from "node:events";
-import manifest from "../../../deno.json" with { type: "json" };
 import { CertificateService } from "../../shared/gen/certificate_service_pb.ts";
 import { registerService, serveTcp } from "../../shared/grpc_server/server.ts";
 import { hardenProcess } from "../../shared/linux/process_hardening.ts";
 import { systemClock as clock } from "../../shared/scheduler/system_clock.ts";
 import { createCallLog } from "../../shared/telemetry/call_log.ts";
 import { observeEventLoopLag } from "../../shared/telemetry/event_loop_lag.ts";
-import { serveHealth } from "../../shared/telemetry/health_endpoint.ts";
+import { type HealthStatus, serveHealth } from "../../shared/telemetry/health_endpoint.ts";
 import { Metrics } from "../../shared/telemetry/metrics.ts";
 import { certificateService } from "../api/certificate_service.ts";
 import { HealthService } from "../api/health_service.ts";
@@ -16,20 +15,56 @@ import { mutualTlsIdentity } from "../api/tls_identity.ts";
 import { configurationWarnings, type ServiceConfig } from "./config.ts";
 import { logger } from "./logger.ts";
 import { serviceMetrics } from "./metrics.ts";
-import { authenticatorFor, openParts } from "./open_parts.ts";
+import type { RunningService } from "./compose.ts";
+import { authenticatorFor, openParts, type ServiceParts } from "./open_parts.ts";
 import { readiness } from "./readiness.ts";
 
 /** A driver's report of 100 certificates, the longest request there is. */
 const largestMessageBytes = 512 * 1024;
-export async function serve(config: ServiceConfig, signal: AbortSignal): Promise<void> {
+
+/** Serves drivers and operators until the signal is aborted; rejects when the service cannot start. */
+export async function serve(
+  config: ServiceConfig,
+  version: string,
+  signal: AbortSignal,
+): Promise<void> {
   for (const problem of hardenProcess()) logger.warn("{problem}", { problem });
   await using resources = new AsyncDisposableStack();
-  const { open, policy, clients, cluster } = await openParts(config, resources);
+  const parts = await openParts(config, resources);
   const metrics = new Metrics();
-  const lag = resources.use(observeEventLoopLag(metrics, clock));
-  // Refusals are told by the audit log.
-  const tellCall = createCallLog(logger, metrics, "debug");
   const health = new HealthService();
+  const port = await serveCalls(config, parts, { metrics, health }, resources);
+  const warnings = configurationWarnings(config, parts.cluster !== undefined);
+  const ready = () => {
+    const check = readiness(parts.open, { ...parts, cautions: warnings });
+    return signal.aborted ? { ok: false, detail: `stopping\n${check.detail}` } : check;
+  };
+  const endpoint = serveHealthPages(config, parts.open, metrics, ready);
+  if (endpoint) resources.use(endpoint);
+  const addresses = {
+    address: config.listenAddress.replace(/:[0-9]+$/, `:${port}`),
+    healthAddress: endpoint ? `${config.health?.hostname}:${endpoint.port}` : "off",
+  };
+  const reportReadiness = readinessReporter({ config, version, addresses, health, ready, signal });
+  const { authority, serving, denials } = parts.open;
+  for (const source of [authority, serving]) resources.use(source.onChange(reportReadiness));
+  denials?.loaded.then(reportReadiness);
+  reportReadiness();
+  if (!signal.aborted) await once(signal, "abort");
+  reportReadiness();
+  logger.info("stopping: calls in progress may finish");
+}
+
+/** Serves gRPC and returns the port. */
+async function serveCalls(
+  config: ServiceConfig,
+  { open, clients, cluster }: ServiceParts,
+  { metrics, health }: { metrics: Metrics; health: HealthService },
+  resources: AsyncDisposableStack,
+): Promise<number> {
+  const lag = resources.use(observeEventLoopLag(metrics, clock));
+  // The audit log has the refusals, so the call log has them at a lower level.
+  const logCall = createCallLog(logger, metrics, "debug");
   const implementation = certificateService({
     ...open,
     authenticator: authenticatorFor(config, cluster),
@@ -42,19 +77,24 @@ export async function serve(config: ServiceConfig, signal: AbortSignal): Promise
       services: [...services, reflectionService(services)],
       maxMessageBytes: largestMessageBytes,
       onCall: (call) => {
-        tellCall({ ...call, code: status[call.code] });
+        logCall({ ...call, code: status[call.code] });
         lag.working();
       },
       ...(config.tls ? { tls } : {}),
     }),
   );
-  const known = { policy, clients, cautions: configurationWarnings(config, cluster !== undefined) };
-  const ready = () => {
-    const check = readiness(open, known);
-    return signal.aborted ? { ok: false, detail: `stopping\n${check.detail}` } : check;
-  };
-  const endpoint = config.health && serveHealth(config.health, {
-    ...{ ready, live: () => ({ ok: true, detail: "serving" }) },
+  return server.port;
+}
+
+function serveHealthPages(
+  config: ServiceConfig,
+  open: RunningService,
+  metrics: Metrics,
+  ready: () => HealthStatus,
+) {
+  return config.health && serveHealth(config.health, {
+    live: () => ({ ok: true, detail: "serving" }),
+    ready,
     metrics: serviceMetrics(metrics, () => ({
       certificates: open.inventory.size,
       waiting: open.queue.waiting,
@@ -62,27 +102,30 @@ export async function serve(config: ServiceConfig, signal: AbortSignal): Promise
       shortened: open.signer.shortened,
     })),
   });
-  if (endpoint) resources.use(endpoint);
-  const where = {
-    address: config.listenAddress.replace(/:[0-9]+$/, `:${server.port}`),
-    healthAddress: endpoint ? `${config.health?.hostname}:${endpoint.port}` : "off",
-  };
+}
+
+interface ReadinessReport {
+  readonly config: ServiceConfig;
+  readonly version: string;
+  readonly addresses: { readonly address: string; readonly healthAddress: string };
+  readonly health: HealthService;
+  readonly ready: () => HealthStatus;
+  readonly signal: AbortSignal;
+}
+
+/** Reports readiness to gRPC health, and to the log each time it has changed. */
+function readinessReporter(
+  { config, version, addresses, health, ready, signal }: ReadinessReport,
+): () => void {
   let wasReady: boolean | undefined;
-  const tell = () => {
+  return () => {
     const { ok, detail } = ready();
     for (const name of ["", CertificateService.typeName]) health.setStatus(name, ok);
     if (ok === wasReady || signal.aborted) return;
     wasReady = ok;
-    if (!ok) return logger.warn("not ready on {address}: {detail}", { ...where, detail });
+    if (!ok) return logger.warn("not ready on {address}: {detail}", { ...addresses, detail });
     const { tls, authentication: { kind: authentication }, ca: { kind: ca } } = config;
-    const { version } = manifest;
-    const told = { event: "ready", ...where, tls, authentication, ca, version };
-    logger.info("ready on {address}", told);
+    const properties = { event: "ready", ...addresses, tls, authentication, ca, version };
+    logger.info("ready on {address}", properties);
   };
-  for (const source of [open.authority, open.serving]) resources.use(source.onChange(tell));
-  open.denials?.loaded.then(tell);
-  tell();
-  if (!signal.aborted) await once(signal, "abort");
-  tell();
-  logger.info("stopping: calls in progress may finish");
 }
