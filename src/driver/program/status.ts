@@ -1,6 +1,6 @@
 import { systemClock } from "../../shared/scheduler/system_clock.ts";
 import { hasVolumeFiles } from "../mount/atomic_directory.ts";
-import { readRecords } from "../records/record_store.ts";
+import { readRecords } from "../records/record_reader.ts";
 import { renewalDueAt } from "../volume/renewer.ts";
 import type { VolumeRecord } from "../volume/volume_record.ts";
 import type { DriverConfig } from "./config.ts";

@@ -1,42 +1,28 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import { recordDirectoryName } from "./record_directory_name.ts";
+import { entryAt, isNotFound, removeEntry } from "../../shared/linux/directory_entries.ts";
 import type {
   AbandonedVolumes,
   UnreadableRecord,
   VolumeRecord,
   VolumeStore,
 } from "../volume/volume_record.ts";
-import { entryAt, isNotFound, removeEntry } from "../../shared/linux/directory_entries.ts";
-import { formatRecord, type ParsedRecord, parseRecord } from "./record_format.ts";
-
-const recordFile = "volume.json";
-const certificateFile = "tls.crt";
-const temporaryName = /^\.(volume\.json|tls\.crt)\.[0-9a-f]{16}$/;
-
-/** Far above any record of ours; a larger file is somebody else's. */
-const maxRecordBytes = 1024 * 1024;
-
-type Named = Pick<VolumeRecord, "volumeId" | "pod">;
-type LoadedRecords = Awaited<ReturnType<VolumeStore["load"]>>;
-
-/** All records below `basePath`, changing nothing: for a look at the volumes of a driver that runs. */
-export function readRecords(
-  basePath: string,
-  directoryName: (record: Named) => string = recordDirectoryName,
-): LoadedRecords {
-  const records: VolumeRecord[] = [];
-  const unreadable: UnreadableRecord[] = [];
-  for (const entry of volumesOf(basePath)) {
-    const path = join(basePath, entry.name);
-    const found = entry.isDirectory
-      ? readDirectory(path, entry.name, directoryName)
-      : problem("is not a directory; this driver keeps a directory for each volume");
-    if (found?.kind === "record") records.push(found.record);
-    if (found?.kind === "unreadable") unreadable.push({ path, problem: found.problem });
-  }
-  return { records, unreadable };
-}
+import { recordDirectoryName } from "./record_directory_name.ts";
+import { formatRecord } from "./record_format.ts";
+import {
+  certificateFile,
+  entriesOf,
+  holdsTracesOnly,
+  isReadable,
+  isTrace,
+  type LoadedRecords,
+  type Named,
+  readRecordFile,
+  readRecords,
+  recordFile,
+  temporaryName,
+  volumesOf,
+} from "./record_reader.ts";
 
 /** Keeps each volume's record and certificate chain in a directory of its own under `basePath`. */
 export function openRecordStore(
@@ -144,56 +130,6 @@ class RecordStore implements VolumeStore {
   }
 }
 
-function problem(text: string): ParsedRecord {
-  return { kind: "unreadable", problem: text };
-}
-
-function isReadable(path: string): boolean {
-  const { isFile, size } = Deno.lstatSync(path);
-  return isFile && size <= maxRecordBytes &&
-    parseRecord(Deno.readTextFileSync(path)).kind === "record";
-}
-
-function readRecordFile(directory: string): ParsedRecord | undefined {
-  // A link in the directory's place leads to what is not ours.
-  if (!entryAt(directory)?.isDirectory) return undefined;
-  const path = `${directory}/${recordFile}`;
-  const entry = entryAt(path);
-  if (entry === undefined) return undefined;
-  if (entry.isSymlink) return problem("is a symbolic link, which is not followed");
-  if (!entry.isFile) return problem("is not a file");
-  if (entry.size > maxRecordBytes) return problem(`has ${entry.size} bytes, more than any record`);
-  try {
-    return parseRecord(Deno.readTextFileSync(path));
-  } catch (error) {
-    return problem(`cannot be read (${error instanceof Error ? error.message : error})`);
-  }
-}
-
-/** Undefined: what is there is the trace of a save or a removal that is not complete. */
-function readDirectory(
-  path: string,
-  name: string,
-  directoryName: (record: Named) => string,
-): ParsedRecord | undefined {
-  const found = readRecordFile(path);
-  if (found === undefined) {
-    return holdsTracesOnly(path) ? undefined : problem(`has no ${recordFile}`);
-  }
-  if (found.kind === "unreadable") return problem(`${recordFile} ${found.problem}`);
-  const expected = directoryName(found.record);
-  if (expected === name) return found;
-  return problem(`${recordFile} is of another volume, whose directory would be ${expected}`);
-}
-
-function holdsTracesOnly(directory: string): boolean {
-  return entriesOf(directory).every(({ name }) => isTrace(name));
-}
-
-function isTrace(name: string): boolean {
-  return name === certificateFile || temporaryName.test(name);
-}
-
 function tidy(directory: string): void {
   try {
     if (holdsTracesOnly(directory)) removeEntry(directory);
@@ -237,18 +173,4 @@ async function replaceFile(directory: string, name: string, text: string): Promi
     await Deno.rename(temporary, path);
   });
   undo.move();
-}
-
-/** Hidden names are the driver's own: the lock, the staging area. */
-function volumesOf(basePath: string): Deno.DirEntry[] {
-  return entriesOf(basePath).filter((entry) => !entry.name.startsWith("."));
-}
-
-function entriesOf(directory: string): Deno.DirEntry[] {
-  try {
-    return [...Deno.readDirSync(directory)];
-  } catch (error) {
-    if (isNotFound(error)) return [];
-    throw error;
-  }
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { openRecordStore, readRecords } from "../../../src/driver/records/record_store.ts";
+import { readRecords } from "../../../src/driver/records/record_reader.ts";
+import { openRecordStore } from "../../../src/driver/records/record_store.ts";
 import { formatRecord } from "../../../src/driver/records/record_format.ts";
 import { recordDirectoryName } from "../../../src/driver/records/record_directory_name.ts";
 import { assertSameRecord, volume } from "./sample_record.ts";
