@@ -1,3 +1,10 @@
+/**
+ * This folder gets a key and a certificate for one volume, verifies the answer of the certificate
+ * service, and calculates when the certificate is renewed. Its main types are
+ * `CertificateRequester`, `IssuedPair`, `CertificateTerms` and the port `IssuanceClient`. It never
+ * uses a disk or a mount, and never imports gRPC.
+ */
+
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import { EventLoopLimiter } from "../../shared/scheduler/event_loop_yield.ts";
 import { Semaphore } from "../../shared/scheduler/semaphore.ts";

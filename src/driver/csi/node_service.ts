@@ -1,3 +1,10 @@
+/**
+ * This folder translates the messages of CSI and of plugin registration into calls of
+ * `driver/volume`, and their results into status codes. Its main functions are `nodeService`,
+ * `identityService`, `registrationService` and `parsePublishRequest`. It never holds state between
+ * calls.
+ */
+
 import { status } from "@grpc/grpc-js";
 import {
   type Node,

@@ -1,3 +1,11 @@
+/**
+ * This folder puts a volume's files where the pod sees them: on a tmpfs for each volume, or in a
+ * plain directory where mounting is not permitted. It replaces all files of a volume at one
+ * instant. Its main types are `TmpfsMounter`, `PlainDirectoryMounter`, `MountTable` and
+ * `StagingArea`. It never follows a link that it finds in a volume, and never unmounts what this
+ * driver did not mount.
+ */
+
 import type { Mounter, TargetState, VolumeFiles } from "../volume/mounter.ts";
 import { readFiles, replaceFiles } from "./atomic_directory.ts";
 import { isOwnMount, type MountOrigin, type MountTable } from "./mount_table.ts";

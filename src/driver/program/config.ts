@@ -1,3 +1,10 @@
+/**
+ * This folder composes `csi-driver`: its configuration, its help page, its metrics, its `status`
+ * command, and the order in which its parts start and stop. Its main type is `DriverConfig`; its
+ * main function is `serve`. It must never contain a rule of the domain, and only the entry imports
+ * it.
+ */
+
 import {
   commonVariables,
   healthAddress,

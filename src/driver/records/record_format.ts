@@ -1,3 +1,10 @@
+/**
+ * This folder stores what the driver remembers of each volume: the file `volume.json`, the name of
+ * its directory, and the lock on `CERT_BASE_PATH`. Its main functions are `formatRecord`,
+ * `parseRecord`, `openRecordStore` and `acquireBasePathLock`. It never writes a private key, and
+ * never changes a file that the driver did not write.
+ */
+
 import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
 import type { VolumeRecord } from "../volume/volume_record.ts";
 

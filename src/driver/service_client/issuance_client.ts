@@ -1,3 +1,10 @@
+/**
+ * This folder is the driver's end of the certificate service's protocol: it requests and renews
+ * certificates, reports the mounted ones, and watches the trust bundle. Its main types are
+ * `GrpcIssuanceClient`, `ServiceConnection` and `TrustBundleHandler`. It never decides when a
+ * certificate is renewed.
+ */
+
 import { status } from "@grpc/grpc-js";
 import type { CertificateService } from "../../shared/gen/certificate_service_pb.ts";
 import type { Client } from "../../shared/grpc_client/client.ts";

@@ -1,3 +1,11 @@
+/**
+ * This folder is the driver's domain. It publishes and unpublishes volumes, renews their
+ * certificates, reconciles the volumes after a restart, and writes new trust bundles into them. Its
+ * main types are `Publisher`, `Renewer`, `Reconciler`, `TrustBundleUpdater` and `VolumeRecord`; its
+ * ports are `Mounter`, `VolumeStore` and `KubeletVolumes`. It never calls the kernel, the file
+ * system or gRPC, and reads no clock but the injected one.
+ */
+
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import { EventLoopLimiter } from "../../shared/scheduler/event_loop_yield.ts";

@@ -1,4 +1,9 @@
-/** What the authority needs of the world; each port is implemented at an edge. */
+/**
+ * This folder finds out who calls (authentication) and what the caller may do (authorization), and
+ * writes the audit log. Its main types are `Caller`, `AccessDecision`, `PodAuthorization` and the
+ * ports `Authenticator`, `PodDirectory` and `OperatorAccess`. It never logs a token, and the
+ * reason for a denial never reveals more of a pod than the check that failed.
+ */
 
 /** Who calls, as far as it was proven. */
 export type Caller =

@@ -1,3 +1,9 @@
+/**
+ * This folder contains the administrator's commands, `init-ca` and `check-policy`. Its main
+ * functions are `initCa` and `checkPolicyFile`; its main type is `CommandResult`. It must never
+ * need a running service.
+ */
+
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { caManifest } from "./ca_manifest.ts";

@@ -1,3 +1,10 @@
+/**
+ * This folder is the service's gRPC interface: the handlers, the validation of requests, the status
+ * codes, health, reflection, and the listener's TLS identity. Its main types are `RequestFailure`
+ * and `HealthService`; its main function is `certificateService`. It never decides whether a
+ * request is granted.
+ */
+
 import { status } from "@grpc/grpc-js";
 import { RpcError } from "../../shared/grpc/rpc_error.ts";
 

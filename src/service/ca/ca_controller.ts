@@ -1,3 +1,11 @@
+/**
+ * This folder loads the CA, follows its source, rotates from one CA to the next, and shares the
+ * state and the trust bundle with the other replicas. Its main types are `CaController`,
+ * `CurrentCa`, `LoadedCa`, `TrustState` and the port `CaSource`. It never signs a leaf certificate,
+ * and never retires a root before the certificates that lead to it have expired, unless an operator
+ * marks its CA as compromised.
+ */
+
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";

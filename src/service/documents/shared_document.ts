@@ -1,3 +1,9 @@
+/**
+ * This folder reads texts from outside the process: files that are watched, and small documents
+ * that the service's replicas share. Its main types are the port `SharedDocument` and
+ * `MemoryDocument`; its main function is `watchTextFile`. It never interprets a text.
+ */
+
 /** A text that replicas share. */
 export interface SharedDocumentContent {
   readonly data: Readonly<Record<string, string>>;

@@ -1,3 +1,10 @@
+/**
+ * This folder keeps a list of the certificates that are valid now: those that this process issued,
+ * and those that drivers report. Its main types are `Inventory`, `InventoryEntry` and
+ * `CertificateReports`. No decision to issue depends on it. It never replaces an entry that this
+ * process issued by a reported one.
+ */
+
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
 import { ExpiryMinutes } from "./expiry_minutes.ts";

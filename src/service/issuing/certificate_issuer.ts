@@ -1,3 +1,10 @@
+/**
+ * This folder turns one request into one certificate: it authorizes the request, queues it, decides
+ * by the policy, signs, and records the result. It also issues the certificate that the service
+ * itself presents. Its main types are `CertificateIssuer`, `LeafSigner`, `CurrentPolicy` and
+ * `ServingCertificate`. It never imports gRPC or the Kubernetes client.
+ */
+
 import type { AttributeProblem } from "../../shared/attributes/volume_attributes.ts";
 import { parseAttributes } from "../../shared/attributes/attribute_parser.ts";
 import { parseCertificateRequest } from "../../shared/x509/certificate_request.ts";

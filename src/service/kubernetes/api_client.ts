@@ -1,3 +1,11 @@
+/**
+ * This folder talks to the cluster's API server: the connection, watches, the permissions that are
+ * needed, and the adapters for the ports of `service/access`, `service/ca` and `service/documents`.
+ * Its main types are `ApiClient`, `ApiResult`, `Permission` and `Cluster`. Only `service/program`
+ * imports it, on demand, because its client takes 84 MB. It never quotes a Secret or a token in a
+ * log or an error.
+ */
+
 import {
   AuthenticationV1Api,
   AuthorizationV1Api,

@@ -1,3 +1,9 @@
+/**
+ * This folder makes and verifies signatures through OpenSSL's libcrypto, which is faster than
+ * WebCrypto. Its main function is `openOpensslEngine`. It never quotes OpenSSL's own error texts,
+ * and never keeps a key after the `CryptoKey` that it was loaded from is gone.
+ */
+
 import { getLogger } from "@logtape/logtape";
 import type { KeyAlgorithm } from "../../shared/crypto/key_algorithm.ts";
 import { readEcPrivateKey } from "../../shared/crypto/ec_private_key.ts";

@@ -1,3 +1,10 @@
+/**
+ * This folder decides which names, lifetimes and keys a pod may have: the rules, the policy file,
+ * the decision and the preview of it, and the names that a pod gets by default. Its main types are
+ * `Policy`, `EffectivePolicy`, `PolicyDecision` and `RequestedNames`. It never learns who calls,
+ * reads no file and no clock, and does not log.
+ */
+
 import type { KeyAlgorithm } from "../../shared/crypto/key_algorithm.ts";
 import type { IpRange } from "./ip_ranges.ts";
 

@@ -1,3 +1,10 @@
+/**
+ * This folder composes `cert-service`: its configuration, its help page, its metrics, its
+ * readiness, and the order in which its parts start and stop. Its main types are `ServiceConfig`
+ * and `RunningService`; its main function is `openService`. It must never contain a rule of the
+ * domain, and only the entry imports it.
+ */
+
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";

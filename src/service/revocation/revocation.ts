@@ -1,3 +1,9 @@
+/**
+ * This folder denies pods further certificates; a certificate that a pod has stays valid until it
+ * expires. Its main types are `Revocation`, `Denial` and the port `DenialStore`. It never ends a
+ * denial before the pod's last certificate has expired.
+ */
+
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
 import type { Inventory } from "../inventory/inventory.ts";

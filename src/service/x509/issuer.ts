@@ -1,3 +1,10 @@
+/**
+ * This folder is the part of X.509 that only an issuer needs: leaf and root certificates, reading a
+ * CA from its PEM, and whether a CA is fit to sign. Its main types are `Issuer`, `LeafTemplate` and
+ * `CertificateNames`; its main functions are `signLeaf` and `caRejectionReason`. It never reads a
+ * clock, does no I/O and does not log.
+ */
+
 import {
   type Certificate,
   describeCertificate,

@@ -1,3 +1,10 @@
+/**
+ * This folder defines what a volume may ask for: the grammar of `volumeAttributes`, the templates
+ * in their values, and the identity of the pod that asks. Its main types are `VolumeAttributes`,
+ * `PodIdentity` and `PodFields`; its main function is `parseAttributes`. It never decides whether a
+ * request is granted: that is policy, and the service's.
+ */
+
 import type { KeyAlgorithm } from "../crypto/key_algorithm.ts";
 
 /** What a pod's volume asks for: the volumeAttributes, checked. */

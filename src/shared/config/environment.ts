@@ -1,3 +1,9 @@
+/**
+ * This folder turns environment variables and the command line into typed values, and prints help
+ * and configuration errors. Its main types are `VariableTable`, `EnvironmentReader` and
+ * `ConfigResult`. It never reads a file, and never declares a variable that only one program has.
+ */
+
 import { abbreviate } from "../text/printable_text.ts";
 
 /** The environment, as an object or as a function that looks one variable up. */

@@ -1,3 +1,9 @@
+/**
+ * This folder creates and reads keys, makes and verifies signatures, and reads and writes their
+ * encodings, DER and PEM. Its main types are `KeyAlgorithm`, `SignatureEngine`, `DerElement` (read)
+ * and `DerNode` (to be written). It never interprets a certificate, does no I/O and does not log.
+ */
+
 import { Buffer } from "node:buffer";
 import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
 import { readEcPrivateKey } from "./ec_private_key.ts";

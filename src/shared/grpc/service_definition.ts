@@ -1,3 +1,9 @@
+/**
+ * This folder contains what a gRPC client and a gRPC server share: the coding of messages, the
+ * definition of services, errors with a status, and two workarounds for Deno's HTTP/2. Its main
+ * types are `ServiceImplementation`, `CallContext` and `RpcError`. It never opens a connection.
+ */
+
 import type {
   DescMessage,
   DescMethod,

@@ -1,3 +1,9 @@
+/**
+ * This folder calls a gRPC service, over a connection that is replaced when the credentials' files
+ * or the service's servers change. Its main function is `connect`; its main types are `Client` and
+ * `ChannelOptions`. It never retries a call that the server may have executed, and never logs.
+ */
+
 import type {
   DescMessage,
   DescMethod,

@@ -1,3 +1,10 @@
+/**
+ * This folder serves gRPC on a unix socket or on TCP with TLS. It limits what a client can use, and
+ * stops in order. Its main functions are `serveUnix` and `serveTcp`; its main types are
+ * `ServerOptions`, `RegisteredService` and `TlsIdentitySource`. It never knows which services it
+ * serves.
+ */
+
 import type { DescService } from "@bufbuild/protobuf";
 import { Server, ServerCredentials, status } from "@grpc/grpc-js";
 import type { CompletedCall } from "./call.ts";

@@ -1,4 +1,10 @@
-/** The few calls into the C library that Deno has no function for. */
+/**
+ * This folder calls the C library where Deno has no function, and looks at files without following
+ * links. Its main types are `Libc`, `ProcFileReader` and `SystemCallError`. It never knows what a
+ * volume is, and never makes a nonblocking call whose errno it reads, because errno belongs to the
+ * calling thread.
+ */
+
 import { cString } from "./c_string.ts";
 import { Errno, errnoSymbols } from "./errno.ts";
 import { ProcFileReader, procFileSymbols } from "./proc_files.ts";

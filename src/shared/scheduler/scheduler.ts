@@ -1,3 +1,10 @@
+/**
+ * This folder is about time and waiting: the clock, jobs that run at an instant, the delay before a
+ * retry, bounded concurrency, fair queues, yielding to the event loop, and abort signals. Its main
+ * types are `Clock`, `Scheduler`, `Semaphore` and `FairQueue`. It never knows what a job does, and
+ * only `system_clock.ts` reads the system's clock.
+ */
+
 import { AsyncLocalStorage } from "node:async_hooks";
 import { fullJitterDelay } from "./backoff.ts";
 import type { Clock } from "./clock.ts";

@@ -1,3 +1,9 @@
+/**
+ * This folder writes logs, from which secrets are redacted, counts metrics, and serves both
+ * programs' health endpoint. Its main functions are `configureLogging` and `serveHealth`; its main
+ * type is `Metrics`. It never declares a metric that only one program has.
+ */
+
 import { configure, type LogLevel, type LogRecord, reset } from "@logtape/logtape";
 import { gatherLines } from "./gathered_lines.ts";
 import { formatJsonLine, formatTextLine } from "./log_line.ts";

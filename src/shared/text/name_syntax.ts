@@ -1,3 +1,11 @@
+/**
+ * This folder reads and formats texts that people, Kubernetes and certificates contain: durations,
+ * DNS names, IP addresses, URIs, printable excerpts, error messages and the product's fixed names.
+ * Its main functions are `parseDnsName`, `parseIpAddress`, `parseUri`, `parseDuration` and
+ * `abbreviate`. It never imports another folder, and never reads a clock, a file or the
+ * environment.
+ */
+
 /** DNS labels as certificates bear them: lower-case letters, digits and inner hyphens (RFC 1123). */
 const label = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 

@@ -1,3 +1,10 @@
+/**
+ * This folder reads certificates, verifies chains of them, and creates and parses certificate
+ * requests. Its main types are `Certificate`, `DistinguishedName` and `SubjectAlternativeNames`;
+ * its main function is `verifyChain`. It never issues a certificate and never decides which CA is
+ * trusted. It does no I/O: the caller passes the time in.
+ */
+
 import { abbreviate } from "../text/printable_text.ts";
 import {
   type DerElement,
