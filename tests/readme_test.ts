@@ -14,7 +14,7 @@ import { volumeMetrics } from "../src/driver/program/metrics.ts";
 import { knownAttributes, parseAttributes } from "../src/shared/attributes/attribute_parser.ts";
 import { templateFields } from "../src/shared/attributes/templates.ts";
 import { FakeClock } from "../scripts/support/fake_clock.ts";
-import { mayImport } from "./support/structure_rules.ts";
+import { folders } from "./support/import_table.ts";
 
 const root = new URL("../", import.meta.url);
 const readme = await Deno.readTextFile(new URL("README.md", root));
@@ -67,11 +67,11 @@ Deno.test("the README lists the volume attributes that are accepted, and the tem
 });
 
 Deno.test("the README's import table is the one that is enforced", () => {
-  const told = rows(section("## Development"), "Folder").map(([folder = "", , allowed = ""]) => [
-    folder,
-    allowed === "nothing" ? [] : allowed.split(", "),
-  ]);
-  assert.deepEqual(Object.fromEntries(told), mayImport);
+  const enforced = Object.entries(folders).map(([folder, { purpose, mayImport }]) => {
+    const wings = Object.entries(mayImport).map(([wing, names]) => `${wing}: ${names.join(", ")}`);
+    return [folder, purpose.replaceAll("`", ""), wings.join("; ") || "nothing"];
+  });
+  assert.deepEqual(rows(section("## Development"), "Folder"), enforced);
 });
 
 Deno.test("the README lists the tasks there are", () => {

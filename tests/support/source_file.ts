@@ -1,57 +1,105 @@
-/** What the rules of structure want to know of one source file; read from its syntax tree. */
+/** What the structure rules know about one source file; read from its syntax tree. */
 export interface SourceFile {
   /** From the repository's root, with "/". */
   readonly path: string;
   readonly lines: number;
-  /** Specifiers of every import, re-export, dynamic import and import type, as written. */
-  readonly imports: readonly string[];
-  /** Dynamic imports whose specifier is not a plain string: nothing can be said of them. */
-  readonly opaqueImports: number;
-  /** Names of our own are passed on unnamed: `export * from`. */
+  /** Every import, re-export, dynamic import and import type, in the file's order. */
+  readonly imports: readonly SourceImport[];
+  /** Number of dynamic imports whose specifier is not a plain string, so that no rule can check it. */
+  readonly computedImports: number;
+  /** `export * from` a file of this repository. */
   readonly exportsAll: boolean;
-  /** All it does is to import and to pass on names, of our own among them. */
+  /** The file only imports and re-exports, and re-exports names of this repository. */
   readonly onlyReexports: boolean;
-  /** Global names that it uses; `Temporal.Now`, `Date.now` and `new Date()` under these names. */
+  /** Global names that the file uses; `Temporal.Now`, `Date.now` and `new Date()` under these names. */
   readonly globals: ReadonlySet<string>;
+  readonly functions: readonly SourceFunction[];
+  /** The comment before everything else, if a blank line follows it; without its marks, in one line. */
+  readonly openingComment: string;
 }
 
-const watchedGlobals = new Set(
-  ["Deno", "fetch", "console", "setTimeout", "setInterval", "performance", "process", "Worker"],
-);
+export interface SourceImport {
+  /** As written. */
+  readonly specifier: string;
+  /** `type` is erased when the program is built; `dynamic` is loaded when the call runs. */
+  readonly kind: "static" | "type" | "dynamic";
+}
 
-/** Reads a file with Deno's own parser, so that no comment or string is taken for code. */
+export interface SourceFunction {
+  readonly name: string;
+  readonly line: number;
+  readonly lines: number;
+}
+
+type FunctionNode =
+  | Deno.lint.FunctionDeclaration
+  | Deno.lint.FunctionExpression
+  | Deno.lint.ArrowFunctionExpression;
+
+const watchedGlobals = new Set([
+  "Deno",
+  "fetch",
+  "console",
+  "setTimeout",
+  "setInterval",
+  "setImmediate",
+  "performance",
+  "process",
+  "Worker",
+]);
+
+const watchedMembers = new Set(["Temporal.Now", "Date.now", "AbortSignal.timeout"]);
+
+/** Reads a file with Deno's own parser, so that no comment or string is mistaken for code. */
 export function readSource(path: string, text: string): SourceFile {
-  const imports: string[] = [];
+  const imports: SourceImport[] = [];
   const globals = new Set<string>();
-  let opaqueImports = 0;
+  const functions: SourceFunction[] = [];
+  let computedImports = 0;
   let exportsAll = false;
   let onlyReexports = false;
 
+  const addFunction = (node: FunctionNode) => {
+    const [start, end] = node.range;
+    const lines = lineBreaks(text.slice(start, end)) + 1;
+    functions.push({ name: functionName(node), line: lineBreaks(text.slice(0, start)) + 1, lines });
+  };
   const visitor: Deno.lint.LintVisitor = {
     Program({ body }) {
       onlyReexports = body.every((node) => "source" in node && node.source) &&
-        body.some((node) => node.type.startsWith("Export") && isOurs(sourceOf(node)));
+        body.some((node) => node.type.startsWith("Export") && isOwn(sourceOf(node)));
     },
-    ImportDeclaration: ({ source }) => void imports.push(source.value),
-    ExportAllDeclaration({ source }) {
-      imports.push(source.value);
-      exportsAll ||= isOurs(source.value);
+    ImportDeclaration({ source, importKind, specifiers }) {
+      const isType = importKind === "type" || specifiers.length > 0 && specifiers.every(
+            (each) => each.type === "ImportSpecifier" && each.importKind === "type",
+          );
+      imports.push({ specifier: source.value, kind: isType ? "type" : "static" });
     },
-    ExportNamedDeclaration({ source }) {
-      if (source) imports.push(String(source.value));
+    ExportAllDeclaration({ source, exportKind }) {
+      imports.push({ specifier: source.value, kind: exportKind === "type" ? "type" : "static" });
+      exportsAll ||= isOwn(source.value);
+    },
+    ExportNamedDeclaration({ source, exportKind }) {
+      if (!source) return;
+      const kind = exportKind === "type" ? "type" : "static";
+      imports.push({ specifier: String(source.value), kind });
     },
     ImportExpression({ source }) {
-      if (source.type === "Literal" && typeof source.value === "string") imports.push(source.value);
-      else opaqueImports++;
+      if (source.type === "Literal" && typeof source.value === "string") {
+        imports.push({ specifier: source.value, kind: "dynamic" });
+      } else computedImports++;
     },
     TSImportType({ argument }) {
       if (argument.type === "TSLiteralType" && argument.literal.type === "Literal") {
-        imports.push(String(argument.literal.value));
-      } else opaqueImports++;
+        imports.push({ specifier: String(argument.literal.value), kind: "type" });
+      } else computedImports++;
     },
     TSExternalModuleReference({ expression }) {
-      imports.push(String(expression.value));
+      imports.push({ specifier: String(expression.value), kind: "static" });
     },
+    FunctionDeclaration: addFunction,
+    FunctionExpression: addFunction,
+    ArrowFunctionExpression: addFunction,
     Identifier(node) {
       const { parent } = node;
       const isProperty = parent?.type === "MemberExpression" && !parent.computed &&
@@ -66,7 +114,7 @@ export function readSource(path: string, text: string): SourceFile {
     MemberExpression({ object, property }) {
       if (object.type !== "Identifier" || property.type !== "Identifier") return;
       const name = `${object.name}.${property.name}`;
-      if (name === "Temporal.Now" || name === "Date.now") globals.add(name);
+      if (watchedMembers.has(name)) globals.add(name);
     },
     NewExpression({ callee, arguments: given }) {
       if (callee.type === "Identifier" && callee.name === "Date" && given.length === 0) {
@@ -74,20 +122,54 @@ export function readSource(path: string, text: string): SourceFile {
       }
     },
   };
-  // The visitor gathers and reports nothing; a text that is no TypeScript throws.
+  // The visitor collects and reports nothing; a text that is not TypeScript throws.
   Deno.lint.runPlugin(
     { name: "structure", rules: { read: { create: () => visitor } } },
     path,
     text,
   );
-  const lines = text.split("\n").length - (text.endsWith("\n") ? 1 : 0);
-  return { path, lines, imports, opaqueImports, exportsAll, onlyReexports, globals };
+  return {
+    path,
+    lines: lineBreaks(text.replace(/\n$/, "")) + 1,
+    imports,
+    computedImports,
+    exportsAll,
+    onlyReexports,
+    globals,
+    functions,
+    openingComment: openingComment(text),
+  };
 }
 
 function sourceOf(node: Deno.lint.Statement): string {
   return "source" in node && node.source ? String(node.source.value) : "";
 }
 
-function isOurs(specifier: string): boolean {
+function isOwn(specifier: string): boolean {
   return specifier.startsWith(".");
+}
+
+function lineBreaks(text: string): number {
+  return text.split("\n").length - 1;
+}
+
+/** The function's own name, or the name of the variable, property or method that holds it. */
+function functionName(node: FunctionNode): string {
+  if (node.type !== "ArrowFunctionExpression" && node.id) return node.id.name;
+  const { parent } = node;
+  const holder = parent?.type === "VariableDeclarator"
+    ? parent.id
+    : parent?.type === "PropertyDefinition" || parent?.type === "MethodDefinition" ||
+        parent?.type === "Property"
+    ? parent.key
+    : undefined;
+  const isNamed = holder?.type === "Identifier" || holder?.type === "PrivateIdentifier";
+  return isNamed ? holder.name : "without a name";
+}
+
+function openingComment(text: string): string {
+  const pattern = /^(?:\/\*((?:(?!\*\/)[^])*)\*\/|(\/\/.*(?:\n\/\/.*)*)) *\n *\n/;
+  const [, block, lines] = pattern.exec(text) ?? [];
+  const unmarked = (block ?? lines ?? "").replaceAll(/^\s*(?:\*+|\/\/)/gm, "");
+  return unmarked.replaceAll(/\s+/g, " ").trim();
 }

@@ -1,0 +1,196 @@
+import type { Folder } from "./structure.ts";
+
+/**
+ * Every folder of src: what it is for, its main file, and the folders that it imports, by wing.
+ * A folder stands behind those that it imports, so that there is no cycle.
+ */
+export const folders: Readonly<Record<string, Folder>> = {
+  "shared/text": {
+    purpose: "durations, DNS names, IP addresses, URIs, printable text, the product's fixed names",
+    mainFile: "name_syntax.ts",
+    mayImport: {},
+  },
+  "shared/crypto": {
+    purpose: "keys, signatures, DER, PEM",
+    mainFile: "key_pairs.ts",
+    mayImport: {},
+  },
+  "shared/scheduler": {
+    purpose: "clock, jobs by key, backoff, semaphore, fair queue, event-loop yield, abort signals",
+    mainFile: "scheduler.ts",
+    mayImport: {},
+  },
+  "shared/gen": { purpose: "generated from `proto/`, never edited", mayImport: {} },
+  "shared/grpc": {
+    purpose: "what client and server share: message coding, service definitions, errors",
+    mainFile: "service_definition.ts",
+    mayImport: {},
+  },
+  "shared/linux": {
+    purpose: "C library calls, and file helpers that never follow a link",
+    mainFile: "libc.ts",
+    mayImport: {},
+  },
+  "shared/x509": {
+    purpose: "reads and verifies certificates, makes certificate requests",
+    mainFile: "certificate.ts",
+    mayImport: { shared: ["text", "crypto"] },
+  },
+  "shared/attributes": {
+    purpose: "what a volume may ask for: grammar, templates, the pod's identity",
+    mainFile: "volume_attributes.ts",
+    mayImport: { shared: ["text", "crypto"] },
+  },
+  "shared/grpc_client": {
+    purpose: "calls a gRPC service, and connects again when files or servers change",
+    mainFile: "client.ts",
+    mayImport: { shared: ["grpc"] },
+  },
+  "shared/grpc_server": {
+    purpose: "serves gRPC on a unix socket, or on TCP with TLS, with limits",
+    mainFile: "server.ts",
+    mayImport: { shared: ["grpc"] },
+  },
+  "shared/config": {
+    purpose: "environment and command line to typed values, help page",
+    mainFile: "environment.ts",
+    mayImport: { shared: ["text"] },
+  },
+  "shared/telemetry": {
+    purpose: "logs, metrics, health endpoint",
+    mainFile: "logging.ts",
+    mayImport: { shared: ["scheduler"] },
+  },
+  "driver/certificates": {
+    purpose: "a key and a verified certificate for a volume, and when it is renewed",
+    mainFile: "certificate_requester.ts",
+    mayImport: { shared: ["crypto", "scheduler", "x509", "attributes"] },
+  },
+  "driver/volume": {
+    purpose: "publish, unpublish, renew, reconcile after a restart, trust bundle updates",
+    mainFile: "publisher.ts",
+    mayImport: { shared: ["crypto", "scheduler", "x509", "attributes"], driver: ["certificates"] },
+  },
+  "driver/mount": {
+    purpose: "tmpfs and plain-directory mounters, staging area, atomic directory, mountinfo",
+    mainFile: "tmpfs_mounter.ts",
+    mayImport: { shared: ["linux"], driver: ["volume"] },
+  },
+  "driver/records": {
+    purpose: "`volume.json`, names of record directories, the lock on `CERT_BASE_PATH`",
+    mainFile: "record_format.ts",
+    mayImport: { shared: ["linux", "attributes"], driver: ["volume"] },
+  },
+  "driver/service_client": {
+    purpose: "the driver's end of the certificate service's protocol",
+    mainFile: "issuance_client.ts",
+    mayImport: { shared: ["gen", "grpc", "attributes", "grpc_client"], driver: ["certificates"] },
+  },
+  "driver/csi": {
+    purpose: "CSI and plugin registration messages to and from `driver/volume`",
+    mainFile: "node_service.ts",
+    mayImport: { shared: ["gen", "grpc", "attributes"], driver: ["volume"] },
+  },
+  "driver/program": {
+    purpose: "configuration, help, composition, metrics, status command",
+    mainFile: "config.ts",
+    mayImport: {
+      shared: ["text", "scheduler", "gen", "linux", "grpc_server", "config", "telemetry"],
+      driver: ["certificates", "volume", "mount", "records", "service_client", "csi"],
+    },
+  },
+  "service/x509": {
+    purpose: "leaf and root certificates, the CA from its PEM, CA fitness",
+    mainFile: "issuer.ts",
+    mayImport: { shared: ["crypto", "x509"] },
+  },
+  "service/documents": {
+    purpose: "watched files, and small documents that replicas share",
+    mainFile: "shared_document.ts",
+    mayImport: { shared: ["scheduler"] },
+  },
+  "service/openssl": {
+    purpose: "signatures through libcrypto",
+    mainFile: "openssl_engine.ts",
+    mayImport: { shared: ["crypto"] },
+  },
+  "service/policy": {
+    purpose: "rules, policy file, decision, default names, preview",
+    mainFile: "policy.ts",
+    mayImport: { shared: ["text", "crypto", "attributes"], service: ["x509"] },
+  },
+  "service/ca": {
+    purpose: "loads, follows, rotates and shares the CA and the trust bundle",
+    mainFile: "ca_controller.ts",
+    mayImport: { shared: ["text", "crypto", "scheduler", "x509"], service: ["x509", "documents"] },
+  },
+  "service/access": {
+    purpose: "who calls, what the caller may do, audit log",
+    mainFile: "authenticator.ts",
+    mayImport: {
+      shared: ["text", "crypto", "scheduler", "x509", "attributes"],
+      service: ["x509", "documents", "ca"],
+    },
+  },
+  "service/inventory": {
+    purpose: "what was issued, and to whom; drivers' reports",
+    mainFile: "inventory.ts",
+    mayImport: {
+      shared: ["text", "crypto", "scheduler", "x509", "attributes"],
+      service: ["x509", "policy", "ca", "access"],
+    },
+  },
+  "service/revocation": {
+    purpose: "which pods get no further certificate",
+    mainFile: "revocation.ts",
+    mayImport: { shared: ["scheduler"], service: ["documents", "inventory"] },
+  },
+  "service/issuing": {
+    purpose: "authorize, queue, decide, sign, record; serving certificate, current policy",
+    mainFile: "certificate_issuer.ts",
+    mayImport: {
+      shared: ["text", "crypto", "scheduler", "x509", "attributes"],
+      service: ["x509", "documents", "policy", "ca", "access", "inventory", "revocation"],
+    },
+  },
+  "service/kubernetes": {
+    purpose: "the cluster's API, and what `access`, `ca` and `documents` need of it",
+    mainFile: "api_client.ts",
+    mayImport: {
+      shared: ["text", "scheduler", "attributes"],
+      service: ["documents", "ca", "access"],
+    },
+  },
+  "service/api": {
+    purpose: "gRPC handlers, request validation, status codes, health, reflection, TLS identity",
+    mainFile: "error_status.ts",
+    mayImport: {
+      shared: ["text", "gen", "grpc", "attributes", "grpc_server"],
+      service: ["ca", "access", "inventory", "revocation", "issuing"],
+    },
+  },
+  "service/admin": {
+    purpose: "administrator's commands: `init-ca`, `check-policy`",
+    mainFile: "commands.ts",
+    mayImport: { shared: ["text"], service: ["x509", "policy"] },
+  },
+  "service/program": {
+    purpose: "configuration, help, composition, readiness, metrics",
+    mainFile: "compose.ts",
+    mayImport: {
+      shared: ["text", "crypto", "scheduler", "gen", "linux", "grpc_server", "config", "telemetry"],
+      service: [
+        "documents",
+        "openssl",
+        "ca",
+        "access",
+        "inventory",
+        "revocation",
+        "issuing",
+        "kubernetes",
+        "api",
+        "admin",
+      ],
+    },
+  },
+};

@@ -1,0 +1,128 @@
+/** The structure of src as data, which tests/structure_test.ts compares with the files. */
+import { folders } from "./import_table.ts";
+import type { Structure } from "./structure.ts";
+
+const driver = "src/csi_driver.ts";
+const service = "src/cert_service.ts";
+
+export const structure: Structure = {
+  folders,
+  generated: "shared/gen",
+  // 84 MB of memory, which a service without the Kubernetes API does without.
+  loadedOnDemand: "service/kubernetes",
+  entries: {
+    [driver]: {
+      program: "driver/program",
+      mustNotReach: ["src/service/", "@kubernetes/client-node", "@peculiar/x509"],
+    },
+    [service]: {
+      program: "service/program",
+      mustNotReach: ["src/driver/"],
+      firstImport: {
+        path: "src/service/openssl/early_seed.ts",
+        reason: "which seeds the random generator on another thread while the rest is loaded",
+      },
+    },
+  },
+  entryImports: ["shared/config", "shared/telemetry", "shared/text"],
+  packages: {
+    "@bufbuild/protobuf": [
+      "shared/gen",
+      "shared/grpc",
+      "shared/grpc_client",
+      "shared/grpc_server",
+      "service/api",
+    ],
+    // The program folders translate a call's status code into its name.
+    "@grpc/grpc-js": [
+      "shared/grpc",
+      "shared/grpc_client",
+      "shared/grpc_server",
+      "driver/service_client",
+      "driver/csi",
+      "driver/program",
+      "service/api",
+      "service/program",
+    ],
+    "@kubernetes/client-node": ["service/kubernetes"],
+    // These folders log; no other one does.
+    "@logtape/logtape": [
+      "shared/grpc",
+      "shared/grpc_server",
+      "shared/telemetry",
+      "driver/volume",
+      "driver/service_client",
+      "driver/csi",
+      "driver/program",
+      "service/openssl",
+      "service/ca",
+      "service/access",
+      "service/issuing",
+      "service/kubernetes",
+      "service/program",
+    ],
+    "@peculiar/webcrypto": [],
+    "@peculiar/x509": ["service/x509"],
+    "esbuild": [],
+    "fast-check": [],
+    "reflect-metadata": ["service/x509"],
+    "yaml": ["service/policy"],
+  },
+  pure: [
+    "shared/text",
+    "shared/crypto",
+    "shared/x509",
+    "shared/attributes",
+    "service/x509",
+    "service/policy",
+  ],
+  takesClock: [
+    "shared/scheduler",
+    "driver/certificates",
+    "driver/volume",
+    "service/documents",
+    "service/ca",
+    "service/access",
+    "service/inventory",
+    "service/revocation",
+    "service/issuing",
+    "service/kubernetes",
+  ],
+  clockExceptions: {
+    "src/shared/scheduler/system_clock.ts": "is the system's Clock",
+    "src/service/access/audit_log.ts": "builds its log records itself, with the time of the log",
+  },
+  usesDeno: [
+    "shared/linux",
+    "shared/grpc_server",
+    "shared/telemetry",
+    "driver/mount",
+    "driver/records",
+    "driver/service_client",
+    "service/openssl",
+    "service/kubernetes",
+    "service/program",
+  ],
+  usedByOneProgram: {
+    [driver]: [
+      "src/shared/gen/csi_pb.ts",
+      "src/shared/gen/plugin_registration_pb.ts",
+      "src/shared/grpc_client/attempt_limit.ts",
+      "src/shared/grpc_client/bearer_token.ts",
+      "src/shared/grpc_client/channel.ts",
+      "src/shared/grpc_client/client.ts",
+      "src/shared/grpc_client/target.ts",
+      "src/shared/linux/directory_entries.ts",
+      "src/shared/linux/memory_trim.ts",
+      "src/shared/scheduler/abort_signals.ts",
+      "src/shared/scheduler/coalescing_timer.ts",
+      "src/shared/scheduler/event_loop_yield.ts",
+    ],
+    [service]: [
+      "src/shared/gen/health_pb.ts",
+      "src/shared/gen/reflection_pb.ts",
+      "src/shared/scheduler/fair_queue.ts",
+      "src/shared/text/error_message.ts",
+    ],
+  },
+};
