@@ -118,7 +118,7 @@ export async function serve(
   }));
   const onRenewal: typeof volumes.renewal = (outcome) => {
     volumes.renewal(outcome);
-    lag.working();
+    lag.reportActivity();
   };
   const renewer: Renewer = new Renewer({ ...parts, random: Math.random, onRenewal });
   const publisher = new Publisher({ ...parts, renewer });
@@ -127,17 +127,20 @@ export async function serve(
   shown.metrics = volumes.expose;
 
   const freed = resources.use(openMemoryTrimmer());
-  const tidying = resources.use(new CoalescingTimer(clock, releaseMemoryAfterMs, freed.release));
-  const tellCall = createCallLog(logger, metrics, "warning");
+  const tidying = resources.use(new CoalescingTimer(clock, releaseMemoryAfterMs, freed.trim));
+  const logCall = createCallLog(logger, metrics, "warning");
   const onCall = (call: CompletedCall) => {
-    tellCall({ ...call, code: status[call.code] });
-    tidying.request();
-    lag.working();
+    logCall({ ...call, code: status[call.code] });
+    tidying.schedule();
+    lag.reportActivity();
   };
   const { checkInterval, nodeId, registration } = config;
-  const disowned = renewer.renewSoon.bind(renewer);
-  const trust = resources.use(new TrustBundleUpdater({ ...parts, checkInterval, disowned }));
-  const leftovers = { mounted: () => created.mounted(), discard: records.discard.bind(records) };
+  const onUntrusted = renewer.renewSoon.bind(renewer);
+  const trust = resources.use(new TrustBundleUpdater({ ...parts, checkInterval, onUntrusted }));
+  const leftovers = {
+    mounted: () => created.mounted(),
+    removeUnreadable: records.removeUnreadable.bind(records),
+  };
   const restorer = resources.use(new Reconciler({ ...parts, renewer, leftovers, checkInterval }));
   const restored = await restorer.restore();
   logger.info("restored {healthy} volumes, {repaired} to repair, {removed} removed", {
@@ -174,7 +177,7 @@ export async function serve(
   const watching = watchTrustBundle(
     client,
     {
-      connected: async () => {
+      onConnected: async () => {
         renewer.retryFailed(retrySpreadMs);
         const held = await readMountedCertificates(table, mounter);
         await reportCertificates(
@@ -183,14 +186,14 @@ export async function serve(
           signal,
         );
       },
-      bundle: async (certificates) => void await trust.update(certificates),
-      lost: () => trust.lost(),
+      onBundle: async (certificates) => void await trust.update(certificates),
+      onDisconnected: () => trust.disconnected(),
     },
     { wait, random: Math.random },
     signal,
   );
   shown.ready = true;
-  tidying.request();
+  tidying.schedule();
   logger.info("ready on {address}", {
     event: "ready",
     address: config.socketPath,

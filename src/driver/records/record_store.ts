@@ -42,7 +42,7 @@ export function readRecords(
 export function openRecordStore(
   basePath: string,
   directoryName: (record: Named) => string = recordDirectoryName,
-): VolumeStore & Pick<AbandonedVolumes, "discard"> {
+): VolumeStore & Pick<AbandonedVolumes, "removeUnreadable"> {
   return new RecordStore(basePath, directoryName);
 }
 
@@ -95,7 +95,7 @@ class RecordStore implements VolumeStore {
     for (const entry of volumesOf(this.#basePath)) {
       // A file system of its own brings a lost+found, which is no volume.
       if (entry.isDirectory && entry.name !== "lost+found") {
-        tidy(`${this.#basePath}/${entry.name}`);
+        removeLeftovers(`${this.#basePath}/${entry.name}`);
       }
     }
     return readRecords(this.#basePath, this.#directoryName);
@@ -113,12 +113,12 @@ class RecordStore implements VolumeStore {
   }
 
   /** Nothing is awaited, so that no save can begin meanwhile. */
-  discard({ path }: UnreadableRecord): boolean {
+  removeUnreadable({ path }: UnreadableRecord): boolean {
     if (this.#saving.has(path)) return false;
     try {
       if (!Deno.lstatSync(path).isDirectory) return false;
       const names = [...Deno.readDirSync(path)].map(({ name }) => name);
-      if (!names.every((name) => name === recordFile || isTrace(name))) return false;
+      if (!names.every((name) => name === recordFile || isTemporaryFile(name))) return false;
       if (isReadable(join(path, recordFile))) return true;
       Deno.removeSync(path, { recursive: true });
       return true;
@@ -170,7 +170,7 @@ function readRecordFile(directory: string): ParsedRecord | undefined {
   }
 }
 
-/** Undefined: what is there is the trace of a save or a removal that is not complete. */
+/** Undefined: what is there is what is left of a save or a removal that is not complete. */
 function readDirectory(
   path: string,
   name: string,
@@ -178,7 +178,7 @@ function readDirectory(
 ): ParsedRecord | undefined {
   const found = readRecordFile(path);
   if (found === undefined) {
-    return holdsTracesOnly(path) ? undefined : problem(`has no ${recordFile}`);
+    return holdsTemporaryFilesOnly(path) ? undefined : problem(`has no ${recordFile}`);
   }
   if (found.kind === "unreadable") return problem(`${recordFile} ${found.problem}`);
   const expected = directoryName(found.record);
@@ -186,17 +186,17 @@ function readDirectory(
   return problem(`${recordFile} is of another volume, whose directory would be ${expected}`);
 }
 
-function holdsTracesOnly(directory: string): boolean {
-  return entriesOf(directory).every(({ name }) => isTrace(name));
+function holdsTemporaryFilesOnly(directory: string): boolean {
+  return entriesOf(directory).every(({ name }) => isTemporaryFile(name));
 }
 
-function isTrace(name: string): boolean {
+function isTemporaryFile(name: string): boolean {
   return name === certificateFile || temporaryName.test(name);
 }
 
-function tidy(directory: string): void {
+function removeLeftovers(directory: string): void {
   try {
-    if (holdsTracesOnly(directory)) removeEntry(directory);
+    if (holdsTemporaryFilesOnly(directory)) removeEntry(directory);
     else removeTemporaries(directory);
   } catch {
     // What cannot be removed, from a read-only disk say, hinders nobody.

@@ -43,23 +43,23 @@ export function certificateService(
 ): ServiceImplementation<typeof CertificateService> {
   return {
     issueCertificate: async (message, context) => {
-      const caller = await callerOf(parts, context);
-      const request = checked("issue", caller, () => validateIssueRequest(message));
+      const caller = await authenticate(parts, context);
+      const request = validated("issue", caller, () => validateIssueRequest(message));
       return await issue(parts, caller, request, context.signal);
     },
     renewCertificate: async (message, context) => {
-      const caller = await callerOf(parts, context);
-      const request = checked("renew", caller, () => validateIssueRequest(message));
+      const caller = await authenticate(parts, context);
+      const request = validated("renew", caller, () => validateIssueRequest(message));
       return await issue(parts, caller, request, context.signal);
     },
 
     revokeCertificate: async (message, context) => {
-      const caller = await callerOf(parts, context);
-      await accessOf(parts, caller, "revoke", context.signal);
-      const { target, reason } = checked("revoke", caller, () => validateRevokeRequest(message));
+      const caller = await authenticate(parts, context);
+      await authorize(parts, caller, "revoke", context.signal);
+      const { target, reason } = validated("revoke", caller, () => validateRevokeRequest(message));
       const podUid = "podUid" in target
         ? target.podUid
-        : known(parts.inventory.get(target.serialNumber), target.serialNumber).pod.uid;
+        : requireEntry(parts.inventory.get(target.serialNumber), target.serialNumber).pod.uid;
       const { validUntil } = await parts.revocation.revoke(podUid);
       const serialNumber = "podUid" in target ? undefined : target.serialNumber;
       writeAuditEntry({
@@ -74,32 +74,32 @@ export function certificateService(
     },
 
     getCertificateInfo: async ({ serialNumber }, context) => {
-      const caller = await callerOf(parts, context);
-      const { sees } = await accessOf(parts, caller, "get", context.signal);
+      const caller = await authenticate(parts, context);
+      const { mayRead } = await authorize(parts, caller, "get", context.signal);
       const entry = parts.inventory.get(
-        checked("get", caller, () => validateSerialNumber(serialNumber)),
+        validated("get", caller, () => validateSerialNumber(serialNumber)),
       );
       // What a caller may not see is to it as what is not there.
-      const visible = known(entry && sees(entry) ? entry : undefined, serialNumber);
+      const visible = requireEntry(entry && mayRead(entry) ? entry : undefined, serialNumber);
       writeAuditEntry({ action: "get", outcome: "shown", caller, serialNumber });
       return { certificate: certificateInfo(visible, parts.revocation) };
     },
 
     listCertificates: async function* (message, context) {
-      const caller = await callerOf(parts, context);
-      const { sees } = await accessOf(parts, caller, "list", context.signal);
-      const { namespace, podUid } = checked("list", caller, () => validateListRequest(message));
+      const caller = await authenticate(parts, context);
+      const { mayRead } = await authorize(parts, caller, "list", context.signal);
+      const { namespace, podUid } = validated("list", caller, () => validateListRequest(message));
       writeAuditEntry({ action: "list", outcome: "shown", caller, podUid });
       const { inventory, revocation } = parts;
       for (const entry of podUid === undefined ? inventory.all() : inventory.ofPod(podUid)) {
         if (namespace !== undefined && entry.pod.namespace !== namespace) continue;
-        if (sees(entry)) yield certificateInfo(entry, revocation);
+        if (mayRead(entry)) yield certificateInfo(entry, revocation);
       }
     },
 
     reportCertificates: async (message, context) => {
-      const caller = await callerOf(parts, context);
-      const held = checked("report", caller, () => validateReportRequest(message));
+      const caller = await authenticate(parts, context);
+      const held = validated("report", caller, () => validateReportRequest(message));
       const outcome = await parts.reporting.report(caller, held, context.signal);
       if (outcome.kind !== "reported") {
         writeAuditEntry({
@@ -116,7 +116,7 @@ export function certificateService(
     },
 
     watchTrustBundle: async function* (_message, context) {
-      await callerOf(parts, context);
+      await authenticate(parts, context);
       yield* trustBundles(parts.authority, context.signal);
     },
   };
@@ -145,7 +145,7 @@ async function issue(
 }
 
 /** A request's fields, or the throw that says what is wrong with them: a decision like any other. */
-function checked<T>(action: AuditEntry["action"], caller: Caller, read: () => T): T {
+function validated<T>(action: AuditEntry["action"], caller: Caller, read: () => T): T {
   try {
     return read();
   } catch (error) {
@@ -157,7 +157,7 @@ function checked<T>(action: AuditEntry["action"], caller: Caller, read: () => T)
 }
 
 /** Who calls; throws UNAUTHENTICATED or UNAVAILABLE. */
-async function callerOf(
+async function authenticate(
   { authenticator }: CertificateServiceParts,
   { metadata, peerCertificate, signal }: CallContext,
 ): Promise<Caller> {
@@ -171,7 +171,7 @@ async function callerOf(
 }
 
 /** What the caller may see; throws PERMISSION_DENIED or UNAVAILABLE. */
-async function accessOf(
+async function authorize(
   { operators }: CertificateServiceParts,
   caller: Caller,
   action: OperatorAction,
@@ -183,7 +183,7 @@ async function accessOf(
   throw requestFailureError(access);
 }
 
-function known(entry: InventoryEntry | undefined, serialNumber: string): InventoryEntry {
+function requireEntry(entry: InventoryEntry | undefined, serialNumber: string): InventoryEntry {
   if (entry !== undefined) return entry;
   const reason = `no certificate with serial number ${serialNumber} is known; ` +
     "one that was signed before the service's start is known once its driver has reported it";

@@ -28,7 +28,7 @@ export async function serve(config: ServiceConfig, signal: AbortSignal): Promise
   const metrics = new Metrics();
   const lag = resources.use(observeEventLoopLag(metrics, clock));
   // Refusals are told by the audit log.
-  const tellCall = createCallLog(logger, metrics, "debug");
+  const logCall = createCallLog(logger, metrics, "debug");
   const health = new HealthService();
   const implementation = certificateService({
     ...open,
@@ -42,13 +42,13 @@ export async function serve(config: ServiceConfig, signal: AbortSignal): Promise
       services: [...services, reflectionService(services)],
       maxMessageBytes: largestMessageBytes,
       onCall: (call) => {
-        tellCall({ ...call, code: status[call.code] });
-        lag.working();
+        logCall({ ...call, code: status[call.code] });
+        lag.reportActivity();
       },
       ...(config.tls ? { tls } : {}),
     }),
   );
-  const known = { policy, clients, cautions: configurationWarnings(config, cluster !== undefined) };
+  const known = { policy, clients, warnings: configurationWarnings(config, cluster !== undefined) };
   const ready = () => {
     const check = readiness(open, known);
     return signal.aborted ? { ok: false, detail: `stopping\n${check.detail}` } : check;

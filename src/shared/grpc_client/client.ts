@@ -90,7 +90,7 @@ async function unary(
       return decoded(method.output, await promise);
     } catch (thrown) {
       const error = unlessOurs(thrown, channel, options);
-      if (!channel.failed(client, error) || n === tries) throw error;
+      if (!channel.reportFailure(client, error) || n === tries) throw error;
     }
   }
 }
@@ -122,7 +122,7 @@ async function* serverStreaming(
       return;
     } catch (thrown) {
       const error = unlessOurs(toRpcError(thrown), channel, options);
-      if (!channel.failed(client, error) || n === tries) throw error;
+      if (!channel.reportFailure(client, error) || n === tries) throw error;
     } finally {
       call.cancel();
     }
