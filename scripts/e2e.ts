@@ -81,9 +81,9 @@ async function runNode(place: Place, parts: Parts, command: string[]): Promise<s
 async function show(stream: ReadableStream<Uint8Array>): Promise<string> {
   const decoder = new TextDecoder();
   let text = "";
-  for await (const octets of stream) {
-    text += decoder.decode(octets, { stream: true });
-    for (let rest = octets; rest.length > 0;) rest = rest.subarray(await Deno.stdout.write(rest));
+  for await (const bytes of stream) {
+    text += decoder.decode(bytes, { stream: true });
+    for (let rest = bytes; rest.length > 0;) rest = rest.subarray(await Deno.stdout.write(rest));
   }
   return text;
 }

@@ -52,8 +52,8 @@ for (
   Deno.test(`the README tells of each variable under "${heading}" what --help tells`, () => {
     const told = Object.values(table).map((variable) => [
       variable.name,
-      variable.otherwise ?? variable.default ?? "",
-      variable.meaning,
+      variable.defaultText ?? variable.default ?? "",
+      variable.description,
     ]);
     assert.deepEqual(rows(section(heading), "Variable"), told);
   });

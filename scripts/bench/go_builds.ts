@@ -21,8 +21,8 @@ export async function buildStepCa(): Promise<Built> {
 export async function buildGoSigner(): Promise<Built> {
   const sources = ["go.mod", "go.sum", "main.go"];
   const texts = await Promise.all(sources.map((name) => Deno.readFile(signerFolder + name)));
-  const octets = await new Blob(texts).arrayBuffer();
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", octets)).toHex();
+  const bytes = await new Blob(texts).arrayBuffer();
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
   const name = `go-signer-${digest.slice(0, 12)}-${Deno.build.arch}`;
   return await build(name, "go-signer", (folder) => ({
     args: ["build", "-mod=readonly", "-buildvcs=false", "-trimpath", "-o", `${folder}/go-signer`],

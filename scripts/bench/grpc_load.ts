@@ -64,8 +64,8 @@ export class GrpcLoad implements Disposable {
 }
 
 function frame(message: Uint8Array): Buffer {
-  const octets = Buffer.alloc(5 + message.length);
-  octets.writeUInt32BE(message.length, 1);
-  octets.set(message, 5);
-  return octets;
+  const bytes = Buffer.alloc(5 + message.length);
+  bytes.writeUInt32BE(message.length, 1);
+  bytes.set(message, 5);
+  return bytes;
 }

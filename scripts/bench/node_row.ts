@@ -106,15 +106,15 @@ async function issuerOf(ca: Ca): Promise<Issuer> {
 async function bareCryptography(ca: Ca): Promise<(times: number) => Promise<number>> {
   const service = await openOpensslEngine() ?? webCryptoEngine;
   const issuer = await issuerOf(ca);
-  const octets = crypto.getRandomValues(new Uint8Array(400));
+  const bytes = crypto.getRandomValues(new Uint8Array(400));
   const scheme = { name: "ECDSA", hash: "SHA-256" } as const;
   const one = async () => {
     const { privateKey } = await generateKeyPair("ecdsa-p256");
-    const request = await webCryptoEngine.sign(privateKey, "ecdsa-p256", octets);
+    const request = await webCryptoEngine.sign(privateKey, "ecdsa-p256", bytes);
     const { spki } = issuer.certificate;
-    await service.verify({ spki, scheme, signature: request, octets });
-    const signature = await service.sign(issuer.privateKey, "ecdsa-p256", octets);
-    await webCryptoEngine.verify({ spki, scheme, signature, octets });
+    await service.verify({ spki, scheme, signature: request, bytes });
+    const signature = await service.sign(issuer.privateKey, "ecdsa-p256", bytes);
+    await webCryptoEngine.verify({ spki, scheme, signature, bytes });
   };
   return async (times) => percentile((await batch(times, 1, one)).sort((a, b) => a - b), 0.5);
 }

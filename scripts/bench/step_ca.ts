@@ -91,6 +91,6 @@ export class StepCa implements AsyncDisposable {
   }
 }
 
-function base64url(octets: Uint8Array): string {
-  return octets.toBase64({ alphabet: "base64url", omitPadding: true });
+function base64url(bytes: Uint8Array): string {
+  return bytes.toBase64({ alphabet: "base64url", omitPadding: true });
 }

@@ -69,7 +69,7 @@ function kubeconfig(folder: string, name: string): string {
 
 async function openssl(cwd: string, ...args: string[]): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command("openssl", { args, cwd }).output();
-  const [out, words] = [stdout, stderr].map((octets) => new TextDecoder().decode(octets));
+  const [out, words] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
   if (!success) throw new Error(`openssl ${args[0]} failed: ${words}`);
   return out ?? "";
 }

@@ -69,10 +69,10 @@ interface Blob {
   readonly size: number;
 }
 
-async function blob(work: string, octets: Uint8Array): Promise<Blob> {
-  const digest = `sha256:${createHash("sha256").update(octets).digest("hex")}`;
-  await Deno.writeFile(`${work}/${blobPath(digest)}`, octets);
-  return { digest, size: octets.length };
+async function blob(work: string, bytes: Uint8Array): Promise<Blob> {
+  const digest = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+  await Deno.writeFile(`${work}/${blobPath(digest)}`, bytes);
+  return { digest, size: bytes.length };
 }
 
 function blobPath(digest: string): string {

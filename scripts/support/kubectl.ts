@@ -29,7 +29,7 @@ export async function tryKubectl(
     await writer.close();
   }
   const { success, stdout, stderr } = await output;
-  const [out = "", words = ""] = [stdout, stderr].map((octets) => new TextDecoder().decode(octets));
+  const [out = "", words = ""] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
   return { success, stdout: out, stderr: words };
 }
 

@@ -7,8 +7,8 @@ export class TextLineStream implements TransformStream<Uint8Array, string> {
     const decoder = new TextDecoder();
     let rest = "";
     const { readable, writable } = new TransformStream<Uint8Array, string>({
-      transform(octets, controller) {
-        const lines = (rest + decoder.decode(octets, { stream: true })).split("\n");
+      transform(bytes, controller) {
+        const lines = (rest + decoder.decode(bytes, { stream: true })).split("\n");
         rest = lines.pop() ?? "";
         for (const line of lines) controller.enqueue(line);
       },

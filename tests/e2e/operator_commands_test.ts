@@ -45,7 +45,7 @@ async function runCommands(serial: string, podUid: string): Promise<string> {
     cwd: folder,
     stdin: "null",
   }).output();
-  const [out, words] = [stdout, stderr].map((octets) => new TextDecoder().decode(octets));
+  const [out, words] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
   assert.ok(success, `${out}\n${words}`);
   return out ?? "";
 }

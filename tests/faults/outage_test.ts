@@ -75,11 +75,11 @@ Deno.test("a service away for eighty minutes over the renewals of a thousand dri
     const table = new VolumeTable();
     const keys = new KeyGenerator(clock);
     const real = new CertificateRequester(issuer, keys, clock);
-    const source: Pick<CertificateRequester, "obtain"> = {
-      obtain: (wanted, signal) => isAway ? Promise.resolve(away) : real.obtain(wanted, signal),
+    const source: Pick<CertificateRequester, "issue"> = {
+      issue: (wanted, signal) => isAway ? Promise.resolve(away) : real.issue(wanted, signal),
     };
     const parts = { clock, scheduler, table, mounter: memoryMounter(), store: memoryStore };
-    const rest = { source, keys, kubelet: { holds: () => true } };
+    const rest = { source, keys, kubelet: { hasVolume: () => true } };
     const renewer = new Renewer({ ...parts, ...rest, random: nextRandom });
     const publisher = new Publisher({ ...parts, ...rest, renewer });
     const parsed = parsePublishRequest(rawRequest("/k", `uid-${driver}`, { duration: "24h" }));
@@ -87,9 +87,9 @@ Deno.test("a service away for eighty minutes over the renewals of a thousand dri
     await publisher.publish(parsed.request, stopping.signal);
     tables.push(table);
     const watcher = {
-      connected: () => Promise.resolve(void renewer.retryFailed(10_000)),
-      bundle: () => Promise.resolve(),
-      lost: () => {},
+      onConnected: () => Promise.resolve(void renewer.retryFailed(10_000)),
+      onBundle: () => Promise.resolve(),
+      onDisconnected: () => {},
     };
     void watchTrustBundle(client, watcher, { wait, random: nextRandom }, stopping.signal);
   }

@@ -38,10 +38,10 @@ async function obtain(
     const outcome = await client.issue(request, AbortSignal.timeout(askMs))
       .catch(() => ({ kind: "unavailable" as const }));
     if (outcome.kind === "issued") return;
-    assert.ok(outcome.kind === "throttled" || outcome.kind === "unavailable", outcome.kind);
+    assert.ok(outcome.kind === "overloaded" || outcome.kind === "unavailable", outcome.kind);
     turnedAway.count++;
-    if (outcome.kind === "throttled" && !outcome.retryAfter) turnedAway.early++;
-    const askedMs = outcome.kind === "throttled" ? outcome.retryAfter?.total("milliseconds") : 0;
+    if (outcome.kind === "overloaded" && !outcome.retryAfter) turnedAway.early++;
+    const askedMs = outcome.kind === "overloaded" ? outcome.retryAfter?.total("milliseconds") : 0;
     await sleep(renewalRetryDelay(attempt, Infinity, Math.random(), askedMs));
   }
 }

@@ -66,16 +66,16 @@ Deno.test("a call whose octets were changed is done in a pod's directory or refu
     fc.tuple(fc.constant(isPublish), mutated(isPublish ? publishes : unpublishes))
   );
   await fc.assert(
-    fc.asyncProperty(call, async ([isPublish, octets]) => {
+    fc.asyncProperty(call, async ([isPublish, bytes]) => {
       let stray: string | undefined;
       try {
         if (isPublish) {
-          const decoded = decodeMessage(NodePublishVolumeRequestSchema, octets);
+          const decoded = decodeMessage(NodePublishVolumeRequestSchema, bytes);
           if (decoded.kind !== "message") return;
           stray = firstMissing(decoded.message.targetPath);
           await service.nodePublishVolume(decoded.message, context);
         } else {
-          const decoded = decodeMessage(NodeUnpublishVolumeRequestSchema, octets);
+          const decoded = decodeMessage(NodeUnpublishVolumeRequestSchema, bytes);
           if (decoded.kind !== "message") return;
           await service.nodeUnpublishVolume(decoded.message, context);
         }

@@ -18,36 +18,36 @@ const telling = [
   0xff,
 ];
 
-type Change = (octets: number[], others: readonly Uint8Array[]) => void;
+type Change = (bytes: number[], others: readonly Uint8Array[]) => void;
 
 // Without a bias, and not a double of fast-check's: both would have most changes at the very beginning.
 const place = fc.noBias(fc.integer({ min: 0, max: 2 ** 30 - 1 })).map((n) => n / 2 ** 30);
-const at = (octets: number[], place: number) => Math.floor(octets.length * place);
+const at = (bytes: number[], place: number) => Math.floor(bytes.length * place);
 const octet = fc.oneof(fc.integer({ min: 0, max: 255 }), fc.constantFrom(...telling));
 const length = fc.oneof(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 200 }));
 
-const overwritten = fc.tuple(place, octet).map(([where, octet]): Change => (octets) => {
-  if (octets.length > 0) octets[at(octets, where)] = octet;
+const overwritten = fc.tuple(place, octet).map(([where, octet]): Change => (bytes) => {
+  if (bytes.length > 0) bytes[at(bytes, where)] = octet;
 });
-const flipped = fc.tuple(place, fc.nat(7)).map(([where, bit]): Change => (octets) => {
-  const index = at(octets, where);
-  if (octets.length > 0) octets[index] = octets[index]! ^ (1 << bit);
+const flipped = fc.tuple(place, fc.nat(7)).map(([where, bit]): Change => (bytes) => {
+  const index = at(bytes, where);
+  if (bytes.length > 0) bytes[index] = bytes[index]! ^ (1 << bit);
 });
 const inserted = fc.tuple(place, fc.array(octet, { minLength: 1, maxLength: 8 }))
-  .map(([where, put]): Change => (octets) => void octets.splice(at(octets, where), 0, ...put));
+  .map(([where, put]): Change => (bytes) => void bytes.splice(at(bytes, where), 0, ...put));
 const cut = fc.tuple(place, length)
-  .map(([where, length]): Change => (octets) => void octets.splice(at(octets, where), length));
-const doubled = fc.tuple(place, length, place).map(([from, length, to]): Change => (octets) => {
-  const piece = octets.slice(at(octets, from), at(octets, from) + length);
-  octets.splice(at(octets, to), 0, ...piece);
+  .map(([where, length]): Change => (bytes) => void bytes.splice(at(bytes, where), length));
+const doubled = fc.tuple(place, length, place).map(([from, length, to]): Change => (bytes) => {
+  const piece = bytes.slice(at(bytes, from), at(bytes, from) + length);
+  bytes.splice(at(bytes, to), 0, ...piece);
 });
 const mixed = fc.tuple(place, place, length, place)
-  .map(([which, from, length, to]): Change => (octets, others) => {
+  .map(([which, from, length, to]): Change => (bytes, others) => {
     const other = others[Math.floor(others.length * which)]!;
     const start = Math.floor(other.length * from);
-    octets.splice(at(octets, to), length, ...other.subarray(start, start + length));
+    bytes.splice(at(bytes, to), length, ...other.subarray(start, start + length));
   });
-const ended = place.map((where): Change => (octets) => void octets.splice(at(octets, where)));
+const ended = place.map((where): Change => (bytes) => void bytes.splice(at(bytes, where)));
 
 const change: fc.Arbitrary<Change> = fc.oneof(
   { weight: 6, arbitrary: overwritten },
@@ -67,9 +67,9 @@ export function mutated(corpus: readonly Uint8Array[]): fc.Arbitrary<Uint8Array<
     fc.array(change, { minLength: 2, maxLength: 4 }),
   );
   return fc.tuple(fc.nat(corpus.length - 1), changes).map(([which, changes]) => {
-    const octets = [...corpus[which]!];
-    for (const change of changes) change(octets, corpus);
-    return new Uint8Array(octets);
+    const bytes = [...corpus[which]!];
+    for (const change of changes) change(bytes, corpus);
+    return new Uint8Array(bytes);
   });
 }
 

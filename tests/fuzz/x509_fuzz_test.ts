@@ -61,8 +61,8 @@ Deno.test("a request that was changed is refused in a sentence, or is for the ve
   const corpus = await Promise.all(keyPairs.map((keyPair) => createCertificateRequest(keyPair)));
   const keys = await Promise.all(keyPairs.map(({ publicKey }) => exportPublicKey(publicKey)));
   await fc.assert(
-    fc.asyncProperty(mutated(corpus), async (octets) => {
-      const parsed = await parseCertificateRequest(octets);
+    fc.asyncProperty(mutated(corpus), async (bytes) => {
+      const parsed = await parseCertificateRequest(bytes);
       if (parsed.kind === "refused") assert.match(parsed.problem, /^the certificate request /);
       else assert.ok(keys.some((key) => equalBytes(key, parsed.spki)));
     }),
@@ -74,10 +74,10 @@ Deno.test("a certificate that was changed is read the same each time or not at a
   const anchors = [issuer.certificate];
   const corpus = [...leaves, ...roots.flatMap(({ certificatePem }) => ders(certificatePem))];
   await fc.assert(
-    fc.asyncProperty(mutated(corpus), async (octets) => {
-      const certificate = readCertificate(octets);
+    fc.asyncProperty(mutated(corpus), async (bytes) => {
+      const certificate = readCertificate(bytes);
       if (certificate === undefined) return;
-      assert.ok(equalBytes(certificate.der, octets), "all of it, and nothing but it");
+      assert.ok(equalBytes(certificate.der, bytes), "all of it, and nothing but it");
       assert.deepEqual(readCertificate(certificate.der), certificate);
       const { kind } = await verifyChain([certificate], anchors, now.add({ hours: 1 }));
       if (kind !== "verified") return;

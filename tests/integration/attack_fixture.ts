@@ -69,7 +69,7 @@ export async function openService() {
       services: [registerService(CertificateService, implementation)],
       maxMessageBytes: 512 * 1024,
       graceMs: 100,
-      tls: stack.use(await ServingCertificate.open(authority)),
+      tls: stack.use(await ServingCertificate.start(authority)),
     }),
   );
   const anchorPem = encodePem("CERTIFICATE", material.issuer.certificate.der);

@@ -26,7 +26,7 @@ async function open() {
   const authority = stack.use(
     await openAuthority({ clock, material: await makeCa({}, clock.now()) }),
   );
-  const serving = stack.use(await ServingCertificate.open(authority));
+  const serving = stack.use(await ServingCertificate.start(authority));
   const file = { path: "client-ca.crt", text: nodes.certificatePem };
   const clients = stack.use(
     await ClientCas.open({

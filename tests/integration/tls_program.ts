@@ -25,7 +25,7 @@ export class TlsProgram implements Disposable {
     this.#server = createServer({ ...options, minVersion: "TLSv1.2" }, (socket) => {
       this.#sockets.add(socket);
       socket.on("error", () => {});
-      socket.on("data", (octets) => socket.write(octets));
+      socket.on("data", (bytes) => socket.write(bytes));
     });
   }
 

@@ -18,7 +18,7 @@ async function compile(args: string[], env: Record<string, string>): Promise<Out
     env: { NO_COLOR: "1", ...env },
     stdin: "null",
   }).output();
-  const [out, err] = [stdout, stderr].map((octets) => new TextDecoder().decode(octets));
+  const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
   return { code, stdout: out ?? "", stderr: err ?? "" };
 }
 

@@ -40,9 +40,9 @@ Deno.test("each part of an image is found under the digest and size that name it
     const image = await unpacked(folder);
     const check = async ({ digest, size }: { digest: string; size: number }) => {
       const path = `${image}/blobs/${digest.replace(":", "/")}`;
-      const octets = await Deno.readFile(path);
-      assert.equal(octets.length, size);
-      assert.equal(`sha256:${createHash("sha256").update(octets).digest("hex")}`, digest);
+      const bytes = await Deno.readFile(path);
+      assert.equal(bytes.length, size);
+      assert.equal(`sha256:${createHash("sha256").update(bytes).digest("hex")}`, digest);
       return path;
     };
     const { manifests } = await json(`${image}/index.json`);

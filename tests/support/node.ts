@@ -73,8 +73,8 @@ export class TestNode implements AsyncDisposable {
     this.publisher = new Publisher({ ...parts, renewer });
     const checkInterval = Temporal.Duration.from({ minutes: 5 });
     this.restorer = new Reconciler({ ...parts, renewer, checkInterval });
-    const disowned = renewer.renewSoon.bind(renewer);
-    this.trust = new TrustBundleUpdater({ ...parts, checkInterval, disowned });
+    const onUntrusted = renewer.renewSoon.bind(renewer);
+    this.trust = new TrustBundleUpdater({ ...parts, checkInterval, onUntrusted });
   }
 
   /** The program ends at once and starts again. */

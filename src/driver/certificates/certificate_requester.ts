@@ -26,7 +26,7 @@ import type { IssuanceClient, IssueOutcome, IssueRequest } from "./issuance_clie
 import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
 
 /** The longest a call waits for the certificate service. */
-const askMs = 20_000;
+const requestTimeoutMs = 20_000;
 /** How many volumes are worked on at once, so that a node full of new pods stays one that answers. */
 const mostAtOnce = 32;
 /** How far the service's clock may be off this node's. */
@@ -47,7 +47,7 @@ export interface IssueParameters {
 
 /** A key and its certificate that were checked against each other and against the trust bundle. */
 export interface IssuedPair {
-  readonly kind: "obtained";
+  readonly kind: "issued";
   readonly leaf: Certificate;
   readonly issuedAt: Temporal.Instant;
   readonly certificatePem: string;
@@ -63,7 +63,7 @@ export class CertificateRequester {
   readonly #keys: KeyGenerator;
   readonly #clock: Clock;
   readonly #spare = new SpareKey();
-  readonly #turns = new Semaphore(mostAtOnce);
+  readonly #semaphore = new Semaphore(mostAtOnce);
   /** Answers to many requests are read together. */
   readonly #checks = new EventLoopLimiter();
 
@@ -74,13 +74,13 @@ export class CertificateRequester {
   }
 
   /** Rejects with the signal's reason when that is aborted; a slow service is `unavailable`. */
-  async obtain(wanted: IssueParameters, signal: AbortSignal): Promise<IssueResult> {
+  async issue(wanted: IssueParameters, signal: AbortSignal): Promise<IssueResult> {
     const spare = wanted.privateKeyPem === undefined
       ? this.#spare.take(wanted.parsed.keyAlgorithm)
       : undefined;
     // Before the turn: RSA keys have a line of their own, in which they take seconds.
     const keyPair = spare?.keyPair ?? await this.#keyPair(wanted, signal);
-    using _turn = await this.#turns.take(signal);
+    using _turn = await this.#semaphore.acquire(signal);
     const request: IssueRequest = {
       certificateRequest: spare?.certificateRequest ?? await createCertificateRequest(keyPair),
       pod: wanted.pod,
@@ -89,14 +89,14 @@ export class CertificateRequester {
       attributes: wanted.attributes,
       predecessor: wanted.predecessor,
     };
-    const asked = this.#ask(request, signal);
+    const asked = this.#request(request, signal);
     // Now: the time until the answer comes is nobody's.
     void this.#spare.refill();
     const outcome = await asked;
     if (outcome.kind !== "issued") return outcome;
-    await this.#checks.take();
-    const checked = await this.#check(outcome, keyPair);
-    if (checked.kind === "obtained") this.#keys.drop(wanted.volumeId);
+    await this.#checks.acquire();
+    const checked = await this.#verify(outcome, keyPair);
+    if (checked.kind === "issued") this.#keys.discard(wanted.volumeId);
     return checked;
   }
 
@@ -108,12 +108,12 @@ export class CertificateRequester {
         return imported.keyPair;
       }
     }
-    return await this.#keys.make(wanted.volumeId, wanted.parsed.keyAlgorithm, signal);
+    return await this.#keys.generate(wanted.volumeId, wanted.parsed.keyAlgorithm, signal);
   }
 
-  async #ask(request: IssueRequest, signal: AbortSignal): Promise<IssueOutcome> {
+  async #request(request: IssueRequest, signal: AbortSignal): Promise<IssueOutcome> {
     const slow = new AbortController();
-    using _timer = this.#clock.after(askMs, () => slow.abort(new Error("too slow")));
+    using _timer = this.#clock.after(requestTimeoutMs, () => slow.abort(new Error("too slow")));
     const either = AbortSignal.any([signal, slow.signal]);
     try {
       return await abortable(this.#issuer.issue(request, either), either);
@@ -122,13 +122,13 @@ export class CertificateRequester {
       if (!slow.signal.aborted) throw error;
       return {
         kind: "unavailable",
-        reason: `the certificate service did not answer within ${askMs / 1000} s`,
+        reason: `the certificate service did not answer within ${requestTimeoutMs / 1000} s`,
       };
     }
   }
 
   /** Nothing the service says is mounted before it was held against what was asked for. */
-  async #check(
+  async #verify(
     answer: Extract<IssueOutcome, { kind: "issued" }>,
     keyPair: CryptoKeyPair,
   ): Promise<IssueResult> {
@@ -136,16 +136,16 @@ export class CertificateRequester {
     const anchors = answer.trustBundle.map(readCertificate);
     const [leaf] = chain;
     if (leaf === undefined || !chain.every(isCertificate) || !anchors.every(isCertificate)) {
-      return wrong("holds something that is not a certificate");
+      return invalidAnswer("holds something that is not a certificate");
     }
     if (!equalBytes(leaf.spki, await exportPublicKey(keyPair.publicKey))) {
-      return wrong("is for another key than the one sent");
+      return invalidAnswer("is for another key than the one sent");
     }
     const now = this.#clock.now();
     const verdict = await verifyChain(chain, anchors, now, skew);
-    if (verdict.kind === "refused") return wrong(`does not verify: ${verdict.problem}`);
+    if (verdict.kind === "refused") return invalidAnswer(`does not verify: ${verdict.problem}`);
     return {
-      kind: "obtained",
+      kind: "issued",
       leaf,
       issuedAt: now,
       certificatePem: answer.chain.map((der) => encodePem("CERTIFICATE", der)).join(""),
@@ -160,7 +160,7 @@ export function trustBundlePem(certificates: readonly Uint8Array[]): string {
   return [...new Set(certificates.map((der) => encodePem("CERTIFICATE", der)))].sort().join("");
 }
 
-function wrong(problem: string): IssueOutcome & { kind: "unavailable" } {
+function invalidAnswer(problem: string): IssueOutcome & { kind: "unavailable" } {
   return { kind: "unavailable", reason: `the certificate service's answer ${problem}` };
 }
 

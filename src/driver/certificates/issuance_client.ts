@@ -25,7 +25,7 @@ export type IssueOutcome =
   | { readonly kind: "invalid"; readonly reason: string }
   | { readonly kind: "unavailable"; readonly reason: string }
   | {
-    readonly kind: "throttled";
+    readonly kind: "overloaded";
     readonly reason: string;
     readonly retryAfter: Temporal.Duration | undefined;
   };

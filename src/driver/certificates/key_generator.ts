@@ -4,7 +4,7 @@ import { abortable } from "../../shared/scheduler/abort_signals.ts";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 
 /** How long a finished key waits for the retry of a call that gave up; the kubelet's longest pause is 122 s. */
-const keepMs = 10 * 60_000;
+const unclaimedKeyLifetimeMs = 10 * 60_000;
 
 interface Waiting {
   readonly algorithm: KeyAlgorithm;
@@ -28,25 +28,25 @@ export class KeyGenerator implements Disposable {
   }
 
   /** A key pair for a volume; rejects with the signal's reason when that comes first. */
-  make(volumeId: string, algorithm: KeyAlgorithm, signal: AbortSignal): Promise<CryptoKeyPair> {
+  generate(volumeId: string, algorithm: KeyAlgorithm, signal: AbortSignal): Promise<CryptoKeyPair> {
     if (!algorithm.startsWith("rsa-")) return this.#generate(algorithm);
     let waiting = this.#waiting.get(volumeId);
     if (waiting?.algorithm !== algorithm) {
-      this.drop(volumeId);
+      this.discard(volumeId);
       waiting = this.#enqueue(volumeId, algorithm);
     }
     return abortable(waiting.keyPair, signal);
   }
 
   /** Forgets a volume's key: it has its certificate, or nobody will ask again. */
-  drop(volumeId: string): void {
+  discard(volumeId: string): void {
     const waiting = this.#waiting.get(volumeId);
     this.#waiting.delete(volumeId);
     waiting?.expiry[Symbol.dispose]();
   }
 
   [Symbol.dispose](): void {
-    for (const volumeId of [...this.#waiting.keys()]) this.drop(volumeId);
+    for (const volumeId of [...this.#waiting.keys()]) this.discard(volumeId);
   }
 
   #enqueue(volumeId: string, algorithm: KeyAlgorithm): Waiting {
@@ -56,12 +56,12 @@ export class KeyGenerator implements Disposable {
       return this.#generate(algorithm);
     });
     this.#lastRsa = keyPair.catch(() => {});
-    const expiry = this.#clock.after(keepMs, () => this.drop(volumeId));
+    const expiry = this.#clock.after(unclaimedKeyLifetimeMs, () => this.discard(volumeId));
     const waiting: Waiting = { algorithm, keyPair, expiry };
     this.#waiting.set(volumeId, waiting);
     // A key that could not be made must not answer the retry as well.
     keyPair.catch(() => {
-      if (this.#waiting.get(volumeId) === waiting) this.drop(volumeId);
+      if (this.#waiting.get(volumeId) === waiting) this.discard(volumeId);
     });
     return waiting;
   }

@@ -31,7 +31,7 @@ const codes = {
   denied: status.PERMISSION_DENIED,
   invalid: status.INVALID_ARGUMENT,
   unavailable: status.UNAVAILABLE,
-  throttled: status.RESOURCE_EXHAUSTED,
+  overloaded: status.RESOURCE_EXHAUSTED,
 } satisfies Record<PublishRejection["kind"], status>;
 
 /** The CSI Node service (CSI specification, "Node Service RPC"); staging and expansion do not exist here. */
@@ -46,12 +46,12 @@ export function nodeService(
       return Promise.resolve({ capabilities: [{ type: { case: "rpc" as const, value: rpc } }] });
     },
     nodePublishVolume: async (message, context) => {
-      const request = accepted(parsePublishRequest(rawPublish(message)));
-      return answer(await attempt(() => publisher.publish(request, context.signal), context));
+      const request = requireValid(parsePublishRequest(rawPublish(message)));
+      return toResponse(await runAction(() => publisher.publish(request, context.signal), context));
     },
     nodeUnpublishVolume: async (message, context) => {
-      const request = accepted(parseUnpublishRequest(message));
-      return answer(await attempt(() => publisher.unpublish(request), context));
+      const request = requireValid(parseUnpublishRequest(message));
+      return toResponse(await runAction(() => publisher.unpublish(request), context));
     },
   };
 }
@@ -74,13 +74,13 @@ function rawPublish(message: NodePublishVolumeRequest): PublishCall {
   };
 }
 
-function accepted<T>(parsed: ParseResult<T>): T {
+function requireValid<T>(parsed: ParseResult<T>): T {
   if (parsed.kind === "request") return parsed.request;
   throw new RpcError(status.INVALID_ARGUMENT, describeProblems(parsed.problems));
 }
 
 /** What fails on this node (a full disk, a target that is a file) is told: it becomes the pod's event. */
-async function attempt(
+async function runAction(
   action: () => Promise<PublishResult>,
   context: CallContext,
 ): Promise<PublishResult> {
@@ -95,9 +95,9 @@ async function attempt(
   }
 }
 
-function answer(outcome: PublishResult): Record<never, never> {
+function toResponse(outcome: PublishResult): Record<never, never> {
   if (outcome.kind === "done") return {};
-  const retryAfterMs = outcome.kind === "throttled"
+  const retryAfterMs = outcome.kind === "overloaded"
     ? outcome.retryAfter?.total("milliseconds")
     : undefined;
   throw new RpcError(

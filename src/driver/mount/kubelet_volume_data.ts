@@ -4,5 +4,5 @@ import { entryKind } from "./target_directory.ts";
 
 /** The kubelet keeps `vol_data.json` beside a target from before its first call until it tore the volume down. */
 export const kubeletVolumeData: KubeletVolumes = {
-  holds: (targetPath) => entryKind(`${dirname(targetPath)}/vol_data.json`) === "other",
+  hasVolume: (targetPath) => entryKind(`${dirname(targetPath)}/vol_data.json`) === "other",
 };

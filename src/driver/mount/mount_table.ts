@@ -10,10 +10,10 @@ export const mountSource = "csi.k8s.cert-driver";
 /** What a mount shows; it stays as it is wherever the mount is moved. */
 export type MountOrigin = Pick<MountinfoEntry, "fileSystem" | "source">;
 
-const ours: MountOrigin = { fileSystem: "tmpfs", source: mountSource };
+const ownOrigin: MountOrigin = { fileSystem: "tmpfs", source: mountSource };
 
 export function isOwnMount(mount: MountOrigin): boolean {
-  return mount.fileSystem === ours.fileSystem && mount.source === ours.source;
+  return mount.fileSystem === ownOrigin.fileSystem && mount.source === ownOrigin.source;
 }
 
 export function isBusy(error: unknown): boolean {
@@ -51,10 +51,10 @@ export class MountTable implements Disposable {
   at(path: string): MountOrigin | undefined {
     const place = this.#libc.statx(path);
     if (place?.isMountPoint === false) return undefined;
-    if (place && this.#remembers(place)) return ours;
+    if (place && this.#isKnownOwn(place)) return ownOrigin;
     const mount = findMount(this.#readTable(), path);
     // Another mount may have come to the path since. What is true of this one is true of all that show its file system.
-    if (mount && isOwnMount(mount) && place?.device === mount.device) this.#remember(place);
+    if (mount && isOwnMount(mount) && place?.device === mount.device) this.#addOwn(place);
     return mount;
   }
 
@@ -70,8 +70,8 @@ export class MountTable implements Disposable {
 
   /** Mounts a new tmpfs of ours, where nobody else mounts. */
   mountOurs(request: Pick<MountRequest, "target" | "flags" | "options">): void {
-    this.#libc.mount({ ...request, ...ours });
-    this.#remember(this.#libc.statx(request.target));
+    this.#libc.mount({ ...request, ...ownOrigin });
+    this.#addOwn(this.#libc.statx(request.target));
   }
 
   /** Shows what is mounted at `source` at `target` too. */
@@ -81,8 +81,8 @@ export class MountTable implements Disposable {
     // its file system shows that one; the source is looked at last, so that it lived when the copy was looked at.
     const copy = this.#libc.statx(target);
     const original = this.#libc.statx(source);
-    if (!original || !this.#remembers(original)) return;
-    if (copy?.device === original.device) this.#remember(copy);
+    if (!original || !this.#isKnownOwn(original)) return;
+    if (copy?.device === original.device) this.#addOwn(copy);
   }
 
   /** Unmounts what one sees at a path, lazily when something still looks at it. */
@@ -97,11 +97,11 @@ export class MountTable implements Disposable {
     if (place?.mountId !== undefined) this.#ourIds.delete(place.mountId);
   }
 
-  #remembers({ isMountPoint, mountId }: PathMount): boolean {
+  #isKnownOwn({ isMountPoint, mountId }: PathMount): boolean {
     return isMountPoint === true && mountId !== undefined && this.#ourIds.has(mountId);
   }
 
-  #remember(place: PathMount | undefined): void {
+  #addOwn(place: PathMount | undefined): void {
     if (place?.isMountPoint !== true || place.mountId === undefined) return;
     this.#ourIds.add(place.mountId);
     if (this.#ourIds.size <= mostRemembered) return;

@@ -33,11 +33,11 @@ export async function selectMounter(
     mounts = scope.use(new MountTable((options.openLibc ?? openLibc)()));
     const staging = scope.use(new StagingArea(mounts, directory));
     staging.clean();
-    probe(staging);
+    probeMounting(staging);
     scope.move();
     return new TmpfsMounter(mounts, staging);
   } catch (error) {
-    if (mounts !== undefined && !isRefusal(error)) throw error;
+    if (mounts !== undefined && !isNotPermitted(error)) throw error;
     onWarning(fallbackWarning(error));
     scope.move();
     return new PlainDirectoryMounter({ mounts, allowKeysOnDisk, onWarning });
@@ -45,13 +45,13 @@ export async function selectMounter(
 }
 
 /** Does once what publishing does, short of the target. */
-function probe(staging: StagingArea): void {
-  using room = staging.room();
-  room.mountTmpfs();
-  room.seal();
+function probeMounting(staging: StagingArea): void {
+  using directory = staging.createDirectory();
+  directory.mountTmpfs();
+  directory.makeReadOnly();
 }
 
-function isRefusal(error: unknown): boolean {
+function isNotPermitted(error: unknown): boolean {
   return error instanceof SystemCallError && notPermitted.has(error.code);
 }
 

@@ -13,13 +13,13 @@ const volumeOptions = "mode=0755,size=1m,nr_inodes=64";
  * A mount stays writable while a file is open for writing (mount(2)), and a file that was closed counts as open for as
  * long as another process looks at it, through /proc/PID/fd say: mostly for less than one of these milliseconds.
  */
-const sealAttempts = 50;
+const makeReadOnlyAttempts = 50;
 const pause = new Int32Array(new SharedArrayBuffer(4));
 
 /**
  * A corner of the mount table that nobody else sees, in which volumes are written.
  *
- * A mount appears in every peer of the mount that it is put on. So the rooms lie on a tmpfs of their own that is made
+ * A mount appears in every peer of the mount that it is put on. So the directories lie on a tmpfs of their own that is made
  * private before anything is mounted on it. It stays until disposed: for each unmount the kernel waits until no
  * processor looks at the old table any more, which takes longer than all the rest of a publish.
  */
@@ -34,7 +34,7 @@ export class StagingArea implements Disposable {
     this.#directory = directory;
   }
 
-  /** Removes what a killed driver left; its rooms go with the mount that they lie on. */
+  /** Removes what a killed driver left; its directories go with the mount that they lie on. */
   clean(): void {
     for (;;) {
       const top = this.#mounts.at(this.#directory);
@@ -44,11 +44,11 @@ export class StagingArea implements Disposable {
   }
 
   /** A new empty directory that can be mounted on; disposing unmounts and removes it. */
-  room(): Room {
+  createDirectory(): StagingDirectory {
     if (!this.#isMounted()) this.#mount();
     const path = join(this.#directory, randomBytes(8).toString("hex"));
     Deno.mkdirSync(path, { mode: 0o700 });
-    return new Room(this.#mounts, path, () => this.#mountVolume(path));
+    return new StagingDirectory(this.#mounts, path, () => this.#mountVolume(path));
   }
 
   [Symbol.dispose](): void {
@@ -57,7 +57,7 @@ export class StagingArea implements Disposable {
     this.#mounts.unmount(this.#directory);
   }
 
-  /** Somebody may have unmounted it; a room on what lies below would be seen by others. */
+  /** Somebody may have unmounted it; a directory on what lies below would be seen by others. */
   #isMounted(): boolean {
     return this.#mounted && this.#mounts.beginsAt(this.#directory);
   }
@@ -88,7 +88,7 @@ export class StagingArea implements Disposable {
 }
 
 /** A place in the staging area for one operation; holds at most one mount. */
-class Room implements Disposable {
+class StagingDirectory implements Disposable {
   readonly path: string;
   readonly #mounts: MountTable;
   readonly #mountVolume: () => void;
@@ -119,12 +119,12 @@ class Room implements Disposable {
   }
 
   /** From here on this mount, and each copy that the kernel makes of it, is read-only. */
-  seal(): void {
+  makeReadOnly(): void {
     for (let attempt = 1;; attempt += 1) {
       try {
         return this.#remount(mountFlags.readOnly);
       } catch (error) {
-        if (!isBusy(error) || attempt === sealAttempts) throw error;
+        if (!isBusy(error) || attempt === makeReadOnlyAttempts) throw error;
         Atomics.wait(pause, 0, 0, 1);
       }
     }

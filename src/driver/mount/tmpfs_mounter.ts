@@ -65,16 +65,16 @@ export class TmpfsMounter implements Mounter, Disposable {
   }
 
   #mount(path: string, files: VolumeFiles, undo: DisposableStack): void {
-    using room = this.#staging.room();
-    room.mountTmpfs();
-    replaceFiles(room.path, files);
+    using staged = this.#staging.createDirectory();
+    staged.mountTmpfs();
+    replaceFiles(staged.path, files);
     // Read-only before the move, not after: flags of a mount do not reach the copies that its peers have got.
-    room.seal();
+    staged.makeReadOnly();
     // Looked at again just before: mount(2) follows a link.
     requireDirectory(path);
     const mount = this.#mounts.at(path);
     if (mount !== undefined) throw foreignMountError(path, mount);
-    room.moveTo(path);
+    staged.moveTo(path);
     undo.defer(() => this.#mounts.unmount(path));
   }
 
@@ -84,9 +84,9 @@ export class TmpfsMounter implements Mounter, Disposable {
 
   #replace(targetPath: string, files: VolumeFiles): void {
     const path = this.#published(targetPath);
-    using room = this.#staging.room();
-    room.bindWritable(path);
-    replaceFiles(room.path, files);
+    using staged = this.#staging.createDirectory();
+    staged.bindWritable(path);
+    replaceFiles(staged.path, files);
   }
 
   read(targetPath: string, name: string): Promise<string | undefined> {

@@ -68,80 +68,85 @@ export interface DriverConfig {
 const longestNodeId = 192;
 
 const longestRegistrationDir = maxSocketPathBytes - `/${driverName}-reg.sock`.length;
-const file = { accepted: "an absolute path", parse: absolutePath() };
+const file = { expected: "an absolute path", parse: absolutePath() };
 
 /** The driver's own variables and those it shares with the service, in the order of --help. */
 export const driverVariables = {
   socketPath: {
     name: "CSI_ENDPOINT",
     default: "unix:///csi/csi.sock",
-    meaning: "the socket the kubelet calls",
-    accepted:
+    description: "the socket the kubelet calls",
+    expected:
       `unix:///path, unix://path or an absolute path, of at most ${maxSocketPathBytes} bytes`,
     parse: parseSocketPath,
   },
   nodeId: {
     name: "NODE_ID",
-    otherwise: "the host name",
-    meaning: "this node's name in Kubernetes (spec.nodeName)",
-    accepted: `a name of at most ${longestNodeId} bytes, without blanks`,
+    defaultText: "the host name",
+    description: "this node's name in Kubernetes (spec.nodeName)",
+    expected: `a name of at most ${longestNodeId} bytes, without blanks`,
     parse: parseNodeId,
   },
   address: {
     name: "CERT_SERVICE_ADDR",
     default: "https://cert-service:50051",
-    meaning: "the certificate service; http:// for plaintext",
-    accepted: "https://host:port or http://host:port (port 50051 if left out)",
+    description: "the certificate service; http:// for plaintext",
+    expected: "https://host:port or http://host:port (port 50051 if left out)",
     parse: parseServiceUrl,
   },
   caFile: {
     name: "CERT_SERVICE_CA_FILE",
     default: "/etc/csi-cert-driver/trust-bundle/ca.crt",
-    meaning: "the service's trust bundle, PEM",
+    description: "the service's trust bundle, PEM",
     ...file,
   },
   tokenFile: {
     name: "CERT_SERVICE_TOKEN_FILE",
-    meaning: "the projected token shown to the service, read for each call",
+    description: "the projected token shown to the service, read for each call",
     ...file,
   },
   clientCertificateFile: {
     name: "CERT_SERVICE_CLIENT_CERT_FILE",
-    meaning: "the certificate shown to a service with AUTHENTICATION=mtls, PEM",
+    description: "the certificate shown to a service with AUTHENTICATION=mtls, PEM",
     ...file,
   },
-  clientKeyFile: { name: "CERT_SERVICE_CLIENT_KEY_FILE", meaning: "its private key, PEM", ...file },
+  clientKeyFile: {
+    name: "CERT_SERVICE_CLIENT_KEY_FILE",
+    description: "its private key, PEM",
+    ...file,
+  },
   certBasePath: {
     name: "CERT_BASE_PATH",
     default: "/var/lib/csi-certs",
-    meaning: "where this node's records are kept over restarts",
+    description: "where this node's records are kept over restarts",
     ...file,
   },
   registrationDirectory: {
     name: "REGISTRATION_DIR",
-    otherwise: "off",
-    meaning: "the kubelet's plugins_registry, to register there without a sidecar",
-    accepted: `an absolute path of at most ${longestRegistrationDir} bytes`,
+    defaultText: "off",
+    description: "the kubelet's plugins_registry, to register there without a sidecar",
+    expected: `an absolute path of at most ${longestRegistrationDir} bytes`,
     parse: absolutePath(longestRegistrationDir),
   },
   kubeletSocketPath: {
     name: "KUBELET_SOCKET_PATH",
-    otherwise: "CSI_ENDPOINT's path",
-    meaning: "CSI_ENDPOINT's socket as the host names it, told to the kubelet at registration",
-    accepted: `an absolute path of at most ${maxSocketPathBytes} bytes`,
+    defaultText: "CSI_ENDPOINT's path",
+    description: "CSI_ENDPOINT's socket as the host names it, told to the kubelet at registration",
+    expected: `an absolute path of at most ${maxSocketPathBytes} bytes`,
     parse: absolutePath(maxSocketPathBytes),
   },
   checkInterval: {
     name: "CHECK_INTERVAL",
     default: "5m",
-    meaning: "how often the renewals due are held against the wall clock",
+    description: "how often the renewals due are held against the wall clock",
     ...durationBetween("10s", "24h"),
   },
   allowKeysOnDisk: {
     name: "ALLOW_KEYS_ON_DISK",
     default: "false",
-    meaning: "true: where mounting is not permitted, keys may lie in a directory that is no tmpfs",
-    accepted: "true or false",
+    description:
+      "true: where mounting is not permitted, keys may lie in a directory that is no tmpfs",
+    expected: "true or false",
     parse: booleanWord("true", "false"),
   },
   ...commonVariables,
@@ -157,8 +162,8 @@ export function readDriverConfig(
   const reading: DriverReading = new EnvironmentReader(environment, driverVariables);
   const { values } = reading;
   const nodeId = values.nodeId ?? parseNodeId(hostName);
-  if (nodeId === undefined && reading.isSound("NODE_ID")) {
-    reading.refuse("NODE_ID", `${driverVariables.nodeId.accepted}; the host name is none`);
+  if (nodeId === undefined && reading.isValid("NODE_ID")) {
+    reading.reject("NODE_ID", `${driverVariables.nodeId.expected}; the host name is none`);
   }
   const certService = certServiceConfig(reading);
   const registration = registrationConfig(reading);
@@ -181,9 +186,9 @@ function certServiceConfig(reading: DriverReading): CertServiceConfig {
   const { tokenFile: token, clientCertificateFile: certificate, clientKeyFile: key } =
     driverVariables;
   const isPlain = address.startsWith("http:");
-  if (isPlain && reading.isSound("CERT_SERVICE_ADDR")) {
+  if (isPlain && reading.isValid("CERT_SERVICE_ADDR")) {
     for (const { name } of [token, certificate].filter(({ name }) => reading.isSet(name))) {
-      reading.refuse(name, "to be unset with http://, which cannot carry it safely: use https://");
+      reading.reject(name, "to be unset with http://, which cannot carry it safely: use https://");
     }
     reading.warnings.push(
       "CERT_SERVICE_ADDR is http://: nothing protects what is asked and answered",
@@ -191,7 +196,7 @@ function certServiceConfig(reading: DriverReading): CertServiceConfig {
   }
   if (reading.isSet(certificate.name) !== reading.isSet(key.name)) {
     const missing = reading.isSet(key.name) ? certificate : key;
-    reading.refuse(missing.name, "an absolute path, as the other half of the pair is set");
+    reading.reject(missing.name, "an absolute path, as the other half of the pair is set");
   }
   const clientIdentity = clientCertificateFile && clientKeyFile
     ? { certificateFile: clientCertificateFile, privateKeyFile: clientKeyFile }
@@ -203,7 +208,7 @@ function registrationConfig(reading: DriverReading): DriverConfig["registration"
   const { registrationDirectory: directory, socketPath, kubeletSocketPath } = reading.values;
   if (directory === undefined) return undefined;
   if (kubeletSocketPath === undefined && !socketPath.startsWith("/")) {
-    reading.refuse("KUBELET_SOCKET_PATH", "an absolute path, as CSI_ENDPOINT's is none");
+    reading.reject("KUBELET_SOCKET_PATH", "an absolute path, as CSI_ENDPOINT's is none");
   }
   return { directory, kubeletSocketPath: kubeletSocketPath ?? socketPath };
 }

@@ -81,9 +81,12 @@ export async function openParts(
   });
   const { checkInterval } = config;
   const publisher = new Publisher({ ...shared, renewer });
-  const disowned = renewer.renewSoon.bind(renewer);
-  const trust = resources.use(new TrustBundleUpdater({ ...shared, checkInterval, disowned }));
-  const leftovers = { mounted: () => created.mounted(), discard: records.discard.bind(records) };
+  const onUntrusted = renewer.renewSoon.bind(renewer);
+  const trust = resources.use(new TrustBundleUpdater({ ...shared, checkInterval, onUntrusted }));
+  const leftovers = {
+    mounted: () => created.mounted(),
+    removeUnreadable: records.removeUnreadable.bind(records),
+  };
   const reconciler = resources.use(
     new Reconciler({ ...shared, renewer, leftovers, checkInterval }),
   );
@@ -104,14 +107,14 @@ function openMonitoring(
     earliestExpiry: table.earliestExpiry,
   }));
   const memory = resources.use(openMemoryTrimmer());
-  const trimming = resources.use(new CoalescingTimer(clock, trimMemoryAfterMs, memory.release));
+  const trimming = resources.use(new CoalescingTimer(clock, trimMemoryAfterMs, memory.trim));
   const onRenewal: typeof volumes.renewal = (outcome) => {
     volumes.renewal(outcome);
-    lag.working();
+    lag.reportActivity();
   };
   const onActivity = () => {
-    trimming.request();
-    lag.working();
+    trimming.schedule();
+    lag.reportActivity();
   };
   return { metrics, expose: volumes.expose, onRenewal, onActivity };
 }

@@ -113,14 +113,14 @@ async function watchService(
   signal: AbortSignal,
 ): Promise<void> {
   const handler = {
-    connected: async () => {
+    onConnected: async () => {
       renewer.retryFailed(retrySpreadMs);
       const mounted = (await readMountedCertificates(table, mounter))
         .map(({ leaf, record }) => ({ ...record, certificate: leaf.der }));
       await reportCertificates(client, mounted, signal);
     },
-    bundle: async (certificates: readonly Uint8Array[]) => void await trust.update(certificates),
-    lost: () => trust.lost(),
+    onBundle: async (certificates: readonly Uint8Array[]) => void await trust.update(certificates),
+    onDisconnected: () => trust.disconnected(),
   };
   await watchTrustBundle(client, handler, { wait, random: Math.random }, signal);
 }

@@ -16,8 +16,8 @@ export function printStatus({ certBasePath }: DriverConfig): void {
 export interface VolumeStatus {
   readonly pod: string;
   readonly serialNumber: string;
-  readonly expires: Temporal.Instant;
-  readonly renews: Temporal.Instant;
+  readonly expiresAt: Temporal.Instant;
+  readonly renewsAt: Temporal.Instant;
   readonly state: "ok" | "renewal overdue" | "expired" | "not mounted";
 }
 
@@ -32,18 +32,18 @@ export function volumeStatuses(
 ): VolumeStatus[] {
   const isPast = (instant: Temporal.Instant) => Temporal.Instant.compare(instant, now) <= 0;
   const rows = records.map((record): VolumeStatus => {
-    const renews = renewalDueAt(record);
+    const renewsAt = renewalDueAt(record);
     const state = !isPublished(record.targetPath)
       ? "not mounted"
       : isPast(record.notAfter)
       ? "expired"
-      : isPast(renews.add(overdueAfter))
+      : isPast(renewsAt.add(overdueAfter))
       ? "renewal overdue"
       : "ok";
-    const { pod, serialNumber, notAfter: expires } = record;
-    return { pod: `${pod.namespace}/${pod.name}`, serialNumber, expires, renews, state };
+    const { pod, serialNumber, notAfter: expiresAt } = record;
+    return { pod: `${pod.namespace}/${pod.name}`, serialNumber, expiresAt, renewsAt, state };
   });
-  return rows.sort((left, right) => Temporal.Instant.compare(left.expires, right.expires));
+  return rows.sort((left, right) => Temporal.Instant.compare(left.expiresAt, right.expiresAt));
 }
 
 /** The rows as aligned text under a heading; instants in UTC, to the second. */
@@ -54,8 +54,8 @@ export function formatStatusTable(rows: readonly VolumeStatus[]): string {
     ...rows.map((row) => [
       row.pod,
       row.serialNumber,
-      instant(row.expires),
-      instant(row.renews),
+      instant(row.expiresAt),
+      instant(row.renewsAt),
       row.state,
     ]),
   ];

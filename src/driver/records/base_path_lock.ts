@@ -14,7 +14,7 @@ export interface LockWaitOptions {
 }
 
 const retryMs = 500;
-const toldEvery = 20;
+const logEveryAttempts = 20;
 
 /**
  * Takes CERT_BASE_PATH for this program until disposed or until its process ends (flock(2)).
@@ -30,7 +30,7 @@ export async function acquireBasePathLock(
   for (let attempt = 0; !signal.aborted; attempt++) {
     const outcome = await tryLock(basePath);
     if (typeof outcome !== "string") return outcome;
-    if (attempt % toldEvery === 0) onWaiting(outcome);
+    if (attempt % logEveryAttempts === 0) onWaiting(outcome);
     await wait(retryMs, signal);
   }
   return undefined;

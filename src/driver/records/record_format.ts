@@ -55,7 +55,7 @@ export function parseRecord(text: string): ParsedRecord {
   try {
     return { kind: "record", record: readRecord(document) };
   } catch (error) {
-    if (error instanceof FieldError) return unreadable(error.message);
+    if (error instanceof JsonFieldError) return unreadable(error.message);
     throw error;
   }
 }
@@ -91,19 +91,19 @@ function readAttributes(attributes: Fields): Record<string, string> {
 function readGroup(group: unknown): number | undefined {
   if (group === undefined) return undefined;
   if (typeof group === "number" && Number.isInteger(group) && group >= 0) return group;
-  throw new FieldError("group", "a group id", group);
+  throw new JsonFieldError("group", "a group id", group);
 }
 
 function text(fields: Fields, name: string): string {
   const value = fields[name];
   if (typeof value === "string") return value;
-  throw new FieldError(name, "a string", value);
+  throw new JsonFieldError(name, "a string", value);
 }
 
 function object(fields: Fields, name: string): Fields {
   const value = fields[name];
   if (isObject(value)) return value;
-  throw new FieldError(name, "an object", value);
+  throw new JsonFieldError(name, "an object", value);
 }
 
 function instant(fields: Fields, name: string): Temporal.Instant {
@@ -111,13 +111,13 @@ function instant(fields: Fields, name: string): Temporal.Instant {
   try {
     return Temporal.Instant.from(value);
   } catch {
-    throw new FieldError(name, "an instant (RFC 3339)", value);
+    throw new JsonFieldError(name, "an instant (RFC 3339)", value);
   }
 }
 
 type Fields = Record<string, unknown>;
 
-class FieldError extends Error {
+class JsonFieldError extends Error {
   constructor(name: string, expected: string, given: unknown) {
     super(`${JSON.stringify(name)} has to be ${expected}, not ${abbreviate(given)}`);
   }

@@ -67,7 +67,7 @@ function readDirectory(
 ): ParsedRecord | undefined {
   const found = readRecordFile(path);
   if (found === undefined) {
-    return holdsTracesOnly(path) ? undefined : problem(`has no ${recordFile}`);
+    return holdsTemporaryFilesOnly(path) ? undefined : problem(`has no ${recordFile}`);
   }
   if (found.kind === "unreadable") return problem(`${recordFile} ${found.problem}`);
   const expected = directoryName(found.record);
@@ -75,11 +75,11 @@ function readDirectory(
   return problem(`${recordFile} is of another volume, whose directory would be ${expected}`);
 }
 
-export function holdsTracesOnly(directory: string): boolean {
-  return entriesOf(directory).every(({ name }) => isTrace(name));
+export function holdsTemporaryFilesOnly(directory: string): boolean {
+  return entriesOf(directory).every(({ name }) => isTemporaryFile(name));
 }
 
-export function isTrace(name: string): boolean {
+export function isTemporaryFile(name: string): boolean {
   return name === certificateFile || temporaryName.test(name);
 }
 

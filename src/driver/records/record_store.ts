@@ -12,9 +12,9 @@ import { formatRecord } from "./record_format.ts";
 import {
   certificateFile,
   entriesOf,
-  holdsTracesOnly,
+  holdsTemporaryFilesOnly,
   isReadable,
-  isTrace,
+  isTemporaryFile,
   type LoadedRecords,
   type Named,
   readRecordFile,
@@ -28,7 +28,7 @@ import {
 export function openRecordStore(
   basePath: string,
   directoryName: (record: Named) => string = recordDirectoryName,
-): VolumeStore & Pick<AbandonedVolumes, "discard"> {
+): VolumeStore & Pick<AbandonedVolumes, "removeUnreadable"> {
   return new RecordStore(basePath, directoryName);
 }
 
@@ -81,7 +81,7 @@ class RecordStore implements VolumeStore {
     for (const entry of volumesOf(this.#basePath)) {
       // A file system of its own brings a lost+found, which is no volume.
       if (entry.isDirectory && entry.name !== "lost+found") {
-        tidy(`${this.#basePath}/${entry.name}`);
+        removeLeftovers(`${this.#basePath}/${entry.name}`);
       }
     }
     return readRecords(this.#basePath, this.#directoryName);
@@ -99,12 +99,12 @@ class RecordStore implements VolumeStore {
   }
 
   /** Nothing is awaited, so that no save can begin meanwhile. */
-  discard({ path }: UnreadableRecord): boolean {
+  removeUnreadable({ path }: UnreadableRecord): boolean {
     if (this.#saving.has(path)) return false;
     try {
       if (!Deno.lstatSync(path).isDirectory) return false;
       const names = [...Deno.readDirSync(path)].map(({ name }) => name);
-      if (!names.every((name) => name === recordFile || isTrace(name))) return false;
+      if (!names.every((name) => name === recordFile || isTemporaryFile(name))) return false;
       if (isReadable(join(path, recordFile))) return true;
       Deno.removeSync(path, { recursive: true });
       return true;
@@ -130,9 +130,9 @@ class RecordStore implements VolumeStore {
   }
 }
 
-function tidy(directory: string): void {
+function removeLeftovers(directory: string): void {
   try {
-    if (holdsTracesOnly(directory)) removeEntry(directory);
+    if (holdsTemporaryFilesOnly(directory)) removeEntry(directory);
     else removeTemporaries(directory);
   } catch {
     // What cannot be removed, from a read-only disk say, hinders nobody.

@@ -5,7 +5,7 @@ import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
 
 const logger = getLogger(["csi-driver", "report"]);
 /** Some 200 KiB at the most, well below what the service takes in one message. */
-const mostAtOnce = 100;
+const maxBatchSize = 100;
 
 /** A certificate that a volume holds. */
 export interface MountedCertificate {
@@ -21,8 +21,8 @@ export async function reportCertificates(
   held: readonly MountedCertificate[],
   signal: AbortSignal,
 ): Promise<void> {
-  for (let start = 0; start < held.length; start += mostAtOnce) {
-    const certificates = held.slice(start, start + mostAtOnce)
+  for (let start = 0; start < held.length; start += maxBatchSize) {
+    const certificates = held.slice(start, start + maxBatchSize)
       .map(({ certificate, pod, volumeId }) => ({ certificate, pod: { ...pod }, volumeId }));
     const { accepted, refused } = await client.reportCertificates({ certificates }, { signal });
     logger.info("reported {accepted} certificates to the service, {refused} refused", {

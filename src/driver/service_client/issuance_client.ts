@@ -39,14 +39,14 @@ export class GrpcIssuanceClient implements IssuanceClient {
       return { kind: "issued", chain: answer.certificateChain, trustBundle };
     } catch (error) {
       signal.throwIfAborted();
-      if (error instanceof RpcError) return refusal(error);
+      if (error instanceof RpcError) return outcomeOfError(error);
       throw error;
     }
   }
 }
 
 /** Only a refusal for good is `denied` or `invalid`: everything else is worth another try. */
-function refusal(error: RpcError): IssueOutcome {
+function outcomeOfError(error: RpcError): IssueOutcome {
   const reason = error.message;
   switch (error.code) {
     case status.PERMISSION_DENIED:
@@ -57,7 +57,7 @@ function refusal(error: RpcError): IssueOutcome {
       const retryAfter = error.retryAfterMs === undefined
         ? undefined
         : Temporal.Duration.from({ milliseconds: Math.round(error.retryAfterMs) });
-      return { kind: "throttled", reason, retryAfter };
+      return { kind: "overloaded", reason, retryAfter };
     }
     case status.UNAUTHENTICATED:
       // The driver's own token or certificate, not the pod's doing: mended by the operator or by time.

@@ -10,17 +10,17 @@ const reconnectLeastMs = 500;
 /** What a driver does with the stream. */
 export interface TrustBundleHandler {
   /** The service answers (again): what waited for it may go on. */
-  connected(): Promise<void>;
+  onConnected(): Promise<void>;
   /** DER certificates. */
-  bundle(certificates: readonly Uint8Array[]): Promise<void>;
+  onBundle(certificates: readonly Uint8Array[]): Promise<void>;
   /** The stream has ended: the last bundle may not be the last word any more. */
-  lost(): void;
+  onDisconnected(): void;
 }
 
 /** Follows the trust bundle until the signal is aborted; a broken stream is taken up again. */
 export async function watchTrustBundle(
   client: Client<typeof CertificateService>,
-  watcher: TrustBundleHandler,
+  handler: TrustBundleHandler,
   options: { wait: (ms: number, signal: AbortSignal) => Promise<void>; random: () => number },
   signal: AbortSignal,
 ): Promise<void> {
@@ -29,9 +29,9 @@ export async function watchTrustBundle(
     try {
       let first = true;
       for await (const { certificates } of client.watchTrustBundle({}, { signal })) {
-        if (first) await watcher.connected();
+        if (first) await handler.onConnected();
         first = isDown = false;
-        await watcher.bundle(certificates);
+        await handler.onBundle(certificates);
       }
     } catch (error) {
       if (signal.aborted) return;
@@ -40,7 +40,7 @@ export async function watchTrustBundle(
       if (!isDown) logger.warn("the service cannot be followed: {reason}", { reason });
       isDown = true;
     } finally {
-      watcher.lost();
+      handler.onDisconnected();
     }
     await options.wait(reconnectLeastMs + options.random() * reconnectSpreadMs, signal);
   }

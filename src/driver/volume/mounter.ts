@@ -29,5 +29,5 @@ export interface Mounter {
 /** The kubelet's own notes on the node. */
 export interface KubeletVolumes {
   /** Whether the kubelet still holds the volume of a target: its note lies beside the target. */
-  holds(targetPath: string): boolean;
+  hasVolume(targetPath: string): boolean;
 }

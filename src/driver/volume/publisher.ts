@@ -42,7 +42,7 @@ export interface PublisherParts {
   readonly table: VolumeTable;
   readonly mounter: Mounter;
   readonly store: VolumeStore;
-  readonly source: Pick<CertificateRequester, "obtain">;
+  readonly source: Pick<CertificateRequester, "issue">;
   readonly keys: KeyGenerator;
   readonly renewer: Renewer;
 }
@@ -63,7 +63,7 @@ export class Publisher {
   async publish(request: PublishRequest, signal: AbortSignal): Promise<PublishResult> {
     const { table } = this.#parts;
     using lock = table.locks.tryAcquire(request.volumeId);
-    await this.#turns.take();
+    await this.#turns.acquire();
     const known = table.get(request.volumeId);
     const mismatch = known && this.#mismatch(known, request);
     if (mismatch) return mismatch;
@@ -74,9 +74,9 @@ export class Publisher {
       return busy(request.volumeId);
     }
     if (health.kind === "foreign") {
-      return { kind: "occupied", reason: notOurs(request.targetPath) };
+      return { kind: "occupied", reason: foreignTargetText(request.targetPath) };
     }
-    if (health.kind === "healthy") return await this.#keep(request, known, health);
+    if (health.kind === "healthy") return await this.#adoptOrUpdate(request, known, health);
     return await this.#issue(request, known, health, signal);
   }
 
@@ -94,12 +94,12 @@ export class Publisher {
       if (record) renewer.schedule(record);
       return busy(volumeId);
     }
-    await this.#turns.take();
+    await this.#turns.acquire();
     if (mounter.state(targetPath) === "foreign") {
-      return { kind: "occupied", reason: notOurs(targetPath) };
+      return { kind: "occupied", reason: foreignTargetText(targetPath) };
     }
     await mounter.unpublish(targetPath);
-    keys.drop(volumeId);
+    keys.discard(volumeId);
     if (record === undefined) return { kind: "done" };
     if (record.targetPath !== targetPath && mounter.state(record.targetPath) === "ours") {
       renewer.schedule(record);
@@ -132,7 +132,7 @@ export class Publisher {
   }
 
   /** A healthy volume: adopted if its record was lost, given another group if that changed. */
-  async #keep(
+  async #adoptOrUpdate(
     request: PublishRequest,
     known: VolumeRecord | undefined,
     health: Extract<VolumeHealth, { kind: "healthy" }>,
@@ -161,29 +161,29 @@ export class Publisher {
   ): Promise<PublishResult> {
     const { mounter, source, renewer } = this.#parts;
     const mounted = health.kind === "broken";
-    const obtained = await source.obtain({
+    const issued = await source.issue({
       ...request,
       predecessor: known?.serialNumber,
       privateKeyPem: undefined,
     }, signal);
-    if (obtained.kind !== "obtained") {
-      if (obtained.kind !== "denied") return obtained;
+    if (issued.kind !== "issued") {
+      if (issued.kind !== "denied") return issued;
       // A denial is final for the kubelet: no unpublish will come. So nothing may stay behind, and a
       // volume that is mounted must not get one, or its mount would stay for ever.
-      if (mounted) return { kind: "unavailable", reason: obtained.reason };
-      if (known) await this.#forget(known);
-      return obtained;
+      if (mounted) return { kind: "unavailable", reason: issued.reason };
+      if (known) await this.#remove(known);
+      return issued;
     }
     // The caller may have gone while the service was asked; then nobody would take the volume away.
     signal.throwIfAborted();
     if (known && known.targetPath !== request.targetPath) await mounter.unpublish(known.targetPath);
-    const record = await this.#writer.write(volumeOf(request), obtained, placement(request));
+    const record = await this.#writer.write(volumeOf(request), issued, placement(request));
     renewer.schedule(record);
     logger.info("published {namespace}/{pod}", { ...volumeLogFields(record), renewed: mounted });
     return { kind: "done" };
   }
 
-  async #forget(record: VolumeRecord): Promise<void> {
+  async #remove(record: VolumeRecord): Promise<void> {
     const { table, store, renewer } = this.#parts;
     table.delete(record.volumeId);
     await renewer.cancel(record.volumeId);
@@ -195,7 +195,7 @@ function busy(volumeId: string): PublishRejection {
   return { kind: "busy", reason: `something else works on volume ${volumeId} just now; try again` };
 }
 
-function notOurs(targetPath: string): string {
+function foreignTargetText(targetPath: string): string {
   return `at ${targetPath} lies a file, a link or another mount that is not this driver's; ` +
     "it is left alone: remove it, and the next try succeeds";
 }

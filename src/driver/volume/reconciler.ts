@@ -11,7 +11,7 @@ const logger = getLogger(["csi-driver", "restore"]);
 /** The sweep's key; a volume id never starts with a dot. */
 const sweepKey = ".sweep";
 /** A run that is later than it should be by more than this was set before the clock stepped back. */
-const misplaced = { minutes: 10 };
+const maxLateness = { minutes: 10 };
 /** How far an issue may lie ahead; more, and the clock has stepped back since. */
 const skew = { minutes: 5 };
 
@@ -35,7 +35,7 @@ export type ReconcilerParts =
     readonly checkInterval: Temporal.Duration;
   };
 
-type Fate = "healthy" | "repaired" | "removed";
+type ReconcileOutcome = "healthy" | "repaired" | "removed";
 
 /** Holds the records against what is mounted: at start, and by a sweep while the driver runs. */
 export class Reconciler implements Disposable {
@@ -61,13 +61,13 @@ export class Reconciler implements Disposable {
     const counts = { healthy: 0, repaired: 0, removed: 0 };
     for (const record of records) {
       table.set(record);
-      counts[await this.#settle(record, { keyUnproven: true })]++;
+      counts[await this.#reconcile(record, { trustEmbeddedPublicKey: true })]++;
     }
-    await this.#removeOrphans();
+    await this.#removeAbandonedMounts();
     // A key whose halves do not belong together is found out by the first look after the start:
     // what serves pods now does not wait for it, nor does anybody who calls.
     const { clock, scheduler } = this.#parts;
-    scheduler.schedule(sweepKey, clock.now(), async () => void await this.#settleAll());
+    scheduler.schedule(sweepKey, clock.now(), async () => void await this.#reconcileAll());
     this.#setTimer();
     return { ...counts, unreadable };
   }
@@ -87,29 +87,34 @@ export class Reconciler implements Disposable {
 
   /** Repairs what broke unseen, sets right every schedule, and removes what nobody will ask for. */
   async #sweep(): Promise<undefined> {
-    await this.#settleAll();
-    await this.#removeOrphans();
+    await this.#reconcileAll();
+    await this.#removeAbandonedMounts();
     const { leftovers } = this.#parts;
-    if (leftovers) this.#unreadable = this.#unreadable.filter((each) => !leftovers.discard(each));
+    if (leftovers) {
+      this.#unreadable = this.#unreadable.filter((each) => !leftovers.removeUnreadable(each));
+    }
   }
 
   /** Between two volumes whoever calls the driver gets an answer. */
-  async #settleAll(): Promise<void> {
+  async #reconcileAll(): Promise<void> {
     const { table } = this.#parts;
     for (const { volumeId } of table.all()) {
       {
         using lock = table.locks.tryAcquire(volumeId);
         const record = table.get(volumeId);
-        if (lock !== undefined && record !== undefined) await this.#settle(record);
+        if (lock !== undefined && record !== undefined) await this.#reconcile(record);
       }
       await yieldToEventLoop();
     }
   }
 
   /** One volume that cannot be settled keeps no other from it, nor the driver from starting. */
-  async #settle(record: VolumeRecord, how = { keyUnproven: false }): Promise<Fate> {
+  async #reconcile(
+    record: VolumeRecord,
+    how = { trustEmbeddedPublicKey: false },
+  ): Promise<ReconcileOutcome> {
     try {
-      return await this.#settleOne(record, how);
+      return await this.#reconcileVolume(record, how);
     } catch (error) {
       const { pod, volumeId } = record;
       logger.error("cannot settle {namespace}/{pod}, to be tried again: {reason}", {
@@ -122,13 +127,16 @@ export class Reconciler implements Disposable {
     }
   }
 
-  async #settleOne(record: VolumeRecord, how: { keyUnproven: boolean }): Promise<Fate> {
+  async #reconcileVolume(
+    record: VolumeRecord,
+    how: { trustEmbeddedPublicKey: boolean },
+  ): Promise<ReconcileOutcome> {
     const { clock, mounter, kubelet, renewer } = this.#parts;
     const placement = placementOf(record);
     const now = clock.now();
     const health = placement && await checkVolume(mounter, placement, now, how);
     // The kubelet removes its note when it has torn the volume down: then no pod uses it.
-    if (!kubelet.holds(record.targetPath) && health?.kind !== "foreign") {
+    if (!kubelet.hasVolume(record.targetPath) && health?.kind !== "foreign") {
       return await this.#remove(record);
     }
     if (health?.kind !== "healthy") {
@@ -137,14 +145,14 @@ export class Reconciler implements Disposable {
       else this.#ensureRun(record, now);
       return "repaired";
     }
-    const recorded = await this.#recorded(record, health);
+    const recorded = await this.#updateRecord(record, health);
     const isAhead = Temporal.Instant.compare(recorded.issuedAt, now.add(skew)) > 0;
     this.#ensureRun(recorded, isAhead ? now : renewalDueAt(recorded));
     return "healthy";
   }
 
   /** The record as the mount tells it: a driver that was killed, or had no disk, may not have written it. */
-  async #recorded(
+  async #updateRecord(
     record: VolumeRecord,
     { leaf, contents }: Extract<VolumeHealth, { kind: "healthy" }>,
   ): Promise<VolumeRecord> {
@@ -158,12 +166,12 @@ export class Reconciler implements Disposable {
   #ensureRun(record: VolumeRecord, at: Temporal.Instant): void {
     const { clock, scheduler, renewer } = this.#parts;
     const planned = scheduler.nextRun(record.volumeId);
-    const latest = later(at, clock.now()).add(misplaced);
+    const latest = later(at, clock.now()).add(maxLateness);
     if (planned !== undefined && Temporal.Instant.compare(planned, latest) <= 0) return;
     renewer.schedule(record, at);
   }
 
-  async #remove(record: VolumeRecord): Promise<Fate> {
+  async #remove(record: VolumeRecord): Promise<ReconcileOutcome> {
     const { mounter, renewer, store, table } = this.#parts;
     const { pod, volumeId, targetPath } = record;
     // Its renewal, if one runs, waits for the lock and does not find the volume when it has it.
@@ -181,10 +189,10 @@ export class Reconciler implements Disposable {
   }
 
   /** Mounts without a record whose volume the kubelet gave up; one that it holds waits for its republish. */
-  async #removeOrphans(): Promise<void> {
+  async #removeAbandonedMounts(): Promise<void> {
     const { leftovers, kubelet, mounter } = this.#parts;
     for (const targetPath of leftovers?.mounted() ?? []) {
-      if (!isTargetPath(targetPath) || kubelet.holds(targetPath)) continue;
+      if (!isTargetPath(targetPath) || kubelet.hasVolume(targetPath)) continue;
       try {
         await mounter.unpublish(targetPath);
         logger.info("removed the mount at {targetPath}, which nobody holds", { targetPath });

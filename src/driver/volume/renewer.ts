@@ -17,9 +17,9 @@ import { VolumeWriter } from "./volume_writer.ts";
 
 const logger = getLogger(["csi-driver", "renewal"]);
 /** While a republish holds the volume, its renewal looks again after this. */
-const lockedAgain = { seconds: 1 };
+const lockedRetryDelay = { seconds: 1 };
 
-/** All nodes hear of a disowned CA at once: this is what its service is spared. */
+/** All nodes hear of an untrusted CA at once: this is what its service is spared. */
 const soonMs = 60_000;
 
 /** The parts that renewal is composed of. */
@@ -29,7 +29,7 @@ export interface RenewerParts {
   readonly table: VolumeTable;
   readonly mounter: Mounter;
   readonly store: VolumeStore;
-  readonly source: Pick<CertificateRequester, "obtain">;
+  readonly source: Pick<CertificateRequester, "issue">;
   readonly kubelet: KubeletVolumes;
   /** From 0 to 1. */
   readonly random: () => number;
@@ -97,7 +97,7 @@ export class Renewer {
   async #run(volumeId: string, signal: AbortSignal): Promise<Temporal.Instant | undefined> {
     const { clock, table, mounter } = this.#parts;
     using lock = table.locks.tryAcquire(volumeId);
-    if (lock === undefined) return clock.now().add(lockedAgain);
+    if (lock === undefined) return clock.now().add(lockedRetryDelay);
     const record = table.get(volumeId);
     if (record === undefined) return undefined;
     const placement = placementOf(record);
@@ -111,8 +111,10 @@ export class Renewer {
       return undefined;
     }
     const health = await checkVolume(mounter, placement, clock.now());
-    if (health.kind === "foreign" || (health.kind === "absent" && !this.#held(record))) {
-      return await this.#release(record, health.kind);
+    if (
+      health.kind === "foreign" || (health.kind === "absent" && !this.#kubeletHasVolume(record))
+    ) {
+      return await this.#abandon(record, health.kind);
     }
     return await this.#renew(record, placement, health, signal);
   }
@@ -128,13 +130,13 @@ export class Renewer {
     const held = health.kind === "healthy" || health.kind === "broken"
       ? health.contents
       : undefined;
-    const outcome = await source.obtain({
+    const outcome = await source.issue({
       ...record,
       parsed: placement.parsed,
       predecessor: record.serialNumber,
       privateKeyPem: placement.parsed.reusePrivateKey ? held?.privateKeyPem : undefined,
     }, signal).catch((error) => this.#unexpected(error, signal));
-    if (outcome.kind !== "obtained") return this.#failed(record, outcome);
+    if (outcome.kind !== "issued") return this.#recordFailure(record, outcome);
     signal.throwIfAborted();
     const renewed = await this.#writer.write(record, outcome, placement);
     this.#failures.delete(volumeId);
@@ -152,9 +154,9 @@ export class Renewer {
     return later(renewalDueAt(renewed), soonest);
   }
 
-  #failed(
+  #recordFailure(
     record: VolumeRecord,
-    outcome: Exclude<IssueResult, { kind: "obtained" }>,
+    outcome: Exclude<IssueResult, { kind: "issued" }>,
   ): Temporal.Instant {
     const { clock, random } = this.#parts;
     const attempt = this.failures(record.volumeId) + 1;
@@ -162,7 +164,7 @@ export class Renewer {
     this.#parts.onRenewal?.("failed");
     const now = clock.now();
     const remaining = record.notAfter.epochMilliseconds - now.epochMilliseconds;
-    const wait = outcome.kind === "throttled" ? outcome.retryAfter?.total("milliseconds") : 0;
+    const wait = outcome.kind === "overloaded" ? outcome.retryAfter?.total("milliseconds") : 0;
     const delay = renewalRetryDelay(attempt, remaining, random(), wait);
     const next = now.add({ milliseconds: Math.round(delay) });
     logger.warn("could not renew {namespace}/{pod}, the old certificate stays: {reason}", {
@@ -183,12 +185,12 @@ export class Renewer {
     return { kind: "unavailable", reason };
   }
 
-  #held(record: VolumeRecord): boolean {
-    return this.#parts.kubelet.holds(record.targetPath);
+  #kubeletHasVolume(record: VolumeRecord): boolean {
+    return this.#parts.kubelet.hasVolume(record.targetPath);
   }
 
   /** The volume is not ours any more: its record goes, what is at the target is left alone. */
-  async #release(record: VolumeRecord, state: string): Promise<undefined> {
+  async #abandon(record: VolumeRecord, state: string): Promise<undefined> {
     const { store, table } = this.#parts;
     await store.remove(record);
     table.delete(record.volumeId);

@@ -13,10 +13,10 @@ const logger = getLogger(["csi-driver", "trust-bundle"]);
 /** The scheduler's key; a volume id never starts with a dot. */
 const roundKey = ".trust-bundle";
 /** While somebody works on a volume, it is looked at again after this. */
-const lockedAgainMs = 1_000;
+const lockedRetryMs = 1_000;
 
 /** Longer than any certificate lives. */
-const wholeLives = Temporal.Duration.from({ hours: 24 * 365 * 100 });
+const ignoreValidity = Temporal.Duration.from({ hours: 24 * 365 * 100 });
 
 export interface TrustBundleUpdaterParts {
   readonly clock: Clock;
@@ -26,7 +26,7 @@ export interface TrustBundleUpdaterParts {
   /** Between two looks at all volumes. */
   readonly checkInterval: Temporal.Duration;
   /** Told of a volume whose certificate the new bundle does not vouch for: peers refuse it from now on. */
-  readonly disowned: (record: VolumeRecord) => void;
+  readonly onUntrusted: (record: VolumeRecord) => void;
 }
 
 /** Keeps the trust bundle of the volumes that are mounted what the service last said, beside the pair they hold. */
@@ -47,16 +47,16 @@ export class TrustBundleUpdater implements Disposable {
     if (trustBundle.length === 0) return 0;
     const bundlePem = trustBundlePem(trustBundle);
     this.#bundlePem = bundlePem;
-    return await this.#round(bundlePem, true);
+    return await this.#updateVolumes(bundlePem, true);
   }
 
   /** Nobody is followed any more: an answer to a request may know a newer bundle, which has to stay. */
-  lost(): void {
+  disconnected(): void {
     this.#bundlePem = undefined;
   }
 
   [Symbol.dispose](): void {
-    this.lost();
+    this.disconnected();
     this.#timer?.[Symbol.dispose]();
   }
 
@@ -66,7 +66,7 @@ export class TrustBundleUpdater implements Disposable {
     this.#timer?.[Symbol.dispose]();
     this.#timer = clock.after(ms, () => {
       scheduler.schedule(roundKey, clock.now(), async () => {
-        if (this.#bundlePem !== undefined) await this.#round(this.#bundlePem);
+        if (this.#bundlePem !== undefined) await this.#updateVolumes(this.#bundlePem);
         return undefined;
       });
     });
@@ -76,7 +76,7 @@ export class TrustBundleUpdater implements Disposable {
    * Returns the number of volumes changed, and plans the next round; ends early when the bundle is not the one of now
    * any more. With `isFirst`, volumes that hold it already are asked too whether it vouches for them: a restart forgot.
    */
-  async #round(bundlePem: string, isFirst = false): Promise<number> {
+  async #updateVolumes(bundlePem: string, isFirst = false): Promise<number> {
     const { table, checkInterval } = this.#parts;
     let changed = 0;
     let nextMs = checkInterval.total("milliseconds");
@@ -86,12 +86,12 @@ export class TrustBundleUpdater implements Disposable {
       // A newer bundle has a round of its own, and what that wrote has to stay.
       if (bundlePem !== this.#bundlePem) break;
       if (!isStale) {
-        if (isFirst) await this.#disownUnlessVouchedFor(volumeId, bundlePem);
+        if (isFirst) await this.#reportIfUntrusted(volumeId, bundlePem);
         continue;
       }
       using lock = table.locks.tryAcquire(volumeId);
       // What is being written may be an answer from before this bundle, or no answer at all.
-      if (lock === undefined) nextMs = lockedAgainMs;
+      if (lock === undefined) nextMs = lockedRetryMs;
       else if (await this.#write(volumeId, bundlePem)) changed++;
     }
     if (changed > 0) logger.info("wrote a new trust bundle into {changed} volumes", { changed });
@@ -118,7 +118,7 @@ export class TrustBundleUpdater implements Disposable {
       if (!certificatePem || !privateKeyPem) return false;
       const contents = { certificatePem, privateKeyPem, trustBundlePem };
       await mounter.replace(targetPath, volumeFiles(contents, placement));
-      await this.#disownUnlessVouchedFor(volumeId, trustBundlePem);
+      await this.#reportIfUntrusted(volumeId, trustBundlePem);
       return true;
     } catch (error) {
       logger.error("could not write the trust bundle into volume {volumeId}", { volumeId, error });
@@ -126,8 +126,8 @@ export class TrustBundleUpdater implements Disposable {
     }
   }
 
-  async #disownUnlessVouchedFor(volumeId: string, bundlePem: string): Promise<void> {
-    const { mounter, table, clock, disowned } = this.#parts;
+  async #reportIfUntrusted(volumeId: string, bundlePem: string): Promise<void> {
+    const { mounter, table, clock, onUntrusted } = this.#parts;
     const placement = this.#placementOf(volumeId);
     const text = placement &&
       await mounter.read(placement.targetPath, placement.parsed.certificateFile);
@@ -137,8 +137,8 @@ export class TrustBundleUpdater implements Disposable {
     if (record === undefined || chain.length === 0) return;
     const anchors = readCertificates(bundlePem) ?? [];
     // Held against the bundle alone, not against the time: what expires is renewed anyway.
-    const verdict = await verifyChain(chain, anchors, clock.now(), wholeLives);
-    if (verdict.kind === "refused") disowned(record);
+    const verdict = await verifyChain(chain, anchors, clock.now(), ignoreValidity);
+    if (verdict.kind === "refused") onUntrusted(record);
   }
 
   /** Undefined unless the volume is mounted. */

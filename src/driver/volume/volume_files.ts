@@ -4,9 +4,9 @@ import type { VolumeFiles } from "./mounter.ts";
 import type { VolumeRecord } from "./volume_record.ts";
 
 /** Permission bits as of a Secret volume: readable by every user of the pod. */
-const openMode = 0o644;
+const defaultMode = 0o644;
 /** With the pod's group as owner, only root and that group read. */
-const groupMode = 0o640;
+const groupOwnedMode = 0o640;
 
 /** The three files' texts. */
 export interface VolumeContents {
@@ -38,7 +38,7 @@ export function volumeFiles(contents: VolumeContents, placement: VolumePlacement
       [parsed.privateKeyFile, contents.privateKeyPem],
       [parsed.caFile, contents.trustBundlePem],
     ]),
-    mode: parsed.fileMode ?? (group === undefined ? openMode : groupMode),
+    mode: parsed.fileMode ?? (group === undefined ? defaultMode : groupOwnedMode),
     group,
   };
 }

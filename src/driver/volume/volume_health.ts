@@ -6,7 +6,7 @@ import type { VolumeContents, VolumePlacement } from "./volume_files.ts";
 import type { VolumeRecord } from "./volume_record.ts";
 
 /** An adopted certificate's issue is taken to be this long after its notBefore, which is back-dated. */
-const backdated = { minutes: 5 };
+const backdate = { minutes: 5 };
 /** The state of a volume at its target. */
 export type VolumeHealth =
   | { readonly kind: "healthy"; readonly leaf: Certificate; readonly contents: VolumeContents }
@@ -20,14 +20,14 @@ export type VolumeHealth =
   | { readonly kind: "foreign" };
 
 /**
- * Looks at what a pod sees at a target. `keyUnproven`: takes an EC key's word for its public half,
+ * Looks at what a pod sees at a target. `trustEmbeddedPublicKey`: takes an EC key's word for its public half,
  * which to work out takes as long as everything else together.
  */
 export async function checkVolume(
   mounter: Mounter,
   placement: VolumePlacement,
   now: Temporal.Instant,
-  { keyUnproven } = { keyUnproven: false },
+  { trustEmbeddedPublicKey } = { trustEmbeddedPublicKey: false },
 ): Promise<VolumeHealth> {
   const { targetPath, parsed } = placement;
   const state = mounter.state(targetPath);
@@ -41,7 +41,7 @@ export async function checkVolume(
   const broken = (problem: string): VolumeHealth => ({ kind: "broken", problem, contents });
   const leaf = readCertificates(certificatePem)?.[0];
   if (leaf === undefined) return broken("the certificate cannot be read");
-  const claimed = keyUnproven ? embeddedPublicKey(privateKeyPem) : undefined;
+  const claimed = trustEmbeddedPublicKey ? embeddedPublicKey(privateKeyPem) : undefined;
   const publicKey = claimed ?? await derivePublicKey(privateKeyPem);
   if (publicKey === undefined) return broken("the key cannot be read");
   if (!equalBytes(publicKey, leaf.spki)) return broken("the key does not fit the certificate");
@@ -52,7 +52,7 @@ export async function checkVolume(
 /** The record's fields that are the certificate's own, as a mounted one tells them. */
 export function certificateFields(leaf: Certificate): Pick<VolumeRecord, IssuedFields> {
   const { serialNumber, notAfter } = leaf;
-  return { issuedAt: leaf.notBefore.add(backdated), serialNumber, notAfter };
+  return { issuedAt: leaf.notBefore.add(backdate), serialNumber, notAfter };
 }
 
 export type IssuedFields = "issuedAt" | "serialNumber" | "notAfter";

@@ -39,5 +39,5 @@ export interface AbandonedVolumes {
   /** Every target at which a volume of this driver's is mounted. */
   mounted(): string[];
   /** Removes a record that still cannot be read; whether it is gone, or can be read by now. */
-  discard(record: UnreadableRecord): boolean;
+  removeUnreadable(record: UnreadableRecord): boolean;
 }

@@ -8,7 +8,7 @@ import type { VolumeRecord, VolumeStore } from "./volume_record.ts";
 import type { VolumeTable } from "./volume_table.ts";
 
 const logger = getLogger(["csi-driver", "volume"]);
-/** Puts an obtained certificate where the pod sees it, and its record into the store and the table. */
+/** Puts an issued certificate where the pod sees it, and its record into the store and the table. */
 export class VolumeWriter {
   readonly #mounter: Mounter;
   readonly #store: VolumeStore;
@@ -25,23 +25,23 @@ export class VolumeWriter {
   /** Mounts, or swaps the files of what is mounted. Undoes the mount it made when the record fails. */
   async write(
     volume: Omit<VolumeRecord, IssuedFields>,
-    obtained: IssuedPair,
+    issued: IssuedPair,
     placement: VolumePlacement,
   ) {
-    const { issuedAt, leaf } = obtained;
+    const { issuedAt, leaf } = issued;
     const { serialNumber, notAfter } = leaf;
     const record: VolumeRecord = { ...volume, issuedAt, serialNumber, notAfter };
-    const files = volumeFiles(obtained, placement);
-    await this.#turns.take();
+    const files = volumeFiles(issued, placement);
+    await this.#turns.acquire();
     if (this.#mounter.state(record.targetPath) === "ours") {
       await this.#mounter.replace(record.targetPath, files);
-      await this.record(record, obtained.certificatePem);
+      await this.record(record, issued.certificatePem);
       return record;
     }
     await using undo = new AsyncDisposableStack();
     await this.#mounter.publish(record.targetPath, files);
     undo.defer(() => this.#mounter.unpublish(record.targetPath));
-    await this.#store.save(record, obtained.certificatePem);
+    await this.#store.save(record, issued.certificatePem);
     undo.move();
     this.#table.set(record);
     return record;

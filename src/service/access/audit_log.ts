@@ -41,7 +41,7 @@ export function writeAuditEntry(entry: AuditEntry): void {
   logger.emit(record);
 }
 
-type Told = Record<
+type AuditProperties = Record<
   | Exclude<keyof AuditEntry, "pod" | "names">
   | keyof CertificateNames
   | ("node" | "callerServiceAccount" | "callerPodUid" | "tokenId")
@@ -53,7 +53,7 @@ type Told = Record<
  * In the order of the line. Written out, because objects that are put together of others are slow
  * to make and to read.
  */
-function properties(entry: AuditEntry): Told {
+function properties(entry: AuditEntry): AuditProperties {
   const { caller, pod, names } = entry;
   const node = caller?.kind === "node" ? caller : undefined;
   return {
@@ -94,7 +94,7 @@ function textOf(instant: Temporal.Instant): string {
   return lastTold.text;
 }
 
-function template(told: Told): string {
+function template(told: AuditProperties): string {
   let text = "{action} {outcome} for {caller}";
   if (told.podName !== undefined) text += ": pod {namespace}/{podName} ({podUid})";
   else if (told.podUid !== undefined) text += ": pod {podUid}";
@@ -108,13 +108,13 @@ function template(told: Told): string {
 const partsOf = new Map<string, readonly string[]>();
 
 /** The message as LogTape has it: texts and values in turns. */
-function messageOf(template: string, told: Told): unknown[] {
+function messageOf(template: string, told: AuditProperties): unknown[] {
   let parts = partsOf.get(template);
   if (parts === undefined) {
     parts = template.split(/\{(\w+)\}/);
     partsOf.set(template, parts);
   }
-  return parts.map((part, index) => index % 2 === 0 ? part : told[part as keyof Told]);
+  return parts.map((part, index) => index % 2 === 0 ? part : told[part as keyof AuditProperties]);
 }
 
 function callerText(caller: Caller | undefined): string {

@@ -47,8 +47,8 @@ export class ClientCas implements AsyncDisposable {
     const opened = new ClientCas(options, pem, read);
     opened.#watching = watchTextFile({
       ...{ key: "client-ca", scheduler, clock, first: pem, read: file.read },
-      changed: (text) => opened.#change(text),
-      unreadable: (problem) => opened.#refuse(problem),
+      onChange: (text) => opened.#change(text),
+      onError: (problem) => opened.#reject(problem),
     });
     return opened;
   }
@@ -71,7 +71,7 @@ export class ClientCas implements AsyncDisposable {
   }
 
   /** Why a CA may not sign for pods while these certificates tell nodes. */
-  async objection(ca: Candidate): Promise<string | undefined> {
+  async rejectionReason(ca: Candidate): Promise<string | undefined> {
     return await sharedTrust(this.#certificates, ca, this.#options.clock.now());
   }
 
@@ -81,12 +81,12 @@ export class ClientCas implements AsyncDisposable {
 
   async #change(pem: string): Promise<void> {
     const read = readAuthorities(pem);
-    if (typeof read === "string") return this.#refuse(read);
+    if (typeof read === "string") return this.#reject(read);
     const { authority, clock } = this.#options;
     const { material, anchors } = authority;
     const chain = material ? [material.issuer.certificate, ...material.issuer.chain] : [];
     const problem = await sharedTrust(read, { chain, roots: anchors }, clock.now());
-    if (problem !== undefined) return this.#refuse(problem);
+    if (problem !== undefined) return this.#reject(problem);
     this.#problem = undefined;
     this.#pem = pem;
     this.#certificates = read;
@@ -94,7 +94,7 @@ export class ClientCas implements AsyncDisposable {
     for (const listener of [...this.#listeners]) listener();
   }
 
-  #refuse(problem: string): void {
+  #reject(problem: string): void {
     this.#problem = problem;
     logger.error("the new CAs of client certificates are refused, the old ones stay: {problem}", {
       problem,
@@ -123,14 +123,16 @@ async function sharedTrust(
 ): Promise<string | undefined> {
   for (const authority of clientAuthorities) {
     const shown = describeCertificate(authority);
-    const mend = "give nodes a CA of their own";
+    const suggestion = "give nodes a CA of their own";
     const same = [...chain, ...roots].find(({ spki }) => equalBytes(spki, authority.spki));
     if (same !== undefined) {
-      return `${shown} of CLIENT_CA_FILE has the key of a CA that signs for pods; ${mend}`;
+      return `${shown} of CLIENT_CA_FILE has the key of a CA that signs for pods; ${suggestion}`;
     }
     const leads = chain.length > 0 &&
       (await verifyIssuerChain([...chain], [authority], at)).kind === "verified";
-    if (leads) return `the CA that signs for pods leads to ${shown} of CLIENT_CA_FILE; ${mend}`;
+    if (leads) {
+      return `the CA that signs for pods leads to ${shown} of CLIENT_CA_FILE; ${suggestion}`;
+    }
   }
   return undefined;
 }

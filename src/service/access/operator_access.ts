@@ -2,7 +2,7 @@ import type { Caller } from "./authenticator.ts";
 
 /** What a caller may see of the inventory, or why it may not. */
 export type AccessDecision =
-  | { readonly kind: "allowed"; readonly sees: (entry: { node: string | undefined }) => boolean }
+  | { readonly kind: "allowed"; readonly mayRead: (entry: { node: string | undefined }) => boolean }
   | { readonly kind: "denied"; readonly reason: string }
   | { readonly kind: "unavailable"; readonly reason: string };
 
@@ -17,18 +17,18 @@ export async function authorizeOperator(
 ): Promise<AccessDecision> {
   switch (caller.kind) {
     case "anonymous":
-      return { kind: "allowed", sees: everything };
+      return { kind: "allowed", mayRead: everything };
     case "node":
       if (action === "revoke") {
         return { kind: "denied", reason: "nodes may not revoke certificates, only operators may" };
       }
-      return { kind: "allowed", sees: ({ node }) => node === caller.node };
+      return { kind: "allowed", mayRead: ({ node }) => node === caller.node };
     case "operator": {
       if (operators === undefined) {
         return { kind: "denied", reason: "this service cannot tell what operators may do" };
       }
       const review = await operators.review(caller.name, action, signal);
-      return review.kind === "allowed" ? { kind: "allowed", sees: everything } : review;
+      return review.kind === "allowed" ? { kind: "allowed", mayRead: everything } : review;
     }
     default:
       return caller satisfies never;

@@ -43,7 +43,7 @@ export async function authorizePod(
   const answer = await directory.find({ namespace, name, uid }, signal);
   switch (answer.kind) {
     case "found": {
-      const reason = objection(caller, request, answer.pod);
+      const reason = rejectionReason(caller, request, answer.pod);
       if (reason !== undefined) return { kind: "denied", reason };
       const attributes = answer.pod.volumes.get(request.volumeName) ?? {};
       return { kind: "authorised", pod: answer.pod, attributes };
@@ -58,24 +58,28 @@ export async function authorizePod(
 }
 
 /** The first check that fails, in words that tell nothing else of the pod. */
-function objection(caller: Caller, request: VolumeRequest, pod: ClusterPod): string | undefined {
+function rejectionReason(
+  caller: Caller,
+  request: VolumeRequest,
+  pod: ClusterPod,
+): string | undefined {
   const { name, namespace, uid, serviceAccount } = request.pod;
-  const called = `pod ${namespace}/${name}`;
+  const podText = `pod ${namespace}/${name}`;
   if (pod.uid !== uid || pod.name !== name || pod.namespace !== namespace) {
-    return `there is no ${called} with uid ${uid}`;
+    return `there is no ${podText} with uid ${uid}`;
   }
   if (caller.kind === "node" && pod.nodeName !== caller.node) {
-    return `${called} does not run on node ${caller.node}`;
+    return `${podText} does not run on node ${caller.node}`;
   }
   if (pod.serviceAccountName !== serviceAccount) {
-    return `${called} does not run as service account ${serviceAccount}`;
+    return `${podText} does not run as service account ${serviceAccount}`;
   }
-  if (pod.madeByNode) return `${called} was made by its node, which could give it any name`;
-  if (pod.finished) return `${called} is finished`;
+  if (pod.isMirrorPod) return `${podText} was made by its node, which could give it any name`;
+  if (pod.finished) return `${podText} is finished`;
   // A pod that drains still reads its key.
-  if (pod.deleting && request.predecessor === undefined) return `${called} is being deleted`;
+  if (pod.deleting && request.predecessor === undefined) return `${podText} is being deleted`;
   if (!pod.volumes.has(request.volumeName)) {
-    return `${called} has no volume ${request.volumeName} of this driver in its spec`;
+    return `${podText} has no volume ${request.volumeName} of this driver in its spec`;
   }
   return undefined;
 }

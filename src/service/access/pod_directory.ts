@@ -12,7 +12,7 @@ export interface ClusterPod extends PodFields {
   /** Its deletion was asked for; its containers may still run. */
   readonly deleting: boolean;
   /** A mirror pod, or one that a Node owns: the node itself can make it. */
-  readonly madeByNode: boolean;
+  readonly isMirrorPod: boolean;
   /** The volumeAttributes of its inline volumes of this driver, by the volume's name. */
   readonly volumes: ReadonlyMap<string, Readonly<Record<string, string>>>;
 }

@@ -84,7 +84,7 @@ const revokeCertificate: Method<"revokeCertificate"> = async (parts, message, co
 const getCertificateInfo: Method<"getCertificateInfo"> = async (parts, message, context) => {
   const { serialNumber } = message;
   const caller = await authenticate(parts, context);
-  const { sees: mayRead } = await authorize(parts, caller, "get", context.signal);
+  const { mayRead } = await authorize(parts, caller, "get", context.signal);
   const entry = parts.inventory.get(
     validated("get", caller, () => validateSerialNumber(serialNumber)),
   );
@@ -96,7 +96,7 @@ const getCertificateInfo: Method<"getCertificateInfo"> = async (parts, message, 
 
 const listCertificates: Method<"listCertificates"> = async function* (parts, message, context) {
   const caller = await authenticate(parts, context);
-  const { sees: mayRead } = await authorize(parts, caller, "list", context.signal);
+  const { mayRead } = await authorize(parts, caller, "list", context.signal);
   const { namespace, podUid } = validated("list", caller, () => validateListRequest(message));
   writeAuditEntry({ action: "list", outcome: "shown", caller, podUid });
   const { inventory, revocation } = parts;

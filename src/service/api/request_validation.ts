@@ -48,7 +48,7 @@ const formats = {
 const mostReported = 1_000;
 
 /** Collects what is wrong with a request, and throws it as one INVALID_ARGUMENT. */
-class Checking {
+class RequestValidator {
   readonly #problems: string[] = [];
 
   text(field: string, value: string | undefined, { accepted, accepts }: Format): string {
@@ -89,44 +89,44 @@ class Checking {
 export function validateIssueRequest(
   message: IssueCertificateRequest | RenewCertificateRequest,
 ): IssueRequest {
-  const checking = new Checking();
+  const validator = new RequestValidator();
   const { certificateRequest, volume } = message;
   if (certificateRequest.length === 0) {
-    checking.refuse("certificate_request: is empty, expected a PKCS#10 request, DER");
+    validator.refuse("certificate_request: is empty, expected a PKCS#10 request, DER");
   }
   const request = {
     certificateRequest,
-    pod: checking.pod("pod", message.pod),
-    volumeId: checking.text("volume.id", volume?.id, formats.identifier),
-    volumeName: checking.text("volume.name", volume?.name, formats.label),
+    pod: validator.pod("pod", message.pod),
+    volumeId: validator.text("volume.id", volume?.id, formats.identifier),
+    volumeName: validator.text("volume.name", volume?.name, formats.label),
     attributes: volume?.attributes ?? {},
     predecessor: "predecessorSerialNumber" in message
-      ? checking.text(
+      ? validator.text(
         "predecessor_serial_number",
         message.predecessorSerialNumber,
         formats.serialNumber,
       )
       : undefined,
   };
-  checking.end();
+  validator.end();
   return request;
 }
 
 export function validateSerialNumber(serialNumber: string): string {
-  const checking = new Checking();
-  checking.text("serial_number", serialNumber, formats.serialNumber);
-  checking.end();
+  const validator = new RequestValidator();
+  validator.text("serial_number", serialNumber, formats.serialNumber);
+  validator.end();
   return serialNumber;
 }
 
 export function validateRevokeRequest(
   { target, reason }: RevokeCertificateRequest,
 ): { target: { serialNumber: string } | { podUid: string }; reason: string } {
-  const checking = new Checking();
-  checking.text("reason", reason, formats.reason);
-  if (target.case === "podUid") checking.text("pod_uid", target.value, formats.identifier);
-  else checking.text("serial_number (or pod_uid)", target.value, formats.serialNumber);
-  checking.end();
+  const validator = new RequestValidator();
+  validator.text("reason", reason, formats.reason);
+  if (target.case === "podUid") validator.text("pod_uid", target.value, formats.identifier);
+  else validator.text("serial_number (or pod_uid)", target.value, formats.serialNumber);
+  validator.end();
   const value = target.value ?? "";
   return { target: target.case === "podUid" ? { podUid: value } : { serialNumber: value }, reason };
 }
@@ -135,28 +135,28 @@ export function validateRevokeRequest(
 export function validateListRequest(
   { namespace, podUid }: ListCertificatesRequest,
 ): { namespace: string | undefined; podUid: string | undefined } {
-  const checking = new Checking();
-  if (namespace !== "") checking.text("namespace", namespace, formats.label);
-  if (podUid !== "") checking.text("pod_uid", podUid, formats.identifier);
-  checking.end();
+  const validator = new RequestValidator();
+  if (namespace !== "") validator.text("namespace", namespace, formats.label);
+  if (podUid !== "") validator.text("pod_uid", podUid, formats.identifier);
+  validator.end();
   return { namespace: namespace || undefined, podUid: podUid || undefined };
 }
 
 export function validateReportRequest(
   { certificates }: ReportCertificatesRequest,
 ): ReportedCertificate[] {
-  const checking = new Checking();
+  const validator = new RequestValidator();
   if (certificates.length > mostReported) {
-    checking.refuse(
+    validator.refuse(
       `certificates: has ${certificates.length} entries, expected at most ${mostReported}`,
     );
-    checking.end();
+    validator.end();
   }
   const held = certificates.map(({ certificate, pod, volumeId }, at) => ({
     certificate,
-    pod: checking.pod(`certificates[${at}].pod`, pod),
-    volumeId: checking.text(`certificates[${at}].volume_id`, volumeId, formats.identifier),
+    pod: validator.pod(`certificates[${at}].pod`, pod),
+    volumeId: validator.text(`certificates[${at}].volume_id`, volumeId, formats.identifier),
   }));
-  checking.end();
+  validator.end();
   return held;
 }

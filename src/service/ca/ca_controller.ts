@@ -30,7 +30,7 @@ export interface CaControllerOptions {
   /** From a new CA's publication to its first signature. */
   readonly delay: Temporal.Duration;
   readonly longestValidity: () => Temporal.Duration;
-  readonly objection?: CaCheck;
+  readonly check?: CaCheck;
 }
 
 const jobKey = "ca-rotation";
@@ -43,27 +43,27 @@ const logger = getLogger(["cert-service", "ca"]);
 export class CaController {
   readonly #options: CaControllerOptions;
   /** What the source holds and has not been taken in. */
-  #offered: CaSourceContent | undefined;
+  #candidate: CaSourceContent | undefined;
   /** The CA that the source holds; the one that signs, until another does. */
   #latest: LoadedCa | undefined;
   #signing: LoadedCa | undefined;
   #state: TrustState | undefined;
-  #refusal: string | undefined;
+  #rejectionReason: string | undefined;
   /** What is wrong with the source itself. */
-  #trouble: string | undefined;
-  readonly #firstLook = Promise.withResolvers<{ problem: string | undefined }>();
+  #sourceProblem: string | undefined;
+  readonly #firstResult = Promise.withResolvers<{ problem: string | undefined }>();
 
   constructor(options: CaControllerOptions) {
     this.#options = options;
   }
 
   /** When the first that the source said has been dealt with, and why nothing can be signed with it. */
-  get firstLook(): Promise<{ readonly problem: string | undefined }> {
-    return this.#firstLook.promise;
+  get firstResult(): Promise<{ readonly problem: string | undefined }> {
+    return this.#firstResult.promise;
   }
 
   /** Follows until the signal is aborted. */
-  async follow(signal: AbortSignal): Promise<void> {
+  async run(signal: AbortSignal): Promise<void> {
     await Promise.all([this.#followSource(signal), this.#followDocument(signal)]);
     await this.#options.scheduler.cancel(jobKey);
   }
@@ -71,21 +71,23 @@ export class CaController {
   /** Looks again: the longest validity has changed. */
   refresh(): void {
     const { scheduler, clock } = this.#options;
-    scheduler.schedule(jobKey, clock.now(), (signal) => this.#run(signal));
+    scheduler.schedule(jobKey, clock.now(), (signal) => this.#runJob(signal));
   }
 
   /** What an operator wants to know, a sentence each. */
-  report(): string[] {
+  statusLines(): string[] {
     const { authority } = this.#options;
     const certificate = authority.material?.issuer.certificate;
     const lines = [
       certificate === undefined
-        ? authority.absence
+        ? authority.unavailableReason
         : `signing with ${certificate.subject}, valid until ${certificate.notAfter}`,
       ...(this.#state ? describeRotation(this.#state) : []),
     ];
-    if (this.#refusal !== undefined) lines.push(`the CA at hand is refused: ${this.#refusal}`);
-    if (this.#trouble !== undefined) lines.push(this.#trouble);
+    if (this.#rejectionReason !== undefined) {
+      lines.push(`the CA at hand is refused: ${this.#rejectionReason}`);
+    }
+    if (this.#sourceProblem !== undefined) lines.push(this.#sourceProblem);
     return lines;
   }
 
@@ -93,15 +95,15 @@ export class CaController {
     for await (const state of this.#options.source.watch(signal)) {
       switch (state.kind) {
         case "secret":
-          this.#trouble = undefined;
-          this.#offered = state.secret;
+          this.#sourceProblem = undefined;
+          this.#candidate = state.secret;
           this.refresh();
           break;
         case "absent":
-          this.#lacks("the CA is not there: it is waited for");
+          this.#sourceUnavailable("the CA is not there: it is waited for");
           break;
         case "unavailable":
-          this.#lacks(`the CA cannot be looked at: ${state.problem}`);
+          this.#sourceUnavailable(`the CA cannot be looked at: ${state.problem}`);
           break;
         default:
           state satisfies never;
@@ -113,70 +115,70 @@ export class CaController {
     for await (const _change of this.#options.document.watch(signal)) this.refresh();
   }
 
-  #lacks(trouble: string): void {
-    this.#trouble = trouble;
+  #sourceUnavailable(problem: string): void {
+    this.#sourceProblem = problem;
     const { authority } = this.#options;
-    if (authority.material === undefined) authority.withhold(trouble, authority.anchors);
-    const goesOn = authority.material !== undefined || this.#offered !== undefined;
-    logger.warn("{trouble}", { trouble: goesOn ? `${trouble}; the one before goes on` : trouble });
-    this.#firstLook.resolve({ problem: undefined });
+    if (authority.material === undefined) authority.setUnavailable(problem, authority.anchors);
+    const goesOn = authority.material !== undefined || this.#candidate !== undefined;
+    logger.warn("{trouble}", { trouble: goesOn ? `${problem}; the one before goes on` : problem });
+    this.#firstResult.resolve({ problem: undefined });
   }
 
-  async #run(signal: AbortSignal): Promise<Temporal.Instant | undefined> {
+  async #runJob(signal: AbortSignal): Promise<Temporal.Instant | undefined> {
     const { clock } = this.#options;
-    const secret = this.#offered;
-    const offered = secret && await this.#load(secret);
+    const secret = this.#candidate;
+    const candidate = secret && await this.#load(secret);
     // A key in strange hands is not waited with until others have been told.
-    if (offered?.compromised) this.#advance(offered);
+    if (candidate?.compromised) this.#advance(candidate);
     try {
       const settings = this.#settings();
       const state = await updateTrustDocument(
         { ...this.#options, settings },
         this.#state,
-        offered,
+        candidate,
         signal,
       );
-      if (offered !== undefined) {
-        this.#latest = offered;
-        if (this.#offered === secret) this.#offered = undefined;
+      if (candidate !== undefined) {
+        this.#latest = candidate;
+        if (this.#candidate === secret) this.#candidate = undefined;
       }
-      this.#take(state);
+      this.#apply(state);
     } catch (error) {
       // What time alone decides goes on without the document.
       if (!signal.aborted) {
         this.#advance(undefined);
-        this.#firstLook.resolve({ problem: this.#refusal });
+        this.#firstResult.resolve({ problem: this.#rejectionReason });
       }
       throw error;
     }
-    if (secret !== undefined) this.#firstLook.resolve({ problem: this.#refusal });
+    if (secret !== undefined) this.#firstResult.resolve({ problem: this.#rejectionReason });
     const next = this.#state && nextChange(this.#state);
-    if (this.#refusal === undefined) return next;
+    if (this.#rejectionReason === undefined) return next;
     const again = clock.now().add(refusedAgain);
     return next && Temporal.Instant.compare(next, again) < 0 ? next : again;
   }
 
   /** Undefined when it is refused: the one before goes on. */
   async #load(secret: CaSourceContent): Promise<LoadedCa | undefined> {
-    const { clock, objection, authority } = this.#options;
-    const loaded = await loadCa(secret, clock.now(), objection);
+    const { clock, check, authority } = this.#options;
+    const loaded = await loadCa(secret, clock.now(), check);
     if (loaded.kind === "refused") {
-      if (this.#refusal !== loaded.problem) {
+      if (this.#rejectionReason !== loaded.problem) {
         logger.error("the CA is refused, {consequence}: {problem}", {
           problem: loaded.problem,
           version: secret.version,
           consequence: authority.material ? "the one before goes on" : "nothing is signed",
         });
       }
-      this.#refusal = loaded.problem;
+      this.#rejectionReason = loaded.problem;
       if (authority.material === undefined) {
-        authority.withhold("the CA cannot be used: its operator finds why in /readyz", [
+        authority.setUnavailable("the CA cannot be used: its operator finds why in /readyz", [
           ...authority.anchors,
         ]);
       }
       return undefined;
     }
-    this.#refusal = undefined;
+    this.#rejectionReason = undefined;
     for (const warning of loaded.ca.warnings) logger.warn("the CA: {warning}", { warning });
     return loaded.ca;
   }
@@ -187,21 +189,21 @@ export class CaController {
   }
 
   /** As far as this replica knows. */
-  #advance(offered: LoadedCa | undefined): void {
-    if (this.#state === undefined && offered === undefined) return;
-    if (offered !== undefined) this.#latest = offered;
+  #advance(candidate: LoadedCa | undefined): void {
+    if (this.#state === undefined && candidate === undefined) return;
+    if (candidate !== undefined) this.#latest = candidate;
     const now = this.#options.clock.now();
-    this.#take(nextTrustState(this.#state ?? emptyTrustState, offered, now, this.#settings()));
+    this.#apply(nextTrustState(this.#state ?? emptyTrustState, candidate, now, this.#settings()));
   }
 
-  #take(state: TrustState): void {
+  #apply(state: TrustState): void {
     logRotation(this.#state, state);
     this.#state = state;
     const { authority } = this.#options;
-    const signing = chooseSigningCa(state, { latest: this.#latest, former: this.#signing });
+    const signing = chooseSigningCa(state, { latest: this.#latest, previous: this.#signing });
     if (signing === undefined) {
       const anchors = state.anchors.map(({ certificate }) => certificate);
-      return authority.withhold(this.#whyNot(state), anchors);
+      return authority.setUnavailable(this.#unavailableReason(state), anchors);
     }
     if (signing.fingerprint !== this.#signing?.fingerprint) logSigning(signing);
     this.#signing = signing;
@@ -209,11 +211,11 @@ export class CaController {
     if (!isCurrentMaterial(authority, material)) authority.replace(material);
   }
 
-  #whyNot({ pending }: TrustState): string {
+  #unavailableReason({ pending }: TrustState): string {
     if (this.#latest !== undefined && pending?.fingerprint === this.#latest.fingerprint) {
       return `the CA signs from ${pending.switchAt} on, when all have learnt to trust it; ` +
         "the one before it is not there any more";
     }
-    return this.#trouble ?? "the CA that is to sign has not been seen here yet";
+    return this.#sourceProblem ?? "the CA that is to sign has not been seen here yet";
   }
 }

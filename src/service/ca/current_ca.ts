@@ -14,7 +14,7 @@ export interface SigningMaterial {
 export class CurrentCa {
   #material: SigningMaterial | undefined;
   #anchors: readonly Certificate[];
-  #absence = "the CA is not there yet";
+  #unavailableReason = "the CA is not there yet";
   readonly #listeners = new Set<() => void>();
 
   /** Without a CA nothing is signed until `replace` brings one. */
@@ -34,23 +34,23 @@ export class CurrentCa {
   }
 
   /** Why nothing is signed while there is no material. */
-  get absence(): string {
-    return this.#absence;
+  get unavailableReason(): string {
+    return this.#unavailableReason;
   }
 
   /** Signs with another key, or publishes other anchors, from now on. */
   replace(material: SigningMaterial): void {
     this.#material = material;
     this.#anchors = material.anchors;
-    this.#tell();
+    this.#notify();
   }
 
   /** Signs nothing from now on, for a reason fit for whoever asks. */
-  withhold(reason: string, anchors: readonly Certificate[]): void {
+  setUnavailable(reason: string, anchors: readonly Certificate[]): void {
     this.#material = undefined;
-    this.#absence = reason;
+    this.#unavailableReason = reason;
     this.#anchors = anchors;
-    this.#tell();
+    this.#notify();
   }
 
   /** Calls back after each change, until disposed. */
@@ -61,7 +61,7 @@ export class CurrentCa {
     return { [Symbol.dispose]: () => void this.#listeners.delete(own) };
   }
 
-  #tell(): void {
+  #notify(): void {
     for (const listener of [...this.#listeners]) listener();
   }
 }

@@ -33,12 +33,12 @@ export class FileCaSource implements CaSource {
       clock,
       read: () => this.#look(),
       first,
-      changed: (text) => {
+      onChange: (text) => {
         states.push(parse(text));
         wake();
         return Promise.resolve();
       },
-      unreadable: () => {},
+      onError: () => {},
     });
     signal.addEventListener("abort", wake);
     try {

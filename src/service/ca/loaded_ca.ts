@@ -20,7 +20,7 @@ export type CaCheck = (
 export async function loadCa(
   secret: CaSourceContent,
   at: Temporal.Instant,
-  objection: CaCheck = () => Promise.resolve(undefined),
+  check: CaCheck = () => Promise.resolve(undefined),
 ): Promise<{ kind: "loaded"; ca: LoadedCa } | { kind: "refused"; problem: string }> {
   const pem = [secret.certificatePem, secret.furtherAnchorsPem ?? ""].join("\n");
   const loaded = await loadIssuer(pem, secret.privateKeyPem, at);
@@ -29,10 +29,10 @@ export async function loadCa(
   const anchors: Certificate[] = [];
   const furtherAnchors: Certificate[] = [];
   for (const anchor of loaded.anchors) {
-    (await leadsTo(issuer, anchor, at) ? anchors : furtherAnchors).push(anchor);
+    (await verifiesTo(issuer, anchor, at) ? anchors : furtherAnchors).push(anchor);
   }
   const chain = [issuer.certificate, ...issuer.chain];
-  const problem = await objection({ chain, roots: anchors });
+  const problem = await check({ chain, roots: anchors });
   if (problem !== undefined) return { kind: "refused", problem };
   const fingerprint = computeFingerprint(distinct([...chain, ...anchors]));
   const { compromised } = secret;
@@ -42,7 +42,7 @@ export async function loadCa(
   };
 }
 
-async function leadsTo(issuer: Issuer, anchor: Certificate, at: Temporal.Instant) {
+async function verifiesTo(issuer: Issuer, anchor: Certificate, at: Temporal.Instant) {
   // A root, or an intermediate that came without one, is its own anchor.
   if (anchor === issuer.certificate) return true;
   if (issuer.chain.length === 0) return false;

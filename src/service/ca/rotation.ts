@@ -39,12 +39,12 @@ const tolerance = { minutes: 5 };
  */
 export function nextTrustState(
   before: TrustState,
-  offered: CandidateCa | undefined,
+  candidate: CandidateCa | undefined,
   now: Temporal.Instant,
   settings: RotationSettings,
 ): TrustState {
-  const state = settle(before, now, settings);
-  return offered === undefined ? state : takeIn(state, offered, now, settings);
+  const state = applyElapsedTime(before, now, settings);
+  return candidate === undefined ? state : applyCandidate(state, candidate, now, settings);
 }
 
 /** When time alone changes the state next; undefined for never. */
@@ -62,7 +62,7 @@ export function rootsRetireAt(state: TrustState, anchors: readonly string[]) {
     .toSorted(Temporal.Instant.compare).at(-1);
 }
 
-function settle(
+function applyElapsedTime(
   { signing, pending, anchors }: TrustState,
   now: Temporal.Instant,
   { longestValidity }: RotationSettings,
@@ -79,7 +79,7 @@ function settle(
   if (signing === undefined) return { signing, pending, anchors: left };
   const longest = longer(signing.longestValidity, longestValidity);
   // What may be signed until the switch can have become longer meanwhile.
-  const leaving = (anchor: TrustAnchor) =>
+  const withLaterRetirement = (anchor: TrustAnchor) =>
     pending === undefined || anchor.retireAt === undefined ||
       !signing.anchors.includes(anchor.fingerprint)
       ? anchor
@@ -87,23 +87,23 @@ function settle(
   return {
     signing: { ...signing, longestValidity: longest },
     pending,
-    anchors: left.map(leaving),
+    anchors: left.map(withLaterRetirement),
   };
 }
 
-function takeIn(
+function applyCandidate(
   state: TrustState,
-  offered: CandidateCa,
+  candidate: CandidateCa,
   now: Temporal.Instant,
   settings: RotationSettings,
 ): TrustState {
-  const { compromised } = offered;
+  const { compromised } = candidate;
   // The further ones may hold the old root, which would be back with them.
-  const wanted = [...offered.anchors, ...(compromised ? [] : offered.furtherAnchors)];
-  const published = publish(state.anchors, wanted, now);
+  const requested = [...candidate.anchors, ...(compromised ? [] : candidate.furtherAnchors)];
+  const published = publish(state.anchors, requested, now);
   const ca: CaReference = {
-    fingerprint: offered.fingerprint,
-    anchors: offered.anchors.map((certificate) => computeFingerprint([certificate])),
+    fingerprint: candidate.fingerprint,
+    anchors: candidate.anchors.map((certificate) => computeFingerprint([certificate])),
   };
   const isFirst = state.signing === undefined && state.anchors.length === 0;
   const switchAt = compromised || isFirst || state.signing?.fingerprint === ca.fingerprint
@@ -111,12 +111,16 @@ function takeIn(
     : state.pending?.fingerprint === ca.fingerprint
     ? state.pending.switchAt
     : earliestSwitch(ca, published, now, settings);
-  const wantedNow = new Set(wanted.map((certificate) => computeFingerprint([certificate])));
-  const anchors = published.filter((anchor) => !compromised || wantedNow.has(anchor.fingerprint))
+  const requestedFingerprints = new Set(
+    requested.map((certificate) => computeFingerprint([certificate])),
+  );
+  const anchors = published.filter((anchor) =>
+    !compromised || requestedFingerprints.has(anchor.fingerprint)
+  )
     .map((anchor) =>
-      wantedNow.has(anchor.fingerprint)
+      requestedFingerprints.has(anchor.fingerprint)
         ? { ...anchor, retireAt: undefined }
-        : retiring(anchor, state, switchAt, now, settings)
+        : withRetirement(anchor, state, switchAt, now, settings)
     );
   if (isBefore(now, switchAt)) {
     return { signing: state.signing, pending: { ...ca, switchAt }, anchors };
@@ -129,11 +133,11 @@ function takeIn(
 
 function publish(
   anchors: readonly TrustAnchor[],
-  wanted: readonly Certificate[],
+  requested: readonly Certificate[],
   now: Temporal.Instant,
 ): TrustAnchor[] {
   const known = new Map(anchors.map((anchor) => [anchor.fingerprint, anchor]));
-  for (const certificate of wanted) {
+  for (const certificate of requested) {
     const fingerprint = computeFingerprint([certificate]);
     if (known.has(fingerprint)) continue;
     known.set(fingerprint, { fingerprint, certificate, publishedAt: now, retireAt: undefined });
@@ -154,7 +158,7 @@ function earliestSwitch(
 }
 
 /** An anchor that nobody wants any more. */
-function retiring(
+function withRetirement(
   anchor: TrustAnchor,
   { signing }: TrustState,
   switchAt: Temporal.Instant,

@@ -8,7 +8,7 @@ export interface AvailableCas {
   /** What the source holds. */
   readonly latest: LoadedCa | undefined;
   /** What signed last. */
-  readonly former: LoadedCa | undefined;
+  readonly previous: LoadedCa | undefined;
 }
 
 /**
@@ -17,12 +17,12 @@ export interface AvailableCas {
  */
 export function chooseSigningCa(
   { signing, anchors }: TrustState,
-  { latest, former }: AvailableCas,
+  { latest, previous }: AvailableCas,
 ): LoadedCa | undefined {
-  const due = [latest, former].find((ca) => ca && ca.fingerprint === signing?.fingerprint);
-  if (due !== undefined || former === undefined) return due;
-  const roots = rootsOf(former);
-  return anchors.some(({ fingerprint }) => roots.includes(fingerprint)) ? former : undefined;
+  const due = [latest, previous].find((ca) => ca && ca.fingerprint === signing?.fingerprint);
+  if (due !== undefined || previous === undefined) return due;
+  const roots = rootsOf(previous);
+  return anchors.some(({ fingerprint }) => roots.includes(fingerprint)) ? previous : undefined;
 }
 
 /** What a CA signs with in this state; never past its root's retirement. */

@@ -12,7 +12,7 @@ import {
 const logger = getLogger(["cert-service", "ca"]);
 
 /** Others that write at the same time have written after so many tries, or something is amiss. */
-const mostTries = 20;
+const maxAttempts = 20;
 
 /**
  * Brings the document, and so all replicas, to the state that follows from it now, and answers with
@@ -27,13 +27,13 @@ export async function updateTrustDocument(
   },
   /** Takes the place of a document that is gone or broken. */
   known: TrustState | undefined,
-  offered: CandidateCa | undefined,
+  candidate: CandidateCa | undefined,
   signal: AbortSignal,
 ): Promise<TrustState> {
-  for (let tries = 0; tries < mostTries; tries++) {
+  for (let attempt = 0; attempt < maxAttempts; attempt++) {
     const text = await document.read(signal);
     const before = (text && stateOf(text.data, known)) ?? known ?? emptyTrustState;
-    const after = nextTrustState(before, offered, clock.now(), settings);
+    const after = nextTrustState(before, candidate, clock.now(), settings);
     const data = { ...text?.data, ...formatTrustState(after) };
     const isWritten = text === undefined
       ? after.anchors.length === 0

@@ -84,7 +84,7 @@ export function parseTrustState(
   try {
     return { kind: "state", state: readState(fields(value, stateKey)) };
   } catch (error) {
-    if (error instanceof Misfit) return refused(error.message);
+    if (error instanceof JsonFieldError) return refused(error.message);
     throw error;
   }
 }
@@ -103,13 +103,15 @@ function parseBundle(pem: string): ReturnType<typeof parseTrustState> {
 }
 
 /** Says which part of the text is not what it should be; never leaves this file. */
-class Misfit extends Error {}
+class JsonFieldError extends Error {}
 
 type Fields = Readonly<Record<string, unknown>>;
 
 function readState(value: Fields): TrustState {
   if (value.version !== formatVersion) {
-    throw new Misfit(`${stateKey} has version ${JSON.stringify(value.version)}; expected 1`);
+    throw new JsonFieldError(
+      `${stateKey} has version ${JSON.stringify(value.version)}; expected 1`,
+    );
   }
   const anchors = distinct(list(value.anchors, "anchors").map(readAnchor));
   const known = new Set(anchors.map(({ fingerprint }) => fingerprint));
@@ -137,7 +139,7 @@ function readState(value: Fields): TrustState {
 function readAnchor(value: unknown): TrustAnchor {
   const { certificate: text, publishedAt, retireAt } = fields(value, "anchors");
   const certificate = typeof text === "string" ? decode(text) : undefined;
-  if (certificate === undefined) throw new Misfit("anchors: a certificate is broken");
+  if (certificate === undefined) throw new JsonFieldError("anchors: a certificate is broken");
   return {
     fingerprint: computeFingerprint([certificate]),
     certificate,
@@ -165,7 +167,7 @@ function distinct(anchors: readonly TrustAnchor[]): TrustAnchor[] {
 
 function fields(value: unknown, what: string): Fields {
   if (typeof value === "object" && value !== null && !Array.isArray(value)) return { ...value };
-  throw new Misfit(`${what} is no object`);
+  throw new JsonFieldError(`${what} is no object`);
 }
 
 function optionalFields(value: unknown, what: string): Fields | undefined {
@@ -174,12 +176,12 @@ function optionalFields(value: unknown, what: string): Fields | undefined {
 
 function list(value: unknown, what: string): readonly unknown[] {
   if (Array.isArray(value)) return value;
-  throw new Misfit(`${what} is no list`);
+  throw new JsonFieldError(`${what} is no list`);
 }
 
 function fingerprint(value: unknown, what: string): string {
   if (typeof value === "string" && /^[0-9a-f]{64}$/.test(value)) return value;
-  throw new Misfit(`${what} is no SHA-256 in hexadecimal`);
+  throw new JsonFieldError(`${what} is no SHA-256 in hexadecimal`);
 }
 
 function instant(value: unknown, what: string): Temporal.Instant {
@@ -188,13 +190,13 @@ function instant(value: unknown, what: string): Temporal.Instant {
   } catch {
     // Told below.
   }
-  throw new Misfit(`${what} is no instant such as 2026-01-02T03:04:05Z`);
+  throw new JsonFieldError(`${what} is no instant such as 2026-01-02T03:04:05Z`);
 }
 
 function duration(value: unknown, what: string): Temporal.Duration {
   const parsed = typeof value === "string" ? parseDuration(value) : undefined;
   if (parsed !== undefined && parsed.sign >= 0) return parsed;
-  throw new Misfit(`${what} is no duration such as 168h`);
+  throw new JsonFieldError(`${what} is no duration such as 168h`);
 }
 
 function refused(problem: string): { kind: "refused"; problem: string } {

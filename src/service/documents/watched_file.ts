@@ -19,9 +19,9 @@ export interface TextWatchOptions {
   /** What was read before. */
   readonly first: string | undefined;
   /** Told once of each text that differs from the one before. */
-  readonly changed: (text: string) => Promise<void>;
+  readonly onChange: (text: string) => Promise<void>;
   /** Told once of each new problem of reading. */
-  readonly unreadable: (problem: string) => void;
+  readonly onError: (problem: string) => void;
 }
 
 /**
@@ -34,19 +34,19 @@ const every = { seconds: 10 };
 export function watchTextFile(options: TextWatchOptions): AsyncDisposable {
   const { key, scheduler, clock } = options;
   let known = options.first;
-  let told: string | undefined;
+  let lastProblem: string | undefined;
   scheduler.schedule(key, clock.now().add(every), async () => {
     try {
       const text = await options.read();
-      told = undefined;
+      lastProblem = undefined;
       if (text !== known) {
         known = text;
-        await options.changed(text);
+        await options.onChange(text);
       }
     } catch (error) {
       const problem = error instanceof Error ? error.message : String(error);
-      if (problem !== told) options.unreadable(problem);
-      told = problem;
+      if (problem !== lastProblem) options.onError(problem);
+      lastProblem = problem;
     }
     return clock.now().add(every);
   });

@@ -51,7 +51,7 @@ export class CertificateReports {
   /** Takes in what verifies and refuses the rest; rejects when the signal is aborted. */
   async report(
     caller: Caller,
-    held: readonly ReportedCertificate[],
+    reported: readonly ReportedCertificate[],
     signal: AbortSignal,
   ): Promise<ReportResult> {
     if (caller.kind === "operator") {
@@ -59,37 +59,43 @@ export class CertificateReports {
         "certificates of pods, only nodes do";
       return { kind: "denied", reason };
     }
-    const line = caller.kind === "node" ? caller.node : "";
+    const queueKey = caller.kind === "node" ? caller.node : "";
     const node = caller.kind === "node" ? caller.node : undefined;
     let accepted = 0;
-    for (const one of held) {
+    for (const one of reported) {
       // Each takes its turn: a thousand nodes that report at once must not stop all issuing.
-      const queued = await this.#options.queue.run(line, () => this.#accept(one, node), signal);
+      const queued = await this.#options.queue.run(
+        queueKey,
+        () => this.#acceptReport(one, node),
+        signal,
+      );
       if (queued.kind === "overloaded") {
         const { retryAfter } = queued;
         return { kind: "overloaded", reason: "too many requests are waiting", retryAfter };
       }
       if (queued.value) accepted++;
     }
-    return { kind: "reported", accepted, refused: held.length - accepted };
+    return { kind: "reported", accepted, refused: reported.length - accepted };
   }
 
-  async #accept(held: ReportedCertificate, node: string | undefined): Promise<boolean> {
+  async #acceptReport(reported: ReportedCertificate, node: string | undefined): Promise<boolean> {
     const { inventory, clock } = this.#options;
-    const certificate = readCertificate(held.certificate);
+    const certificate = readCertificate(reported.certificate);
     if (certificate === undefined || certificate.isCa) return false;
     // What we know from our own signature is not replaced by what somebody tells.
     if (inventory.get(certificate.serialNumber) !== undefined) {
-      return await this.#isOurs(certificate);
+      return await this.#isSignedByUs(certificate);
     }
     if (Temporal.Instant.compare(certificate.notAfter, clock.now()) <= 0) return false;
-    if (!this.#belongsTo(certificate, held.pod) || !await this.#isOurs(certificate)) return false;
+    if (!this.#belongsTo(certificate, reported.pod) || !await this.#isSignedByUs(certificate)) {
+      return false;
+    }
     const { serialNumber, commonName, dnsNames, ipAddresses, uris } = certificate;
     const { notBefore, notAfter } = certificate;
     inventory.add({
       serialNumber,
-      pod: held.pod,
-      volumeId: held.volumeId,
+      pod: reported.pod,
+      volumeId: reported.volumeId,
       node,
       names: { commonName: commonName ?? "", dnsNames, ipAddresses, uris },
       notBefore,
@@ -106,7 +112,7 @@ export class CertificateReports {
   }
 
   /** Signed by the issuer of now, or by an anchor that still is one. */
-  async #isOurs(certificate: Certificate): Promise<boolean> {
+  async #isSignedByUs(certificate: Certificate): Promise<boolean> {
     const { authority: { material, anchors }, clock, engine } = this.#options;
     const issuers = material === undefined ? [] : [material.issuer.certificate];
     const candidates = [...issuers, ...anchors];

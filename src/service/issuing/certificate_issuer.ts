@@ -69,16 +69,16 @@ export class CertificateIssuer {
   /** Rejects only for faults of ours, and when the signal is aborted. */
   async issue(caller: Caller, request: IssueRequest, signal: AbortSignal): Promise<IssueOutcome> {
     const { pods, queue, revocation } = this.#options;
-    if (!revocation.isKnown) {
+    if (!revocation.isLoaded) {
       const reason = "which pods' certificates were revoked has not been read yet";
       return { kind: "unavailable", reason };
     }
     const authorisation = await authorizePod(caller, request, pods, signal);
     if (authorisation.kind !== "authorised") return authorisation;
     // What belongs to one node waits in one line, so that no node keeps the others waiting.
-    const line = caller.kind === "node" ? caller.node : "";
+    const queueKey = caller.kind === "node" ? caller.node : "";
     const work = () => this.#issueTo(caller, request, authorisation);
-    const queued = await queue.run(line, work, signal);
+    const queued = await queue.run(queueKey, work, signal);
     if (queued.kind === "done") return queued.value;
     const { retryAfter } = queued;
     return { kind: "overloaded", reason: "too many requests are waiting", retryAfter };
@@ -93,7 +93,9 @@ export class CertificateIssuer {
     const parsed = await parseCertificateRequest(request.certificateRequest, engine);
     if (parsed.kind === "refused") return invalid(`certificate_request: ${parsed.problem}`);
     const asked = parseAttributes(attributes);
-    if (asked.kind === "refused") return invalid(asked.problems.map(describe).join("; "));
+    if (asked.kind === "refused") {
+      return invalid(asked.problems.map(attributeProblemText).join("; "));
+    }
     if (asked.attributes.keyAlgorithm !== parsed.algorithm) {
       const wanted = asked.attributes.keyAlgorithm;
       return invalid(
@@ -111,7 +113,7 @@ export class CertificateIssuer {
       keyAlgorithm: parsed.algorithm,
     });
     if (decision.kind === "denied") return decision;
-    if (await revocation.refuse(pod.uid)) return revoked(pod.uid);
+    if (await revocation.extendIfDenied(pod.uid)) return revoked(pod.uid);
     const { names, validity } = decision;
     const extendedKeyUsage = ["serverAuth", "clientAuth"] as const;
     const signed = await signer.sign({
@@ -155,6 +157,6 @@ function revoked(podUid: string): IssueOutcome {
   return { kind: "denied", reason };
 }
 
-function describe({ attribute, given, expected }: AttributeProblem): string {
+function attributeProblemText({ attribute, given, expected }: AttributeProblem): string {
   return `volume.attributes["${attribute}"]: is "${given}", expected ${expected}`;
 }

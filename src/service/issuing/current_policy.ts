@@ -11,7 +11,7 @@ export interface CurrentPolicyOptions {
   /** Absent, there are no rules. */
   readonly file?: TextFile | undefined;
   /** Told after each change. */
-  readonly changed?: () => void;
+  readonly onChange?: () => void;
   readonly scheduler: Scheduler;
   readonly clock: Clock;
 }
@@ -40,8 +40,8 @@ export class CurrentPolicy implements AsyncDisposable {
     const opened = new CurrentPolicy(options, { ...base, rules: parsed.rules });
     opened.#watching = watchTextFile({
       ...{ key: "policy-file", scheduler, clock, read: file.read, first: text },
-      changed: (text) => opened.#change(text),
-      unreadable: (problem) => opened.#refuse(problem),
+      onChange: (text) => opened.#change(text),
+      onError: (problem) => opened.#reject(problem),
     });
     return opened;
   }
@@ -70,17 +70,17 @@ export class CurrentPolicy implements AsyncDisposable {
 
   #change(text: string): Promise<void> {
     const parsed = parsePolicyFile(text);
-    if (parsed.kind === "refused") this.#refuse(parsed.problems.join("; "));
+    if (parsed.kind === "refused") this.#reject(parsed.problems.join("; "));
     else {
       this.#problem = undefined;
       this.#policy = { ...this.#options.base, rules: parsed.rules };
       logger.info("the policy has changed: {count} rules", { count: parsed.rules.length });
-      this.#options.changed?.();
+      this.#options.onChange?.();
     }
     return Promise.resolve();
   }
 
-  #refuse(problem: string): void {
+  #reject(problem: string): void {
     this.#problem = problem;
     logger.error("the new policy is refused, the old one stays: {problem}", { problem });
   }

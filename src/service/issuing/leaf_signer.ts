@@ -61,8 +61,8 @@ export class LeafSigner {
   async sign(
     order: LeafRequest,
   ): Promise<SignedLeaf | { readonly kind: "unavailable"; readonly reason: string }> {
-    const { material, absence } = this.#authority;
-    if (material === undefined) return { kind: "unavailable", reason: absence };
+    const { material, unavailableReason } = this.#authority;
+    if (material === undefined) return { kind: "unavailable", reason: unavailableReason };
     const now = this.#clock.now();
     const notBefore = wholeSeconds(now.epochMilliseconds - backdateMs);
     const notAfter = wholeSeconds(this.#end(now.add(order.validity), material).epochMilliseconds);

@@ -16,7 +16,7 @@ export interface ServingKeyPair {
 const jobKey = "serving-certificate";
 const lifetime = Temporal.Duration.from({ hours: 24 });
 /** Renewed with a third of the lifetime left. */
-const renewAt = 2 / 3;
+const renewalFraction = 2 / 3;
 
 /**
  * The service's own TLS certificate, signed by the CA and kept fresh; its key never leaves memory.
@@ -46,11 +46,12 @@ export class ServingCertificate implements AsyncDisposable {
   }
 
   /** Makes the first certificate and keeps it fresh until disposed; rejects when the CA is over. */
-  static async open(options: ServingCertificateOptions): Promise<ServingCertificate> {
+  static async start(options: ServingCertificateOptions): Promise<ServingCertificate> {
     const { authority, signer, scheduler, clock } = options;
     const { material } = authority;
     const now = clock.now();
-    const first = await (material === undefined ? placeholder(now) : makePair(signer, now));
+    const first =
+      await (material === undefined ? selfSignedPlaceholder(now) : makePair(signer, now));
     const serving = new ServingCertificate(options, first.pair, material === undefined);
     const renew = () => serving.#renew();
     // The CA can have been replaced before anybody listened.
@@ -109,7 +110,7 @@ interface FreshPair {
 }
 
 /** A certificate by nobody, for as long as there is none by the CA. */
-async function placeholder(now: Temporal.Instant): Promise<FreshPair> {
+async function selfSignedPlaceholder(now: Temporal.Instant): Promise<FreshPair> {
   const notBefore = now.round({ smallestUnit: "second", roundingMode: "floor" });
   const notAfter = notBefore.add({ hours: 24 * 365 });
   const commonName = "cert-service without a CA";
@@ -144,5 +145,5 @@ async function makePair(signer: LeafSigner, now: Temporal.Instant): Promise<Fres
     privateKeyPem: await exportPrivateKey(keyPair.privateKey),
   };
   const lifetimeMs = now.until(signed.notAfter).total("milliseconds");
-  return { pair, renewTime: now.add({ milliseconds: Math.round(lifetimeMs * renewAt) }) };
+  return { pair, renewTime: now.add({ milliseconds: Math.round(lifetimeMs * renewalFraction) }) };
 }

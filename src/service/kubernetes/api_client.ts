@@ -42,7 +42,7 @@ export interface ApiClientOptions {
 }
 
 interface KeptClient {
-  readonly authorityPem: string | undefined;
+  readonly caPem: string | undefined;
   readonly certificatePem: string | undefined;
   readonly client: Deno.HttpClient;
 }
@@ -162,24 +162,24 @@ export class ApiClient implements Disposable {
 
   /** The kept client, or a new one when the CA or our certificate has rotated. */
   async #client(): Promise<Deno.HttpClient> {
-    const [authorityPem, identity] = await Promise.all([
-      this.#access.authorityPem(),
+    const [caPem, identity] = await Promise.all([
+      this.#access.caPem(),
       this.#access.identity(),
     ]);
     const certificatePem = identity?.certificatePem;
     const kept = this.#kept;
-    if (kept?.authorityPem === authorityPem && kept?.certificatePem === certificatePem && kept) {
+    if (kept?.caPem === caPem && kept?.certificatePem === certificatePem && kept) {
       return kept.client;
     }
     const client = Deno.createHttpClient({
-      ...(authorityPem === undefined ? {} : { caCerts: [authorityPem] }),
+      ...(caPem === undefined ? {} : { caCerts: [caPem] }),
       ...(identity ? { cert: identity.certificatePem, key: identity.privateKeyPem } : {}),
       // A call that is given up takes its connection along, so that a dead one is not used again.
       http2: false,
       // An API server closes idle ones after 90 s, and a call that meets that moment fails.
       poolIdleTimeout: 30_000,
     });
-    this.#kept = { authorityPem, certificatePem, client };
+    this.#kept = { caPem, certificatePem, client };
     kept?.client.close();
     return client;
   }

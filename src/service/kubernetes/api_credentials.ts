@@ -7,7 +7,7 @@ export interface ApiCredentials {
   /** "https://host:port". */
   readonly server: string;
   /** The CAs that the server's certificate is held against, PEM, beside those that Deno knows anyway. */
-  readonly authorityPem: () => Promise<string | undefined>;
+  readonly caPem: () => Promise<string | undefined>;
   readonly token: () => Promise<string | undefined>;
   /** The client's certificate and key, PEM. */
   readonly identity: () => Promise<{ certificatePem: string; privateKeyPem: string } | undefined>;
@@ -34,7 +34,7 @@ export function readApiCredentials(
   }
   return {
     server: `https://${isIPv6(host) ? `[${host}]` : host}:${port}`,
-    authorityPem: () => Deno.readTextFile(join(folder, "ca.crt")),
+    caPem: () => Deno.readTextFile(join(folder, "ca.crt")),
     token: () => readToken(join(folder, "token")),
     identity: () => Promise.resolve(undefined),
   };
@@ -60,7 +60,7 @@ function kubeconfigAccess(path: string): ApiCredentials {
   const tokenFile: unknown = user.authProvider?.config?.tokenFile ?? tokenFileOf(kubeconfig, path);
   return {
     server: cluster.server.replace(/\/+$/, ""),
-    authorityPem: () => fileOrData(cluster.caFile, cluster.caData),
+    caPem: () => fileOrData(cluster.caFile, cluster.caData),
     token: () => typeof tokenFile === "string" ? readToken(tokenFile) : Promise.resolve(user.token),
     identity: async () => {
       const certificatePem = await fileOrData(user.certFile, user.certData);

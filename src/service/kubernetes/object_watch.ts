@@ -44,9 +44,9 @@ const backoff = { baseMs: 500, maxMs: 30_000 };
 const soundMs = 10_000;
 
 /**
- * An object now and after each change, until aborted. For each round the watch is opened first and
+ * An object now and after each change, until aborted. For each attempt the watch is opened first and
  * the object got second, so that no change falls between the two; a watch that ends, breaks or is
- * told that it is too old (410) is the end of a round. The watch names no version of the object: an
+ * told that it is too old (410) is the end of an attempt. The watch names no version of the object: an
  * API server that began after the object's last change takes such a version for too old.
  */
 export async function* watchObject<T extends Versioned>(
@@ -55,12 +55,12 @@ export async function* watchObject<T extends Versioned>(
   { clock, random = Math.random }: ObjectWatchOptions,
   signal: AbortSignal,
 ): AsyncGenerator<Observation<T>> {
-  const news = new News<T>();
+  const filter = new ChangeFilter<T>();
   let failures = 0;
   while (!signal.aborted) {
     const began = clock.now();
     const seconds = Math.round(shortestWatchSeconds + random() * watchSpreadSeconds);
-    using round = new Round(clock, seconds * 1000 + graceMs, signal);
+    using attempt = new WatchAttempt(clock, seconds * 1000 + graceMs, signal);
     let isForbidden = false;
     try {
       // Version 0: from what the server has in its cache, which is at once.
@@ -69,15 +69,20 @@ export async function* watchObject<T extends Versioned>(
         fieldSelector: `metadata.name=${followed.name}`,
         timeoutSeconds: `${seconds}`,
       };
-      const watch = await connection.watch(followed.permission, followed.path, query, round.signal);
-      const told = news.ofAnswer(await followed.read(round.signal));
-      if (told !== undefined) yield told;
+      const watch = await connection.watch(
+        followed.permission,
+        followed.path,
+        query,
+        attempt.signal,
+      );
+      const observation = filter.ofAnswer(await followed.read(attempt.signal));
+      if (observation !== undefined) yield observation;
       isForbidden = watch.kind === "forbidden";
-      if (isForbidden) news.warnOnce(watch);
-      if (watch.kind === "answer" && !news.isOut) {
+      if (isForbidden) filter.warnOnce(watch);
+      if (watch.kind === "answer" && !filter.isUnavailable) {
         for await (const event of watch.value) {
           if (event.type === "ERROR") break;
-          const change = news.ofEvent(event, followed.name);
+          const change = filter.ofEvent(event, followed.name);
           if (change !== undefined) yield change;
         }
       }
@@ -85,7 +90,7 @@ export async function* watchObject<T extends Versioned>(
       if (signal.aborted) return;
       logger.debug("the watch of {name} broke: {error}", { name: followed.name, error });
     }
-    round[Symbol.dispose]();
+    attempt[Symbol.dispose]();
     const lastedMs = began.until(clock.now()).total("milliseconds");
     failures = lastedMs >= soundMs ? 1 : failures + 1;
     await pause(clock, isForbidden ? pollMs : fullJitterDelay(failures, backoff, random), signal);
@@ -93,18 +98,18 @@ export async function* watchObject<T extends Versioned>(
 }
 
 /** What of all that is seen has not been told before. */
-class News<T extends Versioned> {
+class ChangeFilter<T extends Versioned> {
   /** The version that was told last; null: that it is absent. */
-  #told: bigint | string | null | undefined;
-  isOut = false;
+  #lastVersion: bigint | string | null | undefined;
+  isUnavailable = false;
   #hasWarned = false;
 
   ofAnswer(answer: ApiResult<T>): Observation<T> | undefined {
-    const wasOut = this.isOut;
-    this.isOut = answer.kind !== "answer" && answer.kind !== "absent";
+    const wasUnavailable = this.isUnavailable;
+    this.isUnavailable = answer.kind !== "answer" && answer.kind !== "absent";
     if (answer.kind === "answer") return this.#object(answer.value);
     if (answer.kind === "absent") return this.#absent();
-    return wasOut ? undefined : toUnavailable(answer);
+    return wasUnavailable ? undefined : toUnavailable(answer);
   }
 
   ofEvent({ type, object }: WatchEvent, name: string): Observation<T> | undefined {
@@ -126,7 +131,7 @@ class News<T extends Versioned> {
   #object(object: T): Observation<T> | undefined {
     const version = versionOf(object);
     if (!this.#isNew(version)) return undefined;
-    this.#told = version;
+    this.#lastVersion = version;
     return { kind: "object", object };
   }
 
@@ -135,16 +140,18 @@ class News<T extends Versioned> {
   }
 
   #absent(): Observation<T> | undefined {
-    if (this.#told === null) return undefined;
-    this.#told = null;
+    if (this.#lastVersion === null) return undefined;
+    this.#lastVersion = null;
     return { kind: "absent" };
   }
 
   /** The watch begins with what was there before, and can be behind what was read. */
   #isNew(version: bigint | string): boolean {
-    const told = this.#told;
-    if (typeof told === "bigint" && typeof version === "bigint") return version > told;
-    return version !== told;
+    const lastVersion = this.#lastVersion;
+    if (typeof lastVersion === "bigint" && typeof version === "bigint") {
+      return version > lastVersion;
+    }
+    return version !== lastVersion;
   }
 }
 
@@ -154,8 +161,8 @@ function versionOf({ metadata }: Versioned): bigint | string {
   return /^[0-9]+$/.test(version) ? BigInt(version) : version;
 }
 
-/** One round's signal: aborted with the caller's, and when the round takes too long. */
-class Round implements Disposable {
+/** One attempt's signal: aborted with the caller's, and when the attempt takes too long. */
+class WatchAttempt implements Disposable {
   readonly #over = new AbortController();
   readonly #timer: Disposable;
   readonly signal: AbortSignal;

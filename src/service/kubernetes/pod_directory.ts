@@ -64,7 +64,7 @@ export function observedPod({ metadata, spec, status }: V1Pod): ClusterPod | und
     annotations,
     finished: status?.phase === "Succeeded" || status?.phase === "Failed",
     deleting: metadata.deletionTimestamp !== undefined,
-    madeByNode: "kubernetes.io/config.mirror" in annotations ||
+    isMirrorPod: "kubernetes.io/config.mirror" in annotations ||
       ownerReferences.some(({ kind }) => kind === "Node"),
     volumes: new Map(
       (spec.volumes ?? []).flatMap(({ name, csi }) =>

@@ -42,9 +42,9 @@ export class TokenAuthenticator implements Authenticator {
   readonly #driver: ObjectName;
   readonly #gate = new BoundedSemaphore({ concurrency: 16, capacity: 1_024 });
   /** By the token's SHA-256, the first to be remembered first. */
-  readonly #remembered = new Map<string, Remembered>();
+  readonly #cache = new Map<string, Remembered>();
   /** Who shows the same token at the same time waits for one review. */
-  readonly #underWay = new Map<string, Promise<AuthenticationResult>>();
+  readonly #pendingReviews = new Map<string, Promise<AuthenticationResult>>();
 
   constructor({ connection, clock, driver }: TokenAuthenticatorOptions) {
     this.#connection = connection;
@@ -60,17 +60,19 @@ export class TokenAuthenticator implements Authenticator {
     if (read.kind === "refused") return { kind: "unauthenticated", problem: read.problem };
     const { token, claims } = read;
     const { namespace, name } = this.#driver;
-    if (claims.account === `${namespace}/${name}` && !claims.boundToPod) return unbound(claims);
+    if (claims.account === `${namespace}/${name}` && !claims.boundToPod) {
+      return notBoundToPod(claims);
+    }
     const key = await digest(token);
-    const remembered = this.#remembered.get(key);
+    const remembered = this.#cache.get(key);
     if (remembered && Temporal.Instant.compare(this.#clock.now(), remembered.until) < 0) {
       return { kind: "caller", caller: remembered.caller };
     }
-    let review = this.#underWay.get(key);
+    let review = this.#pendingReviews.get(key);
     if (review === undefined) {
       review = this.#review(key, token, claims.expiresAt)
-        .finally(() => this.#underWay.delete(key));
-      this.#underWay.set(key, review);
+        .finally(() => this.#pendingReviews.delete(key));
+      this.#pendingReviews.set(key, review);
     }
     return await abortable(review, signal);
   }
@@ -111,7 +113,7 @@ export class TokenAuthenticator implements Authenticator {
     signal: AbortSignal,
   ): Promise<AuthenticationResult> {
     const { namespace, name: account } = this.#driver;
-    if (pod === undefined) return unbound({ account: `${namespace}/${account}` });
+    if (pod === undefined) return notBoundToPod({ account: `${namespace}/${account}` });
     const caller = (node: string): AuthenticationResult => {
       const serviceAccount = `${namespace}/${account}`;
       return {
@@ -141,11 +143,11 @@ export class TokenAuthenticator implements Authenticator {
   #remember(key: string, caller: Caller, expiresAt: Temporal.Instant): void {
     const minute = this.#clock.now().add(rememberedFor);
     const until = Temporal.Instant.compare(minute, expiresAt) < 0 ? minute : expiresAt;
-    this.#remembered.delete(key);
-    this.#remembered.set(key, { caller, until });
-    if (this.#remembered.size <= mostRemembered) return;
-    const [first] = this.#remembered.keys();
-    if (first !== undefined) this.#remembered.delete(first);
+    this.#cache.delete(key);
+    this.#cache.set(key, { caller, until });
+    if (this.#cache.size <= mostRemembered) return;
+    const [first] = this.#cache.keys();
+    if (first !== undefined) this.#cache.delete(first);
   }
 }
 
@@ -153,7 +155,7 @@ function denied(problem: string): AuthenticationResult {
   return { kind: "denied", problem };
 }
 
-function unbound({ account }: { account: string }): AuthenticationResult {
+function notBoundToPod({ account }: { account: string }): AuthenticationResult {
   return denied(
     `the token of service account ${account} is bound to no pod: expected the one that Kubernetes ` +
       "projects into the driver's pod",

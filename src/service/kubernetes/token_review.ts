@@ -35,9 +35,9 @@ export function parseTokenReview(status: V1TokenReviewStatus | undefined): Token
   }
   const username = status.user?.username;
   if (!username) return { kind: "refused", problem: "the API server names no user for the token" };
-  const told = (name: string) => status.user?.extra?.[extra + name]?.[0] || undefined;
-  const [name, uid] = [told("pod-name"), told("pod-uid")];
+  const extraValue = (name: string) => status.user?.extra?.[extra + name]?.[0] || undefined;
+  const [name, uid] = [extraValue("pod-name"), extraValue("pod-uid")];
   const pod = name === undefined || uid === undefined ? undefined : { name, uid };
-  const [node, tokenId] = [told("node-name"), told("credential-id")];
+  const [node, tokenId] = [extraValue("node-name"), extraValue("credential-id")];
   return { kind: "verified", username, pod, node, tokenId };
 }

@@ -33,7 +33,7 @@ const symbols = {
     result: "i32",
   },
   // On another thread: an RSA signature takes milliseconds.
-  EVP_DigestSign_aside: {
+  EVP_DigestSign_nonblocking: {
     name: "EVP_DigestSign",
     parameters: ["pointer", "buffer", "buffer", "buffer", "usize"],
     result: "i32",

@@ -22,7 +22,7 @@ const longestSignature = 512;
 const logger = getLogger(["cert-service", "signing"]);
 
 /** A private key inside of the library. */
-interface HeldKey {
+interface LoadedKey {
   readonly kind: "ec" | "other";
   readonly pointer: Deno.PointerObject;
 }
@@ -46,19 +46,19 @@ class OpensslEngine implements SignatureEngine {
   readonly #verifying: Partial<Record<EcAlgorithm, Deno.PointerValue>> = {};
   /** What is signed without a pause is written here first. */
   readonly #signature = new Uint8Array(longestSignature);
-  readonly #keys = new WeakMap<CryptoKey, Promise<HeldKey>>();
+  readonly #keys = new WeakMap<CryptoKey, Promise<LoadedKey>>();
   /** Gives a key back to the library when nobody can sign with it any more. */
-  readonly #unused = new FinalizationRegistry<HeldKey>((key) => this.#free(key));
+  readonly #unused = new FinalizationRegistry<LoadedKey>((key) => this.#free(key));
 
   constructor(library: Libcrypto) {
     this.#library = library;
   }
 
-  async sign(key: CryptoKey, algorithm: KeyAlgorithm, octets: Uint8Array): Promise<Uint8Array> {
-    const held = this.#keys.get(key) ?? this.#hold(key, algorithm);
-    const { kind, pointer } = await held;
-    if (kind === "other") return await this.#signWith(pointer, algorithm, octets);
-    const digest = this.#digest(algorithm === "ecdsa-p384" ? "SHA-384" : "SHA-256", octets);
+  async sign(key: CryptoKey, algorithm: KeyAlgorithm, bytes: Uint8Array): Promise<Uint8Array> {
+    const loaded = this.#keys.get(key) ?? this.#loadCached(key, algorithm);
+    const { kind, pointer } = await loaded;
+    if (kind === "other") return await this.#signWith(pointer, algorithm, bytes);
+    const digest = this.#digest(algorithm === "ecdsa-p384" ? "SHA-384" : "SHA-256", bytes);
     const signature = this.#signature;
     const length = new Uint32Array(1);
     const { ECDSA_sign } = this.#library;
@@ -68,7 +68,7 @@ class OpensslEngine implements SignatureEngine {
   }
 
   async verify(signed: SignatureToVerify): Promise<boolean> {
-    const { spki, scheme, signature, octets } = signed;
+    const { spki, scheme, signature, bytes } = signed;
     const algorithm = recognizePublicKey(spki);
     // What is rare is left to the engine that every test was first made for.
     if (!algorithm || scheme.name === "RSA-PSS" || scheme.hash === "SHA-1") {
@@ -76,7 +76,7 @@ class OpensslEngine implements SignatureEngine {
     }
     if (scheme.name === "ECDSA") {
       if (algorithm !== "ecdsa-p256" && algorithm !== "ecdsa-p384") return false;
-      const digest = this.#digest(scheme.hash, octets);
+      const digest = this.#digest(scheme.hash, bytes);
       const point = spki.subarray(algorithm === "ecdsa-p256" ? -65 : -97);
       return this.#verifyEc(algorithm, point, digest, signature);
     }
@@ -95,23 +95,23 @@ class OpensslEngine implements SignatureEngine {
     const key = this.#verifying[curve] ??= library.EC_KEY_new_by_curve_name(curveNumbers[curve]);
     // Refuses a point that does not lie on the curve.
     const isKey = library.EC_KEY_oct2key(key, own(point), BigInt(point.length), null) === 1;
-    const octets = own(signature);
+    const bytes = own(signature);
     const good = isKey &&
-      library.ECDSA_verify(0, digest, digest.length, octets, octets.length, key) === 1;
+      library.ECDSA_verify(0, digest, digest.length, bytes, bytes.length, key) === 1;
     if (!good) library.ERR_clear_error();
     return good;
   }
 
-  #verifyOther({ spki, scheme, signature, octets }: SignatureToVerify): boolean {
+  #verifyOther({ spki, scheme, signature, bytes }: SignatureToVerify): boolean {
     const library = this.#library;
     const key = this.#decode(spki, library.d2i_PUBKEY_bio);
     const context = library.EVP_MD_CTX_new();
     try {
       const hash = this.#hash(scheme.hash);
-      const lengths = [BigInt(signature.length), BigInt(octets.length)] as const;
+      const lengths = [BigInt(signature.length), BigInt(bytes.length)] as const;
       const good = key !== null &&
         library.EVP_DigestVerifyInit(context, null, hash, null, key) === 1 &&
-        library.EVP_DigestVerify(context, own(signature), lengths[0], own(octets), lengths[1]) ===
+        library.EVP_DigestVerify(context, own(signature), lengths[0], own(bytes), lengths[1]) ===
           1;
       if (!good) library.ERR_clear_error();
       return good;
@@ -124,7 +124,7 @@ class OpensslEngine implements SignatureEngine {
   async #signWith(
     key: Deno.PointerObject,
     algorithm: KeyAlgorithm,
-    octets: Uint8Array,
+    bytes: Uint8Array,
   ): Promise<Uint8Array> {
     const library = this.#library;
     const isRsa = algorithm.startsWith("rsa");
@@ -136,9 +136,9 @@ class OpensslEngine implements SignatureEngine {
       }
       const signature = new Uint8Array(longestSignature);
       const length = new BigUint64Array([BigInt(longestSignature)]);
-      const call = isRsa ? library.EVP_DigestSign_aside : library.EVP_DigestSign;
-      const size = BigInt(octets.length);
-      const done = await call(context, signature, bytesOf(length), own(octets), size);
+      const call = isRsa ? library.EVP_DigestSign_nonblocking : library.EVP_DigestSign;
+      const size = BigInt(bytes.length);
+      const done = await call(context, signature, bytesOf(length), own(bytes), size);
       if (done !== 1) throw this.#failure("sign");
       return signature.slice(0, Number(length[0]));
     } finally {
@@ -146,14 +146,14 @@ class OpensslEngine implements SignatureEngine {
     }
   }
 
-  #hold(key: CryptoKey, algorithm: KeyAlgorithm): Promise<HeldKey> {
-    const held = this.#take(key, algorithm);
-    this.#keys.set(key, held);
-    held.then((taken) => this.#unused.register(key, taken), () => this.#keys.delete(key));
-    return held;
+  #loadCached(key: CryptoKey, algorithm: KeyAlgorithm): Promise<LoadedKey> {
+    const loaded = this.#load(key, algorithm);
+    this.#keys.set(key, loaded);
+    loaded.then((loadedKey) => this.#unused.register(key, loadedKey), () => this.#keys.delete(key));
+    return loaded;
   }
 
-  async #take(key: CryptoKey, algorithm: KeyAlgorithm): Promise<HeldKey> {
+  async #load(key: CryptoKey, algorithm: KeyAlgorithm): Promise<LoadedKey> {
     const library = this.#library;
     const pkcs8 = new Uint8Array(await crypto.subtle.exportKey("pkcs8", key));
     try {
@@ -162,10 +162,10 @@ class OpensslEngine implements SignatureEngine {
         if (pointer === null) throw this.#failure("take a key");
         return { kind: "other", pointer };
       }
-      const number = readEcPrivateKey(pkcs8)?.number;
+      const scalar = readEcPrivateKey(pkcs8)?.scalar;
       const pointer = library.EC_KEY_new_by_curve_name(curveNumbers[algorithm]);
-      if (pointer === null || number === undefined) throw this.#failure("take a key");
-      if (library.EC_KEY_oct2priv(pointer, own(number), BigInt(number.length)) !== 1) {
+      if (pointer === null || scalar === undefined) throw this.#failure("take a key");
+      if (library.EC_KEY_oct2priv(pointer, own(scalar), BigInt(scalar.length)) !== 1) {
         library.EC_KEY_free(pointer);
         throw this.#failure("take a key");
       }
@@ -185,11 +185,11 @@ class OpensslEngine implements SignatureEngine {
     return key;
   }
 
-  #digest(hash: keyof typeof digestLengths, octets: Uint8Array): Uint8Array<ArrayBuffer> {
+  #digest(hash: keyof typeof digestLengths, bytes: Uint8Array): Uint8Array<ArrayBuffer> {
     const { SHA256, SHA384, SHA512 } = this.#library;
     const make = hash === "SHA-512" ? SHA512 : hash === "SHA-384" ? SHA384 : SHA256;
     const digest = new Uint8Array(digestLengths[hash]);
-    make(own(octets), BigInt(octets.length), digest);
+    make(own(bytes), BigInt(bytes.length), digest);
     return digest;
   }
 
@@ -199,7 +199,7 @@ class OpensslEngine implements SignatureEngine {
     return name === "SHA-512" ? EVP_sha512() : name === "SHA-384" ? EVP_sha384() : EVP_sha256();
   }
 
-  #free({ kind, pointer }: HeldKey): void {
+  #free({ kind, pointer }: LoadedKey): void {
     const { EC_KEY_free, EVP_PKEY_free } = this.#library;
     (kind === "ec" ? EC_KEY_free : EVP_PKEY_free)(pointer);
   }
@@ -212,8 +212,8 @@ class OpensslEngine implements SignatureEngine {
 }
 
 /** As FFI takes octets; none of them is shared with other threads. */
-function own(octets: Uint8Array): Uint8Array<ArrayBuffer> {
-  return octets as Uint8Array<ArrayBuffer>;
+function own(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  return bytes as Uint8Array<ArrayBuffer>;
 }
 
 function bytesOf({ buffer }: Uint32Array<ArrayBuffer> | BigUint64Array<ArrayBuffer>) {
@@ -227,14 +227,14 @@ async function agreesWithWebCrypto(engine: SignatureEngine): Promise<boolean> {
     const keys = await crypto.subtle.generateKey(parameters, true, ["sign", "verify"]);
     const { privateKey, publicKey } = keys as CryptoKeyPair;
     const spki = new Uint8Array(await crypto.subtle.exportKey("spki", publicKey));
-    const octets = crypto.getRandomValues(new Uint8Array(64));
+    const bytes = crypto.getRandomValues(new Uint8Array(64));
     const scheme = { name: "ECDSA", hash: "SHA-256" } as const;
-    const theirs = await webCryptoEngine.sign(privateKey, "ecdsa-p256", octets);
-    const ours = await engine.sign(privateKey, "ecdsa-p256", octets);
-    const changed = octets.map((octet, index) => index === 0 ? octet ^ 1 : octet);
-    return await engine.verify({ spki, scheme, signature: theirs, octets }) &&
-      await webCryptoEngine.verify({ spki, scheme, signature: ours, octets }) &&
-      !await engine.verify({ spki, scheme, signature: theirs, octets: changed });
+    const theirs = await webCryptoEngine.sign(privateKey, "ecdsa-p256", bytes);
+    const ours = await engine.sign(privateKey, "ecdsa-p256", bytes);
+    const changed = bytes.map((octet, index) => index === 0 ? octet ^ 1 : octet);
+    return await engine.verify({ spki, scheme, signature: theirs, bytes }) &&
+      await webCryptoEngine.verify({ spki, scheme, signature: ours, bytes }) &&
+      !await engine.verify({ spki, scheme, signature: theirs, bytes: changed });
   } catch {
     return false;
   }

@@ -25,19 +25,19 @@ export type PolicyDecision =
   }
   | { readonly kind: "denied"; readonly reason: string };
 
-/** How many objections a denial spells out: an event of Kubernetes holds 1024 characters. */
-const mostShown = 3;
+/** How many violations a denial spells out: an event of Kubernetes holds 1024 characters. */
+const maxListedViolations = 3;
 
 /** Grants all that is asked for, or denies it with each name, the rule and the namespace. */
 export function decidePolicy(policy: Policy, request: PolicyRequest): PolicyDecision {
   const { names, pod } = request;
   const allowance = computeEffectivePolicy(policy, pod.namespace);
-  const objections = [
-    ...dnsObjections(policy, allowance, request),
-    ...uriObjections(policy, allowance, request),
-    ...otherObjections(allowance, request),
+  const violations = [
+    ...dnsViolations(policy, allowance, request),
+    ...uriViolations(policy, allowance, request),
+    ...otherViolations(allowance, request),
   ];
-  if (objections.length > 0) return { kind: "denied", reason: denial(objections, pod.namespace) };
+  if (violations.length > 0) return { kind: "denied", reason: denial(violations, pod.namespace) };
   const own = [names.ownName, allowance.bareNames ? names.bareName : undefined];
   // Verifiers do not look at the common name: one that was asked for is a subjectAltName as well.
   const asked = names.commonName === names.defaultCommonName ? [] : [names.commonName];
@@ -55,13 +55,13 @@ export function decidePolicy(policy: Policy, request: PolicyRequest): PolicyDeci
   };
 }
 
-function denial(objections: readonly string[], namespace: string): string {
-  const more = objections.length - mostShown;
+function denial(violations: readonly string[], namespace: string): string {
+  const more = violations.length - maxListedViolations;
   return `the policy for namespace ${namespace} does not allow it: ` +
-    objections.slice(0, mostShown).join("; ") + (more > 0 ? `; and ${more} more` : "");
+    violations.slice(0, maxListedViolations).join("; ") + (more > 0 ? `; and ${more} more` : "");
 }
 
-function dnsObjections(
+function dnsViolations(
   policy: Policy,
   allowance: EffectivePolicy,
   request: PolicyRequest,
@@ -72,88 +72,88 @@ function dnsObjections(
     name === names.ownName || (allowance.bareNames && name === names.bareName) ||
     isNamespaceName(name, namespace, clusterDomain) ||
     allowance.dnsNames.some((pattern) => matchesDnsPattern(name, pattern));
-  const objection = (attribute: string, name: string): string[] => {
+  const violation = (attribute: string, name: string): string[] => {
     const never = reservedNameReason(name, clusterDomain);
     if (never !== undefined) return [`${attribute} "${name}" ${never}, and no rule can grant it`];
     if (granted(name)) return [];
     return [
       `${attribute} "${name}" is neither a label before .${namespace}, nor one or two before ` +
       `.${namespace}.svc or .${namespace}.svc.${clusterDomain} (a wildcard only there); ` +
-      mend(`dnsNames: ["${name}"]`),
+      suggestRule(`dnsNames: ["${name}"]`),
     ];
   };
   return [
-    ...(names.ownName === undefined ? [] : objection("the pod's own name", names.ownName)),
+    ...(names.ownName === undefined ? [] : violation("the pod's own name", names.ownName)),
     ...(names.commonName === names.defaultCommonName
       ? []
-      : objection("cn_template", names.commonName)),
-    ...names.dnsNames.flatMap((name) => objection("dns-names", name)),
+      : violation("cn_template", names.commonName)),
+    ...names.dnsNames.flatMap((name) => violation("dns-names", name)),
   ];
 }
 
-function uriObjections(
+function uriViolations(
   policy: Policy,
   allowance: EffectivePolicy,
   request: PolicyRequest,
 ): string[] {
   const { names, pod } = request;
   const own = podSpiffeId(pod, policy.clusterDomain);
-  const objections = names.uris.flatMap((uri) => {
+  const violations = names.uris.flatMap((uri) => {
     if (isNodeUri(uri, policy.clusterDomain)) {
       return [`uri-sans "${uri}" names a node, and no rule can grant it`];
     }
     if (uri === own || allowance.uris.some((pattern) => matchesUriPattern(uri, pattern))) return [];
-    return [`uri-sans "${uri}" is not the pod's own "${own}"; ${mend(`uris: ["${uri}"]`)}`];
+    return [`uri-sans "${uri}" is not the pod's own "${own}"; ${suggestRule(`uris: ["${uri}"]`)}`];
   });
   if (new Set(names.uris.filter(isSpiffeId)).size > 1) {
-    objections.push("uri-sans has more than one SPIFFE ID, and a certificate bears at most one");
+    violations.push("uri-sans has more than one SPIFFE ID, and a certificate bears at most one");
   }
-  return objections;
+  return violations;
 }
 
-function otherObjections(allowance: EffectivePolicy, request: PolicyRequest): string[] {
+function otherViolations(allowance: EffectivePolicy, request: PolicyRequest): string[] {
   const { names, validity, keyAlgorithm } = request;
-  const objections = [];
+  const violations = [];
   for (const unit of names.organizationalUnits) {
     const isAllowed = ["*", unit].some((one) => allowance.organizationalUnits.includes(one));
     if (!isAllowed) {
-      objections.push(
+      violations.push(
         `organizational_units "${unit}" is not granted by default; ` +
-          mend(`organizationalUnits: ["${unit}"]`),
+          suggestRule(`organizationalUnits: ["${unit}"]`),
       );
     }
   }
   for (const address of names.ipAddresses) {
     if (allowance.ipRanges.some((range) => rangeContains(range, address))) continue;
     const single = `${address}/${address.includes(":") ? 128 : 32}`;
-    objections.push(
-      `ip-sans "${address}" is not granted by default; ${mend(`ipRanges: ["${single}"]`)}`,
+    violations.push(
+      `ip-sans "${address}" is not granted by default; ${suggestRule(`ipRanges: ["${single}"]`)}`,
     );
   }
   for (const template of allowance.annotations ? [] : names.fromAnnotations) {
-    objections.push(
+    violations.push(
       `"${template}" takes in an annotation, which is not granted by default as a node can write ` +
-        `it; ${mend("annotations: true")}`,
+        `it; ${suggestRule("annotations: true")}`,
     );
   }
   if (validity && Temporal.Duration.compare(validity, allowance.maxValidity) > 0) {
     const text = formatDuration(validity);
-    objections.push(
+    violations.push(
       `a validity of ${text} is over the longest, ${formatDuration(allowance.maxValidity)}; ` +
-        mend(`maxValidity: ${text}`),
+        suggestRule(`maxValidity: ${text}`),
     );
   }
   if (!allowance.keyAlgorithms.includes(keyAlgorithm)) {
-    objections.push(
+    violations.push(
       `the key type ${keyAlgorithm} is not one of ${allowance.keyAlgorithms.join(", ")}; ` +
-        mend(`keyAlgorithms: [..., ${keyAlgorithm}]`),
+        suggestRule(`keyAlgorithms: [..., ${keyAlgorithm}]`),
     );
   }
-  return objections;
+  return violations;
 }
 
 /** What the author of a volume can ask the operators for. */
-function mend(rule: string): string {
+function suggestRule(rule: string): string {
   return `ask for a policy rule with ${rule}`;
 }
 

@@ -27,7 +27,7 @@ import { parseUriPattern } from "./uri_rules.ts";
 
 /** A value that passes, else what is accepted in its place. */
 interface Format<T> {
-  readonly accepted: string;
+  readonly expected: string;
   readonly parse: (value: unknown) => T | undefined;
 }
 
@@ -40,40 +40,40 @@ const text = <T>(parse: (text: string) => T | undefined) => (value: unknown) =>
   typeof value === "string" ? parse(value) : undefined;
 const matching = (pattern: RegExp) => text((value) => pattern.test(value) ? value : undefined);
 const boolean: Format<boolean> = {
-  accepted: "true or false",
+  expected: "true or false",
   parse: (value) => typeof value === "boolean" ? value : undefined,
 };
 
 const lists = {
   namespaces: {
-    accepted: 'a namespace, the beginning of one with * behind ("team-*"), or "*"',
+    expected: 'a namespace, the beginning of one with * behind ("team-*"), or "*"',
     parse: matching(/^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?|(?:[a-z0-9][a-z0-9-]{0,61})?\*)$/),
   },
   dnsNames: {
-    accepted: "a DNS name in lower case, in which * may stand for whole labels if two follow it",
+    expected: "a DNS name in lower case, in which * may stand for whole labels if two follow it",
     parse: text(parseDnsPattern),
   },
   uris: {
-    accepted: "an absolute URI, in which * may stand for whole segments of the path",
+    expected: "an absolute URI, in which * may stand for whole segments of the path",
     parse: text(parseUriPattern),
   },
   ipRanges: {
-    accepted: "a CIDR range such as 10.0.0.0/8, with no bits behind the prefix",
+    expected: "a CIDR range such as 10.0.0.0/8, with no bits behind the prefix",
     parse: text(parseIpRange),
   },
   organizationalUnits: {
-    accepted: '1 to 64 letters, digits, blanks, dots, underscores and hyphens, or "*"',
+    expected: '1 to 64 letters, digits, blanks, dots, underscores and hyphens, or "*"',
     parse: matching(/^(?:[A-Za-z0-9 ._-]{1,64}|\*)$/),
   },
   keyAlgorithms: {
-    accepted: `one of ${keyAlgorithms.join(", ")}`,
+    expected: `one of ${keyAlgorithms.join(", ")}`,
     parse: (value: unknown) => keyAlgorithms.find((algorithm) => algorithm === value),
   },
 } satisfies Record<string, Format<unknown>>;
 
 const singles = {
   maxValidity: {
-    accepted: 'a Go-style duration from 10s to 87600h, such as "2160h"',
+    expected: 'a Go-style duration from 10s to 87600h, such as "2160h"',
     parse: text((value) => {
       const ms = parseDuration(value)?.total("milliseconds") ?? 0;
       return ms >= shortestMs && ms <= longestMs ? parseDuration(value) : undefined;
@@ -92,10 +92,10 @@ export function parsePolicyFile(
   if (text.length > longestFile) {
     return { kind: "refused", problems: [`has over ${longestFile} characters`] };
   }
-  const reading = new PolicyReading(text);
-  const rules = reading.rules();
-  return reading.problems.length > 0
-    ? { kind: "refused", problems: reading.problems }
+  const reader = new PolicyFileReader(text);
+  const rules = reader.rules();
+  return reader.problems.length > 0
+    ? { kind: "refused", problems: reader.problems }
     : { kind: "rules", rules };
 }
 
@@ -108,7 +108,7 @@ export function ruleLines(text: string): number[] {
     : [];
 }
 
-class PolicyReading {
+class PolicyFileReader {
   readonly problems: string[] = [];
   readonly #lines = new LineCounter();
   readonly #root: ParsedNode | null;
@@ -188,17 +188,17 @@ class PolicyReading {
     return [];
   }
 
-  #value<T>(node: Node, key: string, { accepted, parse }: Format<T>): T | undefined {
+  #value<T>(node: Node, key: string, { expected, parse }: Format<T>): T | undefined {
     const value = isScalar(node) ? parse(node.value) : undefined;
     if (value === undefined) {
       const given = isScalar(node) ? `is "${abbreviate(String(node.value))}"` : "is no plain value";
-      this.#refuse(node, `${key} ${given}`, accepted);
+      this.#refuse(node, `${key} ${given}`, expected);
     }
     return value;
   }
 
-  #refuse(node: Node, problem: string, accepted: string): void {
+  #refuse(node: Node, problem: string, expected: string): void {
     const { line } = this.#lines.linePos(node.range?.[0] ?? 0);
-    this.problems.push(`line ${line}: ${problem}; expected ${accepted}`);
+    this.problems.push(`line ${line}: ${problem}; expected ${expected}`);
   }
 }

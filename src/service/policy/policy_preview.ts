@@ -50,8 +50,8 @@ export function previewPolicy(request: PreviewRequest): Preview {
     validity: undefined,
     keyAlgorithm: "ecdsa-p256",
   };
-  const by = (given: Partial<RequestedNames>, rest: Partial<PolicyRequest> = {}) =>
-    grantor(request, { ...nothing, ...rest, names: { ...nothing.names, ...given } });
+  const grantedByFor = (given: Partial<RequestedNames>, rest: Partial<PolicyRequest> = {}) =>
+    grantedBy(request, { ...nothing, ...rest, names: { ...nothing.names, ...given } });
   const { commonName, dnsNames, ipAddresses, uris, organizationalUnits } = decision.names;
   const lines = (what: string, values: readonly string[], one: (value: string) => string) =>
     values.map((value): PreviewLine => ({ what, value, grantedBy: one(value) }));
@@ -59,27 +59,29 @@ export function previewPolicy(request: PreviewRequest): Preview {
   return {
     kind: "granted",
     lines: [
-      ...lines("common name", [commonName], (value) => by({ commonName: value })),
+      ...lines("common name", [commonName], (value) => grantedByFor({ commonName: value })),
       ...lines(
         "DNS name",
         dnsNames,
         (value) =>
-          value === names.bareName || value === ownName ? byDefault : by({ dnsNames: [value] }),
+          value === names.bareName || value === ownName
+            ? byDefault
+            : grantedByFor({ dnsNames: [value] }),
       ),
-      ...lines("IP address", ipAddresses, (value) => by({ ipAddresses: [value] })),
-      ...lines("URI", uris, (value) => by({ uris: [value] })),
+      ...lines("IP address", ipAddresses, (value) => grantedByFor({ ipAddresses: [value] })),
+      ...lines("URI", uris, (value) => grantedByFor({ uris: [value] })),
       ...lines(
         "organizational unit",
         organizationalUnits,
-        (value) => by({ organizationalUnits: [value] }),
+        (value) => grantedByFor({ organizationalUnits: [value] }),
       ),
       ...lines(
         "from annotations",
         names.fromAnnotations,
-        (value) => by({ fromAnnotations: [value] }),
+        (value) => grantedByFor({ fromAnnotations: [value] }),
       ),
-      ...lines("validity", [validity], () => by({}, { validity: decision.validity })),
-      ...lines("key", [keyAlgorithm], () => by({}, { keyAlgorithm })),
+      ...lines("validity", [validity], () => grantedByFor({}, { validity: decision.validity })),
+      ...lines("key", [keyAlgorithm], () => grantedByFor({}, { keyAlgorithm })),
     ],
   };
 }
@@ -98,7 +100,7 @@ const noNames: RequestedNames = {
 };
 
 /** Who grants one thing: the default, or the first rule that does alone. */
-function grantor({ policy, ruleTitles, pod }: PreviewRequest, one: PolicyRequest): string {
+function grantedBy({ policy, ruleTitles, pod }: PreviewRequest, one: PolicyRequest): string {
   const grants = (rules: Policy["rules"]) =>
     decidePolicy({ ...policy, rules }, one).kind === "granted";
   if (grants([])) return byDefault;

@@ -33,7 +33,7 @@ export interface ServiceOptions {
   readonly policy: CurrentPolicy;
   readonly caSource: CaSource;
   readonly caRotationDelay: Temporal.Duration;
-  readonly objection?: CaCheck | undefined;
+  readonly caCheck?: CaCheck | undefined;
   readonly trustDocument: SharedDocument;
   /** Where denials outlive the process; absent, they do not. */
   readonly denialsDocument?: SharedDocument | undefined;
@@ -72,15 +72,15 @@ export async function openService(options: ServiceOptions) {
     ...{ source: options.caSource, document: options.trustDocument },
     ...{ authority, scheduler, clock, longestValidity },
     delay: options.caRotationDelay,
-    ...(options.objection ? { objection: options.objection } : {}),
+    ...(options.caCheck ? { check: options.caCheck } : {}),
   });
   await using resources = new AsyncDisposableStack();
-  follow(resources, (signal) => follower.follow(signal));
-  if (denials) follow(resources, (signal) => denials.follow(signal));
+  runInBackground(resources, (signal) => follower.run(signal));
+  if (denials) runInBackground(resources, (signal) => denials.follow(signal));
   // With a CA at hand nobody ever sees a placeholder; a source that is away says so soon.
-  const { problem } = await follower.firstLook;
+  const { problem } = await follower.firstResult;
   const serving = resources.use(
-    await ServingCertificate.open({ authority, signer, scheduler, clock }),
+    await ServingCertificate.start({ authority, signer, scheduler, clock }),
   );
   const opened = resources.move();
   return {
@@ -93,7 +93,7 @@ export async function openService(options: ServiceOptions) {
 }
 
 /** Lets a part follow its source for as long as the stack lives. */
-function follow(
+function runInBackground(
   resources: AsyncDisposableStack,
   follows: (signal: AbortSignal) => Promise<void>,
 ): void {

@@ -56,9 +56,9 @@ export interface ServiceConfig {
   readonly logging: LoggingConfig;
 }
 
-const file = { accepted: "an absolute path", parse: absolutePath() };
+const file = { expected: "an absolute path", parse: absolutePath() };
 const objectName = {
-  accepted: "the name of a Kubernetes object: lower-case letters, digits, - and .",
+  expected: "the name of a Kubernetes object: lower-case letters, digits, - and .",
   parse: parseObjectName,
 };
 const validity = durationBetween("10s", "87600h");
@@ -68,75 +68,75 @@ export const serviceVariables = {
   listenAddress: {
     name: "LISTEN_ADDR",
     default: "0.0.0.0:50051",
-    meaning: "where drivers and operators call",
-    accepted: 'host:port, such as "0.0.0.0:50051" or "[::]:50051"',
+    description: "where drivers and operators call",
+    expected: 'host:port, such as "0.0.0.0:50051" or "[::]:50051"',
     parse: parseAddress,
   },
   tls: {
     name: "TLS",
     default: "on",
-    meaning: "off: plaintext, which also needs AUTHENTICATION=none and http:// at the drivers",
-    accepted: "on or off",
+    description: "off: plaintext, which also needs AUTHENTICATION=none and http:// at the drivers",
+    expected: "on or off",
     parse: booleanWord("on", "off"),
   },
   authentication: {
     name: "AUTHENTICATION",
     default: "kubernetes",
-    meaning: "who callers are: kubernetes (their token), mtls (their certificate) or none",
-    accepted: "kubernetes, mtls or none",
+    description: "who callers are: kubernetes (their token), mtls (their certificate) or none",
+    expected: "kubernetes, mtls or none",
     parse: oneOf("kubernetes", "mtls", "none"),
   },
   clientCaFile: {
     name: "CLIENT_CA_FILE",
-    meaning: "the CA of the drivers' certificates, for mtls; not the CA that signs for pods",
+    description: "the CA of the drivers' certificates, for mtls; not the CA that signs for pods",
     ...file,
   },
   driverServiceAccount: {
     name: "DRIVER_SERVICE_ACCOUNT",
     default: "csi-cert-system/csi-cert-driver",
-    meaning: "the service account whose tokens speak for nodes",
-    accepted: "namespace/name",
+    description: "the service account whose tokens speak for nodes",
+    expected: "namespace/name",
     parse: parseServiceAccount,
   },
   caSecretName: {
     name: "CA_SECRET_NAME",
     default: "csi-ca-secret",
-    meaning: "the Secret with the CA (tls.crt, tls.key, optional ca.crt)",
+    description: "the Secret with the CA (tls.crt, tls.key, optional ca.crt)",
     ...objectName,
   },
   caSecretNamespace: {
     name: "CA_SECRET_NAMESPACE",
     default: "kube-system",
-    meaning: "its namespace",
+    description: "its namespace",
     ...objectName,
   },
   caCertificateFile: {
     name: "CA_CERT_FILE",
-    meaning: "the CA's certificate, PEM, in place of the Secret",
+    description: "the CA's certificate, PEM, in place of the Secret",
     ...file,
   },
-  caKeyFile: { name: "CA_KEY_FILE", meaning: "its private key, PEM", ...file },
+  caKeyFile: { name: "CA_KEY_FILE", description: "its private key, PEM", ...file },
   caRotationDelay: {
     name: "CA_ROTATION_DELAY",
     default: "10m",
-    meaning: "from a new CA's publication to the first signature with it",
+    description: "from a new CA's publication to the first signature with it",
     ...durationBetween("0s", "720h"),
   },
   defaultValidity: {
     name: "DEFAULT_VALIDITY",
-    otherwise: "168h, or MAX_VALIDITY if shorter",
-    meaning: "a certificate's lifetime where its volume names none",
+    defaultText: "168h, or MAX_VALIDITY if shorter",
+    description: "a certificate's lifetime where its volume names none",
     ...validity,
   },
   maxValidity: {
     name: "MAX_VALIDITY",
     default: "720h",
-    meaning: "the longest lifetime a volume gets",
+    description: "the longest lifetime a volume gets",
     ...validity,
   },
   policyFile: {
     name: "POLICY_FILE",
-    meaning: "what namespaces may have beyond the default",
+    description: "what namespaces may have beyond the default",
     ...file,
   },
   ...commonVariables,
@@ -164,7 +164,7 @@ export function readServiceConfig(environment: Environment): ConfigResult<Servic
   const { values } = reading;
   const authentication = authenticationConfig(reading);
   const ca = caConfig(reading);
-  const defaultValidity = validityByDefault(reading);
+  const defaultValidity = readDefaultValidity(reading);
   return reading.outcome(() => ({
     listenAddress: formatAddress(values.listenAddress),
     tls: values.tls,
@@ -184,19 +184,19 @@ export function readServiceConfig(environment: Environment): ConfigResult<Servic
 
 function authenticationConfig(reading: ServiceReading): AuthenticationConfig {
   const { authentication: kind, clientCaFile, tls } = reading.values;
-  if (!reading.isSound("AUTHENTICATION", "TLS", "CLIENT_CA_FILE")) return { kind: "none" };
+  if (!reading.isValid("AUTHENTICATION", "TLS", "CLIENT_CA_FILE")) return { kind: "none" };
   if (kind === "none") {
     reading.warnings.push("AUTHENTICATION=none: whoever reaches LISTEN_ADDR gets certificates");
   } else if (!tls) {
     const reason = "tokens and client certificates need TLS";
-    reading.refuse("TLS", `on with AUTHENTICATION=${kind} (${reason}), or AUTHENTICATION=none`);
+    reading.reject("TLS", `on with AUTHENTICATION=${kind} (${reason}), or AUTHENTICATION=none`);
   }
   if (kind !== "mtls") {
     if (clientCaFile) reading.warnings.push("CLIENT_CA_FILE is read with AUTHENTICATION=mtls only");
     return { kind };
   }
   if (clientCaFile === undefined) {
-    reading.refuse("CLIENT_CA_FILE", "an absolute path with AUTHENTICATION=mtls");
+    reading.reject("CLIENT_CA_FILE", "an absolute path with AUTHENTICATION=mtls");
   }
   return { kind, clientCaFile: clientCaFile ?? "" };
 }
@@ -206,7 +206,7 @@ function caConfig(reading: ServiceReading): CaConfig {
   const [certificate, key] = ["CA_CERT_FILE", "CA_KEY_FILE"] as const;
   if (reading.isSet(certificate) !== reading.isSet(key)) {
     const missing = reading.isSet(key) ? certificate : key;
-    reading.refuse(missing, "an absolute path, as the other half of the pair is set");
+    reading.reject(missing, "an absolute path, as the other half of the pair is set");
   }
   if (caCertificateFile === undefined || caKeyFile === undefined) {
     return { kind: "secret", namespace: caSecretNamespace, name: caSecretName };
@@ -219,7 +219,7 @@ function caConfig(reading: ServiceReading): CaConfig {
   return { kind: "files", certificateFile: caCertificateFile, privateKeyFile: caKeyFile };
 }
 
-function validityByDefault(reading: ServiceReading): Temporal.Duration {
+function readDefaultValidity(reading: ServiceReading): Temporal.Duration {
   const { defaultValidity, maxValidity } = reading.values;
   const isOver = (duration: Temporal.Duration) =>
     Temporal.Duration.compare(duration, maxValidity) > 0;
@@ -227,8 +227,8 @@ function validityByDefault(reading: ServiceReading): Temporal.Duration {
     const usual = Temporal.Duration.from({ hours: 168 });
     return isOver(usual) ? maxValidity : usual;
   }
-  if (reading.isSound("MAX_VALIDITY") && isOver(defaultValidity)) {
-    reading.refuse("DEFAULT_VALIDITY", "at most MAX_VALIDITY (720h where that is not set)");
+  if (reading.isValid("MAX_VALIDITY") && isOver(defaultValidity)) {
+    reading.reject("DEFAULT_VALIDITY", "at most MAX_VALIDITY (720h where that is not set)");
   }
   return defaultValidity;
 }

@@ -35,9 +35,9 @@ export async function openParts(config: ServiceConfig, resources: AsyncDisposabl
     )
     : undefined;
   const file = policyFile === undefined ? undefined : textFile(policyFile);
-  const changed = () => open.follower.refresh();
+  const onChange = () => open.follower.refresh();
   const policy = resources.use(
-    await CurrentPolicy.open({ ...watching, base: config, file, changed }),
+    await CurrentPolicy.open({ ...watching, base: config, file, onChange }),
   );
   const document = (name: string) => cluster?.document({ namespace: ownNamespace, name });
   const open = resources.use(
@@ -47,7 +47,7 @@ export async function openParts(config: ServiceConfig, resources: AsyncDisposabl
       policy,
       caSource: caSource(config, scheduler, cluster),
       caRotationDelay: config.caRotationDelay,
-      objection: clients && ((candidate) => clients.objection(candidate)),
+      caCheck: clients && ((candidate) => clients.rejectionReason(candidate)),
       trustDocument: document("csi-cert-trust-bundle") ?? new MemoryDocument(),
       denialsDocument: document("csi-cert-denials"),
       pods: cluster?.pods,

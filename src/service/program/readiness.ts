@@ -15,23 +15,23 @@ export function readiness(
     readonly policy: CurrentPolicy;
     readonly clients: ClientCas | undefined;
     /** What the way it was started lets pass, a sentence each. */
-    readonly cautions: readonly string[];
+    readonly warnings: readonly string[];
   },
 ): Readiness {
-  const { policy, clients, cautions } = parts;
+  const { policy, clients, warnings } = parts;
   const isKnown = denials?.isLoaded ?? true;
   const denialsProblem = denials?.problem === undefined
     ? isKnown ? [] : ["the revoked pods have not been read yet"]
     : [`the revoked pods cannot be read: ${denials.problem}`];
   const lines = [
-    ...follower.report(),
+    ...follower.statusLines(),
     ...denialsProblem,
     `${inventory.size} certificates in the inventory`,
     ...(policy.problem === undefined ? [] : [`the new policy is refused: ${policy.problem}`]),
     ...(clients?.problem === undefined
       ? []
       : [`the new CAs of client certificates are refused: ${clients.problem}`]),
-    ...cautions,
+    ...warnings,
   ];
   const ok = authority.material !== undefined && serving.isSigned && isKnown;
   return { ok, detail: lines.join("\n") };

@@ -36,7 +36,7 @@ export async function serve(
   const port = await serveCalls(config, parts, { metrics, health }, resources);
   const warnings = configurationWarnings(config, parts.cluster !== undefined);
   const ready = () => {
-    const check = readiness(parts.open, { ...parts, cautions: warnings });
+    const check = readiness(parts.open, { ...parts, warnings });
     return signal.aborted ? { ok: false, detail: `stopping\n${check.detail}` } : check;
   };
   const endpoint = serveHealthPages(config, parts.open, metrics, ready);
@@ -78,7 +78,7 @@ async function serveCalls(
       maxMessageBytes: largestMessageBytes,
       onCall: (call) => {
         logCall({ ...call, code: status[call.code] });
-        lag.working();
+        lag.reportActivity();
       },
       ...(config.tls ? { tls } : {}),
     }),

@@ -83,8 +83,8 @@ export class DocumentDenialStore implements DenialStore {
     for (let tries = 0; tries < mostTries; tries++) {
       const text = await this.#document.read(signal);
       const denials = new Map(parseDenials(text?.data[dataKey]) ?? this.#denials);
-      for (const { podUid, until } of denials.values()) {
-        if (Temporal.Instant.compare(until, this.#forgetBefore) < 0) denials.delete(podUid);
+      for (const { podUid, forgetAt } of denials.values()) {
+        if (Temporal.Instant.compare(forgetAt, this.#forgetBefore) < 0) denials.delete(podUid);
       }
       denials.set(denial.podUid, merge(denials.get(denial.podUid), denial));
       if (denials.size > mostDenials) {
@@ -102,8 +102,8 @@ export class DocumentDenialStore implements DenialStore {
   /** They leave the document with the next denial that is written. */
   forget(before: Temporal.Instant): void {
     this.#forgetBefore = before;
-    const left = [...this.#denials].filter(([, { until }]) =>
-      Temporal.Instant.compare(until, before) >= 0
+    const left = [...this.#denials].filter(([, { forgetAt }]) =>
+      Temporal.Instant.compare(forgetAt, before) >= 0
     );
     this.#denials = new Map(left);
   }
@@ -113,17 +113,17 @@ export class DocumentDenialStore implements DenialStore {
 function merge(known: Denial | undefined, denial: Denial): Denial {
   if (known === undefined) return denial;
   const at = Temporal.Instant.compare(known.at, denial.at) < 0 ? known.at : denial.at;
-  const until = Temporal.Instant.compare(known.until, denial.until) > 0
-    ? known.until
-    : denial.until;
-  return { podUid: denial.podUid, at, until };
+  const forgetAt = Temporal.Instant.compare(known.forgetAt, denial.forgetAt) > 0
+    ? known.forgetAt
+    : denial.forgetAt;
+  return { podUid: denial.podUid, at, forgetAt };
 }
 
 function formatDenials(denials: Iterable<Denial>): string {
-  const list = [...denials].map(({ podUid, at, until }) => ({
+  const list = [...denials].map(({ podUid, at, forgetAt }) => ({
     podUid,
     at: at.toString(),
-    until: until.toString(),
+    until: forgetAt.toString(),
   }));
   return JSON.stringify({ version: 1, denials: list });
 }
@@ -140,7 +140,7 @@ function parseDenials(text: string | undefined): Map<string, Denial> | undefined
       read.set(podUid, {
         podUid,
         at: Temporal.Instant.from(at),
-        until: Temporal.Instant.from(until),
+        forgetAt: Temporal.Instant.from(until),
       });
     }
     return read;

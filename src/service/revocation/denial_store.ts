@@ -3,7 +3,7 @@ export interface Denial {
   readonly podUid: string;
   readonly at: Temporal.Instant;
   /** When it can be forgotten, because nobody asks any more. */
-  readonly until: Temporal.Instant;
+  readonly forgetAt: Temporal.Instant;
 }
 
 /**
@@ -17,7 +17,7 @@ export interface DenialStore {
   /** Adds the denial, or puts it in the place of the pod's former one. */
   save(denial: Denial): Promise<void>;
   get(podUid: string): Denial | undefined;
-  /** Forgets the denials whose `until` has passed. */
+  /** Forgets the denials whose `forgetAt` has passed. */
   forget(before: Temporal.Instant): void;
 }
 
@@ -40,8 +40,8 @@ export class MemoryDenialStore implements DenialStore {
   }
 
   forget(before: Temporal.Instant): void {
-    for (const { podUid, until } of this.#denials.values()) {
-      if (Temporal.Instant.compare(until, before) < 0) this.#denials.delete(podUid);
+    for (const { podUid, forgetAt } of this.#denials.values()) {
+      if (Temporal.Instant.compare(forgetAt, before) < 0) this.#denials.delete(podUid);
     }
   }
 }

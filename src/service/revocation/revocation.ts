@@ -51,7 +51,7 @@ export class Revocation {
   async #deny(podUid: string): Promise<void> {
     const now = this.#clock.now();
     const at = this.#store.get(podUid)?.at ?? now;
-    await this.#store.save({ podUid, at, until: now.add(this.#longest()) });
+    await this.#store.save({ podUid, at, forgetAt: now.add(this.#longest()) });
     if (this.#scheduler.nextRun(jobKey) !== undefined) return;
     const next = () => this.#clock.now().add(sweepEvery);
     this.#scheduler.schedule(jobKey, next(), () => {
@@ -61,7 +61,7 @@ export class Revocation {
   }
 
   /** Whether it is known who is denied. */
-  get isKnown(): boolean {
+  get isLoaded(): boolean {
     return this.#store.isLoaded;
   }
 
@@ -71,10 +71,10 @@ export class Revocation {
   }
 
   /** As deniedSince, for a pod that asks: its denial is kept on, now and then for the next while. */
-  async refuse(podUid: string): Promise<Temporal.Instant | undefined> {
+  async extendIfDenied(podUid: string): Promise<Temporal.Instant | undefined> {
     const denial = this.#store.get(podUid);
     if (denial === undefined) return undefined;
-    const remaining = this.#clock.now().until(denial.until).total("milliseconds");
+    const remaining = this.#clock.now().until(denial.forgetAt).total("milliseconds");
     if (remaining < this.#longest().total("milliseconds") / 2) await this.#deny(podUid);
     return denial.at;
   }

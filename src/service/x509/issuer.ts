@@ -59,11 +59,13 @@ export async function loadIssuer(
   const key = await importPrivateKey(privateKeyPem);
   if (key.kind === "refused") return refused(`the CA's key cannot be used: ${key.problem}`);
   const { privateKey, publicKey } = key.keyPair;
-  if (!await fits(certificate, publicKey)) return refused(await misfit(others, publicKey));
+  if (!await keyMatches(certificate, publicKey)) {
+    return refused(await keyMismatch(others, publicKey));
+  }
   const problem = caRejectionReason(certificate, at);
   if (problem) return refused(problem);
 
-  const { chain, anchors, warnings } = await arrange(certificate, others, at);
+  const { chain, anchors, warnings } = await orderChain(certificate, others, at);
   if (chain.length > 0 && anchors.length > 0) {
     const verdict = await verifyIssuerChain(chain, anchors, at);
     if (verdict.kind === "refused") {
@@ -78,7 +80,7 @@ export async function loadIssuer(
   };
 }
 
-async function fits(certificate: Certificate, publicKey: CryptoKey): Promise<boolean> {
+async function keyMatches(certificate: Certificate, publicKey: CryptoKey): Promise<boolean> {
   const certified = await importPublicKey(certificate.spki);
   if (certified.kind === "refused") return false;
   // Exported again, so that two encodings of one key are the same octets.
@@ -86,9 +88,9 @@ async function fits(certificate: Certificate, publicKey: CryptoKey): Promise<boo
   return left !== undefined && right !== undefined && equalBytes(left, right);
 }
 
-async function misfit(others: Certificate[], publicKey: CryptoKey): Promise<string> {
+async function keyMismatch(others: Certificate[], publicKey: CryptoKey): Promise<string> {
   for (const other of others) {
-    if (await fits(other, publicKey)) {
+    if (await keyMatches(other, publicKey)) {
       return `the CA's key fits ${
         describeCertificate(other)
       }, which is not the first in the PEM; ` +
@@ -106,7 +108,7 @@ interface Arrangement {
 }
 
 /** Sorts what came with the CA into the way up from it, roots, and what is neither. */
-async function arrange(
+async function orderChain(
   certificate: Certificate,
   others: Certificate[],
   at: Temporal.Instant,

@@ -73,13 +73,13 @@ export async function signLeaf(
 
 /** 16 random octets as hexadecimal: positive, and of the same length in every encoding. */
 export function randomSerialNumber(): string {
-  const octets = new Uint8Array(16);
+  const bytes = new Uint8Array(16);
   do {
-    crypto.getRandomValues(octets);
-    octets[0] = (octets[0] ?? 0) & 0x7f;
+    crypto.getRandomValues(bytes);
+    bytes[0] = (bytes[0] ?? 0) & 0x7f;
     // A leading zero would be dropped by one encoder and kept by another.
-  } while (octets[0] === 0);
-  return octets.toHex();
+  } while (bytes[0] === 0);
+  return bytes.toHex();
 }
 
 /** What is the same in all leaves of an issuer, DER. */

@@ -46,7 +46,7 @@ export function parseAttributes(
   // A value that fails here stays as undefined, so that nothing else is said about it.
   const values = new Map<string, string | undefined>();
   for (const [attribute, value] of Object.entries(attributes)) {
-    const expected = misfit(attribute, value);
+    const expected = rejectionReason(attribute, value);
     if (expected !== undefined) report(attribute, value, expected);
     values.set(attribute, expected === undefined ? value : undefined);
   }
@@ -62,7 +62,7 @@ export function parseAttributes(
 }
 
 /** What is accepted in place of an unknown key, or of a value that no attribute takes. */
-function misfit(attribute: string, value: string): string | undefined {
+function rejectionReason(attribute: string, value: string): string | undefined {
   if (!knownAttributes.includes(attribute)) return `one of ${knownAttributes.join(", ")}`;
   if (value.length > longestValue) return `at most ${longestValue} characters`;
   if (hasUnprintable(value)) return "printable characters only";

@@ -17,11 +17,11 @@ export interface Variable {
   /** Stands in for a variable that is unset or empty; without it the value is then undefined. */
   readonly default?: string;
   /** What --help shows as the default, where that is not one fixed text. */
-  readonly otherwise?: string;
+  readonly defaultText?: string;
   /** Half a sentence for --help. */
-  readonly meaning: string;
+  readonly description: string;
   /** Completes "expected …". */
-  readonly accepted: string;
+  readonly expected: string;
   /** Undefined for what is not accepted. */
   readonly parse: (text: string) => unknown;
 }
@@ -50,7 +50,7 @@ export class EnvironmentReader<T extends VariableTable> {
   readonly problems: string[] = [];
   readonly warnings: string[] = [];
   readonly #lookUp: (name: string) => string | undefined;
-  readonly #refused = new Set<string>();
+  readonly #rejected = new Set<string>();
 
   constructor(environment: Environment, table: T) {
     const lookUp = typeof environment === "function"
@@ -70,17 +70,17 @@ export class EnvironmentReader<T extends VariableTable> {
     return (this.#lookUp(name) ?? "") !== "";
   }
 
-  /** Whether none of these variables is refused, so that they can be held against each other. */
-  isSound(...names: string[]): boolean {
-    return !names.some((name) => this.#refused.has(name));
+  /** Whether none of these variables is rejected, so that they can be held against each other. */
+  isValid(...names: string[]): boolean {
+    return !names.some((name) => this.#rejected.has(name));
   }
 
-  /** Refuses what a variable, or its absence, says. */
-  refuse(name: string, expected: string): void {
+  /** Rejects what a variable, or its absence, says. */
+  reject(name: string, expected: string): void {
     const text = this.#lookUp(name) ?? "";
     const given = text === "" ? `${name} is not set` : `${name}="${abbreviate(text)}"`;
     this.problems.push(`${given}: expected ${expected}`);
-    this.#refused.add(name);
+    this.#rejected.add(name);
   }
 
   /** The configuration that `build` makes of the values, unless there is a problem. */
@@ -93,7 +93,7 @@ export class EnvironmentReader<T extends VariableTable> {
     const text = this.#lookUp(variable.name) ?? "";
     const value = text === "" ? undefined : variable.parse(text);
     if (value !== undefined) return value;
-    if (text !== "") this.refuse(variable.name, variable.accepted);
+    if (text !== "") this.reject(variable.name, variable.expected);
     return variable.default === undefined ? undefined : variable.parse(variable.default);
   }
 

@@ -9,8 +9,8 @@ export function helpPage(
   notes: readonly string[] = [],
 ): string {
   const variables = Object.values(table).map((variable): [string, string] => {
-    const fallback = variable.otherwise ?? variable.default;
-    return [variable.name, variable.meaning + (fallback === undefined ? "" : ` [${fallback}]`)];
+    const fallback = variable.defaultText ?? variable.default;
+    return [variable.name, variable.description + (fallback === undefined ? "" : ` [${fallback}]`)];
   });
   return [
     title,

@@ -27,11 +27,11 @@ export function booleanWord(yes: string, no: string) {
 /** A reader of durations that takes both bounds and what lies between, and the words for it. */
 export function durationBetween(least: string, most: string) {
   const ms = (text: string) => parseDuration(text)?.total("milliseconds") ?? NaN;
-  const accepted = `a duration from ${least} to ${most}, such as "90s" or "1h30m"`;
+  const expected = `a duration from ${least} to ${most}, such as "90s" or "1h30m"`;
   const parse = (text: string): Temporal.Duration | undefined => {
     return ms(text) >= ms(least) && ms(text) <= ms(most) ? parseDuration(text) : undefined;
   };
-  return { accepted, parse };
+  return { expected, parse };
 }
 
 /** An absolute path without "." or "..", without a slash at its end, of at most `bytes` bytes. */

@@ -9,24 +9,24 @@ export interface DerElement {
  * The elements that fill the octets exactly, or undefined: definite lengths in their shortest form
  * only, tags below 31 only, nothing left over. Parsers of BER are kinder than a signature allows.
  */
-export function readElements(octets: Uint8Array): DerElement[] | undefined {
+export function readElements(bytes: Uint8Array): DerElement[] | undefined {
   const elements: DerElement[] = [];
-  for (let start = 0; start < octets.length;) {
-    const tag = octets[start] ?? 0;
-    const header = readLength(octets, start + 1);
+  for (let start = 0; start < bytes.length;) {
+    const tag = bytes[start] ?? 0;
+    const header = readLength(bytes, start + 1);
     if ((tag & 0x1f) === 0x1f || header === undefined) return undefined;
     const end = header.next + header.length;
-    if (end > octets.length) return undefined;
-    const content = octets.subarray(header.next, end);
-    elements.push({ tag, content, whole: octets.subarray(start, end) });
+    if (end > bytes.length) return undefined;
+    const content = bytes.subarray(header.next, end);
+    elements.push({ tag, content, whole: bytes.subarray(start, end) });
     start = end;
   }
   return elements;
 }
 
 /** The parts of a value that is one SEQUENCE and nothing else, or undefined. */
-export function readSequence(octets: Uint8Array): DerElement[] | undefined {
-  const elements = readElements(octets);
+export function readSequence(bytes: Uint8Array): DerElement[] | undefined {
+  const elements = readElements(bytes);
   const [only] = elements ?? [];
   if (elements?.length !== 1 || only?.tag !== 0x30) return undefined;
   return readElements(only.content);
@@ -37,12 +37,12 @@ export function isByteAlignedBitString(element: DerElement | undefined): element
   return element?.tag === 0x03 && element.content[0] === 0;
 }
 
-function readLength(octets: Uint8Array, at: number): { length: number; next: number } | undefined {
-  const first = octets[at];
+function readLength(bytes: Uint8Array, at: number): { length: number; next: number } | undefined {
+  const first = bytes[at];
   if (first === undefined) return undefined;
   if (first < 0x80) return { length: first, next: at + 1 };
   const count = first & 0x7f;
-  const digits = octets.subarray(at + 1, at + 1 + count);
+  const digits = bytes.subarray(at + 1, at + 1 + count);
   // Four octets count more than any message of ours may hold.
   if (count === 0 || count > 4 || digits.length < count || digits[0] === 0) return undefined;
   const length = digits.reduce((sum, digit) => sum * 256 + digit, 0);

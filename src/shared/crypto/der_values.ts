@@ -69,8 +69,8 @@ export function readTime(element: DerElement | undefined): Temporal.Instant | un
 }
 
 /** Octets as characters of the same numbers. */
-export function latin1(octets: Uint8Array): string {
+export function latin1(bytes: Uint8Array): string {
   let text = "";
-  for (const octet of octets) text += String.fromCharCode(octet);
+  for (const octet of bytes) text += String.fromCharCode(octet);
   return text;
 }

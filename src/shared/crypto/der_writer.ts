@@ -27,29 +27,29 @@ export function derSequence(...parts: readonly DerPart[]): DerNode {
 
 /** The octets of an element. */
 export function encodeDer(element: DerNode): Uint8Array<ArrayBuffer> {
-  const octets = new Uint8Array(sizeOf(element));
-  write(element, octets, 0);
-  return octets;
+  const bytes = new Uint8Array(sizeOf(element));
+  write(element, bytes, 0);
+  return bytes;
 }
 
 /** Writes at a place; returns the place behind. */
-function write(part: DerPart, octets: Uint8Array, at: number): number {
+function write(part: DerPart, bytes: Uint8Array, at: number): number {
   if (typeof part === "string") {
-    for (let index = 0; index < part.length; index++) octets[at + index] = part.charCodeAt(index);
+    for (let index = 0; index < part.length; index++) bytes[at + index] = part.charCodeAt(index);
     return at + part.length;
   }
   if (part instanceof Uint8Array) {
-    octets.set(part, at);
+    bytes.set(part, at);
     return at + part.length;
   }
   const { tag, length, parts } = part;
-  octets[at++] = tag;
+  bytes[at++] = tag;
   if (length >= 0x100) {
-    octets[at++] = 0x82;
-    octets[at++] = length >> 8;
-  } else if (length >= 0x80) octets[at++] = 0x81;
-  octets[at++] = length & 0xff;
-  for (const inner of parts) at = write(inner, octets, at);
+    bytes[at++] = 0x82;
+    bytes[at++] = length >> 8;
+  } else if (length >= 0x80) bytes[at++] = 0x81;
+  bytes[at++] = length & 0xff;
+  for (const inner of parts) at = write(inner, bytes, at);
   return at;
 }
 
@@ -59,10 +59,10 @@ function sizeOf(part: DerPart): number {
 }
 
 /** An INTEGER of a number that is given as octets without a sign, the most significant first. */
-export function derUnsignedInteger(octets: Uint8Array): DerNode {
+export function derUnsignedInteger(bytes: Uint8Array): DerNode {
   let start = 0;
-  while (start < octets.length - 1 && octets[start] === 0) start++;
-  const digits = octets.subarray(start);
+  while (start < bytes.length - 1 && bytes[start] === 0) start++;
+  const digits = bytes.subarray(start);
   return (digits[0] ?? 0) < 0x80 && digits.length > 0
     ? element(0x02, digits)
     : element(0x02, zero, digits);
@@ -75,8 +75,8 @@ export function derObjectIdentifier(dotted: string): DerNode {
 }
 
 /** A BIT STRING of whole octets. */
-export function derBitString(octets: Uint8Array): DerNode {
-  return element(0x03, zero, octets);
+export function derBitString(bytes: Uint8Array): DerNode {
+  return element(0x03, zero, bytes);
 }
 
 export function derUtf8String(text: string): DerNode {

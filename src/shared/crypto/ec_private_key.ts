@@ -6,19 +6,19 @@ const ecPublicKey = encodeDer(derObjectIdentifier("1.2.840.10045.2.1"));
 /** An EC private key (RFC 5915, 3) in PKCS #8. */
 export interface EcPrivateKey {
   /** The secret, as octets of the curve's width. */
-  readonly number: Uint8Array;
+  readonly scalar: Uint8Array;
   /** The SubjectPublicKeyInfo that stands beside it, if one does; to make it takes as long as a signature. */
   readonly spki: Uint8Array | undefined;
 }
 
 /** The parts of an EC key in PKCS #8, which are views into it; undefined for keys of other kinds. */
 export function readEcPrivateKey(pkcs8: Uint8Array): EcPrivateKey | undefined {
-  const [, algorithm, octets] = readSequence(pkcs8) ?? [];
+  const [, algorithm, octetString] = readSequence(pkcs8) ?? [];
   const [type, curve, ...rest] = readSequence(algorithm?.whole ?? pkcs8) ?? [];
-  if (octets?.tag !== 0x04 || curve?.tag !== 0x06 || rest.length > 0) return undefined;
+  if (octetString?.tag !== 0x04 || curve?.tag !== 0x06 || rest.length > 0) return undefined;
   if (!type || !equalBytes(type.whole, ecPublicKey)) return undefined;
-  const [, number, ...options] = readSequence(octets.content) ?? [];
-  if (number?.tag !== 0x04) return undefined;
+  const [, scalar, ...options] = readSequence(octetString.content) ?? [];
+  if (scalar?.tag !== 0x04) return undefined;
   const enclosed = options.find(({ tag }) => tag === 0xa1);
   const [point, ...more] = readElements(enclosed?.content ?? new Uint8Array()) ?? [];
   const spki = isByteAlignedBitString(point) && more.length === 0
@@ -26,5 +26,5 @@ export function readEcPrivateKey(pkcs8: Uint8Array): EcPrivateKey | undefined {
       derSequence(derSequence(type.whole, curve.whole), derBitString(point.content.subarray(1))),
     )
     : undefined;
-  return { number: number.content, spki };
+  return { scalar: scalar.content, spki };
 }

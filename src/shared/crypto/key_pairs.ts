@@ -50,7 +50,7 @@ export async function generateKeyPair(algorithm: KeyAlgorithm): Promise<CryptoKe
   if (algorithm.startsWith("ecdsa")) {
     const pkcs8 = await crypto.subtle.exportKey("pkcs8", keys.privateKey);
     const spki = readEcPrivateKey(new Uint8Array(pkcs8))?.spki;
-    if (spki) exported.set(keys.publicKey, spki);
+    if (spki) knownSpki.set(keys.publicKey, spki);
   }
   return keys;
 }
@@ -61,14 +61,14 @@ export async function exportPrivateKey(key: CryptoKey): Promise<string> {
 }
 
 /** What was found out about public keys: to export one that was made here takes as long as a signature. */
-const exported = new WeakMap<CryptoKey, Uint8Array>();
+const knownSpki = new WeakMap<CryptoKey, Uint8Array>();
 
 /** The SubjectPublicKeyInfo (RFC 5280, 4.1.2.7) of a public key; not to be written to. */
 export async function exportPublicKey(key: CryptoKey): Promise<Uint8Array> {
-  const known = exported.get(key);
+  const known = knownSpki.get(key);
   if (known) return known;
   const spki = new Uint8Array(await crypto.subtle.exportKey("spki", key));
-  exported.set(key, spki);
+  knownSpki.set(key, spki);
   return spki;
 }
 
@@ -111,7 +111,7 @@ export async function importPublicKey(
     const parameters = importParameters(algorithm);
     const publicKey = await crypto.subtle.importKey("spki", own, parameters, true, ["verify"]);
     // In its one form already, so that exporting would return the same.
-    if (known !== undefined) exported.set(publicKey, own);
+    if (known !== undefined) knownSpki.set(publicKey, own);
     return { kind: "key", publicKey, algorithm };
   } catch {
     return refused(`the public key is broken or of another kind; ${accepted}`);

@@ -9,7 +9,7 @@ export function encodePem(label: string, der: Uint8Array): string {
  * end) comes as no octets, so that it is missed by nobody who looks at each.
  */
 export function decodePem(label: string, text: string): Uint8Array[] {
-  return blocks(text).filter((block) => block.label === label).map(({ body }) => octets(body));
+  return blocks(text).filter((block) => block.label === label).map(({ body }) => bytes(body));
 }
 
 /** Which PEM blocks a text holds, by label only, as a message may say it. */
@@ -32,7 +32,7 @@ function blocks(text: string): { label: string; body: string | undefined }[] {
   });
 }
 
-function octets(body: string | undefined): Uint8Array {
+function bytes(body: string | undefined): Uint8Array {
   try {
     return Uint8Array.fromBase64(body ?? "", { lastChunkHandling: "strict" });
   } catch {

@@ -72,9 +72,9 @@ export function recognizePublicKey(spki: Uint8Array): KeyAlgorithm | undefined {
   }
 }
 
-function bitsOf(octets: Uint8Array | undefined): number {
-  if (octets === undefined) return 0;
-  return octets.length * 8 - (Math.clz32(octets[0] ?? 0) - 24);
+function bitsOf(bytes: Uint8Array | undefined): number {
+  if (bytes === undefined) return 0;
+  return bytes.length * 8 - (Math.clz32(bytes[0] ?? 0) - 24);
 }
 
 function isUsualExponent(element: DerElement | undefined): boolean {

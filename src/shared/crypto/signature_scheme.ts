@@ -53,11 +53,11 @@ function readPss(der: Uint8Array): SignatureScheme | undefined {
   const [, generatorHash] = readSequence(generator?.whole ?? new Uint8Array()) ?? [];
   const maskHash = fields.has(0xa1) ? readHash(generatorHash?.whole) : "SHA-1";
   const [salt] = readElements(fields.get(0xa2) ?? new Uint8Array()) ?? [];
-  const octets = fields.has(0xa2) ? readUnsigned(salt) : Uint8Array.of(20);
-  if (hash === undefined || hash !== maskHash || octets === undefined || octets.length > 2) {
+  const bytes = fields.has(0xa2) ? readUnsigned(salt) : Uint8Array.of(20);
+  if (hash === undefined || hash !== maskHash || bytes === undefined || bytes.length > 2) {
     return undefined;
   }
-  const saltLength = octets.reduce((sum, octet) => sum * 256 + octet, 0);
+  const saltLength = bytes.reduce((sum, octet) => sum * 256 + octet, 0);
   return { name: "RSA-PSS", hash, saltLength };
 }
 

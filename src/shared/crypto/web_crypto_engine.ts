@@ -9,14 +9,14 @@ import type { SignatureScheme } from "./signature_scheme.ts";
 
 /** The runtime's own cryptography: always there. */
 export const webCryptoEngine: SignatureEngine = {
-  async sign(key: CryptoKey, algorithm: KeyAlgorithm, octets: Uint8Array): Promise<Uint8Array> {
+  async sign(key: CryptoKey, algorithm: KeyAlgorithm, bytes: Uint8Array): Promise<Uint8Array> {
     const parameters = signatureParameters(algorithm);
-    const signature = await crypto.subtle.sign(parameters, key, octets as BufferSource);
+    const signature = await crypto.subtle.sign(parameters, key, bytes as BufferSource);
     const raw = new Uint8Array(signature);
     return parameters.name === "ECDSA" ? numbersOf(raw) : raw;
   },
 
-  async verify({ spki, scheme, signature, octets }: SignatureToVerify): Promise<boolean> {
+  async verify({ spki, scheme, signature, bytes }: SignatureToVerify): Promise<boolean> {
     const parts = readPublicKey(spki);
     const form = parts && formOf(parts, scheme);
     const raw = form?.width === undefined ? signature : pointForm(signature, form.width);
@@ -28,7 +28,7 @@ export const webCryptoEngine: SignatureEngine = {
         scheme as { name: string },
         key,
         raw as BufferSource,
-        octets as BufferSource,
+        bytes as BufferSource,
       );
     } catch {
       return false;
@@ -62,13 +62,13 @@ function formOf({ kind, curve }: PublicKeyParts, scheme: SignatureScheme) {
 /** An ECDSA signature as WebCrypto takes it: two numbers of a fixed width. */
 function pointForm(signature: Uint8Array, width: number): Uint8Array | undefined {
   const numbers = readSequence(signature)?.map(readUnsigned) ?? [];
-  const octets = new Uint8Array(2 * width);
+  const bytes = new Uint8Array(2 * width);
   if (numbers.length !== 2) return undefined;
   for (const [index, number] of numbers.entries()) {
     if (number === undefined || number.length > width) return undefined;
-    octets.set(number, (index + 1) * width - number.length);
+    bytes.set(number, (index + 1) * width - number.length);
   }
-  return octets;
+  return bytes;
 }
 
 /** An ECDSA signature as certificates carry it. */

@@ -26,7 +26,7 @@ export interface ClientIdentity {
   privateKeyPem: string;
 }
 
-interface Material {
+interface Credentials {
   readonly roots: string | undefined;
   readonly identity: ClientIdentity | undefined;
 }
@@ -52,7 +52,7 @@ export class Channel implements Disposable {
   readonly #options: ChannelOptions;
   readonly #target: ClientTarget;
   readonly #running = new Set<{ cancel(): void }>();
-  #open: { client: Client; material: Material } | undefined;
+  #open: { client: Client; credentials: Credentials } | undefined;
   #disposed = false;
 
   /** Throws a TypeError for an address that is none, a token in plaintext, and an IP address over TLS without a name. */
@@ -88,7 +88,7 @@ export class Channel implements Disposable {
    * To be told of each call's failure: an unreachable server may be one that our old trust bundle
    * refuses. Answers whether the call never left and can be made again.
    */
-  failed(client: Client, error: unknown): boolean {
+  reportFailure(client: Client, error: unknown): boolean {
     if (this.#disposed || !(error instanceof RpcError) || client !== this.#open?.client) {
       return false;
     }
@@ -111,9 +111,9 @@ export class Channel implements Disposable {
   #renew(): void {
     const old = this.#open;
     try {
-      const material = this.#readMaterial();
-      if (old !== undefined && sameMaterial(old.material, material)) return;
-      this.#open = { client: this.#connect(material), material };
+      const credentials = this.#readCredentials();
+      if (old !== undefined && sameCredentials(old.credentials, credentials)) return;
+      this.#open = { client: this.#connect(credentials), credentials };
     } catch (cause) {
       // A file in the middle of its replacement is no reason to lose what worked.
       if (old !== undefined) return;
@@ -127,7 +127,7 @@ export class Channel implements Disposable {
     old?.client.close();
   }
 
-  #readMaterial(): Material {
+  #readCredentials(): Credentials {
     if (!this.#target.tls) return { roots: undefined, identity: undefined };
     const roots = this.#options.trustBundle?.();
     if (roots !== undefined && !roots.includes("-----BEGIN CERTIFICATE-----")) {
@@ -137,9 +137,9 @@ export class Channel implements Disposable {
     return { roots, identity: this.#options.clientIdentity?.() };
   }
 
-  #connect(material: Material): Client {
+  #connect(credentials: Credentials): Client {
     const { serverName } = this.#options;
-    return new Client(this.#target.target, this.#credentials(material), {
+    return new Client(this.#target.target, this.#channelCredentials(credentials), {
       ...settings,
       ...(serverName !== undefined && this.#target.tls && {
         "grpc.ssl_target_name_override": serverName,
@@ -148,7 +148,7 @@ export class Channel implements Disposable {
     });
   }
 
-  #credentials({ roots, identity }: Material): ChannelCredentials {
+  #channelCredentials({ roots, identity }: Credentials): ChannelCredentials {
     if (!this.#target.tls) return ChannelCredentials.createInsecure();
     const bytes = (text: string | undefined) => text === undefined ? null : Buffer.from(text);
     const tls = ChannelCredentials.createSsl(
@@ -167,7 +167,7 @@ export class Channel implements Disposable {
   }
 }
 
-function sameMaterial(a: Material, b: Material): boolean {
+function sameCredentials(a: Credentials, b: Credentials): boolean {
   return a.roots === b.roots && a.identity?.certificatePem === b.identity?.certificatePem &&
     a.identity?.privateKeyPem === b.identity?.privateKeyPem;
 }

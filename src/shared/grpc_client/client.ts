@@ -96,7 +96,7 @@ async function unary(
       return decoded(method.output, await promise);
     } catch (thrown) {
       const error = unlessOurs(thrown, channel, options);
-      if (!channel.failed(client, error) || n === tries) throw error;
+      if (!channel.reportFailure(client, error) || n === tries) throw error;
     }
   }
 }
@@ -128,7 +128,7 @@ async function* serverStreaming(
       return;
     } catch (thrown) {
       const error = unlessOurs(toRpcError(thrown), channel, options);
-      if (!channel.failed(client, error) || n === tries) throw error;
+      if (!channel.reportFailure(client, error) || n === tries) throw error;
     } finally {
       call.cancel();
     }

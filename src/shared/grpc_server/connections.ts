@@ -23,7 +23,7 @@ export class ServerConnections {
   readonly #reading = new PacedReading();
 
   /** Follows what a server accepts from now on, on the addresses that it listens on. */
-  of(server: Server): void {
+  track(server: Server): void {
     for (const listening of (server as unknown as Listening).http2Servers.keys()) {
       if (this.#servers.has(listening)) continue;
       this.#servers.add(listening);
@@ -39,7 +39,7 @@ export class ServerConnections {
   }
 
   /** Listens no longer. */
-  acceptNoMore(): void {
+  stopAccepting(): void {
     // Not the method of an HTTP/2 server, which also says goodbye to its sessions.
     for (const server of this.#servers) NetServer.prototype.close.call(server);
   }

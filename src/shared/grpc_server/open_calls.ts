@@ -10,7 +10,7 @@ export interface ActiveCall extends Disposable {
 export class ActiveCalls {
   readonly #calls = new Map<ActiveCall, { streaming: boolean }>();
   #stopping: RpcError | undefined;
-  #settled = Promise.withResolvers<void>();
+  #completed = Promise.withResolvers<void>();
 
   open(streaming: boolean): ActiveCall {
     const controller = new AbortController();
@@ -21,7 +21,7 @@ export class ActiveCalls {
       },
       [Symbol.dispose]: () => {
         this.#calls.delete(call);
-        if (this.#calls.size === 0) this.#settled.resolve();
+        if (this.#calls.size === 0) this.#completed.resolve();
       },
     };
     this.#calls.set(call, { streaming });
@@ -33,7 +33,7 @@ export class ActiveCalls {
    * Aborts what is opened from now on, and the streams: one may have no end of its own, so draining
    * would wait for it in vain.
    */
-  stopTaking(reason: RpcError): void {
+  rejectNewCalls(reason: RpcError): void {
     this.#stopping = reason;
     for (const [call, { streaming }] of this.#calls) if (streaming) call.abort(reason);
   }
@@ -43,10 +43,10 @@ export class ActiveCalls {
   }
 
   /** Resolves when no call is open. */
-  async settled(): Promise<void> {
+  async allCompleted(): Promise<void> {
     while (this.#calls.size > 0) {
-      this.#settled = Promise.withResolvers();
-      await this.#settled.promise;
+      this.#completed = Promise.withResolvers();
+      await this.#completed.promise;
     }
   }
 }

@@ -27,12 +27,12 @@ export class PacedReading {
     });
   }
 
-  #wasRead(octets: number): void {
+  #wasRead(bytes: number): void {
     if (!this.#isTurn) {
       this.#isTurn = true;
       setImmediate(() => this.#beginTurn());
     }
-    this.#octetsLeft -= octets;
+    this.#octetsLeft -= bytes;
     if (this.#octetsLeft <= 0) this.#pauseAll();
   }
 

@@ -41,7 +41,7 @@ export interface ServerOptions {
 const defaultMaxMessageBytes = 64 * 1024;
 const defaultGraceMs = 10_000;
 /** What is aborted may still say why: time for that, not for work. */
-const lastWordsMs = 1_000;
+const abortGraceMs = 1_000;
 
 const settings = {
   // Nothing reads channelz, and it keeps a trace of every connection.
@@ -143,7 +143,7 @@ class RunningServer {
     return new Promise((resolve, reject) =>
       this.#server.bindAsync(address, credentials, (error, port) => {
         if (error === null) {
-          this.#sockets.of(this.#server);
+          this.#sockets.track(this.#server);
           resolve(port);
         } else reject(new Error(`cannot listen on ${address}: ${error.message}`, { cause: error }));
       })
@@ -156,11 +156,11 @@ class RunningServer {
    */
   async stop(): Promise<void> {
     const reason = new RpcError(status.UNAVAILABLE, "the server is stopping");
-    this.#sockets.acceptNoMore();
-    this.#calls.stopTaking(reason);
-    if (!await within(this.#calls.settled(), this.#graceMs)) {
+    this.#sockets.stopAccepting();
+    this.#calls.rejectNewCalls(reason);
+    if (!await within(this.#calls.allCompleted(), this.#graceMs)) {
       this.#calls.abortAll(reason);
-      await within(this.#calls.settled(), lastWordsMs);
+      await within(this.#calls.allCompleted(), abortGraceMs);
     }
     await this.#sockets.close();
     this.#server.forceShutdown();

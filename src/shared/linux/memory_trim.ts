@@ -8,11 +8,11 @@ const symbols = {
 /** What the C library holds of memory that nothing uses any more. */
 export interface MemoryTrimmer extends Disposable {
   /** Gives it back to the kernel, in a millisecond or so. */
-  release(): void;
+  trim(): void;
 }
 
 /**
- * Where the C library has no such call, or cannot be opened, `release` does nothing.
+ * Where the C library has no such call, or cannot be opened, `trim` does nothing.
  *
  * Deno parses a program on a thread of its own, and what that took (20 MiB for the driver's bundle)
  * stays with the thread's arena after it was freed: malloc gives back the end of an arena only.
@@ -20,7 +20,7 @@ export interface MemoryTrimmer extends Disposable {
 export function openMemoryTrimmer(): MemoryTrimmer {
   const library = openLibrary();
   return {
-    release: () => void library?.symbols.malloc_trim?.(0n),
+    trim: () => void library?.symbols.malloc_trim?.(0n),
     [Symbol.dispose]: () => library?.close(),
   };
 }

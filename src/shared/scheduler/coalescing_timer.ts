@@ -17,7 +17,7 @@ export class CoalescingTimer implements Disposable {
     this.#action = action;
   }
 
-  request(): void {
+  schedule(): void {
     this.#timer ??= this.#clock.after(this.#waitMs, () => {
       this.#timer = undefined;
       this.#action();

@@ -7,7 +7,7 @@ export class EventLoopLimiter {
   #isTaken = false;
 
   /** Resolves in a turn of the event loop that nobody else has had. */
-  take(): Promise<void> {
+  acquire(): Promise<void> {
     if (this.#isTaken) return new Promise((resolve) => void this.#waiting.push(resolve));
     this.#isTaken = true;
     setImmediate(() => this.#pass());

@@ -15,17 +15,17 @@ export type QueueResult<T> =
 
 interface Waiter {
   readonly start: () => void;
-  readonly turnAway: () => void;
+  readonly reject: () => void;
 }
 
 /** A client that was turned away waits as long as the queue needs, between these. */
 const shortestRetryMs = 1_000;
 const longestRetryMs = 30_000;
 /**
- * How much work starts one after the other before the event loop has its turn: some milliseconds
+ * How much work starts one after the other before the event loop goes on: some milliseconds
  * of signatures that are made at once, which else would go on until nobody waits.
  */
-const startsPerTurn = 16;
+const startsPerIteration = 16;
 
 /**
  * Bounds the cryptography that goes on at once and what waits for it. Fair: the callers' keys take
@@ -40,9 +40,9 @@ export class FairQueue {
   #waitingCount = 0;
   #running = 0;
   #averageMs = 5;
-  #startsLeft = startsPerTurn;
-  /** Places that became free and are kept for the next turn of the event loop. */
-  #kept = 0;
+  #startsLeft = startsPerIteration;
+  /** Places that became free and are kept for the next iteration of the event loop. */
+  #deferredStarts = 0;
 
   constructor({ clock, concurrency = 4, capacity = 4_096 }: FairQueueOptions) {
     this.#clock = clock;
@@ -64,7 +64,7 @@ export class FairQueue {
   async run<T>(key: string, work: () => Promise<T>, signal: AbortSignal): Promise<QueueResult<T>> {
     signal.throwIfAborted();
     if (this.#running < this.#concurrency) this.#running++;
-    else if (!await this.#turn(key, signal)) {
+    else if (!await this.#wait(key, signal)) {
       return { kind: "overloaded", retryAfter: this.#retryAfter() };
     }
     const started = this.#clock.now().epochMilliseconds;
@@ -78,8 +78,8 @@ export class FairQueue {
   }
 
   /** Whether the caller may start: false when it was turned away. */
-  #turn(key: string, signal: AbortSignal): Promise<boolean> {
-    if (this.#waitingCount >= this.#capacity && !this.#makeRoom(key)) {
+  #wait(key: string, signal: AbortSignal): Promise<boolean> {
+    if (this.#waitingCount >= this.#capacity && !this.#evictFromLongest(key)) {
       return Promise.resolve(false);
     }
     const { promise, resolve, reject } = Promise.withResolvers<boolean>();
@@ -91,7 +91,7 @@ export class FairQueue {
       signal.removeEventListener("abort", leave);
       resolve(may);
     };
-    const waiter: Waiter = { start: () => settle(true), turnAway: () => settle(false) };
+    const waiter: Waiter = { start: () => settle(true), reject: () => settle(false) };
     const list = this.#waiting.get(key);
     if (list === undefined) this.#waiting.set(key, [waiter]);
     else list.push(waiter);
@@ -101,7 +101,7 @@ export class FairQueue {
   }
 
   /** Turns away the newest of the longest list, unless that list is the key's own. */
-  #makeRoom(key: string): boolean {
+  #evictFromLongest(key: string): boolean {
     let longest: [string, Waiter[]] | undefined;
     for (const entry of this.#waiting) {
       if (longest === undefined || entry[1].length > longest[1].length) longest = entry;
@@ -110,7 +110,7 @@ export class FairQueue {
     const victim = longest?.[1].at(-1);
     if (!longest || !victim || longest[1].length <= own + 1) return false;
     this.#remove(longest[0], victim);
-    victim.turnAway();
+    victim.reject();
     return true;
   }
 
@@ -123,20 +123,20 @@ export class FairQueue {
     if (list.length === 0) this.#waiting.delete(key);
   }
 
-  /** Gives the place that became free to the next that waits, in this turn of the event loop or in another. */
+  /** Gives the place that became free to the next that waits, in this iteration of the event loop or in another. */
   #next(): void {
     if (this.#waitingCount === 0) this.#running--;
     else if (this.#startsLeft > 0) {
       this.#startsLeft--;
       this.#startFirst();
-    } else if (++this.#kept === 1) setImmediate(() => this.#beginTurn());
+    } else if (++this.#deferredStarts === 1) setImmediate(() => this.#beginIteration());
   }
 
-  #beginTurn(): void {
-    this.#startsLeft = startsPerTurn;
-    const kept = this.#kept;
-    this.#kept = 0;
-    for (let place = 0; place < kept; place++) this.#next();
+  #beginIteration(): void {
+    this.#startsLeft = startsPerIteration;
+    const deferred = this.#deferredStarts;
+    this.#deferredStarts = 0;
+    for (let place = 0; place < deferred; place++) this.#next();
   }
 
   /** Starts the first of the key whose turn it is. */

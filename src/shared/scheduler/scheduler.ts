@@ -47,7 +47,7 @@ export class Scheduler implements AsyncDisposable {
   /** The entries that wait, by the millisecond at which they are due: all but those whose key runs. */
   readonly #waiting = new PriorityQueue<ScheduledJob>();
   /** The run that the present code is part of, if any. */
-  readonly #within = new AsyncLocalStorage<Run>();
+  readonly #currentRun = new AsyncLocalStorage<Run>();
   readonly #alarm: WallClockTimer;
   #disposed = false;
 
@@ -87,7 +87,7 @@ export class Scheduler implements AsyncDisposable {
   schedule(key: string, at: Temporal.Instant, job: Job): void {
     if (this.#disposed) return;
     const entry = new ScheduledJob(key, at, job);
-    this.#forget(key);
+    this.#remove(key);
     this.#entries.set(key, entry);
     const run = this.#runs.get(key);
     if (run !== undefined) return this.#abort(run, "replaced");
@@ -102,8 +102,10 @@ export class Scheduler implements AsyncDisposable {
    */
   cancel(key: string): Promise<void> {
     const run = this.#runs.get(key);
-    if (run !== undefined && this.#within.getStore() === run) throw waitsForItself("cancel", run);
-    this.#forget(key);
+    if (run !== undefined && this.#currentRun.getStore() === run) {
+      throw waitsForItself("cancel", run);
+    }
+    this.#remove(key);
     this.#arm();
     if (run === undefined) return Promise.resolve();
     this.#abort(run, "cancelled");
@@ -115,9 +117,9 @@ export class Scheduler implements AsyncDisposable {
    * that. Rejects, and stops nothing, within a run.
    */
   async [Symbol.asyncDispose](): Promise<void> {
-    const within = this.#within.getStore();
-    if (within !== undefined && this.#runs.get(within.entry.key) === within) {
-      throw waitsForItself("disposal", within);
+    const currentRun = this.#currentRun.getStore();
+    if (currentRun !== undefined && this.#runs.get(currentRun.entry.key) === currentRun) {
+      throw waitsForItself("disposal", currentRun);
     }
     this.#disposed = true;
     this.#entries.clear();
@@ -128,7 +130,7 @@ export class Scheduler implements AsyncDisposable {
     await Promise.all(runs.map((run) => run.ended.promise));
   }
 
-  #forget(key: string): void {
+  #remove(key: string): void {
     const entry = this.#entries.get(key);
     if (entry === undefined) return;
     this.#entries.delete(key);
@@ -160,7 +162,7 @@ export class Scheduler implements AsyncDisposable {
     const controller = new AbortController();
     const run = { entry, controller, ended: Promise.withResolvers<void>() };
     this.#runs.set(entry.key, run);
-    void this.#within.run(run, () => this.#execute(run));
+    void this.#currentRun.run(run, () => this.#execute(run));
   }
 
   async #execute(run: Run): Promise<void> {
@@ -168,22 +170,22 @@ export class Scheduler implements AsyncDisposable {
     try {
       const next = await entry.job(run.controller.signal);
       entry.failures = 0;
-      if (this.#stands(run)) {
+      if (this.#isCurrent(run)) {
         if (next === undefined) this.#entries.delete(entry.key);
         else entry.at = next;
       }
       this.#end(run);
     } catch (error) {
-      const stands = this.#stands(run);
-      if (stands) this.#backOff(entry);
+      const isCurrent = this.#isCurrent(run);
+      if (isCurrent) this.#backOff(entry);
       this.#end(run);
       // What a cancelled or replaced run throws is most often its abort: nobody waits for it.
-      if (stands) this.#tell(entry.key, error, entry.at);
+      if (isCurrent) this.#reportError(entry.key, error, entry.at);
     }
   }
 
   /** Whether the run's answer still counts: the key was neither replaced nor cancelled meanwhile. */
-  #stands(run: Run): boolean {
+  #isCurrent(run: Run): boolean {
     return this.#entries.get(run.entry.key) === run.entry;
   }
 
@@ -193,7 +195,7 @@ export class Scheduler implements AsyncDisposable {
     entry.at = this.#clock.now().add({ milliseconds: delayMs });
   }
 
-  #tell(key: string, error: unknown, next: Temporal.Instant): void {
+  #reportError(key: string, error: unknown, next: Temporal.Instant): void {
     try {
       this.#onError(key, error, next);
     } catch {

@@ -14,8 +14,8 @@ export class BoundedSemaphore {
     signal: AbortSignal,
   ): Promise<{ readonly value: T } | undefined> {
     signal.throwIfAborted();
-    if (this.#turns.areTaken && this.#turns.waiting >= this.#capacity) return undefined;
-    using _turn = await this.#turns.take(signal);
+    if (this.#turns.isFull && this.#turns.waiting >= this.#capacity) return undefined;
+    using _turn = await this.#turns.acquire(signal);
     return { value: await work() };
   }
 }
@@ -31,7 +31,7 @@ export class Semaphore {
   }
 
   /** Whether who comes now has to wait. */
-  get areTaken(): boolean {
+  get isFull(): boolean {
     return this.#taken >= this.#atOnce;
   }
 
@@ -41,7 +41,7 @@ export class Semaphore {
   }
 
   /** A turn, given back by disposing it; rejects with the signal's reason when that comes first. */
-  async take(signal: AbortSignal): Promise<Disposable> {
+  async acquire(signal: AbortSignal): Promise<Disposable> {
     signal.throwIfAborted();
     if (this.#taken < this.#atOnce) this.#taken++;
     else await this.#wait(signal);
@@ -50,7 +50,7 @@ export class Semaphore {
       [Symbol.dispose]: () => {
         if (given) return;
         given = true;
-        this.#giveBack();
+        this.#release();
       },
     };
   }
@@ -71,7 +71,7 @@ export class Semaphore {
   }
 
   /** The turn goes over to the next without being free in between. */
-  #giveBack(): void {
+  #release(): void {
     const [next] = this.#waiting;
     if (next === undefined) return void this.#taken--;
     this.#waiting.delete(next);

@@ -11,7 +11,7 @@ const buckets = [0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 
 
 export interface EventLoopLag extends Disposable {
   /** To be told of work: for the next second it is looked at closely. */
-  working(): void;
+  reportActivity(): void;
 }
 
 /**
@@ -38,21 +38,21 @@ export function observeEventLoopLag(
     isResting = now >= workUntil;
     const ms = isResting ? restMs : closeMs;
     due = now + ms;
-    timer = clock.after(ms, look);
+    timer = clock.after(ms, measure);
   };
-  const look = () => {
+  const measure = () => {
     seconds.observe(Math.max(0, monotonicMs() - due) / 1000);
     wait();
   };
   wait();
   return {
-    working: () => {
+    reportActivity: () => {
       const now = monotonicMs();
       workUntil = now + workMs;
       if (!isResting) return;
       timer[Symbol.dispose]();
       // What is overdue is looked at now; the rest of a rest tells nothing.
-      if (now >= due) look();
+      if (now >= due) measure();
       else wait();
     },
     [Symbol.dispose]: () => timer[Symbol.dispose](),

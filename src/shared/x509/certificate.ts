@@ -156,8 +156,8 @@ function extensionsAmong(others: readonly DerElement[]): Uint8Array | undefined 
   return extensions;
 }
 
-function withoutSign(octets: Uint8Array): Uint8Array {
-  return octets.length > 1 && octets[0] === 0 ? octets.subarray(1) : octets;
+function withoutSign(bytes: Uint8Array): Uint8Array {
+  return bytes.length > 1 && bytes[0] === 0 ? bytes.subarray(1) : bytes;
 }
 
 function describeNames(subject: DistinguishedName, issuer: DistinguishedName) {

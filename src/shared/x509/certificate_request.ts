@@ -72,7 +72,7 @@ function readRequest(
   if (!isVersionNumber(version) || subject?.tag !== 0x30 || spki?.tag !== 0x30) return undefined;
   if (attributes?.tag !== 0xa0 || more.length > 0) return undefined;
   return {
-    octets: signed.whole,
+    bytes: signed.whole,
     spki: spki.whole,
     algorithm: algorithm.whole,
     signature: signature.content.subarray(1),

@@ -142,8 +142,8 @@ export async function isSignedBy(
   const fields = readCertificateFields(certificate.der);
   const scheme = schemeOf(certificate);
   if (fields === undefined || scheme === undefined) return false;
-  const { signature, signed: octets } = fields;
-  return await engine.verify({ spki: issuer.spki, scheme, signature, octets });
+  const { signature, signed: bytes } = fields;
+  return await engine.verify({ spki: issuer.spki, scheme, signature, bytes });
 }
 
 function schemeOf(certificate: Certificate): SignatureScheme | undefined {

@@ -80,9 +80,11 @@ export function writeExtension(
   value: DerPart,
   critical: boolean,
 ): DerNode {
-  const octets = element(0x04, value);
+  const octetString = element(0x04, value);
   const identifier = identifiers[type];
-  return critical ? derSequence(identifier, yes, octets) : derSequence(identifier, octets);
+  return critical
+    ? derSequence(identifier, yes, octetString)
+    : derSequence(identifier, octetString);
 }
 
 const identifiers = Object.fromEntries(
@@ -103,18 +105,18 @@ export function readBasicConstraints(
   const [length, ...rest] = elements;
   if (isCa === undefined || rest.length > 0) return undefined;
   if (length === undefined) return { isCa, pathLength: undefined };
-  const octets = readUnsigned(length);
+  const bytes = readUnsigned(length);
   // No path is as long as six octets count.
-  if (octets === undefined || octets.length > 6) return undefined;
-  return { isCa, pathLength: octets.reduce((sum, octet) => sum * 256 + octet, 0) };
+  if (bytes === undefined || bytes.length > 6) return undefined;
+  return { isCa, pathLength: bytes.reduce((sum, octet) => sum * 256 + octet, 0) };
 }
 
 /** A keyUsage's value as the names of its usages, or undefined if it is none. */
 export function readKeyUsage(der: Uint8Array): KeyUsage[] | undefined {
   const bits = only(der, 0x03)?.content;
-  const [unused, ...octets] = bits ?? [];
-  if (unused === undefined || unused > 7 || (octets.length === 0 && unused > 0)) return undefined;
-  return usages.filter((_, bit) => ((octets[bit >> 3] ?? 0) & (0x80 >> (bit & 7))) !== 0);
+  const [unused, ...bytes] = bits ?? [];
+  if (unused === undefined || unused > 7 || (bytes.length === 0 && unused > 0)) return undefined;
+  return usages.filter((_, bit) => ((bytes[bit >> 3] ?? 0) & (0x80 >> (bit & 7))) !== 0);
 }
 
 /** The value of a keyUsage of at least one of the first eight usages. */

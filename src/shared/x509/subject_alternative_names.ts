@@ -42,10 +42,10 @@ export function writeSubjectAlternativeNames(
   );
 }
 
-function ipText(octets: Uint8Array): string | undefined {
-  if (octets.length === 4) return octets.join(".");
-  if (octets.length !== 16) return undefined;
-  const groups = Array.from({ length: 8 }, (_, index) => octets.subarray(2 * index).subarray(0, 2));
+function ipText(bytes: Uint8Array): string | undefined {
+  if (bytes.length === 4) return bytes.join(".");
+  if (bytes.length !== 16) return undefined;
+  const groups = Array.from({ length: 8 }, (_, index) => bytes.subarray(2 * index).subarray(0, 2));
   return parseIpAddress(groups.map((group) => group.toHex()).join(":"));
 }
 

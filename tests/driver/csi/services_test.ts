@@ -166,7 +166,7 @@ Deno.test("each outcome has its code of the CSI specification", async () => {
       [{ kind: "denied", reason: "no" }, status.PERMISSION_DENIED],
       [{ kind: "invalid", reason: "no" }, status.INVALID_ARGUMENT],
       [{ kind: "unavailable", reason: "no" }, status.UNAVAILABLE],
-      [{ kind: "throttled", reason: "no", retryAfter: undefined }, status.RESOURCE_EXHAUSTED],
+      [{ kind: "overloaded", reason: "no", retryAfter: undefined }, status.RESOURCE_EXHAUSTED],
     ] as const;
     for (const [answer, expected] of answers) {
       test.issuer.answer = () => Promise.resolve(answer);

@@ -27,7 +27,7 @@ Deno.test({
         assert.deepEqual(await workspace.listing(), before, `after fault ${faults + 1}`);
       }
     }
-    // The tmpfs, its seal, the move.
+    // The tmpfs, its read-only flag, the move.
     assert.equal(faults, 3);
     libc.callsToFault = Infinity;
     assert.equal(mounter.state(workspace.target), "ours");
@@ -64,7 +64,7 @@ Deno.test({
     using libc = new FaultyLibc();
     const mounter = await workspace.createMounter({ libc });
     libc.code = "EBUSY";
-    // The tmpfs is the first call, its seal the second.
+    // The tmpfs is the first call, its read-only flag the second.
     libc.callsToFault = 2;
     await mounter.publish(workspace.target, pair(1));
     assert.equal(await mounter.read(workspace.target, "tls.key"), "pair 1");

@@ -63,7 +63,7 @@ Deno.test({
     await Deno.mkdir(workspace.stagingDir, { recursive: true });
     const killed = new StagingArea(new MountTable(workspace.libc), workspace.stagingDir);
     for (let n = 0; n < 2; n += 1) {
-      const room = killed.room();
+      const room = killed.createDirectory();
       room.mountTmpfs();
       await Deno.writeTextFile(join(room.path, "tls.key"), "secret");
     }

@@ -99,7 +99,7 @@ Deno.test({
     await using peer = await PeerNamespace.create("unchanged");
     const staging = new StagingArea(new MountTable(workspace.libc), workspace.stagingDir);
     {
-      using room = staging.room();
+      using room = staging.createDirectory();
       room.mountTmpfs();
       await Deno.writeTextFile(join(room.path, "tls.key"), "secret");
       const seen = (await peer.mounts()).map((mount) => mount.mountPoint);

@@ -214,18 +214,18 @@ Deno.test("what cannot be read is discarded, unless it can by now, is being writ
     await store.save(volume(), "certificate");
     const path = join(basePath, "default-web-0-csi-1");
     const unreadable = { path, problem: "" };
-    assert.equal(store.discard(unreadable), true, "it is readable by now");
+    assert.equal(store.removeUnreadable(unreadable), true, "it is readable by now");
     assert.equal((await store.load()).records.length, 1);
     await Deno.writeTextFile(join(path, "volume.json"), "{");
     await Deno.writeTextFile(join(path, "notes"), "an operator's");
-    assert.equal(store.discard(unreadable), false);
+    assert.equal(store.removeUnreadable(unreadable), false);
     await Deno.remove(join(path, "notes"));
     const saving = store.save(volume(), "certificate");
-    assert.equal(store.discard(unreadable), false);
+    assert.equal(store.removeUnreadable(unreadable), false);
     await saving;
     await Deno.writeTextFile(join(path, "volume.json"), "{");
-    assert.equal(store.discard(unreadable), true);
-    assert.equal(store.discard(unreadable), true, "gone is gone");
+    assert.equal(store.removeUnreadable(unreadable), true);
+    assert.equal(store.removeUnreadable(unreadable), true, "gone is gone");
     assert.deepEqual(list(basePath), []);
   }));
 

@@ -92,7 +92,7 @@ Deno.test("the sweep leaves a damaged volume whose repair failed to its backoff"
   await node.publish(request);
   node.issuer.answer = () => {
     const retryAfter = Temporal.Duration.from({ minutes: 8 });
-    return Promise.resolve({ kind: "throttled", reason: "busy", retryAfter });
+    return Promise.resolve({ kind: "overloaded", reason: "busy", retryAfter });
   };
   await Deno.remove(`${request.targetPath}/..data/tls.key`);
   await node.clock.advance({ minutes: 5 });
@@ -143,8 +143,8 @@ Deno.test("a key whose halves do not belong together is found out by the first l
   await node.publish(request);
   const path = `${request.targetPath}/..data/tls.key`;
   const [key = new Uint8Array()] = decodePem("PRIVATE KEY", await Deno.readTextFile(path));
-  const { number } = readEcPrivateKey(key)!;
-  number.set([(number.at(-1) ?? 0) ^ 1], number.length - 1);
+  const { scalar } = readEcPrivateKey(key)!;
+  scalar.set([(scalar.at(-1) ?? 0) ^ 1], scalar.length - 1);
   await Deno.writeTextFile(path, encodePem("PRIVATE KEY", key));
   assert.equal((await node.restart()).healthy, 1);
   await node.clock.until(() => node.issuer.requests.length === 2 && node.scheduler.running === 0);

@@ -85,7 +85,7 @@ async function publishOnce(
     up: "done",
     away: "unavailable",
     silent: "unavailable",
-    throttling: "throttled",
+    throttling: "overloaded",
     denying: volume.seen === "nothing" ? "denied" : "unavailable",
   }[model.service];
   assert.equal(kind, expected);
@@ -190,7 +190,7 @@ export const service = (state: ServiceState) =>
     const back = state === "up" && (model.service === "away" || model.service === "silent");
     model.service = real.service = state;
     if (state !== "up") {
-      if (state === "away" || state === "silent") real.node.trust.lost();
+      if (state === "away" || state === "silent") real.node.trust.disconnected();
       return void (model.calmMs = 0);
     }
     if (!back) return;

@@ -148,7 +148,7 @@ export class ModelledNode implements AsyncDisposable {
         return { kind: "denied", reason: "not yours" };
       case "throttling": {
         const retryAfter = Temporal.Duration.from({ seconds: 30 });
-        return { kind: "throttled", reason: "busy", retryAfter };
+        return { kind: "overloaded", reason: "busy", retryAfter };
       }
       case "silent":
         return await this.#neverAnswer(signal);

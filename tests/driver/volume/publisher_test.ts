@@ -64,7 +64,7 @@ for (
   const [answer, kind] of [
     [{ kind: "denied", reason: "not yours" }, "denied"],
     [{ kind: "unavailable", reason: "away" }, "unavailable"],
-    [{ kind: "throttled", reason: "busy", retryAfter: undefined }, "throttled"],
+    [{ kind: "overloaded", reason: "busy", retryAfter: undefined }, "overloaded"],
     [{ kind: "issued", chain: [new Uint8Array([1, 2, 3])], trustBundle: [] }, "unavailable"],
     [{ kind: "issued", chain: [], trustBundle: [] }, "unavailable"],
   ] as const

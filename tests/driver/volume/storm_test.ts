@@ -96,7 +96,7 @@ Deno.test("answers that come together are checked in a turn of the event loop ea
     predecessor: undefined,
     privateKeyPem: undefined,
   }));
-  const outcomes = await Promise.all(wanted.map((each) => source.obtain(each, signal)));
-  assert.ok(outcomes.every(({ kind }) => kind === "obtained"));
+  const outcomes = await Promise.all(wanted.map((each) => source.issue(each, signal)));
+  assert.ok(outcomes.every(({ kind }) => kind === "issued"));
   assert.equal(new Set(checks).size, 20);
 });

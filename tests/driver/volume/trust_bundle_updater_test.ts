@@ -117,7 +117,7 @@ Deno.test("while nobody is followed, the bundle that came with an answer stays",
   const { node, request, bundle } = await nodeWithVolume();
   await using _node = node;
   await node.trust.update(node.issuer.trustBundle);
-  node.trust.lost();
+  node.trust.disconnected();
   node.issuer.furtherAnchors = bundle.slice(1);
   await node.renew(request);
   assert.equal(await anchorsIn(node, request), 2);

@@ -36,14 +36,14 @@ Deno.test("10,000 volumes over a year are each renewed when due: none late, none
       readAll: (_path, names) => Promise.resolve(names.map(() => undefined)),
       unpublish: () => Promise.resolve(),
     },
-    kubelet: { holds: () => true },
+    kubelet: { hasVolume: () => true },
     store: {
       save: () => Promise.resolve(),
       load: () => Promise.resolve({ records: [], unreadable: [] }),
       remove: () => Promise.resolve(),
     },
     source: {
-      obtain: async (wanted): Promise<IssueResult> => {
+      issue: async (wanted): Promise<IssueResult> => {
         const record = table.get(wanted.volumeId);
         assert.ok(record);
         const now = clock.now();
@@ -99,5 +99,5 @@ function obtained(
 ): IssueResult {
   const leaf = { serialNumber, notAfter } as Certificate;
   const text = { certificatePem: "", privateKeyPem: "", trustBundlePem: "" };
-  return { kind: "obtained", leaf, issuedAt, ...text };
+  return { kind: "issued", leaf, issuedAt, ...text };
 }

@@ -17,7 +17,7 @@ const observed: ClusterPod = {
   annotations: {},
   finished: false,
   deleting: false,
-  madeByNode: false,
+  isMirrorPod: false,
   volumes: new Map([["certs", { "dns-names": "{metadata.labels.app}.shop.svc", duration: "1h" }]]),
 };
 
@@ -45,7 +45,7 @@ Deno.test("each check that fails denies, and says which", async () => {
   const cases: [RegExp, Partial<ClusterPod>][] = [
     [/pod shop\/web-0 does not run on node node-1/, { nodeName: "node-2" }],
     [/does not run as service account web/, { serviceAccountName: "other" }],
-    [/was made by its node/, { madeByNode: true }],
+    [/was made by its node/, { isMirrorPod: true }],
     [/is finished/, { finished: true }],
     [/is being deleted/, { deleting: true }],
     [/has no volume certs of this driver/, { volumes: new Map([["other", {}]]) }],
@@ -91,11 +91,11 @@ Deno.test("an operator gets no pod's certificate", async () => {
 Deno.test("a node sees its own certificates and revokes none", async () => {
   const access = await authorizeOperator(node, "list", undefined, never);
   assert(access.kind === "allowed");
-  assert.deepEqual([access.sees({ node: "node-1" }), access.sees({ node: "node-2" })], [
+  assert.deepEqual([access.mayRead({ node: "node-1" }), access.mayRead({ node: "node-2" })], [
     true,
     false,
   ]);
-  assert.equal(access.sees({ node: undefined }), false);
+  assert.equal(access.mayRead({ node: undefined }), false);
   assert.equal((await authorizeOperator(node, "revoke", undefined, never)).kind, "denied");
 });
 

@@ -27,10 +27,10 @@ function replica(options: Options = {}) {
     ...{ source, document, authority, scheduler, clock },
     delay: Temporal.Duration.from({ minutes: 10 }),
     longestValidity: () => Temporal.Duration.from({ hours: 720 }),
-    ...(options.objection ? { objection: options.objection } : {}),
+    ...(options.objection ? { check: options.objection } : {}),
   });
   const stopping = new AbortController();
-  const following = follower.follow(stopping.signal);
+  const following = follower.run(stopping.signal);
   return {
     ...{ clock, source, authority, follower, errors },
     signs: () => authority.material?.issuer.certificate.commonName,
@@ -48,11 +48,13 @@ const [secretA, secretB] = await Promise.all([makeSecret("A"), makeSecret("B")])
 Deno.test("without a CA nothing is signed, and once it appears it is", async () => {
   await using one = replica();
   one.source.say({ kind: "absent" });
-  await one.clock.until(() => /is not there: it is waited for/.test(one.authority.absence));
+  await one.clock.until(() =>
+    /is not there: it is waited for/.test(one.authority.unavailableReason)
+  );
   assert.equal(one.signs(), undefined);
   one.source.hold(secretA);
   await one.clock.until(() => one.signs() === "A");
-  assert.deepEqual(await one.follower.firstLook, { problem: undefined });
+  assert.deepEqual(await one.follower.firstResult, { problem: undefined });
 });
 
 Deno.test("a new CA is trusted at once, signs ten minutes later, and the old one goes in the end", async () => {
@@ -65,7 +67,7 @@ Deno.test("a new CA is trusted at once, signs ten minutes later, and the old one
   await one.clock.until(() => one.trusts() === "A,B");
   assert.equal(document.text?.data["ca.crt"], secretA.certificatePem + secretB.certificatePem);
   assert.match(
-    one.follower.report().join("\n"),
+    one.follower.statusLines().join("\n"),
     /published, and signs from 2026-03-01T13:10:00Z on/,
   );
   await one.clock.advance({ minutes: 9, seconds: 59 });
@@ -86,13 +88,13 @@ Deno.test("a bad CA is refused with a reason, the old one goes on, and a good on
   await one.clock.until(() => one.signs() === "A");
   one.source.hold({ ...secretB, privateKeyPem: secretA.privateKeyPem });
   await one.clock.until(() =>
-    /refused: the CA's key does not fit/.test(one.follower.report().join())
+    /refused: the CA's key does not fit/.test(one.follower.statusLines().join())
   );
   await one.clock.advance({ hours: 1 });
   assert.deepEqual([one.signs(), one.trusts()], ["A", "A"]);
   one.source.hold(secretB);
   await one.clock.until(() => one.trusts() === "A,B");
-  assert.doesNotMatch(one.follower.report().join(), /refused/);
+  assert.doesNotMatch(one.follower.statusLines().join(), /refused/);
 });
 
 Deno.test("a CA that is not valid yet is taken when it is", async () => {
@@ -100,7 +102,7 @@ Deno.test("a CA that is not valid yet is taken when it is", async () => {
   const at = start.add({ minutes: 6 });
   one.source.hold(await makeSecret("Early", { at }));
   const { problem } =
-    await (one.clock.until(() => one.follower.report().length > 1), one.follower.firstLook);
+    await (one.clock.until(() => one.follower.statusLines().length > 1), one.follower.firstResult);
   assert.match(String(problem), /is not valid before/);
   await one.clock.advance({ minutes: 2 });
   await one.clock.until(() => one.signs() === "Early");
@@ -111,14 +113,14 @@ Deno.test("a deleted Secret changes nothing, and it is said", async () => {
   one.source.hold(secretA);
   await one.clock.until(() => one.signs() === "A");
   one.source.say({ kind: "absent" });
-  await one.clock.until(() => /is not there/.test(one.follower.report().join()));
+  await one.clock.until(() => /is not there/.test(one.follower.statusLines().join()));
   assert.equal(one.signs(), "A");
   one.source.say({ kind: "unavailable", problem: "connection refused" });
   await one.clock.until(() =>
-    /cannot be looked at: connection refused/.test(one.follower.report().join())
+    /cannot be looked at: connection refused/.test(one.follower.statusLines().join())
   );
   one.source.hold(secretA);
-  await one.clock.until(() => one.follower.report().length === 1);
+  await one.clock.until(() => one.follower.statusLines().length === 1);
 });
 
 Deno.test("after a compromised key the new CA signs at once, even while the document is away", async () => {
@@ -192,7 +194,7 @@ Deno.test("a replica that never sees the new CA signs with the old one, not past
   await clock.advance({ hours: 721 });
   await clock.until(() => two.trusts() === "B");
   assert.equal(two.signs(), undefined);
-  assert.match(two.authority.absence, /has not been seen here yet/);
+  assert.match(two.authority.unavailableReason, /has not been seen here yet/);
 });
 
 Deno.test("a write of another replica in between is taken in, not written over", async () => {
@@ -224,7 +226,7 @@ Deno.test("a restart during the delay waits for the agreed instant, as the old k
   restarted.source.hold(secretB);
   await clock.until(() => restarted.trusts() === "A,B");
   assert.equal(restarted.signs(), undefined);
-  assert.match(restarted.authority.absence, /the CA signs from 2026-03-01T12:10:00Z on/);
+  assert.match(restarted.authority.unavailableReason, /the CA signs from 2026-03-01T12:10:00Z on/);
   await clock.advance({ minutes: 6 });
   await clock.until(() => restarted.signs() === "B");
 });
@@ -247,8 +249,8 @@ Deno.test("what speaks against a CA is a refusal like any other", async () => {
     objection: () => Promise.resolve("it shares its key with the nodes' CA"),
   });
   one.source.hold(secretA);
-  await one.clock.until(() => /shares its key/.test(one.follower.report().join()));
-  assert.deepEqual(await one.follower.firstLook, {
+  await one.clock.until(() => /shares its key/.test(one.follower.statusLines().join()));
+  assert.deepEqual(await one.follower.firstResult, {
     problem: "it shares its key with the nodes' CA",
   });
   assert.equal(one.signs(), undefined);

@@ -272,13 +272,13 @@ Deno.test("two replicas that learn of the same CA in any order agree on its inst
 Deno.test("a replica that has not seen the new CA goes on with the old one while that is trusted", () => {
   const published = nextTrustState(first, b, after({ hours: 1 }), settings);
   const switched = nextTrustState(published, undefined, after({ hours: 2 }), settings);
-  const both = { latest: b, former: a };
+  const both = { latest: b, previous: a };
   assert.equal(chooseSigningCa(published, both), a);
   assert.equal(chooseSigningCa(switched, both), b);
-  assert.equal(chooseSigningCa(switched, { latest: a, former: a }), a);
-  assert.equal(chooseSigningCa(published, { latest: b, former: undefined }), undefined);
+  assert.equal(chooseSigningCa(switched, { latest: a, previous: a }), a);
+  assert.equal(chooseSigningCa(published, { latest: b, previous: undefined }), undefined);
   const gone = nextTrustState(first, compromised(b), after({ hours: 2 }), settings);
-  assert.equal(chooseSigningCa(gone, { latest: a, former: a }), undefined);
+  assert.equal(chooseSigningCa(gone, { latest: a, previous: a }), undefined);
   assert.equal(chooseSigningCa(nextTrustState(gone, c, after({ hours: 3 }), settings), both), b);
 });
 

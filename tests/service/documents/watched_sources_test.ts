@@ -37,7 +37,7 @@ Deno.test("a changed policy file holds within ten seconds", async () => {
     ...time,
     base: policy(),
     file,
-    changed: () => void changes++,
+    onChange: () => void changes++,
   });
   file.text = "rules:\n  - namespaces: [shop]\n    maxValidity: 2160h\n";
   await time.clock.advance({ seconds: 10 });
@@ -144,10 +144,10 @@ Deno.test("nodes' certificates cannot come from the CA that signs for pods, at t
     chain: [issuer.certificate, ...issuer.chain],
     roots: anchors,
   });
-  assert.equal(await clients.objection(asCandidate(pods)), undefined);
+  assert.equal(await clients.rejectionReason(asCandidate(pods)), undefined);
   // A rotation would bring the nodes' CA.
   assert.match(
-    await clients.objection(asCandidate(nodes)) ?? "",
+    await clients.rejectionReason(asCandidate(nodes)) ?? "",
     /"CN=Nodes" of CLIENT_CA_FILE has the key of a CA that signs for pods; give nodes a CA of their own/,
   );
   // The file would bring the pods'.

@@ -15,7 +15,7 @@ function leafOf(serving: ServingCertificate): Certificate {
 
 Deno.test("the serving certificate bears one name, for servers only, and its key fits", async () => {
   await using service = await openAuthority();
-  await using serving = await ServingCertificate.open(service);
+  await using serving = await ServingCertificate.start(service);
   const leaf = leafOf(serving);
   assert.deepEqual([leaf.commonName, leaf.dnsNames], [name, [name]]);
   assert.deepEqual([leaf.ipAddresses, leaf.uris, leaf.isCa], [[], [], false]);
@@ -29,7 +29,7 @@ Deno.test("the serving certificate bears one name, for servers only, and its key
 
 Deno.test("it is renewed before it expires, with another key, again and again", async () => {
   await using service = await openAuthority();
-  await using serving = await ServingCertificate.open(service);
+  await using serving = await ServingCertificate.start(service);
   let changes = 0;
   using _subscription = serving.onChange(() => changes++);
   const keys = new Set([serving.current().privateKeyPem]);
@@ -47,7 +47,7 @@ Deno.test("it is renewed before it expires, with another key, again and again", 
 
 Deno.test("a new CA signs the serving certificate at once", async () => {
   await using service = await openAuthority();
-  await using serving = await ServingCertificate.open(service);
+  await using serving = await ServingCertificate.start(service);
   const next = await makeCa({ commonName: "Next CA" });
   const changed = Promise.withResolvers<void>();
   using _subscription = serving.onChange(() => changed.resolve());
@@ -62,19 +62,19 @@ Deno.test("it does not outlive the CA, and there is none when the CA is over", a
   await using service = await openAuthority({ material });
   await service.clock.advance({ hours: 20 });
   {
-    await using serving = await ServingCertificate.open(service);
+    await using serving = await ServingCertificate.start(service);
     assert.equal(String(leafOf(serving).notAfter), String(material.issuer.certificate.notAfter));
   }
   await service.clock.advance({ hours: 5 });
   await assert.rejects(
-    ServingCertificate.open(service),
+    ServingCertificate.start(service),
     /the CA is valid until .* needs a new one/,
   );
 });
 
 Deno.test("once disposed it is not renewed any more", async () => {
   await using service = await openAuthority();
-  const serving = await ServingCertificate.open(service);
+  const serving = await ServingCertificate.start(service);
   await serving[Symbol.asyncDispose]();
   service.authority.replace(await makeCa());
   assert.equal(service.scheduler.size, 0);

@@ -50,7 +50,7 @@ Deno.test("a server of another CA, one in plaintext and one that is away are tol
   await using plaintext = await openApi({ plaintext: true });
   const stranger = await TestCa.create("stranger");
   const access = accessTo(api.server, {
-    authorityPem: () => Promise.resolve(stranger.certificatePem),
+    caPem: () => Promise.resolve(stranger.certificatePem),
   });
   using distrusting = new ApiClient(access, { clock: api.clock });
   assert.match(problemOf(await getPod(distrusting)), /certificate/);
@@ -110,7 +110,7 @@ Deno.test("in a pod the token and the CA are read from their files, also after t
 Deno.test("a call that is under way while the CA rotates is answered", async () => {
   await using api = await openApi();
   let authorityPem = api.server.authorityPem;
-  const access = accessTo(api.server, { authorityPem: () => Promise.resolve(authorityPem) });
+  const access = accessTo(api.server, { caPem: () => Promise.resolve(authorityPem) });
   using connection = new ApiClient(access, api);
   api.server.fail("get pods", "hang");
   const pending = getPod(connection);

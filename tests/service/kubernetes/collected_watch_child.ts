@@ -11,7 +11,7 @@ const server = Deno.serve({ port: 0, onListen() {} }, () => new Response(body())
 const nothing = () => Promise.resolve(undefined);
 const access = {
   server: `http://127.0.0.1:${server.addr.port}`,
-  authorityPem: nothing,
+  caPem: nothing,
   token: nothing,
   identity: nothing,
 };

@@ -8,6 +8,6 @@ Deno.test("a watch ends with its signal also when garbage was collected meanwhil
     stdin: "null",
     signal: AbortSignal.timeout(30_000),
   }).output();
-  const [out, words] = [stdout, stderr].map((octets) => new TextDecoder().decode(octets).trim());
+  const [out, words] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes).trim());
   assert.equal(out, "aborted", words ?? "");
 });

@@ -13,7 +13,7 @@ export const driver = { namespace: "csi-cert-system", name: "csi-cert-driver" };
 export function accessTo(server: ApiServer, changed: Partial<ApiCredentials> = {}): ApiCredentials {
   return {
     server: server.url,
-    authorityPem: () => Promise.resolve(server.authorityPem),
+    caPem: () => Promise.resolve(server.authorityPem),
     token: () => Promise.resolve("service-token"),
     identity: () => Promise.resolve(undefined),
     ...changed,

@@ -45,7 +45,7 @@ Deno.test("a pod is told as the API server has it, with the attributes of our vo
     annotations: { team: "a" },
     finished: false,
     deleting: false,
-    madeByNode: false,
+    isMirrorPod: false,
     volumes: new Map([["certs", { a: "b" }], ["plain", {}]]),
   });
 });
@@ -63,12 +63,12 @@ Deno.test("finished, deleted, not yet scheduled and node-made pods are told as s
   const deleting = await api.found();
   assert.deepEqual([deleting.deleting, deleting.finished], [true, false]);
   api.put({ metadata: { annotations: { "kubernetes.io/config.mirror": "hash" } } });
-  assert.equal((await api.found()).madeByNode, true);
+  assert.equal((await api.found()).isMirrorPod, true);
   const ownerReferences = [{ apiVersion: "v1", kind: "Node", name: "node-1", uid: "u" }];
   api.put({ metadata: { ownerReferences } });
-  assert.equal((await api.found()).madeByNode, true);
+  assert.equal((await api.found()).isMirrorPod, true);
   api.put({ metadata: { ownerReferences: [{ kind: "ReplicaSet", name: "web", uid: "u" }] } });
-  assert.equal((await api.found()).madeByNode, false);
+  assert.equal((await api.found()).isMirrorPod, false);
   api.put({ spec: { nodeName: undefined, volumes: undefined } });
   const waiting = await api.found();
   assert.deepEqual([waiting.nodeName, waiting.volumes.size], [undefined, 0]);

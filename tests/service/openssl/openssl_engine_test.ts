@@ -31,14 +31,14 @@ function test(name: string, body: () => Promise<void>): void {
   });
 }
 
-const octets = new TextEncoder().encode("what is signed");
+const bytes = new TextEncoder().encode("what is signed");
 
 async function signed(algorithm: Parameters<typeof generateKeyPair>[0], engine = webCryptoEngine) {
   const { privateKey, publicKey } = await generateKeyPair(algorithm);
   const scheme = readSignatureScheme(signatureAlgorithm(algorithm));
   assert.ok(scheme);
-  const signature = await engine.sign(privateKey, algorithm, octets);
-  return { spki: await exportPublicKey(publicKey), scheme, signature, octets };
+  const signature = await engine.sign(privateKey, algorithm, bytes);
+  return { spki: await exportPublicKey(publicKey), scheme, signature, bytes };
 }
 
 /** What each engine says of a signature; they have to agree. */
@@ -54,8 +54,8 @@ for (const algorithm of ["ecdsa-p256", "ecdsa-p384", "ed25519", "rsa-2048"] as c
     test(`every engine takes ${name}'s signatures by ${algorithm}, and no other octets`, async () => {
       const good = await signed(algorithm, engine);
       assert.equal(await verdict(good), true);
-      assert.equal(await verdict({ ...good, octets: Uint8Array.of(...octets, 0) }), false);
-      assert.equal(await verdict({ ...good, octets: new Uint8Array() }), false);
+      assert.equal(await verdict({ ...good, bytes: Uint8Array.of(...bytes, 0) }), false);
+      assert.equal(await verdict({ ...good, bytes: new Uint8Array() }), false);
       assert.equal(await verdict({ ...good, spki: (await signed(algorithm)).spki }), false);
       assert.equal(await verdict({ ...good, signature: new Uint8Array() }), false);
     });
@@ -110,7 +110,7 @@ test("two signatures by ECDSA of the same octets are never the same", async () =
   const { privateKey } = await generateKeyPair("ecdsa-p256");
   const signatures = new Set<string>();
   for (let n = 0; n < 50; n++) {
-    signatures.add((await openssl!.sign(privateKey, "ecdsa-p256", octets)).toHex());
+    signatures.add((await openssl!.sign(privateKey, "ecdsa-p256", bytes)).toHex());
   }
   assert.equal(signatures.size, 50);
 });

@@ -6,7 +6,12 @@ import { FakeClock } from "../../../scripts/support/fake_clock.ts";
 import { ScriptedDocument, start } from "../ca/rotation_fixture.ts";
 
 function denial(podUid: string, given: Partial<Denial> = {}): Denial {
-  return { podUid, at: start, until: start.add({ hours: 720 }), ...given };
+  return { podUid, at: start, forgetAt: start.add({ hours: 720 }), ...given };
+}
+
+/** As a denial lies in the document. */
+function written({ podUid, at, forgetAt }: Denial) {
+  return { podUid, at, until: forgetAt };
 }
 
 /** One replica's denials, on a clock that stands still. */
@@ -61,7 +66,7 @@ Deno.test("two replicas that deny at the same time lose neither denial", async (
   await using one = replica(document);
   document.meddle = (document) =>
     document.put({
-      "denials.json": JSON.stringify({ version: 1, denials: [denial("pod-2")] }),
+      "denials.json": JSON.stringify({ version: 1, denials: [written(denial("pod-2"))] }),
       "somebody's": "own",
     });
   await one.denials.save(denial("pod-1"));
@@ -74,10 +79,10 @@ Deno.test("two replicas that deny at the same time lose neither denial", async (
 
 Deno.test("a pod that is denied twice is denied since the first time, until the later end", async () => {
   await using one = replica(new ScriptedDocument());
-  const later = { at: start.add({ hours: 1 }), until: start.add({ hours: 721 }) };
+  const later = { at: start.add({ hours: 1 }), forgetAt: start.add({ hours: 721 }) };
   await one.denials.save(denial("pod-1"));
   await one.denials.save(denial("pod-1", later));
-  assert.deepEqual(one.denials.get("pod-1"), denial("pod-1", { until: later.until }));
+  assert.deepEqual(one.denials.get("pod-1"), denial("pod-1", { forgetAt: later.forgetAt }));
 });
 
 Deno.test("a broken document lets nothing be signed at the start, and keeps what is known later", async () => {
@@ -103,7 +108,7 @@ Deno.test("what is over leaves the memory, and the document with the next denial
   await one.denials.save(denial("pod-1"));
   one.denials.forget(start.add({ hours: 721 }));
   assert.equal(one.denials.get("pod-1"), undefined);
-  await one.denials.save(denial("pod-2", { until: start.add({ hours: 2000 }) }));
+  await one.denials.save(denial("pod-2", { forgetAt: start.add({ hours: 2000 }) }));
   assert.doesNotMatch(document.text?.data["denials.json"] ?? "", /pod-1/);
 });
 
@@ -114,7 +119,10 @@ Deno.test("a denial that cannot be written is not said to be saved, nor one over
   await assert.rejects(one.denials.save(denial("pod-1")), /does not answer/);
   assert.equal(one.denials.get("pod-1"), undefined);
   document.away = undefined;
-  const denials = Array.from({ length: 4_000 }, (_, at) => denial(`${"x".repeat(120)}${at}`));
+  const denials = Array.from(
+    { length: 4_000 },
+    (_, at) => written(denial(`${"x".repeat(120)}${at}`)),
+  );
   const text = JSON.stringify({ version: 1, denials });
   assert(text.length < 1_000_000, "a ConfigMap has to hold them");
   document.put({ "denials.json": text });

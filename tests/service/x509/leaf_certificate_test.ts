@@ -131,8 +131,8 @@ Deno.test("without names or purposes there is no empty extension for them", asyn
 
 Deno.test("addresses are 4 and 16 octets in network order", async () => {
   const { parsed } = await sign(await issuerOf(), { ipAddresses: ["192.0.2.1", "2001:db8::a"] });
-  const octets = `8704c0000201871020010db800000000000000000000000a`;
-  assert.deepEqual(extensionsOf(parsed)["2.5.29.17"], [false, `3018${octets}`]);
+  const bytes = `8704c0000201871020010db800000000000000000000000a`;
+  assert.deepEqual(extensionsOf(parsed)["2.5.29.17"], [false, `3018${bytes}`]);
 });
 
 Deno.test("times are UTCTime until 2049 and GeneralizedTime from 2050, in whole seconds", async () => {

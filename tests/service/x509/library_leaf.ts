@@ -72,6 +72,6 @@ async function keyIdentifier(key: CryptoKey): Promise<string> {
   const form = key.algorithm.name === "ECDSA" || key.algorithm.name === "Ed25519" ? "raw" : "spki";
   const exported = new Uint8Array(await crypto.subtle.exportKey(form, key));
   // An RSA key's SubjectPublicKeyInfo begins with 24 octets that are no part of the BIT STRING.
-  const octets = form === "raw" ? exported : exported.subarray(24);
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", octets)).toHex().slice(0, 40);
+  const bytes = form === "raw" ? exported : exported.subarray(24);
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex().slice(0, 40);
 }

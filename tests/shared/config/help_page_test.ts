@@ -23,8 +23,8 @@ for (const [program, text, table] of pages) {
       ];
       assert.ok(first > 0 && own.length <= 2, variable.name);
       const flat = own.join(" ").replace(/\s+/g, " ");
-      const fallback = variable.otherwise ?? variable.default;
-      assert.ok(flat.includes(variable.meaning), variable.name);
+      const fallback = variable.defaultText ?? variable.default;
+      assert.ok(flat.includes(variable.description), variable.name);
       if (fallback !== undefined) assert.ok(flat.endsWith(`[${fallback}]`), flat);
     }
   });

@@ -6,10 +6,10 @@ import {
   readSequence,
 } from "../../../src/shared/crypto/der_reader.ts";
 
-const octets = (hex: string) => Uint8Array.fromHex(hex.replaceAll(" ", ""));
+const bytes = (hex: string) => Uint8Array.fromHex(hex.replaceAll(" ", ""));
 
 Deno.test("elements that fill the octets are read one after the other", () => {
-  const elements = readElements(octets("0201 05 0500 3003 020107"));
+  const elements = readElements(bytes("0201 05 0500 3003 020107"));
   assert.deepEqual(elements?.map(({ tag, whole }) => [tag, whole.toHex()]), [
     [0x02, "020105"],
     [0x05, "0500"],
@@ -20,7 +20,7 @@ Deno.test("elements that fill the octets are read one after the other", () => {
 
 Deno.test("lengths of each size are read", () => {
   for (const [header, length] of [["7f", 127], ["8180", 128], ["820100", 256]] as const) {
-    const [element] = readElements(Uint8Array.of(4, ...octets(header), ...Array(length).fill(1))) ??
+    const [element] = readElements(Uint8Array.of(4, ...bytes(header), ...Array(length).fill(1))) ??
       [];
     assert.equal(element?.content.length, length);
   }
@@ -39,19 +39,19 @@ const wrong = [
 
 for (const [what, hex] of wrong) {
   Deno.test(`an element with ${what} is not DER`, () => {
-    assert.equal(readElements(octets(hex)), undefined);
+    assert.equal(readElements(bytes(hex)), undefined);
   });
 }
 
 Deno.test("a sequence is one SEQUENCE and nothing else", () => {
-  assert.deepEqual(readSequence(octets("3000")), []);
+  assert.deepEqual(readSequence(bytes("3000")), []);
   for (const hex of ["", "3000 3000", "3100", "3000 00", "3001"]) {
-    assert.equal(readSequence(octets(hex)), undefined);
+    assert.equal(readSequence(bytes(hex)), undefined);
   }
 });
 
 Deno.test("a bit string is whole octets only without unused bits", () => {
-  const isWhole = (hex: string) => isByteAlignedBitString(readElements(octets(hex))?.[0]);
+  const isWhole = (hex: string) => isByteAlignedBitString(readElements(bytes(hex))?.[0]);
   assert.equal(isWhole("030200ff"), true);
   for (const hex of ["030201fe", "0300", "040200ff", ""]) assert.equal(isWhole(hex), false);
 });

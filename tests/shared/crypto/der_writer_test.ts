@@ -21,7 +21,7 @@ const only = (written: DerNode) => {
   assert.equal(elements?.length, 1);
   return elements[0]!;
 };
-const octets = (hex: string) => Uint8Array.fromHex(hex);
+const bytes = (hex: string) => Uint8Array.fromHex(hex);
 
 Deno.test("what is written is read back, whatever its length", () => {
   for (const length of [0, 1, 127, 128, 255, 256, 65_535]) {
@@ -34,7 +34,7 @@ Deno.test("what is written is read back, whatever its length", () => {
 Deno.test("a number has its shortest form and is never negative", () => {
   const cases = [["00", "020100"], ["7f", "02017f"], ["80", "02020080"], ["0001", "020101"]];
   for (const [given = "", written] of cases) {
-    assert.equal(encodeDer(derUnsignedInteger(octets(given))).toHex(), written);
+    assert.equal(encodeDer(derUnsignedInteger(bytes(given))).toHex(), written);
   }
   assert.equal(encodeDer(derUnsignedInteger(new Uint8Array())).toHex(), "020100");
   fc.assert(fc.property(fc.uint8Array({ minLength: 1, maxLength: 24 }), (digits) => {
@@ -45,7 +45,7 @@ Deno.test("a number has its shortest form and is never negative", () => {
 
 Deno.test("negative numbers and numbers with digits to spare are read as none", () => {
   for (const hex of ["0200", "020180", "0202007f", "0202ff80", "0101ff"]) {
-    assert.equal(readUnsigned(readElements(octets(hex))?.[0]), undefined, hex);
+    assert.equal(readUnsigned(readElements(bytes(hex))?.[0]), undefined, hex);
   }
 });
 
@@ -58,7 +58,7 @@ Deno.test("object identifiers are written as they are read", () => {
     "06082a8648ce3d030107",
   );
   for (const hex of ["0600", "060180", "06028001", "060288"]) {
-    assert.equal(readObjectIdentifier(readElements(octets(hex))?.[0]), undefined, hex);
+    assert.equal(readObjectIdentifier(readElements(bytes(hex))?.[0]), undefined, hex);
   }
 });
 

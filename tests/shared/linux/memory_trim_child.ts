@@ -15,6 +15,6 @@ buffers = undefined;
 gc();
 gc();
 const before = Deno.memoryUsage().rss;
-freed.release();
+freed.trim();
 const after = Deno.memoryUsage().rss;
 console.log(JSON.stringify({ before, after, kept: kept.length }));

@@ -10,9 +10,9 @@ function counted(clock: FakeClock) {
 Deno.test("what many ask for within the wait is done once, when the first has waited", async () => {
   const clock = new FakeClock();
   const { done, afterwards } = counted(clock);
-  afterwards.request();
+  afterwards.schedule();
   await clock.advance({ milliseconds: 900 });
-  afterwards.request();
+  afterwards.schedule();
   assert.equal(done.times, 0);
   await clock.advance({ milliseconds: 100 });
   assert.equal(done.times, 1);
@@ -24,7 +24,7 @@ Deno.test("a stream of requests does not put it off", async () => {
   const clock = new FakeClock();
   const { done, afterwards } = counted(clock);
   for (let n = 0; n < 100; n++) {
-    afterwards.request();
+    afterwards.schedule();
     await clock.advance({ milliseconds: 100 });
   }
   assert.equal(done.times, 10);
@@ -33,7 +33,7 @@ Deno.test("a stream of requests does not put it off", async () => {
 Deno.test("nothing is done after it was disposed of, and no timer is left", async () => {
   const clock = new FakeClock();
   const { done, afterwards } = counted(clock);
-  afterwards.request();
+  afterwards.schedule();
   afterwards[Symbol.dispose]();
   assert.equal(clock.timers, 0);
   await clock.advance({ minutes: 1 });

@@ -8,7 +8,7 @@ Deno.test("who comes alone goes on at once", async () => {
   let isLater = false;
   for (let count = 0; count < 3; count++) {
     const later = turn().then(() => isLater = true);
-    await turns.take();
+    await turns.acquire();
     assert.equal(isLater, false);
     await later;
     isLater = false;
@@ -20,7 +20,7 @@ Deno.test("who come together have a turn of the event loop each, in their order"
   using loop = countTurns();
   const told: { name: number; at: number }[] = [];
   await Promise.all(Array.from({ length: 5 }, async (_, name) => {
-    await turns.take();
+    await turns.acquire();
     told.push({ name, at: loop.now });
   }));
   assert.deepEqual(told.map(({ name }) => name), [0, 1, 2, 3, 4]);

@@ -9,7 +9,7 @@ Deno.test("no more than the bound are let in, and the others in the order of the
   const order: number[] = [];
   const held: Disposable[] = [];
   const all = Array.from({ length: 5 }, async (_, index) => {
-    held.push(await turns.take(never));
+    held.push(await turns.acquire(never));
     order.push(index);
   });
   await turn();
@@ -24,23 +24,23 @@ Deno.test("no more than the bound are let in, and the others in the order of the
 
 Deno.test("who is aborted leaves the line and takes no turn from the next", async () => {
   const turns = new Semaphore(1);
-  const first = await turns.take(never);
+  const first = await turns.acquire(never);
   const leaving = new AbortController();
-  const second = turns.take(leaving.signal);
-  const third = turns.take(never);
+  const second = turns.acquire(leaving.signal);
+  const third = turns.acquire(never);
   leaving.abort(new Error("the call has ended"));
   await assert.rejects(second, /the call has ended/);
   first[Symbol.dispose]();
   (await third)[Symbol.dispose]();
   assert.equal(turns.waiting, 0);
-  await assert.rejects(turns.take(leaving.signal), /the call has ended/);
+  await assert.rejects(turns.acquire(leaving.signal), /the call has ended/);
 });
 
 Deno.test("a turn that is given back twice lets one in, not two", async () => {
   const turns = new Semaphore(1);
-  const first = await turns.take(never);
-  const second = turns.take(never);
-  const third = turns.take(never);
+  const first = await turns.acquire(never);
+  const second = turns.acquire(never);
+  const third = turns.acquire(never);
   first[Symbol.dispose]();
   first[Symbol.dispose]();
   const held = await second;

@@ -53,9 +53,9 @@ Deno.test("an idle program is looked at once a second, and closely for a second 
   assert.equal(await looks({ seconds: 1 }), 20, "a start is work");
   assert.equal(await looks({ minutes: 1 }), 60);
   await clock.advance({ milliseconds: 500 });
-  lag.working();
+  lag.reportActivity();
   assert.equal(await looks({ milliseconds: 500 }), 10);
-  lag.working();
+  lag.reportActivity();
   assert.equal(await looks({ seconds: 1 }), 20);
   assert.equal(await looks({ seconds: 10 }), 10);
   assert.equal(clock.timers, 1);
@@ -72,7 +72,7 @@ Deno.test("what a rest's look was late to is observed by the work that comes bef
   assert.equal(count, within);
   // The event loop is held for 700 ms, and then comes to a call first.
   lateMs = 700;
-  lag.working();
+  lag.reportActivity();
   assert.equal(Number(exposed(metrics).count), Number(count) + 1);
   assert.equal(exposed(metrics)["0.5"], within);
 });

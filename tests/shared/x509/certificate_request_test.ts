@@ -52,8 +52,8 @@ Deno.test("a request is refused when it is cut, prolonged, too long, or text", a
 });
 
 Deno.test("any octets are refused in a sentence", async () => {
-  await fc.assert(fc.asyncProperty(fc.uint8Array({ maxLength: 300 }), async (octets) => {
-    assert.match(await problemOf(octets) ?? "", /^the certificate request /);
+  await fc.assert(fc.asyncProperty(fc.uint8Array({ maxLength: 300 }), async (bytes) => {
+    assert.match(await problemOf(bytes) ?? "", /^the certificate request /);
   }));
 });
 

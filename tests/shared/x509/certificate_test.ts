@@ -92,8 +92,8 @@ Deno.test("a certificate is DER and never its text, whatever the library would t
 
 Deno.test("any octets, and any change to a certificate, are read or not, but never throw", async () => {
   const { der } = (await forge({ subjectKeyIdentifier: "0102" })).certificate;
-  fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (octets) => {
-    assert.equal(readCertificate(octets), undefined);
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+    assert.equal(readCertificate(bytes), undefined);
   }));
   const change = fc.tuple(fc.nat(der.length - 1), fc.integer({ min: 0, max: 255 }));
   fc.assert(
@@ -107,12 +107,12 @@ Deno.test("any octets, and any change to a certificate, are read or not, but nev
 });
 
 Deno.test("deeply nested DER is no certificate and no stack overflow", () => {
-  let octets = new Uint8Array();
-  while (octets.length < 60_000) {
-    octets = Uint8Array.of(0x30, 0x82, octets.length >> 8, octets.length & 255, ...octets);
-    if (octets.length > 3_000) break;
+  let bytes = new Uint8Array();
+  while (bytes.length < 60_000) {
+    bytes = Uint8Array.of(0x30, 0x82, bytes.length >> 8, bytes.length & 255, ...bytes);
+    if (bytes.length > 3_000) break;
   }
-  assert.equal(readCertificate(octets), undefined);
+  assert.equal(readCertificate(bytes), undefined);
 });
 
 Deno.test("certificates are read from PEM in order, and one broken block spoils them", async () => {
