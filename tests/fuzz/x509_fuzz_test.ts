@@ -20,6 +20,7 @@ import { decodePem } from "../../src/shared/crypto/pem.ts";
 import { createSelfSignedCa } from "../../src/service/x509/self_signed_ca.ts";
 import { runs } from "../support/runs.ts";
 import { mutated, mutatedText } from "./mutations.ts";
+import { comparable } from "../support/comparable.ts";
 
 /** A reader that hangs is a failure as well. */
 const bounded = { interruptAfterTimeLimit: 120_000, markInterruptAsFailure: true };
@@ -78,7 +79,7 @@ Deno.test("a certificate that was changed is read the same each time or not at a
       const certificate = readCertificate(bytes);
       if (certificate === undefined) return;
       assert.ok(equalBytes(certificate.der, bytes), "all of it, and nothing but it");
-      assert.deepEqual(readCertificate(certificate.der), certificate);
+      assert.deepEqual(comparable(readCertificate(certificate.der)), comparable(certificate));
       const { kind } = await verifyChain([certificate], anchors, now.add({ hours: 1 }));
       if (kind !== "verified") return;
       const { serialNumber } = certificate;

@@ -11,6 +11,7 @@ import {
   type TrustState,
 } from "../../../src/service/ca/trust_state.ts";
 import { load, makeSecret, start } from "./rotation_fixture.ts";
+import { comparable } from "../../support/comparable.ts";
 
 const settings = {
   delay: Temporal.Duration.from({ minutes: 10 }),
@@ -25,6 +26,10 @@ const after = (duration: Temporal.DurationLike) => start.add(duration);
 const subjects = (state: TrustState) =>
   state.anchors.map(({ certificate }) => certificate.commonName);
 const first = nextTrustState(emptyTrustState, a, start, settings);
+
+function assertSameState(actual: TrustState, expected: TrustState): void {
+  assert.deepEqual(comparable(actual), comparable(expected));
+}
 
 Deno.test("the first CA signs at once and is trusted for good", () => {
   assert.equal(first.signing?.fingerprint, a.fingerprint);
@@ -75,7 +80,7 @@ Deno.test("further anchors are published with a CA, but not back with one whose 
   ]);
   const state = nextTrustState(first, compromised(withFurther), start, settings);
   assert.deepEqual(subjects(state), ["B"]);
-  assert.deepEqual(
+  assertSameState(
     nextTrustState(state, compromised(withFurther), after({ hours: 1 }), settings),
     state,
   );
@@ -129,7 +134,8 @@ Deno.test("the state survives being written and read, whatever led to it", () =>
   fc.assert(
     fc.property(history(), (steps) => {
       for (const { state } of play(steps)) {
-        assert.deepEqual(parseTrustState(formatTrustState(state)), { kind: "state", state });
+        const parsed = parseTrustState(formatTrustState(state));
+        assert.deepEqual(comparable(parsed), comparable({ kind: "state", state }));
       }
     }),
     { numRuns: 50 },
@@ -249,8 +255,8 @@ Deno.test("told the same again, a state stays what it is, and so it does when no
     let latest: LoadedCa | undefined;
     for (const { state, now, offered } of play(steps)) {
       latest = offered ?? latest;
-      assert.deepEqual(nextTrustState(state, undefined, now, settings), state);
-      if (offered) assert.deepEqual(nextTrustState(state, offered, now, settings), state);
+      assertSameState(nextTrustState(state, undefined, now, settings), state);
+      if (offered) assertSameState(nextTrustState(state, offered, now, settings), state);
     }
   }));
 });
