@@ -1,8 +1,11 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { type ServerUnaryCall, status, type StatusObject } from "@grpc/grpc-js";
+import { getLogger } from "@logtape/logtape";
 import type { ActiveCalls } from "./open_calls.ts";
 import { RpcError, toStatus } from "../grpc/rpc_error.ts";
 import { type CallContext, methodPath } from "../grpc/service_definition.ts";
+
+const logger = getLogger(["grpc", "call"]);
 
 /** A call that ended: for one line of the log and the metrics. */
 export interface CompletedCall {
@@ -27,7 +30,10 @@ export type ServerCall =
   >
   & { on(event: "cancelled", listener: () => void): unknown };
 
-/** Runs a call's body in its context; answers with the status to send, undefined for OK. Never rejects. */
+/**
+ * Runs a call's body in its context and returns the status to send, undefined for OK. Never rejects:
+ * grpc-js ignores what a handler returns, so a rejection would end the process.
+ */
 export async function runCall(
   call: ServerCall,
   method: DescMethod,
@@ -41,24 +47,51 @@ export async function runCall(
   const onCancelled = () => {
     if (!isSettled) open.abort(cancellation(call));
   };
-  call.on("cancelled", onCancelled);
-  if (call.cancelled) onCancelled();
-  const context = contextOf(call, methodPath(method), open.signal);
   let failure: StatusObject | undefined;
   let error: unknown;
   try {
+    call.on("cancelled", onCancelled);
+    if (call.cancelled) onCancelled();
     open.signal.throwIfAborted();
-    await body(context);
+    await body(contextOf(call, methodPath(method), open.signal));
   } catch (thrown) {
     error = thrown;
     const stopped = open.signal.aborted && !(thrown instanceof RpcError);
     failure = toStatus(stopped ? open.signal.reason : thrown);
   }
   isSettled = true;
-  const code = call.cancelled ? open.signal.reason.code : failure?.code ?? status.OK;
+  const code = call.cancelled && open.signal.aborted
+    ? open.signal.reason.code
+    : failure?.code ?? status.OK;
   const ms = performance.now() - started;
-  options.onCall?.({ method: context.method, code, ms, ...(failure && { error }) });
+  report(options, { method: methodPath(method), code, ms, ...(failure && { error }) });
   return failure;
+}
+
+function report({ onCall }: HandlerOptions, call: CompletedCall): void {
+  try {
+    onCall?.(call);
+  } catch (error) {
+    logger.error("the report of a call of {method} failed: {reason}", {
+      method: call.method,
+      reason: error instanceof Error ? error.message : String(error),
+    });
+  }
+}
+
+/**
+ * Gives grpc-js the answer of a call. Its connection may have closed at any moment before, and
+ * grpc-js throws at some of them; the caller then receives nothing in any case.
+ */
+export function deliver(method: DescMethod, send: () => void): void {
+  try {
+    send();
+  } catch (error) {
+    logger.debug("the answer of a call of {method} was not sent: {reason}", {
+      method: methodPath(method),
+      reason: error instanceof Error ? error.message : String(error),
+    });
+  }
 }
 
 function contextOf(call: ServerCall, method: string, signal: AbortSignal): CallContext {
@@ -69,9 +102,18 @@ function contextOf(call: ServerCall, method: string, signal: AbortSignal): CallC
       ? Temporal.Instant.fromEpochMilliseconds(Math.floor(deadline))
       : undefined,
     metadata: call.metadata,
-    peerCertificate: call.getAuthContext().sslPeerCertificate?.raw,
+    peerCertificate: peerCertificateOf(call),
     method,
   };
+}
+
+/** grpc-js reads a property of null when the connection has closed and its call has not. */
+function peerCertificateOf(call: ServerCall): Uint8Array | undefined {
+  try {
+    return call.getAuthContext().sslPeerCertificate?.raw;
+  } catch (cause) {
+    throw new RpcError(status.UNAVAILABLE, "the connection has closed", { cause });
+  }
 }
 
 /** A caller's own timer often cancels a little before ours: so close to the deadline, it was the deadline. */

@@ -9,7 +9,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { once } from "node:events";
-import { type HandlerOptions, runCall } from "./call.ts";
+import { deliver, type HandlerOptions, runCall } from "./call.ts";
 import { decodeMessage, encodeMessage } from "../grpc/message_codec.ts";
 import { RpcError } from "../grpc/rpc_error.ts";
 import {
@@ -60,8 +60,7 @@ function unary(
       const init = await answer(decoded(method.input, call.request), context);
       response = encodeMessage(method.output, init as AnyMessageInit);
     });
-    if (failure === undefined) callback(null, response);
-    else callback(failure);
+    deliver(method, () => failure === undefined ? callback(null, response) : callback(failure));
   };
 }
 
@@ -103,8 +102,7 @@ async function stream(
     const responses = respond(context) as AsyncIterable<AnyMessageInit>;
     await send(call, responses, method.output, context.signal);
   });
-  if (failure === undefined) call.end();
-  else call.emit("error", failure);
+  deliver(method, () => failure === undefined ? call.end() : call.emit("error", failure));
 }
 
 async function send(

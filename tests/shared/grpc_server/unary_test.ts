@@ -171,3 +171,15 @@ Deno.test("disposing a client cancels the calls that run on it", async () => {
   assert.equal((await call).code, status.CANCELLED);
   await method.aborted;
 });
+
+Deno.test("a report of a call that throws harms neither the call nor the server", async () => {
+  await using folder = await temporaryFolder();
+  await using server = await serveUnix(`${folder.path}/x.sock`, {
+    services: [stubService(Registration, { getInfo: () => Promise.resolve({ name: "x" }) })],
+    onCall: () => {
+      throw new Error("the disk is full");
+    },
+  });
+  using client = connect(Registration, { address: `unix://${server.path}` });
+  for (const _ of [1, 2]) assert.equal((await client.getInfo({})).name, "x");
+});
