@@ -17,9 +17,9 @@ import { generateKeyPair } from "../../src/shared/crypto/key_pairs.ts";
 import { encodePem } from "../../src/shared/crypto/pem.ts";
 import { makeCa, openAuthority } from "../support/service_fixture.ts";
 import { accessTo, driver } from "../service/kubernetes/kubernetes_fixture.ts";
-import { podObject } from "../support/api_pod.ts";
-import { ApiServer } from "../support/api_server.ts";
-import type { TokenOptions } from "../support/api_tokens.ts";
+import { podObject } from "../../scripts/support/api_pod.ts";
+import { ApiServer } from "../../scripts/support/api_server.ts";
+import type { TokenOptions } from "../../scripts/support/api_tokens.ts";
 import { FakeClock } from "../../scripts/support/fake_clock.ts";
 
 export const serverName = "cert-service.csi-cert-driver.internal";

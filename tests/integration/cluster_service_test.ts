@@ -7,8 +7,8 @@ import { RpcError } from "../../src/shared/grpc/rpc_error.ts";
 import { readCertificate, readCertificates } from "../../src/shared/x509/certificate.ts";
 import { createCertificateRequest } from "../../src/shared/x509/certificate_request.ts";
 import { generateKeyPair } from "../../src/shared/crypto/key_pairs.ts";
-import { podObject } from "../support/api_pod.ts";
-import { ApiServer } from "../support/api_server.ts";
+import { podObject } from "../../scripts/support/api_pod.ts";
+import { ApiServer } from "../../scripts/support/api_server.ts";
 import { Program } from "../../scripts/support/programs.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
 

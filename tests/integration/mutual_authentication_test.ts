@@ -14,7 +14,7 @@ import { exportPrivateKey, generateKeyPair } from "../../src/shared/crypto/key_p
 import { encodePem } from "../../src/shared/crypto/pem.ts";
 import { makeCa, openAuthority } from "../support/service_fixture.ts";
 import { FakeClock } from "../../scripts/support/fake_clock.ts";
-import { TestCa, type TestPair } from "../support/test_ca.ts";
+import { TestCa, type TestPair } from "../../scripts/support/test_ca.ts";
 
 const wait = { timeoutMs: 5_000 };
 

@@ -8,7 +8,7 @@ import type { CaSourceState } from "../../../src/service/ca/ca_source.ts";
 import { Scheduler } from "../../../src/shared/scheduler/scheduler.ts";
 import { readCertificates } from "../../../src/shared/x509/certificate.ts";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
-import { TestCa } from "../../support/test_ca.ts";
+import { TestCa } from "../../../scripts/support/test_ca.ts";
 import { makeCa, policy } from "../../support/service_fixture.ts";
 
 /** A file whose text a test changes. */

@@ -5,10 +5,10 @@ import type { ApiResult } from "../../../src/service/kubernetes/api_result.ts";
 import { ApiClient } from "../../../src/service/kubernetes/api_client.ts";
 import { KubernetesPodDirectory } from "../../../src/service/kubernetes/pod_directory.ts";
 import { getPods } from "../../../src/service/kubernetes/permissions.ts";
-import { podObject } from "../../support/api_pod.ts";
+import { podObject } from "../../../scripts/support/api_pod.ts";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
 import { temporaryFolder } from "../../support/temporary_folder.ts";
-import { TestCa } from "../../support/test_ca.ts";
+import { TestCa } from "../../../scripts/support/test_ca.ts";
 import { accessTo, never, openApi } from "./kubernetes_fixture.ts";
 
 function getPod(connection: ApiClient, signal = never) {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { configure, type LogRecord, reset } from "@logtape/logtape";
 import { openCluster } from "../../../src/service/kubernetes/cluster.ts";
 import { describeCall, shippedPermissions } from "../../../src/service/kubernetes/permissions.ts";
-import { podObject } from "../../support/api_pod.ts";
+import { podObject } from "../../../scripts/support/api_pod.ts";
 import { temporaryFolder } from "../../support/temporary_folder.ts";
 import { driver, Listening, never, openApi, pass, secret } from "./kubernetes_fixture.ts";
 

@@ -1,7 +1,7 @@
 import type { ApiCredentials } from "../../../src/service/kubernetes/api_credentials.ts";
 import { ApiClient } from "../../../src/service/kubernetes/api_client.ts";
 import { shippedPermissions } from "../../../src/service/kubernetes/permissions.ts";
-import { ApiServer } from "../../support/api_server.ts";
+import { ApiServer } from "../../../scripts/support/api_server.ts";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
 
 export const never = new AbortController().signal;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { SubjectAccessReviewer } from "../../../src/service/kubernetes/subject_access_review.ts";
 import { KubernetesPodDirectory } from "../../../src/service/kubernetes/pod_directory.ts";
-import { podObject } from "../../support/api_pod.ts";
+import { podObject } from "../../../scripts/support/api_pod.ts";
 import { never, openApi } from "./kubernetes_fixture.ts";
 
 const uid = "0f8fad5b-d9cb-469f-a165-70867728950e";

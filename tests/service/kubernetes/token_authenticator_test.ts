@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { TokenAuthenticator } from "../../../src/service/kubernetes/token_authenticator.ts";
-import { podObject } from "../../support/api_pod.ts";
-import type { TokenOptions } from "../../support/api_tokens.ts";
+import { podObject } from "../../../scripts/support/api_pod.ts";
+import type { TokenOptions } from "../../../scripts/support/api_tokens.ts";
 import { driver, never, openApi } from "./kubernetes_fixture.ts";
 
 async function open() {

@@ -9,7 +9,7 @@ import { RpcError } from "../../../src/shared/grpc/rpc_error.ts";
 import { serveTcp, serveUnix } from "../../../src/shared/grpc_server/server.ts";
 import { stubService } from "../../support/stub_service.ts";
 import { temporaryFolder } from "../../support/temporary_folder.ts";
-import { TestCa, type TestPair } from "../../support/test_ca.ts";
+import { TestCa, type TestPair } from "../../../scripts/support/test_ca.ts";
 
 const name = "cert-service.csi-cert-driver.internal";
 

@@ -3,7 +3,7 @@ import { CertificateService } from "../../../src/shared/gen/certificate_service_
 import { connect } from "../../../src/shared/grpc_client/client.ts";
 import { serveTcp } from "../../../src/shared/grpc_server/server.ts";
 import { stubService } from "../../support/stub_service.ts";
-import { TestCa } from "../../support/test_ca.ts";
+import { TestCa } from "../../../scripts/support/test_ca.ts";
 
 Deno.test("a connection that sends a hundred calls at once has them answered in parts, and keeps nobody else waiting", async () => {
   let open = 0;

@@ -12,7 +12,7 @@ import type {
   TlsIdentitySource,
 } from "../../../src/shared/grpc_server/tls_credentials.ts";
 import { stubService } from "../../support/stub_service.ts";
-import { TestCa } from "../../support/test_ca.ts";
+import { TestCa } from "../../../scripts/support/test_ca.ts";
 
 const name = "cert-service.csi-cert-driver.internal";
 
