@@ -14,7 +14,7 @@ import {
   requestHeaders,
 } from "../../support/http2_frames.ts";
 import { stubService } from "../../support/stub_service.ts";
-import { TestCa } from "../../support/test_ca.ts";
+import { TestCa } from "../../../scripts/support/test_ca.ts";
 
 const name = "cert-service.csi-cert-driver.internal";
 
