@@ -148,5 +148,5 @@ if (import.meta.main) {
     Deno.exit((await child.status).code);
   }
   const form = flags.bundle ? "bundle" : "source";
-  Deno.exit(await perform({ form, plain: flags.plain || !flags.inside }));
+  Deno.exit(await perform({ form, plain: flags.plain || !flags.inside, cluster: true }));
 }

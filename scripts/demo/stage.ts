@@ -1,5 +1,6 @@
 import { statfs } from "node:fs/promises";
 import { Kubelet } from "../support/kubelet.ts";
+import { DemoCluster } from "./cluster.ts";
 import { Program } from "../support/programs.ts";
 import type { Form } from "../permissions.ts";
 
@@ -11,23 +12,34 @@ export interface DemoOptions {
   readonly form: Form;
   /** Volumes are plain directories: the programs may not mount. */
   readonly plain: boolean;
+  /** The service authenticates the driver and looks pods up, as in a cluster; otherwise it trusts callers. */
+  readonly cluster?: boolean;
 }
+
+const nodeName = "demo-node";
 
 /** Everything the demo starts and lays down, so that one disposal removes it. */
 export class Stage implements AsyncDisposable {
   readonly base: string;
   readonly kubelet: Kubelet;
   readonly options: DemoOptions;
+  readonly #cluster: DemoCluster | undefined;
   readonly #programs: Program[] = [];
   /** Whether the base lies in memory: keys in plain directories never reach a disk then. */
   readonly inMemory: boolean;
   #listenAddress = "127.0.0.1:0";
 
-  private constructor(base: string, inMemory: boolean, options: DemoOptions) {
+  private constructor(
+    base: string,
+    inMemory: boolean,
+    options: DemoOptions,
+    cluster: DemoCluster | undefined,
+  ) {
     this.base = base;
     this.inMemory = inMemory;
     this.options = options;
-    this.kubelet = new Kubelet(`${base}/kubelet`);
+    this.#cluster = cluster;
+    this.kubelet = new Kubelet(`${base}/kubelet`, (volume) => cluster?.admit(volume));
   }
 
   static async open(options: DemoOptions): Promise<Stage> {
@@ -37,7 +49,10 @@ export class Stage implements AsyncDisposable {
     const dir = Deno.env.get("XDG_RUNTIME_DIR");
     for (const place of dir === undefined ? [{ prefix }] : [{ dir, prefix }, { prefix }]) {
       const base = await Deno.makeTempDir(place).catch(() => undefined);
-      if (base) return new Stage(base, inMemoryTypes.has((await statfs(base)).type), options);
+      if (!base) continue;
+      const inMemory = inMemoryTypes.has((await statfs(base)).type);
+      const cluster = options.cluster ? await DemoCluster.start(base, nodeName) : undefined;
+      return new Stage(base, inMemory, options, cluster);
     }
     throw new Error("no directory for temporary files can be written");
   }
@@ -83,7 +98,7 @@ export class Stage implements AsyncDisposable {
       HEALTH_ADDR: "127.0.0.1:0",
       CA_CERT_FILE: `${this.caDir}/tls.crt`,
       CA_KEY_FILE: `${this.caDir}/tls.key`,
-      AUTHENTICATION: "none",
+      ...(this.#cluster?.serviceEnv ?? { AUTHENTICATION: "none" }),
       POLICY_FILE: `${this.base}/policy.yaml`,
       ...env,
     });
@@ -113,6 +128,7 @@ export class Stage implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#programs.map((program) => program.stop("SIGKILL")));
+    await this.#cluster?.[Symbol.asyncDispose]();
     await unmountBelow(this.base);
     await Deno.remove(this.base, { recursive: true });
   }
@@ -137,7 +153,8 @@ export class Stage implements AsyncDisposable {
       CERT_SERVICE_CA_FILE: `${this.caDir}/tls.crt`,
       CERT_BASE_PATH: this.recordsDir,
       HEALTH_ADDR: "127.0.0.1:0",
-      NODE_ID: "demo-node",
+      NODE_ID: nodeName,
+      ...this.#cluster?.driverEnv,
       ...(needsConsent ? { ALLOW_KEYS_ON_DISK: "true" } : {}),
     };
   }

@@ -30,10 +30,13 @@ const callMs = 120_000;
 export class Kubelet {
   readonly root: string;
   readonly registrationDir: string;
+  readonly #onAdmit: (volume: PodVolume) => void;
   #endpoint = "";
 
-  constructor(root: string) {
+  /** `onAdmit` receives each volume before anything is called for it. */
+  constructor(root: string, onAdmit: (volume: PodVolume) => void = () => {}) {
     this.root = root;
+    this.#onAdmit = onAdmit;
     this.registrationDir = `${root}/plugins_registry`;
   }
 
@@ -66,7 +69,9 @@ export class Kubelet {
   admit(pod: PodSpec, uid: string = randomUUID()): PodVolume {
     const hash = createHash("sha256").update(`${volumeName}${this.root}${uid}`).digest("hex");
     const targetPath = `${this.root}/pods/${uid}/volumes/kubernetes.io~csi/${volumeName}/mount`;
-    return { pod, uid, volumeId: `csi-${hash}`, targetPath };
+    const volume = { pod, uid, volumeId: `csi-${hash}`, targetPath };
+    this.#onAdmit(volume);
+    return volume;
   }
 
   /** The parent directory and the kubelet's note beside the target, then NodePublishVolume. */
