@@ -1,3 +1,9 @@
+import type { HttpAnswer } from "../http/http_answer.ts";
+import { serveRequests } from "../http/request_loop.ts";
+import type { HttpRejection } from "../http/request_reader.ts";
+import type { Clock } from "../scheduler/clock.ts";
+import { systemClock } from "../scheduler/system_clock.ts";
+
 /** Whether all is well, and the lines in which an operator reads why. */
 export interface HealthStatus {
   readonly ok: boolean;
@@ -14,51 +20,62 @@ export interface HealthChecks {
   readonly metrics?: () => string;
 }
 
+/** Kubelets and Prometheus send a few hundred bytes at once, each from an address of its own. */
+const limits = {
+  rules: { maxBytes: 8 * 1024, body: "none" },
+  caps: { total: 128, perAddress: 32 },
+  deadlineMs: 5_000,
+} as const;
+
 /**
- * Serves /livez, /readyz (200 or 503) and /metrics over HTTP until disposed; port 0 lets the system
- * choose, and `port` tells. Throws when the address cannot be listened on.
+ * Serves /livez, /readyz (200 or 503) and /metrics over HTTP/1.1 until disposed, one request per
+ * connection; port 0 lets the system choose, and `port` tells. Throws when the address cannot be
+ * listened on.
  */
 export function serveHealth(
   address: { readonly hostname: string; readonly port: number },
   checks: HealthChecks,
-): AsyncDisposable & { readonly port: number } {
-  const stop = new AbortController();
-  const server = listen(address, (request) => answer(request, checks), stop.signal);
+  clock: Clock = systemClock,
+): AsyncDisposable & { readonly port: number; readonly connections: number } {
+  const listener = listen(address);
+  const server = serveRequests({
+    ...limits,
+    listener,
+    clock,
+    answer: ({ method, target }) => answer(method, target, checks),
+    reject: ({ status, reason }: HttpRejection) => text(status, `${reason}\n`),
+  });
   return {
-    port: server.addr.port,
-    // Aborted, not shut down: that would wait for clients that never finish their request.
-    [Symbol.asyncDispose]: async () => {
-      stop.abort();
-      await server.finished;
+    port: listener.addr.port,
+    get connections() {
+      return server.connections;
     },
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
 }
 
-function listen(
-  { hostname, port }: { readonly hostname: string; readonly port: number },
-  handler: (request: Request) => Response,
-  signal: AbortSignal,
-): Deno.HttpServer<Deno.NetAddr> {
+function listen({ hostname, port }: { readonly hostname: string; readonly port: number }) {
   try {
-    return Deno.serve({ hostname, port, signal, onListen: () => {} }, handler);
+    return Deno.listen({ hostname, port });
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new Error(`cannot serve health checks on ${hostname} port ${port}: ${reason}`, { cause });
   }
 }
 
-function answer(request: Request, { live, ready, metrics }: HealthChecks): Response {
-  const { pathname } = new URL(request.url);
-  const respond = pathname === "/livez"
+function answer(method: string, target: string, checks: HealthChecks): HttpAnswer {
+  const { live, ready, metrics } = checks;
+  const [path] = target.split("?", 1);
+  const respond = path === "/livez"
     ? () => checked(live())
-    : pathname === "/readyz"
+    : path === "/readyz"
     ? () => checked(ready())
-    : pathname === "/metrics" && metrics !== undefined
+    : path === "/metrics" && metrics !== undefined
     ? () => text(200, metrics(), "text/plain; version=0.0.4; charset=utf-8")
     : undefined;
   if (respond === undefined) return text(404, "not found\n");
-  if (request.method !== "GET") {
-    return text(405, "only GET is served here\n", plain, { allow: "GET" });
+  if (method !== "GET" && method !== "HEAD") {
+    return { ...text(405, "only GET and HEAD are served here\n"), fields: { Allow: "GET, HEAD" } };
   }
   try {
     return respond();
@@ -67,15 +84,14 @@ function answer(request: Request, { live, ready, metrics }: HealthChecks): Respo
   }
 }
 
-function checked({ ok, detail }: HealthStatus): Response {
+function checked({ ok, detail }: HealthStatus): HttpAnswer {
   return text(ok ? 200 : 503, `${ok ? "ok" : "not ok"}\n${detail}\n`);
 }
 
-const plain = "text/plain; charset=utf-8";
-
-function text(status: number, body: string, type = plain, headers = {}): Response {
-  return new Response(body, {
-    status,
-    headers: { "content-type": type, "cache-control": "no-store", ...headers },
-  });
+function text(
+  status: HttpAnswer["status"],
+  body: string,
+  contentType = "text/plain; charset=utf-8",
+): HttpAnswer {
+  return { status, contentType, body };
 }
