@@ -154,7 +154,7 @@ Deno.test({
         await eventually(() => assertRenewed(stage, healing)).catch(failedAfter(step));
         return driver;
       });
-      assertKilled(await driver.stop("SIGUSR1"), step);
+      assertKilled(await driver.stop("SIGUSR2"), step);
       for (const volume of volumes) await wholePair(volume).catch(failedAfter(step));
       const targets = (await mountsBelow(stage.kubelet.root)).sort();
       assert.deepEqual(targets, volumes.map(({ targetPath }) => targetPath).sort());

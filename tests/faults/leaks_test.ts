@@ -27,9 +27,9 @@ interface Holdings {
   readonly resident: number;
 }
 
-async function holdings(driver: Program, signal: Deno.Signal = "SIGUSR1"): Promise<Holdings> {
+async function holdings(driver: Program): Promise<Holdings> {
   const from = driver.position;
-  driver.signal(signal);
+  driver.signal("SIGUSR2");
   const { heapUsed, rss } = await driver.logged(({ message }) => message === "memory", from);
   return { files: openFiles(driver.pid), heap: Number(heapUsed), resident: Number(rss) };
 }
@@ -92,7 +92,7 @@ Deno.test("1,000 drivers that follow the trust bundle and go leave no descriptor
         }
       }
     }));
-    return await holdings(service, "SIGUSR2");
+    return await holdings(service);
   };
   const before = await follow(300);
   const after = await follow(1_000);

@@ -1,12 +1,12 @@
 /**
  * The driver with steps that it can be killed at: VICTIM is a pod's uid, DIE_BEFORE names the step. HOLD=true: the
- * volume's first step waits for a SIGUSR1. The shipped program knows none of these.
+ * volume's first step waits for a SIGUSR2. The shipped program knows none of these.
  */
 import { main } from "../../src/csi_driver.ts";
 import { Steps } from "./steps.ts";
 
 const held = Promise.withResolvers<void>();
-if (Deno.env.get("HOLD") === "true") Deno.addSignalListener("SIGUSR1", () => held.resolve());
+if (Deno.env.get("HOLD") === "true") Deno.addSignalListener("SIGUSR2", () => held.resolve());
 else held.resolve();
 
 const steps = new Steps({

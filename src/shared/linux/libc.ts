@@ -32,6 +32,8 @@ export const mountFlags = {
 export const unmountFlags = { detach: 0x2, noFollow: 0x8 } as const;
 
 const PR_SET_DUMPABLE = 4;
+const SIG_IGN = 1n;
+const SIG_ERR = 2n ** 64n - 1n;
 const AT_FDCWD = -100;
 const AT_SYMLINK_NOFOLLOW = 0x100;
 
@@ -41,6 +43,7 @@ const symbols = {
   statx: { parameters: ["i32", "buffer", "i32", "u32", "buffer"], result: "i32" },
   prctl: { parameters: ["i32", "usize", "usize", "usize", "usize"], result: "i32" },
   setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
+  signal: { parameters: ["i32", "usize"], result: "usize" },
   ...procFileSymbols,
   ...errnoSymbols,
 } as const satisfies Deno.ForeignLibraryInterface;
@@ -66,6 +69,8 @@ export interface Libc extends Disposable {
   /** Soft and hard limit together; `resource` is an RLIMIT_ number. */
   setResourceLimit(resource: number, value: number): void;
   setDumpable(dumpable: boolean): void;
+  /** Lets the process ignore a signal, in all its threads. */
+  ignoreSignal(signal: number): void;
 }
 
 /** Opens the C library, or throws an Error that lists where it was looked for. */
@@ -133,6 +138,11 @@ class DynamicLibc implements Libc {
   setDumpable(dumpable: boolean): void {
     const result = this.#library.symbols.prctl(PR_SET_DUMPABLE, dumpable ? 1n : 0n, 0n, 0n, 0n);
     this.#errno.check(result, "prctl PR_SET_DUMPABLE");
+  }
+
+  ignoreSignal(signal: number): void {
+    const previous = BigInt(this.#library.symbols.signal(signal, SIG_IGN));
+    this.#errno.check(previous === SIG_ERR ? -1 : 0, `signal ${signal}`);
   }
 
   [Symbol.dispose](): void {

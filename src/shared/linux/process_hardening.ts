@@ -1,33 +1,44 @@
-import { openLibc } from "./libc.ts";
+import { type Libc, openLibc } from "./libc.ts";
 
 const RLIMIT_CORE = 4;
+const SIGUSR1 = 10;
 
 /**
- * Keeps keys out of core dumps and out of reach of debuggers of the same user; answers with what could not be done.
+ * Keeps keys out of core dumps and out of reach of debuggers of the same user; returns what could
+ * not be done.
  *
- * Both are needed: a core pattern that pipes to a program pays no heed to the limit. What this program reads of itself
- * under /proc stays readable, also when it does not run as root.
+ * Both limits are needed: a core pattern that pipes to a program ignores the resource limit. What
+ * this program reads of itself under /proc stays readable, also when it does not run as root.
  */
 export function hardenProcess(): string[] {
   const problems: string[] = [];
-  try {
+  const attempt = (consequence: string, action: () => void) => {
+    try {
+      action();
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      problems.push(`${consequence}: ${reason}`);
+    }
+  };
+  const dumps = "core dumps stay possible";
+  attempt(`${dumps}, and SIGUSR1 may open a debugger's port`, () => {
     using libc = openLibc();
-    attempt(() => libc.setResourceLimit(RLIMIT_CORE, 0), problems);
-    attempt(() => libc.setDumpable(false), problems);
-  } catch (error) {
-    problems.push(messageOf(error));
-  }
+    attempt(dumps, () => libc.setResourceLimit(RLIMIT_CORE, 0));
+    attempt(dumps, () => libc.setDumpable(false));
+    attempt("SIGUSR1 may open a debugger's port", () => refuseDebugger(libc));
+  });
   return problems;
 }
 
-function attempt(action: () => void, problems: string[]): void {
-  try {
-    action();
-  } catch (error) {
-    problems.push(messageOf(error));
-  }
-}
-
-function messageOf(error: unknown): string {
-  return `core dumps stay possible: ${error instanceof Error ? error.message : String(error)}`;
+/**
+ * Since 2.9.2 `deno run` opens V8's debugger on 127.0.0.1:9229 at a SIGUSR1 and has no flag against
+ * it (denoland/deno#35738, last seen in 2.9.6). It registers for the signal 500 ms after the start,
+ * but the runtime installs the kernel's handler with the first registration of a process only. So
+ * one of ours comes first, and then the signal is ignored.
+ */
+function refuseDebugger(libc: Libc): void {
+  const ignored = () => {};
+  Deno.addSignalListener("SIGUSR1", ignored);
+  Deno.removeSignalListener("SIGUSR1", ignored);
+  libc.ignoreSignal(SIGUSR1);
 }

@@ -66,6 +66,10 @@ export class FaultyLibc implements Libc {
     this.#libc.setDumpable(dumpable);
   }
 
+  ignoreSignal(signal: number): void {
+    this.#libc.ignoreSignal(signal);
+  }
+
   [Symbol.dispose](): void {
     this.#libc[Symbol.dispose]();
   }
