@@ -15,7 +15,7 @@ interface Observed {
 /** Sends a SIGUSR1 to a child that has run for longer than the runtime's grace period. */
 async function observe(...args: string[]): Promise<Observed> {
   const process = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--allow-all", "--quiet", child, ...args],
+    args: ["run", "--allow-all", child, ...args],
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
@@ -55,11 +55,14 @@ async function listeningSockets(pid: number): Promise<number> {
 }
 
 Deno.test("a hardened program ignores SIGUSR1: it opens no debugger's port and lives on", async () => {
-  assert.deepEqual(await observe("harden"), { said: "", alive: true, listening: 0 });
+  const { said, alive, listening } = await observe("harden");
+  assert.deepEqual({ alive, listening }, { alive: true, listening: 0 });
+  assert.doesNotMatch(said, /debugger|inspector/i);
 });
 
 Deno.test("the runtime still opens the debugger at SIGUSR1, so the hardening is still needed", async () => {
   const { said, alive } = await observe();
   assert.equal(alive, true);
-  assert.match(said, /[Dd]ebugger|inspector/);
+  // It says so also where another process has its port.
+  assert.match(said, /debugger|inspector/i);
 });
