@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { getLogger } from "@logtape/logtape";
 import { parse } from "yaml";
 import denoJson from "../deno.json" with { type: "json" };
 import { engineFlags, permissions } from "../scripts/permissions.ts";
@@ -9,6 +10,7 @@ import { serviceVariables } from "../src/service/program/config.ts";
 import { createCallMetrics } from "../src/shared/telemetry/call_metrics.ts";
 import { observeEventLoopLag } from "../src/shared/telemetry/event_loop_lag.ts";
 import { Metrics } from "../src/shared/telemetry/metrics.ts";
+import { surviveUnhandledErrors } from "../src/shared/telemetry/unhandled_errors.ts";
 import { serviceMetrics } from "../src/service/program/metrics.ts";
 import { volumeMetrics } from "../src/driver/program/metrics.ts";
 import { knownAttributes, parseAttributes } from "../src/shared/attributes/attribute_parser.ts";
@@ -118,6 +120,7 @@ Deno.test("the README lists the metrics of each program", () => {
     ...metricsOf((metrics) => {
       createCallMetrics(metrics);
       observeEventLoopLag(metrics, new FakeClock());
+      surviveUnhandledErrors(getLogger(), metrics, new FakeClock())[Symbol.dispose]();
     }).map((metric) => ["both", ...metric]),
   ];
   const told = rows(section("## Monitoring"), "Program").map((cells) => cells.slice(0, 3));

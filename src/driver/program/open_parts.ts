@@ -4,7 +4,7 @@ import { Scheduler } from "../../shared/scheduler/scheduler.ts";
 import { systemClock as clock } from "../../shared/scheduler/system_clock.ts";
 import { openMemoryTrimmer } from "../../shared/linux/memory_trim.ts";
 import { observeEventLoopLag } from "../../shared/telemetry/event_loop_lag.ts";
-import { Metrics } from "../../shared/telemetry/metrics.ts";
+import type { Metrics } from "../../shared/telemetry/metrics.ts";
 import { CertificateRequester } from "../certificates/certificate_requester.ts";
 import type { IssuanceClient } from "../certificates/issuance_client.ts";
 import { KeyGenerator } from "../certificates/key_generator.ts";
@@ -40,11 +40,16 @@ export type WrapPorts = (ports: DriverPorts) => DriverPorts;
 
 export type DriverParts = Awaited<ReturnType<typeof openParts>>;
 
+export interface OpenOptions {
+  readonly stagingDir: string;
+  readonly wrapPorts: WrapPorts;
+  readonly metrics: Metrics;
+}
+
 /** Creates everything below the sockets, for as long as `resources` lives; the caller holds the lock. */
 export async function openParts(
   config: DriverConfig,
-  stagingDir: string,
-  wrapPorts: WrapPorts,
+  { stagingDir, wrapPorts, metrics }: OpenOptions,
   resources: AsyncDisposableStack,
 ) {
   const created = resources.use(
@@ -73,7 +78,7 @@ export async function openParts(
     ...{ clock, scheduler, table, mounter, store, source, keys },
     kubelet: kubeletVolumeData,
   };
-  const monitoring = openMonitoring(table, () => renewer.failing, resources);
+  const monitoring = openMonitoring(metrics, table, () => renewer.failing, resources);
   const renewer: Renewer = new Renewer({
     ...shared,
     random: Math.random,
@@ -95,11 +100,11 @@ export async function openParts(
 
 /** The metrics of the program, and what has to follow each call. */
 function openMonitoring(
+  metrics: Metrics,
   table: VolumeTable,
   failingRenewals: () => number,
   resources: AsyncDisposableStack,
 ) {
-  const metrics = new Metrics();
   const lag = resources.use(observeEventLoopLag(metrics, clock));
   const volumes = volumeMetrics(metrics, () => ({
     volumes: table.size,

@@ -5,9 +5,11 @@ import type { CompletedCall } from "../../shared/grpc_server/call.ts";
 import { registerService, serveUnix } from "../../shared/grpc_server/server.ts";
 import { hardenProcess } from "../../shared/linux/process_hardening.ts";
 import { waitUntilAborted } from "../../shared/scheduler/abort_signals.ts";
-import { wait } from "../../shared/scheduler/system_clock.ts";
+import { systemClock, wait } from "../../shared/scheduler/system_clock.ts";
 import { createCallLog } from "../../shared/telemetry/call_log.ts";
 import { serveHealth } from "../../shared/telemetry/health_endpoint.ts";
+import { Metrics } from "../../shared/telemetry/metrics.ts";
+import { surviveUnhandledErrors } from "../../shared/telemetry/unhandled_errors.ts";
 import { driverName } from "../../shared/text/product_names.ts";
 import { identityService } from "../csi/identity_service.ts";
 import { nodeService } from "../csi/node_service.ts";
@@ -34,6 +36,8 @@ export async function serve(
   { version, wrapPorts }: ServeOptions,
   signal: AbortSignal,
 ): Promise<void> {
+  const metrics = new Metrics();
+  using _survival = surviveUnhandledErrors(logger, metrics, systemClock);
   for (const problem of hardenProcess()) logger.warn("{problem}", { problem });
   const health = { ready: false, detail: () => "starting", metrics: () => "" };
   await using endpoint = config.health && serveHealth(config.health, {
@@ -48,7 +52,11 @@ export async function serve(
   using lock = await acquireBasePathLock(config.certBasePath, { wait, onWaiting }, signal);
   if (lock === undefined) return;
   await using resources = new AsyncDisposableStack();
-  const parts = await openParts(config, lock.stagingDir, wrapPorts, resources);
+  const parts = await openParts(
+    config,
+    { stagingDir: lock.stagingDir, wrapPorts, metrics },
+    resources,
+  );
   const { table, renewer, monitoring } = parts;
   health.detail = () => `${table.size} volumes, ${renewer.failing} whose renewal fails at present`;
   health.metrics = monitoring.expose;

@@ -8,6 +8,7 @@ import { createCallLog } from "../../shared/telemetry/call_log.ts";
 import { observeEventLoopLag } from "../../shared/telemetry/event_loop_lag.ts";
 import { type HealthStatus, serveHealth } from "../../shared/telemetry/health_endpoint.ts";
 import { Metrics } from "../../shared/telemetry/metrics.ts";
+import { surviveUnhandledErrors } from "../../shared/telemetry/unhandled_errors.ts";
 import { certificateService } from "../api/certificate_service.ts";
 import { HealthService } from "../api/health_service.ts";
 import { reflectionService } from "../api/reflection_service.ts";
@@ -28,10 +29,11 @@ export async function serve(
   version: string,
   signal: AbortSignal,
 ): Promise<void> {
+  const metrics = new Metrics();
+  using _survival = surviveUnhandledErrors(logger, metrics, clock);
   for (const problem of hardenProcess()) logger.warn("{problem}", { problem });
   await using resources = new AsyncDisposableStack();
   const parts = await openParts(config, resources);
-  const metrics = new Metrics();
   const health = new HealthService();
   const port = await serveCalls(config, parts, { metrics, health }, resources);
   const warnings = configurationWarnings(config, parts.cluster !== undefined);
