@@ -111,7 +111,7 @@ function metricsOf(register: (metrics: Metrics) => void): string[][] {
 
 Deno.test("the README lists the metrics of each program", () => {
   const nothing = { volumes: 0, failing: 0, earliestExpiry: undefined };
-  const nobody = { certificates: 0, waiting: 0, caNotAfter: undefined, shortened: 0 };
+  const nobody = { certificates: 0, waiting: {}, caNotAfter: undefined, shortened: 0 };
   const exposed = [
     ...metricsOf((metrics) => volumeMetrics(metrics, () => nothing))
       .map((metric) => ["csi-driver", ...metric]),

@@ -24,13 +24,16 @@ const byName: Authenticator = {
 const clock = new FakeClock(Temporal.Now.instant());
 const parts = await openAuthority({ clock, material: await makeCa({}, clock.now()) });
 const { signer, inventory, revocation } = parts;
+const lookups = new FairQueue({ clock: systemClock, concurrency: 16 });
 const queue = new FairQueue({
   clock: systemClock,
+  concurrency: 4,
   capacity: Number(Deno.env.get("CAPACITY")),
 });
 const issuing = new CertificateIssuer({
   signer,
-  queue,
+  lookups,
+  signatures: queue,
   inventory,
   revocation,
   policy: () => policy(),

@@ -101,6 +101,8 @@ export async function openAuthority(options: AuthorityOptions = {}) {
   const authority = new CurrentCa(options.material ?? await makeCa());
   const scheduler = new Scheduler({ clock });
   const inventory = new Inventory({ clock, scheduler });
+  const lookups = new FairQueue({ clock, concurrency: 16 });
+  const reports = new FairQueue({ clock, concurrency: 2 });
   const queue = new FairQueue({
     clock,
     concurrency: options.concurrency ?? 4,
@@ -112,14 +114,21 @@ export async function openAuthority(options: AuthorityOptions = {}) {
   const signer = new LeafSigner({ authority, clock });
   const issuing = new CertificateIssuer({
     signer,
-    queue,
+    lookups,
+    signatures: queue,
     inventory,
     revocation,
     policy: () => options.policy ?? policy(),
     ...(options.pods ? { pods: options.pods } : {}),
   });
   const clusterDomain = "cluster.local";
-  const reporting = new CertificateReports({ authority, queue, inventory, clock, clusterDomain });
+  const reporting = new CertificateReports({
+    authority,
+    queue: reports,
+    inventory,
+    clock,
+    clusterDomain,
+  });
   const ask = async (given: Partial<IssueRequest> = {}, caller = anybody) =>
     await issuing.issue(caller, await issueRequest(given), never);
   return {
@@ -128,6 +137,7 @@ export async function openAuthority(options: AuthorityOptions = {}) {
     scheduler,
     inventory,
     queue,
+    lookups,
     store,
     revocation,
     signer,

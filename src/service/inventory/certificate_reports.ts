@@ -7,6 +7,7 @@ import type { SignatureEngine } from "../../shared/crypto/signature_engine.ts";
 import type { CurrentCa } from "../ca/current_ca.ts";
 import type { Inventory } from "./inventory.ts";
 import type { Caller } from "../access/authenticator.ts";
+import { queueKey } from "../access/queue_key.ts";
 import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
 import type { FairQueue } from "../../shared/scheduler/fair_queue.ts";
 
@@ -59,13 +60,12 @@ export class CertificateReports {
         "certificates of pods, only nodes do";
       return { kind: "denied", reason };
     }
-    const queueKey = caller.kind === "node" ? caller.node : "";
     const node = caller.kind === "node" ? caller.node : undefined;
     let accepted = 0;
     for (const one of reported) {
       // Each takes its turn: a thousand nodes that report at once must not stop all issuing.
       const queued = await this.#options.queue.run(
-        queueKey,
+        queueKey(caller, one.pod),
         () => this.#acceptReport(one, node),
         signal,
       );

@@ -19,6 +19,7 @@ import { decidePolicy } from "../policy/decision.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { Caller } from "../access/authenticator.ts";
 import type { PodDirectory } from "../access/pod_directory.ts";
+import { queueKey } from "../access/queue_key.ts";
 import type { Revocation } from "../revocation/revocation.ts";
 import type { FairQueue } from "../../shared/scheduler/fair_queue.ts";
 
@@ -47,7 +48,10 @@ export type IssueOutcome =
 
 export interface CertificateIssuerOptions {
   readonly signer: LeafSigner;
-  readonly queue: FairQueue;
+  /** From the pod's look-up, which waits for the cluster's API, to the decision who may ask. */
+  readonly lookups: FairQueue;
+  /** From the request's own signature to the certificate's, which keep the processor busy. */
+  readonly signatures: FairQueue;
   readonly inventory: Inventory;
   readonly revocation: Revocation;
   /** Asked for each certificate, so that a changed policy holds at the next renewal. */
@@ -68,20 +72,20 @@ export class CertificateIssuer {
 
   /** Rejects only for faults of ours, and when the signal is aborted. */
   async issue(caller: Caller, request: IssueRequest, signal: AbortSignal): Promise<IssueOutcome> {
-    const { pods, queue, revocation } = this.#options;
+    const { pods, lookups, signatures, revocation } = this.#options;
     if (!revocation.isLoaded) {
       const reason = "which pods' certificates were revoked has not been read yet";
       return { kind: "unavailable", reason };
     }
-    const authorisation = await authorizePod(caller, request, pods, signal);
+    const key = queueKey(caller, request.pod);
+    const authorize = () => authorizePod(caller, request, pods, signal);
+    const authorized = await lookups.run(key, authorize, signal);
+    if (authorized.kind === "overloaded") return overloaded(authorized.retryAfter);
+    const authorisation = authorized.value;
     if (authorisation.kind !== "authorised") return authorisation;
-    // What belongs to one node waits in one line, so that no node keeps the others waiting.
-    const queueKey = caller.kind === "node" ? caller.node : "";
     const work = () => this.#issueTo(caller, request, authorisation);
-    const queued = await queue.run(queueKey, work, signal);
-    if (queued.kind === "done") return queued.value;
-    const { retryAfter } = queued;
-    return { kind: "overloaded", reason: "too many requests are waiting", retryAfter };
+    const issued = await signatures.run(key, work, signal);
+    return issued.kind === "done" ? issued.value : overloaded(issued.retryAfter);
   }
 
   async #issueTo(
@@ -146,6 +150,10 @@ export class CertificateIssuer {
       predecessor,
     });
   }
+}
+
+function overloaded(retryAfter: Temporal.Duration): IssueOutcome {
+  return { kind: "overloaded", reason: "too many requests are waiting", retryAfter };
 }
 
 function invalid(reason: string): IssueOutcome {

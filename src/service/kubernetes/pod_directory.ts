@@ -1,9 +1,8 @@
 import type { V1Pod } from "@kubernetes/client-node";
 import type { ClusterPod, PodDirectory } from "../access/pod_directory.ts";
 import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
-import { toUnavailable, unavailable } from "./api_result.ts";
+import { toUnavailable } from "./api_result.ts";
 import type { ApiClient } from "./api_client.ts";
-import { BoundedSemaphore } from "../../shared/scheduler/semaphore.ts";
 import { getPods } from "./permissions.ts";
 
 /** The name under which pods name this driver in their volumes. */
@@ -15,11 +14,10 @@ const objectName = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
  * The cluster's pods, asked for one by one. Nothing is kept: a pod that was deleted, replaced or
  * finished a second ago must not get a certificate because somebody asked for it before, and a
  * certificate is asked for so seldom (two thirds of a lifetime apart) that a cache would hold
- * nothing else.
+ * nothing else. How many look-ups wait and run at once is bounded by the caller's queue.
  */
 export class KubernetesPodDirectory implements PodDirectory {
   readonly #connection: ApiClient;
-  readonly #gate = new BoundedSemaphore({ concurrency: 16, capacity: 1_024 });
 
   constructor(connection: ApiClient) {
     this.#connection = connection;
@@ -30,15 +28,11 @@ export class KubernetesPodDirectory implements PodDirectory {
     signal: AbortSignal,
   ): ReturnType<PodDirectory["find"]> {
     if (!objectName.test(namespace) || !objectName.test(name)) return { kind: "absent" };
-    const get = () =>
-      this.#connection.call(
-        getPods,
-        signal,
-        ({ core }) => core.readNamespacedPod({ namespace, name }),
-      );
-    const queued = await this.#gate.run(get, signal);
-    if (queued === undefined) return unavailable("too many pods wait to be looked up");
-    const { value: answer } = queued;
+    const answer = await this.#connection.call(
+      getPods,
+      signal,
+      ({ core }) => core.readNamespacedPod({ namespace, name }),
+    );
     if (answer.kind === "absent") return answer;
     if (answer.kind !== "answer") return toUnavailable(answer);
     const pod = observedPod(answer.value);

@@ -53,21 +53,27 @@ export type RunningService = Awaited<ReturnType<typeof openService>>;
 export async function openService(options: ServiceOptions) {
   const { clock, scheduler, authority, policy, pods, engine } = options;
   const { denialsDocument: document } = options;
-  const queue = new FairQueue({ clock });
+  const queues = openQueues(clock);
   const inventory = new Inventory({ clock, scheduler });
   const denials = document && new DocumentDenialStore({ document, scheduler, clock });
   const longestValidity = () => policy.longestValidity;
   const store = denials ?? new MemoryDenialStore();
   const revocation = new Revocation({ clock, scheduler, store, longestValidity, inventory });
   const signer = new LeafSigner({ authority, clock, engine });
-  const parts = { authority, queue, inventory, revocation, clock, engine };
+  const parts = { authority, inventory, revocation, clock, engine };
   const issuing = new CertificateIssuer({
     ...parts,
+    lookups: queues.lookup,
+    signatures: queues.signature,
     signer,
     policy: () => policy.policy,
     ...(pods ? { pods } : {}),
   });
-  const reporting = new CertificateReports({ ...parts, clusterDomain: options.clusterDomain });
+  const reporting = new CertificateReports({
+    ...parts,
+    queue: queues.report,
+    clusterDomain: options.clusterDomain,
+  });
   const follower = new CaController({
     ...{ source: options.caSource, document: options.trustDocument },
     ...{ authority, scheduler, clock, longestValidity },
@@ -85,10 +91,21 @@ export async function openService(options: ServiceOptions) {
   const opened = resources.move();
   return {
     ...parts,
-    ...{ issuing, reporting, serving, signer, follower, denials },
+    ...{ queues, issuing, reporting, serving, signer, follower, denials },
     /** Why the CA that was there at first cannot be used. */
     caProblem: problem,
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}
+
+/** Every queue of the program; in each the nodes take turns. */
+function openQueues(clock: Clock) {
+  return {
+    // They wait for the cluster's API, which answers in some milliseconds.
+    lookup: new FairQueue({ clock, concurrency: 16 }),
+    signature: new FairQueue({ clock, concurrency: 4 }),
+    // A thousand nodes that report after a restart leave the processor to the signatures.
+    report: new FairQueue({ clock, concurrency: 2 }),
   };
 }
 

@@ -3,8 +3,8 @@ import type { Metrics } from "../../shared/telemetry/metrics.ts";
 /** What a certificate service looks like at one moment. */
 export interface ServiceSnapshot {
   readonly certificates: number;
-  /** How much work waits for its turn to be signed. */
-  readonly waiting: number;
+  /** How much work waits, by the queue's name. */
+  readonly waiting: Readonly<Record<string, number>>;
   /** The CA's end; undefined without a CA. */
   readonly caNotAfter: Temporal.Instant | undefined;
   /** Certificates that were given less than their validity so far, because the CA ends sooner. */
@@ -17,7 +17,10 @@ export function serviceMetrics(metrics: Metrics, snapshot: () => ServiceSnapshot
     "csi_cert_inventory_certificates",
     "Valid certificates that this replica knows of.",
   );
-  const waiting = metrics.gauge("csi_cert_signing_waiting", "Requests that wait to be signed.");
+  const waiting = metrics.gauge(
+    "csi_cert_queue_waiting",
+    "Work that waits, by kind: look-ups of pods, signatures, reported certificates.",
+  );
   const caEnd = metrics.gauge(
     "csi_cert_ca_not_after_timestamp_seconds",
     "When the CA that signs now ends, in Unix time.",
@@ -30,7 +33,7 @@ export function serviceMetrics(metrics: Metrics, snapshot: () => ServiceSnapshot
   return () => {
     const now = snapshot();
     certificates.set(now.certificates);
-    waiting.set(now.waiting);
+    for (const [kind, count] of Object.entries(now.waiting)) waiting.set(count, { kind });
     if (now.caNotAfter) caEnd.set(now.caNotAfter.epochMilliseconds / 1000);
     else caEnd.clear();
     shortened.add(now.shortened - told);

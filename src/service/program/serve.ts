@@ -99,7 +99,11 @@ function serveHealthPages(
     ready,
     metrics: serviceMetrics(metrics, () => ({
       certificates: open.inventory.size,
-      waiting: open.queue.waiting,
+      waiting: {
+        lookup: open.queues.lookup.waiting,
+        signature: open.queues.signature.waiting,
+        report: open.queues.report.waiting,
+      },
       caNotAfter: open.authority.material?.issuer.certificate.notAfter,
       shortened: open.signer.shortened,
     })),

@@ -2,10 +2,12 @@ import type { Clock } from "./clock.ts";
 
 export interface FairQueueOptions {
   readonly clock: Clock;
-  /** How much work runs at once: more than twice the cores only stalls the event loop. */
-  readonly concurrency?: number;
-  /** How much work waits at most: over it somebody is turned away. */
+  /** How much work runs at once: of cryptography, more than twice the cores only stalls the event loop. */
+  readonly concurrency: number;
+  /** How much work waits at most, in all; over it the newest of the key that holds most is rejected. */
   readonly capacity?: number;
+  /** How much work of one key waits at most; over it the newest is rejected. */
+  readonly capacityPerKey?: number;
 }
 
 /** Work that was done, or turned away and worth another try after a while. */
@@ -28,13 +30,14 @@ const longestRetryMs = 30_000;
 const startsPerIteration = 16;
 
 /**
- * Bounds the cryptography that goes on at once and what waits for it. Fair: the callers' keys take
- * turns, and when the queue is full the key that holds most of it gives way.
+ * Bounds the work that runs at once and what waits for it, in all and per key. Fair: the callers'
+ * keys take turns, and when the queue is full the key that holds most of it gives way.
  */
 export class FairQueue {
   readonly #clock: Clock;
   readonly #concurrency: number;
   readonly #capacity: number;
+  readonly #capacityPerKey: number;
   /** By key, the key whose turn it is first; no list is empty. */
   readonly #waiting = new Map<string, Waiter[]>();
   #waitingCount = 0;
@@ -44,10 +47,12 @@ export class FairQueue {
   /** Places that became free and are kept for the next iteration of the event loop. */
   #deferredStarts = 0;
 
-  constructor({ clock, concurrency = 4, capacity = 4_096 }: FairQueueOptions) {
+  constructor(options: FairQueueOptions) {
+    const { clock, concurrency, capacity = 4_096, capacityPerKey = 256 } = options;
     this.#clock = clock;
     this.#concurrency = concurrency;
     this.#capacity = capacity;
+    this.#capacityPerKey = capacityPerKey;
   }
 
   /** How much work waits. */
@@ -79,6 +84,8 @@ export class FairQueue {
 
   /** Whether the caller may start: false when it was turned away. */
   #wait(key: string, signal: AbortSignal): Promise<boolean> {
+    const list = this.#waiting.get(key) ?? [];
+    if (list.length >= this.#capacityPerKey) return Promise.resolve(false);
     if (this.#waitingCount >= this.#capacity && !this.#evictFromLongest(key)) {
       return Promise.resolve(false);
     }
@@ -92,9 +99,8 @@ export class FairQueue {
       resolve(may);
     };
     const waiter: Waiter = { start: () => settle(true), reject: () => settle(false) };
-    const list = this.#waiting.get(key);
-    if (list === undefined) this.#waiting.set(key, [waiter]);
-    else list.push(waiter);
+    list.push(waiter);
+    this.#waiting.set(key, list);
     this.#waitingCount++;
     signal.addEventListener("abort", leave, { once: true });
     return promise;

@@ -100,13 +100,6 @@ Deno.test("an API server that cannot tell makes a pod unknown, not absent", asyn
   assert.match("problem" in forbidden ? forbidden.problem : "", /may not get pods/);
 });
 
-Deno.test("at most sixteen pods are looked up at once", async () => {
-  await using api = await open();
-  api.put();
-  await Promise.all(Array.from({ length: 60 }, () => api.found()));
-  assert(api.server.mostAnswering <= 16, `${api.server.mostAnswering}`);
-});
-
 Deno.test("an operator may what the cluster's authorisation grants it, verb by verb", async () => {
   await using api = await openApi();
   const access = new SubjectAccessReviewer(api.connection);

@@ -6,7 +6,7 @@ Deno.test("a service's gauges are those of the moment, and its counter never cou
   const caNotAfter = Temporal.Instant.from("2027-01-01T00:00:00Z");
   let snapshot = {
     certificates: 7,
-    waiting: 2,
+    waiting: { lookup: 3, signature: 2, report: 0 },
     caNotAfter: caNotAfter as Temporal.Instant | undefined,
     shortened: 3,
   };
@@ -16,7 +16,9 @@ Deno.test("a service's gauges are those of the moment, and its counter never cou
   for (
     const line of [
       "csi_cert_inventory_certificates 7",
-      "csi_cert_signing_waiting 2",
+      'csi_cert_queue_waiting{kind="lookup"} 3',
+      'csi_cert_queue_waiting{kind="signature"} 2',
+      'csi_cert_queue_waiting{kind="report"} 0',
       `csi_cert_ca_not_after_timestamp_seconds ${caNotAfter.epochMilliseconds / 1000}`,
       "csi_cert_shortened_total 3",
     ]

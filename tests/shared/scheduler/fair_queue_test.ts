@@ -4,9 +4,9 @@ import { FakeClock, turn } from "../../../scripts/support/fake_clock.ts";
 import { never } from "../../support/service_fixture.ts";
 
 /** Work that lasts until the test ends it, in a queue that does one thing at a time. */
-function openQueue(capacity = 100, concurrency = 1) {
+function openQueue(capacity = 100, concurrency = 1, capacityPerKey = capacity) {
   const clock = new FakeClock();
-  const queue = new FairQueue({ clock, concurrency, capacity });
+  const queue = new FairQueue({ clock, concurrency, capacity, capacityPerKey });
   const started: string[] = [];
   const open: PromiseWithResolvers<void>[] = [];
   const run = (key: string, name = key, signal = never) =>
@@ -67,6 +67,16 @@ Deno.test("in a full queue the longest line gives way to a shorter one", async (
     "done",
     "done",
   ]);
+});
+
+Deno.test("a key over its own bound is rejected while the queue has room for others", async () => {
+  const { queue, run, endAll } = openQueue(100, 1, 3);
+  const greedy = Array.from({ length: 4 }, () => run("greedy"));
+  assert.equal((await run("greedy")).kind, "overloaded");
+  assert.equal(queue.waiting, 3);
+  const modest = run("modest");
+  await endAll();
+  for (const result of await Promise.all([...greedy, modest])) assert.equal(result.kind, "done");
 });
 
 Deno.test("work that fails gives its place on and fails for its caller alone", async () => {
