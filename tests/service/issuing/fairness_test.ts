@@ -30,7 +30,8 @@ Deno.test("1,040 requests of a node for pods that do not exist do not delay anot
   api.server.release();
   issued(await one);
   const place = api.server.calls.findIndex(({ text }) => text === "get pods shop/web-0");
-  assert(place >= 0 && place < 20, `it was look-up ${place}`);
+  // Sixteen were under way and sixteen start next, which reach the server in any order.
+  assert(place >= 0 && place < 32, `it was look-up ${place}`);
   const kinds = new Map<string, number>();
   for (const { kind } of await Promise.all(flood)) kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
   // A look-up that was cut off says nothing about the pod; 256 wait, and the rest comes again.
