@@ -60,6 +60,10 @@ export function parsePublishRequest(raw: PublishCall): ParseResult<PublishReques
         expected,
       });
     }
+    if (parsed.unlisted > 0) {
+      const given = `has ${parsed.unlisted} further problems`;
+      problems.push({ field: "volume_context", given, expected: "none" });
+    }
   }
   if (problems.length > 0 || parsed.kind === "refused") return { kind: "refused", problems };
   const { targetPath } = raw;

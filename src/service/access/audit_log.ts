@@ -1,6 +1,7 @@
 import { getLogger, type LogRecord } from "@logtape/logtape";
 import type { Caller } from "./authenticator.ts";
 import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
+import { maxReasonCharacters, truncate } from "../../shared/text/printable_text.ts";
 import type { CertificateNames } from "../x509/certificate_names.ts";
 
 const logger = getLogger(["cert-service", "audit"]);
@@ -20,7 +21,7 @@ export interface AuditEntry {
   readonly notAfter?: Temporal.Instant | undefined;
   readonly accepted?: number | undefined;
   readonly refused?: number | undefined;
-  /** Why it was refused, or what an operator gave as the reason. */
+  /** Why it was refused, or what an operator gave as the reason; a long one is cut. */
   readonly reason?: string | undefined;
 }
 
@@ -66,7 +67,7 @@ function properties(entry: AuditEntry): AuditProperties {
     serialNumber: entry.serialNumber,
     accepted: entry.accepted,
     refused: entry.refused,
-    reason: entry.reason,
+    reason: entry.reason && truncate(entry.reason, maxReasonCharacters),
     caller: callerText(caller),
     node: node?.node,
     // Whose token spoke for the node.

@@ -7,6 +7,7 @@
 
 import { status } from "@grpc/grpc-js";
 import { RpcError } from "../../shared/grpc/rpc_error.ts";
+import { maxReasonCharacters, truncate } from "../../shared/text/printable_text.ts";
 
 /** Everything but success that the authority answers. */
 export interface RequestFailure {
@@ -32,5 +33,6 @@ const codes = {
 
 /** A refusal as the call's status. */
 export function requestFailureError({ kind, reason, retryAfter }: RequestFailure): RpcError {
-  return new RpcError(codes[kind], reason, { retryAfterMs: retryAfter?.total("milliseconds") });
+  const message = truncate(reason, maxReasonCharacters);
+  return new RpcError(codes[kind], message, { retryAfterMs: retryAfter?.total("milliseconds") });
 }

@@ -9,7 +9,7 @@ import type {
   ReportCertificatesRequest,
   RevokeCertificateRequest,
 } from "../../shared/gen/certificate_service_pb.ts";
-import { abbreviate, hasUnprintable } from "../../shared/text/printable_text.ts";
+import { abbreviate, hasUnprintable, joinProblems } from "../../shared/text/printable_text.ts";
 import { requestFailureError } from "./error_status.ts";
 
 /** What a field accepts, in words and as a test. */
@@ -44,15 +44,19 @@ const formats = {
   },
 } satisfies Record<string, Format>;
 
-/** One report's bound: a node holds far fewer, and each is a signature to verify. */
-const mostReported = 1_000;
+/** A driver reports in batches of this size; each entry is a signature to verify. */
+const mostReported = 100;
+/** Further problems are only counted: 2 KiB of empty entries have five thousand. */
+const mostProblems = 10;
 
 /** Collects what is wrong with a request, and throws it as one INVALID_ARGUMENT. */
 class RequestValidator {
   readonly #problems: string[] = [];
+  #unlisted = 0;
 
   text(field: string, value: string | undefined, { accepted, accepts }: Format): string {
     if (value !== undefined && accepts(value)) return value;
+    if (this.#isFull()) return "";
     const given = value === undefined
       ? "is missing"
       : value === ""
@@ -76,12 +80,20 @@ class RequestValidator {
   }
 
   refuse(problem: string): void {
-    this.#problems.push(problem);
+    if (!this.#isFull()) this.#problems.push(problem);
+  }
+
+  /** Counts a problem that is no longer described. */
+  #isFull(): boolean {
+    if (this.#problems.length < mostProblems) return false;
+    this.#unlisted++;
+    return true;
   }
 
   end(): void {
     if (this.#problems.length === 0) return;
-    throw requestFailureError({ kind: "invalid", reason: this.#problems.join("; ") });
+    const reason = joinProblems(this.#problems, this.#unlisted);
+    throw requestFailureError({ kind: "invalid", reason });
   }
 }
 

@@ -9,6 +9,7 @@ import type { AttributeProblem } from "../../shared/attributes/volume_attributes
 import { parseAttributes } from "../../shared/attributes/attribute_parser.ts";
 import { parseCertificateRequest } from "../../shared/x509/certificate_request.ts";
 import type { CertificateNames } from "../x509/certificate_names.ts";
+import { joinProblems } from "../../shared/text/printable_text.ts";
 import type { SignatureEngine } from "../../shared/crypto/signature_engine.ts";
 import type { PodFields } from "../../shared/attributes/templates.ts";
 import { authorizePod, type VolumeRequest } from "../access/pod_authorization.ts";
@@ -98,7 +99,7 @@ export class CertificateIssuer {
     if (parsed.kind === "refused") return invalid(`certificate_request: ${parsed.problem}`);
     const asked = parseAttributes(attributes);
     if (asked.kind === "refused") {
-      return invalid(asked.problems.map(attributeProblemText).join("; "));
+      return invalid(joinProblems(asked.problems.map(attributeProblemText), asked.unlisted));
     }
     if (asked.attributes.keyAlgorithm !== parsed.algorithm) {
       const wanted = asked.attributes.keyAlgorithm;

@@ -1,5 +1,6 @@
 import { parseAttributes } from "../../shared/attributes/attribute_parser.ts";
 import { formatDuration } from "../../shared/text/durations.ts";
+import { joinProblems } from "../../shared/text/printable_text.ts";
 import type { PodFields } from "../../shared/attributes/templates.ts";
 import { computeRequestedNames, type RequestedNames } from "./requested_names.ts";
 import { decidePolicy, type PolicyRequest } from "./decision.ts";
@@ -34,7 +35,7 @@ export function previewPolicy(request: PreviewRequest): Preview {
     const problems = parsed.problems.map(({ attribute, given, expected }) =>
       `${attribute}: is "${given}", expected ${expected}`
     );
-    return { kind: "denied", reason: problems.join("; ") };
+    return { kind: "denied", reason: joinProblems(problems, parsed.unlisted) };
   }
   const { duration, keyAlgorithm } = parsed.attributes;
   const requested = computeRequestedNames(pod, parsed.attributes, policy.clusterDomain);

@@ -1,4 +1,4 @@
-import { abbreviate } from "../../shared/text/printable_text.ts";
+import { abbreviate, joinProblems } from "../../shared/text/printable_text.ts";
 import type { VolumeAttributes } from "../../shared/attributes/volume_attributes.ts";
 import { podBareName, podCommonName, podDnsName, reservedBareNames } from "./default_names.ts";
 import { parseDnsName, parseUri } from "../../shared/text/name_syntax.ts";
@@ -61,7 +61,7 @@ export function computeRequestedNames(
       .filter((text) => text.includes("{metadata.annotations.")),
   };
   return problems.length > 0
-    ? { kind: "invalid", reason: problems.join("; ") }
+    ? { kind: "invalid", reason: joinProblems(problems) }
     : { kind: "names", names };
 }
 

@@ -25,21 +25,26 @@ export const knownAttributes: readonly string[] = [
   "ca-file",
 ];
 
+/** Further problems are only counted: a small request can have thousands. */
+const mostProblems = 10;
 /** Keeps what one volume can cost in memory and in a record small. */
 const longestValue = 4096;
 
 /**
  * Reads a volume's attributes, the kubelet's own keys (`csi.storage.k8s.io/…`) already taken out;
- * or names every problem there is.
+ * or names the first problems and counts the others.
  */
 export function parseAttributes(
   attributes: Readonly<Record<string, string>>,
 ): { kind: "attributes"; attributes: VolumeAttributes } | {
   kind: "refused";
   problems: AttributeProblem[];
+  unlisted: number;
 } {
   const problems: AttributeProblem[] = [];
+  let unlisted = 0;
   const report: ReportProblem = (attribute, given, expected) => {
+    if (problems.length === mostProblems) return void unlisted++;
     problems.push({ attribute: abbreviate(attribute), given: abbreviate(given), expected });
     return undefined;
   };
@@ -57,7 +62,7 @@ export function parseAttributes(
     ...readFileAttributes(values, report),
   };
   return problems.length > 0
-    ? { kind: "refused", problems }
+    ? { kind: "refused", problems, unlisted }
     : { kind: "attributes", attributes: parsed };
 }
 

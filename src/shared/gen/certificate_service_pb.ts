@@ -413,7 +413,7 @@ export const ListCertificatesRequestSchema: GenMessage<ListCertificatesRequest> 
  */
 export type ReportCertificatesRequest = Message<"certservice.v1.ReportCertificatesRequest"> & {
   /**
-   * At most 1,000.
+   * At most 100.
    *
    * @generated from field: repeated certservice.v1.ReportCertificatesRequest.Held certificates = 1;
    */

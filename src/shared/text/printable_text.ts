@@ -18,3 +18,32 @@ export function abbreviate(text: string): string {
   }
   return shown;
 }
+
+/** The longest reason in an audit line, a status or an event of Kubernetes. */
+export const maxReasonCharacters = 1_024;
+/** How many problems a reason lists: who fixes these asks again for the rest. */
+const maxListedProblems = 10;
+
+/** A text of at most so many characters; a longer one ends with "…". */
+export function truncate(text: string, maxCharacters: number): string {
+  if (text.length <= maxCharacters) return text;
+  // A pair of surrogates is not cut in two.
+  return `${text.slice(0, maxCharacters - 1).replace(/[\uD800-\uDBFF]$/, "")}…`;
+}
+
+/**
+ * Problems in one line, "; " between them, the first ones only where they are many: a small request
+ * can have thousands. `unlisted` counts those that the caller has left out itself.
+ */
+export function joinProblems(problems: readonly string[], unlisted = 0): string {
+  const ending = "; and 1234567 more".length;
+  const listed: string[] = [];
+  let length = 0;
+  for (const problem of problems.slice(0, maxListedProblems)) {
+    length += problem.length + "; ".length;
+    if (listed.length > 0 && length + ending > maxReasonCharacters) break;
+    listed.push(truncate(problem, maxReasonCharacters - ending));
+  }
+  const more = problems.length - listed.length + unlisted;
+  return listed.join("; ") + (more > 0 ? `; and ${more} more` : "");
+}

