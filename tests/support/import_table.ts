@@ -56,10 +56,15 @@ export const folders: Readonly<Record<string, Folder>> = {
     mainFile: "environment.ts",
     mayImport: { shared: ["text"] },
   },
-  "shared/telemetry": {
-    purpose: "logs, metrics, health endpoint",
-    mainFile: "logging.ts",
+  "shared/http": {
+    purpose: "serves HTTP/1.1, one request per connection, with a deadline and caps",
+    mainFile: "request_reader.ts",
     mayImport: { shared: ["scheduler"] },
+  },
+  "shared/telemetry": {
+    purpose: "logs, metrics, health endpoint, errors that no code handles",
+    mainFile: "logging.ts",
+    mayImport: { shared: ["scheduler", "http"] },
   },
   "driver/certificates": {
     purpose: "a key and a verified certificate for a volume, and when it is renewed",

@@ -78,6 +78,7 @@ export const structure: Structure = {
   ],
   takesClock: [
     "shared/scheduler",
+    "shared/http",
     "driver/certificates",
     "driver/volume",
     "service/documents",
@@ -95,6 +96,7 @@ export const structure: Structure = {
   usesDeno: [
     "shared/linux",
     "shared/grpc_server",
+    "shared/http",
     "shared/telemetry",
     "driver/mount",
     "driver/records",
