@@ -1,40 +1,26 @@
 import type { Clock } from "../scheduler/clock.ts";
 import { type ConnectionCaps, ConnectionLimits } from "./connection_limits.ts";
 import { encodeAnswer, type HttpAnswer } from "./http_answer.ts";
-import {
-  type HttpRejection,
-  parseRequestHead,
-  type RequestHead,
-  type RequestRules,
-} from "./request_reader.ts";
+import { type HttpRejection, parseRequestHead, type RequestHead } from "./request_reader.ts";
 
-/** One request that has arrived completely. */
-export interface HttpRequest extends Pick<RequestHead, "method" | "target" | "fields"> {
-  readonly body: Uint8Array;
-  readonly address: string;
-}
-
-/** A `Deno.Listener` of TCP, or a `Deno.TlsListener`. */
+/** A `Deno.Listener` of TCP. Not one of TLS: closing a connection does not end its handshake. */
 export interface ConnectionListener {
-  accept(): Promise<Deno.TcpConn | Deno.TlsConn>;
+  accept(): Promise<Deno.TcpConn>;
   close(): void;
 }
 
 export interface RequestLoopOptions {
   readonly listener: ConnectionListener;
   readonly clock: Clock;
-  readonly rules: RequestRules;
+  /** Of a request, which has no body. */
+  readonly maxBytes: number;
   readonly caps: ConnectionCaps;
-  /** From accept to close: the TLS handshake, the request, the answer. */
+  /** From accept to close: the request, the answer, and the client's own end. */
   readonly deadlineMs: number;
-  /** Rejects or throws only for faults of ours; the signal is aborted when the connection ends. */
-  readonly answer: (request: HttpRequest, signal: AbortSignal) => HttpAnswer | Promise<HttpAnswer>;
+  /** Never throws. */
+  readonly answer: (request: RequestHead) => HttpAnswer;
   /** Answers a request that is malformed or too large. */
   readonly reject: (rejection: HttpRejection) => HttpAnswer;
-  /** Answers by its status a request before its body is read; undefined lets it go on. */
-  readonly checkHead?: (head: RequestHead) => HttpAnswer | undefined;
-  /** Receives what `answer` throws; the client receives a status 500 without the reason. */
-  readonly onError?: (error: unknown) => void;
 }
 
 /** Accepting fails at once and again while there are no file descriptors (EMFILE). */
@@ -108,24 +94,24 @@ class RequestLoop {
   }
 
   /** Serves a connection and closes it; never rejects. */
-  async #serve(connection: Deno.TcpConn | Deno.TlsConn): Promise<void> {
-    const ending = new AbortController();
+  async #serve(connection: Deno.TcpConn): Promise<void> {
     const end = () => {
-      if (ending.signal.aborted) return;
-      ending.abort();
       try {
         connection.close();
       } catch {
         // It is closed already.
       }
     };
-    const address = connection.remoteAddr.hostname;
-    using _admitted = this.#limits.admit(address, end);
+    using _admitted = this.#limits.admit(connection.remoteAddr.hostname, end);
     using _deadline = this.#options.clock.after(this.#options.deadlineMs, end);
     const { signal } = this.#stopping;
     signal.addEventListener("abort", end, { once: true });
     try {
-      await this.#converse(connection, address, ending.signal);
+      const exchange = await this.#receive(connection);
+      if (exchange === undefined) return;
+      await writeAll(connection, encodeAnswer(exchange.answer, exchange.method));
+      await connection.closeWrite();
+      await discard(connection);
     } catch {
       // The client is gone, or its time is over: there is no other peer to answer.
     } finally {
@@ -134,58 +120,25 @@ class RequestLoop {
     }
   }
 
-  async #converse(
-    connection: Deno.TcpConn | Deno.TlsConn,
-    address: string,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const received = await this.#receive(connection, address);
-    if (received === undefined) return;
-    const isRequest = "request" in received;
-    const answer = isRequest ? await this.#answer(received.request, signal) : received.answer;
-    if (signal.aborted) return;
-    const method = isRequest ? received.request.method : undefined;
-    await writeAll(connection, encodeAnswer(answer, method));
-    await connection.closeWrite();
-    await discard(connection);
-  }
-
-  /** The request, or the answer to what is none; undefined when the client ended first. */
+  /** Reads a request and makes its answer; undefined when the client ended first. */
   async #receive(
-    connection: Deno.TcpConn | Deno.TlsConn,
-    address: string,
-  ): Promise<{ request: HttpRequest } | { answer: HttpAnswer } | undefined> {
-    const { rules, reject, checkHead } = this.#options;
-    const buffer = new Uint8Array(rules.maxBytes);
-    let checked = false;
+    connection: Deno.TcpConn,
+  ): Promise<{ answer: HttpAnswer; method?: string } | undefined> {
+    const { maxBytes, answer, reject } = this.#options;
+    const buffer = new Uint8Array(maxBytes);
     for (let length = 0, reads = 0; reads < mostReads; reads++) {
       const count = await connection.read(buffer.subarray(length));
       if (count === null) return undefined;
       length += count;
-      const parsed = parseRequestHead(buffer.subarray(0, length), rules);
+      const parsed = parseRequestHead(buffer.subarray(0, length), { maxBytes, body: "none" });
       if (parsed.kind === "rejected") return { answer: reject(parsed) };
-      if (parsed.kind === "incomplete") continue;
-      const { head } = parsed;
-      const early = checked ? undefined : checkHead?.(head);
-      if (early !== undefined) return { answer: early };
-      checked = true;
-      if (length < head.bodyEnd) continue;
-      // A second request is not answered: the connection ends after the first.
-      const body = buffer.slice(head.bodyStart, head.bodyEnd);
-      const { method, target, fields } = head;
-      return { request: { method, target, fields, body, address } };
+      // A second request behind the first is not answered: the connection ends.
+      if (parsed.kind === "head") {
+        return { answer: answer(parsed.head), method: parsed.head.method };
+      }
     }
     const reason = `the request is malformed: it arrives in more than ${mostReads} pieces`;
     return { answer: reject({ kind: "rejected", status: 400, reason }) };
-  }
-
-  async #answer(request: HttpRequest, signal: AbortSignal): Promise<HttpAnswer> {
-    try {
-      return await this.#options.answer(request, signal);
-    } catch (error) {
-      if (!signal.aborted) this.#options.onError?.(error);
-      return { status: 500, contentType: "text/plain; charset=utf-8", body: "internal error\n" };
-    }
   }
 }
 

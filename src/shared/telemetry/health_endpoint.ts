@@ -22,7 +22,7 @@ export interface HealthChecks {
 
 /** Kubelets and Prometheus send a few hundred bytes at once, each from an address of its own. */
 const limits = {
-  rules: { maxBytes: 8 * 1024, body: "none" },
+  maxBytes: 8 * 1024,
   caps: { total: 128, perAddress: 32 },
   deadlineMs: 5_000,
 } as const;

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import type { Caller } from "../../../src/service/access/authenticator.ts";
 import { KubernetesPodDirectory } from "../../../src/service/kubernetes/pod_directory.ts";
-import { podObject } from "../../support/api_pod.ts";
+import { podObject } from "../../../scripts/support/api_pod.ts";
 import {
   issued,
   issueRequest,

@@ -1,0 +1,34 @@
+/** The loop where accepting fails; tests of the health endpoint show the rest of it. */
+import assert from "node:assert/strict";
+import { FakeClock } from "../../../scripts/support/fake_clock.ts";
+import { type ConnectionListener, serveRequests } from "../../../src/shared/http/request_loop.ts";
+
+const hostname = "127.0.0.1";
+const plain = { contentType: "text/plain", body: "hello" };
+
+Deno.test("accepting pauses after it failed, and goes on", async () => {
+  const clock = new FakeClock();
+  const inner = Deno.listen({ hostname, port: 0 });
+  let failures = 0;
+  const listener: ConnectionListener = {
+    accept: () => ++failures <= 3 ? Promise.reject(new Error("EMFILE")) : inner.accept(),
+    close: () => inner.close(),
+  };
+  await using _server = serveRequests({
+    listener,
+    clock,
+    maxBytes: 1_024,
+    caps: { total: 16, perAddress: 8 },
+    deadlineMs: 5_000,
+    answer: () => ({ status: 200, ...plain }),
+    reject: ({ status }) => ({ status, ...plain }),
+  });
+  await clock.until(() => clock.timers === 1);
+  assert.equal(failures, 1);
+  await clock.advance({ milliseconds: 99 });
+  assert.equal(failures, 1);
+  await clock.advance({ milliseconds: 201 });
+  assert.equal(failures, 4);
+  const response = await fetch(`http://${hostname}:${inner.addr.port}/`);
+  assert.equal(await response.text(), "hello");
+});
