@@ -1,6 +1,9 @@
 import { status } from "@grpc/grpc-js";
 import assert from "node:assert/strict";
-import { CertificateService } from "../../../src/shared/gen/certificate_service_pb.ts";
+import {
+  CertificateAdministration,
+  CertificateService,
+} from "../../../src/shared/gen/certificate_service_pb.ts";
 import type { CompletedCall } from "../../../src/shared/grpc_server/call.ts";
 import { connect } from "../../../src/shared/grpc_client/client.ts";
 import { RpcError } from "../../../src/shared/grpc/rpc_error.ts";
@@ -9,7 +12,9 @@ import type { ServiceImplementation } from "../../../src/shared/grpc/service_def
 import { stubService } from "../../support/stub_service.ts";
 import { temporaryFolder } from "../../support/temporary_folder.ts";
 
-type Methods = Partial<ServiceImplementation<typeof CertificateService>>;
+type Methods =
+  & Partial<ServiceImplementation<typeof CertificateService>>
+  & Partial<ServiceImplementation<typeof CertificateAdministration>>;
 
 async function serving(methods: Methods) {
   const stack = new AsyncDisposableStack();
@@ -17,11 +22,18 @@ async function serving(methods: Methods) {
   const ended = Promise.withResolvers<CompletedCall>();
   const server = stack.use(
     await serveUnix(`${folder.path}/test.sock`, {
-      services: [stubService(CertificateService, methods)],
+      services: [
+        stubService(CertificateService, methods),
+        stubService(CertificateAdministration, methods),
+      ],
       onCall: (call) => ended.resolve(call),
     }),
   );
-  const client = stack.use(connect(CertificateService, { address: `unix://${server.path}` }));
+  const address = `unix://${server.path}`;
+  const client = {
+    ...stack.use(connect(CertificateService, { address })),
+    ...stack.use(connect(CertificateAdministration, { address })),
+  };
   return { client, ended: ended.promise, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
