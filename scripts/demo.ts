@@ -62,7 +62,9 @@ async function story(stage: Stage, signal: AbortSignal): Promise<string> {
     for (const line of (await stage.status()).split("\n")) note(line);
   });
   await step("8. The service's certificates, as cert-service list prints them", async () => {
-    for (const line of (await stage.command(["list", "--namespace", "shop"])).split("\n")) note(line);
+    for (const line of (await stage.command(["list", "--namespace", "shop"])).split("\n")) {
+      note(line);
+    }
   });
   await step("9. The pods go", () => unpublish(stage, volumes));
   await step("10. The programs stop", async () => {

@@ -20,8 +20,6 @@ export interface CommandEnvironment {
   readonly write: (text: string) => Promise<void>;
 }
 
-/** So many rows are printed at once: a list is never in memory as a whole. */
-const rowsPerPage = 1_000;
 const timeoutMs = 30_000;
 /** As the API server writes uids; static pods have them without the dashes. */
 const podUid = /^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$/;
@@ -47,14 +45,13 @@ export async function listCommand(
   if (format === undefined) return unknownOutput(output);
   const request = { namespace, node, ...(podUid.test(pod) ? { podUid: pod } : { podName: pod }) };
   return await withService(environment, async (client) => {
-    let page: CertificateInfo[] = [];
-    for await (const certificate of client.listCertificates(request)) {
-      page.push(certificate);
-      if (page.length < rowsPerPage) continue;
-      await environment.write(format(page));
-      page = [];
+    let isEmpty = true;
+    // A list is never in memory as a whole: each page is printed before the next one is read.
+    for await (const { certificates } of client.listCertificates(request)) {
+      await environment.write(format(certificates));
+      isEmpty = false;
     }
-    await environment.write(format(page));
+    if (isEmpty) await environment.write(format([]));
     return done;
   });
 }

@@ -30,12 +30,15 @@ export interface AdministrationParts {
   readonly nodeRevocation?: NodeRevocation | undefined;
 }
 
+type CertificateInfoInit = MessageInitShape<typeof CertificateInfoSchema>;
 type Implementation = ServiceImplementation<typeof CertificateAdministration>;
 
 /** Whoever can open the socket is the administrator; who that was is in the API server's audit log. */
 const caller: Caller = { kind: "administrator" };
 /** A list yields to other work after so many entries, which takes a few milliseconds. */
 const entriesPerTurn = 500;
+/** A page of usual entries has 80 KiB; gRPC allows 4 MiB. */
+const entriesPerPage = 200;
 
 /** What the local socket serves to administrators. */
 export function administrationService(parts: AdministrationParts): Implementation {
@@ -66,10 +69,16 @@ export function administrationService(parts: AdministrationParts): Implementatio
       writeAuditEntry({ action: "list", outcome: "shown", caller, podUid });
       const { inventory, revocation } = parts;
       let read = 0;
+      let page: CertificateInfoInit[] = [];
       for (const entry of podUid === undefined ? inventory.all() : inventory.ofPod(podUid)) {
         if (++read % entriesPerTurn === 0) await yieldToEventLoop();
-        if (matches(entry, filter)) yield certificateInfo(entry, revocation);
+        if (!matches(entry, filter)) continue;
+        page.push(certificateInfo(entry, revocation));
+        if (page.length < entriesPerPage) continue;
+        yield { certificates: page };
+        page = [];
       }
+      if (page.length > 0) yield { certificates: page };
     },
   };
 }
@@ -136,7 +145,7 @@ function requireEntry(
 function certificateInfo(
   entry: InventoryEntry,
   revocation: Revocation,
-): MessageInitShape<typeof CertificateInfoSchema> {
+): CertificateInfoInit {
   const { names, predecessor } = entry;
   const revokedAt = revocation.deniedSince(entry.pod.uid);
   return {

@@ -37,14 +37,18 @@ async function serving(methods: Methods) {
   return { client, ended: ended.promise, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
-async function collect(stream: AsyncIterable<{ serialNumber: string }>): Promise<string[]> {
-  return (await Array.fromAsync(stream)).map(({ serialNumber }) => serialNumber);
+type Page = { readonly certificates: readonly { readonly serialNumber: string }[] };
+
+async function collect(stream: AsyncIterable<Page>): Promise<string[]> {
+  const pages = await Array.fromAsync(stream);
+  return pages.flatMap(({ certificates }) => certificates.map((each) => each.serialNumber));
 }
 
 Deno.test("a stream's messages arrive in order, far more of them than fit into any buffer", async () => {
   await using served = await serving({
     async *listCertificates() {
-      for (let n = 0; n < 2000; n++) yield { serialNumber: String(n), commonName: "x".repeat(200) };
+      const commonName = "x".repeat(200);
+      for (let n = 0; n < 2000; n++) yield { certificates: [{ serialNumber: `${n}`, commonName }] };
     },
   });
   const numbers = await collect(served.client.listCertificates({}));
@@ -55,15 +59,15 @@ Deno.test("a stream's messages arrive in order, far more of them than fit into a
 Deno.test("an error in the middle of a stream comes after the messages before it", async () => {
   await using served = await serving({
     async *listCertificates() {
-      yield { serialNumber: "1" };
+      yield { certificates: [{ serialNumber: "1" }] };
       throw new RpcError(status.DATA_LOSS, "torn", { retryAfterMs: 7 });
     },
   });
   const seen: string[] = [];
   await assert.rejects(
     async () => {
-      for await (const { serialNumber } of served.client.listCertificates({})) {
-        seen.push(serialNumber);
+      for await (const { certificates: [first] } of served.client.listCertificates({})) {
+        seen.push(first?.serialNumber ?? "");
       }
     },
     (error) =>
