@@ -30,7 +30,7 @@ Deno.test("the commands' exit codes tell success, failure and a wrong command li
   await using stage = await open();
   await stage.startService();
   const rows: [string[], number, RegExp][] = [
-    [["list"], 0, /^POD  NODE  SERIAL  EXPIRES  STATE$/],
+    [["list"], 0, /^POD +NODE +SERIAL +EXPIRES +STATE$/],
     [["list", "--output", "json"], 0, /^$/],
     [["revoke", "--pod-uid", "a", "--reason", "lost"], 0, /^pod a gets no further certificate/],
     [["get", "a1"], 1, /^cert-service: get: this replica has no certificate with serial number a1/],

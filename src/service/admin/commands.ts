@@ -2,8 +2,8 @@
  * This folder contains the administrator's commands: `list`, `get` and `revoke`, which call a running
  * service over its local socket, and `init-ca` and `check-policy`, which need none. Its main
  * functions are `initCa`, `checkPolicyFile`, `listCommand`, `getCommand` and `revokeCommand`; its
- * main type is `CommandResult`. A command that calls a service must never load certificate code: it
- * runs beside the service, within the same limit of memory.
+ * main type is `CommandResult`. It must never load certificate code for a command that calls a
+ * service, because that command runs beside the service and within the same limit of memory.
  */
 
 import { join } from "node:path";
