@@ -61,8 +61,13 @@ async function story(stage: Stage, signal: AbortSignal): Promise<string> {
   await step("7. This node's volumes, as csi-driver status prints them", async () => {
     for (const line of (await stage.status()).split("\n")) note(line);
   });
-  await step("8. The pods go", () => unpublish(stage, volumes));
-  await step("9. The programs stop", async () => {
+  await step("8. The service's certificates, as cert-service list prints them", async () => {
+    for (const line of (await stage.command(["list", "--namespace", "shop"])).split("\n")) {
+      note(line);
+    }
+  });
+  await step("9. The pods go", () => unpublish(stage, volumes));
+  await step("10. The programs stop", async () => {
     for (const program of [programs.driver, programs.service]) {
       const { code } = await program.stop("SIGTERM");
       if (code !== 0) throw new Error(`${program.name} ended with ${code}:\n${program.tail()}`);

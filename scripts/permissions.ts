@@ -35,7 +35,7 @@ export const permissions: Readonly<Record<ProgramName, readonly Flag[]>> = {
     { flag: "--allow-env", reason: "configuration; the gRPC library reads names of its own" },
     { flag: "--allow-net", reason: "its address, health checks, the Kubernetes API" },
     { flag: "--allow-read", reason: "CA and TLS files, the service account's token" },
-    { flag: "--allow-write", reason: "init-ca --out DIR only" },
+    { flag: "--allow-write", reason: "the administrator's socket; init-ca --out DIR" },
     {
       flag: `--allow-ffi=${[...libcPaths, ...libcryptoPaths].join(",")}`,
       reason:

@@ -1,10 +1,9 @@
 import { createHash } from "node:crypto";
 import { fileURLToPath } from "node:url";
 
-/** Modules whose go.mod names the programs to build as tools, and the one program of our own. */
+/** The module whose go.mod names the programs to build as tools, and the one program of our own. */
 const source = (path: string) => fileURLToPath(new URL(`../../tests/e2e/${path}`, import.meta.url));
 const kubernetes = source("kubernetes/");
-const grpcurl = source("grpcurl/");
 const peer = source("peer/");
 
 const stamp = "k8s.io/component-base/version";
@@ -22,9 +21,7 @@ export async function kubernetesVersion(): Promise<string> {
 /** Over what the tools are built from, so that a change is a folder of its own in the cache. */
 export async function digestOfTools(): Promise<string> {
   const hash = createHash("sha256");
-  for (const file of [`${grpcurl}go.mod`, `${grpcurl}go.sum`, `${peer}peer.go`]) {
-    hash.update(await Deno.readFile(file));
-  }
+  hash.update(await Deno.readFile(`${peer}peer.go`));
   return hash.digest("hex").slice(0, 12);
 }
 
@@ -41,10 +38,9 @@ export async function buildKubernetes(
   return words && `Kubernetes ${version} could not be built: ${words}`;
 }
 
-/** The same for grpcurl and the peer. */
+/** The same for the peer. */
 export async function buildTools(go: string, folder: string): Promise<string | undefined> {
-  const words = await build(go, grpcurl, [], `${folder}/`, "tool") ??
-    await build(go, peer, [], `${folder}/peer`, "peer.go");
+  const words = await build(go, peer, [], `${folder}/peer`, "peer.go");
   return words && `the tools could not be built: ${words}`;
 }
 

@@ -5,7 +5,7 @@ export interface Parts {
   /** Holds kube-apiserver, kube-controller-manager, kube-scheduler, kubelet and kubectl. */
   readonly kubernetes: string;
   readonly version: string;
-  /** Holds grpcurl, and the peer that pods of the tests run: see tests/e2e/peer. */
+  /** Holds the peer that pods of the tests run: see tests/e2e/peer. */
   readonly tools: string;
 }
 

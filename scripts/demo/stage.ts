@@ -65,6 +65,10 @@ export class Stage implements AsyncDisposable {
     return `${this.base}/ca`;
   }
 
+  get adminSocket(): string {
+    return `${this.base}/admin.sock`;
+  }
+
   /** Every line that the programs wrote. */
   get output(): string {
     return this.#programs.map(({ output }) => output).join("\n");
@@ -77,7 +81,7 @@ export class Stage implements AsyncDisposable {
 
   /** Runs `cert-service` with a subcommand to its end. */
   async command(args: string[]): Promise<string> {
-    const program = this.#start("cert-service", {}, args);
+    const program = this.#start("cert-service", { ADMIN_SOCKET: this.adminSocket }, args);
     const { success, code } = await program.ended();
     if (!success) throw new Error(`cert-service ${args[0]} ended with ${code}:\n${program.tail()}`);
     return program.output;
@@ -100,6 +104,7 @@ export class Stage implements AsyncDisposable {
       CA_KEY_FILE: `${this.caDir}/tls.key`,
       ...(this.#cluster?.serviceEnv ?? { AUTHENTICATION: "none" }),
       POLICY_FILE: `${this.base}/policy.yaml`,
+      ADMIN_SOCKET: this.adminSocket,
       ...env,
     });
     // A restarted service is found where the first one was.

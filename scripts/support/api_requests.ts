@@ -17,10 +17,9 @@ export function targetOf(path: string): Target | undefined {
     const [, namespace, resource = "", name] = core;
     return { resource, namespace, name };
   }
-  const review = /^\/apis\/auth[a-z]+\.k8s\.io\/v1\/(tokenreviews|subjectaccessreviews)$/.exec(
-    path,
-  );
-  return review?.[1] ? { resource: review[1], namespace: undefined, name: undefined } : undefined;
+  return path === "/apis/authentication.k8s.io/v1/tokenreviews"
+    ? { resource: "tokenreviews", namespace: undefined, name: undefined }
+    : undefined;
 }
 
 /** A failure as the API server tells it. */

@@ -40,10 +40,6 @@ export class ApiServer implements AsyncDisposable {
   rules: readonly ApiRule[] | undefined;
   /** Beginnings of calls' texts that RBAC does not allow in spite of that. */
   readonly forbidden = new Set<string>();
-  /** "user verb" of each access review that is allowed. */
-  readonly granted = new Set<string>();
-  /** The specs of the access reviews that were asked for. */
-  readonly reviews: unknown[] = [];
   /** How many calls are being answered. */
   answering = 0;
   mostAnswering = 0;
@@ -176,14 +172,6 @@ export class ApiServer implements AsyncDisposable {
     if (resource === "tokenreviews") {
       const reviewed = this.tokens.review(body as ReviewRequest, Temporal.Now.instant());
       return Response.json({ ...(body as object), status: reviewed }, { status: 201 });
-    }
-    if (resource === "subjectaccessreviews") {
-      const { spec } = body as {
-        spec: { user: string; resourceAttributes: { group: string; verb: string } };
-      };
-      this.reviews.push(spec);
-      const allowed = this.granted.has(`${spec.user} ${spec.resourceAttributes.verb}`);
-      return Response.json({ ...(body as object), status: { allowed } }, { status: 201 });
     }
     if (request.method === "PATCH") return this.#patch(request, target, query, body);
     const found = this.objects.get(resource, namespace, name);

@@ -4,6 +4,7 @@ import { imageName } from "../../scripts/image.ts";
 import { parsePolicyFile } from "../../src/service/policy/policy_file.ts";
 import { driverVariables, readDriverConfig } from "../../src/driver/program/config.ts";
 import { driverName } from "../../src/shared/text/product_names.ts";
+import { readAdminSocket } from "../../src/service/program/admin_socket.ts";
 import { readServiceConfig, serviceVariables } from "../../src/service/program/config.ts";
 import { type Permission, shippedPermissions } from "../../src/service/kubernetes/permissions.ts";
 
@@ -208,6 +209,17 @@ Deno.test("every volume is mounted, every mount has its volume, and selectors fi
   }
   const { matchLabels } = one("PodDisruptionBudget", "cert-service").spec.selector;
   assert.deepEqual(one("Service", "cert-service").spec.selector, matchLabels);
+});
+
+Deno.test("the administrator's socket lies in memory, where the commands look for it", () => {
+  const { ADMIN_SOCKET } = environment(service);
+  const read = readAdminSocket({});
+  assert.ok(read.kind === "config");
+  assert.equal(ADMIN_SOCKET, read.config.path);
+  const mount = service.volumeMounts.find(({ name }: Manifest) => name === "admin-socket");
+  assert.equal(`${mount.mountPath}/admin.sock`, ADMIN_SOCKET);
+  const volume = deployment.spec.volumes.find(({ name }: Manifest) => name === "admin-socket");
+  assert.equal(volume.emptyDir.medium, "Memory");
 });
 
 Deno.test("the example policy is accepted, and lies where its comment says it is looked for", async () => {

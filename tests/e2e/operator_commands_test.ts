@@ -17,40 +17,35 @@ async function scale(replicas: number): Promise<void> {
   await rolledOut("deployment/cert-service");
 }
 
-/** Runs the README's commands for operators on this pod's certificate; returns what grpcurl printed. */
-async function runCommands(serial: string, podUid: string): Promise<string> {
-  const folder = await Deno.makeTempDir({ dir: Deno.env.get("E2E_FOLDER")! });
-  const role = await readmeBlock("yaml", /^kind: ClusterRole$/m);
-  await Deno.writeTextFile(`${folder}/operator.yaml`, role);
-  const block = await readmeBlock("sh", /port-forward service\/cert-service/);
-  const [preparation, calls] = [
-    block.slice(0, block.indexOf("\ncall List")),
-    block.slice(block.indexOf("\ncall List")),
+/** Runs the README's commands on this pod's certificate; returns what each of them printed. */
+async function runCommands(serial: string, podUid: string): Promise<string[]> {
+  const block = await readmeBlock("sh", /^service list/m);
+  const [preparation, commands] = [
+    block.slice(0, block.indexOf("\nservice list")),
+    block.slice(block.indexOf("\nservice list")).trim().split("\n"),
   ];
-  const ours = calls.replace('"shop"', '"default"')
-    .replace(/("serial_number": )"[0-9a-f]+"/, `$1"${serial}"`)
-    .replace(/("pod_uid": )"[0-9a-f-]+"/, `$1"${podUid}"`);
+  const ours = commands.map((command) =>
+    command.replace("--namespace shop", "--namespace default")
+      .replace(/(service get )[0-9a-f]+/, `$1${serial}`)
+      .replace(/(--pod-uid )[0-9a-f-]+/, `$1${podUid}`)
+  );
   const script = [
     "set -e",
-    // The forwarding ends with the script.
-    "trap 'kill $(jobs -p)' EXIT",
     preparation,
-    "until (exec 3<>/dev/tcp/localhost/50051) 2>/dev/null; do sleep 0.2; done",
-    // Drivers tell a service that took another's place what they hold.
-    `until call ListCertificates '{}' | grep -q ${serial}; do sleep 0.2; done`,
-    ours,
+    // Drivers report to a service that took another's place what their volumes hold.
+    `until service list | grep -q ${serial}; do sleep 0.2; done`,
+    ours.join("\necho ----\n"),
   ].join("\n");
   const { success, stdout, stderr } = await new Deno.Command("timeout", {
     args: ["60", "bash", "-c", script],
-    cwd: folder,
     stdin: "null",
   }).output();
-  const [out, words] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+  const [out = "", words] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
   assert.ok(success, `${out}\n${words}`);
-  return out ?? "";
+  return out.split("----\n");
 }
 
-Deno.test("what the README tells operators works word for word, with grpcurl through a port-forward", async () => {
+Deno.test("what the README tells administrators works word for word, with kubectl exec", async () => {
   await using pod = await Pod.start({ name: "watched" });
   const { metadata } = await pod.object();
   const shown = await until("csi-driver status shows the pod", () => status("default/watched"));
@@ -58,23 +53,21 @@ Deno.test("what the README tells operators works word for word, with grpcurl thr
   await using undo = new AsyncDisposableStack();
   undo.defer(() => scale(2));
   undo.defer(async () => {
-    const remove = ["delete", "--ignore-not-found"];
-    await kubectl([...remove, "clusterrolebinding,clusterrole", "csi-cert-operator"]);
-    await kubectl([...remove, "-n", system, "serviceaccount", "cert-operator"]);
-    await kubectl([...remove, "-n", system, "configmap", "csi-cert-denials"]);
+    const remove = ["delete", "--ignore-not-found", "configmap", "csi-cert-denials"];
+    await kubectl(["-n", system, ...remove]);
   });
-  // The one that the port is forwarded to is the one that knows the certificate.
+  // The one that the commands reach is the one that knows the certificate.
   await scale(1);
-  const printed = await runCommands(shown.serial, metadata.uid);
-  const answers = printed.slice(printed.indexOf("{")).split(/^(?=\{$)/m)
-    .map((text) => JSON.parse(text.slice(0, text.lastIndexOf("}") + 1)));
-  const [revoked, single] = answers.reverse();
-  assert.equal(single.certificate.serialNumber, shown.serial);
-  assert.equal(single.certificate.commonName, "watched.default.svc.cluster.local");
-  assert.ok(answers.slice(2).some(({ serialNumber }) => serialNumber === shown.serial));
-  assert.equal(revoked.podUid, metadata.uid);
+  const [list, single, revoked, ...more] = await runCommands(shown.serial, metadata.uid);
+  assert.deepEqual(more, []);
+  assert.match(list ?? "", new RegExp(`^default/watched +\\S+ +${shown.serial} `, "m"));
+  assert.match(single ?? "", new RegExp(`^serial number +${shown.serial}$`, "m"));
+  assert.match(single ?? "", /^common name +watched\.default\.svc\.cluster\.local$/m);
+  const [, podUid, validUntil = ""] =
+    /^pod (\S+) gets no further certificate; .* (\S+) at the latest$/m.exec(revoked ?? "") ?? [];
+  assert.equal(podUid, metadata.uid);
   const { validToDate } = await pod.certificate();
-  assert.ok(new Date(revoked.validUntil) >= validToDate);
+  assert.ok(new Date(validUntil) >= validToDate);
   const { data } = await getJson("configmap", "csi-cert-denials", "-n", system);
   assert.ok(data["denials.json"].includes(metadata.uid));
 });

@@ -1,8 +1,4 @@
 import assert from "node:assert/strict";
-import { timestampDate } from "@bufbuild/protobuf/wkt";
-import { status } from "@grpc/grpc-js";
-import { serviceAddress } from "../../scripts/cluster/settings.ts";
-import { RpcError } from "../../src/shared/grpc/rpc_error.ts";
 import {
   accountOf,
   auditEvents,
@@ -13,75 +9,48 @@ import {
   rightText,
 } from "./support/audit.ts";
 import { system } from "../../scripts/support/install.ts";
-import { getJson, kubectl, until } from "../../scripts/support/kubectl.ts";
-import { Operator, replicaAddresses } from "./support/operators.ts";
+import { getJson, kubectl, tryKubectl, until } from "../../scripts/support/kubectl.ts";
+import { administer, listed, replicas } from "./support/operators.ts";
 import { Pod } from "./support/pods.ts";
-import { readmeBlock } from "./support/readme.ts";
 
-const service = `${serviceAddress}:50051`;
-const wait = { timeoutMs: 20_000 };
+const anyReplica = "deploy/cert-service";
 
-/** Lets the account be an operator until the end, when its denials are taken back too. */
-async function allow(account: string): Promise<AsyncDisposable> {
-  await kubectl(["apply", "-f", "-"], await readmeBlock("yaml", /^kind: ClusterRole$/m));
-  const role = "csi-cert-operator";
-  await kubectl([
-    ...["create", "clusterrolebinding", role, `--clusterrole=${role}`],
-    `--serviceaccount=${system}:${account}`,
-  ]);
+/** Removes the denials at the end. */
+function withoutDenials(): AsyncDisposable {
+  const remove = ["delete", "configmap", "csi-cert-denials", "--ignore-not-found"];
   return {
-    [Symbol.asyncDispose]: async () => {
-      await kubectl(["delete", "clusterrolebinding,clusterrole", role]);
-      const denials = ["delete", "configmap", "csi-cert-denials", "--ignore-not-found"];
-      await kubectl(["-n", system, ...denials]);
-    },
+    [Symbol.asyncDispose]: async () => void await kubectl(["-n", system, ...remove]),
   };
 }
 
-async function refusal(call: Promise<unknown>): Promise<RpcError> {
-  const error = await call.then(() => undefined, (error) => error);
-  assert.ok(error instanceof RpcError, String(error));
-  return error;
-}
-
-/** What a replica lists of a pod. */
-async function listed(operator: Operator, address: string, podUid: string) {
-  using client = operator.client(address);
-  return await Array.fromAsync(client.listCertificates({ podUid }, wait));
-}
-
-Deno.test("an operator lists, shows and revokes with a token of its own, and a revoked pod is renewed no more", async () => {
-  await using operator = await Operator.create("cert-operator");
-  await using _allowed = await allow("cert-operator");
+Deno.test("an administrator lists, shows and revokes with kubectl exec, and a revoked pod is renewed no more", async () => {
+  await using _undone = withoutDenials();
   await using pod = await Pod.start({ name: "accused", attributes: { duration: "30s" } });
-  const { metadata } = await pod.object();
+  const { metadata, spec } = await pod.object();
   const { serialNumber } = await pod.certificate();
 
   // A replica knows what it signed and what its drivers reported: one of them has this one.
-  const replicas = await replicaAddresses();
-  assert.equal(replicas.length, 2);
-  const knowing = await until("a replica lists the certificate", async () => {
-    for (const address of replicas) {
-      const [entry] = await listed(operator, address, metadata.uid);
-      if (entry !== undefined) return { address, entry };
+  const pods = await replicas();
+  assert.equal(pods.length, 2);
+  const { replica, entry } = await until("a replica lists the certificate", async () => {
+    for (const replica of pods) {
+      const [entry] = await listed(replica, metadata.uid);
+      if (entry !== undefined) return { replica, entry };
     }
   });
   // As numbers: one of the two may write zeros in front.
-  assert.equal(BigInt(`0x${knowing.entry.serialNumber}`), BigInt(`0x${serialNumber}`));
-  assert.deepEqual(knowing.entry.dnsNames, ["accused.default.svc.cluster.local", "accused"]);
-  {
-    using client = operator.client(knowing.address);
-    const { serialNumber } = knowing.entry;
-    const { certificate } = await client.getCertificateInfo({ serialNumber }, wait);
-    assert.equal(certificate?.pod?.uid, metadata.uid);
-    assert.equal(certificate?.commonName, "accused.default.svc.cluster.local");
-  }
+  assert.equal(BigInt(`0x${entry.serialNumber}`), BigInt(`0x${serialNumber}`));
+  assert.deepEqual(entry.dnsNames, ["accused.default.svc.cluster.local", "accused"]);
+  assert.equal(entry.node, spec.nodeName);
+  const single = JSON.parse(await administer(replica, "get", entry.serialNumber, "-o", "json"));
+  assert.equal(single.podUid, metadata.uid);
+  assert.equal(single.commonName, "accused.default.svc.cluster.local");
 
-  using client = operator.client(service);
-  const target = { case: "podUid", value: metadata.uid } as const;
-  const { validUntil } = await client.revokeCertificate({ target, reason: "a test" }, wait);
+  const target = ["--pod-uid", metadata.uid];
+  const printed = await administer(anyReplica, "revoke", ...target, "--reason", "a test");
+  const [, validUntil = ""] = /expires at (\S+) at the latest/.exec(printed) ?? [];
   const last = await pod.certificate();
-  assert.ok(validUntil && timestampDate(validUntil) >= last.validToDate);
+  assert.ok(new Date(validUntil) >= last.validToDate, printed);
   const { data } = await getJson("configmap", "csi-cert-denials", "-n", system);
   assert.ok(data["denials.json"].includes(metadata.uid));
   await until(
@@ -96,13 +65,10 @@ Deno.test("an operator lists, shows and revokes with a token of its own, and a r
 });
 
 Deno.test("a second revocation goes into the same list, and the first stays in it", async () => {
-  await using operator = await Operator.create("cert-operator");
-  await using _allowed = await allow("cert-operator");
-  using client = operator.client(service);
-  for (
-    const value of ["11111111-0000-4000-8000-000000000001", "11111111-0000-4000-8000-000000000002"]
-  ) {
-    await client.revokeCertificate({ target: { case: "podUid", value }, reason: "a test" }, wait);
+  await using _undone = withoutDenials();
+  for (const digit of [1, 2]) {
+    const uid = `11111111-0000-4000-8000-00000000000${digit}`;
+    await administer(anyReplica, "revoke", "--pod-uid", uid, "--reason", "a test");
   }
   const { data } = await getJson("configmap", "csi-cert-denials", "-n", system);
   for (const digit of [1, 2]) {
@@ -110,26 +76,14 @@ Deno.test("a second revocation goes into the same list, and the first stays in i
   }
 });
 
-Deno.test("an account without the role is told what it lacks, and a token for another audience is none", async () => {
-  await using stranger = await Operator.create("stranger");
-  const target = { case: "podUid", value: "11111111-0000-4000-8000-000000000003" } as const;
-  const attempts = (client: ReturnType<Operator["client"]>) => [
-    () => Array.fromAsync(client.listCertificates({}, wait)),
-    () => client.getCertificateInfo({ serialNumber: "ab" }, wait),
-    () => client.revokeCertificate({ target, reason: "a test" }, wait),
-  ];
-  using client = stranger.client(service);
-  for (const attempt of attempts(client)) {
-    const { code, message } = await refusal(attempt());
-    assert.equal(code, status.PERMISSION_DENIED, message);
-    assert.match(message, /stranger.* lacks a ClusterRole/);
-  }
-  await using _allowed = await allow("admin");
-  await using admin = await Operator.create("admin", "https://kubernetes.default.svc");
-  using misled = admin.client(service);
-  for (const attempt of attempts(misled)) {
-    const { code, message } = await refusal(attempt());
-    assert.equal(code, status.UNAUTHENTICATED, message);
+Deno.test("who may not execute in the service's pods cannot administer, and the driver's account is one of these", async () => {
+  const [replica = ""] = await replicas();
+  for (const account of ["default:default", `${system}:csi-cert-driver`]) {
+    const as = `--as=system:serviceaccount:${account}`;
+    const command = ["exec", replica, "--", "cert-service", "list"];
+    const { success, stderr } = await tryKubectl(["-n", system, as, ...command]);
+    assert.ok(!success);
+    assert.match(stderr, /forbidden/i);
   }
 });
 

@@ -3,10 +3,14 @@ import { Metadata, status } from "@grpc/grpc-js";
 import fc from "fast-check";
 import { parsePolicyFile } from "../../src/service/policy/policy_file.ts";
 import { allowAnonymous } from "../../src/service/access/authenticator.ts";
-import { CertificateService } from "../../src/shared/gen/certificate_service_pb.ts";
+import {
+  CertificateAdministration,
+  CertificateService,
+} from "../../src/shared/gen/certificate_service_pb.ts";
 import { decodeMessage, encodeMessage } from "../../src/shared/grpc/message_codec.ts";
 import { RpcError } from "../../src/shared/grpc/rpc_error.ts";
 import type { UntypedImplementation } from "../../src/shared/grpc/service_definition.ts";
+import { administrationService } from "../../src/service/api/administration_service.ts";
 import { certificateService } from "../../src/service/api/certificate_service.ts";
 import { readCertificate } from "../../src/shared/x509/certificate.ts";
 import { certificateRequest, never, openAuthority, pod } from "../support/service_fixture.ts";
@@ -37,7 +41,7 @@ Deno.test("calls of our protocol whose octets were changed are answered or refus
     pod: { ...pod },
     volume: { id: "csi-1", name: "certs", attributes },
   };
-  const { method } = CertificateService;
+  const method = { ...CertificateService.method, ...CertificateAdministration.method };
   const corpora = {
     issueCertificate: encodeMessage(method.issueCertificate.input, asked),
     renewCertificate: encodeMessage(method.renewCertificate.input, {
@@ -53,10 +57,10 @@ Deno.test("calls of our protocol whose octets were changed are answered or refus
       certificates: [{ certificate: issued, pod: { ...pod }, volumeId: "csi-1" }],
     }),
   };
-  const implementation = certificateService({
-    ...parts,
-    authenticator: allowAnonymous,
-  }) as unknown as UntypedImplementation;
+  const implementation = {
+    ...certificateService({ ...parts, authenticator: allowAnonymous }),
+    ...administrationService(parts),
+  } as unknown as UntypedImplementation;
   const names = Object.keys(corpora) as (keyof typeof corpora)[];
   const context = {
     signal: never,

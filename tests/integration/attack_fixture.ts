@@ -1,13 +1,16 @@
 import assert from "node:assert/strict";
 import type { status } from "@grpc/grpc-js";
 import { ServingCertificate } from "../../src/service/issuing/serving_certificate.ts";
-import { CertificateService } from "../../src/shared/gen/certificate_service_pb.ts";
+import {
+  CertificateAdministration,
+  CertificateService,
+} from "../../src/shared/gen/certificate_service_pb.ts";
 import { type Client, connect } from "../../src/shared/grpc_client/client.ts";
 import { RpcError } from "../../src/shared/grpc/rpc_error.ts";
-import { registerService, serveTcp } from "../../src/shared/grpc_server/server.ts";
+import { registerService, serveTcp, serveUnix } from "../../src/shared/grpc_server/server.ts";
+import { administrationService } from "../../src/service/api/administration_service.ts";
 import { certificateService } from "../../src/service/api/certificate_service.ts";
 import { ApiClient } from "../../src/service/kubernetes/api_client.ts";
-import { SubjectAccessReviewer } from "../../src/service/kubernetes/subject_access_review.ts";
 import { shippedPermissions } from "../../src/service/kubernetes/permissions.ts";
 import { KubernetesPodDirectory } from "../../src/service/kubernetes/pod_directory.ts";
 import { TokenAuthenticator } from "../../src/service/kubernetes/token_authenticator.ts";
@@ -20,6 +23,7 @@ import { accessTo, driver } from "../service/kubernetes/kubernetes_fixture.ts";
 import { podObject } from "../../scripts/support/api_pod.ts";
 import { ApiServer } from "../../scripts/support/api_server.ts";
 import type { TokenOptions } from "../../scripts/support/api_tokens.ts";
+import { temporaryFolder } from "../support/temporary_folder.ts";
 import { FakeClock } from "../../scripts/support/fake_clock.ts";
 
 export const serverName = "cert-service.csi-cert-driver.internal";
@@ -62,7 +66,6 @@ export async function openService() {
   const implementation = certificateService({
     ...authority,
     authenticator: new TokenAuthenticator({ connection, clock, driver }),
-    operators: new SubjectAccessReviewer(connection),
   });
   const server = stack.use(
     await serveTcp("127.0.0.1:0", {
@@ -71,6 +74,16 @@ export async function openService() {
       graceMs: 100,
       tls: stack.use(await ServingCertificate.start(authority)),
     }),
+  );
+  const folder = stack.use(await temporaryFolder());
+  const admin = stack.use(
+    await serveUnix(`${folder.path}/admin.sock`, {
+      services: [registerService(CertificateAdministration, administrationService(authority))],
+      graceMs: 100,
+    }),
+  );
+  const administrator = stack.use(
+    connect(CertificateAdministration, { address: `unix://${admin.path}` }),
   );
   const anchorPem = encodePem("CERTIFICATE", material.issuer.certificate.der);
   const clients = new Map<string | undefined, ServiceClient>();
@@ -97,6 +110,17 @@ export async function openService() {
     anchorPem,
     token,
     as,
+    /** Calls the administrator's methods on the drivers' port, as the driver of node-1. */
+    administrationByDriver: stackKept.use(
+      connect(CertificateAdministration, {
+        address: `https://127.0.0.1:${server.port}`,
+        trustBundle: () => anchorPem,
+        serverName,
+        token: () => Promise.resolve(token()),
+      }),
+    ),
+    /** Calls over the local socket. */
+    administrator,
     /** The driver of node-1. */
     driver: as(token()),
     put: (given: Parameters<typeof podObject>[0] = {}) => api.objects.put("pods", podObject(given)),

@@ -36,6 +36,7 @@ async function open() {
       "current-context": "test",
     }),
   );
+  const ADMIN_SOCKET = `${folder.path}/admin.sock`;
   const kept = stack.move();
   const start = () =>
     kept.use(
@@ -45,6 +46,7 @@ async function open() {
         HEALTH_ADDR: "127.0.0.1:0",
         CA_SECRET_NAMESPACE: namespace,
         CA_ROTATION_DELAY: "1s",
+        ADMIN_SOCKET,
       }),
     );
   const bundle = () => {
@@ -53,6 +55,13 @@ async function open() {
   };
   return {
     ...{ api, start, bundle },
+    /** Runs one of the administrator's commands to its end. */
+    async command(...args: string[]): Promise<string> {
+      await using program = new Program("cert-service", "source", { ADMIN_SOCKET }, args);
+      const { code } = await program.ended();
+      assert.equal(code, 0, program.tail());
+      return program.output;
+    },
     /** Resolves when the ConfigMap holds so many roots. */
     async published(count: number) {
       const { promise, resolve } = Promise.withResolvers<void>();
@@ -145,12 +154,11 @@ Deno.test("the service as a process: waits for its Secret, believes the API, rot
   // This replica knows before it has told the others.
   await cluster.published(1);
 
-  api.granted.add("system:serviceaccount:ops:admin delete");
-  const admin = api.tokens.make({ account: "ops/admin", pod: null, node: null });
-  using operator = cluster.client(address, admin);
-  const target = { case: "podUid" as const, value: podUid };
-  // The bundle names the new CA at once; the certificate that the service shows follows in a moment.
-  await served(healthAddress, () => operator.revokeCertificate({ target, reason: "test" }, wait));
+  const revocation = await cluster.command("revoke", "--pod-uid", podUid, "--reason", "test");
+  assert.match(
+    revocation,
+    /^pod 0f8fad5b-\S+ gets no further certificate; what it has expires at /,
+  );
   const revoked = await refusal(driver.issueCertificate(await request(), wait));
   assert.equal(revoked.code, status.PERMISSION_DENIED);
   // Killed: Deno 2.9.6 crashes when the server of an idle connection says goodbye (issue 36788).
@@ -163,17 +171,3 @@ Deno.test("the service as a process: waits for its Secret, believes the API, rot
   const still = await refusal(again.issueCertificate(await request(), wait));
   assert.match(still.message, /were revoked/);
 });
-
-/** The call's answer, tried again while no connection is made; health requests pass the time between. */
-async function served<T>(healthAddress: string, call: () => Promise<T>): Promise<T> {
-  for (let tries = 1;; tries++) {
-    try {
-      return await call();
-    } catch (error) {
-      if (!(error instanceof RpcError) || error.code !== status.UNAVAILABLE || tries === 500) {
-        throw error;
-      }
-      await (await fetch(`http://${healthAddress}/readyz`)).text();
-    }
-  }
-}

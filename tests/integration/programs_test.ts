@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
-import { CertificateService } from "../../src/shared/gen/certificate_service_pb.ts";
+import {
+  CertificateAdministration,
+  CertificateService,
+} from "../../src/shared/gen/certificate_service_pb.ts";
 import { Health } from "../../src/shared/gen/health_pb.ts";
 import { connect } from "../../src/shared/grpc_client/client.ts";
 import { readCertificate, readCertificates } from "../../src/shared/x509/certificate.ts";
@@ -71,9 +74,8 @@ Deno.test("a killed service comes back: it renews what it does not remember, and
   const second = await stage.startService();
   await driver.logged(({ message }) => message === "renewed shop/web-0");
   await second.logged(({ action, accepted }) => action === "report" && Number(accepted) > 0);
-  using client = serviceClient(stage, (await second.ready()).address);
-  const serials = [];
-  for await (const { serialNumber } of client.listCertificates({})) serials.push(serialNumber);
+  const serials = (await stage.command(["list", "-o", "json"])).split("\n")
+    .map((line) => JSON.parse(line).serialNumber);
   for (const each of [volume, lasting]) {
     assert.ok(serials.includes((await leafOf(each)).serialNumber), `${each.pod.name} is listed`);
   }
@@ -115,20 +117,17 @@ Deno.test("both programs tell their health, and end with code 0 on SIGTERM witho
   assert.match(await metrics.text(), /^csi_cert_volumes 0$/m);
   const ofService = await fetch(`http://${(await service.ready()).healthAddress}/metrics`);
   assert.match(await ofService.text(), /^csi_cert_inventory_certificates 0$/m);
-  const { address } = await service.ready();
   const readyz = await fetch(`http://${(await service.ready()).healthAddress}/readyz`);
   assert.match(await readyz.text(), /AUTHENTICATION=none/);
-  using health = connect(Health, {
-    address: `https://${address}`,
-    trustBundle: () => Deno.readTextFileSync(`${stage.caDir}/tls.crt`),
-    serverName: "cert-service.csi-cert-driver.internal",
-  });
-  assert.equal((await health.check({})).status, 1);
+  using health = connect(Health, { address: `unix://${stage.adminSocket}` });
+  for (const service of ["", CertificateService.typeName, CertificateAdministration.typeName]) {
+    assert.equal((await health.check({ service })).status, 1, service);
+  }
   for (const program of [driver, service]) {
     assert.equal((await program.stop("SIGTERM")).code, 0, program.tail());
   }
   const registration = `${stage.kubelet.registrationDir}/csi.k8s.cert-driver-reg.sock`;
-  for (const socket of [`${stage.base}/csi.sock`, registration]) {
+  for (const socket of [`${stage.base}/csi.sock`, registration, stage.adminSocket]) {
     await assert.rejects(Deno.lstat(socket), Deno.errors.NotFound);
   }
 });

@@ -11,7 +11,7 @@ import {
   wait,
 } from "./attack_fixture.ts";
 
-const { UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT, UNAVAILABLE } = status;
+const { UNAUTHENTICATED, PERMISSION_DENIED, UNIMPLEMENTED, INVALID_ARGUMENT, UNAVAILABLE } = status;
 
 /** Attacks by what is in a certificate request. */
 export const byRequests: Attack[] = [
@@ -40,28 +40,22 @@ async function forgedSignature(): Promise<Uint8Array> {
 export const onOthers: Attack[] = [
   {
     attack: "a node that revokes",
-    run: (service) =>
-      service.driver.revokeCertificate({ target: { case: "podUid", value: pod.uid } }, wait),
-    code: PERMISSION_DENIED,
-    message: /nodes may not revoke/,
-  },
-  {
-    attack: "a pod's account that revokes",
-    run: (service) =>
-      service.as(service.token({ account: "shop/web" }))
-        .revokeCertificate({ target: { case: "podUid", value: pod.uid } }, wait),
-    code: PERMISSION_DENIED,
-    message: /system:serviceaccount:shop:web may not revoke certificates/,
-  },
-  {
-    attack: "a pod's account that lists",
-    run: (service) =>
-      Array.fromAsync(
-        service.as(service.token({ account: "shop/web" })).listCertificates({}, wait),
-        () => 0,
+    run: ({ administrationByDriver }) =>
+      administrationByDriver.revokeCertificate(
+        { target: { case: "podUid", value: pod.uid } },
+        wait,
       ),
-    code: PERMISSION_DENIED,
-    message: /may not list certificates/,
+    code: UNIMPLEMENTED,
+    message: /CertificateAdministration/,
+    calls: 0,
+  },
+  {
+    attack: "a node that lists",
+    run: ({ administrationByDriver }) =>
+      Array.fromAsync(administrationByDriver.listCertificates({}, wait), () => 0),
+    code: UNIMPLEMENTED,
+    message: /CertificateAdministration/,
+    calls: 0,
   },
   {
     attack: "a pod's account that reports certificates",

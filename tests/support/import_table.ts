@@ -146,9 +146,9 @@ export const folders: Readonly<Record<string, Folder>> = {
     },
   },
   "service/revocation": {
-    purpose: "which pods get no further certificate",
+    purpose: "which pods get no further certificate, which certificates of nodes are rejected",
     mainFile: "revocation.ts",
-    mayImport: { shared: ["scheduler"], service: ["documents", "inventory"] },
+    mayImport: { shared: ["scheduler"], service: ["documents", "access", "inventory"] },
   },
   "service/issuing": {
     purpose: "authorize, queue, decide, sign, record; serving certificate, current policy",
@@ -170,14 +170,14 @@ export const folders: Readonly<Record<string, Folder>> = {
     purpose: "gRPC handlers, request validation, status codes, health, reflection, TLS identity",
     mainFile: "error_status.ts",
     mayImport: {
-      shared: ["text", "gen", "grpc", "attributes", "grpc_server"],
+      shared: ["text", "scheduler", "gen", "grpc", "attributes", "grpc_server"],
       service: ["ca", "access", "inventory", "revocation", "issuing"],
     },
   },
   "service/admin": {
-    purpose: "administrator's commands: `init-ca`, `check-policy`",
+    purpose: "administrator's commands: `list`, `get`, `revoke`, `init-ca`, `check-policy`",
     mainFile: "commands.ts",
-    mayImport: { shared: ["text"], service: ["x509", "policy"] },
+    mayImport: { shared: ["text", "gen", "grpc", "grpc_client"], service: ["x509", "policy"] },
   },
   "service/program": {
     purpose: "configuration, help, composition, readiness, metrics",

@@ -9,11 +9,12 @@ import {
 } from "../../src/service/issuing/certificate_issuer.ts";
 import { LeafSigner } from "../../src/service/issuing/leaf_signer.ts";
 import type { Policy, PolicyRule } from "../../src/service/policy/policy.ts";
-import type { Caller } from "../../src/service/access/authenticator.ts";
+import type { DriverCaller } from "../../src/service/access/authenticator.ts";
 import type { PodDirectory } from "../../src/service/access/pod_directory.ts";
 import type { PodIdentity } from "../../src/shared/attributes/pod_identity.ts";
 import { CertificateReports } from "../../src/service/inventory/certificate_reports.ts";
 import { MemoryDenialStore } from "../../src/service/revocation/denial_store.ts";
+import { NodeRevocation } from "../../src/service/revocation/node_revocation.ts";
 import { Revocation } from "../../src/service/revocation/revocation.ts";
 import { createCa, type InitCaOptions } from "../../src/service/admin/init_ca.ts";
 import { FairQueue } from "../../src/shared/scheduler/fair_queue.ts";
@@ -26,7 +27,7 @@ import type { KeyAlgorithm } from "../../src/shared/crypto/key_algorithm.ts";
 import { FakeClock } from "../../scripts/support/fake_clock.ts";
 
 export const start = Temporal.Instant.from("2026-03-01T12:00:00.750Z");
-export const anybody: Caller = { kind: "anonymous" };
+export const anybody: DriverCaller = { kind: "anonymous" };
 export const never = new AbortController().signal;
 
 export const pod: PodIdentity = {
@@ -111,6 +112,9 @@ export async function openAuthority(options: AuthorityOptions = {}) {
   const store = new MemoryDenialStore();
   const longestValidity = () => Temporal.Duration.from({ hours: 720 });
   const revocation = new Revocation({ clock, scheduler, store, inventory, longestValidity });
+  const nodeRevocation = new NodeRevocation({
+    ...{ clock, store, backdating: { minutes: 5 }, longestLifetime: { hours: 2 } },
+  });
   const signer = new LeafSigner({ authority, clock });
   const issuing = new CertificateIssuer({
     signer,
@@ -140,6 +144,7 @@ export async function openAuthority(options: AuthorityOptions = {}) {
     lookups,
     store,
     revocation,
+    nodeRevocation,
     signer,
     issuing,
     reporting,

@@ -14,6 +14,8 @@ export interface AuditEntry {
   readonly caller: Caller | undefined;
   readonly pod?: PodIdentity | undefined;
   readonly podUid?: string | undefined;
+  /** The node whose client certificates are rejected from now on. */
+  readonly revokedNode?: string | undefined;
   readonly volumeId?: string | undefined;
   readonly serialNumber?: string | undefined;
   readonly predecessor?: string | undefined;
@@ -21,7 +23,7 @@ export interface AuditEntry {
   readonly notAfter?: Temporal.Instant | undefined;
   readonly accepted?: number | undefined;
   readonly refused?: number | undefined;
-  /** Why it was refused, or what an operator gave as the reason; a long one is cut. */
+  /** Why it was refused, or what the administrator gave as the reason; a long one is cut. */
   readonly reason?: string | undefined;
 }
 
@@ -62,6 +64,7 @@ function properties(entry: AuditEntry): AuditProperties {
     outcome: entry.outcome,
     // Comes first where it is all that is known of the pod.
     ...(entry.podUid === undefined ? {} : { podUid: entry.podUid }),
+    revokedNode: entry.revokedNode,
     volumeId: entry.volumeId,
     predecessor: entry.predecessor,
     serialNumber: entry.serialNumber,
@@ -99,6 +102,7 @@ function template(told: AuditProperties): string {
   let text = "{action} {outcome} for {caller}";
   if (told.podName !== undefined) text += ": pod {namespace}/{podName} ({podUid})";
   else if (told.podUid !== undefined) text += ": pod {podUid}";
+  else if (told.revokedNode !== undefined) text += ": node {revokedNode}";
   if (told.serialNumber !== undefined) text += ", serial number {serialNumber}";
   if (told.accepted !== undefined) text += ": {accepted} accepted, {refused} refused";
   if (told.reason !== undefined) text += ": {reason}";
@@ -123,8 +127,8 @@ function callerText(caller: Caller | undefined): string {
   switch (caller.kind) {
     case "node":
       return `node ${caller.node}`;
-    case "operator":
-      return `operator ${caller.name}`;
+    case "administrator":
+      return "local administrator";
     case "anonymous":
       return "anybody";
     default:

@@ -1,8 +1,7 @@
 /**
  * This folder finds out who calls (authentication) and what the caller may do (authorization), and
- * writes the audit log. Its main types are `Caller`, `AccessDecision`, `PodAuthorization` and the
- * ports `Authenticator`, `PodDirectory` and `OperatorAccess`. It never logs a token, and the
- * reason for a denial never reveals more of a pod than the check that failed.
+ * writes the audit log. Its main types are `Caller`, `PodAuthorization` and the ports
+ * `Authenticator`, `PodDirectory` and `NodeDenials`. It never logs a token, and the reason for a denial never reveals more of a pod than the check that failed.
  */
 
 /** Who calls, as far as it was proven. */
@@ -16,9 +15,13 @@ export type Caller =
     /** The token's own id (credential-id, JTI=...), which is no secret. */
     readonly tokenId?: string | undefined;
   }
-  | { readonly kind: "operator"; readonly name: string }
+  /** Calls over the local socket, which only the service's own user can open. */
+  | { readonly kind: "administrator" }
   /** Only where the service was told to ask nobody (AUTHENTICATION=none). */
   | { readonly kind: "anonymous" };
+
+/** A caller of the gRPC port. */
+export type DriverCaller = Exclude<Caller, { kind: "administrator" }>;
 
 /** What a caller shows to prove who it is. */
 export interface Credentials {
@@ -29,7 +32,7 @@ export interface Credentials {
 }
 
 export type AuthenticationResult =
-  | { readonly kind: "caller"; readonly caller: Caller }
+  | { readonly kind: "caller"; readonly caller: DriverCaller }
   | { readonly kind: "unauthenticated"; readonly problem: string }
   /** It is known who calls, and it is nobody who may speak for a node. */
   | { readonly kind: "denied"; readonly problem: string }

@@ -1,4 +1,4 @@
-import type { Caller } from "./authenticator.ts";
+import type { DriverCaller } from "./authenticator.ts";
 import type { ClusterPod, PodDirectory } from "./pod_directory.ts";
 import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
 import type { PodFields } from "../../shared/attributes/templates.ts";
@@ -25,16 +25,11 @@ export type PodAuthorization =
 
 /** Whether the caller may have a certificate for this pod's volume. */
 export async function authorizePod(
-  caller: Caller,
+  caller: DriverCaller,
   request: VolumeRequest,
   directory: PodDirectory | undefined,
   signal: AbortSignal,
 ): Promise<PodAuthorization> {
-  if (caller.kind === "operator") {
-    const reason = `${caller.name} is not the drivers' service account: operators get no ` +
-      "certificates of pods, only nodes do";
-    return { kind: "denied", reason };
-  }
   const { namespace, name, uid, serviceAccount } = request.pod;
   if (directory === undefined) {
     const pod = { namespace, name, uid, serviceAccountName: serviceAccount };
@@ -59,7 +54,7 @@ export async function authorizePod(
 
 /** The first check that fails, in words that tell nothing else of the pod. */
 function rejectionReason(
-  caller: Caller,
+  caller: DriverCaller,
   request: VolumeRequest,
   pod: ClusterPod,
 ): string | undefined {

@@ -1,21 +1,18 @@
 /**
- * This folder contains the administrator's commands, `init-ca` and `check-policy`. Its main
- * functions are `initCa` and `checkPolicyFile`; its main type is `CommandResult`. It must never
- * need a running service.
+ * This folder contains the administrator's commands: `list`, `get` and `revoke`, which call a running
+ * service over its local socket, and `init-ca` and `check-policy`, which need none. Its main
+ * functions are `initCa`, `checkPolicyFile`, `listCommand`, `getCommand` and `revokeCommand`; its
+ * main type is `CommandResult`. It must never load certificate code for a command that calls a
+ * service, because that command runs beside the service and within the same limit of memory.
  */
 
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { caManifest } from "./ca_manifest.ts";
 import { checkPolicy, parsePodArguments } from "./check_policy.ts";
+import { type CommandResult, refused } from "./command_result.ts";
 import type { Policy } from "../policy/policy.ts";
 import { createCa, type NewCa, parseInitCaOptions } from "./init_ca.ts";
-
-/** What a subcommand ends with. */
-export type CommandResult =
-  | { readonly kind: "done"; readonly exitCode: number; readonly output: string }
-  /** Wrong words on the command line, or a file that is bad. */
-  | { readonly kind: "refused"; readonly problems: readonly string[] };
 
 /** `init-ca`: a new CA, to files by way of `write`, or as a manifest on the output. */
 export async function initCa(
@@ -79,8 +76,4 @@ export async function checkPolicyFile(
   }
   const exitCode = checked.kind === "granted" ? 0 : 1;
   return { kind: "done", exitCode, output: `${checked.text}\n` };
-}
-
-function refused(problem: string): CommandResult {
-  return { kind: "refused", problems: [problem] };
 }

@@ -1,40 +1,20 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
-import { type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { authorizeOperator } from "../access/operator_access.ts";
+import { writeAuditEntry } from "../access/audit_log.ts";
+import type { Authenticator, DriverCaller } from "../access/authenticator.ts";
 import type { CurrentCa } from "../ca/current_ca.ts";
-import type { Inventory } from "../inventory/inventory.ts";
-import type { InventoryEntry } from "../inventory/inventory_entry.ts";
-import type { CertificateIssuer, IssueRequest } from "../issuing/certificate_issuer.ts";
-import type { Authenticator, Caller } from "../access/authenticator.ts";
-import type { OperatorAccess, OperatorAction } from "../access/operator_access.ts";
 import type { CertificateReports } from "../inventory/certificate_reports.ts";
-import type { Revocation } from "../revocation/revocation.ts";
-import type {
-  CertificateInfoSchema,
-  CertificateService,
-} from "../../shared/gen/certificate_service_pb.ts";
-import { RpcError } from "../../shared/grpc/rpc_error.ts";
+import type { CertificateIssuer, IssueRequest } from "../issuing/certificate_issuer.ts";
+import type { CertificateService } from "../../shared/gen/certificate_service_pb.ts";
 import type { CallContext, ServiceImplementation } from "../../shared/grpc/service_definition.ts";
-import { type AuditEntry, writeAuditEntry } from "../access/audit_log.ts";
+import { auditInvalidRequest } from "./audited_validation.ts";
 import { requestFailureError } from "./error_status.ts";
-import {
-  validateIssueRequest,
-  validateListRequest,
-  validateReportRequest,
-  validateRevokeRequest,
-  validateSerialNumber,
-} from "./request_validation.ts";
+import { validateIssueRequest, validateReportRequest } from "./request_validation.ts";
 
-/** What answers the calls. */
+/** The parts that answer drivers' calls. */
 export interface CertificateServiceParts {
   readonly authenticator: Authenticator;
   readonly authority: CurrentCa;
   readonly issuing: CertificateIssuer;
   readonly reporting: CertificateReports;
-  readonly inventory: Inventory;
-  readonly revocation: Revocation;
-  /** Tells what operators may do; absent, they may do nothing. */
-  readonly operators?: OperatorAccess;
 }
 
 type Implementation = ServiceImplementation<typeof CertificateService>;
@@ -43,14 +23,11 @@ type Method<Name extends keyof Implementation> = (
   ...call: Parameters<Implementation[Name]>
 ) => ReturnType<Implementation[Name]>;
 
-/** The certificate service's side of our protocol. */
+/** What the gRPC port serves to drivers. */
 export function certificateService(parts: CertificateServiceParts): Implementation {
   return {
     issueCertificate: (...call) => issueCertificate(parts, ...call),
     renewCertificate: (...call) => renewCertificate(parts, ...call),
-    revokeCertificate: (...call) => revokeCertificate(parts, ...call),
-    getCertificateInfo: (...call) => getCertificateInfo(parts, ...call),
-    listCertificates: (...call) => listCertificates(parts, ...call),
     reportCertificates: (...call) => reportCertificates(parts, ...call),
     watchTrustBundle: (...call) => watchTrustBundle(parts, ...call),
   };
@@ -58,57 +35,19 @@ export function certificateService(parts: CertificateServiceParts): Implementati
 
 const issueCertificate: Method<"issueCertificate"> = async (parts, message, context) => {
   const caller = await authenticate(parts, context);
-  const request = validated("issue", caller, () => validateIssueRequest(message));
+  const request = auditInvalidRequest("issue", caller, () => validateIssueRequest(message));
   return await issue(parts, caller, request, context.signal);
 };
 
 const renewCertificate: Method<"renewCertificate"> = async (parts, message, context) => {
   const caller = await authenticate(parts, context);
-  const request = validated("renew", caller, () => validateIssueRequest(message));
+  const request = auditInvalidRequest("renew", caller, () => validateIssueRequest(message));
   return await issue(parts, caller, request, context.signal);
-};
-
-const revokeCertificate: Method<"revokeCertificate"> = async (parts, message, context) => {
-  const caller = await authenticate(parts, context);
-  await authorize(parts, caller, "revoke", context.signal);
-  const { target, reason } = validated("revoke", caller, () => validateRevokeRequest(message));
-  const podUid = "podUid" in target
-    ? target.podUid
-    : requireEntry(parts.inventory.get(target.serialNumber), target.serialNumber).pod.uid;
-  const { validUntil } = await parts.revocation.revoke(podUid);
-  const serialNumber = "podUid" in target ? undefined : target.serialNumber;
-  writeAuditEntry({ action: "revoke", outcome: "revoked", caller, podUid, serialNumber, reason });
-  return { podUid, validUntil: timestamp(validUntil) };
-};
-
-const getCertificateInfo: Method<"getCertificateInfo"> = async (parts, message, context) => {
-  const { serialNumber } = message;
-  const caller = await authenticate(parts, context);
-  const { mayRead } = await authorize(parts, caller, "get", context.signal);
-  const entry = parts.inventory.get(
-    validated("get", caller, () => validateSerialNumber(serialNumber)),
-  );
-  // An entry that the caller may not read is reported as one that does not exist.
-  const visible = requireEntry(entry && mayRead(entry) ? entry : undefined, serialNumber);
-  writeAuditEntry({ action: "get", outcome: "shown", caller, serialNumber });
-  return { certificate: certificateInfo(visible, parts.revocation) };
-};
-
-const listCertificates: Method<"listCertificates"> = async function* (parts, message, context) {
-  const caller = await authenticate(parts, context);
-  const { mayRead } = await authorize(parts, caller, "list", context.signal);
-  const { namespace, podUid } = validated("list", caller, () => validateListRequest(message));
-  writeAuditEntry({ action: "list", outcome: "shown", caller, podUid });
-  const { inventory, revocation } = parts;
-  for (const entry of podUid === undefined ? inventory.all() : inventory.ofPod(podUid)) {
-    if (namespace !== undefined && entry.pod.namespace !== namespace) continue;
-    if (mayRead(entry)) yield certificateInfo(entry, revocation);
-  }
 };
 
 const reportCertificates: Method<"reportCertificates"> = async (parts, message, context) => {
   const caller = await authenticate(parts, context);
-  const reported = validated("report", caller, () => validateReportRequest(message));
+  const reported = auditInvalidRequest("report", caller, () => validateReportRequest(message));
   const outcome = await parts.reporting.report(caller, reported, context.signal);
   if (outcome.kind !== "reported") {
     const { kind, reason } = outcome;
@@ -127,7 +66,7 @@ const watchTrustBundle: Method<"watchTrustBundle"> = async function* (parts, _me
 
 async function issue(
   { issuing }: CertificateServiceParts,
-  caller: Caller,
+  caller: DriverCaller,
   request: IssueRequest,
   signal: AbortSignal,
 ) {
@@ -147,23 +86,11 @@ async function issue(
   };
 }
 
-/** A request's fields, or the throw that says what is wrong with them: a decision like any other. */
-function validated<T>(action: AuditEntry["action"], caller: Caller, read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    if (error instanceof RpcError) {
-      writeAuditEntry({ action, outcome: "invalid", caller, reason: error.message });
-    }
-    throw error;
-  }
-}
-
 /** Who calls; throws UNAUTHENTICATED or UNAVAILABLE. */
 async function authenticate(
   { authenticator }: CertificateServiceParts,
   { metadata, peerCertificate, signal }: CallContext,
-): Promise<Caller> {
+): Promise<DriverCaller> {
   const [header] = metadata.get("authorization");
   const authorization = typeof header === "string" ? header : undefined;
   const answer = await authenticator.authenticate({ authorization, peerCertificate }, signal);
@@ -171,26 +98,6 @@ async function authenticate(
   const { kind, problem: reason } = answer;
   writeAuditEntry({ action: "authenticate", outcome: kind, caller: undefined, reason });
   throw requestFailureError({ kind, reason });
-}
-
-/** What the caller may see; throws PERMISSION_DENIED or UNAVAILABLE. */
-async function authorize(
-  { operators }: CertificateServiceParts,
-  caller: Caller,
-  action: OperatorAction,
-  signal: AbortSignal,
-) {
-  const access = await authorizeOperator(caller, action, operators, signal);
-  if (access.kind === "allowed") return access;
-  writeAuditEntry({ action, outcome: access.kind, caller, reason: access.reason });
-  throw requestFailureError(access);
-}
-
-function requireEntry(entry: InventoryEntry | undefined, serialNumber: string): InventoryEntry {
-  if (entry !== undefined) return entry;
-  const reason = `no certificate with serial number ${serialNumber} is known; ` +
-    "one that was signed before the service's start is known once its driver has reported it";
-  throw requestFailureError({ kind: "unknown", reason });
 }
 
 /** The bundle now and after each change; of changes that come faster than they are read, the last. */
@@ -210,29 +117,4 @@ async function* trustBundles(authority: CurrentCa, signal: AbortSignal) {
   } finally {
     signal.removeEventListener("abort", wake);
   }
-}
-
-function certificateInfo(
-  entry: InventoryEntry,
-  revocation: Revocation,
-): MessageInitShape<typeof CertificateInfoSchema> {
-  const { names, predecessor } = entry;
-  const revokedAt = revocation.deniedSince(entry.pod.uid);
-  return {
-    serialNumber: entry.serialNumber,
-    pod: { ...entry.pod },
-    volumeId: entry.volumeId,
-    commonName: names.commonName,
-    dnsNames: names.dnsNames,
-    ipAddresses: names.ipAddresses,
-    uris: names.uris,
-    notBefore: timestamp(entry.notBefore),
-    notAfter: timestamp(entry.notAfter),
-    predecessorSerialNumber: predecessor ?? "",
-    ...(revokedAt === undefined ? {} : { revokedAt: timestamp(revokedAt) }),
-  };
-}
-
-function timestamp(at: Temporal.Instant): Timestamp {
-  return timestampFromMs(at.epochMilliseconds);
 }

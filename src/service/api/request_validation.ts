@@ -131,27 +131,58 @@ export function validateSerialNumber(serialNumber: string): string {
   return serialNumber;
 }
 
+/** What is to be revoked. */
+export type RevocationTarget =
+  | { readonly serialNumber: string }
+  | { readonly podUid: string }
+  | { readonly node: string };
+
 export function validateRevokeRequest(
   { target, reason }: RevokeCertificateRequest,
-): { target: { serialNumber: string } | { podUid: string }; reason: string } {
+): { target: RevocationTarget; reason: string } {
   const validator = new RequestValidator();
   validator.text("reason", reason, formats.reason);
-  if (target.case === "podUid") validator.text("pod_uid", target.value, formats.identifier);
-  else validator.text("serial_number (or pod_uid)", target.value, formats.serialNumber);
-  validator.end();
   const value = target.value ?? "";
-  return { target: target.case === "podUid" ? { podUid: value } : { serialNumber: value }, reason };
+  const read = (): RevocationTarget => {
+    switch (target.case) {
+      case "podUid":
+        return { podUid: validator.text("pod_uid", value, formats.identifier) };
+      case "nodeName":
+        return { node: validator.text("node_name", value, formats.objectName) };
+      case "serialNumber":
+        return { serialNumber: validator.text("serial_number", value, formats.serialNumber) };
+      case undefined:
+        validator.refuse("target: is missing, expected serial_number, pod_uid or node_name");
+        return { serialNumber: "" };
+    }
+  };
+  const validated = { target: read(), reason };
+  validator.end();
+  return validated;
 }
 
-/** Undefined where the caller does not narrow it down. */
+/** What is listed; undefined fields match every certificate. */
+export interface ListFilter {
+  readonly namespace: string | undefined;
+  readonly podUid: string | undefined;
+  readonly podName: string | undefined;
+  readonly node: string | undefined;
+}
+
 export function validateListRequest(
-  { namespace, podUid }: ListCertificatesRequest,
-): { namespace: string | undefined; podUid: string | undefined } {
+  { namespace, podUid, podName, node }: ListCertificatesRequest,
+): ListFilter {
   const validator = new RequestValidator();
-  if (namespace !== "") validator.text("namespace", namespace, formats.label);
-  if (podUid !== "") validator.text("pod_uid", podUid, formats.identifier);
+  const optional = (field: string, value: string, format: Format) =>
+    value === "" ? undefined : validator.text(field, value, format);
+  const filter = {
+    namespace: optional("namespace", namespace, formats.label),
+    podUid: optional("pod_uid", podUid, formats.identifier),
+    podName: optional("pod_name", podName, formats.objectName),
+    node: optional("node", node, formats.objectName),
+  };
   validator.end();
-  return { namespace: namespace || undefined, podUid: podUid || undefined };
+  return filter;
 }
 
 export function validateReportRequest(

@@ -6,7 +6,7 @@ import { podDnsName } from "../policy/default_names.ts";
 import type { SignatureEngine } from "../../shared/crypto/signature_engine.ts";
 import type { CurrentCa } from "../ca/current_ca.ts";
 import type { Inventory } from "./inventory.ts";
-import type { Caller } from "../access/authenticator.ts";
+import type { DriverCaller } from "../access/authenticator.ts";
 import { queueKey } from "../access/queue_key.ts";
 import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
 import type { FairQueue } from "../../shared/scheduler/fair_queue.ts";
@@ -21,7 +21,6 @@ export interface ReportedCertificate {
 
 export type ReportResult =
   | { readonly kind: "reported"; readonly accepted: number; readonly refused: number }
-  | { readonly kind: "denied"; readonly reason: string }
   | {
     readonly kind: "overloaded";
     readonly reason: string;
@@ -51,15 +50,10 @@ export class CertificateReports {
 
   /** Takes in what verifies and refuses the rest; rejects when the signal is aborted. */
   async report(
-    caller: Caller,
+    caller: DriverCaller,
     reported: readonly ReportedCertificate[],
     signal: AbortSignal,
   ): Promise<ReportResult> {
-    if (caller.kind === "operator") {
-      const reason = `${caller.name} is not the drivers' service account: operators hold no ` +
-        "certificates of pods, only nodes do";
-      return { kind: "denied", reason };
-    }
     const node = caller.kind === "node" ? caller.node : undefined;
     let accepted = 0;
     for (const one of reported) {

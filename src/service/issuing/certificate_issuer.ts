@@ -18,7 +18,7 @@ import type { LeafSigner, SignedLeaf } from "./leaf_signer.ts";
 import { computeRequestedNames } from "../policy/requested_names.ts";
 import { decidePolicy } from "../policy/decision.ts";
 import type { Policy } from "../policy/policy.ts";
-import type { Caller } from "../access/authenticator.ts";
+import type { DriverCaller } from "../access/authenticator.ts";
 import type { PodDirectory } from "../access/pod_directory.ts";
 import { queueKey } from "../access/queue_key.ts";
 import type { Revocation } from "../revocation/revocation.ts";
@@ -72,7 +72,11 @@ export class CertificateIssuer {
   }
 
   /** Rejects only for faults of ours, and when the signal is aborted. */
-  async issue(caller: Caller, request: IssueRequest, signal: AbortSignal): Promise<IssueOutcome> {
+  async issue(
+    caller: DriverCaller,
+    request: IssueRequest,
+    signal: AbortSignal,
+  ): Promise<IssueOutcome> {
     const { pods, lookups, signatures, revocation } = this.#options;
     if (!revocation.isLoaded) {
       const reason = "which pods' certificates were revoked has not been read yet";
@@ -90,7 +94,7 @@ export class CertificateIssuer {
   }
 
   async #issueTo(
-    caller: Caller,
+    caller: DriverCaller,
     request: IssueRequest,
     { pod, attributes }: { pod: PodFields; attributes: VolumeRequest["attributes"] },
   ): Promise<IssueOutcome> {
@@ -135,7 +139,7 @@ export class CertificateIssuer {
     return issued;
   }
 
-  #record(caller: Caller, request: IssueRequest, issued: IssuedCertificate): void {
+  #record(caller: DriverCaller, request: IssueRequest, issued: IssuedCertificate): void {
     const { serialNumber, names, notBefore, notAfter } = issued;
     const { pod, volumeId, predecessor } = request;
     const node = caller.kind === "node" ? caller.node : undefined;

@@ -8,7 +8,6 @@
 
 import {
   AuthenticationV1Api,
-  AuthorizationV1Api,
   CoreV1Api,
   createConfiguration,
   type RequestContext,
@@ -26,7 +25,6 @@ import type { Permission } from "./permissions.ts";
 export interface Apis {
   readonly core: CoreV1Api;
   readonly authentication: AuthenticationV1Api;
-  readonly authorization: AuthorizationV1Api;
 }
 
 /** One event of a watch, as the API server sends it. */
@@ -131,7 +129,6 @@ export class ApiClient implements Disposable {
     return {
       core: new CoreV1Api(configuration),
       authentication: new AuthenticationV1Api(configuration),
-      authorization: new AuthorizationV1Api(configuration),
     };
   }
 

@@ -1,13 +1,11 @@
 import type { Authenticator } from "../access/authenticator.ts";
 import type { CaSource } from "../ca/ca_source.ts";
-import type { OperatorAccess } from "../access/operator_access.ts";
 import type { PodDirectory } from "../access/pod_directory.ts";
 import type { SharedDocument } from "../documents/shared_document.ts";
 import { readApiCredentials } from "./api_credentials.ts";
 import { ApiClient, type ApiClientOptions } from "./api_client.ts";
 import { CaSecretSource } from "./ca_secret.ts";
 import { ConfigMapDocument } from "./config_map_document.ts";
-import { SubjectAccessReviewer } from "./subject_access_review.ts";
 import type { ObjectName } from "./permissions.ts";
 import { KubernetesPodDirectory } from "./pod_directory.ts";
 import { TokenAuthenticator } from "./token_authenticator.ts";
@@ -15,7 +13,6 @@ import { TokenAuthenticator } from "./token_authenticator.ts";
 /** All that the service has of a cluster, behind the authority's ports. */
 export interface Cluster extends Disposable {
   readonly pods: PodDirectory;
-  readonly operators: OperatorAccess;
   /** Believes tokens; the driver's speak for nodes. */
   authenticator(driver: ObjectName): Authenticator;
   caSecret(secret: ObjectName): CaSource;
@@ -31,7 +28,6 @@ export function openCluster(
   const { clock } = options;
   return {
     pods: new KubernetesPodDirectory(connection),
-    operators: new SubjectAccessReviewer(connection),
     authenticator: (driver) => new TokenAuthenticator({ connection, clock, driver }),
     caSecret: (secret) => new CaSecretSource(connection, secret, { clock }),
     document: (configMap) => new ConfigMapDocument(connection, configMap, { clock }),

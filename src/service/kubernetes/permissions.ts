@@ -20,11 +20,6 @@ export const createTokenReviews: Permission = {
   resource: "tokenreviews",
   verb: "create",
 };
-export const createAccessReviews: Permission = {
-  apiGroup: "authorization.k8s.io",
-  resource: "subjectaccessreviews",
-  verb: "create",
-};
 export const getPods: Permission = { apiGroup: "", resource: "pods", verb: "get" };
 
 export function secretPermission(verb: "get" | "watch", secret: ObjectName): Permission {
@@ -48,7 +43,6 @@ export function servicePermissions(
 ): Permission[] {
   return [
     createTokenReviews,
-    createAccessReviews,
     getPods,
     secretPermission("get", secret),
     secretPermission("watch", secret),

@@ -1,8 +1,8 @@
 import type {
   AuthenticationResult,
   Authenticator,
-  Caller,
   Credentials,
+  DriverCaller,
 } from "../access/authenticator.ts";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { ApiClient } from "./api_client.ts";
@@ -21,7 +21,7 @@ export interface TokenAuthenticatorOptions {
 }
 
 interface Remembered {
-  readonly caller: Caller;
+  readonly caller: DriverCaller;
   readonly until: Temporal.Instant;
 }
 
@@ -32,9 +32,8 @@ const mostRemembered = 10_000;
 
 /**
  * Knows callers by their service account's token. The driver's, bound to its pod, speaks for the
- * node of that pod; any other account's is an operator's. Both have to be made for this service
- * (`kubectl create token NAME --audience csi-cert-service`): a token that the API server takes
- * itself is worth too much to be sent here.
+ * node of that pod; any other account's is denied. It has to be made for this service: a token that
+ * the API server accepts itself is worth too much to be sent here.
  */
 export class TokenAuthenticator implements Authenticator {
   readonly #connection: ApiClient;
@@ -103,7 +102,10 @@ export class TokenAuthenticator implements Authenticator {
     if (reviewed.kind === "refused") return { kind: "unauthenticated", problem: reviewed.problem };
     const { namespace, name } = this.#driver;
     if (reviewed.username !== `system:serviceaccount:${namespace}:${name}`) {
-      return { kind: "caller", caller: { kind: "operator", name: reviewed.username } };
+      return denied(
+        `${reviewed.username} is not the drivers' service account ${namespace}/${name}: ` +
+          "only drivers call this port",
+      );
     }
     return await this.#nodeOf(reviewed, signal);
   }
@@ -140,7 +142,7 @@ export class TokenAuthenticator implements Authenticator {
     return caller(spec.nodeName);
   }
 
-  #remember(key: string, caller: Caller, expiresAt: Temporal.Instant): void {
+  #remember(key: string, caller: DriverCaller, expiresAt: Temporal.Instant): void {
     const minute = this.#clock.now().add(rememberedFor);
     const until = Temporal.Instant.compare(minute, expiresAt) < 0 ? minute : expiresAt;
     this.#cache.delete(key);

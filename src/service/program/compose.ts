@@ -21,6 +21,7 @@ import type { PodDirectory } from "../access/pod_directory.ts";
 import type { SharedDocument } from "../documents/shared_document.ts";
 import { CertificateReports } from "../inventory/certificate_reports.ts";
 import { MemoryDenialStore } from "../revocation/denial_store.ts";
+import { NodeRevocation } from "../revocation/node_revocation.ts";
 import { Revocation } from "../revocation/revocation.ts";
 import { ServingCertificate } from "../issuing/serving_certificate.ts";
 import { DocumentDenialStore } from "../revocation/denial_document.ts";
@@ -39,6 +40,13 @@ export interface ServiceOptions {
   readonly denialsDocument?: SharedDocument | undefined;
   /** Absent: callers are believed about their pods. */
   readonly pods?: PodDirectory | undefined;
+  /** How nodes' client certificates are made; absent: nodes have none. */
+  readonly nodeCertificates?:
+    | {
+      readonly backdating: Temporal.DurationLike;
+      readonly longestLifetime: Temporal.DurationLike | undefined;
+    }
+    | undefined;
   readonly clusterDomain: string;
   /** Signs and verifies; the runtime's own unless given. */
   readonly engine?: SignatureEngine | undefined;
@@ -59,6 +67,8 @@ export async function openService(options: ServiceOptions) {
   const longestValidity = () => policy.longestValidity;
   const store = denials ?? new MemoryDenialStore();
   const revocation = new Revocation({ clock, scheduler, store, longestValidity, inventory });
+  const nodeRevocation = options.nodeCertificates &&
+    new NodeRevocation({ clock, store, ...options.nodeCertificates });
   const signer = new LeafSigner({ authority, clock, engine });
   const parts = { authority, inventory, revocation, clock, engine };
   const issuing = new CertificateIssuer({
@@ -91,7 +101,7 @@ export async function openService(options: ServiceOptions) {
   const opened = resources.move();
   return {
     ...parts,
-    ...{ queues, issuing, reporting, serving, signer, follower, denials },
+    ...{ queues, issuing, reporting, serving, signer, follower, denials, nodeRevocation },
     /** Why the CA that was there at first cannot be used. */
     caProblem: problem,
     [Symbol.asyncDispose]: () => opened.disposeAsync(),

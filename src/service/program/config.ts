@@ -21,6 +21,7 @@ import {
   type LoggingConfig,
   loggingConfig,
 } from "../../shared/config/common_variables.ts";
+import { adminVariables } from "./admin_socket.ts";
 import { serverName } from "../../shared/text/product_names.ts";
 
 /** How callers prove who they are. */
@@ -52,6 +53,8 @@ export interface ServiceConfig {
   readonly policyFile: string | undefined;
   /** Whose tokens speak for nodes. */
   readonly driverServiceAccount: { readonly namespace: string; readonly name: string };
+  /** Undefined: administrators cannot call. */
+  readonly adminSocket: string | undefined;
   readonly health: Address | undefined;
   readonly logging: LoggingConfig;
 }
@@ -68,7 +71,7 @@ export const serviceVariables = {
   listenAddress: {
     name: "LISTEN_ADDR",
     default: "0.0.0.0:50051",
-    description: "where drivers and operators call",
+    description: "where drivers call",
     expected: 'host:port, such as "0.0.0.0:50051" or "[::]:50051"',
     parse: parseAddress,
   },
@@ -139,6 +142,7 @@ export const serviceVariables = {
     description: "what namespaces may have beyond the default",
     ...file,
   },
+  ...adminVariables,
   ...commonVariables,
 } as const satisfies VariableTable;
 
@@ -177,6 +181,7 @@ export function readServiceConfig(environment: Environment): ConfigResult<Servic
     caRotationDelay: values.caRotationDelay,
     policyFile: values.policyFile,
     driverServiceAccount: values.driverServiceAccount,
+    adminSocket: values.adminSocket,
     health: healthAddress(values),
     logging: loggingConfig(reading),
   }));

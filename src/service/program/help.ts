@@ -1,8 +1,10 @@
 import { helpPage } from "../../shared/config/help_page.ts";
 import { serviceVariables } from "./config.ts";
 
-/** Read by the client of the cluster, which the table of our own variables does not hold. */
-const clusterNote = [
+/** What the table of variables does not hold. */
+const notes = [
+  "list, get and revoke call the service at ADMIN_SOCKET, or /run/cert-service/admin.sock where that",
+  "is unset. Exit codes: 0 done, 1 failed (check-policy: nothing is granted), 2 not understood.",
   "The Kubernetes API is asked unless the CA is in files and AUTHENTICATION is mtls or none: in a",
   "pod with its service account's token, elsewhere by the kubeconfig that KUBECONFIG names.",
 ];
@@ -22,10 +24,23 @@ export function serviceHelp(version: string): string {
       ["  --pod NAMESPACE/NAME", "the pod"],
       ["  --service-account NAME", "its service account [default]"],
       ["  --attribute KEY=VALUE", "one of its volume's attributes; may be repeated"],
+      [
+        "cert-service list",
+        "print the certificates that a running service knows, with these options:",
+      ],
+      ["  -n, --namespace NAME", "only of pods in this namespace"],
+      ["  --pod NAME|UID", "only of this pod"],
+      ["  --node NAME", "only of pods on this node"],
+      ["  -o, --output FORMAT", "table, or json for one object a line [table]"],
+      ["cert-service get SERIAL", "print one certificate; -o as for list"],
+      ["cert-service revoke", "no further certificate for a pod, or reject those of a node:"],
+      ["  --pod-uid UID | --serial N", "the pod with this uid, or that holds this certificate"],
+      ["  --node NAME", "the client certificates that this node's driver has now"],
+      ["  --reason TEXT", "for the audit log, at most 256 characters"],
       ["cert-service --help", "print this text"],
       ["cert-service --version", "print the version"],
     ],
     serviceVariables,
-    clusterNote,
+    notes,
   );
 }

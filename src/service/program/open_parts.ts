@@ -15,6 +15,13 @@ import { openService } from "./compose.ts";
 import type { ServiceConfig } from "./config.ts";
 import { logger } from "./logger.ts";
 
+/** How nodes' client certificates are made, by the kind of authentication. */
+const nodeCertificates = {
+  kubernetes: { backdating: { minutes: 5 }, longestLifetime: { hours: 2 } },
+  mtls: { backdating: { minutes: 0 }, longestLifetime: undefined },
+  none: undefined,
+};
+
 /** Where the shipped role lets the service write. */
 const ownNamespace = "csi-cert-system";
 
@@ -51,6 +58,7 @@ export async function openParts(config: ServiceConfig, resources: AsyncDisposabl
       trustDocument: document("csi-cert-trust-bundle") ?? new MemoryDocument(),
       denialsDocument: document("csi-cert-denials"),
       pods: cluster?.pods,
+      nodeCertificates: nodeCertificates[authentication.kind],
       clusterDomain: config.clusterDomain,
     }),
   );

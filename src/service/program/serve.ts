@@ -1,6 +1,7 @@
 import { status } from "@grpc/grpc-js";
 import { once } from "node:events";
 import { CertificateService } from "../../shared/gen/certificate_service_pb.ts";
+import type { CompletedCall } from "../../shared/grpc_server/call.ts";
 import { registerService, serveTcp } from "../../shared/grpc_server/server.ts";
 import { hardenProcess } from "../../shared/linux/process_hardening.ts";
 import { systemClock as clock } from "../../shared/scheduler/system_clock.ts";
@@ -11,7 +12,6 @@ import { Metrics } from "../../shared/telemetry/metrics.ts";
 import { surviveUnhandledErrors } from "../../shared/telemetry/unhandled_errors.ts";
 import { certificateService } from "../api/certificate_service.ts";
 import { HealthService } from "../api/health_service.ts";
-import { reflectionService } from "../api/reflection_service.ts";
 import { mutualTlsIdentity } from "../api/tls_identity.ts";
 import { configurationWarnings, type ServiceConfig } from "./config.ts";
 import { logger } from "./logger.ts";
@@ -19,11 +19,12 @@ import { serviceMetrics } from "./metrics.ts";
 import type { RunningService } from "./compose.ts";
 import { authenticatorFor, openParts, type ServiceParts } from "./open_parts.ts";
 import { readiness } from "./readiness.ts";
+import { serveAdministration } from "./serve_administration.ts";
 
 /** A driver's report of 100 certificates, the longest request there is. */
 const largestMessageBytes = 512 * 1024;
 
-/** Serves drivers and operators until the signal is aborted; rejects when the service cannot start. */
+/** Serves drivers and administrators until the signal is aborted; rejects when the service cannot start. */
 export async function serve(
   config: ServiceConfig,
   version: string,
@@ -57,7 +58,7 @@ export async function serve(
   logger.info("stopping: calls in progress may finish");
 }
 
-/** Serves gRPC and returns the port. */
+/** Serves gRPC, to administrators too where they have a socket, and returns the TCP port. */
 async function serveCalls(
   config: ServiceConfig,
   { open, clients, cluster }: ServiceParts,
@@ -70,18 +71,20 @@ async function serveCalls(
   const implementation = certificateService({
     ...open,
     authenticator: authenticatorFor(config, cluster),
-    ...(cluster ? { operators: cluster.operators } : {}),
   });
-  const services = [registerService(CertificateService, implementation), health.registered()];
+  const onCall = (call: CompletedCall) => {
+    logCall({ ...call, code: status[call.code] });
+    lag.reportActivity();
+  };
+  if (config.adminSocket !== undefined) {
+    resources.use(await serveAdministration(config.adminSocket, open, health, onCall));
+  }
   const tls = clients ? mutualTlsIdentity(open.serving, clients) : open.serving;
   const server = resources.use(
     await serveTcp(config.listenAddress, {
-      services: [...services, reflectionService(services)],
+      services: [registerService(CertificateService, implementation)],
       maxMessageBytes: largestMessageBytes,
-      onCall: (call) => {
-        logCall({ ...call, code: status[call.code] });
-        lag.reportActivity();
-      },
+      onCall,
       ...(config.tls ? { tls } : {}),
     }),
   );
@@ -131,7 +134,8 @@ function readinessReporter(
     wasReady = ok;
     if (!ok) return logger.warn("not ready on {address}: {detail}", { ...addresses, detail });
     const { tls, authentication: { kind: authentication }, ca: { kind: ca } } = config;
-    const properties = { event: "ready", ...addresses, tls, authentication, ca, version };
-    logger.info("ready on {address}", properties);
+    const adminSocket = config.adminSocket ?? "off";
+    const properties = { event: "ready", ...addresses, adminSocket, tls, authentication, ca };
+    logger.info("ready on {address}", { ...properties, version });
   };
 }

@@ -1,13 +1,30 @@
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
 import type { SharedDocument } from "../documents/shared_document.ts";
-import type { Denial, DenialStore } from "./denial_store.ts";
+import {
+  formatDenials,
+  formatNodeDenials,
+  nodesKey,
+  parseDenials,
+  parseNodeDenials,
+  podsKey,
+} from "./denial_format.ts";
+import {
+  type Denial,
+  type DenialStore,
+  dropExpired,
+  Listeners,
+  type NodeDenial,
+} from "./denial_store.ts";
 
-const dataKey = "denials.json";
 /** Others that write at the same time have written after so many tries, or something is amiss. */
 const mostTries = 20;
-/** A ConfigMap holds 1 MiB, and one denial at most 230 bytes (a uid has up to 128). */
+/**
+ * A ConfigMap holds 1 MiB; the denial of a pod has at most 230 bytes (a uid has up to 128), that of
+ * a node 350 (a name has up to 253).
+ */
 const mostDenials = 4_000;
+const mostNodeDenials = 300;
 
 const jobKey = "denials";
 
@@ -21,7 +38,9 @@ export interface DocumentDenialStoreOptions {
 export class DocumentDenialStore implements DenialStore {
   readonly #options: DocumentDenialStoreOptions;
   readonly #document: SharedDocument;
-  #denials: ReadonlyMap<string, Denial> = new Map();
+  #denials: Map<string, Denial> = new Map();
+  #nodes: Map<string, NodeDenial> = new Map();
+  readonly #nodesListeners = new Listeners();
   #forgetBefore = Temporal.Instant.fromEpochMilliseconds(0);
   #isLoaded = false;
   #problem: string | undefined;
@@ -60,10 +79,13 @@ export class DocumentDenialStore implements DenialStore {
 
   async #load(signal: AbortSignal): Promise<undefined> {
     try {
-      const text = await this.#document.read(signal);
-      const read = parseDenials(text?.data[dataKey]);
-      if (read === undefined) throw new Error(`${dataKey} is broken: mend it, or remove it`);
-      this.#denials = read;
+      const content = await this.#document.read(signal);
+      const denials = parseDenials(content?.data[podsKey]);
+      if (denials === undefined) throw brokenError(podsKey);
+      const nodes = parseNodeDenials(content?.data[nodesKey]);
+      if (nodes === undefined) throw brokenError(nodesKey);
+      this.#denials = denials;
+      this.#setNodes(nodes);
       this.#problem = undefined;
       this.#isLoaded = true;
       this.#loaded.resolve();
@@ -77,74 +99,85 @@ export class DocumentDenialStore implements DenialStore {
     return this.#denials.get(podUid);
   }
 
+  getNode(node: string): NodeDenial | undefined {
+    return this.#nodes.get(node);
+  }
+
+  onNodesChange(listener: () => void): Disposable {
+    return this.#nodesListeners.add(listener);
+  }
+
   /** Rejects when it cannot be written, or when there are as many as a document holds. */
   async save(denial: Denial): Promise<void> {
-    const { signal } = new AbortController();
-    for (let tries = 0; tries < mostTries; tries++) {
-      const text = await this.#document.read(signal);
-      const denials = new Map(parseDenials(text?.data[dataKey]) ?? this.#denials);
-      for (const { podUid, forgetAt } of denials.values()) {
-        if (Temporal.Instant.compare(forgetAt, this.#forgetBefore) < 0) denials.delete(podUid);
-      }
-      denials.set(denial.podUid, merge(denials.get(denial.podUid), denial));
+    this.#denials = await this.#update(podsKey, (text) => {
+      const denials = parseDenials(text) ?? new Map(this.#denials);
+      dropExpired(denials, this.#forgetBefore);
+      denials.set(denial.podUid, mergePod(denials.get(denial.podUid), denial));
       if (denials.size > mostDenials) {
         throw new Error(`${mostDenials} pods are denied, and their list can hold no more`);
       }
-      const data = { ...text?.data, [dataKey]: formatDenials(denials.values()) };
-      if (await this.#document.write(data, text?.version, signal)) {
-        this.#denials = denials;
-        return;
+      return [denials, formatDenials(denials.values())];
+    });
+  }
+
+  /** Rejects as `save` does. */
+  async saveNode(denial: NodeDenial): Promise<void> {
+    const nodes = await this.#update(nodesKey, (text) => {
+      const nodes = parseNodeDenials(text) ?? new Map(this.#nodes);
+      dropExpired(nodes, this.#options.clock.now());
+      nodes.set(denial.node, mergeNode(nodes.get(denial.node), denial));
+      if (nodes.size > mostNodeDenials) {
+        throw new Error(`${mostNodeDenials} nodes are denied, and their list can hold no more`);
       }
+      return [nodes, formatNodeDenials(nodes.values())];
+    });
+    this.#setNodes(nodes);
+  }
+
+  /** Changes the text of one key, and leaves the others as they are. */
+  async #update<T>(key: string, change: (text: string | undefined) => [T, string]): Promise<T> {
+    const { signal } = new AbortController();
+    for (let tries = 0; tries < mostTries; tries++) {
+      const content = await this.#document.read(signal);
+      const [value, text] = change(content?.data[key]);
+      const data = { ...content?.data, [key]: text };
+      if (await this.#document.write(data, content?.version, signal)) return value;
     }
     throw new Error("the denials' document changes faster than it can be written");
+  }
+
+  #setNodes(nodes: Map<string, NodeDenial>): void {
+    const isChanged = nodes.size !== this.#nodes.size ||
+      [...nodes.values()].some(({ node, at }) => !this.#nodes.get(node)?.at.equals(at));
+    this.#nodes = nodes;
+    if (isChanged) this.#nodesListeners.call();
   }
 
   /** They leave the document with the next denial that is written. */
   forget(before: Temporal.Instant): void {
     this.#forgetBefore = before;
-    const left = [...this.#denials].filter(([, { forgetAt }]) =>
-      Temporal.Instant.compare(forgetAt, before) >= 0
-    );
-    this.#denials = new Map(left);
+    for (const denials of [this.#denials, this.#nodes]) dropExpired(denials, before);
   }
+}
+
+function brokenError(key: string): Error {
+  return new Error(`${key} is broken: correct it, or remove it`);
 }
 
 /** Denied since the first, until the last. */
-function merge(known: Denial | undefined, denial: Denial): Denial {
+function mergePod(known: Denial | undefined, denial: Denial): Denial {
   if (known === undefined) return denial;
   const at = Temporal.Instant.compare(known.at, denial.at) < 0 ? known.at : denial.at;
-  const forgetAt = Temporal.Instant.compare(known.forgetAt, denial.forgetAt) > 0
-    ? known.forgetAt
-    : denial.forgetAt;
-  return { podUid: denial.podUid, at, forgetAt };
+  return { ...denial, at, forgetAt: later(known.forgetAt, denial.forgetAt) };
 }
 
-function formatDenials(denials: Iterable<Denial>): string {
-  const list = [...denials].map(({ podUid, at, forgetAt }) => ({
-    podUid,
-    at: at.toString(),
-    until: forgetAt.toString(),
-  }));
-  return JSON.stringify({ version: 1, denials: list });
+/** Denied until the last: the node may have received certificates since the first. */
+function mergeNode(known: NodeDenial | undefined, denial: NodeDenial): NodeDenial {
+  if (known === undefined) return denial;
+  const forgetAt = later(known.forgetAt, denial.forgetAt);
+  return { ...denial, at: later(known.at, denial.at), forgetAt };
 }
 
-/** Undefined where the text is not ours. */
-function parseDenials(text: string | undefined): Map<string, Denial> | undefined {
-  if (text === undefined || text.trim() === "") return new Map();
-  try {
-    const { version, denials } = JSON.parse(text);
-    if (version !== 1) return undefined;
-    const read = new Map<string, Denial>();
-    for (const { podUid, at, until } of denials) {
-      if (typeof podUid !== "string") return undefined;
-      read.set(podUid, {
-        podUid,
-        at: Temporal.Instant.from(at),
-        forgetAt: Temporal.Instant.from(until),
-      });
-    }
-    return read;
-  } catch {
-    return undefined;
-  }
+function later(one: Temporal.Instant, other: Temporal.Instant): Temporal.Instant {
+  return Temporal.Instant.compare(one, other) > 0 ? one : other;
 }

@@ -2,7 +2,15 @@
 export interface Denial {
   readonly podUid: string;
   readonly at: Temporal.Instant;
-  /** When it can be forgotten, because nobody asks any more. */
+  /** When it can be forgotten, because the pod has not asked for a certificate for so long. */
+  readonly forgetAt: Temporal.Instant;
+}
+
+/** One node whose client certificates of before an instant are rejected. */
+export interface NodeDenial {
+  readonly node: string;
+  readonly at: Temporal.Instant;
+  /** When it can be forgotten, because those certificates have expired. */
   readonly forgetAt: Temporal.Instant;
 }
 
@@ -17,6 +25,11 @@ export interface DenialStore {
   /** Adds the denial, or puts it in the place of the pod's former one. */
   save(denial: Denial): Promise<void>;
   get(podUid: string): Denial | undefined;
+  /** Adds the denial, or puts it in the place of the node's former one. */
+  saveNode(denial: NodeDenial): Promise<void>;
+  getNode(node: string): NodeDenial | undefined;
+  /** Calls back when the denials of nodes have changed. */
+  onNodesChange(listener: () => void): Disposable;
   /** Forgets the denials whose `forgetAt` has passed. */
   forget(before: Temporal.Instant): void;
 }
@@ -25,6 +38,8 @@ export interface DenialStore {
 export class MemoryDenialStore implements DenialStore {
   readonly isLoaded = true;
   readonly #denials = new Map<string, Denial>();
+  readonly #nodes = new Map<string, NodeDenial>();
+  readonly #listeners = new Listeners();
 
   get size(): number {
     return this.#denials.size;
@@ -39,9 +54,47 @@ export class MemoryDenialStore implements DenialStore {
     return this.#denials.get(podUid);
   }
 
+  saveNode(denial: NodeDenial): Promise<void> {
+    this.#nodes.set(denial.node, denial);
+    this.#listeners.call();
+    return Promise.resolve();
+  }
+
+  getNode(node: string): NodeDenial | undefined {
+    return this.#nodes.get(node);
+  }
+
+  onNodesChange(listener: () => void): Disposable {
+    return this.#listeners.add(listener);
+  }
+
   forget(before: Temporal.Instant): void {
-    for (const { podUid, forgetAt } of this.#denials.values()) {
-      if (Temporal.Instant.compare(forgetAt, before) < 0) this.#denials.delete(podUid);
-    }
+    for (const denials of [this.#denials, this.#nodes]) dropExpired(denials, before);
+  }
+}
+
+/** Removes the denials whose `forgetAt` lies before an instant. */
+export function dropExpired(
+  denials: Map<string, { readonly forgetAt: Temporal.Instant }>,
+  before: Temporal.Instant,
+): void {
+  for (const [key, { forgetAt }] of denials) {
+    if (Temporal.Instant.compare(forgetAt, before) < 0) denials.delete(key);
+  }
+}
+
+/** Functions that are called back when something has changed. */
+export class Listeners {
+  readonly #listeners = new Set<() => void>();
+
+  /** Each call is a subscription of its own. */
+  add(listener: () => void): Disposable {
+    const own = () => listener();
+    this.#listeners.add(own);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(own) };
+  }
+
+  call(): void {
+    for (const listener of [...this.#listeners]) listener();
   }
 }

@@ -1,7 +1,8 @@
 /**
  * This folder denies pods further certificates; a certificate that a pod has stays valid until it
- * expires. Its main types are `Revocation`, `Denial` and the port `DenialStore`. It never ends a
- * denial before the pod's last certificate has expired.
+ * expires. It also rejects the client certificates that a node has. Its main types are
+ * `Revocation`, `NodeRevocation`, `Denial` and the port `DenialStore`. It never ends a denial before
+ * the last certificate that it is about has expired.
  */
 
 import type { Clock } from "../../shared/scheduler/clock.ts";

@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file certificate_service.proto.
  */
 export const file_certificate_service: GenFile = /*@__PURE__*/
-  fileDesc("ChljZXJ0aWZpY2F0ZV9zZXJ2aWNlLnByb3RvEg5jZXJ0c2VydmljZS52MSJMCgNQb2QSEQoJbmFtZXNwYWNlGAEgASgJEgwKBG5hbWUYAiABKAkSCwoDdWlkGAMgASgJEhcKD3NlcnZpY2VfYWNjb3VudBgEIAEoCSKRAQoGVm9sdW1lEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSOgoKYXR0cmlidXRlcxgDIAMoCzImLmNlcnRzZXJ2aWNlLnYxLlZvbHVtZS5BdHRyaWJ1dGVzRW50cnkaMQoPQXR0cmlidXRlc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiIwoLVHJ1c3RCdW5kbGUSFAoMY2VydGlmaWNhdGVzGAEgAygMIoABChdJc3N1ZUNlcnRpZmljYXRlUmVxdWVzdBIbChNjZXJ0aWZpY2F0ZV9yZXF1ZXN0GAEgASgMEiAKA3BvZBgCIAEoCzITLmNlcnRzZXJ2aWNlLnYxLlBvZBImCgZ2b2x1bWUYAyABKAsyFi5jZXJ0c2VydmljZS52MS5Wb2x1bWUiaAoYSXNzdWVDZXJ0aWZpY2F0ZVJlc3BvbnNlEhkKEWNlcnRpZmljYXRlX2NoYWluGAEgAygMEjEKDHRydXN0X2J1bmRsZRgCIAEoCzIbLmNlcnRzZXJ2aWNlLnYxLlRydXN0QnVuZGxlIqMBChdSZW5ld0NlcnRpZmljYXRlUmVxdWVzdBIbChNjZXJ0aWZpY2F0ZV9yZXF1ZXN0GAEgASgMEiAKA3BvZBgCIAEoCzITLmNlcnRzZXJ2aWNlLnYxLlBvZBImCgZ2b2x1bWUYAyABKAsyFi5jZXJ0c2VydmljZS52MS5Wb2x1bWUSIQoZcHJlZGVjZXNzb3Jfc2VyaWFsX251bWJlchgEIAEoCSJoChhSZW5ld0NlcnRpZmljYXRlUmVzcG9uc2USGQoRY2VydGlmaWNhdGVfY2hhaW4YASADKAwSMQoMdHJ1c3RfYnVuZGxlGAIgASgLMhsuY2VydHNlcnZpY2UudjEuVHJ1c3RCdW5kbGUi2wIKD0NlcnRpZmljYXRlSW5mbxIVCg1zZXJpYWxfbnVtYmVyGAEgASgJEiAKA3BvZBgCIAEoCzITLmNlcnRzZXJ2aWNlLnYxLlBvZBIRCgl2b2x1bWVfaWQYAyABKAkSEwoLY29tbW9uX25hbWUYBCABKAkSEQoJZG5zX25hbWVzGAUgAygJEhQKDGlwX2FkZHJlc3NlcxgGIAMoCRIMCgR1cmlzGAcgAygJEi4KCm5vdF9iZWZvcmUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCW5vdF9hZnRlchgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV2b2tlZF9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASIQoZcHJlZGVjZXNzb3Jfc2VyaWFsX251bWJlchgLIAEoCSJgChhSZXZva2VDZXJ0aWZpY2F0ZVJlcXVlc3QSFwoNc2VyaWFsX251bWJlchgBIAEoCUgAEhEKB3BvZF91aWQYAiABKAlIABIOCgZyZWFzb24YAyABKAlCCAoGdGFyZ2V0Il0KGVJldm9rZUNlcnRpZmljYXRlUmVzcG9uc2USDwoHcG9kX3VpZBgBIAEoCRIvCgt2YWxpZF91bnRpbBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiMgoZR2V0Q2VydGlmaWNhdGVJbmZvUmVxdWVzdBIVCg1zZXJpYWxfbnVtYmVyGAEgASgJIlIKGkdldENlcnRpZmljYXRlSW5mb1Jlc3BvbnNlEjQKC2NlcnRpZmljYXRlGAEgASgLMh8uY2VydHNlcnZpY2UudjEuQ2VydGlmaWNhdGVJbmZvIj0KF0xpc3RDZXJ0aWZpY2F0ZXNSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRIPCgdwb2RfdWlkGAIgASgJIrMBChlSZXBvcnRDZXJ0aWZpY2F0ZXNSZXF1ZXN0EkQKDGNlcnRpZmljYXRlcxgBIAMoCzIuLmNlcnRzZXJ2aWNlLnYxLlJlcG9ydENlcnRpZmljYXRlc1JlcXVlc3QuSGVsZBpQCgRIZWxkEhMKC2NlcnRpZmljYXRlGAEgASgMEiAKA3BvZBgCIAEoCzITLmNlcnRzZXJ2aWNlLnYxLlBvZBIRCgl2b2x1bWVfaWQYAyABKAkiPwoaUmVwb3J0Q2VydGlmaWNhdGVzUmVzcG9uc2USEAoIYWNjZXB0ZWQYASABKA0SDwoHcmVmdXNlZBgCIAEoDSIZChdXYXRjaFRydXN0QnVuZGxlUmVxdWVzdDLiBQoSQ2VydGlmaWNhdGVTZXJ2aWNlEmUKEElzc3VlQ2VydGlmaWNhdGUSJy5jZXJ0c2VydmljZS52MS5Jc3N1ZUNlcnRpZmljYXRlUmVxdWVzdBooLmNlcnRzZXJ2aWNlLnYxLklzc3VlQ2VydGlmaWNhdGVSZXNwb25zZRJlChBSZW5ld0NlcnRpZmljYXRlEicuY2VydHNlcnZpY2UudjEuUmVuZXdDZXJ0aWZpY2F0ZVJlcXVlc3QaKC5jZXJ0c2VydmljZS52MS5SZW5ld0NlcnRpZmljYXRlUmVzcG9uc2USaAoRUmV2b2tlQ2VydGlmaWNhdGUSKC5jZXJ0c2VydmljZS52MS5SZXZva2VDZXJ0aWZpY2F0ZVJlcXVlc3QaKS5jZXJ0c2VydmljZS52MS5SZXZva2VDZXJ0aWZpY2F0ZVJlc3BvbnNlEmsKEkdldENlcnRpZmljYXRlSW5mbxIpLmNlcnRzZXJ2aWNlLnYxLkdldENlcnRpZmljYXRlSW5mb1JlcXVlc3QaKi5jZXJ0c2VydmljZS52MS5HZXRDZXJ0aWZpY2F0ZUluZm9SZXNwb25zZRJeChBMaXN0Q2VydGlmaWNhdGVzEicuY2VydHNlcnZpY2UudjEuTGlzdENlcnRpZmljYXRlc1JlcXVlc3QaHy5jZXJ0c2VydmljZS52MS5DZXJ0aWZpY2F0ZUluZm8wARJrChJSZXBvcnRDZXJ0aWZpY2F0ZXMSKS5jZXJ0c2VydmljZS52MS5SZXBvcnRDZXJ0aWZpY2F0ZXNSZXF1ZXN0GiouY2VydHNlcnZpY2UudjEuUmVwb3J0Q2VydGlmaWNhdGVzUmVzcG9uc2USWgoQV2F0Y2hUcnVzdEJ1bmRsZRInLmNlcnRzZXJ2aWNlLnYxLldhdGNoVHJ1c3RCdW5kbGVSZXF1ZXN0GhsuY2VydHNlcnZpY2UudjEuVHJ1c3RCdW5kbGUwAWIGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("ChljZXJ0aWZpY2F0ZV9zZXJ2aWNlLnByb3RvEg5jZXJ0c2VydmljZS52MSJMCgNQb2QSEQoJbmFtZXNwYWNlGAEgASgJEgwKBG5hbWUYAiABKAkSCwoDdWlkGAMgASgJEhcKD3NlcnZpY2VfYWNjb3VudBgEIAEoCSKRAQoGVm9sdW1lEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSOgoKYXR0cmlidXRlcxgDIAMoCzImLmNlcnRzZXJ2aWNlLnYxLlZvbHVtZS5BdHRyaWJ1dGVzRW50cnkaMQoPQXR0cmlidXRlc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiIwoLVHJ1c3RCdW5kbGUSFAoMY2VydGlmaWNhdGVzGAEgAygMIoABChdJc3N1ZUNlcnRpZmljYXRlUmVxdWVzdBIbChNjZXJ0aWZpY2F0ZV9yZXF1ZXN0GAEgASgMEiAKA3BvZBgCIAEoCzITLmNlcnRzZXJ2aWNlLnYxLlBvZBImCgZ2b2x1bWUYAyABKAsyFi5jZXJ0c2VydmljZS52MS5Wb2x1bWUiaAoYSXNzdWVDZXJ0aWZpY2F0ZVJlc3BvbnNlEhkKEWNlcnRpZmljYXRlX2NoYWluGAEgAygMEjEKDHRydXN0X2J1bmRsZRgCIAEoCzIbLmNlcnRzZXJ2aWNlLnYxLlRydXN0QnVuZGxlIqMBChdSZW5ld0NlcnRpZmljYXRlUmVxdWVzdBIbChNjZXJ0aWZpY2F0ZV9yZXF1ZXN0GAEgASgMEiAKA3BvZBgCIAEoCzITLmNlcnRzZXJ2aWNlLnYxLlBvZBImCgZ2b2x1bWUYAyABKAsyFi5jZXJ0c2VydmljZS52MS5Wb2x1bWUSIQoZcHJlZGVjZXNzb3Jfc2VyaWFsX251bWJlchgEIAEoCSJoChhSZW5ld0NlcnRpZmljYXRlUmVzcG9uc2USGQoRY2VydGlmaWNhdGVfY2hhaW4YASADKAwSMQoMdHJ1c3RfYnVuZGxlGAIgASgLMhsuY2VydHNlcnZpY2UudjEuVHJ1c3RCdW5kbGUi6QIKD0NlcnRpZmljYXRlSW5mbxIVCg1zZXJpYWxfbnVtYmVyGAEgASgJEiAKA3BvZBgCIAEoCzITLmNlcnRzZXJ2aWNlLnYxLlBvZBIRCgl2b2x1bWVfaWQYAyABKAkSEwoLY29tbW9uX25hbWUYBCABKAkSEQoJZG5zX25hbWVzGAUgAygJEhQKDGlwX2FkZHJlc3NlcxgGIAMoCRIMCgR1cmlzGAcgAygJEi4KCm5vdF9iZWZvcmUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCW5vdF9hZnRlchgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV2b2tlZF9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASIQoZcHJlZGVjZXNzb3Jfc2VyaWFsX251bWJlchgLIAEoCRIMCgRub2RlGAwgASgJInUKGFJldm9rZUNlcnRpZmljYXRlUmVxdWVzdBIXCg1zZXJpYWxfbnVtYmVyGAEgASgJSAASEQoHcG9kX3VpZBgCIAEoCUgAEhMKCW5vZGVfbmFtZRgEIAEoCUgAEg4KBnJlYXNvbhgDIAEoCUIICgZ0YXJnZXQiXQoZUmV2b2tlQ2VydGlmaWNhdGVSZXNwb25zZRIPCgdwb2RfdWlkGAEgASgJEi8KC3ZhbGlkX3VudGlsGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIyChlHZXRDZXJ0aWZpY2F0ZUluZm9SZXF1ZXN0EhUKDXNlcmlhbF9udW1iZXIYASABKAkiUgoaR2V0Q2VydGlmaWNhdGVJbmZvUmVzcG9uc2USNAoLY2VydGlmaWNhdGUYASABKAsyHy5jZXJ0c2VydmljZS52MS5DZXJ0aWZpY2F0ZUluZm8iXQoXTGlzdENlcnRpZmljYXRlc1JlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEg8KB3BvZF91aWQYAiABKAkSEAoIcG9kX25hbWUYAyABKAkSDAoEbm9kZRgEIAEoCSJRChhMaXN0Q2VydGlmaWNhdGVzUmVzcG9uc2USNQoMY2VydGlmaWNhdGVzGAEgAygLMh8uY2VydHNlcnZpY2UudjEuQ2VydGlmaWNhdGVJbmZvIrMBChlSZXBvcnRDZXJ0aWZpY2F0ZXNSZXF1ZXN0EkQKDGNlcnRpZmljYXRlcxgBIAMoCzIuLmNlcnRzZXJ2aWNlLnYxLlJlcG9ydENlcnRpZmljYXRlc1JlcXVlc3QuSGVsZBpQCgRIZWxkEhMKC2NlcnRpZmljYXRlGAEgASgMEiAKA3BvZBgCIAEoCzITLmNlcnRzZXJ2aWNlLnYxLlBvZBIRCgl2b2x1bWVfaWQYAyABKAkiPwoaUmVwb3J0Q2VydGlmaWNhdGVzUmVzcG9uc2USEAoIYWNjZXB0ZWQYASABKA0SDwoHcmVmdXNlZBgCIAEoDSIZChdXYXRjaFRydXN0QnVuZGxlUmVxdWVzdDKrAwoSQ2VydGlmaWNhdGVTZXJ2aWNlEmUKEElzc3VlQ2VydGlmaWNhdGUSJy5jZXJ0c2VydmljZS52MS5Jc3N1ZUNlcnRpZmljYXRlUmVxdWVzdBooLmNlcnRzZXJ2aWNlLnYxLklzc3VlQ2VydGlmaWNhdGVSZXNwb25zZRJlChBSZW5ld0NlcnRpZmljYXRlEicuY2VydHNlcnZpY2UudjEuUmVuZXdDZXJ0aWZpY2F0ZVJlcXVlc3QaKC5jZXJ0c2VydmljZS52MS5SZW5ld0NlcnRpZmljYXRlUmVzcG9uc2USawoSUmVwb3J0Q2VydGlmaWNhdGVzEikuY2VydHNlcnZpY2UudjEuUmVwb3J0Q2VydGlmaWNhdGVzUmVxdWVzdBoqLmNlcnRzZXJ2aWNlLnYxLlJlcG9ydENlcnRpZmljYXRlc1Jlc3BvbnNlEloKEFdhdGNoVHJ1c3RCdW5kbGUSJy5jZXJ0c2VydmljZS52MS5XYXRjaFRydXN0QnVuZGxlUmVxdWVzdBobLmNlcnRzZXJ2aWNlLnYxLlRydXN0QnVuZGxlMAEy2wIKGUNlcnRpZmljYXRlQWRtaW5pc3RyYXRpb24SaAoRUmV2b2tlQ2VydGlmaWNhdGUSKC5jZXJ0c2VydmljZS52MS5SZXZva2VDZXJ0aWZpY2F0ZVJlcXVlc3QaKS5jZXJ0c2VydmljZS52MS5SZXZva2VDZXJ0aWZpY2F0ZVJlc3BvbnNlEmsKEkdldENlcnRpZmljYXRlSW5mbxIpLmNlcnRzZXJ2aWNlLnYxLkdldENlcnRpZmljYXRlSW5mb1JlcXVlc3QaKi5jZXJ0c2VydmljZS52MS5HZXRDZXJ0aWZpY2F0ZUluZm9SZXNwb25zZRJnChBMaXN0Q2VydGlmaWNhdGVzEicuY2VydHNlcnZpY2UudjEuTGlzdENlcnRpZmljYXRlc1JlcXVlc3QaKC5jZXJ0c2VydmljZS52MS5MaXN0Q2VydGlmaWNhdGVzUmVzcG9uc2UwAWIGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
  * @generated from message certservice.v1.Pod
@@ -277,6 +277,13 @@ export type CertificateInfo = Message<"certservice.v1.CertificateInfo"> & {
    * @generated from field: string predecessor_serial_number = 11;
    */
   predecessorSerialNumber: string;
+
+  /**
+   * The node that requested or reported it; empty where callers do not authenticate.
+   *
+   * @generated from field: string node = 12;
+   */
+  node: string;
 };
 
 /**
@@ -295,6 +302,8 @@ export type RevokeCertificateRequest = Message<"certservice.v1.RevokeCertificate
    */
   target: {
     /**
+     * The pod that holds this certificate.
+     *
      * @generated from field: string serial_number = 1;
      */
     value: string;
@@ -305,6 +314,14 @@ export type RevokeCertificateRequest = Message<"certservice.v1.RevokeCertificate
      */
     value: string;
     case: "podUid";
+  } | {
+    /**
+     * The client certificates that this node received until now.
+     *
+     * @generated from field: string node_name = 4;
+     */
+    value: string;
+    case: "nodeName";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -327,14 +344,15 @@ export const RevokeCertificateRequestSchema: GenMessage<RevokeCertificateRequest
  */
 export type RevokeCertificateResponse = Message<"certservice.v1.RevokeCertificateResponse"> & {
   /**
-   * The pod that gets no further certificate.
+   * The pod that gets no further certificate; empty when a node was the target.
    *
    * @generated from field: string pod_uid = 1;
    */
   podUid: string;
 
   /**
-   * The last instant at which one of its certificates is still valid.
+   * The last instant at which one of the pod's certificates is still valid; unset for a node, whose
+   * certificates are rejected from now on.
    *
    * @generated from field: google.protobuf.Timestamp valid_until = 2;
    */
@@ -399,6 +417,20 @@ export type ListCertificatesRequest = Message<"certservice.v1.ListCertificatesRe
    * @generated from field: string pod_uid = 2;
    */
   podUid: string;
+
+  /**
+   * Only pods of this name; empty for all.
+   *
+   * @generated from field: string pod_name = 3;
+   */
+  podName: string;
+
+  /**
+   * Only what this node requested or reported; empty for all.
+   *
+   * @generated from field: string node = 4;
+   */
+  node: string;
 };
 
 /**
@@ -407,6 +439,25 @@ export type ListCertificatesRequest = Message<"certservice.v1.ListCertificatesRe
  */
 export const ListCertificatesRequestSchema: GenMessage<ListCertificatesRequest> = /*@__PURE__*/
   messageDesc(file_certificate_service, 12);
+
+/**
+ * @generated from message certservice.v1.ListCertificatesResponse
+ */
+export type ListCertificatesResponse = Message<"certservice.v1.ListCertificatesResponse"> & {
+  /**
+   * At least one and at most 200.
+   *
+   * @generated from field: repeated certservice.v1.CertificateInfo certificates = 1;
+   */
+  certificates: CertificateInfo[];
+};
+
+/**
+ * Describes the message certservice.v1.ListCertificatesResponse.
+ * Use `create(ListCertificatesResponseSchema)` to create a new message.
+ */
+export const ListCertificatesResponseSchema: GenMessage<ListCertificatesResponse> = /*@__PURE__*/
+  messageDesc(file_certificate_service, 13);
 
 /**
  * @generated from message certservice.v1.ReportCertificatesRequest
@@ -425,7 +476,7 @@ export type ReportCertificatesRequest = Message<"certservice.v1.ReportCertificat
  * Use `create(ReportCertificatesRequestSchema)` to create a new message.
  */
 export const ReportCertificatesRequestSchema: GenMessage<ReportCertificatesRequest> = /*@__PURE__*/
-  messageDesc(file_certificate_service, 13);
+  messageDesc(file_certificate_service, 14);
 
 /**
  * @generated from message certservice.v1.ReportCertificatesRequest.Held
@@ -454,7 +505,7 @@ export type ReportCertificatesRequest_Held = Message<"certservice.v1.ReportCerti
  * Use `create(ReportCertificatesRequest_HeldSchema)` to create a new message.
  */
 export const ReportCertificatesRequest_HeldSchema: GenMessage<ReportCertificatesRequest_Held> = /*@__PURE__*/
-  messageDesc(file_certificate_service, 13, 0);
+  messageDesc(file_certificate_service, 14, 0);
 
 /**
  * @generated from message certservice.v1.ReportCertificatesResponse
@@ -478,7 +529,7 @@ export type ReportCertificatesResponse = Message<"certservice.v1.ReportCertifica
  * Use `create(ReportCertificatesResponseSchema)` to create a new message.
  */
 export const ReportCertificatesResponseSchema: GenMessage<ReportCertificatesResponse> = /*@__PURE__*/
-  messageDesc(file_certificate_service, 14);
+  messageDesc(file_certificate_service, 15);
 
 /**
  * @generated from message certservice.v1.WatchTrustBundleRequest
@@ -491,9 +542,11 @@ export type WatchTrustBundleRequest = Message<"certservice.v1.WatchTrustBundleRe
  * Use `create(WatchTrustBundleRequestSchema)` to create a new message.
  */
 export const WatchTrustBundleRequestSchema: GenMessage<WatchTrustBundleRequest> = /*@__PURE__*/
-  messageDesc(file_certificate_service, 15);
+  messageDesc(file_certificate_service, 16);
 
 /**
+ * What drivers call, on the gRPC port.
+ *
  * @generated from service certservice.v1.CertificateService
  */
 export const CertificateService: GenService<{
@@ -518,38 +571,7 @@ export const CertificateService: GenService<{
     output: typeof RenewCertificateResponseSchema;
   },
   /**
-   * Denies further certificates to the pod that holds a certificate; what was issued stays valid
-   * until it expires.
-   *
-   * @generated from rpc certservice.v1.CertificateService.RevokeCertificate
-   */
-  revokeCertificate: {
-    methodKind: "unary";
-    input: typeof RevokeCertificateRequestSchema;
-    output: typeof RevokeCertificateResponseSchema;
-  },
-  /**
-   * One entry of the inventory.
-   *
-   * @generated from rpc certservice.v1.CertificateService.GetCertificateInfo
-   */
-  getCertificateInfo: {
-    methodKind: "unary";
-    input: typeof GetCertificateInfoRequestSchema;
-    output: typeof GetCertificateInfoResponseSchema;
-  },
-  /**
-   * The inventory, as far as the caller may see it.
-   *
-   * @generated from rpc certservice.v1.CertificateService.ListCertificates
-   */
-  listCertificates: {
-    methodKind: "server_streaming";
-    input: typeof ListCertificatesRequestSchema;
-    output: typeof CertificateInfoSchema;
-  },
-  /**
-   * A driver tells what its volumes hold, so that a restarted service has its inventory again.
+   * A driver reports what its volumes hold, so that a restarted service has its inventory again.
    *
    * @generated from rpc certservice.v1.CertificateService.ReportCertificates
    */
@@ -570,4 +592,44 @@ export const CertificateService: GenService<{
   },
 }> = /*@__PURE__*/
   serviceDesc(file_certificate_service, 0);
+
+/**
+ * What administrators call, on the service's local socket only (ADMIN_SOCKET).
+ *
+ * @generated from service certservice.v1.CertificateAdministration
+ */
+export const CertificateAdministration: GenService<{
+  /**
+   * Denies further certificates to a pod, or rejects the client certificates of a node. Pods'
+   * certificates that were issued stay valid until they expire.
+   *
+   * @generated from rpc certservice.v1.CertificateAdministration.RevokeCertificate
+   */
+  revokeCertificate: {
+    methodKind: "unary";
+    input: typeof RevokeCertificateRequestSchema;
+    output: typeof RevokeCertificateResponseSchema;
+  },
+  /**
+   * One entry of the inventory.
+   *
+   * @generated from rpc certservice.v1.CertificateAdministration.GetCertificateInfo
+   */
+  getCertificateInfo: {
+    methodKind: "unary";
+    input: typeof GetCertificateInfoRequestSchema;
+    output: typeof GetCertificateInfoResponseSchema;
+  },
+  /**
+   * The inventory of this replica, page by page.
+   *
+   * @generated from rpc certservice.v1.CertificateAdministration.ListCertificates
+   */
+  listCertificates: {
+    methodKind: "server_streaming";
+    input: typeof ListCertificatesRequestSchema;
+    output: typeof ListCertificatesResponseSchema;
+  },
+}> = /*@__PURE__*/
+  serviceDesc(file_certificate_service, 1);
 

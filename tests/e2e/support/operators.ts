@@ -1,46 +1,31 @@
-import { CertificateService } from "../../../src/shared/gen/certificate_service_pb.ts";
-import { type Client, connect } from "../../../src/shared/grpc_client/client.ts";
 import { system } from "../../../scripts/support/install.ts";
 import { getJson, kubectl } from "../../../scripts/support/kubectl.ts";
 
-/** Where operators call: the Service, or each replica by itself. */
-export async function replicaAddresses(): Promise<string[]> {
-  const { items } = await getJson("pods", "-n", system, "-l", "app=cert-service");
-  return items.map(({ status }: { status: { podIP: string } }) => `${status.podIP}:50051`);
+/** A certificate, as `cert-service list -o json` prints it. */
+export interface ListedCertificate {
+  readonly serialNumber: string;
+  readonly namespace: string;
+  readonly podName: string;
+  readonly podUid: string;
+  readonly node: string | null;
+  readonly commonName: string | null;
+  readonly dnsNames: readonly string[];
+  readonly revokedAt: string | null;
 }
 
-/** An account with a token for the service, which a test's end takes away. */
-export class Operator implements AsyncDisposable {
-  readonly #name: string;
-  readonly #token: string;
-  readonly #bundle: string;
+/** The service's pods, as kubectl names them. */
+export async function replicas(): Promise<string[]> {
+  const { items } = await getJson("pods", "-n", system, "-l", "app=cert-service");
+  return items.map(({ metadata }: { metadata: { name: string } }) => `pod/${metadata.name}`);
+}
 
-  private constructor(name: string, token: string, bundle: string) {
-    this.#name = name;
-    this.#token = token;
-    this.#bundle = bundle;
-  }
+/** Runs one of the administrator's commands, as the README says; returns what it prints. */
+export async function administer(where: string, ...args: string[]): Promise<string> {
+  return await kubectl(["-n", system, "exec", where, "--", "cert-service", ...args]);
+}
 
-  /** Makes the account, its token and the copy of the trust bundle as the README says. */
-  static async create(name: string, audience = "csi-cert-service"): Promise<Operator> {
-    await kubectl(["-n", system, "create", "serviceaccount", name]);
-    const make = ["create", "token", name, `--audience=${audience}`];
-    const token = await kubectl(["-n", system, ...make]);
-    const { data } = await getJson("configmap", "csi-cert-trust-bundle", "-n", system);
-    return new Operator(name, token.trim(), data["ca.crt"]);
-  }
-
-  /** A client that shows the token to whoever serves at the address. */
-  client(address: string): Client<typeof CertificateService> & Disposable {
-    return connect(CertificateService, {
-      address: `https://${address}`,
-      serverName: "cert-service.csi-cert-driver.internal",
-      trustBundle: () => this.#bundle,
-      token: () => Promise.resolve(this.#token),
-    });
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await kubectl(["-n", system, "delete", "serviceaccount", this.#name]);
-  }
+/** What a replica lists of a pod. */
+export async function listed(where: string, podUid: string): Promise<ListedCertificate[]> {
+  const text = await administer(where, "list", "--pod", podUid, "-o", "json");
+  return text.split("\n").filter(Boolean).map((line) => JSON.parse(line));
 }

@@ -1,11 +1,9 @@
 import assert from "node:assert/strict";
-import { authorizeOperator } from "../../../src/service/access/operator_access.ts";
-import type { Caller } from "../../../src/service/access/authenticator.ts";
+import type { DriverCaller } from "../../../src/service/access/authenticator.ts";
 import type { ClusterPod, PodDirectory } from "../../../src/service/access/pod_directory.ts";
-import type { OperatorAccess } from "../../../src/service/access/operator_access.ts";
-import { issued, never, openAuthority, pod, reasonOf } from "../../support/service_fixture.ts";
+import { issued, openAuthority, pod, reasonOf } from "../../support/service_fixture.ts";
 
-const node: Caller = { kind: "node", node: "node-1" };
+const node: DriverCaller = { kind: "node", node: "node-1" };
 
 const observed: ClusterPod = {
   namespace: pod.namespace,
@@ -80,34 +78,4 @@ Deno.test("authorisation comes before anything of the request is parsed", async 
   await using service = await openAuthority({ pods: directory({ nodeName: "node-2" }) });
   const nonsense = { certificateRequest: new Uint8Array([1]), attributes: { colour: "blue" } };
   reasonOf("denied", await service.ask(nonsense, node));
-});
-
-Deno.test("an operator gets no pod's certificate", async () => {
-  await using service = await openAuthority();
-  const outcome = await service.ask({}, { kind: "operator", name: "jane" });
-  assert.match(reasonOf("denied", outcome), /only nodes do/);
-});
-
-Deno.test("a node sees its own certificates and revokes none", async () => {
-  const access = await authorizeOperator(node, "list", undefined, never);
-  assert(access.kind === "allowed");
-  assert.deepEqual([access.mayRead({ node: "node-1" }), access.mayRead({ node: "node-2" })], [
-    true,
-    false,
-  ]);
-  assert.equal(access.mayRead({ node: undefined }), false);
-  assert.equal((await authorizeOperator(node, "revoke", undefined, never)).kind, "denied");
-});
-
-Deno.test("an operator may do what a review says, and nothing without one", async () => {
-  const jane: Caller = { kind: "operator", name: "jane" };
-  const operators: OperatorAccess = {
-    review: (_operator, action) =>
-      Promise.resolve(
-        action === "revoke" ? { kind: "denied", reason: "not jane" } : { kind: "allowed" },
-      ),
-  };
-  assert.equal((await authorizeOperator(jane, "list", operators, never)).kind, "allowed");
-  assert.equal((await authorizeOperator(jane, "revoke", operators, never)).kind, "denied");
-  assert.equal((await authorizeOperator(jane, "list", undefined, never)).kind, "denied");
 });

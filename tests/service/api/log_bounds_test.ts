@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type Authenticator } from "../../../src/service/access/authenticator.ts";
+import { administrationService } from "../../../src/service/api/administration_service.ts";
 import { certificateService } from "../../../src/service/api/certificate_service.ts";
 import {
   IssueCertificateRequestSchema,
@@ -25,16 +26,24 @@ const context = {
   signal: new AbortController().signal,
 } as unknown as CallContext;
 
-/** Calls one method with a message of at most 2 KiB; returns its refusal and what was logged. */
+interface Services {
+  readonly service: ReturnType<typeof certificateService>;
+  readonly administration: ReturnType<typeof administrationService>;
+}
+
+/** Calls one method with a message of at most 2 KiB; returns its error and what was logged. */
 async function refused(
-  call: (service: ReturnType<typeof certificateService>) => Promise<unknown>,
+  call: (services: Services) => Promise<unknown>,
 ): Promise<{ error: RpcError; log: string }> {
   await using authority = await openAuthority();
-  const service = certificateService({ ...authority, authenticator });
+  const services = {
+    service: certificateService({ ...authority, authenticator }),
+    administration: administrationService(authority),
+  };
   const lines: string[] = [];
   const options = { format: "json", level: "trace", program: "cert-service" } as const;
   await using _logging = await configureLogging({ ...options, write: (line) => lines.push(line) });
-  const error = await call(service).then(() => undefined, (error) => error);
+  const error = await call(services).then(() => undefined, (error) => error);
   assert(error instanceof RpcError, `${error}`);
   return { error, log: lines.join("\n") };
 }
@@ -49,9 +58,12 @@ Deno.test("1,000 empty entries of a report write one short line", async () => {
   const bytes = new Uint8Array(requestBytes).map((_, at) => at % 2 === 0 ? 0x0a : 0);
   const message = fromBinary(ReportCertificatesRequestSchema, bytes);
   assert.equal(message.certificates.length, 1_024);
-  assertBounded("over the bound", await refused((s) => s.reportCertificates(message, context)));
+  assertBounded(
+    "over the bound",
+    await refused(({ service }) => service.reportCertificates(message, context)),
+  );
   message.certificates.length = 100;
-  const most = await refused((service) => service.reportCertificates(message, context));
+  const most = await refused(({ service }) => service.reportCertificates(message, context));
   assertBounded("at the bound", most);
   assert.match(most.error.message, /^certificates\[0\]\.pod\.namespace: is missing/);
   assert.match(most.error.message, /; and 49\d more$/);
@@ -80,7 +92,7 @@ Deno.test("hundreds of unknown attributes, or bad names, write one short line", 
       volume: { id: "csi-1", name: "certs", attributes },
     });
     assert(toBinary(IssueCertificateRequestSchema, message).length <= 2 * requestBytes, what);
-    assertBounded(what, await refused((service) => service.issueCertificate(message, context)));
+    assertBounded(what, await refused(({ service }) => service.issueCertificate(message, context)));
   }
 });
 
@@ -90,10 +102,16 @@ Deno.test("fields of two kilobytes write one short line", async () => {
     pod: { namespace: long, name: long, uid: long, serviceAccount: long },
     volume: { id: long, name: long },
   });
-  assertBounded("fields", await refused((service) => service.issueCertificate(message, context)));
+  assertBounded(
+    "fields",
+    await refused(({ service }) => service.issueCertificate(message, context)),
+  );
   const revoke = create(RevokeCertificateRequestSchema, {
     target: { case: "podUid", value: long },
     reason: long,
   });
-  assertBounded("revoke", await refused((service) => service.revokeCertificate(revoke, context)));
+  assertBounded(
+    "revoke",
+    await refused(({ administration }) => administration.revokeCertificate(revoke, context)),
+  );
 });

@@ -1,6 +1,6 @@
 /** One node's requests and reports do not keep the other nodes waiting. */
 import assert from "node:assert/strict";
-import type { Caller } from "../../../src/service/access/authenticator.ts";
+import type { DriverCaller } from "../../../src/service/access/authenticator.ts";
 import { KubernetesPodDirectory } from "../../../src/service/kubernetes/pod_directory.ts";
 import { podObject } from "../../../scripts/support/api_pod.ts";
 import {
@@ -13,8 +13,8 @@ import {
 } from "../../support/service_fixture.ts";
 import { openApi } from "../kubernetes/kubernetes_fixture.ts";
 
-const greedy: Caller = { kind: "node", node: "greedy" };
-const modest: Caller = { kind: "node", node: "node-1" };
+const greedy: DriverCaller = { kind: "node", node: "greedy" };
+const modest: DriverCaller = { kind: "node", node: "node-1" };
 
 Deno.test("1,040 requests of a node for pods that do not exist do not delay another node's one", async () => {
   await using api = await openApi();
@@ -44,7 +44,7 @@ Deno.test("a node's reports do not delay another node's report, nor any request"
   const { leaf } = issued(await service.ask());
   const held = { certificate: leaf.der, pod, volumeId: "csi-1" };
   const ended: string[] = [];
-  const report = async (caller: Caller, name: string, count: number) => {
+  const report = async (caller: DriverCaller, name: string, count: number) => {
     await service.reporting.report(caller, Array.from({ length: count }, () => held), never);
     ended.push(name);
   };

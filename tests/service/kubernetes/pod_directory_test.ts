@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { SubjectAccessReviewer } from "../../../src/service/kubernetes/subject_access_review.ts";
 import { KubernetesPodDirectory } from "../../../src/service/kubernetes/pod_directory.ts";
 import { podObject } from "../../../scripts/support/api_pod.ts";
 import { never, openApi } from "./kubernetes_fixture.ts";
@@ -98,32 +97,4 @@ Deno.test("an API server that cannot tell makes a pod unknown, not absent", asyn
   api.server.forbidden.add("get pods");
   const forbidden = await api.directory.find(asked, never);
   assert.match("problem" in forbidden ? forbidden.problem : "", /may not get pods/);
-});
-
-Deno.test("an operator may what the cluster's authorisation grants it, verb by verb", async () => {
-  await using api = await openApi();
-  const access = new SubjectAccessReviewer(api.connection);
-  const admin = "system:serviceaccount:ops:admin";
-  api.server.granted.add(`${admin} list`);
-  api.server.granted.add(`${admin} delete`);
-  const kinds = async (operator: string) => [
-    (await access.review(operator, "list", never)).kind,
-    (await access.review(operator, "get", never)).kind,
-    (await access.review(operator, "revoke", never)).kind,
-  ];
-  assert.deepEqual(await kinds(admin), ["allowed", "denied", "allowed"]);
-  assert.deepEqual(await kinds("system:serviceaccount:shop:web"), ["denied", "denied", "denied"]);
-  const denied = await access.review(admin, "get", never);
-  assert.match(
-    "reason" in denied ? denied.reason : "",
-    /may not get certificates: it lacks a ClusterRole with apiGroups \["csi\.k8s\.cert-driver"\]/,
-  );
-  const [spec] = api.server.reviews;
-  assert.deepEqual(spec, {
-    user: admin,
-    groups: ["system:serviceaccounts", "system:serviceaccounts:ops", "system:authenticated"],
-    resourceAttributes: { group: "csi.k8s.cert-driver", resource: "certificates", verb: "list" },
-  });
-  api.server.fail("create subjectaccessreviews", 503);
-  assert.equal((await access.review(admin, "list", never)).kind, "unavailable");
 });

@@ -62,16 +62,24 @@ Deno.test("before Kubernetes 1.30 the node is the one of the driver's own pod", 
   assert.deepEqual(caller, { ...node1.caller, node: "node-7", podUid: "driver-uid" });
 });
 
-Deno.test("another account's token for this service is an operator's, and speaks for no node", async () => {
+Deno.test("another account's token for this service is denied with the account's name", async () => {
   await using api = await open();
-  const token = api.make({ account: "ops/admin", pod: null, node: null });
-  assert.deepEqual(await api.showToken(token), {
-    kind: "caller",
-    caller: { kind: "operator", name: "system:serviceaccount:ops:admin" },
-  });
-  const pods = api.make({ account: "shop/web", node: "node-1" });
-  const answer = await api.showToken(pods);
-  assert(answer.kind === "caller" && answer.caller.kind === "operator");
+  const unbound = api.make({ account: "ops/admin", pod: null, node: null });
+  for (
+    const [token, account] of [[unbound, "ops:admin"], [
+      api.make({ account: "shop/web" }),
+      "shop:web",
+    ]]
+  ) {
+    const answer = await api.showToken(token!);
+    assert.equal(answer.kind, "denied");
+    assert("problem" in answer);
+    assert.equal(
+      answer.problem,
+      `system:serviceaccount:${account} is not the drivers' service account ` +
+        "csi-cert-system/csi-cert-driver: only drivers call this port",
+    );
+  }
 });
 
 Deno.test("the driver's token without a pod is refused, also when only the review shows it", async () => {

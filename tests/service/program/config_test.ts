@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { Environment } from "../../../src/shared/config/environment.ts";
+import { readAdminSocket } from "../../../src/service/program/admin_socket.ts";
 import { readServiceConfig, type ServiceConfig } from "../../../src/service/program/config.ts";
 import { formatDuration } from "../../../src/shared/text/durations.ts";
 
@@ -33,6 +34,7 @@ Deno.test("a service that is told nothing takes the documented defaults", () => 
     clusterDomain: "cluster.local",
     policyFile: undefined,
     driverServiceAccount: { namespace: "csi-cert-system", name: "csi-cert-driver" },
+    adminSocket: undefined,
     health: { hostname: "0.0.0.0", port: 9808 },
     logging: { level: "info", format: "text" },
   });
@@ -52,6 +54,7 @@ Deno.test("every variable of the service is read", () => {
     DEFAULT_VALIDITY: "10s",
     MAX_VALIDITY: "87600h",
     POLICY_FILE: "/policy.yaml",
+    ADMIN_SOCKET: "/run/a.sock",
     CLUSTER_DOMAIN: "k8s.example",
     HEALTH_ADDR: "localhost:1",
     LOG_LEVEL: "WARN",
@@ -68,6 +71,7 @@ Deno.test("every variable of the service is read", () => {
     clusterDomain: "k8s.example",
     policyFile: "/policy.yaml",
     driverServiceAccount: { namespace: "a", name: "b.c" },
+    adminSocket: "/run/a.sock",
     health: { hostname: "localhost", port: 1 },
     logging: { level: "warning", format: "json" },
   });
@@ -127,4 +131,17 @@ Deno.test("the CA's two files come together or not at all", () => {
   assert.match(problems({ CA_KEY_FILE: "/tls.key" }).join(), /^CA_CERT_FILE is not set/);
   const both = { CA_CERT_FILE: "/tls.crt", CA_KEY_FILE: "/tls.key", CA_SECRET_NAME: "ca" };
   assert.match(read(both).warnings.join(), /CA_SECRET_NAME .*not read/);
+});
+
+Deno.test("the commands read ADMIN_SOCKET alone, and know where the manifest puts the socket", () => {
+  const socket = (environment: Environment) => {
+    const read = readAdminSocket({ ...environment, LISTEN_ADDR: "nonsense", TLS: "maybe" });
+    return read.kind === "config" ? read.config.path : read.problems.join();
+  };
+  assert.equal(socket({}), "/run/cert-service/admin.sock");
+  assert.equal(socket({ ADMIN_SOCKET: "" }), "/run/cert-service/admin.sock");
+  assert.equal(socket({ ADMIN_SOCKET: "/tmp/a.sock" }), "/tmp/a.sock");
+  for (const path of ["a.sock", "/a/../b.sock", `/${"x".repeat(107)}`]) {
+    assert.match(socket({ ADMIN_SOCKET: path }), /ADMIN_SOCKET=.*expected an absolute path of at/);
+  }
 });

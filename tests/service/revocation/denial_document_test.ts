@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { DocumentDenialStore } from "../../../src/service/revocation/denial_document.ts";
-import type { Denial } from "../../../src/service/revocation/denial_store.ts";
+import { formatDenials, formatNodeDenials } from "../../../src/service/revocation/denial_format.ts";
+import type { Denial, NodeDenial } from "../../../src/service/revocation/denial_store.ts";
 import { Scheduler } from "../../../src/shared/scheduler/scheduler.ts";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
 import { ScriptedDocument, start } from "../ca/rotation_fixture.ts";
@@ -129,4 +130,93 @@ Deno.test("a denial that cannot be written is not said to be saved, nor one over
   assert(text.length < 1_000_000, "a ConfigMap has to hold them");
   document.put({ "denials.json": text });
   await assert.rejects(one.denials.save(denial("pod-1")), /4000 pods are denied/);
+});
+
+function nodeDenial(node: string, given: Partial<NodeDenial> = {}): NodeDenial {
+  return { node, at: start, forgetAt: start.add({ hours: 2 }), ...given };
+}
+
+Deno.test("the denials of nodes have a key of their own, and another replica reports their change", async () => {
+  const document = new ScriptedDocument();
+  const clock = new FakeClock(start);
+  await using one = replica(document, clock);
+  await using two = replica(document, clock);
+  await clock.until(() => one.denials.isLoaded && two.denials.isLoaded);
+  let changes = 0;
+  const subscription = two.denials.onNodesChange(() => changes++);
+  await one.denials.save(denial("pod-1"));
+  await one.denials.saveNode(nodeDenial("node-1"));
+  await clock.until(() => two.denials.getNode("node-1") !== undefined);
+  assert.deepEqual(two.denials.getNode("node-1"), nodeDenial("node-1"));
+  assert.equal(changes, 1);
+  subscription[Symbol.dispose]();
+  await one.denials.saveNode(nodeDenial("node-2"));
+  await clock.until(() => two.denials.getNode("node-2") !== undefined);
+  assert.equal(changes, 1);
+  const { data } = document.text!;
+  assert.deepEqual(Object.keys(data).sort(), ["denials.json", "node-denials.json"]);
+  // What a version without the denials of nodes reads is as it was.
+  assert.deepEqual(JSON.parse(data["denials.json"] ?? ""), {
+    version: 1,
+    denials: [{ podUid: "pod-1", at: String(start), until: String(start.add({ hours: 720 })) }],
+  });
+});
+
+Deno.test("a replica that knows pods only keeps the denials of nodes when it writes", async () => {
+  const document = new ScriptedDocument();
+  await using one = replica(document);
+  await one.denials.saveNode(nodeDenial("node-1"));
+  // Such a replica writes what it read, and its own key again.
+  document.put({
+    ...document.text?.data,
+    "denials.json": JSON.stringify({ version: 1, denials: [] }),
+  });
+  await one.denials.save(denial("pod-1"));
+  await using other = replica(document);
+  await other.clock.until(() => other.denials.isLoaded);
+  assert.deepEqual(other.denials.getNode("node-1"), nodeDenial("node-1"));
+});
+
+Deno.test("a node that is denied twice is denied until the last time", async () => {
+  await using one = replica(new ScriptedDocument());
+  const later = { at: start.add({ hours: 1 }), forgetAt: start.add({ hours: 3 }) };
+  await one.denials.saveNode(nodeDenial("node-1"));
+  await one.denials.saveNode(nodeDenial("node-1", later));
+  await one.denials.saveNode(nodeDenial("node-1"));
+  assert.deepEqual(one.denials.getNode("node-1"), nodeDenial("node-1", later));
+});
+
+Deno.test("the denial of a node leaves the document once its certificates have expired", async () => {
+  const document = new ScriptedDocument();
+  await using one = replica(document);
+  await one.denials.saveNode(nodeDenial("node-1"));
+  await one.clock.advance({ hours: 3 });
+  const fresh = { at: start.add({ hours: 3 }), forgetAt: start.add({ hours: 5 }) };
+  await one.denials.saveNode(nodeDenial("node-2", fresh));
+  assert.doesNotMatch(document.text?.data["node-denials.json"] ?? "", /node-1/);
+  assert.equal(one.denials.getNode("node-1"), undefined);
+});
+
+Deno.test("a broken list of nodes is reported by its key, and the one that is known stays", async () => {
+  const document = new ScriptedDocument();
+  await using one = replica(document);
+  await one.denials.saveNode(nodeDenial("node-1"));
+  document.put({ "node-denials.json": '{"version":1,"nodes":[{"node":7}]}' });
+  await one.clock.until(() => /node-denials\.json is broken/.test(one.denials.problem ?? ""));
+  assert.deepEqual(one.denials.getNode("node-1"), nodeDenial("node-1"));
+});
+
+Deno.test("as many denials as a document holds fit into a ConfigMap, and no more are saved", async () => {
+  const document = new ScriptedDocument();
+  await using one = replica(document);
+  const pods = Array.from({ length: 4_000 }, (_, at) => denial(`${at}`.padEnd(128, "x")));
+  const nodes = Array.from({ length: 299 }, (_, at) => nodeDenial(`${at}`.padEnd(253, "x")));
+  document.put({
+    "denials.json": formatDenials(pods),
+    "node-denials.json": formatNodeDenials(nodes),
+  });
+  await one.denials.saveNode(nodeDenial("last".padEnd(253, "x")));
+  const size = Object.values(document.text!.data).reduce((sum, text) => sum + text.length, 0);
+  assert(size < 1_040_000, `${size}`);
+  await assert.rejects(one.denials.saveNode(nodeDenial("more")), /300 nodes are denied/);
 });

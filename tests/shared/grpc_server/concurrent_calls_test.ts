@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { CertificateService } from "../../../src/shared/gen/certificate_service_pb.ts";
+import { CertificateAdministration } from "../../../src/shared/gen/certificate_service_pb.ts";
 import { connect } from "../../../src/shared/grpc_client/client.ts";
 import { serveTcp } from "../../../src/shared/grpc_server/server.ts";
 import { stubService } from "../../support/stub_service.ts";
@@ -11,7 +11,7 @@ Deno.test("a connection that sends a hundred calls at once has them answered in 
   const isFull = Promise.withResolvers<void>();
   const release = Promise.withResolvers<void>();
   const services = [
-    stubService(CertificateService, {
+    stubService(CertificateAdministration, {
       async getCertificateInfo({ serialNumber }) {
         if (serialNumber === "other") return {};
         most = Math.max(most, ++open);
@@ -24,8 +24,8 @@ Deno.test("a connection that sends a hundred calls at once has them answered in 
   ];
   await using server = await serveTcp("127.0.0.1:0", { services });
   const address = `http://127.0.0.1:${server.port}`;
-  using first = connect(CertificateService, { address });
-  using second = connect(CertificateService, { address });
+  using first = connect(CertificateAdministration, { address });
+  using second = connect(CertificateAdministration, { address });
   // Until a connection stands, its client does not know how many calls it may send.
   await Promise.all(
     [first, second].map((one) => one.getCertificateInfo({ serialNumber: "other" })),
@@ -46,7 +46,7 @@ for (const transport of ["http", "https"] as const) {
     const tls = { current: () => identity, onChange: () => ({ [Symbol.dispose]() {} }) };
     let [inThisTurn, most] = [0, 0];
     const services = [
-      stubService(CertificateService, {
+      stubService(CertificateAdministration, {
         getCertificateInfo: ({ serialNumber }) => {
           if (inThisTurn === 0) setImmediate(() => inThisTurn = 0);
           most = Math.max(most, ++inThisTurn);
@@ -61,7 +61,7 @@ for (const transport of ["http", "https"] as const) {
     using clients = new DisposableStack();
     const all = Array.from(
       { length: 40 },
-      () => clients.use(connect(CertificateService, { address, ...trust })),
+      () => clients.use(connect(CertificateAdministration, { address, ...trust })),
     );
     // Until a connection stands, its client does not know how many calls it may send.
     await Promise.all(all.map((client) => client.getCertificateInfo({})));

@@ -26,7 +26,7 @@ async function serving() {
   const tls = { current: () => identity, onChange: () => ({ [Symbol.dispose]() {} }) };
   const services = [
     stubService(CertificateService, {
-      getCertificateInfo: async () => {
+      reportCertificates: async () => {
         await turn();
         return {};
       },
@@ -70,7 +70,7 @@ async function serving() {
         serverName: name,
         clientIdentity: () => client,
       });
-      await asked.getCertificateInfo({}, { timeoutMs: 10_000 });
+      await asked.reportCertificates({}, { timeoutMs: 10_000 });
     },
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };

@@ -16,7 +16,7 @@ async function serving(graceMs: number) {
   const release = Promise.withResolvers<void>();
   const services = [
     stubService(CertificateService, {
-      async getCertificateInfo(_, context) {
+      async reportCertificates(_, context) {
         entered.resolve(context);
         const { signal } = context;
         const aborted = new Promise<never>((_, reject) =>
@@ -47,11 +47,11 @@ const unavailable = (error: unknown) =>
 
 Deno.test("a stopping server finishes the call it has and takes no other", async () => {
   await using served = await serving(60_000);
-  const call = served.client.getCertificateInfo({});
+  const call = served.client.reportCertificates({});
   const { signal } = await served.entered;
   const stopped = served.server[Symbol.asyncDispose]();
   using newcomer = connect(CertificateService, { address: `unix://${served.server.path}` });
-  await assert.rejects(newcomer.getCertificateInfo({}), unavailable);
+  await assert.rejects(newcomer.reportCertificates({}), unavailable);
   assert.equal(signal.aborted, false);
   served.release();
   await call;
@@ -60,7 +60,7 @@ Deno.test("a stopping server finishes the call it has and takes no other", async
 
 Deno.test("a call that outlasts the grace is aborted and its caller told why", async () => {
   await using served = await serving(20);
-  const call = served.client.getCertificateInfo({});
+  const call = served.client.reportCertificates({});
   const { signal } = await served.entered;
   const refused = assert.rejects(call, {
     code: status.UNAVAILABLE,
@@ -86,7 +86,7 @@ Deno.test("streams end at once when the server stops, however long the grace", a
 Deno.test("an idle client keeps no server from stopping", async () => {
   await using served = await serving(60_000);
   served.release();
-  await served.client.getCertificateInfo({});
+  await served.client.reportCertificates({});
   await served.server[Symbol.asyncDispose]();
 });
 

@@ -1,6 +1,9 @@
 import { status } from "@grpc/grpc-js";
 import assert from "node:assert/strict";
-import { CertificateService } from "../../../src/shared/gen/certificate_service_pb.ts";
+import {
+  CertificateAdministration,
+  CertificateService,
+} from "../../../src/shared/gen/certificate_service_pb.ts";
 import type { CompletedCall } from "../../../src/shared/grpc_server/call.ts";
 import { connect } from "../../../src/shared/grpc_client/client.ts";
 import { RpcError } from "../../../src/shared/grpc/rpc_error.ts";
@@ -9,7 +12,9 @@ import type { ServiceImplementation } from "../../../src/shared/grpc/service_def
 import { stubService } from "../../support/stub_service.ts";
 import { temporaryFolder } from "../../support/temporary_folder.ts";
 
-type Methods = Partial<ServiceImplementation<typeof CertificateService>>;
+type Methods =
+  & Partial<ServiceImplementation<typeof CertificateService>>
+  & Partial<ServiceImplementation<typeof CertificateAdministration>>;
 
 async function serving(methods: Methods) {
   const stack = new AsyncDisposableStack();
@@ -17,22 +22,33 @@ async function serving(methods: Methods) {
   const ended = Promise.withResolvers<CompletedCall>();
   const server = stack.use(
     await serveUnix(`${folder.path}/test.sock`, {
-      services: [stubService(CertificateService, methods)],
+      services: [
+        stubService(CertificateService, methods),
+        stubService(CertificateAdministration, methods),
+      ],
       onCall: (call) => ended.resolve(call),
     }),
   );
-  const client = stack.use(connect(CertificateService, { address: `unix://${server.path}` }));
+  const address = `unix://${server.path}`;
+  const client = {
+    ...stack.use(connect(CertificateService, { address })),
+    ...stack.use(connect(CertificateAdministration, { address })),
+  };
   return { client, ended: ended.promise, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
-async function collect(stream: AsyncIterable<{ serialNumber: string }>): Promise<string[]> {
-  return (await Array.fromAsync(stream)).map(({ serialNumber }) => serialNumber);
+type Page = { readonly certificates: readonly { readonly serialNumber: string }[] };
+
+async function collect(stream: AsyncIterable<Page>): Promise<string[]> {
+  const pages = await Array.fromAsync(stream);
+  return pages.flatMap(({ certificates }) => certificates.map((each) => each.serialNumber));
 }
 
 Deno.test("a stream's messages arrive in order, far more of them than fit into any buffer", async () => {
   await using served = await serving({
     async *listCertificates() {
-      for (let n = 0; n < 2000; n++) yield { serialNumber: String(n), commonName: "x".repeat(200) };
+      const commonName = "x".repeat(200);
+      for (let n = 0; n < 2000; n++) yield { certificates: [{ serialNumber: `${n}`, commonName }] };
     },
   });
   const numbers = await collect(served.client.listCertificates({}));
@@ -43,15 +59,15 @@ Deno.test("a stream's messages arrive in order, far more of them than fit into a
 Deno.test("an error in the middle of a stream comes after the messages before it", async () => {
   await using served = await serving({
     async *listCertificates() {
-      yield { serialNumber: "1" };
+      yield { certificates: [{ serialNumber: "1" }] };
       throw new RpcError(status.DATA_LOSS, "torn", { retryAfterMs: 7 });
     },
   });
   const seen: string[] = [];
   await assert.rejects(
     async () => {
-      for await (const { serialNumber } of served.client.listCertificates({})) {
-        seen.push(serialNumber);
+      for await (const { certificates: [first] } of served.client.listCertificates({})) {
+        seen.push(first?.serialNumber ?? "");
       }
     },
     (error) =>

@@ -1,0 +1,153 @@
+import { status } from "@grpc/grpc-js";
+import { parseArgs } from "node:util";
+import type { CertificateInfo } from "../../shared/gen/certificate_service_pb.ts";
+import { RpcError } from "../../shared/grpc/rpc_error.ts";
+import { abbreviate } from "../../shared/text/printable_text.ts";
+import { type AdministrationClient, connectAdministration } from "./administration_client.ts";
+import {
+  certificateDetails,
+  certificateJson,
+  CertificateTable,
+  instantText,
+} from "./certificate_text.ts";
+import { type CommandResult, refused } from "./command_result.ts";
+
+/** What the commands that call a running service need of the process. */
+export interface CommandEnvironment {
+  /** The path of the service's local socket. */
+  readonly socket: string;
+  /** Writes to standard output; rejects when nothing reads it any more. */
+  readonly write: (text: string) => Promise<void>;
+}
+
+const timeoutMs = 30_000;
+/** As the API server writes uids; static pods have them without the dashes. */
+const podUid = /^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$/;
+
+const done: CommandResult = { kind: "done", exitCode: 0, output: "" };
+
+/** `list`: the certificates that this replica knows, page by page. */
+export async function listCommand(
+  args: string[],
+  environment: CommandEnvironment,
+): Promise<CommandResult> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      namespace: { type: "string", short: "n", default: "" },
+      pod: { type: "string", default: "" },
+      node: { type: "string", default: "" },
+      output: { type: "string", short: "o", default: "table" },
+    },
+  });
+  const { namespace, pod, node, output } = values;
+  const format = output === "table" ? tableFormat() : output === "json" ? jsonFormat : undefined;
+  if (format === undefined) return unknownOutput(output);
+  const request = { namespace, node, ...(podUid.test(pod) ? { podUid: pod } : { podName: pod }) };
+  return await withService(environment, async (client) => {
+    let isEmpty = true;
+    // A list is never in memory as a whole: each page is printed before the next one is read.
+    for await (const { certificates } of client.listCertificates(request)) {
+      await environment.write(format(certificates));
+      isEmpty = false;
+    }
+    if (isEmpty) await environment.write(format([]));
+    return done;
+  });
+}
+
+/** `get`: one certificate. */
+export async function getCommand(
+  args: string[],
+  environment: CommandEnvironment,
+): Promise<CommandResult> {
+  const { values: { output }, positionals } = parseArgs({
+    args,
+    options: { output: { type: "string", short: "o", default: "table" } },
+    allowPositionals: true,
+  });
+  const [serial, ...others] = positionals;
+  if (serial === undefined || others.length > 0) return refused("expected one serial number");
+  if (output !== "table" && output !== "json") return unknownOutput(output);
+  const serialNumber = plainSerialNumber(serial);
+  return await withService(environment, async (client) => {
+    const { certificate } = await client.getCertificateInfo({ serialNumber }, { timeoutMs });
+    if (certificate === undefined) {
+      return { kind: "failed", problem: "the service's answer holds no certificate" };
+    }
+    const text = output === "json" ? certificateJson(certificate) : certificateDetails(certificate);
+    return { ...done, output: text };
+  });
+}
+
+/** `revoke`: no further certificate for a pod, or no further call with a node's certificates. */
+export async function revokeCommand(
+  args: string[],
+  environment: CommandEnvironment,
+): Promise<CommandResult> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      "pod-uid": { type: "string" },
+      serial: { type: "string" },
+      node: { type: "string" },
+      reason: { type: "string", default: "" },
+    },
+  });
+  const { "pod-uid": uid, serial, node, reason } = values;
+  const targets = [
+    ...(uid === undefined ? [] : [{ case: "podUid", value: uid } as const]),
+    ...(serial === undefined
+      ? []
+      : [{ case: "serialNumber", value: plainSerialNumber(serial) } as const]),
+    ...(node === undefined ? [] : [{ case: "nodeName", value: node } as const]),
+  ];
+  const [target, ...others] = targets;
+  if (target === undefined || others.length > 0) {
+    return refused("expected one of --pod-uid UID, --serial SERIAL and --node NAME");
+  }
+  return await withService(environment, async (client) => {
+    const answer = await client.revokeCertificate({ target, reason }, { timeoutMs });
+    const output = target.case === "nodeName"
+      ? `the certificates that node ${target.value} has are rejected from now on; its driver gets ` +
+        "another one as long as its pod runs there\n"
+      : `pod ${answer.podUid} gets no further certificate; what it has expires at ` +
+        `${instantText(answer.validUntil)} at the latest\n`;
+    return { ...done, output };
+  });
+}
+
+/** The form that openssl prints, too: upper case, colons between the bytes. */
+function plainSerialNumber(text: string): string {
+  return text.toLowerCase().replaceAll(":", "");
+}
+
+function tableFormat(): (page: readonly CertificateInfo[]) => string {
+  const table = new CertificateTable();
+  return (page) => table.format(page);
+}
+
+function jsonFormat(page: readonly CertificateInfo[]): string {
+  return page.map(certificateJson).join("");
+}
+
+function unknownOutput(output: string): CommandResult {
+  return refused(`--output is "${abbreviate(output)}"; expected table or json`);
+}
+
+/** Runs a command's calls. Their errors are results: what the service rejects is the caller's. */
+async function withService(
+  { socket }: CommandEnvironment,
+  call: (client: AdministrationClient) => Promise<CommandResult>,
+): Promise<CommandResult> {
+  const connected = await connectAdministration(socket);
+  if (connected.kind === "failed") return connected;
+  using client = connected.client;
+  try {
+    return await call(client);
+  } catch (error) {
+    if (!(error instanceof RpcError)) throw error;
+    if (error.code === status.INVALID_ARGUMENT) return refused(error.message);
+    return { kind: "failed", problem: error.message };
+  }
+}

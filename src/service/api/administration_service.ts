@@ -1,0 +1,169 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { type AuditEntry, writeAuditEntry } from "../access/audit_log.ts";
+import type { Caller } from "../access/authenticator.ts";
+import type { Inventory } from "../inventory/inventory.ts";
+import type { InventoryEntry } from "../inventory/inventory_entry.ts";
+import type { NodeRevocation } from "../revocation/node_revocation.ts";
+import type { Revocation } from "../revocation/revocation.ts";
+import type {
+  CertificateAdministration,
+  CertificateInfoSchema,
+} from "../../shared/gen/certificate_service_pb.ts";
+import type { ServiceImplementation } from "../../shared/grpc/service_definition.ts";
+import { yieldToEventLoop } from "../../shared/scheduler/event_loop_yield.ts";
+import { auditInvalidRequest } from "./audited_validation.ts";
+import { requestFailureError } from "./error_status.ts";
+import {
+  type ListFilter,
+  type RevocationTarget,
+  validateListRequest,
+  validateRevokeRequest,
+  validateSerialNumber,
+} from "./request_validation.ts";
+
+/** The parts that answer administrators' calls. */
+export interface AdministrationParts {
+  readonly inventory: Inventory;
+  readonly revocation: Revocation;
+  /** Absent: nodes have no client certificates (AUTHENTICATION=none). */
+  readonly nodeRevocation?: NodeRevocation | undefined;
+}
+
+type CertificateInfoInit = MessageInitShape<typeof CertificateInfoSchema>;
+type Implementation = ServiceImplementation<typeof CertificateAdministration>;
+
+/** Whoever can open the socket is the administrator; who that was is in the API server's audit log. */
+const caller: Caller = { kind: "administrator" };
+/** A list yields to other work after so many entries, which takes a few milliseconds. */
+const entriesPerTurn = 500;
+/** A page of usual entries has 80 KiB; gRPC allows 4 MiB. */
+const entriesPerPage = 200;
+
+/** What the local socket serves to administrators. */
+export function administrationService(parts: AdministrationParts): Implementation {
+  return {
+    revokeCertificate: async (message) => {
+      const { target, reason } = auditInvalidRequest(
+        "revoke",
+        caller,
+        () => validateRevokeRequest(message),
+      );
+      return "node" in target
+        ? await revokeNode(parts, target.node, reason)
+        : await revokePod(parts, target, reason);
+    },
+    getCertificateInfo: (message) => {
+      const serialNumber = auditInvalidRequest(
+        "get",
+        caller,
+        () => validateSerialNumber(message.serialNumber),
+      );
+      const entry = requireEntry(parts.inventory, serialNumber, "get");
+      writeAuditEntry({ action: "get", outcome: "shown", caller, serialNumber });
+      return Promise.resolve({ certificate: certificateInfo(entry, parts.revocation) });
+    },
+    listCertificates: async function* (message) {
+      const filter = auditInvalidRequest("list", caller, () => validateListRequest(message));
+      const { podUid } = filter;
+      writeAuditEntry({ action: "list", outcome: "shown", caller, podUid });
+      const { inventory, revocation } = parts;
+      let read = 0;
+      let page: CertificateInfoInit[] = [];
+      for (const entry of podUid === undefined ? inventory.all() : inventory.ofPod(podUid)) {
+        if (++read % entriesPerTurn === 0) await yieldToEventLoop();
+        if (!matches(entry, filter)) continue;
+        page.push(certificateInfo(entry, revocation));
+        if (page.length < entriesPerPage) continue;
+        yield { certificates: page };
+        page = [];
+      }
+      if (page.length > 0) yield { certificates: page };
+    },
+  };
+}
+
+async function revokePod(
+  { inventory, revocation }: AdministrationParts,
+  target: Exclude<RevocationTarget, { node: string }>,
+  reason: string,
+) {
+  const serialNumber = "serialNumber" in target ? target.serialNumber : undefined;
+  const podUid = "podUid" in target
+    ? target.podUid
+    : requireEntry(inventory, target.serialNumber, "revoke").pod.uid;
+  const { validUntil } = await saved({ podUid, serialNumber }, () => revocation.revoke(podUid));
+  writeAuditEntry({ action: "revoke", outcome: "revoked", caller, podUid, serialNumber, reason });
+  return { podUid, validUntil: timestamp(validUntil) };
+}
+
+async function revokeNode(
+  { nodeRevocation }: AdministrationParts,
+  revokedNode: string,
+  reason: string,
+) {
+  if (nodeRevocation === undefined) {
+    const reason = "node_name: with AUTHENTICATION=none nodes have no certificates to revoke";
+    writeAuditEntry({ action: "revoke", outcome: "invalid", caller, revokedNode, reason });
+    throw requestFailureError({ kind: "invalid", reason });
+  }
+  await saved({ revokedNode }, () => nodeRevocation.revoke(revokedNode));
+  writeAuditEntry({ action: "revoke", outcome: "revoked", caller, revokedNode, reason });
+  return {};
+}
+
+/** Runs a revocation. One that cannot be stored is reported as such, since it holds nowhere. */
+async function saved<T>(target: Partial<AuditEntry>, revoke: () => Promise<T>): Promise<T> {
+  try {
+    return await revoke();
+  } catch (error) {
+    const reason = `nothing is revoked: ${error instanceof Error ? error.message : String(error)}`;
+    writeAuditEntry({ action: "revoke", outcome: "unavailable", caller, ...target, reason });
+    throw requestFailureError({ kind: "unavailable", reason });
+  }
+}
+
+function matches({ pod, node }: InventoryEntry, filter: ListFilter): boolean {
+  return (filter.namespace === undefined || pod.namespace === filter.namespace) &&
+    (filter.podName === undefined || pod.name === filter.podName) &&
+    (filter.node === undefined || node === filter.node);
+}
+
+function requireEntry(
+  inventory: Inventory,
+  serialNumber: string,
+  action: "get" | "revoke",
+): InventoryEntry {
+  const entry = inventory.get(serialNumber);
+  if (entry !== undefined) return entry;
+  const reason = `this replica has no certificate with serial number ${serialNumber}: ask the ` +
+    "other replica; a restarted one has it again when its driver has reported it";
+  writeAuditEntry({ action, outcome: "unknown", caller, serialNumber, reason });
+  throw requestFailureError({ kind: "unknown", reason });
+}
+
+function certificateInfo(
+  entry: InventoryEntry,
+  revocation: Revocation,
+): CertificateInfoInit {
+  const { names, predecessor } = entry;
+  const revokedAt = revocation.deniedSince(entry.pod.uid);
+  return {
+    serialNumber: entry.serialNumber,
+    pod: { ...entry.pod },
+    volumeId: entry.volumeId,
+    commonName: names.commonName,
+    dnsNames: names.dnsNames,
+    ipAddresses: names.ipAddresses,
+    uris: names.uris,
+    notBefore: timestamp(entry.notBefore),
+    notAfter: timestamp(entry.notAfter),
+    predecessorSerialNumber: predecessor ?? "",
+    node: entry.node ?? "",
+    ...(revokedAt === undefined ? {} : { revokedAt: timestamp(revokedAt) }),
+  };
+}
+
+function timestamp(at: Temporal.Instant): Timestamp {
+  return timestampFromMs(at.epochMilliseconds);
+}

@@ -1,0 +1,26 @@
+import {
+  type ConfigResult,
+  type Environment,
+  EnvironmentReader,
+  type VariableTable,
+} from "../../shared/config/environment.ts";
+import { absolutePath, maxSocketPathBytes } from "../../shared/config/value_parsers.ts";
+
+/** The variable that the service and the commands that call it share. */
+export const adminVariables = {
+  adminSocket: {
+    name: "ADMIN_SOCKET",
+    description: "the unix socket of list, get and revoke; the service has none where it is unset",
+    expected: `an absolute path of at most ${maxSocketPathBytes} bytes`,
+    parse: absolutePath(maxSocketPathBytes),
+  },
+} as const satisfies VariableTable;
+
+/** Where the commands call when ADMIN_SOCKET is unset; deploy/csi-driver.yaml sets the same path. */
+const usualPath = "/run/cert-service/admin.sock";
+
+/** Reads nothing else of the environment: a command works however the service is configured. */
+export function readAdminSocket(environment: Environment): ConfigResult<{ path: string }> {
+  const reading = new EnvironmentReader(environment, adminVariables);
+  return reading.outcome(() => ({ path: reading.values.adminSocket ?? usualPath }));
+}

@@ -1,0 +1,54 @@
+import type { NodeDenials } from "../access/node_denials.ts";
+import type { Clock } from "../../shared/scheduler/clock.ts";
+import type { DenialStore } from "./denial_store.ts";
+
+export interface NodeRevocationOptions {
+  readonly clock: Clock;
+  readonly store: DenialStore;
+  /** How long before its making a node certificate's notBefore lies. */
+  readonly backdating: Temporal.DurationLike;
+  /** The longest lifetime of a node certificate; undefined where others make them (mtls). */
+  readonly longestLifetime: Temporal.DurationLike | undefined;
+}
+
+/**
+ * How far the clocks of two replicas may differ: a certificate that the other replica made just
+ * before the revocation may state a slightly later time. A node that attests again within this time
+ * after its revocation is rejected once more.
+ */
+const clockDifference = { minutes: 1 };
+/** The last instant that a certificate can state (RFC 5280, 4.1.2.5). */
+const never = Temporal.Instant.from("9999-12-31T23:59:59Z");
+
+/**
+ * Rejects the client certificates that a node received before it was revoked. It does not keep the
+ * node away: its driver attests again, for as long as the driver's pod runs there.
+ */
+export class NodeRevocation implements NodeDenials {
+  readonly #options: NodeRevocationOptions;
+
+  constructor(options: NodeRevocationOptions) {
+    this.#options = options;
+  }
+
+  /** Denies the certificates that the node has now; rejects when that cannot be stored. */
+  async revoke(node: string): Promise<void> {
+    const { clock, store, longestLifetime } = this.#options;
+    const at = clock.now();
+    const forgetAt = longestLifetime === undefined ? never : at.add(longestLifetime)
+      .add(clockDifference);
+    await store.saveNode({ node, at, forgetAt });
+  }
+
+  isDenied(node: string, notBefore: Temporal.Instant): boolean {
+    const { store, backdating } = this.#options;
+    const denial = store.getNode(node);
+    if (denial === undefined) return false;
+    const firstAccepted = denial.at.subtract(backdating).add(clockDifference);
+    return Temporal.Instant.compare(notBefore, firstAccepted) < 0;
+  }
+
+  onChange(listener: () => void): Disposable {
+    return this.#options.store.onNodesChange(listener);
+  }
+}

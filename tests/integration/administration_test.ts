@@ -1,0 +1,169 @@
+import assert from "node:assert/strict";
+import { bundle } from "../../scripts/bundle.ts";
+import { Stage } from "../../scripts/demo/stage.ts";
+import { policy } from "../../scripts/demo/story.ts";
+import { entryOf, programArguments } from "../../scripts/permissions.ts";
+import { Program } from "../../scripts/support/programs.ts";
+import {
+  CertificateAdministration,
+  CertificateService,
+} from "../../src/shared/gen/certificate_service_pb.ts";
+import { Health } from "../../src/shared/gen/health_pb.ts";
+import { connect } from "../../src/shared/grpc_client/client.ts";
+import { temporaryFolder } from "../support/temporary_folder.ts";
+
+async function open(): Promise<Stage> {
+  const stage = await Stage.open({ form: "source", plain: true });
+  await stage.command(["init-ca", "--out", stage.caDir]);
+  await Deno.writeTextFile(`${stage.base}/policy.yaml`, policy);
+  return stage;
+}
+
+/** Runs a command of cert-service to its end. */
+async function run(socket: string, ...args: string[]) {
+  await using program = new Program("cert-service", "source", { ADMIN_SOCKET: socket }, args);
+  const { code } = await program.ended();
+  return { code, output: program.output };
+}
+
+Deno.test("the commands' exit codes tell success, failure and a wrong command line apart", async () => {
+  await using stage = await open();
+  await stage.startService();
+  const rows: [string[], number, RegExp][] = [
+    [["list"], 0, /^POD +NODE +SERIAL +EXPIRES +STATE$/],
+    [["list", "--output", "json"], 0, /^$/],
+    [["revoke", "--pod-uid", "a", "--reason", "lost"], 0, /^pod a gets no further certificate/],
+    [["get", "a1"], 1, /^cert-service: get: this replica has no certificate with serial number a1/],
+    [["get"], 2, /^cert-service: get: expected one serial number\ncert-service: see .* --help$/],
+    [["list", "--nonsense"], 2, /^cert-service: list: .*--nonsense/],
+    [["lost"], 2, /^cert-service: unknown command "lost"/],
+  ];
+  for (const [args, code, output] of rows) {
+    const result = await run(stage.adminSocket, ...args);
+    assert.equal(result.code, code, `${args}: ${result.output}`);
+    assert.match(result.output, output);
+  }
+  const missing = await run(`${stage.base}/none.sock`, "list");
+  assert.equal(missing.code, 1);
+  assert.match(missing.output, /^cert-service: list: there is no socket \/.*none\.sock: /);
+  const relative = await run("admin.sock", "list");
+  assert.equal(relative.code, 2);
+  assert.match(relative.output, /ADMIN_SOCKET="admin\.sock": expected an absolute path/);
+});
+
+Deno.test("a list into a program that reads its first line only ends without an error", async () => {
+  await using stage = await open();
+  await stage.startService();
+  const list = [...programArguments("cert-service", "source"), "list"]
+    .map((word) => `'${word}'`).join(" ");
+  const { code, stdout, stderr } = await new Deno.Command("bash", {
+    args: ["-o", "pipefail", "-c", `'${Deno.execPath()}' ${list} | exec true`],
+    env: { ADMIN_SOCKET: stage.adminSocket },
+  }).output();
+  const decoder = new TextDecoder();
+  assert.deepEqual([code, decoder.decode(stdout), decoder.decode(stderr)], [0, "", ""]);
+});
+
+Deno.test("the drivers' port answers neither administration nor health, and the socket no driver's call", async () => {
+  await using stage = await open();
+  const service = await stage.startService();
+  const tcp = {
+    address: `https://${(await service.ready()).address}`,
+    trustBundle: () => Deno.readTextFileSync(`${stage.caDir}/tls.crt`),
+    serverName: "cert-service.csi-cert-driver.internal",
+  };
+  const unimplemented = { code: 12 };
+  using administration = connect(CertificateAdministration, tcp);
+  await assert.rejects(Array.fromAsync(administration.listCertificates({})), unimplemented);
+  using health = connect(Health, tcp);
+  await assert.rejects(health.check({}), unimplemented);
+  using driver = connect(CertificateService, { address: `unix://${stage.adminSocket}` });
+  await assert.rejects(driver.reportCertificates({}), unimplemented);
+});
+
+Deno.test("a service that starts takes over the socket of one that was killed, and never of one that lives", async () => {
+  await using stage = await open();
+  const first = await stage.startService();
+  await assert.rejects(
+    stage.startService({ LISTEN_ADDR: "127.0.0.1:0" }),
+    /another process is serving .*admin\.sock/,
+  );
+  assert.equal((await run(stage.adminSocket, "list")).code, 0);
+  await first.stop("SIGKILL");
+  assert.ok((await Deno.lstat(stage.adminSocket)).isSocket);
+  const nobody = await run(stage.adminSocket, "list");
+  assert.equal(nobody.code, 1);
+  assert.match(nobody.output, /no process serves the socket .*: cert-service has ended/);
+  const second = await stage.startService();
+  assert.equal((await run(stage.adminSocket, "list")).code, 0);
+  assert.equal((await second.stop()).code, 0);
+  await assert.rejects(Deno.lstat(stage.adminSocket), Deno.errors.NotFound);
+});
+
+Deno.test({
+  name: "only the service's own user and root can call, in a directory that everybody may write",
+  ignore: Deno.uid() !== 0,
+  fn: async () => {
+    await using folder = await temporaryFolder();
+    // As in the image: readable for every user, with an emptyDir at the socket's place.
+    await Deno.chmod(folder.path, 0o755);
+    const deno = `${folder.path}/deno`;
+    await Deno.copyFile(Deno.execPath(), deno);
+    const program = `${folder.path}/cert-service.js`;
+    await bundle(entryOf("cert-service", "source"), program);
+    await Deno.mkdir(`${folder.path}/run`);
+    await Deno.chmod(`${folder.path}/run`, 0o777);
+    const ca = await new Deno.Command(deno, {
+      args: [...commandLine(program), "init-ca", "--out", `${folder.path}/ca`],
+    }).output();
+    assert.ok(ca.success);
+    for (const path of ["ca", "ca/tls.key"]) await Deno.chown(`${folder.path}/${path}`, 65532, 0);
+    const ADMIN_SOCKET = `${folder.path}/run/admin.sock`;
+    const as = (uid: number, ...args: string[]) =>
+      new Deno.Command(deno, {
+        args: [...commandLine(program), ...args],
+        uid,
+        gid: uid,
+        clearEnv: true,
+        env: {
+          ADMIN_SOCKET,
+          DENO_DIR: "/dev/null/none",
+          AUTHENTICATION: "none",
+          CA_CERT_FILE: `${folder.path}/ca/tls.crt`,
+          CA_KEY_FILE: `${folder.path}/ca/tls.key`,
+          LISTEN_ADDR: "127.0.0.1:0",
+          HEALTH_ADDR: "off",
+        },
+        stdin: "null",
+        stdout: "piped",
+        stderr: "piped",
+      });
+    await using service = as(65532).spawn();
+    const log = service.stderr.pipeThrough(new TextDecoderStream()).getReader();
+    let text = "";
+    while (!text.includes("ready on")) {
+      const { value, done } = await log.read();
+      assert.ok(!done, text);
+      text += value;
+    }
+    const { mode, uid } = await Deno.lstat(ADMIN_SOCKET);
+    assert.deepEqual([(mode ?? 0) & 0o777, uid], [0o600, 65532]);
+    for (const uid of [65532, 0]) {
+      const { code, stderr } = await as(uid, "list").output();
+      assert.equal(code, 0, new TextDecoder().decode(stderr));
+    }
+    const stranger = await as(65534, "list").output();
+    assert.equal(stranger.code, 1);
+    assert.match(
+      new TextDecoder().decode(stranger.stderr),
+      /^cert-service: list: cannot open the socket \/.*: permission denied; run the command as/,
+    );
+    service.kill("SIGKILL");
+    await log.cancel();
+    await service.stdout.cancel();
+  },
+});
+
+function commandLine(program: string): string[] {
+  return [...programArguments("cert-service", "bundle").slice(0, -1), program];
+}

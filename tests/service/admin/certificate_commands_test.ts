@@ -1,0 +1,235 @@
+import assert from "node:assert/strict";
+import {
+  type CommandEnvironment,
+  getCommand,
+  listCommand,
+  revokeCommand,
+} from "../../../src/service/admin/certificate_commands.ts";
+import type { CommandResult } from "../../../src/service/admin/command_result.ts";
+import { administrationService } from "../../../src/service/api/administration_service.ts";
+import { CertificateAdministration } from "../../../src/shared/gen/certificate_service_pb.ts";
+import { registerService, serveUnix } from "../../../src/shared/grpc_server/server.ts";
+import { yieldToEventLoop } from "../../../src/shared/scheduler/event_loop_yield.ts";
+import { issued, openAuthority, pod, start } from "../../support/service_fixture.ts";
+import { temporaryFolder } from "../../support/temporary_folder.ts";
+
+const node = { kind: "node", node: "node-1" } as const;
+const expires = "2026-03-08T12:00:00Z";
+
+/** A service on its local socket, and the commands with what they print. */
+async function open() {
+  await using stack = new AsyncDisposableStack();
+  const folder = stack.use(await temporaryFolder());
+  const authority = stack.use(await openAuthority());
+  const socket = `${folder.path}/admin.sock`;
+  const implementation = administrationService(authority);
+  const server = stack.use(
+    await serveUnix(socket, {
+      services: [registerService(CertificateAdministration, implementation)],
+      graceMs: 100,
+    }),
+  );
+  const commands = { list: listCommand, get: getCommand, revoke: revokeCommand };
+  const kept = stack.move();
+  return {
+    ...authority,
+    server,
+    socket,
+    /** Runs a command; what it printed is in the result. */
+    async run(name: keyof typeof commands, ...args: string[]) {
+      let printed = "";
+      const write = (text: string) => Promise.resolve(void (printed += text));
+      const result = await commands[name](args, { socket, write });
+      return result.kind === "done" ? { ...result, output: printed + result.output } : result;
+    },
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  };
+}
+
+function outputOf(result: CommandResult): string {
+  assert(result.kind === "done", JSON.stringify(result));
+  assert.equal(result.exitCode, 0);
+  return result.output;
+}
+
+Deno.test("list prints a table, narrowed down by namespace, by pod and by node", async () => {
+  await using service = await open();
+  const other = { ...pod, name: "web-long-name-1", uid: "11111111-2222-4333-8444-555555555555" };
+  const [one, two] = [
+    issued(await service.ask({}, node)).serialNumber,
+    issued(await service.ask({ pod: other })).serialNumber,
+  ];
+  await service.revocation.revoke(other.uid);
+  assert.deepEqual(outputOf(await service.run("list")).split("\n"), [
+    "POD                   NODE    SERIAL                            EXPIRES               STATE",
+    `shop/web-0            node-1  ${one}  ${expires}  ok`,
+    `shop/web-long-name-1  -       ${two}  ${expires}  revoked`,
+    "",
+  ]);
+  const none = outputOf(await service.run("list", "--node", "none"));
+  assert.equal(none, "POD  NODE  SERIAL  EXPIRES  STATE\n");
+  const serials = async (...args: string[]) =>
+    outputOf(await service.run("list", ...args)).match(/[0-9a-f]{32}/g) ?? [];
+  assert.deepEqual(await serials("-n", "shop"), [one, two]);
+  assert.deepEqual(await serials("--namespace", "bank"), []);
+  assert.deepEqual(await serials("--pod", "web-0"), [one]);
+  assert.deepEqual(await serials("--pod", other.uid), [two]);
+  assert.deepEqual(await serials("--node", "node-1"), [one]);
+});
+
+Deno.test("list prints one object of JSON a line, and get the same object", async () => {
+  await using service = await open();
+  const { serialNumber } = issued(await service.ask({}, node));
+  const text = outputOf(await service.run("list", "-o", "json"));
+  assert.deepEqual(JSON.parse(text), {
+    serialNumber,
+    namespace: "shop",
+    podName: "web-0",
+    podUid: pod.uid,
+    serviceAccount: "web",
+    node: "node-1",
+    volumeId: "csi-1",
+    commonName: "web-0.shop.svc.cluster.local",
+    dnsNames: ["web-0.shop.svc.cluster.local", "web-0"],
+    ipAddresses: [],
+    uris: [],
+    notBefore: "2026-03-01T11:55:00Z",
+    notAfter: expires,
+    predecessor: null,
+    revokedAt: null,
+  });
+  assert.equal(outputOf(await service.run("get", serialNumber, "--output", "json")), text);
+});
+
+Deno.test("get prints what is known, and accepts a serial number as openssl prints it", async () => {
+  await using service = await open();
+  const { serialNumber } = issued(await service.ask({}, node));
+  const details = outputOf(await service.run("get", serialNumber));
+  assert.match(details, new RegExp(`^serial number {4}${serialNumber}\n`));
+  assert.match(details, /^pod {14}shop\/web-0$/m);
+  assert.match(details, /^DNS names {8}web-0\.shop\.svc\.cluster\.local, web-0$/m);
+  assert.match(details, new RegExp(`^valid until {6}${expires}$`, "m"));
+  assert.doesNotMatch(details, /revoked|URIs|undefined/);
+  const bytes = serialNumber.toUpperCase().match(/../g)!.join(":");
+  assert.equal(outputOf(await service.run("get", bytes)), details);
+});
+
+Deno.test("revoke takes a pod, a certificate or a node, and says what follows", async () => {
+  await using service = await open();
+  const { serialNumber } = issued(await service.ask({}, node));
+  assert.equal(
+    outputOf(await service.run("revoke", "--serial", serialNumber, "--reason", "stolen")),
+    `pod ${pod.uid} gets no further certificate; what it has expires at ${expires} at the latest\n`,
+  );
+  assert.equal((await service.ask()).kind, "denied");
+  assert.match(
+    outputOf(await service.run("revoke", "--pod-uid", "another")),
+    /^pod another gets no further certificate; .* 2026-03-31T12:00:00Z/,
+  );
+  assert.match(
+    outputOf(await service.run("revoke", "--node", "node-1")),
+    /^the certificates that node node-1 has are rejected from now on/,
+  );
+  assert.equal(service.nodeRevocation.isDenied("node-1", start.subtract({ minutes: 10 })), true);
+});
+
+Deno.test("a command line that is wrong is refused, and what is not there has failed", async () => {
+  await using service = await open();
+  const rows: [Parameters<typeof service.run>, CommandResult["kind"], RegExp][] = [
+    [["list", "-o", "yaml"], "refused", /--output is "yaml"; expected table or json/],
+    [["list", "-n", "Shop"], "refused", /namespace: is "Shop", expected/],
+    [["get"], "refused", /expected one serial number/],
+    [["get", "a1", "a2"], "refused", /expected one serial number/],
+    [["get", "zz"], "refused", /serial_number: is "zz"/],
+    [["get", "a1", "-o", "yaml"], "refused", /--output is "yaml"/],
+    [["get", "a1"], "failed", /this replica has no certificate with serial number a1/],
+    [["revoke"], "refused", /expected one of --pod-uid UID, --serial SERIAL and --node NAME/],
+    [["revoke", "--node", "a", "--serial", "b"], "refused", /expected one of/],
+    [["revoke", "--serial", "a1"], "failed", /this replica has no certificate/],
+    [["revoke", "--node", "a", "--reason", "x\n"], "refused", /reason: .*printable/],
+  ];
+  for (const [call, kind, message] of rows) {
+    const result = await service.run(...call);
+    assert.equal(result.kind, kind, call.join(" "));
+    const text = result.kind === "refused"
+      ? result.problems.join()
+      : result.kind === "failed"
+      ? result.problem
+      : "";
+    assert.match(text, message);
+  }
+  await assert.rejects(service.run("list", "--colour"), /--colour/);
+});
+
+Deno.test("a socket that is missing, or that nothing serves, is named with what to do", async () => {
+  await using folder = await temporaryFolder();
+  const environment = (socket: string): CommandEnvironment => ({
+    socket,
+    write: () => Promise.resolve(),
+  });
+  const problem = async (socket: string) => {
+    const result = await listCommand([], environment(socket));
+    assert(result.kind === "failed", JSON.stringify(result));
+    return result.problem;
+  };
+  const path = `${folder.path}/admin.sock`;
+  const missing = await problem(path);
+  assert.match(missing, /^there is no socket \/.*admin\.sock: no cert-service .* runs here/);
+  assert.match(missing, /run the command in the service's container, or set ADMIN_SOCKET/);
+  // A socket whose listener is gone, as a killed service leaves it.
+  const left = Deno.listen({ transport: "unix", path });
+  left.close();
+  await Deno.stat(path).catch(() => Deno.writeTextFile(path, ""));
+  assert.match(await problem(path), /^no process serves the socket \/.*: cert-service has ended/);
+});
+
+Deno.test("a service that stops during a list makes the command fail", async () => {
+  await using service = await open();
+  issued(await service.ask());
+  fill(service, 20_000);
+  const result = await listCommand([], {
+    socket: service.socket,
+    write: async (text) => {
+      if (text.includes("shop/")) await service.server[Symbol.asyncDispose]();
+    },
+  });
+  assert.equal(result.kind, "failed", JSON.stringify(result));
+});
+
+Deno.test("a list of many certificates is read no faster than it is printed", async () => {
+  await using service = await open();
+  issued(await service.ask());
+  fill(service, 40_000);
+  const all = service.inventory.all.bind(service.inventory);
+  let read = 0;
+  service.inventory.all = function* () {
+    for (const entry of all()) {
+      read++;
+      yield entry;
+    }
+  };
+  const blocked = Promise.withResolvers<void>();
+  let printed = 0;
+  const write = async (text: string) => {
+    printed += text.split("\n").length - 1;
+    if (printed > 1) await blocked.promise;
+  };
+  const listing = listCommand([], { socket: service.socket, write });
+  // Until the buffers are full: nothing more is read however often the event loop turns.
+  for (let before = -1; read !== before || read === 0;) {
+    before = read;
+    for (let turn = 0; turn < 2_000; turn++) await yieldToEventLoop();
+  }
+  assert(read < 15_000, `${read} were read while the first page was printed`);
+  blocked.resolve();
+  outputOf(await listing);
+  assert.equal(printed, 40_002);
+});
+
+/** Adds certificates that differ in their serial numbers alone. */
+function fill({ inventory }: Awaited<ReturnType<typeof open>>, count: number): void {
+  const [template] = inventory.all();
+  for (let n = 0; n < count; n++) {
+    inventory.add({ ...template!, serialNumber: n.toString(16).padStart(32, "0") });
+  }
+}

@@ -1,0 +1,236 @@
+import assert from "node:assert/strict";
+import { status } from "@grpc/grpc-js";
+import { configure, type LogRecord, reset } from "@logtape/logtape";
+import {
+  CertificateAdministration,
+  type CertificateInfo,
+  type ListCertificatesResponse,
+} from "../../../src/shared/gen/certificate_service_pb.ts";
+import { connect } from "../../../src/shared/grpc_client/client.ts";
+import { RpcError } from "../../../src/shared/grpc/rpc_error.ts";
+import { registerService, serveUnix } from "../../../src/shared/grpc_server/server.ts";
+import { administrationService } from "../../../src/service/api/administration_service.ts";
+import { issued, openAuthority, pod, start } from "../../support/service_fixture.ts";
+import { temporaryFolder } from "../../support/temporary_folder.ts";
+
+const node = { kind: "node", node: "node-1" } as const;
+const wait = { timeoutMs: 20_000 };
+
+/** The administrator's service on a unix socket, and a client. */
+async function open(options: { nodes?: boolean } = {}) {
+  await using stack = new AsyncDisposableStack();
+  const folder = stack.use(await temporaryFolder());
+  const authority = stack.use(await openAuthority());
+  const { nodeRevocation, ...rest } = authority;
+  const parts = options.nodes === false ? rest : { ...rest, nodeRevocation };
+  const server = stack.use(
+    await serveUnix(`${folder.path}/admin.sock`, {
+      services: [registerService(CertificateAdministration, administrationService(parts))],
+      graceMs: 100,
+    }),
+  );
+  const address = `unix://${server.path}`;
+  const client = stack.use(connect(CertificateAdministration, { address }));
+  const kept = stack.move();
+  return { ...authority, client, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
+
+/** The certificates of all pages. */
+async function listed(stream: AsyncIterable<ListCertificatesResponse>): Promise<CertificateInfo[]> {
+  return (await Array.fromAsync(stream)).flatMap(({ certificates }) => certificates);
+}
+
+async function refusal(call: Promise<unknown>): Promise<RpcError> {
+  const error = await call.then(() => undefined, (error) => error);
+  assert(error instanceof RpcError, `${error}`);
+  return error;
+}
+
+const seconds = (instant: Temporal.Instant) => instant.epochMilliseconds / 1000;
+
+Deno.test("the administrator looks up a certificate with its pod, its node and its names", async () => {
+  await using service = await open();
+  const first = issued(await service.ask({}, node));
+  const second = issued(await service.ask({ predecessor: first.serialNumber }, node));
+  const { serialNumber } = second;
+  const { certificate } = await service.client.getCertificateInfo({ serialNumber }, wait);
+  assert(certificate !== undefined);
+  assert.equal(certificate.predecessorSerialNumber, first.serialNumber);
+  assert.equal(certificate.pod?.uid, pod.uid);
+  assert.equal(certificate.node, "node-1");
+  assert.equal(certificate.commonName, "web-0.shop.svc.cluster.local");
+  assert.equal(Number(certificate.notAfter?.seconds), seconds(second.notAfter));
+  assert.equal(certificate.revokedAt, undefined);
+  const unknown = await refusal(service.client.getCertificateInfo({ serialNumber: "a1" }, wait));
+  assert.equal(unknown.code, status.NOT_FOUND);
+  assert.match(unknown.message, /this replica has no certificate with serial number a1/);
+});
+
+Deno.test("a list is narrowed down by namespace, pod and node", async () => {
+  await using service = await open();
+  const other = { ...pod, name: "web-1", uid: "another" };
+  const [one, two] = [
+    issued(await service.ask({}, node)).serialNumber,
+    issued(await service.ask({ pod: other }, { kind: "node", node: "node-2" })).serialNumber,
+  ];
+  const list = async (filter: Parameters<typeof service.client.listCertificates>[0]) =>
+    (await listed(service.client.listCertificates(filter, wait))).map((each) => each.serialNumber);
+  assert.deepEqual(await list({}), [one, two]);
+  assert.deepEqual(await list({ namespace: "shop" }), [one, two]);
+  assert.deepEqual(await list({ namespace: "bank" }), []);
+  assert.deepEqual(await list({ podUid: pod.uid }), [one]);
+  assert.deepEqual(await list({ podName: "web-1" }), [two]);
+  assert.deepEqual(await list({ node: "node-2" }), [two]);
+  assert.deepEqual(await list({ node: "node-2", podUid: pod.uid }), []);
+});
+
+Deno.test("a pod is revoked by its uid, or by a certificate that it holds", async () => {
+  await using service = await open();
+  const { serialNumber, notAfter } = issued(await service.ask());
+  const target = { case: "serialNumber", value: serialNumber } as const;
+  const revoked = await service.client.revokeCertificate({ target, reason: "stolen" }, wait);
+  assert.equal(revoked.podUid, pod.uid);
+  assert.equal(Number(revoked.validUntil?.seconds), seconds(notAfter));
+  assert.equal((await service.ask()).kind, "denied");
+  const { certificate } = await service.client.getCertificateInfo({ serialNumber }, wait);
+  assert.equal(Number(certificate?.revokedAt?.seconds), Math.floor(seconds(start)));
+  const byUid = { case: "podUid", value: "another" } as const;
+  assert.equal(
+    (await service.client.revokeCertificate({ target: byUid }, wait)).podUid,
+    "another",
+  );
+  assert.equal((await service.ask({ pod: { ...pod, uid: "another" } })).kind, "denied");
+  const unknown = { case: "serialNumber", value: "a1" } as const;
+  const failed = await refusal(service.client.revokeCertificate({ target: unknown }, wait));
+  assert.equal(failed.code, status.NOT_FOUND);
+});
+
+Deno.test("a node is revoked by its name, and pods on it still get certificates", async () => {
+  await using service = await open();
+  const target = { case: "nodeName", value: "node-1" } as const;
+  const answer = await service.client.revokeCertificate({ target, reason: "stolen" }, wait);
+  assert.deepEqual([answer.podUid, answer.validUntil], ["", undefined]);
+  const made = (ago: Temporal.DurationLike) => start.subtract(ago).subtract({ minutes: 5 });
+  assert.equal(service.nodeRevocation.isDenied("node-1", made({ minutes: 10 })), true);
+  assert.equal(service.nodeRevocation.isDenied("node-2", made({ minutes: 10 })), false);
+  issued(await service.ask({}, node));
+});
+
+Deno.test("where nodes have no certificates there is none to revoke", async () => {
+  await using service = await open({ nodes: false });
+  const target = { case: "nodeName", value: "node-1" } as const;
+  const error = await refusal(service.client.revokeCertificate({ target }, wait));
+  assert.equal(error.code, status.INVALID_ARGUMENT);
+  assert.match(error.message, /AUTHENTICATION=none/);
+});
+
+Deno.test("a revocation that cannot be stored says so, and why", async () => {
+  await using service = await open();
+  const away = () => Promise.reject(new Error("the API server is away"));
+  service.store.save = away;
+  service.store.saveNode = away;
+  for (
+    const target of [
+      { case: "podUid", value: pod.uid },
+      { case: "nodeName", value: "node-1" },
+    ] as const
+  ) {
+    const error = await refusal(service.client.revokeCertificate({ target }, wait));
+    assert.equal(error.code, status.UNAVAILABLE);
+    assert.equal(error.message, "nothing is revoked: the API server is away");
+  }
+});
+
+Deno.test("each field of the administrator's that is wrong is named with what is accepted", async () => {
+  await using service = await open();
+  const { client } = service;
+  const messageOf = async (call: Promise<unknown>) => {
+    const error = await refusal(call);
+    assert.equal(error.code, status.INVALID_ARGUMENT);
+    return error.message;
+  };
+  const list = (filter: Parameters<typeof client.listCertificates>[0]) =>
+    messageOf(Array.fromAsync(client.listCertificates(filter, wait), () => 0));
+  assert.match(await messageOf(client.getCertificateInfo({}, wait)), /serial_number: is empty/);
+  assert.match(
+    await messageOf(client.revokeCertificate({}, wait)),
+    /target: is missing, expected serial_number, pod_uid or node_name/,
+  );
+  const long = { target: { case: "podUid", value: "x" }, reason: "r".repeat(257) } as const;
+  assert.match(await messageOf(client.revokeCertificate(long, wait)), /reason: .*at most 256/);
+  const upper = { case: "nodeName", value: "Node" } as const;
+  assert.match(
+    await messageOf(client.revokeCertificate({ target: upper }, wait)),
+    /node_name: is "Node"/,
+  );
+  assert.match(await list({ namespace: "Shop" }), /namespace: is "Shop"/);
+  assert.match(await list({ podName: "a/b" }), /pod_name: is "a\/b"/);
+  assert.match(await list({ podUid: "../x" }), /pod_uid/);
+  assert.match(await list({ node: "a b" }), /node: is "a b"/);
+});
+
+Deno.test("a list lets other work happen meanwhile, and ends when its reader leaves", async () => {
+  await using service = await open();
+  issued(await service.ask());
+  const [template] = service.inventory.all();
+  for (let n = 0; n < 5_000; n++) {
+    service.inventory.add({ ...template!, serialNumber: n.toString(16).padStart(32, "0") });
+  }
+  // No entry matches, so that nothing but the yielding gives the event loop back.
+  let turns = 0;
+  const counting = setInterval(() => turns++, 0);
+  const none = await listed(service.client.listCertificates({ node: "none" }, wait));
+  clearInterval(counting);
+  assert.equal(none.length, 0);
+  assert(turns >= 5, `${turns} turns`);
+  for await (const { certificates } of service.client.listCertificates({}, wait)) {
+    assert.equal(certificates.length, 200);
+    break;
+  }
+  const all = await listed(service.client.listCertificates({}, wait));
+  assert.equal(new Set(all.map(({ serialNumber }) => serialNumber)).size, 5_001);
+});
+
+Deno.test("each call of the administrator's is one line of the audit log", async () => {
+  const records: LogRecord[] = [];
+  await configure({
+    reset: true,
+    sinks: { list: (record) => void records.push(record) },
+    loggers: [
+      { category: ["cert-service"], sinks: ["list"], lowestLevel: "debug" },
+      { category: ["logtape", "meta"], sinks: [], lowestLevel: "error" },
+    ],
+  });
+  try {
+    await using service = await open();
+    const { client } = service;
+    const { serialNumber } = issued(await service.ask());
+    await Array.fromAsync(client.listCertificates({ podUid: pod.uid }, wait));
+    await client.getCertificateInfo({ serialNumber }, wait);
+    await refusal(client.getCertificateInfo({ serialNumber: "a1" }, wait));
+    await refusal(client.getCertificateInfo({ serialNumber: "Z" }, wait));
+    for (
+      const target of [
+        { case: "serialNumber", value: serialNumber },
+        { case: "podUid", value: "another" },
+        { case: "nodeName", value: "node-1" },
+      ] as const
+    ) await client.revokeCertificate({ target, reason: "stolen" }, wait);
+    const audit = records.filter(({ category }) => category.join() === "cert-service,audit");
+    const lines = audit.map(({ properties: { caller, ...line } }) => {
+      assert.equal(caller, "local administrator");
+      return [line.action, line.outcome, line.podUid, line.serialNumber, line.revokedNode];
+    });
+    assert.deepEqual(lines, [
+      ["list", "shown", pod.uid, undefined, undefined],
+      ["get", "shown", undefined, serialNumber, undefined],
+      ["get", "unknown", undefined, "a1", undefined],
+      ["get", "invalid", undefined, undefined, undefined],
+      ["revoke", "revoked", pod.uid, serialNumber, undefined],
+      ["revoke", "revoked", "another", undefined, undefined],
+      ["revoke", "revoked", undefined, undefined, "node-1"],
+    ]);
+  } finally {
+    await reset();
+  }
+});
