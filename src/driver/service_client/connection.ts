@@ -1,32 +1,24 @@
 import { CertificateService } from "../../shared/gen/certificate_service_pb.ts";
 import { type Client, connect } from "../../shared/grpc_client/client.ts";
+import type { ClientIdentitySource } from "../../shared/grpc_client/client_identity.ts";
 
-/** How a driver reaches the certificate service and proves who it is; files are read anew when used. */
+/** How a driver reaches the certificate service; the trust bundle is read again when it is used. */
 export interface ServiceConnection {
   readonly address: string;
   /** The name that the service's certificate must bear. */
   readonly serverName: string;
   readonly caFile: string | undefined;
-  readonly tokenFile: string | undefined;
-  readonly clientIdentity:
-    | { readonly certificateFile: string; readonly privateKeyFile: string }
-    | undefined;
 }
 
-/** A client of the certificate service; it connects at its first call. */
+/** A client of the certificate service; it connects at its first call, and again when the identity was renewed. */
 export function connectService(
-  { address, serverName, caFile, tokenFile, clientIdentity }: ServiceConnection,
+  { address, serverName, caFile }: ServiceConnection,
+  clientIdentity: ClientIdentitySource | undefined,
 ): Client<typeof CertificateService> & Disposable {
   return connect(CertificateService, {
     address,
     serverName,
     trustBundle: caFile === undefined ? undefined : () => Deno.readTextFileSync(caFile),
-    token: tokenFile === undefined
-      ? undefined
-      : async () => (await Deno.readTextFile(tokenFile)).trim(),
-    clientIdentity: clientIdentity && (() => ({
-      certificatePem: Deno.readTextFileSync(clientIdentity.certificateFile),
-      privateKeyPem: Deno.readTextFileSync(clientIdentity.privateKeyFile),
-    })),
+    clientIdentity,
   });
 }

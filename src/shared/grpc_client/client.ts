@@ -20,7 +20,7 @@ import { decodeMessage, encodeMessage } from "../grpc/message_codec.ts";
 import { RpcError, toRpcError } from "../grpc/rpc_error.ts";
 import { type AnyMessageInit, methodPath } from "../grpc/service_definition.ts";
 
-export type { ChannelOptions, ClientIdentity } from "./channel.ts";
+export type { ChannelOptions } from "./channel.ts";
 
 export interface CallOptions {
   /** Cancels the call. */
@@ -67,7 +67,7 @@ export function connect<S extends DescService>(
 }
 
 const asBytes = (bytes: Buffer) => bytes;
-/** A call that never left is made once more, on a new connection. */
+/** A call that was not executed is made once more, on a new connection. */
 const tries = 2;
 
 async function unary(
@@ -79,9 +79,9 @@ async function unary(
   const bytes = encoded(method.input, request);
   for (let n = 1;; n++) {
     refuseAborted(options);
-    const client = channel.client();
+    const connection = channel.connection();
     const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
-    const call = client.makeUnaryRequest(
+    const call = connection.client.makeUnaryRequest(
       methodPath(method),
       asBytes,
       asBytes,
@@ -90,13 +90,19 @@ async function unary(
       grpcOptions(options),
       (error, response) => error === null ? resolve(response!) : reject(toRpcError(error)),
     );
-    using _tracked = channel.track(call);
+    using _tracked = channel.track(connection, call);
     using _listening = cancelOnAbort(call, options);
     try {
-      return decoded(method.output, await promise);
+      const response = await promise;
+      channel.answered(connection);
+      return decoded(method.output, response);
     } catch (thrown) {
       const error = unlessOurs(thrown, channel, options);
+<<<<<<< Updated upstream
       if (!channel.reportFailure(client, error) || n === tries) throw error;
+=======
+      if (!channel.failed(connection, error) || n === tries) throw error;
+>>>>>>> Stashed changes
     }
   }
 }
@@ -108,10 +114,11 @@ async function* serverStreaming(
   options: CallOptions,
 ): AsyncGenerator<unknown> {
   const bytes = encoded(method.input, request);
+  let isAnswered = false;
   for (let n = 1;; n++) {
     refuseAborted(options);
-    const client = channel.client();
-    const call = client.makeServerStreamRequest(
+    const connection = channel.connection();
+    const call = connection.client.makeServerStreamRequest(
       methodPath(method),
       asBytes,
       asBytes,
@@ -121,14 +128,23 @@ async function* serverStreaming(
     );
     // After the loop nobody else listens, and the cancellation comes back as an error.
     call.on("error", () => {});
-    using _tracked = channel.track(call);
+    using _tracked = channel.track(connection, call);
     using _listening = cancelOnAbort(call, options);
     try {
-      for await (const response of call) yield decoded(method.output, response);
+      for await (const response of call) {
+        isAnswered = true;
+        channel.answered(connection);
+        yield decoded(method.output, response);
+      }
       return;
     } catch (thrown) {
       const error = unlessOurs(toRpcError(thrown), channel, options);
+<<<<<<< Updated upstream
       if (!channel.reportFailure(client, error) || n === tries) throw error;
+=======
+      const isRepeatable = channel.failed(connection, error) && !isAnswered;
+      if (!isRepeatable || n === tries) throw error;
+>>>>>>> Stashed changes
     } finally {
       call.cancel();
     }

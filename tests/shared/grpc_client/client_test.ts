@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import { Registration } from "../../../src/shared/gen/plugin_registration_pb.ts";
 import { connect } from "../../../src/shared/grpc_client/client.ts";
+import { fixedIdentity } from "../../../src/shared/grpc_client/client_identity.ts";
 import { parseTarget } from "../../../src/shared/grpc_client/target.ts";
 import { RpcError } from "../../../src/shared/grpc/rpc_error.ts";
 import { serveTcp, serveUnix } from "../../../src/shared/grpc_server/server.ts";
@@ -111,7 +112,7 @@ Deno.test("a client's certificate is read anew with the bundle", async () => {
     address: `https://127.0.0.1:${server.port}`,
     trustBundle: () => ca.certificatePem,
     serverName: name,
-    clientIdentity: () => mine,
+    clientIdentity: { ...fixedIdentity(mine), current: () => mine },
   });
   await assert.rejects(client.getInfo({}), isRpc(status.UNAVAILABLE));
   mine = await ca.issue("spiffe://a/b");
