@@ -5,10 +5,10 @@ import type { ClientIdentitySource } from "./client_identity.ts";
 import {
   cancelCalls,
   type Connection,
-  type ConnectionMaterial,
+  type ConnectionCredentials,
   isReady,
   openConnection,
-  sameMaterial,
+  sameCredentials,
 } from "./connection.ts";
 import { guardPeerCertificates } from "./peer_certificate_guard.ts";
 import { readTrustAnchors } from "./trust_anchors.ts";
@@ -33,12 +33,6 @@ export interface ChannelOptions {
 /** grpc-js's words for a call that was never sent because its channel was closed meanwhile. */
 const neverSent = "Channel closed before call started";
 
-<<<<<<< Updated upstream
-interface Credentials {
-  readonly roots: string | undefined;
-  readonly identity: ClientIdentity | undefined;
-}
-=======
 /** Statuses that may not come from the server, or not after it accepted the connection. */
 const withoutAnswer = new Set([
   status.CANCELLED,
@@ -48,7 +42,6 @@ const withoutAnswer = new Set([
   status.UNAVAILABLE,
   status.UNKNOWN,
 ]);
->>>>>>> Stashed changes
 
 /**
  * The connection that new calls use. A renewed identity and a changed trust bundle lead to a new one; calls that run
@@ -57,14 +50,9 @@ const withoutAnswer = new Set([
 export class Channel implements Disposable {
   readonly #options: ChannelOptions;
   readonly #target: ClientTarget;
-<<<<<<< Updated upstream
-  readonly #running = new Set<{ cancel(): void }>();
-  #open: { client: Client; credentials: Credentials } | undefined;
-=======
   /** Those that are closed for new calls and have calls that run. */
   readonly #retired = new Set<Connection>();
   #open: Connection | undefined;
->>>>>>> Stashed changes
   #disposed = false;
 
   /** Throws a TypeError for an address that is none, a token in plaintext, and an IP address over TLS without a name. */
@@ -88,7 +76,7 @@ export class Channel implements Disposable {
     return this.#disposed;
   }
 
-  /** The connection for the next call. Throws an RpcError when there is no material to make one from. */
+  /** The connection for the next call. Throws an RpcError when there is nothing to make one with. */
   connection(): Connection {
     if (this.#disposed) throw new RpcError(status.CANCELLED, "the client has been closed");
     const open = this.#open;
@@ -97,7 +85,7 @@ export class Channel implements Disposable {
   }
 
   /** Receives that the server answered a call. */
-  answered(connection: Connection): void {
+  reportAnswer(connection: Connection): void {
     if (connection === this.#open) this.#options.clientIdentity?.report("answered");
   }
 
@@ -105,19 +93,12 @@ export class Channel implements Disposable {
    * Receives each call's failure: an unreachable server may be one that our old trust bundle refuses, or one that
    * refuses our identity. Returns whether the call was not executed and can be made again on another connection.
    */
-<<<<<<< Updated upstream
-  reportFailure(client: Client, error: unknown): boolean {
-    if (this.#disposed || !(error instanceof RpcError) || client !== this.#open?.client) {
-      return false;
-    }
-=======
-  failed(connection: Connection, error: unknown): boolean {
+  reportFailure(connection: Connection, error: unknown): boolean {
     if (this.#disposed || !(error instanceof RpcError)) return false;
-    if (!withoutAnswer.has(error.code)) this.answered(connection);
+    if (!withoutAnswer.has(error.code)) this.reportAnswer(connection);
     if (error.code === status.UNAUTHENTICATED) return this.#refused(connection);
     if (error.code !== status.UNAVAILABLE) return false;
     if (connection !== this.#open) return error.message.endsWith(neverSent);
->>>>>>> Stashed changes
     if (isAttemptLimitError(error)) {
       this.#drop(connection);
       return true;
@@ -139,10 +120,10 @@ export class Channel implements Disposable {
     };
   }
 
-  #isUpToDate({ material }: Connection): boolean {
+  #isUpToDate({ credentials }: Connection): boolean {
     const identity = this.#options.clientIdentity?.current();
     // What worked is used as long as there is nothing newer.
-    return identity === undefined || identity === material.identity;
+    return identity === undefined || identity === credentials.identity;
   }
 
   /** The identity was not accepted: a verdict on the connection's certificate, so that the next call needs a new one. */
@@ -160,15 +141,9 @@ export class Channel implements Disposable {
   #renew(): void {
     const old = this.#open;
     try {
-<<<<<<< Updated upstream
-      const credentials = this.#readCredentials();
+      const credentials = this.#readCredentials(old?.credentials);
       if (old !== undefined && sameCredentials(old.credentials, credentials)) return;
-      this.#open = { client: this.#connect(credentials), credentials };
-=======
-      const material = this.#readMaterial(old?.material);
-      if (old !== undefined && sameMaterial(old.material, material)) return;
-      this.#open = openConnection(this.#target, material, this.#options);
->>>>>>> Stashed changes
+      this.#open = openConnection(this.#target, credentials, this.#options);
     } catch (cause) {
       // A file in the middle of its replacement is no reason to lose what worked.
       if (old !== undefined) return;
@@ -182,9 +157,6 @@ export class Channel implements Disposable {
     if (old !== undefined) this.#retire(old);
   }
 
-<<<<<<< Updated upstream
-  #readCredentials(): Credentials {
-=======
   #drop(connection: Connection): void {
     this.#open = undefined;
     this.#retire(connection);
@@ -195,13 +167,12 @@ export class Channel implements Disposable {
     old.client.close();
     if (old.calls.size === 0) return;
     this.#retired.add(old);
-    const expiring = old.material.identity?.expiring;
+    const expiring = old.credentials.identity?.expiring;
     if (expiring?.aborted) cancelCalls(old);
     else expiring?.addEventListener("abort", () => cancelCalls(old), { once: true });
   }
 
-  #readMaterial(last: ConnectionMaterial | undefined): ConnectionMaterial {
->>>>>>> Stashed changes
+  #readCredentials(last: ConnectionCredentials | undefined): ConnectionCredentials {
     if (!this.#target.tls) return { roots: undefined, identity: undefined };
     const { clientIdentity } = this.#options;
     const identity = clientIdentity?.current() ?? last?.identity;
@@ -211,30 +182,7 @@ export class Channel implements Disposable {
     return { roots: this.#readRoots(last), identity };
   }
 
-<<<<<<< Updated upstream
-  #connect(credentials: Credentials): Client {
-    const { serverName } = this.#options;
-    return new Client(this.#target.target, this.#channelCredentials(credentials), {
-      ...settings,
-      ...(serverName !== undefined && this.#target.tls && {
-        "grpc.ssl_target_name_override": serverName,
-        "grpc.default_authority": serverName,
-      }),
-    });
-  }
-
-  #channelCredentials({ roots, identity }: Credentials): ChannelCredentials {
-    if (!this.#target.tls) return ChannelCredentials.createInsecure();
-    const bytes = (text: string | undefined) => text === undefined ? null : Buffer.from(text);
-    const tls = ChannelCredentials.createSsl(
-      bytes(roots),
-      bytes(identity?.privateKeyPem),
-      bytes(identity?.certificatePem),
-    );
-    const { token } = this.#options;
-    return token === undefined ? tls : tls.compose(bearerTokenCredentials(token));
-=======
-  #readRoots(last: ConnectionMaterial | undefined): string | undefined {
+  #readRoots(last: ConnectionCredentials | undefined): string | undefined {
     const { trustBundle } = this.#options;
     if (trustBundle === undefined) return undefined;
     try {
@@ -245,7 +193,6 @@ export class Channel implements Disposable {
       if (last?.roots !== undefined) return last.roots;
       throw error;
     }
->>>>>>> Stashed changes
   }
 
   [Symbol.dispose](): void {
@@ -256,11 +203,3 @@ export class Channel implements Disposable {
     this.#open.client.close();
   }
 }
-<<<<<<< Updated upstream
-
-function sameCredentials(a: Credentials, b: Credentials): boolean {
-  return a.roots === b.roots && a.identity?.certificatePem === b.identity?.certificatePem &&
-    a.identity?.privateKeyPem === b.identity?.privateKeyPem;
-}
-=======
->>>>>>> Stashed changes

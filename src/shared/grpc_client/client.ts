@@ -94,15 +94,11 @@ async function unary(
     using _listening = cancelOnAbort(call, options);
     try {
       const response = await promise;
-      channel.answered(connection);
+      channel.reportAnswer(connection);
       return decoded(method.output, response);
     } catch (thrown) {
       const error = unlessOurs(thrown, channel, options);
-<<<<<<< Updated upstream
-      if (!channel.reportFailure(client, error) || n === tries) throw error;
-=======
-      if (!channel.failed(connection, error) || n === tries) throw error;
->>>>>>> Stashed changes
+      if (!channel.reportFailure(connection, error) || n === tries) throw error;
     }
   }
 }
@@ -133,18 +129,14 @@ async function* serverStreaming(
     try {
       for await (const response of call) {
         isAnswered = true;
-        channel.answered(connection);
+        channel.reportAnswer(connection);
         yield decoded(method.output, response);
       }
       return;
     } catch (thrown) {
       const error = unlessOurs(toRpcError(thrown), channel, options);
-<<<<<<< Updated upstream
-      if (!channel.reportFailure(client, error) || n === tries) throw error;
-=======
-      const isRepeatable = channel.failed(connection, error) && !isAnswered;
+      const isRepeatable = channel.reportFailure(connection, error) && !isAnswered;
       if (!isRepeatable || n === tries) throw error;
->>>>>>> Stashed changes
     } finally {
       call.cancel();
     }

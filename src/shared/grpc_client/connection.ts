@@ -4,7 +4,7 @@ import type { ClientIdentity } from "./client_identity.ts";
 import type { ClientTarget } from "./target.ts";
 
 /** What a connection is made with; another one is needed when it changes. */
-export interface ConnectionMaterial {
+export interface ConnectionCredentials {
   /** PEM; undefined for the system's CAs. */
   readonly roots: string | undefined;
   readonly identity: ClientIdentity | undefined;
@@ -13,7 +13,7 @@ export interface ConnectionMaterial {
 /** A grpc-js client, what it connects with, and the calls that run on it. */
 export interface Connection {
   readonly client: Client;
-  readonly material: ConnectionMaterial;
+  readonly credentials: ConnectionCredentials;
   readonly calls: Set<{ cancel(): void }>;
 }
 
@@ -41,22 +41,24 @@ const settings = {
 /** A connection to the target; it is made at the first call. */
 export function openConnection(
   { target, tls }: ClientTarget,
-  material: ConnectionMaterial,
+  credentials: ConnectionCredentials,
   { serverName, token }: ConnectionOptions,
 ): Connection {
-  const credentials = tls ? tlsCredentials(material, token) : ChannelCredentials.createInsecure();
-  const client = new Client(target, credentials, {
+  const channelCredentials = tls
+    ? tlsCredentials(credentials, token)
+    : ChannelCredentials.createInsecure();
+  const client = new Client(target, channelCredentials, {
     ...settings,
     ...(serverName !== undefined && tls && {
       "grpc.ssl_target_name_override": serverName,
       "grpc.default_authority": serverName,
     }),
   });
-  return { client, material, calls: new Set() };
+  return { client, credentials, calls: new Set() };
 }
 
 function tlsCredentials(
-  { roots, identity }: ConnectionMaterial,
+  { roots, identity }: ConnectionCredentials,
   token: ConnectionOptions["token"],
 ): ChannelCredentials {
   const bytes = (text: string | undefined) => text === undefined ? null : Buffer.from(text);
@@ -78,7 +80,7 @@ export function cancelCalls({ calls }: Connection): void {
   for (const call of [...calls]) call.cancel();
 }
 
-export function sameMaterial(a: ConnectionMaterial, b: ConnectionMaterial): boolean {
+export function sameCredentials(a: ConnectionCredentials, b: ConnectionCredentials): boolean {
   return a.roots === b.roots && a.identity?.certificatePem === b.identity?.certificatePem &&
     a.identity?.privateKeyPem === b.identity?.privateKeyPem;
 }
