@@ -21,7 +21,7 @@ const maxReasonLength = 300;
 
 /** Where the driver shows its service account token, and for what. */
 export interface AttestationEndpoint {
-  readonly host: string;
+  readonly hostname: string;
   readonly port: number;
   /** The name that the service's certificate must bear. */
   readonly serverName: string;
@@ -207,9 +207,9 @@ function retryAfter(value: string | undefined): number | undefined {
   return value !== undefined && /^[0-9]{1,5}$/.test(value) ? Number(value) * 1_000 : undefined;
 }
 
-function unavailable({ host, port }: AttestationEndpoint, reason: string): AttestationOutcome {
+function unavailable({ hostname, port }: AttestationEndpoint, reason: string): AttestationOutcome {
   return {
     kind: "unavailable",
-    reason: `the attestation endpoint ${host} port ${port} cannot be used: ${reason}`,
+    reason: `the attestation endpoint ${hostname} port ${port} cannot be used: ${reason}`,
   };
 }

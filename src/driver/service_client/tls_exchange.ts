@@ -8,7 +8,7 @@ const maxMs = 5_000;
 
 /** Where to send a request, and how its server is verified. */
 export interface TlsEndpoint {
-  readonly host: string;
+  readonly hostname: string;
   readonly port: number;
   /** The name that the server's certificate must bear. */
   readonly serverName: string;
@@ -28,7 +28,7 @@ export type ExchangeOutcome =
  * Neither fetch nor Deno.connectTls: both verify the host in place of the name, and trust public roots too.
  */
 export async function exchangeOverTls(
-  { host, port, serverName, trustAnchors }: TlsEndpoint,
+  { hostname, port, serverName, trustAnchors }: TlsEndpoint,
   compose: () => Promise<Uint8Array>,
   clock: Pick<Clock, "after">,
   signal: AbortSignal,
@@ -41,7 +41,7 @@ export async function exchangeOverTls(
   const abort = () => reject(signal.reason);
   signal.addEventListener("abort", abort, { once: true });
   const socket = connect({
-    ...{ host, port, servername: serverName, ca: trustAnchors },
+    ...{ host: hostname, port, servername: serverName, ca: trustAnchors },
     // Stated, because the environment can turn the default off.
     rejectUnauthorized: true,
     minVersion: "TLSv1.3",
