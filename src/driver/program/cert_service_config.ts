@@ -97,7 +97,8 @@ function rejectContradictions(reading: Reading): void {
     const missing = reading.isSet(key.name) ? certificate : key;
     reading.reject(missing.name, "an absolute path, as the other half of the pair is set");
   }
-  if (reading.isSet(tokenFile.name) && reading.isSet(certificate.name)) {
+  const isBoth = reading.isSet(tokenFile.name) && reading.isSet(certificate.name);
+  if (isBoth && reading.isValid(tokenFile.name, certificate.name)) {
     reading.reject(
       tokenFile.name,
       `to be unset with ${certificate.name}: keep the token for AUTHENTICATION=kubernetes, ` +
