@@ -2,6 +2,7 @@ import { Buffer } from "node:buffer";
 
 /** More than any answer of the attestation endpoint. */
 const maxBytes = 64 * 1024;
+const headStart = Buffer.from("HTTP/1.1 ");
 const headEnd = Buffer.from("\r\n\r\n");
 
 export interface HttpResponse {
@@ -49,6 +50,9 @@ export class HttpResponseReader {
 
   #readHead(): Head | Malformed | undefined {
     const end = this.#bytes.indexOf(headEnd);
+    // What is no HTTP at all may never have the end of a head.
+    const start = this.#bytes.subarray(0, headStart.length);
+    if (!headStart.subarray(0, start.length).equals(start)) return malformed("is no HTTP/1.1");
     if (end < 0) return undefined;
     const head = parseHead(this.#bytes.subarray(0, end).toString("latin1"));
     if (head.kind === "head") this.#head = head;
