@@ -1,4 +1,4 @@
-import { status } from "@grpc/grpc-js";
+import { Metadata, status } from "@grpc/grpc-js";
 import { type ClientTarget, parseTarget } from "./target.ts";
 import { isAttemptLimitError } from "./attempt_limit.ts";
 import type { ClientIdentitySource } from "./client_identity.ts";
@@ -32,16 +32,6 @@ export interface ChannelOptions {
 
 /** grpc-js's words for a call that was never sent because its channel was closed meanwhile. */
 const neverSent = "Channel closed before call started";
-
-/** Statuses that may not come from the server, or not after it accepted the connection. */
-const withoutAnswer = new Set([
-  status.CANCELLED,
-  status.DEADLINE_EXCEEDED,
-  status.INTERNAL,
-  status.UNAUTHENTICATED,
-  status.UNAVAILABLE,
-  status.UNKNOWN,
-]);
 
 /**
  * The connection that new calls use. A renewed identity and a changed trust bundle lead to a new one; calls that run
@@ -95,16 +85,16 @@ export class Channel implements Disposable {
    */
   reportFailure(connection: Connection, error: unknown): boolean {
     if (this.#disposed || !(error instanceof RpcError)) return false;
-    if (!withoutAnswer.has(error.code)) this.reportAnswer(connection);
     if (error.code === status.UNAUTHENTICATED) return this.#refused(connection);
+    if (isAnswer(error)) this.reportAnswer(connection);
     if (error.code !== status.UNAVAILABLE) return false;
     if (connection !== this.#open) return error.message.endsWith(neverSent);
     if (isAttemptLimitError(error)) {
       this.#drop(connection);
       return true;
     }
-    // The service's own UNAVAILABLE comes over a connection that is in order.
-    if (!isReady(connection)) this.#options.clientIdentity?.report("unreachable");
+    // The connection's state is no evidence: it is still READY while the calls of a lost one fail.
+    if (!isAnswer(error)) this.#options.clientIdentity?.report("unreachable");
     this.#renew();
     return false;
   }
@@ -202,4 +192,11 @@ export class Channel implements Disposable {
     cancelCalls(this.#open);
     this.#open.client.close();
   }
+}
+
+/** Whether the server sent the error: grpc-js's own errors have no headers. */
+function isAnswer({ cause }: RpcError): boolean {
+  const isStatus = cause instanceof Error && "metadata" in cause;
+  return isStatus && cause.metadata instanceof Metadata &&
+    cause.metadata.get("content-type").length > 0;
 }

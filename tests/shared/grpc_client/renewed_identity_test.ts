@@ -74,6 +74,9 @@ async function open() {
       },
     }),
     stubService(CertificateService, {
+      renewCertificate: () => {
+        throw new RpcError(status.UNAVAILABLE, "the cluster's API is away");
+      },
       async *watchTrustBundle(_, { peerCertificate, signal }) {
         yield { certificates: [peerCertificate ?? new Uint8Array()] };
         await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
@@ -244,11 +247,41 @@ Deno.test("an error of the service's own is an answer, and only a missing connec
   using client = connect(Registration, { ...server.options, clientIdentity: source });
   using other = connect(CertificateService, { ...server.options, clientIdentity: source });
   await assert.rejects(other.issueCertificate({}), isRpc(status.UNIMPLEMENTED));
-  assert.deepEqual(source.reports, ["answered"]);
+  await assert.rejects(other.renewCertificate({}), isRpc(status.UNAVAILABLE));
+  assert.deepEqual(source.reports, ["answered", "answered"]);
   await client.getInfo({});
   await server[Symbol.asyncDispose]();
   await assert.rejects(client.getInfo({}), isRpc(status.UNAVAILABLE));
   assert.deepEqual(source.reports.at(-1), "unreachable");
+});
+
+Deno.test("a connection that is cut after the handshake is unreachable", async () => {
+  const ca = await TestCa.create();
+  const { certificatePem, privateKeyPem } = await ca.issue(name);
+  const settings = Uint8Array.of(0, 0, 0, 4, 0, 0, 0, 0, 0);
+  const options = { cert: certificatePem, key: privateKeyPem, ALPNProtocols: ["h2"] };
+  const server = createServer(options, (socket) => {
+    socket.on("error", () => {});
+    // The call is on its way when the connection ends.
+    socket.on("data", () => socket.destroy());
+    socket.write(settings);
+  });
+  server.on("tlsClientError", () => {});
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const source = new Replaceable(await ca.issue("spiffe://cluster.local/csi-cert-node/node-1"));
+  {
+    using client = connect(Registration, {
+      address: `https://127.0.0.1:${(server.address() as AddressInfo).port}`,
+      trustBundle: () => ca.certificatePem,
+      serverName: name,
+      clientIdentity: source,
+    });
+    for (let call = 1; call <= 3; call++) {
+      await assert.rejects(client.getInfo({}), isRpc(status.UNAVAILABLE));
+      assert.deepEqual(source.reports, new Array(call).fill("unreachable"));
+    }
+  }
+  await new Promise((resolve) => server.close(resolve));
 });
 
 Deno.test("a renewed identity is used with the trust bundle that worked while the file is being replaced", async () => {
