@@ -10,7 +10,7 @@ import {
 } from "../driver/service_client/attestation_endpoint.ts";
 import { stubService } from "../support/stub_service.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
-import { TestCa } from "../support/test_ca.ts";
+import { TestCa } from "../../scripts/support/test_ca.ts";
 
 /** A service of which only the gRPC port's handshake, the watch and the attestation endpoint are real. */
 async function openService(ca: TestCa) {

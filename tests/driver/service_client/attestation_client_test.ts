@@ -6,7 +6,7 @@ import {
   type AttestationOutcome,
 } from "../../../src/driver/service_client/attestation_client.ts";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
-import { TestCa, type TestPair } from "../../support/test_ca.ts";
+import { TestCa, type TestPair } from "../../../scripts/support/test_ca.ts";
 import {
   driverFiles,
   nodeCertificate,

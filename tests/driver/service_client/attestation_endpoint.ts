@@ -3,7 +3,7 @@ import { createServer, type TLSSocket } from "node:tls";
 import { importPublicKey } from "../../../src/shared/crypto/key_pairs.ts";
 import { decodePem } from "../../../src/shared/crypto/pem.ts";
 import { parseCertificateRequest } from "../../../src/shared/x509/certificate_request.ts";
-import type { TestCa, TestPair } from "../../support/test_ca.ts";
+import type { TestCa, TestPair } from "../../../scripts/support/test_ca.ts";
 import { temporaryFolder } from "../../support/temporary_folder.ts";
 
 export const serverName = "cert-service.csi-cert-driver.internal";

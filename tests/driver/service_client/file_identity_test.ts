@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { FileIdentity } from "../../../src/driver/service_client/file_identity.ts";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
 import { temporaryFolder } from "../../support/temporary_folder.ts";
-import { TestCa, type TestPair } from "../../support/test_ca.ts";
+import { TestCa, type TestPair } from "../../../scripts/support/test_ca.ts";
 
 /** Files in a folder, a clock that starts now, and pairs of a CA that live for an hour. */
 async function open() {

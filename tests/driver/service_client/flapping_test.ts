@@ -3,7 +3,7 @@ import type { TLSSocket } from "node:tls";
 import { attest } from "../../../src/driver/service_client/attestation_client.ts";
 import { NodeIdentity } from "../../../src/driver/service_client/node_identity.ts";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
-import { TestCa } from "../../support/test_ca.ts";
+import { TestCa } from "../../../scripts/support/test_ca.ts";
 import {
   driverFiles,
   nodeCertificate,

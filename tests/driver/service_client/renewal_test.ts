@@ -12,7 +12,7 @@ import type { ClientIdentitySource } from "../../../src/shared/grpc_client/clien
 import { serveTcp } from "../../../src/shared/grpc_server/server.ts";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
 import { stubService } from "../../support/stub_service.ts";
-import { TestCa } from "../../support/test_ca.ts";
+import { TestCa } from "../../../scripts/support/test_ca.ts";
 import {
   driverFiles,
   nodeCertificate,

@@ -19,7 +19,7 @@ import { RpcError } from "../../../src/shared/grpc/rpc_error.ts";
 import { serveTcp } from "../../../src/shared/grpc_server/server.ts";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
 import { stubService } from "../../support/stub_service.ts";
-import { TestCa } from "../../support/test_ca.ts";
+import { TestCa } from "../../../scripts/support/test_ca.ts";
 
 const name = "cert-service.csi-cert-driver.internal";
 /** Lets I/O happen; no test here waits for a time to pass. */
