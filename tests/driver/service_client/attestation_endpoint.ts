@@ -1,8 +1,14 @@
+import assert from "node:assert/strict";
 import type { AddressInfo } from "node:net";
 import { createServer, type TLSSocket } from "node:tls";
+import {
+  attest,
+  type AttestationOutcome,
+} from "../../../src/driver/service_client/attestation_client.ts";
 import { importPublicKey } from "../../../src/shared/crypto/key_pairs.ts";
 import { decodePem } from "../../../src/shared/crypto/pem.ts";
 import { parseCertificateRequest } from "../../../src/shared/x509/certificate_request.ts";
+import { FakeClock } from "../../../scripts/support/fake_clock.ts";
 import type { TestCa, TestPair } from "../../../scripts/support/test_ca.ts";
 import { temporaryFolder } from "../../support/temporary_folder.ts";
 
@@ -119,4 +125,35 @@ export async function driverFiles(ca: TestCa) {
   await Deno.writeTextFile(caFile, ca.certificatePem);
   await Deno.writeTextFile(tokenFile, token);
   return { caFile, tokenFile, [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose]() };
+}
+
+const never = new AbortController().signal;
+
+export interface Attempt {
+  readonly ca: TestCa;
+  readonly port: number;
+  readonly clock?: FakeClock;
+  readonly signal?: AbortSignal;
+  readonly files?: { readonly caFile?: string; readonly tokenFile?: string };
+}
+
+/** One attempt against a port; no outcome contains the token or a private key but an identity's own. */
+export async function attempt(
+  { ca, port, clock, signal, files }: Attempt,
+): Promise<AttestationOutcome> {
+  await using own = await driverFiles(ca);
+  const { caFile, tokenFile } = own;
+  const endpoint = { hostname: "127.0.0.1", port, serverName, caFile, tokenFile, ...files };
+  const outcome = await attest(endpoint, clock ?? new FakeClock(), signal ?? never);
+  const { privateKeyPem: _, ...rest } = outcome.kind === "identity"
+    ? outcome
+    : { ...outcome, privateKeyPem: "" };
+  const text = JSON.stringify(rest);
+  assert.ok(!text.includes(token), text);
+  assert.ok(!text.includes("PRIVATE KEY"), text);
+  return outcome;
+}
+
+export function reasonOf(outcome: AttestationOutcome): string {
+  return outcome.kind === "identity" ? assert.fail("is an identity") : outcome.reason;
 }
