@@ -109,7 +109,6 @@ export const structure: Structure = {
       "src/shared/gen/csi_pb.ts",
       "src/shared/gen/plugin_registration_pb.ts",
       "src/shared/grpc_client/attempt_limit.ts",
-      "src/shared/grpc_client/bearer_token.ts",
       "src/shared/grpc_client/channel.ts",
       "src/shared/grpc_client/client.ts",
       "src/shared/grpc_client/client_identity.ts",

@@ -24,8 +24,6 @@ export interface ChannelOptions {
   trustBundle?: (() => string) | undefined;
   /** The name that the server's certificate must bear, where it is not the address's. */
   serverName?: string | undefined;
-  /** A bearer token, asked for before each call; only over https. */
-  token?: (() => Promise<string | undefined>) | undefined;
   /** Shown to the server; a call made after it was replaced uses a new connection. */
   clientIdentity?: ClientIdentitySource | undefined;
 }
@@ -45,14 +43,11 @@ export class Channel implements Disposable {
   #open: Connection | undefined;
   #disposed = false;
 
-  /** Throws a TypeError for an address that is none, a token in plaintext, and an IP address over TLS without a name. */
+  /** Throws a TypeError for an address that is none, and for an IP address over TLS without a name. */
   constructor(options: ChannelOptions) {
-    const { address, token, serverName } = options;
+    const { address, serverName } = options;
     this.#options = options;
     this.#target = parseTarget(address);
-    if (token !== undefined && !this.#target.tls) {
-      throw new TypeError(`a token is sent over https only, not to ${address}`);
-    }
     if (this.#target.tls && this.#target.numeric && serverName === undefined) {
       // RFC 6066, section 3: a server's name in TLS is never an address.
       throw new TypeError(`${address} is an IP address: say which name its certificate bears`);

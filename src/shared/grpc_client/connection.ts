@@ -1,5 +1,4 @@
 import { ChannelCredentials, Client, connectivityState } from "@grpc/grpc-js";
-import { bearerTokenCredentials } from "./bearer_token.ts";
 import type { ClientIdentity } from "./client_identity.ts";
 import type { ClientTarget } from "./target.ts";
 
@@ -19,7 +18,6 @@ export interface Connection {
 
 export interface ConnectionOptions {
   readonly serverName?: string | undefined;
-  readonly token?: (() => Promise<string | undefined>) | undefined;
 }
 
 const settings = {
@@ -42,10 +40,10 @@ const settings = {
 export function openConnection(
   { target, tls }: ClientTarget,
   credentials: ConnectionCredentials,
-  { serverName, token }: ConnectionOptions,
+  { serverName }: ConnectionOptions,
 ): Connection {
   const channelCredentials = tls
-    ? tlsCredentials(credentials, token)
+    ? tlsCredentials(credentials)
     : ChannelCredentials.createInsecure();
   const client = new Client(target, channelCredentials, {
     ...settings,
@@ -57,17 +55,13 @@ export function openConnection(
   return { client, credentials, calls: new Set() };
 }
 
-function tlsCredentials(
-  { roots, identity }: ConnectionCredentials,
-  token: ConnectionOptions["token"],
-): ChannelCredentials {
+function tlsCredentials({ roots, identity }: ConnectionCredentials): ChannelCredentials {
   const bytes = (text: string | undefined) => text === undefined ? null : Buffer.from(text);
-  const tls = ChannelCredentials.createSsl(
+  return ChannelCredentials.createSsl(
     bytes(roots),
     bytes(identity?.privateKeyPem),
     bytes(identity?.certificatePem),
   );
-  return token === undefined ? tls : tls.compose(bearerTokenCredentials(token));
 }
 
 /** Whether the connection stands. */
