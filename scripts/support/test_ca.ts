@@ -41,11 +41,24 @@ export class TestCa {
   /** A certificate for servers and clients, with these names: host names, addresses or URIs. */
   async issue(...names: string[]): Promise<TestPair> {
     const keys = await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+    const pkcs8 = await crypto.subtle.exportKey("pkcs8", keys.privateKey);
+    return {
+      certificatePem: await this.certify(keys.publicKey, names),
+      privateKeyPem: x509.PemConverter.encode(pkcs8, "PRIVATE KEY"),
+    };
+  }
+
+  /** A certificate for a key that somebody else has, PEM. */
+  async certify(
+    publicKey: CryptoKey,
+    names: readonly string[],
+    dates: { notBefore: Date; notAfter: Date } = validity(),
+  ): Promise<string> {
     const certificate = await x509.X509CertificateGenerator.create({
-      ...validity(),
+      ...dates,
       subject: "CN=test",
       issuer: this.#certificate.subject,
-      publicKey: keys.publicKey,
+      publicKey,
       signingKey: this.#keys.privateKey,
       signingAlgorithm: algorithm,
       extensions: [
@@ -57,11 +70,7 @@ export class TestCa {
         new x509.SubjectAlternativeNameExtension(names.map(generalName)),
       ],
     });
-    const pkcs8 = await crypto.subtle.exportKey("pkcs8", keys.privateKey);
-    return {
-      certificatePem: certificate.toString("pem"),
-      privateKeyPem: x509.PemConverter.encode(pkcs8, "PRIVATE KEY"),
-    };
+    return certificate.toString("pem");
   }
 }
 

@@ -6,6 +6,7 @@ import { ClientCertificateAuthenticator } from "../../src/service/access/client_
 import { ServingCertificate } from "../../src/service/issuing/serving_certificate.ts";
 import { CertificateService } from "../../src/shared/gen/certificate_service_pb.ts";
 import { connect } from "../../src/shared/grpc_client/client.ts";
+import { fixedIdentity } from "../../src/shared/grpc_client/client_identity.ts";
 import { RpcError } from "../../src/shared/grpc/rpc_error.ts";
 import { registerService, serveTcp } from "../../src/shared/grpc_server/server.ts";
 import { certificateService } from "../../src/service/api/certificate_service.ts";
@@ -56,7 +57,7 @@ async function open() {
         address: `https://127.0.0.1:${server.port}`,
         trustBundle: () => trustBundle,
         serverName: "cert-service.csi-cert-driver.internal",
-        ...(identity ? { clientIdentity: () => identity } : {}),
+        ...(identity ? { clientIdentity: fixedIdentity(identity) } : {}),
       })),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };

@@ -42,9 +42,9 @@ export const folders: Readonly<Record<string, Folder>> = {
     mayImport: { shared: ["text", "crypto"] },
   },
   "shared/grpc_client": {
-    purpose: "calls a gRPC service, and connects again when files or servers change",
+    purpose: "calls a gRPC service, and connects again when identities, files or servers change",
     mainFile: "client.ts",
-    mayImport: { shared: ["grpc"] },
+    mayImport: { shared: ["crypto", "grpc"] },
   },
   "shared/grpc_server": {
     purpose: "serves gRPC on a unix socket, or on TCP with TLS, with limits",
@@ -89,7 +89,10 @@ export const folders: Readonly<Record<string, Folder>> = {
   "driver/service_client": {
     purpose: "the driver's end of the certificate service's protocol",
     mainFile: "issuance_client.ts",
-    mayImport: { shared: ["gen", "grpc", "attributes", "grpc_client"], driver: ["certificates"] },
+    mayImport: {
+      shared: ["crypto", "scheduler", "gen", "grpc", "x509", "attributes", "grpc_client"],
+      driver: ["certificates"],
+    },
   },
   "driver/csi": {
     purpose: "CSI and plugin registration messages to and from `driver/volume`",

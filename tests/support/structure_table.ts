@@ -82,6 +82,7 @@ export const structure: Structure = {
     "shared/http",
     "driver/certificates",
     "driver/volume",
+    "driver/service_client",
     "service/documents",
     "service/ca",
     "service/access",

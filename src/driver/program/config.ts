@@ -23,33 +23,19 @@ import {
   booleanWord,
   durationBetween,
   maxSocketPathBytes,
-  parseServiceUrl,
   parseSocketPath,
   utf8Length,
 } from "../../shared/config/value_parsers.ts";
 import { hasUnprintable } from "../../shared/text/printable_text.ts";
-import { driverName, serverName } from "../../shared/text/product_names.ts";
-
-/** How the driver reaches the certificate service and proves who it is. */
-export interface CertServiceConfig {
-  /** "https://host:port" or "http://host:port". */
-  readonly address: string;
-  /** The name the service's certificate must bear, whatever the address. */
-  readonly serverName: string;
-  /** The trust bundle (PEM); undefined over http. */
-  readonly caFile: string | undefined;
-  /** Holds the bearer token; to be read anew for each call. */
-  readonly tokenFile: string | undefined;
-  readonly clientIdentity:
-    | { readonly certificateFile: string; readonly privateKeyFile: string }
-    | undefined;
-}
+import type { ServiceConnection } from "../service_client/connection.ts";
+import { driverName } from "../../shared/text/product_names.ts";
+import { certServiceConfig, certServiceVariables } from "./cert_service_config.ts";
 
 /** What the node's program is told. */
 export interface DriverConfig {
   readonly socketPath: string;
   readonly nodeId: string;
-  readonly certService: CertServiceConfig;
+  readonly certService: ServiceConnection;
   readonly certBasePath: string;
   readonly clusterDomain: string;
   /** Undefined: something else registers the driver with the kubelet. */
@@ -87,34 +73,7 @@ export const driverVariables = {
     expected: `a name of at most ${longestNodeId} bytes, without blanks`,
     parse: parseNodeId,
   },
-  address: {
-    name: "CERT_SERVICE_ADDR",
-    default: "https://cert-service:50051",
-    description: "the certificate service; http:// for plaintext",
-    expected: "https://host:port or http://host:port (port 50051 if left out)",
-    parse: parseServiceUrl,
-  },
-  caFile: {
-    name: "CERT_SERVICE_CA_FILE",
-    default: "/etc/csi-cert-driver/trust-bundle/ca.crt",
-    description: "the service's trust bundle, PEM",
-    ...file,
-  },
-  tokenFile: {
-    name: "CERT_SERVICE_TOKEN_FILE",
-    description: "the projected token shown to the service, read for each call",
-    ...file,
-  },
-  clientCertificateFile: {
-    name: "CERT_SERVICE_CLIENT_CERT_FILE",
-    description: "the certificate shown to a service with AUTHENTICATION=mtls, PEM",
-    ...file,
-  },
-  clientKeyFile: {
-    name: "CERT_SERVICE_CLIENT_KEY_FILE",
-    description: "its private key, PEM",
-    ...file,
-  },
+  ...certServiceVariables,
   certBasePath: {
     name: "CERT_BASE_PATH",
     default: "/var/lib/csi-certs",
@@ -179,29 +138,6 @@ export function readDriverConfig(
     checkInterval: values.checkInterval,
     allowKeysOnDisk: values.allowKeysOnDisk,
   }));
-}
-
-function certServiceConfig(reading: DriverReading): CertServiceConfig {
-  const { address, caFile, tokenFile, clientCertificateFile, clientKeyFile } = reading.values;
-  const { tokenFile: token, clientCertificateFile: certificate, clientKeyFile: key } =
-    driverVariables;
-  const isPlain = address.startsWith("http:");
-  if (isPlain && reading.isValid("CERT_SERVICE_ADDR")) {
-    for (const { name } of [token, certificate].filter(({ name }) => reading.isSet(name))) {
-      reading.reject(name, "to be unset with http://, which cannot carry it safely: use https://");
-    }
-    reading.warnings.push(
-      "CERT_SERVICE_ADDR is http://: nothing protects what is asked and answered",
-    );
-  }
-  if (reading.isSet(certificate.name) !== reading.isSet(key.name)) {
-    const missing = reading.isSet(key.name) ? certificate : key;
-    reading.reject(missing.name, "an absolute path, as the other half of the pair is set");
-  }
-  const clientIdentity = clientCertificateFile && clientKeyFile
-    ? { certificateFile: clientCertificateFile, privateKeyFile: clientKeyFile }
-    : undefined;
-  return { address, serverName, caFile: isPlain ? undefined : caFile, tokenFile, clientIdentity };
 }
 
 function registrationConfig(reading: DriverReading): DriverConfig["registration"] {

@@ -59,7 +59,9 @@ export async function openParts(
       onWarning: (message) => logger.warn("{message}", { message }),
     }),
   );
-  const client = resources.use(connectService(config.certService));
+  const service = resources.use(
+    connectService(config.certService, { clock, random: Math.random }),
+  );
   const scheduler = resources.use(
     new Scheduler({
       clock,
@@ -70,7 +72,7 @@ export async function openParts(
   const keys = resources.use(new KeyGenerator(clock));
   const table = new VolumeTable();
   const records = openRecordStore(config.certBasePath);
-  const issuer = new GrpcIssuanceClient(client);
+  const issuer = new GrpcIssuanceClient(service.client);
   const ports = wrapPorts({ mounter: created, store: records, issuer });
   const { mounter, store } = ports;
   const source = new CertificateRequester(ports.issuer, keys, clock);
@@ -95,7 +97,7 @@ export async function openParts(
   const reconciler = resources.use(
     new Reconciler({ ...shared, renewer, leftovers, checkInterval }),
   );
-  return { client, table, mounter, publisher, renewer, reconciler, trust, monitoring };
+  return { service, table, mounter, publisher, renewer, reconciler, trust, monitoring };
 }
 
 /** The metrics of the program, and what has to follow each call. */

@@ -57,12 +57,13 @@ export async function serve(
     { stagingDir: lock.stagingDir, wrapPorts, metrics },
     resources,
   );
-  const { table, renewer, monitoring } = parts;
-  health.detail = () => `${table.size} volumes, ${renewer.failing} whose renewal fails at present`;
+  const { monitoring } = parts;
+  health.detail = () => describeState(parts);
   health.metrics = monitoring.expose;
   await restoreVolumes(parts);
   await serveSockets(config, version, parts, resources);
   const watching = watchService(parts, signal);
+  await Promise.race([parts.service.attested, waitUntilAborted(signal)]);
   health.ready = true;
   monitoring.onActivity();
   logger.info("ready on {address}", {
@@ -76,6 +77,13 @@ export async function serve(
   health.ready = false;
   logger.info("stopping: calls in progress may finish");
   await watching;
+}
+
+/** The lines of /readyz: a driver without the service is ready, because it serves what is mounted. */
+function describeState({ table, renewer, service }: DriverParts): string {
+  const volumes = `${table.size} volumes, ${renewer.failing} whose renewal fails at present`;
+  const problem = service.identity?.problem;
+  return problem === undefined ? volumes : `${volumes}\nno new client certificate: ${problem}`;
 }
 
 async function restoreVolumes({ reconciler }: DriverParts): Promise<void> {
@@ -117,7 +125,7 @@ async function serveSockets(
 
 /** Follows the service's trust bundle; with each connection reports what this node's volumes contain. */
 async function watchService(
-  { client, renewer, table, mounter, trust }: DriverParts,
+  { service: { client, identity }, renewer, table, mounter, trust }: DriverParts,
   signal: AbortSignal,
 ): Promise<void> {
   const handler = {
@@ -130,5 +138,5 @@ async function watchService(
     onBundle: async (certificates: readonly Uint8Array[]) => void await trust.update(certificates),
     onDisconnected: () => trust.disconnected(),
   };
-  await watchTrustBundle(client, handler, { wait, random: Math.random }, signal);
+  await watchTrustBundle(client, handler, { wait, random: Math.random, identity }, signal);
 }

@@ -1,8 +1,9 @@
 /**
- * This folder is the driver's end of the certificate service's protocol: it requests and renews
- * certificates, reports the mounted ones, and watches the trust bundle. Its main types are
- * `GrpcIssuanceClient`, `ServiceConnection` and `TrustBundleHandler`. It never decides when a
- * certificate is renewed.
+ * This folder is the driver's end of the certificate service's protocol: it proves on which node the
+ * driver runs, requests and renews certificates, reports the mounted ones, and watches the trust
+ * bundle. Its main types are `GrpcIssuanceClient`, `ServiceConnection`, `NodeIdentity` and
+ * `TrustBundleHandler`. It never decides when a pod's certificate is renewed, and never shows the
+ * token to a server that it has not verified.
  */
 
 import { status } from "@grpc/grpc-js";
@@ -60,7 +61,7 @@ function outcomeOfError(error: RpcError): IssueOutcome {
       return { kind: "overloaded", reason, retryAfter };
     }
     case status.UNAUTHENTICATED:
-      // The driver's own token or certificate, not the pod's doing: mended by the operator or by time.
+      // The driver's own certificate, not the pod's doing: another attestation or the operator fixes it.
       return {
         kind: "unavailable",
         reason: `the certificate service does not accept this driver: ${reason}`,

@@ -1,7 +1,17 @@
-import { ChannelCredentials, Client, connectivityState, status } from "@grpc/grpc-js";
+import { Metadata, status } from "@grpc/grpc-js";
 import { type ClientTarget, parseTarget } from "./target.ts";
 import { isAttemptLimitError } from "./attempt_limit.ts";
-import { bearerTokenCredentials } from "./bearer_token.ts";
+import type { ClientIdentitySource } from "./client_identity.ts";
+import {
+  cancelCalls,
+  type Connection,
+  type ConnectionCredentials,
+  isReady,
+  openConnection,
+  sameCredentials,
+} from "./connection.ts";
+import { guardPeerCertificates } from "./peer_certificate_guard.ts";
+import { readTrustAnchors } from "./trust_anchors.ts";
 import { RpcError } from "../grpc/rpc_error.ts";
 import { deferSessionClose } from "../grpc/deferred_session_close.ts";
 import { redirectTransportLog } from "../grpc/transport_log.ts";
@@ -14,106 +24,111 @@ export interface ChannelOptions {
   trustBundle?: (() => string) | undefined;
   /** The name that the server's certificate must bear, where it is not the address's. */
   serverName?: string | undefined;
-  /** A bearer token, asked for before each call; only over https. */
-  token?: (() => Promise<string | undefined>) | undefined;
-  /** Shown to the server; looked at again with the trust bundle. */
-  clientIdentity?: (() => ClientIdentity) | undefined;
+  /** Shown to the server; a call made after it was replaced uses a new connection. */
+  clientIdentity?: ClientIdentitySource | undefined;
 }
 
-/** A client's certificate (the leaf first, then intermediates) and its PKCS#8 key. */
-export interface ClientIdentity {
-  certificatePem: string;
-  privateKeyPem: string;
-}
+/** grpc-js's words for a call that was never sent because its channel was closed meanwhile. */
+const neverSent = "Channel closed before call started";
 
-interface Credentials {
-  readonly roots: string | undefined;
-  readonly identity: ClientIdentity | undefined;
-}
-
-const settings = {
-  "grpc.enable_channelz": 0,
-  // A server that comes back is found within seconds, whatever the length of its absence.
-  "grpc.initial_reconnect_backoff_ms": 250,
-  "grpc.max_reconnect_backoff_ms": 5_000,
-  "grpc.dns_min_time_between_resolutions_ms": 5_000,
-  // Without it a server that vanished in the middle of a stream is never missed.
-  "grpc.keepalive_time_ms": 30_000,
-  "grpc.keepalive_timeout_ms": 10_000,
-  // An environment's http_proxy is not meant for the inside of a cluster, nor a TXT record for us.
-  "grpc.enable_http_proxy": 0,
-  "grpc.service_config_disable_resolution": 1,
-  // The shared pool keeps connections for ten seconds after their channel was closed.
-  "grpc.use_local_subchannel_pool": 1,
-};
-
-/** A grpc-js client, made anew when the trust bundle or the client's certificate has changed. */
+/**
+ * The connection that new calls use. A renewed identity and a changed trust bundle lead to a new one; calls that run
+ * continue on the old one, which closes after the last of them and before its certificate expires.
+ */
 export class Channel implements Disposable {
   readonly #options: ChannelOptions;
   readonly #target: ClientTarget;
-  readonly #running = new Set<{ cancel(): void }>();
-  #open: { client: Client; credentials: Credentials } | undefined;
+  /** Those that are closed for new calls and have calls that run. */
+  readonly #retired = new Set<Connection>();
+  #open: Connection | undefined;
   #disposed = false;
 
-  /** Throws a TypeError for an address that is none, a token in plaintext, and an IP address over TLS without a name. */
+  /** Throws a TypeError for an address that is none, and for an IP address over TLS without a name. */
   constructor(options: ChannelOptions) {
-    const { address, token, serverName } = options;
+    const { address, serverName } = options;
     this.#options = options;
     this.#target = parseTarget(address);
-    if (token !== undefined && !this.#target.tls) {
-      throw new TypeError(`a token is sent over https only, not to ${address}`);
-    }
     if (this.#target.tls && this.#target.numeric && serverName === undefined) {
       // RFC 6066, section 3: a server's name in TLS is never an address.
       throw new TypeError(`${address} is an IP address: say which name its certificate bears`);
     }
     redirectTransportLog();
     deferSessionClose();
+    guardPeerCertificates();
   }
 
   get isDisposed(): boolean {
     return this.#disposed;
   }
 
-  /** The client for the next call. Throws an RpcError when there is no material to make one from. */
-  client(): Client {
+  /** The connection for the next call. Throws an RpcError when there is nothing to make one with. */
+  connection(): Connection {
     if (this.#disposed) throw new RpcError(status.CANCELLED, "the client has been closed");
-    const connected = this.#open?.client.getChannel().getConnectivityState(false) ===
-      connectivityState.READY;
-    if (!connected) this.#renew();
-    return this.#open!.client;
+    const open = this.#open;
+    if (open === undefined || !isReady(open) || !this.#isUpToDate(open)) this.#renew();
+    return this.#open!;
+  }
+
+  /** Receives that the server answered a call. */
+  reportAnswer(connection: Connection): void {
+    if (connection === this.#open) this.#options.clientIdentity?.report("answered");
   }
 
   /**
-   * To be told of each call's failure: an unreachable server may be one that our old trust bundle
-   * refuses. Answers whether the call never left and can be made again.
+   * Receives each call's failure: an unreachable server may be one that our old trust bundle refuses, or one that
+   * refuses our identity. Returns whether the call was not executed and can be made again on another connection.
    */
-  reportFailure(client: Client, error: unknown): boolean {
-    if (this.#disposed || !(error instanceof RpcError) || client !== this.#open?.client) {
-      return false;
-    }
+  reportFailure(connection: Connection, error: unknown): boolean {
+    if (this.#disposed || !(error instanceof RpcError)) return false;
+    if (error.code === status.UNAUTHENTICATED) return this.#refused(connection);
+    if (isAnswer(error)) this.reportAnswer(connection);
+    if (error.code !== status.UNAVAILABLE) return false;
+    if (connection !== this.#open) return error.message.endsWith(neverSent);
     if (isAttemptLimitError(error)) {
-      this.#open = undefined;
-      client.close();
+      this.#drop(connection);
       return true;
     }
-    if (error.code === status.UNAVAILABLE) this.#renew();
+    // The connection's state is no evidence: it is still READY while the calls of a lost one fail.
+    if (!isAnswer(error)) this.#options.clientIdentity?.report("unreachable");
+    this.#renew();
     return false;
   }
 
   /** Makes disposing the channel cancel a call, until the call is over. */
-  track(call: { cancel(): void }): Disposable {
-    this.#running.add(call);
-    return { [Symbol.dispose]: () => void this.#running.delete(call) };
+  track(connection: Connection, call: { cancel(): void }): Disposable {
+    connection.calls.add(call);
+    return {
+      [Symbol.dispose]: () => {
+        connection.calls.delete(call);
+        if (connection.calls.size === 0) this.#retired.delete(connection);
+      },
+    };
   }
 
-  /** Calls on the old connection go on. */
+  #isUpToDate({ credentials }: Connection): boolean {
+    const identity = this.#options.clientIdentity?.current();
+    // What worked is used as long as there is nothing newer.
+    return identity === undefined || identity === credentials.identity;
+  }
+
+  /** The identity was not accepted: a verdict on the connection's certificate, so that the next call needs a new one. */
+  #refused(connection: Connection): boolean {
+    const { clientIdentity } = this.#options;
+    if (clientIdentity === undefined) return false;
+    if (connection === this.#open) {
+      // May have a new identity at once, as after files were replaced.
+      clientIdentity.report("unauthenticated");
+      this.#drop(connection);
+    }
+    return !this.#isUpToDate(connection);
+  }
+
   #renew(): void {
     const old = this.#open;
     try {
-      const credentials = this.#readCredentials();
+      const credentials = this.#readCredentials(old?.credentials);
       if (old !== undefined && sameCredentials(old.credentials, credentials)) return;
-      this.#open = { client: this.#connect(credentials), credentials };
+      this.#open = openConnection(this.#target, credentials, this.#options);
     } catch (cause) {
       // A file in the middle of its replacement is no reason to lose what worked.
       if (old !== undefined) return;
@@ -124,50 +139,59 @@ export class Channel implements Disposable {
         { cause },
       );
     }
-    old?.client.close();
+    if (old !== undefined) this.#retire(old);
   }
 
-  #readCredentials(): Credentials {
+  #drop(connection: Connection): void {
+    this.#open = undefined;
+    this.#retire(connection);
+  }
+
+  /** Calls on the old connection continue until its certificate is about to expire. */
+  #retire(old: Connection): void {
+    old.client.close();
+    if (old.calls.size === 0) return;
+    this.#retired.add(old);
+    const expiring = old.credentials.identity?.expiring;
+    if (expiring?.aborted) cancelCalls(old);
+    else expiring?.addEventListener("abort", () => cancelCalls(old), { once: true });
+  }
+
+  #readCredentials(last: ConnectionCredentials | undefined): ConnectionCredentials {
     if (!this.#target.tls) return { roots: undefined, identity: undefined };
-    const roots = this.#options.trustBundle?.();
-    if (roots !== undefined && !roots.includes("-----BEGIN CERTIFICATE-----")) {
-      // An empty one must never come to mean the system's CAs.
-      throw new Error("the trust bundle holds no PEM certificate");
+    const { clientIdentity } = this.#options;
+    const identity = clientIdentity?.current() ?? last?.identity;
+    if (clientIdentity !== undefined && identity === undefined) {
+      throw new Error(clientIdentity.problem ?? "there is no client certificate yet");
     }
-    return { roots, identity: this.#options.clientIdentity?.() };
+    return { roots: this.#readRoots(last), identity };
   }
 
-  #connect(credentials: Credentials): Client {
-    const { serverName } = this.#options;
-    return new Client(this.#target.target, this.#channelCredentials(credentials), {
-      ...settings,
-      ...(serverName !== undefined && this.#target.tls && {
-        "grpc.ssl_target_name_override": serverName,
-        "grpc.default_authority": serverName,
-      }),
-    });
-  }
-
-  #channelCredentials({ roots, identity }: Credentials): ChannelCredentials {
-    if (!this.#target.tls) return ChannelCredentials.createInsecure();
-    const bytes = (text: string | undefined) => text === undefined ? null : Buffer.from(text);
-    const tls = ChannelCredentials.createSsl(
-      bytes(roots),
-      bytes(identity?.privateKeyPem),
-      bytes(identity?.certificatePem),
-    );
-    const { token } = this.#options;
-    return token === undefined ? tls : tls.compose(bearerTokenCredentials(token));
+  #readRoots(last: ConnectionCredentials | undefined): string | undefined {
+    const { trustBundle } = this.#options;
+    if (trustBundle === undefined) return undefined;
+    try {
+      // An empty one must never come to mean the system's CAs.
+      return readTrustAnchors(trustBundle());
+    } catch (error) {
+      // A renewed identity is used with the bundle that worked.
+      if (last?.roots !== undefined) return last.roots;
+      throw error;
+    }
   }
 
   [Symbol.dispose](): void {
     this.#disposed = true;
-    for (const call of [...this.#running]) call.cancel();
-    this.#open?.client.close();
+    for (const connection of this.#retired) cancelCalls(connection);
+    if (this.#open === undefined) return;
+    cancelCalls(this.#open);
+    this.#open.client.close();
   }
 }
 
-function sameCredentials(a: Credentials, b: Credentials): boolean {
-  return a.roots === b.roots && a.identity?.certificatePem === b.identity?.certificatePem &&
-    a.identity?.privateKeyPem === b.identity?.privateKeyPem;
+/** Whether the server sent the error: grpc-js's own errors have no headers. */
+function isAnswer({ cause }: RpcError): boolean {
+  const isStatus = cause instanceof Error && "metadata" in cause;
+  return isStatus && cause.metadata instanceof Metadata &&
+    cause.metadata.get("content-type").length > 0;
 }

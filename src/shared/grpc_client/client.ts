@@ -1,7 +1,7 @@
 /**
- * This folder calls a gRPC service, over a connection that is replaced when the credentials' files
- * or the service's servers change. Its main function is `connect`; its main types are `Client` and
- * `ChannelOptions`. It never retries a call that the server may have executed, and never logs.
+ * This folder calls a gRPC service, over a connection that is replaced when the client's identity is
+ * renewed, or the trust bundle or the service's servers change. Its main function is `connect`; its
+ * main types are `Client`, `ChannelOptions` and `ClientIdentitySource`. It never retries a call that the server may have executed, and never logs.
  */
 
 import type {
@@ -20,7 +20,7 @@ import { decodeMessage, encodeMessage } from "../grpc/message_codec.ts";
 import { RpcError, toRpcError } from "../grpc/rpc_error.ts";
 import { type AnyMessageInit, methodPath } from "../grpc/service_definition.ts";
 
-export type { ChannelOptions, ClientIdentity } from "./channel.ts";
+export type { ChannelOptions } from "./channel.ts";
 
 export interface CallOptions {
   /** Cancels the call. */
@@ -67,7 +67,7 @@ export function connect<S extends DescService>(
 }
 
 const asBytes = (bytes: Buffer) => bytes;
-/** A call that never left is made once more, on a new connection. */
+/** A call that was not executed is made once more, on a new connection. */
 const tries = 2;
 
 async function unary(
@@ -79,9 +79,9 @@ async function unary(
   const bytes = encoded(method.input, request);
   for (let n = 1;; n++) {
     refuseAborted(options);
-    const client = channel.client();
+    const connection = channel.connection();
     const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
-    const call = client.makeUnaryRequest(
+    const call = connection.client.makeUnaryRequest(
       methodPath(method),
       asBytes,
       asBytes,
@@ -90,13 +90,15 @@ async function unary(
       grpcOptions(options),
       (error, response) => error === null ? resolve(response!) : reject(toRpcError(error)),
     );
-    using _tracked = channel.track(call);
+    using _tracked = channel.track(connection, call);
     using _listening = cancelOnAbort(call, options);
     try {
-      return decoded(method.output, await promise);
+      const response = await promise;
+      channel.reportAnswer(connection);
+      return decoded(method.output, response);
     } catch (thrown) {
       const error = unlessOurs(thrown, channel, options);
-      if (!channel.reportFailure(client, error) || n === tries) throw error;
+      if (!channel.reportFailure(connection, error) || n === tries) throw error;
     }
   }
 }
@@ -108,10 +110,11 @@ async function* serverStreaming(
   options: CallOptions,
 ): AsyncGenerator<unknown> {
   const bytes = encoded(method.input, request);
+  let isAnswered = false;
   for (let n = 1;; n++) {
     refuseAborted(options);
-    const client = channel.client();
-    const call = client.makeServerStreamRequest(
+    const connection = channel.connection();
+    const call = connection.client.makeServerStreamRequest(
       methodPath(method),
       asBytes,
       asBytes,
@@ -121,14 +124,19 @@ async function* serverStreaming(
     );
     // After the loop nobody else listens, and the cancellation comes back as an error.
     call.on("error", () => {});
-    using _tracked = channel.track(call);
+    using _tracked = channel.track(connection, call);
     using _listening = cancelOnAbort(call, options);
     try {
-      for await (const response of call) yield decoded(method.output, response);
+      for await (const response of call) {
+        isAnswered = true;
+        channel.reportAnswer(connection);
+        yield decoded(method.output, response);
+      }
       return;
     } catch (thrown) {
       const error = unlessOurs(toRpcError(thrown), channel, options);
-      if (!channel.reportFailure(client, error) || n === tries) throw error;
+      const isRepeatable = channel.reportFailure(connection, error) && !isAnswered;
+      if (!isRepeatable || n === tries) throw error;
     } finally {
       call.cancel();
     }

@@ -25,8 +25,7 @@ Deno.test("a driver that is told nothing takes the documented defaults", () => {
       address: "https://cert-service:50051",
       serverName: "cert-service.csi-cert-driver.internal",
       caFile: "/etc/csi-cert-driver/trust-bundle/ca.crt",
-      tokenFile: undefined,
-      clientIdentity: undefined,
+      identity: undefined,
     },
     certBasePath: "/var/lib/csi-certs",
     clusterDomain: "cluster.local",
@@ -45,8 +44,7 @@ Deno.test("every variable of the driver is read, from an object or a function al
     CERT_SERVICE_ADDR: "https://[2001:DB8::1]:443/",
     CERT_SERVICE_CA_FILE: "/bundle/ca.crt",
     CERT_SERVICE_TOKEN_FILE: "/token/token",
-    CERT_SERVICE_CLIENT_CERT_FILE: "/client/tls.crt",
-    CERT_SERVICE_CLIENT_KEY_FILE: "/client/tls.key",
+    ATTESTATION_ADDR: "https://attest:8443/",
     CERT_BASE_PATH: "/data/",
     REGISTRATION_DIR: "/registration",
     KUBELET_SOCKET_PATH: "/var/lib/kubelet/plugins/x/csi.sock",
@@ -67,8 +65,11 @@ Deno.test("every variable of the driver is read, from an object or a function al
         address: "https://[2001:db8::1]:443",
         serverName: "cert-service.csi-cert-driver.internal",
         caFile: "/bundle/ca.crt",
-        tokenFile: "/token/token",
-        clientIdentity: { certificateFile: "/client/tls.crt", privateKeyFile: "/client/tls.key" },
+        identity: {
+          kind: "attested",
+          attestation: { hostname: "attest", port: 8443 },
+          tokenFile: "/token/token",
+        },
       },
       certBasePath: "/data",
       clusterDomain: "k8s.example",
@@ -126,6 +127,14 @@ const bad: Record<string, string[]> = {
     .concat("https://a:1/path", "https://u@a:1", "https://a_b:1", "https://a:", "https://::1:5"),
   CERT_SERVICE_CA_FILE: ["ca.crt", "/", "/a/../b", "/a\u0007"],
   CERT_SERVICE_TOKEN_FILE: ["token", "./token"],
+  ATTESTATION_ADDR: [
+    "http://a:1",
+    "a:1",
+    "https://a",
+    "https://a:0",
+    "https://a:1/path",
+    "https://",
+  ],
   CERT_BASE_PATH: ["data", "~/data", "/./data", "/a".repeat(5000)],
   REGISTRATION_DIR: ["registration", `/${"r".repeat(78)}`],
   KUBELET_SOCKET_PATH: ["unix:///csi.sock", `${bytes107}s`],
@@ -193,6 +202,45 @@ Deno.test("a client certificate and its key come together or not at all", () => 
   assert.match(problems(other)[0] ?? "", /^CERT_SERVICE_CLIENT_CERT_FILE is not set/);
 });
 
+Deno.test("the attestation endpoint is the service's host unless another is named", () => {
+  const token = { CERT_SERVICE_TOKEN_FILE: "/token" };
+  for (
+    const [address, hostname] of [
+      ["https://cert-service.ns:50051", "cert-service.ns"],
+      ["https://[fd00::1]:1", "fd00::1"],
+      ["https://10.0.0.1", "10.0.0.1"],
+    ] as const
+  ) {
+    const { identity } = read({ ...token, CERT_SERVICE_ADDR: address }).config.certService;
+    assert.deepEqual(identity, {
+      kind: "attested",
+      attestation: { hostname, port: 50052 },
+      tokenFile: "/token",
+    });
+  }
+  const { config, warnings } = read({ ATTESTATION_ADDR: "https://a:1" });
+  assert.equal(config.certService.identity, undefined);
+  assert.match(warnings.join(), /^ATTESTATION_ADDR is not used without CERT_SERVICE_TOKEN_FILE/);
+});
+
+Deno.test("a token and a client certificate exclude each other", () => {
+  const files = {
+    CERT_SERVICE_CLIENT_CERT_FILE: "/tls.crt",
+    CERT_SERVICE_CLIENT_KEY_FILE: "/tls.key",
+  };
+  assert.deepEqual(read(files).config.certService.identity, {
+    kind: "files",
+    certificateFile: "/tls.crt",
+    privateKeyFile: "/tls.key",
+  });
+  const [problem = "", ...others] = problems({ ...files, CERT_SERVICE_TOKEN_FILE: "/token" });
+  assert.deepEqual(others, []);
+  assert.match(
+    problem,
+    /^CERT_SERVICE_TOKEN_FILE=.*to be unset with CERT_SERVICE_CLIENT_CERT_FILE: .*=kubernetes.*=mtls/,
+  );
+});
+
 Deno.test("plaintext is warned of, and never carries a token or a client certificate", () => {
   const plain = { CERT_SERVICE_ADDR: "http://cert-service" };
   const { config, warnings } = read(plain);
@@ -201,11 +249,13 @@ Deno.test("plaintext is warned of, and never carries a token or a client certifi
   const found = problems({
     ...plain,
     CERT_SERVICE_TOKEN_FILE: "/token",
+    ATTESTATION_ADDR: "https://a:1",
     CERT_SERVICE_CLIENT_CERT_FILE: "/tls.crt",
     CERT_SERVICE_CLIENT_KEY_FILE: "/tls.key",
   });
   assert.deepEqual(found.map((problem) => problem.split("=")[0]), [
     "CERT_SERVICE_TOKEN_FILE",
+    "ATTESTATION_ADDR",
     "CERT_SERVICE_CLIENT_CERT_FILE",
   ]);
 });

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import { Registration } from "../../../src/shared/gen/plugin_registration_pb.ts";
 import { connect } from "../../../src/shared/grpc_client/client.ts";
+import { fixedIdentity } from "../../../src/shared/grpc_client/client_identity.ts";
 import { parseTarget } from "../../../src/shared/grpc_client/target.ts";
 import { RpcError } from "../../../src/shared/grpc/rpc_error.ts";
 import { serveTcp, serveUnix } from "../../../src/shared/grpc_server/server.ts";
@@ -13,13 +14,12 @@ import { TestCa, type TestPair } from "../../../scripts/support/test_ca.ts";
 
 const name = "cert-service.csi-cert-driver.internal";
 
-/** A server that answers with the authorization it was sent. */
+/** A server with this certificate. */
 function serving(identity: TestPair, port = 0) {
   const tls = { current: () => identity, onChange: () => ({ [Symbol.dispose]: () => {} }) };
   const services = [
     stubService(Registration, {
-      getInfo: (_, { metadata }) =>
-        Promise.resolve({ name: metadata.get("authorization").join() || "nothing" }),
+      getInfo: () => Promise.resolve({ name: "the server" }),
     }),
   ];
   return serveTcp(`127.0.0.1:${port}`, { tls, services, graceMs: 0 });
@@ -42,51 +42,6 @@ Deno.test("addresses are read in three forms and no other", () => {
   }
 });
 
-Deno.test("the token is asked for before each call and sent over TLS", async () => {
-  const ca = await TestCa.create();
-  await using server = await serving(await ca.issue(name));
-  const tokens = ["first", "second", undefined];
-  using client = connect(Registration, {
-    address: `https://127.0.0.1:${server.port}`,
-    trustBundle: () => ca.certificatePem,
-    serverName: name,
-    token: () => Promise.resolve(tokens.shift()),
-  });
-  assert.equal((await client.getInfo({})).name, "Bearer first");
-  assert.equal((await client.getInfo({})).name, "Bearer second");
-  assert.equal((await client.getInfo({})).name, "nothing");
-});
-
-Deno.test("a token is refused where it would travel in plaintext", () => {
-  for (const address of ["http://127.0.0.1:1", "unix:///tmp/x.sock"]) {
-    const options = { address, token: () => Promise.resolve("secret") };
-    assert.throws(() => connect(Registration, options), /a token is sent over https only/);
-  }
-});
-
-Deno.test("a token that no header can carry fails the call without being quoted", async () => {
-  const ca = await TestCa.create();
-  await using server = await serving(await ca.issue(name));
-  let token = () => Promise.resolve("secret\n");
-  using client = connect(Registration, {
-    address: `https://127.0.0.1:${server.port}`,
-    trustBundle: () => ca.certificatePem,
-    serverName: name,
-    token: () => token(),
-  });
-  await assert.rejects(client.getInfo({}), (error) => {
-    assert.ok(isRpc(status.UNAUTHENTICATED)(error));
-    assert.doesNotMatch(Deno.inspect(error, { depth: 10 }), /secret/);
-    return true;
-  });
-  token = () => Promise.reject(new Error("no such file"));
-  await assert.rejects(client.getInfo({}), (error) => {
-    assert.ok(isRpc(status.UNAVAILABLE)(error));
-    assert.match((error as RpcError).message, /the token cannot be read: no such file/);
-    return true;
-  });
-});
-
 Deno.test("a changed trust bundle is picked up without a new client", async () => {
   const [old, young] = [await TestCa.create("Old CA"), await TestCa.create("Young CA")];
   await using server = await serving(await young.issue(name));
@@ -99,7 +54,7 @@ Deno.test("a changed trust bundle is picked up without a new client", async () =
   await assert.rejects(client.getInfo({}), isRpc(status.UNAVAILABLE));
   bundle += `\n${young.certificatePem}`;
   // At once: a new bundle does not wait for the old connection's backoff.
-  assert.equal((await client.getInfo({})).name, "nothing");
+  assert.equal((await client.getInfo({})).name, "the server");
 });
 
 Deno.test("a client's certificate is read anew with the bundle", async () => {
@@ -111,11 +66,11 @@ Deno.test("a client's certificate is read anew with the bundle", async () => {
     address: `https://127.0.0.1:${server.port}`,
     trustBundle: () => ca.certificatePem,
     serverName: name,
-    clientIdentity: () => mine,
+    clientIdentity: { ...fixedIdentity(mine), current: () => mine },
   });
   await assert.rejects(client.getInfo({}), isRpc(status.UNAVAILABLE));
   mine = await ca.issue("spiffe://a/b");
-  assert.equal((await client.getInfo({})).name, "nothing");
+  assert.equal((await client.getInfo({})).name, "the server");
 });
 
 Deno.test("a bundle that is missing or empty fails the call and never means the system's CAs", async () => {

@@ -4,6 +4,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { CertificateService } from "../../../src/shared/gen/certificate_service_pb.ts";
 import { connect } from "../../../src/shared/grpc_client/client.ts";
+import { fixedIdentity } from "../../../src/shared/grpc_client/client_identity.ts";
 import { serveTcp } from "../../../src/shared/grpc_server/server.ts";
 import {
   frame,
@@ -68,7 +69,7 @@ async function serving() {
         address: `https://127.0.0.1:${server.port}`,
         trustBundle: () => ca.certificatePem,
         serverName: name,
-        clientIdentity: () => client,
+        clientIdentity: fixedIdentity(client),
       });
       await asked.reportCertificates({}, { timeoutMs: 10_000 });
     },

@@ -5,6 +5,7 @@ import { connect as connectPlain } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { Registration } from "../../../src/shared/gen/plugin_registration_pb.ts";
 import { type ChannelOptions, connect } from "../../../src/shared/grpc_client/client.ts";
+import { fixedIdentity } from "../../../src/shared/grpc_client/client_identity.ts";
 import { RpcError } from "../../../src/shared/grpc/rpc_error.ts";
 import { serveTcp } from "../../../src/shared/grpc_server/server.ts";
 import type {
@@ -165,8 +166,14 @@ Deno.test("where client certificates are asked for, only those of the right CA g
   const options = { trustBundle: trust(ca), serverName: name };
   const good = await clients.issue("spiffe://cluster.local/csi-cert-node/node-1");
   const bad = await ca.issue("spiffe://cluster.local/csi-cert-node/node-1");
-  assert.equal(await ask(server.port, { ...options, clientIdentity: () => good }), "somebody");
-  await assert.rejects(ask(server.port, { ...options, clientIdentity: () => bad }), unavailable);
+  assert.equal(
+    await ask(server.port, { ...options, clientIdentity: fixedIdentity(good) }),
+    "somebody",
+  );
+  await assert.rejects(
+    ask(server.port, { ...options, clientIdentity: fixedIdentity(bad) }),
+    unavailable,
+  );
   await assert.rejects(ask(server.port, options), unavailable);
 });
 

@@ -1,0 +1,215 @@
+import { exportPrivateKey, generateKeyPair } from "../../shared/crypto/key_pairs.ts";
+import { exportPublicKey } from "../../shared/crypto/key_pairs.ts";
+import { equalBytes } from "../../shared/crypto/der_reader.ts";
+import { encodePem } from "../../shared/crypto/pem.ts";
+import { readTrustAnchors } from "../../shared/grpc_client/trust_anchors.ts";
+import type { Clock } from "../../shared/scheduler/clock.ts";
+import { type Certificate, readCertificates } from "../../shared/x509/certificate.ts";
+import { createCertificateRequest } from "../../shared/x509/certificate_request.ts";
+import { describeFileError } from "./file_error.ts";
+import type { HttpResponse } from "./http_response.ts";
+import { exchangeOverTls } from "./tls_exchange.ts";
+
+/** The service signs with a notBefore that lies so far in the past. */
+const backdateMs = 5 * 60_000;
+/** The endpoint takes 16 KiB, with the head and the certificate request. */
+const maxTokenBytes = 12 * 1024;
+/** RFC 9110, section 11.6.2: a bare token, without blanks and line breaks. */
+const tokenPattern = /^[\x21-\x7e]+$/;
+/** Of a sentence of the service that becomes ours. */
+const maxReasonLength = 300;
+
+/** Where the driver shows its service account token, and for what. */
+export interface AttestationEndpoint {
+  readonly hostname: string;
+  readonly port: number;
+  /** The name that the service's certificate must bear. */
+  readonly serverName: string;
+  /** The trust bundle, PEM. */
+  readonly caFile: string;
+  /** The projected service account token. */
+  readonly tokenFile: string;
+}
+
+/** What an attempt to obtain a node certificate led to; all but `identity` are worth another attempt. */
+export type AttestationOutcome =
+  | {
+    readonly kind: "identity";
+    readonly certificatePem: string;
+    readonly privateKeyPem: string;
+    /** How long the certificate lives from now on, whatever the node's clock says. */
+    readonly lifetimeMs: number;
+  }
+  /** A file of ours is not there yet: nothing was sent. */
+  | { readonly kind: "waiting"; readonly reason: string }
+  /** The service does not accept the token or its bearer. */
+  | { readonly kind: "refused"; readonly reason: string }
+  | {
+    readonly kind: "overloaded";
+    readonly reason: string;
+    readonly retryAfterMs: number | undefined;
+  }
+  | { readonly kind: "unavailable"; readonly reason: string };
+
+/**
+ * Makes a P-256 key, shows the token once to the verified endpoint, and returns the node certificate for that key.
+ * Key and token exist in memory only, and no outcome contains either. Rejects when the signal is aborted.
+ */
+export async function attest(
+  endpoint: AttestationEndpoint,
+  clock: Pick<Clock, "after">,
+  signal: AbortSignal,
+): Promise<AttestationOutcome> {
+  const prepared = await readFiles(endpoint);
+  if ("kind" in prepared) return prepared;
+  let sent: { readonly keys: CryptoKeyPair; readonly token: string } | undefined;
+  const compose = async () => {
+    const token = await readToken(endpoint.tokenFile);
+    const keys = await generateKeyPair("ecdsa-p256");
+    sent = { keys, token };
+    return await composeRequest(endpoint.serverName, token, keys);
+  };
+  try {
+    const outcome = await exchangeOverTls({ ...endpoint, ...prepared }, compose, clock, signal);
+    if (outcome.kind === "failed") return unavailable(endpoint, outcome.reason);
+    if (sent === undefined) return unavailable(endpoint, "it answered before it was asked");
+    return await readOutcome(endpoint, outcome.response, sent.keys, sent.token);
+  } catch (error) {
+    if (error instanceof TokenError) return { kind: "waiting", reason: error.message };
+    throw error;
+  }
+}
+
+/** The token cannot be used; the message does not contain it. */
+class TokenError extends Error {}
+
+async function readFiles(
+  { caFile, tokenFile }: AttestationEndpoint,
+): Promise<{ trustAnchors: string } | AttestationOutcome> {
+  const bundle = `the trust bundle ${caFile} (CERT_SERVICE_CA_FILE)`;
+  try {
+    // The token itself is read only after the server was verified.
+    await Deno.stat(tokenFile);
+  } catch (error) {
+    return { kind: "waiting", reason: describeFileError(tokenOf(tokenFile), error) };
+  }
+  let text: string;
+  try {
+    text = await Deno.readTextFile(caFile);
+  } catch (error) {
+    return { kind: "waiting", reason: describeFileError(bundle, error) };
+  }
+  try {
+    return { trustAnchors: readTrustAnchors(text) };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return { kind: "waiting", reason: `${bundle} cannot be used: ${reason}` };
+  }
+}
+
+function tokenOf(tokenFile: string): string {
+  return `the token file ${tokenFile} (CERT_SERVICE_TOKEN_FILE)`;
+}
+
+async function readToken(tokenFile: string): Promise<string> {
+  const text = await Deno.readTextFile(tokenFile).catch((error) => {
+    throw new TokenError(describeFileError(tokenOf(tokenFile), error));
+  });
+  const token = text.trim();
+  if (!tokenPattern.test(token) || token.length > maxTokenBytes) {
+    throw new TokenError(
+      `${tokenOf(tokenFile)} is empty, too long or holds blanks: it needs the bare token`,
+    );
+  }
+  return token;
+}
+
+async function composeRequest(
+  serverName: string,
+  token: string,
+  keys: CryptoKeyPair,
+): Promise<Uint8Array> {
+  const request = encodePem("CERTIFICATE REQUEST", await createCertificateRequest(keys));
+  const body = JSON.stringify({ token, certificateSigningRequest: request });
+  // The token is ASCII, and so a character is a byte.
+  const head = [
+    "POST /v1/node-certificate HTTP/1.1",
+    `Host: ${serverName}`,
+    "Content-Type: application/json",
+    `Content-Length: ${body.length}`,
+    "Connection: close",
+  ];
+  return new TextEncoder().encode(`${head.join("\r\n")}\r\n\r\n${body}`);
+}
+
+async function readOutcome(
+  endpoint: AttestationEndpoint,
+  { status, headers, body }: HttpResponse,
+  keys: CryptoKeyPair,
+  token: string,
+): Promise<AttestationOutcome> {
+  const fields = readJson(body);
+  if (status === 200) {
+    const [leaf, ...rest] = readCertificates(text(fields.certificateChain)) ?? [];
+    const spki = await exportPublicKey(keys.publicKey);
+    if (leaf === undefined || !equalBytes(leaf.spki, spki)) {
+      return unavailable(endpoint, "its answer holds no certificate for our key");
+    }
+    const lifetimeMs = lifetimeOf(leaf);
+    if (lifetimeMs <= 0) return unavailable(endpoint, "its certificate has no life left");
+    const certificatePem = [leaf, ...rest].map(({ der }) => encodePem("CERTIFICATE", der)).join("");
+    const privateKeyPem = await exportPrivateKey(keys.privateKey);
+    return { kind: "identity", certificatePem, privateKeyPem, lifetimeMs };
+  }
+  const reason = sentence(text(fields.error), token) || `status ${status} without a reason`;
+  if (status === 401 || status === 403) {
+    return {
+      kind: "refused",
+      reason: `the certificate service does not attest this node: ${reason}`,
+    };
+  }
+  if (status === 429 || status === 503) {
+    const retryAfterMs = retryAfter(headers.get("retry-after"));
+    return {
+      kind: "overloaded",
+      reason: `the certificate service cannot attest this node now: ${reason}`,
+      retryAfterMs,
+    };
+  }
+  return unavailable(endpoint, `it answered with status ${status}: ${reason}`);
+}
+
+function lifetimeOf({ notBefore, notAfter }: Certificate): number {
+  return notAfter.epochMilliseconds - notBefore.epochMilliseconds - backdateMs;
+}
+
+function readJson(body: Uint8Array): Record<string, unknown> {
+  try {
+    const value = JSON.parse(new TextDecoder().decode(body));
+    return typeof value === "object" && value !== null ? value : {};
+  } catch {
+    return {};
+  }
+}
+
+function text(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+/** What the service says, in printable characters, and in no case the token. */
+function sentence(reason: string, token: string): string {
+  const safe = reason.replaceAll(token, "TOKEN").replace(/[^\x20-\x7e]/g, "?");
+  return safe.length > maxReasonLength ? `${safe.slice(0, maxReasonLength)}...` : safe;
+}
+
+/** RFC 9110, section 10.2.3, in seconds; a date is not used by our service. */
+function retryAfter(value: string | undefined): number | undefined {
+  return value !== undefined && /^[0-9]{1,5}$/.test(value) ? Number(value) * 1_000 : undefined;
+}
+
+function unavailable({ hostname, port }: AttestationEndpoint, reason: string): AttestationOutcome {
+  return {
+    kind: "unavailable",
+    reason: `the attestation endpoint ${hostname} port ${port} cannot be used: ${reason}`,
+  };
+}

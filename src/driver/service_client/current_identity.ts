@@ -1,0 +1,50 @@
+import type { Clock } from "../../shared/scheduler/clock.ts";
+import type { ClientIdentity } from "../../shared/grpc_client/client_identity.ts";
+
+/** Old connections are closed so long before their certificate expires, or at nine tenths of a shorter life. */
+const closingMs = 30_000;
+
+/** The identity in use and who follows it; states of each one when it is about to expire. */
+export class CurrentIdentity implements Disposable {
+  readonly #clock: Pick<Clock, "after">;
+  readonly #listeners = new Set<() => void>();
+  readonly #timers = new Set<Disposable>();
+  #identity: ClientIdentity | undefined;
+
+  constructor(clock: Pick<Clock, "after">) {
+    this.#clock = clock;
+  }
+
+  get(): ClientIdentity | undefined {
+    return this.#identity;
+  }
+
+  /** Whether there is one that has not expired. */
+  get isUsable(): boolean {
+    return this.#identity !== undefined && this.#identity.expiring?.aborted !== true;
+  }
+
+  /** Uses this pair from now on, which lives for so long. */
+  replace(certificatePem: string, privateKeyPem: string, remainingMs: number): void {
+    const expiring = new AbortController();
+    this.#identity = { certificatePem, privateKeyPem, expiring: expiring.signal };
+    const waitMs = remainingMs - Math.min(closingMs, Math.max(0, remainingMs) / 10);
+    const timer = this.#clock.after(waitMs, () => {
+      this.#timers.delete(timer);
+      expiring.abort();
+    });
+    this.#timers.add(timer);
+    for (const listener of [...this.#listeners]) listener();
+  }
+
+  onChange(listener: () => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  [Symbol.dispose](): void {
+    for (const timer of this.#timers) timer[Symbol.dispose]();
+    this.#timers.clear();
+    this.#listeners.clear();
+  }
+}

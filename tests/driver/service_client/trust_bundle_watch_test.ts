@@ -1,0 +1,104 @@
+import assert from "node:assert/strict";
+import { watchTrustBundle } from "../../../src/driver/service_client/trust_bundle_watch.ts";
+import type { CertificateService } from "../../../src/shared/gen/certificate_service_pb.ts";
+import type { Client } from "../../../src/shared/grpc_client/client.ts";
+import type { ClientIdentity } from "../../../src/shared/grpc_client/client_identity.ts";
+import { FakeClock } from "../../../scripts/support/fake_clock.ts";
+
+/** A service that a test breaks, an identity that it replaces, and what the handler has received. */
+function open(identity: ClientIdentity | undefined) {
+  const clock = new FakeClock();
+  const events: string[] = [];
+  const listeners = new Set<() => void>();
+  const state = { isAway: false, opened: 0, identity };
+  const breaks = new Set<(error: Error) => void>();
+  const client = {
+    async *watchTrustBundle(_: unknown, { signal }: { signal: AbortSignal }) {
+      state.opened++;
+      if (state.isAway) throw new Error("nobody listens");
+      yield { certificates: [Uint8Array.of(state.opened)] };
+      await new Promise((_, reject) => {
+        breaks.add(reject);
+        signal.addEventListener("abort", () => reject(new Error("cancelled")));
+      });
+    },
+  } as unknown as Client<typeof CertificateService>;
+  const handler = {
+    onConnected: () => Promise.resolve(void events.push("connected")),
+    onBundle: ([bundle]: readonly Uint8Array[]) =>
+      Promise.resolve(void events.push(`bundle ${bundle?.[0]}`)),
+    onDisconnected: () => void events.push("disconnected"),
+  };
+  const stop = new AbortController();
+  const wait = (ms: number, signal: AbortSignal) =>
+    new Promise<void>((resolve) => {
+      const timer = clock.after(ms, resolve);
+      signal.addEventListener("abort", () => {
+        timer[Symbol.dispose]();
+        resolve();
+      });
+    });
+  const source = {
+    current: () => state.identity,
+    onChange: (listener: () => void) => {
+      listeners.add(listener);
+      return { [Symbol.dispose]: () => void listeners.delete(listener) };
+    },
+  };
+  const options = { wait, random: () => 1, identity: source };
+  const ended = watchTrustBundle(client, handler, options, stop.signal);
+  return {
+    ...{ clock, events, state, listeners },
+    breakStream: () => {
+      for (const reject of breaks) reject(new Error("broken"));
+      breaks.clear();
+    },
+    replaceIdentity: () => {
+      state.identity = { certificatePem: "", privateKeyPem: "" };
+      for (const listener of [...listeners]) listener();
+    },
+    [Symbol.asyncDispose]: async () => {
+      stop.abort();
+      await ended;
+    },
+  };
+}
+
+const some: ClientIdentity = { certificatePem: "", privateKeyPem: "" };
+
+Deno.test("a replaced identity moves the watch at once, without an interruption", async () => {
+  await using watch = open(some);
+  await watch.clock.until(() => watch.events.length === 2);
+  for (let renewal = 0; renewal < 3; renewal++) watch.replaceIdentity();
+  await watch.clock.until(() => watch.events.length === 4);
+  assert.deepEqual(watch.events, ["connected", "bundle 1", "connected", "bundle 2"]);
+  assert.equal(watch.clock.timers, 0);
+  assert.equal(watch.listeners.size, 1);
+});
+
+Deno.test("a broken stream is an interruption, and a new identity ends the pause after it", async () => {
+  await using watch = open(some);
+  await watch.clock.until(() => watch.events.length === 2);
+  watch.state.isAway = true;
+  watch.breakStream();
+  await watch.clock.advance({ seconds: 40 });
+  assert.deepEqual(watch.events.slice(2), ["disconnected", "disconnected"]);
+  watch.state.isAway = false;
+  watch.replaceIdentity();
+  await watch.clock.until(() => watch.events.at(-1)?.startsWith("bundle") === true);
+  assert.equal(watch.state.opened, 3);
+});
+
+Deno.test("there is no stream before there is an identity, and that is no failure", async () => {
+  await using watch = open(undefined);
+  await watch.clock.advance({ minutes: 5 });
+  assert.deepEqual([watch.state.opened, watch.events], [0, []]);
+  watch.replaceIdentity();
+  await watch.clock.until(() => watch.events.length === 2);
+});
+
+Deno.test("a watch that waits for an identity ends with its signal", async () => {
+  const watch = open(undefined);
+  await watch[Symbol.asyncDispose]();
+  assert.equal(watch.listeners.size, 0);
+});
