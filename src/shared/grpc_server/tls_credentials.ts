@@ -1,7 +1,6 @@
 import { getLogger } from "@logtape/logtape";
-import { ServerCredentials } from "@grpc/grpc-js";
 import { createPrivateKey, X509Certificate } from "node:crypto";
-import type { SecureContextOptions } from "node:tls";
+import { type SecureContextOptions, Server as TlsServer } from "node:tls";
 
 const logger = getLogger(["grpc", "tls"]);
 
@@ -21,33 +20,50 @@ export interface TlsIdentitySource {
   onChange(listener: () => void): Disposable;
 }
 
-/** Server credentials that follow an identity: new connections see the new one, open ones go on. Throws when the first is unusable. */
-export class ReloadingCredentials extends ServerCredentials implements Disposable {
+/** Deno's default is two minutes. */
+const handshakeTimeoutMs = 5_000;
+
+/**
+ * A TLS server that follows an identity: new connections see the new one, open ones remain. It does
+ * not listen: it receives the connections that pass the limits. Throws when the first identity is
+ * unusable.
+ *
+ * A session that is resumed is not verified again, and Deno 2.9 has one key for the tickets of all
+ * servers of a process, which setTicketKeys does not change: so whoever uses this server looks at
+ * each connection itself.
+ */
+export class ReloadingTlsServer implements Disposable {
+  readonly server: TlsServer;
+  /** Whether clients show a certificate; this cannot change. */
+  readonly asksClients: boolean;
   readonly #subscription: Disposable;
 
   constructor(source: TlsIdentitySource) {
-    const first = contextOf(source.current());
-    // Fixed for the life of the server: whether clients show a certificate cannot change.
-    const asksClients = first.ca !== undefined;
-    super(
-      { minVersion: "TLSv1.2", requestCert: asksClients, rejectUnauthorized: asksClients },
-      first,
-    );
+    const first = source.current();
+    this.asksClients = first.clientAuthoritiesPem !== undefined;
+    this.server = new TlsServer({
+      minVersion: "TLSv1.3",
+      ALPNProtocols: ["h2"],
+      requestCert: this.asksClients,
+      rejectUnauthorized: this.asksClients,
+      handshakeTimeout: handshakeTimeoutMs,
+      ...contextOf(first),
+    });
     this.#subscription = source.onChange(() => this.#follow(source));
   }
 
   #follow(source: TlsIdentitySource): void {
     try {
-      this.updateSecureContextOptions(contextOf(source.current()));
+      const identity = source.current();
+      if (this.asksClients !== (identity.clientAuthoritiesPem !== undefined)) {
+        throw new Error("whether clients show a certificate cannot change; restart the service");
+      }
+      this.server.setSecureContext({ minVersion: "TLSv1.3", ...contextOf(identity) });
     } catch (error) {
       logger.error("the new serving certificate cannot be used, the old one stays: {reason}", {
         reason: error instanceof Error ? error.message : String(error),
       });
     }
-  }
-
-  override _equals(other: ServerCredentials): boolean {
-    return this === other;
   }
 
   [Symbol.dispose](): void {

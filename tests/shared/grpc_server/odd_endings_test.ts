@@ -13,9 +13,11 @@ import {
   preface,
   requestHeaders,
 } from "../../support/http2_frames.ts";
+import { TestPeers } from "../../support/peers.ts";
 import { stubService } from "../../support/stub_service.ts";
 import { TestCa } from "../../../scripts/support/test_ca.ts";
 
+const unlimited = { perSecond: Infinity, burst: Infinity };
 const name = "cert-service.csi-cert-driver.internal";
 
 /** A server that wants a client's certificate, and a client that has one. */
@@ -37,7 +39,13 @@ async function serving() {
       },
     }),
   ];
-  const server = await serveTcp("127.0.0.1:0", { services, tls, graceMs: 0 });
+  const server = await serveTcp("127.0.0.1:0", {
+    services,
+    tls,
+    peers: new TestPeers(),
+    graceMs: 0,
+    limits: { rates: { unknown: unlimited, recognized: unlimited } },
+  });
   const options = {
     ca: ca.certificatePem,
     cert: client.certificatePem,

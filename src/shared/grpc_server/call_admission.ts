@@ -1,0 +1,181 @@
+import { type Server, type ServerInterceptor, status } from "@grpc/grpc-js";
+import { getLogger } from "@logtape/logtape";
+import type { Http2Server, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
+import type { IncomingHttpHeaders } from "node:http2";
+import { constants } from "node:http2";
+import type { Clock } from "../scheduler/clock.ts";
+import type { AcceptedPeer } from "./peer_gate.ts";
+
+const logger = getLogger(["grpc", "call"]);
+
+/** Header lists that are longer are answered by HTTP/2 itself. The pairs count from the first byte on. */
+const mostHeaderPairs = 32;
+const mostHeaderBytes = 16 * 1024;
+/** From a call's headers to the end of its one message. */
+const longestBodyMs = 10_000;
+
+/** What grpc-js keeps to itself: its HTTP/2 servers, and what it makes them with. */
+interface Internals {
+  readonly http2Servers: ReadonlyMap<Http2Server, unknown>;
+  readonly commonServerOptions: { maxHeaderListPairs?: number; settings: object };
+}
+
+type StreamListener = (
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  flags: number,
+  rawHeaders: string[],
+) => void;
+
+export interface CallAdmissionOptions {
+  readonly clock: Clock;
+  /** Paths of the methods whose requests are a stream, which may last. */
+  readonly streamingPaths: ReadonlySet<string>;
+}
+
+/** Looks at each call before grpc-js sees it, and ends those that it must not see. */
+export class CallAdmission implements Disposable {
+  readonly #clock: Clock;
+  readonly #streamingPaths: ReadonlySet<string>;
+  readonly #peers = new WeakMap<ServerHttp2Session, AcceptedPeer>();
+  /** Calls whose request has not ended, the oldest first, and when they began. */
+  readonly #unfinished = new Map<ServerHttp2Stream, number>();
+  #timer: Disposable | undefined;
+  /** The client of the call, or of the connection, that grpc-js is given at this moment. */
+  #entering: AcceptedPeer | undefined;
+
+  constructor({ clock, streamingPaths }: CallAdmissionOptions) {
+    this.#clock = clock;
+    this.#streamingPaths = streamingPaths;
+  }
+
+  /**
+   * Gives each call the certificate that the gate has verified. grpc-js would read it from the TLS
+   * connection, which HTTP/2 does not have here, and which may have closed.
+   */
+  readonly interceptor: ServerInterceptor = (_method, call) => {
+    const peer = this.#entering;
+    if (peer !== undefined) {
+      const context = {
+        transportSecurityType: "ssl",
+        sslPeerCertificate: { raw: peer.leaf },
+      } as unknown as ReturnType<typeof call.getAuthContext>;
+      call.getAuthContext = () => context;
+    }
+    return call as ReturnType<ServerInterceptor>;
+  };
+
+  /** Limits the header lists of servers that are made from now on. */
+  limitHeaders(server: Server): void {
+    const { commonServerOptions } = server as unknown as Internals;
+    commonServerOptions.maxHeaderListPairs = mostHeaderPairs;
+    Object.assign(commonServerOptions.settings, { maxHeaderListSize: mostHeaderBytes });
+  }
+
+  /** Steps between grpc-js and the HTTP/2 servers that it has. */
+  guard(server: Server): void {
+    for (const http2Server of (server as unknown as Internals).http2Servers.keys()) {
+      const [next, ...others] = http2Server.listeners("stream") as StreamListener[];
+      if (next === undefined || others.length > 0) {
+        throw new Error("this version of grpc-js answers calls in another way");
+      }
+      http2Server.removeListener("stream", next);
+      http2Server.on("stream", (...call: Parameters<StreamListener>) => this.#admit(next, ...call));
+      http2Server.prependListener("session", (session: ServerHttp2Session) => {
+        if (this.#entering !== undefined) this.#peers.set(session, this.#entering);
+      });
+    }
+  }
+
+  /** Lets a connection in, whose calls are then its peer's. */
+  enter(peer: AcceptedPeer | undefined, inject: () => void): void {
+    this.#entering = peer;
+    try {
+      inject();
+    } finally {
+      this.#entering = undefined;
+    }
+  }
+
+  #admit(next: StreamListener, ...call: Parameters<StreamListener>): void {
+    const [stream, headers] = call;
+    // grpc-js listens for one error only.
+    stream.on("error", () => {});
+    const peer = stream.session && this.#peers.get(stream.session as ServerHttp2Session);
+    const state = peer?.state();
+    if (state instanceof Promise) {
+      void state.then(() => this.#admit(next, ...call));
+      return;
+    }
+    if (stream.destroyed || stream.closed) return;
+    if (state?.kind === "closed") return refuse(stream, status.UNAUTHENTICATED, state.reason);
+    const encoding = headers["grpc-encoding"];
+    if (encoding !== undefined && encoding !== "identity") {
+      const reason = "compressed requests are not accepted; send them with grpc-encoding identity";
+      return refuse(stream, status.UNIMPLEMENTED, reason, { "grpc-accept-encoding": "identity" });
+    }
+    if (!this.#streamingPaths.has(headers[":path"] ?? "")) this.#awaitBody(stream);
+    try {
+      this.enter(peer, () => next(...call));
+    } catch (error) {
+      // The stream may have ended, or the path holds bytes that no answer can repeat.
+      const reason = error instanceof Error ? error.message : String(error);
+      logger.debug("grpc-js cannot answer a call, whose stream is closed: {reason}", { reason });
+      stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    }
+  }
+
+  #awaitBody(stream: ServerHttp2Stream): void {
+    this.#unfinished.set(stream, this.#clock.now().epochMilliseconds);
+    const finish = () => this.#unfinished.delete(stream);
+    stream.once("end", finish);
+    stream.once("close", finish);
+    this.#time(longestBodyMs);
+  }
+
+  /** One timer for all calls, which is set again only when it has fired. */
+  #time(ms: number): void {
+    this.#timer ??= this.#clock.after(ms, () => {
+      this.#timer = undefined;
+      this.#endLate();
+    });
+  }
+
+  #endLate(): void {
+    const nowMs = this.#clock.now().epochMilliseconds;
+    for (const [stream, beganMs] of this.#unfinished) {
+      const leftMs = beganMs + longestBodyMs - nowMs;
+      if (leftMs > 0) return this.#time(leftMs);
+      this.#unfinished.delete(stream);
+      const reason = `the request has not ended within ${longestBodyMs / 1_000} s`;
+      if (!stream.destroyed && !stream.closed) refuse(stream, status.DEADLINE_EXCEEDED, reason);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#unfinished.clear();
+    this.#timer?.[Symbol.dispose]();
+  }
+}
+
+/** Answers a call in place of grpc-js, and lets its client send no more of it. */
+function refuse(
+  stream: ServerHttp2Stream,
+  code: status,
+  reason: string,
+  headers: Record<string, string> = {},
+): void {
+  try {
+    stream.respond({
+      ":status": 200,
+      "content-type": "application/grpc+proto",
+      "grpc-status": String(code),
+      "grpc-message": encodeURI(reason.toWellFormed()),
+      ...headers,
+    }, { endStream: true });
+    stream.close(constants.NGHTTP2_NO_ERROR);
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error);
+    logger.debug("the refusal of a call was not sent: {reason}", { reason: text });
+  }
+}
