@@ -44,6 +44,7 @@ export interface OpenConnections {
 /** Bounds that tests change; what is left out is as designed. */
 export interface ConnectionLimits {
   readonly handshakes?: number;
+  readonly handshakeMs?: number;
   readonly anonymous?: number;
   readonly rates?: AddressRates;
 }
@@ -83,6 +84,8 @@ export class AcceptPath {
   readonly #unfinished: BoundedGroups<Socket>;
   readonly #anonymous: BoundedGroups<Socket>;
   readonly #sockets = new Set<Socket>();
+  /** Those that were closed here. */
+  readonly #refused = new WeakSet<Socket>();
   readonly #turns = new ReadTurns();
 
   /** Throws when the TLS identity is unusable, or client CAs and the peer verifier do not go together. */
@@ -90,7 +93,7 @@ export class AcceptPath {
     const { tls, peers, clock, limits = {} } = options;
     using undo = new DisposableStack();
     this.#options = options;
-    this.#tls = tls && undo.use(new ReloadingTlsServer(tls));
+    this.#tls = tls && undo.use(new ReloadingTlsServer(tls, limits.handshakeMs));
     if ((this.#tls?.asksClients ?? false) !== (peers !== undefined)) {
       throw new TypeError("CAs for client certificates and a peer verifier need each other");
     }
@@ -136,7 +139,10 @@ export class AcceptPath {
   /** Listens no longer. */
   stopAccepting(): void {
     this.#listener.close();
-    for (const socket of this.#unfinished) socket.destroy();
+    for (const socket of this.#unfinished) {
+      this.#refused.add(socket);
+      socket.destroy();
+    }
   }
 
   /** Ends every connection once what was written has left, or after a second. */
@@ -177,7 +183,7 @@ export class AcceptPath {
   #refuseTls({ message }: Error, secure: TLSSocket): void {
     const raw = rawOf(secure);
     // The error also comes of a connection that was closed here.
-    if (raw.destroyed) return;
+    if (this.#refused.has(raw)) return;
     logger.debug("a TLS handshake failed: {reason}", { reason: message });
     this.#refuse("tls", secure, raw);
   }
@@ -229,7 +235,10 @@ export class AcceptPath {
   }
 
   #refuse(why: ConnectionRefusal, ...sockets: Socket[]): void {
-    for (const socket of sockets) socket.destroy();
+    for (const socket of sockets) {
+      this.#refused.add(socket);
+      socket.destroy();
+    }
     this.#options.onRefusal?.(why);
   }
 }

@@ -28,12 +28,6 @@ export class TokenBucket {
     return true;
   }
 
-  /** Whether the bucket is as it was when it was made. */
-  get isFull(): boolean {
-    this.#update();
-    return this.#tokens >= this.#rate.burst;
-  }
-
   #update(): void {
     const nowMs = this.#clock.now().epochMilliseconds;
     // A wall clock that steps back returns no tokens for that time.

@@ -6,6 +6,7 @@ import { Registration } from "../../../src/shared/gen/plugin_registration_pb.ts"
 import { connect } from "../../../src/shared/grpc_client/client.ts";
 import { parseTarget } from "../../../src/shared/grpc_client/target.ts";
 import { RpcError } from "../../../src/shared/grpc/rpc_error.ts";
+import type { PeerVerifier } from "../../../src/shared/grpc_server/peer_verifier.ts";
 import { serveTcp, serveUnix } from "../../../src/shared/grpc_server/server.ts";
 import { TestPeers } from "../../support/peers.ts";
 import { stubService } from "../../support/stub_service.ts";
