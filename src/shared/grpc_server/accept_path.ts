@@ -6,66 +6,37 @@ import type { Clock } from "../scheduler/clock.ts";
 import {
   addressKey,
   AddressLimiter,
-  type AddressRates,
   BoundedGroups,
+  type ConnectionLimits,
+  type ConnectionRefusal,
+  defaultLimits,
+  type OpenConnections,
+  type PeerClosing,
 } from "./connection_limits.ts";
 import { FrameLimits } from "./frame_limits.ts";
-import { AcceptedPeer, type PeerClosing, PeerGate } from "./peer_gate.ts";
+import { AcceptedPeer, PeerGate } from "./peer_gate.ts";
 import type { PeerVerifier } from "./peer_verifier.ts";
-import { ReadTurns, SlicedStream } from "./sliced_stream.ts";
+import { holdReads, ReadTurns, SlicedStream } from "./sliced_stream.ts";
 import { ReloadingTlsServer, type TlsIdentitySource } from "./tls_credentials.ts";
+import { errorMessage } from "../text/error_message.ts";
 
 const logger = getLogger(["grpc", "connections"]);
-
-/**
- * Why a connection was not accepted: its address connects too often (`rate`); its handshake was the
- * oldest one when there were too many (`handshakes`), or failed (`tls`); it does not speak HTTP/2
- * (`protocol`); it showed no certificate (`certificate`), or one that was rejected (`peer`). Or why an
- * accepted one was closed: as `PeerClosing` says, or for what it sent (`flood`).
- */
-export type ConnectionRefusal =
-  | "rate"
-  | "handshakes"
-  | "tls"
-  | "protocol"
-  | "certificate"
-  | "peer"
-  | "flood"
-  | PeerClosing;
-
-/** How many connections there are now. */
-export interface OpenConnections {
-  /** Not accepted yet. */
-  readonly unfinished: number;
-  readonly authenticated: number;
-  readonly anonymous: number;
-}
-
-/** Bounds that tests change; what is left out is as designed. */
-export interface ConnectionLimits {
-  readonly handshakes?: number;
-  readonly handshakeMs?: number;
-  readonly anonymous?: number;
-  readonly rates?: AddressRates;
-}
 
 export interface AcceptPathOptions {
   readonly tls?: TlsIdentitySource | undefined;
   readonly peers?: PeerVerifier | undefined;
   readonly clock: Clock;
-  readonly limits?: ConnectionLimits | undefined;
+  readonly limits?: Partial<ConnectionLimits> | undefined;
   readonly onRefusal?: ((why: ConnectionRefusal) => void) | undefined;
   /** Receives each connection that may speak HTTP/2. */
   readonly inject: (connection: SlicedStream, peer: AcceptedPeer | undefined) => void;
 }
 
-const mostHandshakes = 64;
-/** Without client certificates nothing else bounds the connections. */
-const mostAnonymous = 1_024;
-const addressRates: AddressRates = {
-  unknown: { perSecond: 20, burst: 40 },
-  recognized: { perSecond: 200, burst: 400 },
-};
+/**
+ * Deno 2.9 accepts all that wait before it calls back, and accepts no more for ever once it has run
+ * out of file descriptors: so few may wait.
+ */
+const mostUnaccepted = 256;
 /** Turns of the event loop in which the last answers leave for the sockets. */
 const lastTurns = 10;
 /** A peer that reads no more does not hold the end up. */
@@ -90,7 +61,8 @@ export class AcceptPath {
 
   /** Throws when the TLS identity is unusable, or client CAs and the peer verifier do not go together. */
   constructor(options: AcceptPathOptions) {
-    const { tls, peers, clock, limits = {} } = options;
+    const { tls, peers, clock } = options;
+    const limits = { ...defaultLimits, ...options.limits };
     using undo = new DisposableStack();
     this.#options = options;
     this.#tls = tls && undo.use(new ReloadingTlsServer(tls, limits.handshakeMs));
@@ -98,11 +70,11 @@ export class AcceptPath {
       throw new TypeError("CAs for client certificates and a peer verifier need each other");
     }
     this.#gate = peers && undo.use(new PeerGate(peers, clock));
-    this.#addresses = new AddressLimiter(limits.rates ?? addressRates, clock);
-    this.#unfinished = new BoundedGroups(limits.handshakes ?? mostHandshakes);
-    this.#anonymous = new BoundedGroups(limits.anonymous ?? mostAnonymous);
+    this.#addresses = new AddressLimiter(limits.rates, clock);
+    this.#unfinished = new BoundedGroups(limits.handshakes);
+    this.#anonymous = new BoundedGroups(limits.anonymous);
     this.#listener = createServer({ noDelay: true }, (socket) => this.#accept(socket));
-    this.#tls?.server.on("secureConnection", (secure) => void this.#finish(secure));
+    this.#tls?.server.on("secureConnection", (secure) => void this.#admit(secure));
     this.#tls?.server.on("tlsClientError", (error, socket) => this.#refuseTls(error, socket));
     undo.move();
   }
@@ -112,12 +84,12 @@ export class AcceptPath {
     const [, host = "", port] = /^\[?(.*?)\]?:(\d+)$/.exec(address) ?? [];
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#listener.once("error", reject);
-    this.#listener.listen({ host, port: Number(port) }, resolve);
     try {
+      this.#listener.listen({ host, port: Number(port), backlog: mostUnaccepted }, resolve);
       await promise;
     } catch (error) {
       this.#dispose();
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = errorMessage(error);
       throw new Error(`cannot listen on ${address}: ${reason}`, { cause: error });
     }
     this.#listener.removeListener("error", reject);
@@ -188,9 +160,20 @@ export class AcceptPath {
     this.#refuse("tls", secure, raw);
   }
 
-  async #finish(secure: TLSSocket): Promise<void> {
+  async #admit(secure: TLSSocket): Promise<void> {
     secure.on("error", () => secure.destroy());
     const raw = rawOf(secure);
+    try {
+      await this.#pass(secure, raw);
+    } catch (error) {
+      const reason = errorMessage(error);
+      logger.error("cannot accept a connection: {reason}", { reason });
+      this.#refuse("tls", secure, raw);
+    }
+  }
+
+  /** The gate. */
+  async #pass(secure: TLSSocket, raw: Socket): Promise<void> {
     const address = addressKey(raw.remoteAddress ?? "");
     if (secure.alpnProtocol !== "h2") return this.#refuse("protocol", secure, raw);
     if (this.#gate === undefined) {
@@ -199,6 +182,8 @@ export class AcceptPath {
     }
     const leaf = secure.authorized ? secure.getPeerCertificate()?.raw : undefined;
     if (leaf === undefined) return this.#refuse("certificate", secure, raw);
+    // Nobody takes what the client sends while its certificate is verified.
+    holdReads(raw, true);
     const close = (why: PeerClosing) => this.#refuse(why, secure, raw);
     const peer = await this.#gate.admit(new Uint8Array(leaf), close);
     if (!(peer instanceof AcceptedPeer)) {
@@ -210,6 +195,7 @@ export class AcceptPath {
     this.#unfinished.delete(address, raw);
     this.#addresses.recognize(address);
     this.#inject(raw, secure, peer);
+    holdReads(raw, false);
   }
 
   #admitAnonymous(address: string, raw: Socket, source: Socket): void {
@@ -239,7 +225,12 @@ export class AcceptPath {
       this.#refused.add(socket);
       socket.destroy();
     }
-    this.#options.onRefusal?.(why);
+    try {
+      this.#options.onRefusal?.(why);
+    } catch (error) {
+      const reason = errorMessage(error);
+      logger.error("the report of a refused connection failed: {reason}", { reason });
+    }
   }
 }
 

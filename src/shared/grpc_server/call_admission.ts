@@ -5,6 +5,7 @@ import type { IncomingHttpHeaders } from "node:http2";
 import { constants } from "node:http2";
 import type { Clock } from "../scheduler/clock.ts";
 import type { AcceptedPeer } from "./peer_gate.ts";
+import { errorMessage } from "../text/error_message.ts";
 
 const logger = getLogger(["grpc", "call"]);
 
@@ -119,7 +120,7 @@ export class CallAdmission implements Disposable {
       this.enter(peer, () => next(...call));
     } catch (error) {
       // The stream may have ended, or the path holds bytes that no answer can repeat.
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = errorMessage(error);
       logger.debug("grpc-js cannot answer a call, whose stream is closed: {reason}", { reason });
       stream.close(constants.NGHTTP2_INTERNAL_ERROR);
     }
@@ -175,7 +176,7 @@ function refuse(
     }, { endStream: true });
     stream.close(constants.NGHTTP2_NO_ERROR);
   } catch (error) {
-    const text = error instanceof Error ? error.message : String(error);
+    const text = errorMessage(error);
     logger.debug("the refusal of a call was not sent: {reason}", { reason: text });
   }
 }

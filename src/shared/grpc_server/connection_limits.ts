@@ -9,6 +9,54 @@ export interface AddressRates {
   readonly recognized: Rate;
 }
 
+/** Why an accepted connection of a client with a certificate is closed. */
+export type PeerClosing = "expired" | "rejected" | "connections";
+
+/**
+ * Why a connection was not accepted: its address connects too often (`rate`); its handshake was the
+ * oldest one when there were too many (`handshakes`), or failed (`tls`); it does not speak HTTP/2
+ * (`protocol`); it showed no certificate (`certificate`), or one that was rejected (`peer`). Or why an
+ * accepted one was closed: as `PeerClosing` says, or for what it sent (`flood`).
+ */
+export type ConnectionRefusal =
+  | "rate"
+  | "handshakes"
+  | "tls"
+  | "protocol"
+  | "certificate"
+  | "peer"
+  | "flood"
+  | PeerClosing;
+
+/** How many connections there are now. */
+export interface OpenConnections {
+  /** Not accepted yet. */
+  readonly unfinished: number;
+  readonly authenticated: number;
+  readonly anonymous: number;
+}
+
+export interface ConnectionLimits {
+  /** How many may be in their handshake. */
+  readonly handshakes: number;
+  /** How long a handshake may take. */
+  readonly handshakeMs: number;
+  /** Where clients show no certificates, nothing else bounds the connections. */
+  readonly anonymous: number;
+  readonly rates: AddressRates;
+}
+
+export const defaultLimits: ConnectionLimits = {
+  handshakes: 64,
+  // Deno's default is two minutes.
+  handshakeMs: 5_000,
+  anonymous: 1_024,
+  rates: {
+    unknown: { perSecond: 20, burst: 40 },
+    recognized: { perSecond: 200, burst: 400 },
+  },
+};
+
 const recognitionMs = 3_600_000;
 /** More addresses than a cluster's nodes and any sane number of its pods; some 100 bytes each. */
 const mostAddresses = 16_384;

@@ -1,8 +1,9 @@
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../scheduler/clock.ts";
 import { WallClockTimer } from "../scheduler/wall_clock_timer.ts";
-import { BoundedGroups } from "./connection_limits.ts";
+import { BoundedGroups, type PeerClosing } from "./connection_limits.ts";
 import type { PeerDecision, PeerVerifier } from "./peer_verifier.ts";
+import { errorMessage } from "../text/error_message.ts";
 
 const logger = getLogger(["grpc", "peers"]);
 
@@ -10,9 +11,6 @@ const logger = getLogger(["grpc", "peers"]);
 const mostOfOwner = 4;
 /** Nothing else limits how many certificates are verified again at once. */
 const verifiedAtOnce = 16;
-
-/** Why an accepted connection is closed. */
-export type PeerClosing = "expired" | "rejected" | "connections";
 
 /** What a connection's decision is now. */
 export type PeerState = { readonly kind: "accepted" } | {
@@ -91,7 +89,7 @@ export class PeerGate implements Disposable {
         reason: `the client certificate has expired at ${decision.expiresAt}`,
       };
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = errorMessage(error);
       logger.error("cannot verify a client certificate, which is rejected: {reason}", { reason });
       return { kind: "rejected", reason: "the client certificate could not be verified" };
     }

@@ -19,13 +19,9 @@ import {
   type UntypedImplementation,
 } from "../grpc/service_definition.ts";
 import { systemClock } from "../scheduler/system_clock.ts";
-import {
-  AcceptPath,
-  type ConnectionLimits,
-  type ConnectionRefusal,
-  type OpenConnections,
-} from "./accept_path.ts";
+import { AcceptPath } from "./accept_path.ts";
 import { CallAdmission } from "./call_admission.ts";
+import type { ConnectionLimits, ConnectionRefusal, OpenConnections } from "./connection_limits.ts";
 import { ServerConnections } from "./connections.ts";
 import { deferSessionClose } from "../grpc/deferred_session_close.ts";
 import type { PeerVerifier } from "./peer_verifier.ts";
@@ -58,7 +54,7 @@ export interface TcpServerOptions extends ServerOptions {
   peers?: PeerVerifier | undefined;
   /** The system's unless stated. */
   clock?: Clock | undefined;
-  limits?: ConnectionLimits | undefined;
+  limits?: Partial<ConnectionLimits> | undefined;
   /** Called when a connection is not accepted, or is closed for what its client is or does. */
   onRefusal?: ((why: ConnectionRefusal) => void) | undefined;
 }

@@ -62,6 +62,16 @@ interface NativeHandle {
   readStart(): void;
 }
 
+/**
+ * Stops or starts the reads of a TCP connection, also of one under TLS, which pausing would not stop.
+ * What its peer sends meanwhile remains with the kernel, which then stops the peer.
+ */
+export function holdReads(raw: Socket, isHeld: boolean): void {
+  const { _handle: handle } = raw as unknown as { _handle: NativeHandle | null };
+  if (isHeld) handle?.readStop();
+  else handle?.readStart();
+}
+
 export interface SlicedStreamOptions {
   /** The TCP connection. */
   readonly raw: Socket;
@@ -149,10 +159,7 @@ export class SlicedStream extends Duplex {
   #hold(isHeld: boolean): void {
     if (this.#isHeld === isHeld) return;
     this.#isHeld = isHeld;
-    // Pausing stops the reads of a plain connection only; the handle is what both have.
-    const { _handle: handle } = this.#raw as unknown as { _handle: NativeHandle | null };
-    if (isHeld) handle?.readStop();
-    else handle?.readStart();
+    holdReads(this.#raw, isHeld);
   }
 
   override _read(): void {

@@ -1,6 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { type SecureContextOptions, Server as TlsServer } from "node:tls";
+import { errorMessage } from "../text/error_message.ts";
 
 const logger = getLogger(["grpc", "tls"]);
 
@@ -20,9 +21,6 @@ export interface TlsIdentitySource {
   onChange(listener: () => void): Disposable;
 }
 
-/** Deno's default is two minutes. */
-const longestHandshakeMs = 5_000;
-
 /**
  * A TLS server that follows an identity: new connections see the new one, open ones remain. It does
  * not listen: it receives the connections that pass the limits. Throws when the first identity is
@@ -38,7 +36,7 @@ export class ReloadingTlsServer implements Disposable {
   readonly asksClients: boolean;
   readonly #subscription: Disposable;
 
-  constructor(source: TlsIdentitySource, handshakeMs = longestHandshakeMs) {
+  constructor(source: TlsIdentitySource, handshakeMs: number) {
     const first = source.current();
     this.asksClients = first.clientAuthoritiesPem !== undefined;
     this.server = new TlsServer({
@@ -61,7 +59,7 @@ export class ReloadingTlsServer implements Disposable {
       this.server.setSecureContext({ minVersion: "TLSv1.3", ...contextOf(identity) });
     } catch (error) {
       logger.error("the new serving certificate cannot be used, the old one stays: {reason}", {
-        reason: error instanceof Error ? error.message : String(error),
+        reason: errorMessage(error),
       });
     }
   }

@@ -168,10 +168,12 @@ Deno.test("without client certificates the connections are bounded, and those of
     stubService(CertificateService, { getCertificateInfo: () => Promise.resolve({}) }),
   ];
   for (const isTls of [true, false]) {
+    const refusals: string[] = [];
     await using server = await serveTcp("127.0.0.1:0", {
       services,
       graceMs: 0,
       limits: { anonymous: 3 },
+      onRefusal: (why) => refusals.push(why),
       ...(isTls ? { tls } : {}),
     });
     const address = `${isTls ? "https" : "http"}://127.0.0.1:${server.port}`;
@@ -182,6 +184,7 @@ Deno.test("without client certificates the connections are bounded, and those of
       await client.getCertificateInfo({});
     }
     assert.deepEqual(server.connections, { unfinished: 0, authenticated: 0, anonymous: 3 });
+    assert.deepEqual(refusals, ["connections", "connections"]);
   }
 });
 
