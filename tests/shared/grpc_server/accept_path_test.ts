@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { setImmediate as turn } from "node:timers/promises";
+import { setImmediate as turn, setTimeout as pause } from "node:timers/promises";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
 import { TestCa } from "../../../scripts/support/test_ca.ts";
 import { CertificateService } from "../../../src/shared/gen/certificate_service_pb.ts";
 import { connect } from "../../../src/shared/grpc_client/client.ts";
+import type { PeerDecision } from "../../../src/shared/grpc_server/peer_verifier.ts";
 import { serveTcp } from "../../../src/shared/grpc_server/server.ts";
 import { closed, type GatedServer, gatedServer, serverName } from "../../support/gated_server.ts";
 import { TestPeers } from "../../support/peers.ts";
@@ -110,6 +111,49 @@ Deno.test("HTTP/2 sends nothing to a client whose certificate is rejected", asyn
   socket.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
   await closed(socket);
   assert.deepEqual([received, served.refusals], [[], ["peer"]]);
+});
+
+Deno.test("a client that sends while its certificate is verified keeps what it sends", async () => {
+  await using served = await gatedServer();
+  const decision = Promise.withResolvers<PeerDecision>();
+  served.peers.decide = () => decision.promise;
+  const socket = await served.openTls();
+  await until(() => served.peers.verified === 1);
+  let sent = 0;
+  const send = () => {
+    while (sent < 64 && !socket.destroyed) {
+      sent++;
+      if (!socket.write(Buffer.alloc(1024 * 1024), () => written++)) return;
+    }
+  };
+  let written = 0;
+  socket.on("drain", send);
+  send();
+  for (let last = -1; last !== written;) {
+    last = written;
+    await pause(50);
+  }
+  // The kernel's buffers take some of it.
+  assert.ok(written < 32, `${written} MiB were taken in`);
+  decision.resolve({ kind: "rejected", reason: "the node is revoked" });
+  await closed(socket);
+});
+
+Deno.test("a report of a refused connection that throws harms nobody", async () => {
+  await using served = await gatedServer({
+    onRefusal: () => {
+      throw new Error("the disk is full");
+    },
+  });
+  const { decide } = served.peers;
+  served.peers.decide = () => ({ kind: "rejected", reason: "the node is revoked" });
+  await closed(await served.openTls());
+  served.peers.decide = decide;
+  const socket = await served.openSession();
+  served.peers.change(() => ({ kind: "rejected", reason: "the node is revoked" }));
+  await closed(socket);
+  served.peers.change(decide);
+  await served.ask();
 });
 
 Deno.test("a verifier that fails rejects the client", async () => {
