@@ -70,7 +70,10 @@ export class AcceptPath {
       throw new TypeError("CAs for client certificates and a peer verifier need each other");
     }
     this.#gate = peers && undo.use(new PeerGate(peers, clock));
-    this.#addresses = new AddressLimiter(limits.rates, clock);
+    // Where no client can prove that it is a node's, each of them may be.
+    const rate = limits.rates.recognized;
+    const rates = this.#gate ? limits.rates : { unknown: rate, recognized: rate };
+    this.#addresses = new AddressLimiter(rates, clock);
     this.#unfinished = new BoundedGroups(limits.handshakes);
     this.#anonymous = new BoundedGroups(limits.anonymous);
     this.#listener = createServer({ noDelay: true }, (socket) => this.#accept(socket));

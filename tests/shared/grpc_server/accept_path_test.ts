@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
+import { connect as connectPlain } from "node:net";
 import { setImmediate as turn, setTimeout as pause } from "node:timers/promises";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
 import { TestCa } from "../../../scripts/support/test_ca.ts";
@@ -230,6 +231,27 @@ Deno.test("without client certificates the connections are bounded, and those of
     assert.deepEqual(server.connections, { unfinished: 0, authenticated: 0, anonymous: 3 });
     assert.deepEqual(refusals, ["connections", "connections"]);
   }
+});
+
+Deno.test("without client certificates each address may connect as often as a node's", async () => {
+  const clock = new FakeClock();
+  const refusals: string[] = [];
+  await using server = await serveTcp("127.0.0.1:0", {
+    services: [],
+    graceMs: 0,
+    clock,
+    onRefusal: (why) => refusals.push(why),
+  });
+  const open = () => connectPlain({ host: "127.0.0.1", port: server.port }).on("error", () => {});
+  const sockets = [];
+  for (let count = 1; count <= 450; count++) {
+    sockets.push(open());
+    // More than the kernel keeps for the server at once would wait for a second.
+    if (count % 50 > 0) continue;
+    await until(() => server.connections.anonymous + refusals.length === count);
+  }
+  assert.deepEqual(refusals, Array.from({ length: 50 }, () => "rate"));
+  for (const socket of sockets) socket.destroy();
 });
 
 Deno.test("client CAs without a peer verifier are an error, and so is a verifier without them", async () => {
