@@ -16,8 +16,8 @@ export const serverName = "cert-service.csi-cert-driver.internal";
 
 /** For tests that connect more often than any client. */
 export const unlimited = {
-  unknown: { perSecond: Infinity, burst: Infinity },
-  recognized: { perSecond: Infinity, burst: Infinity },
+  unknown: { perSecond: 1e9, burst: 1e9 },
+  recognized: { perSecond: 1e9, burst: 1e9 },
 };
 
 type Methods = Partial<ServiceImplementation<typeof CertificateService>>;

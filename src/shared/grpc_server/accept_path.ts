@@ -13,11 +13,12 @@ import {
   type OpenConnections,
   type PeerClosing,
 } from "./connection_limits.ts";
+import { TokenBucket } from "../scheduler/token_bucket.ts";
 import { FrameLimits } from "./frame_limits.ts";
 import { AcceptedPeer, PeerGate } from "./peer_gate.ts";
 import type { PeerVerifier } from "./peer_verifier.ts";
 import { holdReads, ReadTurns, SlicedStream } from "./sliced_stream.ts";
-import { ReloadingTlsServer, type TlsIdentitySource } from "./tls_credentials.ts";
+import { rawOf, ReloadingTlsServer, type TlsIdentitySource } from "./tls_credentials.ts";
 import { errorMessage } from "../text/error_message.ts";
 
 const logger = getLogger(["grpc", "connections"]);
@@ -33,18 +34,21 @@ export interface AcceptPathOptions {
 }
 
 /**
- * Deno 2.9 accepts all that wait before it calls back, and accepts no more for ever once it has run
- * out of file descriptors: so few may wait.
+ * How many connections wait in the kernel. Deno 2.9 accepts all of them before it calls back, and
+ * never accepts again after it has run out of file descriptors once.
  */
 const mostUnaccepted = 256;
 /** Turns of the event loop in which the last answers leave for the sockets. */
 const lastTurns = 10;
-/** A peer that reads no more does not hold the end up. */
+/** A peer that no longer reads does not delay the end. */
 const longestCloseMs = 1_000;
 
+/** Clients cause these lines, so that each of them could fill the log. */
+const logLines = { perSecond: 1, burst: 10 };
+
 /**
- * The way of a TCP connection to HTTP/2: limits, TLS, and the gate, which looks at each connection. A
- * connection that fails at any of them is destroyed before HTTP/2 has seen a byte of it.
+ * Takes each TCP connection through the limits, TLS and the gate to HTTP/2. A connection that one of
+ * them refuses is destroyed before HTTP/2 receives a byte of it.
  */
 export class AcceptPath {
   readonly #options: AcceptPathOptions;
@@ -55,9 +59,10 @@ export class AcceptPath {
   readonly #unfinished: BoundedGroups<Socket>;
   readonly #anonymous: BoundedGroups<Socket>;
   readonly #sockets = new Set<Socket>();
-  /** Those that were closed here. */
+  /** Connections that this class has destroyed. */
   readonly #refused = new WeakSet<Socket>();
   readonly #turns = new ReadTurns();
+  readonly #logLines: TokenBucket;
 
   /** Throws when the TLS identity is unusable, or client CAs and the peer verifier do not go together. */
   constructor(options: AcceptPathOptions) {
@@ -65,12 +70,13 @@ export class AcceptPath {
     const limits = { ...defaultLimits, ...options.limits };
     using undo = new DisposableStack();
     this.#options = options;
+    this.#logLines = new TokenBucket(logLines, clock);
     this.#tls = tls && undo.use(new ReloadingTlsServer(tls, limits.handshakeMs));
     if ((this.#tls?.asksClients ?? false) !== (peers !== undefined)) {
       throw new TypeError("CAs for client certificates and a peer verifier need each other");
     }
     this.#gate = peers && undo.use(new PeerGate(peers, clock));
-    // Where no client can prove that it is a node's, each of them may be.
+    // Without client certificates no address can be recognized, and each may be a node's.
     const rate = limits.rates.recognized;
     const rates = this.#gate ? limits.rates : { unknown: rate, recognized: rate };
     this.#addresses = new AddressLimiter(rates, clock);
@@ -92,8 +98,7 @@ export class AcceptPath {
       await promise;
     } catch (error) {
       this.#dispose();
-      const reason = errorMessage(error);
-      throw new Error(`cannot listen on ${address}: ${reason}`, { cause: error });
+      throw new Error(`cannot listen on ${address}: ${errorMessage(error)}`, { cause: error });
     }
     this.#listener.removeListener("error", reject);
     this.#listener.on("error", ({ message }) => {
@@ -111,7 +116,7 @@ export class AcceptPath {
     };
   }
 
-  /** Listens no longer. */
+  /** Stops listening, and closes what has not been accepted yet. */
   stopAccepting(): void {
     this.#listener.close();
     for (const socket of this.#unfinished) {
@@ -157,26 +162,27 @@ export class AcceptPath {
 
   #refuseTls({ message }: Error, secure: TLSSocket): void {
     const raw = rawOf(secure);
-    // The error also comes of a connection that was closed here.
+    // The error is also reported for a connection that was destroyed here.
     if (this.#refused.has(raw)) return;
     logger.debug("a TLS handshake failed: {reason}", { reason: message });
     this.#refuse("tls", secure, raw);
   }
 
   async #admit(secure: TLSSocket): Promise<void> {
-    secure.on("error", () => secure.destroy());
     const raw = rawOf(secure);
+    secure.on("error", () => secure.destroy());
+    secure.once("close", () => raw.destroy());
     try {
       await this.#pass(secure, raw);
     } catch (error) {
-      const reason = errorMessage(error);
-      logger.error("cannot accept a connection: {reason}", { reason });
+      logger.error("cannot accept a connection: {reason}", { reason: errorMessage(error) });
       this.#refuse("tls", secure, raw);
     }
   }
 
-  /** The gate. */
+  /** The gate: every connection passes it, also one that resumes a session, which TLS does not verify again. */
   async #pass(secure: TLSSocket, raw: Socket): Promise<void> {
+    if (raw.destroyed || secure.destroyed) return;
     const address = addressKey(raw.remoteAddress ?? "");
     if (secure.alpnProtocol !== "h2") return this.#refuse("protocol", secure, raw);
     if (this.#gate === undefined) {
@@ -185,12 +191,12 @@ export class AcceptPath {
     }
     const leaf = secure.authorized ? secure.getPeerCertificate()?.raw : undefined;
     if (leaf === undefined) return this.#refuse("certificate", secure, raw);
-    // Nobody takes what the client sends while its certificate is verified.
+    // What the client sends while its certificate is verified would have no bound in memory.
     holdReads(raw, true);
     const close = (why: PeerClosing) => this.#refuse(why, secure, raw);
     const peer = await this.#gate.admit(new Uint8Array(leaf), close);
     if (!(peer instanceof AcceptedPeer)) {
-      logger.warn("rejected a client certificate: {reason}", { reason: peer.rejected });
+      this.#warn("rejected a client certificate from {from}: {reason}", address, peer.rejected);
       return this.#refuse("peer", secure, raw);
     }
     if (raw.destroyed || secure.destroyed) return peer[Symbol.dispose]();
@@ -215,12 +221,16 @@ export class AcceptPath {
       turns: this.#turns,
       limits: new FrameLimits(this.#options.clock),
       onFlood: (reason) => {
-        const from = raw.remoteAddress;
-        logger.warn("closing a connection of {from}: it sends too many {reason}", { from, reason });
+        const from = raw.remoteAddress ?? "";
+        this.#warn("closed a connection from {from}: it sent too many {reason}", from, reason);
         this.#refuse("flood", source);
       },
     });
     this.#options.inject(connection, peer);
+  }
+
+  #warn(text: string, from: string, reason: string): void {
+    if (this.#logLines.take()) logger.warn(text, { from, reason });
   }
 
   #refuse(why: ConnectionRefusal, ...sockets: Socket[]): void {
@@ -235,9 +245,4 @@ export class AcceptPath {
       logger.error("the report of a refused connection failed: {reason}", { reason });
     }
   }
-}
-
-/** The TCP connection under a TLS connection, which Node and Deno keep in a property of this name. */
-function rawOf(secure: TLSSocket): Socket {
-  return (secure as unknown as { _parent: Socket })._parent;
 }

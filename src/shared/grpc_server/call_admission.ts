@@ -9,13 +9,13 @@ import { errorMessage } from "../text/error_message.ts";
 
 const logger = getLogger(["grpc", "call"]);
 
-/** Header lists that are longer are answered by HTTP/2 itself. The pairs count from the first byte on. */
+/** HTTP/2 itself resets a call with more. The limit of bytes applies when a client has acknowledged it. */
 const mostHeaderPairs = 32;
 const mostHeaderBytes = 16 * 1024;
 /** From a call's headers to the end of its one message. */
 const longestBodyMs = 10_000;
 
-/** What grpc-js keeps to itself: its HTTP/2 servers, and what it makes them with. */
+/** Private members of grpc-js 1.14: its HTTP/2 servers, and the options that it creates them with. */
 interface Internals {
   readonly http2Servers: ReadonlyMap<Http2Server, unknown>;
   readonly commonServerOptions: { maxHeaderListPairs?: number; settings: object };
@@ -34,7 +34,7 @@ export interface CallAdmissionOptions {
   readonly streamingPaths: ReadonlySet<string>;
 }
 
-/** Looks at each call before grpc-js sees it, and ends those that it must not see. */
+/** Checks each call before grpc-js receives it, and answers those that grpc-js must not receive. */
 export class CallAdmission implements Disposable {
   readonly #clock: Clock;
   readonly #streamingPaths: ReadonlySet<string>;
@@ -42,7 +42,7 @@ export class CallAdmission implements Disposable {
   /** Calls whose request has not ended, the oldest first, and when they began. */
   readonly #unfinished = new Map<ServerHttp2Stream, number>();
   #timer: Disposable | undefined;
-  /** The client of the call, or of the connection, that grpc-js is given at this moment. */
+  /** The client of the call or connection that grpc-js is receiving in this very moment. */
   #entering: AcceptedPeer | undefined;
 
   constructor({ clock, streamingPaths }: CallAdmissionOptions) {
@@ -73,7 +73,7 @@ export class CallAdmission implements Disposable {
     Object.assign(commonServerOptions.settings, { maxHeaderListSize: mostHeaderBytes });
   }
 
-  /** Steps between grpc-js and the HTTP/2 servers that it has. */
+  /** Receives the calls of the HTTP/2 servers that grpc-js has, in its place. */
   guard(server: Server): void {
     for (const http2Server of (server as unknown as Internals).http2Servers.keys()) {
       const [next, ...others] = http2Server.listeners("stream") as StreamListener[];
@@ -88,7 +88,7 @@ export class CallAdmission implements Disposable {
     }
   }
 
-  /** Lets a connection in, whose calls are then its peer's. */
+  /** Runs a function in which grpc-js receives a connection or a call of this peer. */
   enter(peer: AcceptedPeer | undefined, inject: () => void): void {
     this.#entering = peer;
     try {
@@ -100,7 +100,7 @@ export class CallAdmission implements Disposable {
 
   #admit(next: StreamListener, ...call: Parameters<StreamListener>): void {
     const [stream, headers] = call;
-    // grpc-js listens for one error only.
+    // grpc-js handles the first error only, and an error without a listener ends the process.
     stream.on("error", () => {});
     const peer = stream.session && this.#peers.get(stream.session as ServerHttp2Session);
     const state = peer?.state();
@@ -119,7 +119,7 @@ export class CallAdmission implements Disposable {
     try {
       this.enter(peer, () => next(...call));
     } catch (error) {
-      // The stream may have ended, or the path holds bytes that no answer can repeat.
+      // The stream has ended, or grpc-js cannot repeat the bytes of the path in its answer.
       const reason = errorMessage(error);
       logger.debug("grpc-js cannot answer a call, whose stream is closed: {reason}", { reason });
       stream.close(constants.NGHTTP2_INTERNAL_ERROR);
@@ -159,7 +159,7 @@ export class CallAdmission implements Disposable {
   }
 }
 
-/** Answers a call in place of grpc-js, and lets its client send no more of it. */
+/** Answers a call in place of grpc-js, and stops its client from sending more of it. */
 function refuse(
   stream: ServerHttp2Stream,
   code: status,

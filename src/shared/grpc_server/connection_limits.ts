@@ -28,20 +28,20 @@ export type ConnectionRefusal =
   | "flood"
   | PeerClosing;
 
-/** How many connections there are now. */
+/** How many connections are open. */
 export interface OpenConnections {
-  /** Not accepted yet. */
+  /** In their handshake, or while their certificate is verified. */
   readonly unfinished: number;
   readonly authenticated: number;
   readonly anonymous: number;
 }
 
 export interface ConnectionLimits {
-  /** How many may be in their handshake. */
+  /** Connections in their handshake. */
   readonly handshakes: number;
-  /** How long a handshake may take. */
+  /** The duration of a handshake. */
   readonly handshakeMs: number;
-  /** Where clients show no certificates, nothing else bounds the connections. */
+  /** Connections without a client certificate, which nothing else bounds. */
   readonly anonymous: number;
   readonly rates: AddressRates;
 }
@@ -58,14 +58,14 @@ export const defaultLimits: ConnectionLimits = {
 };
 
 const recognitionMs = 3_600_000;
-/** More addresses than a cluster's nodes and any sane number of its pods; some 100 bytes each. */
+/** More than the addresses of a large cluster's nodes; some 100 bytes each. */
 const mostAddresses = 16_384;
 
 /** Limits how often each address connects. */
 export class AddressLimiter {
   readonly #rates: AddressRates;
   readonly #clock: Clock;
-  /** The address that connected last is the last one. */
+  /** In the order of the addresses' last connections. */
   readonly #buckets = new Map<string, { bucket: TokenBucket; isRecognized: boolean }>();
   readonly #recognizedMs = new Map<string, number>();
 
@@ -112,7 +112,7 @@ function forgetFirst(map: Map<string, unknown>): void {
 
 /**
  * A bounded set of members by group. When it is full, a new member evicts the oldest one of the
- * group that has most, so that a group that fills the set harms itself first.
+ * largest group, so that a group that fills the set harms itself first.
  */
 export class BoundedGroups<T> {
   readonly #limit: number;
@@ -169,8 +169,8 @@ export class BoundedGroups<T> {
 }
 
 /**
- * The part of an address that one client can be held to: an IPv4 address, also where IPv6 maps it, or
- * the first 64 bits of an IPv6 address, of which a host may use all others.
+ * What counts as one address: an IPv4 address, also in its IPv6-mapped form, or the first 64 bits of
+ * an IPv6 address, because a host can use all addresses that share them.
  */
 export function addressKey(address: string): string {
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];

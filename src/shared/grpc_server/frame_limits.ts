@@ -8,20 +8,19 @@ const prefaceBytes = 24;
 const headBytes = 9;
 
 /**
- * A driver sends a PING twice a minute, and a RST_STREAM for a call that it cancels. Each of these
- * frames costs as much as a small request and none of them asks for anything.
+ * A driver sends a PING twice a minute, and a RST_STREAM for a call that it cancels. Each control
+ * frame costs about as much as a small request.
  */
 const controlFrames = { perSecond: 200, burst: 1_000 };
 /** The headers of some 10,000 calls. A byte of them can stand for 4 KiB (RFC 7541, section 4). */
 const headerBlockBytes = { perSecond: 1024 * 1024, burst: 2 * 1024 * 1024 };
-/** Until a client has acknowledged our settings, HTTP/2 does not hold it to our header list size. */
+/** HTTP/2 enforces our header list size only after the client has acknowledged our settings. */
 const mostEarlyRequests = 128;
 
 /**
- * Counts what one client sends by the heads of its HTTP/2 frames, which cannot be hidden from it:
- * they are neither compressed nor encrypted at this place. It does not look into frames. So it does
- * not catch requests that are valid and many, nor a header block that is short and expands: the
- * limits of streams, header pairs and the slices of a turn are for these.
+ * Limits what one client sends, by the headers of its HTTP/2 frames; payloads are not read. It cannot
+ * detect many valid requests, DATA frames of a byte each, or a short header block that expands: the
+ * limits of streams and header pairs, and the bytes of a turn, bound these.
  */
 export class FrameLimits {
   readonly #control: TokenBucket;

@@ -7,9 +7,9 @@ import { errorMessage } from "../text/error_message.ts";
 
 const logger = getLogger(["grpc", "peers"]);
 
-/** A driver needs one connection, and another one while it moves to a renewed certificate. */
+/** A driver needs one connection, and a second one while it moves to a renewed certificate. */
 const mostOfOwner = 4;
-/** Nothing else limits how many certificates are verified again at once. */
+/** How many connections are verified again at once after a change. */
 const verifiedAtOnce = 16;
 
 /** What a connection's decision is now. */
@@ -25,7 +25,7 @@ export class PeerGate implements Disposable {
   readonly #subscription: Disposable;
   /** By owner. */
   readonly #peers = new BoundedGroups<AcceptedPeer>(Infinity);
-  /** A decision that was begun before the last change does not count. */
+  /** Counts the verifier's changes. A decision that was begun before the last one is not valid. */
   #generation = 0;
   #isVerifying = false;
 
@@ -53,7 +53,7 @@ export class PeerGate implements Disposable {
     const verified = await this.verify(leaf);
     if (verified.decision.kind === "rejected") return { rejected: verified.decision.reason };
     const { owner } = verified.decision;
-    // The oldest one: after a loss of power a node's connections are counted until a keepalive fails.
+    // The oldest one is closed: connections of a node that lost power are counted until a keepalive fails.
     if (this.#peers.count(owner) >= mostOfOwner) this.#peers.oldest(owner)?.close("connections");
     const peer = new AcceptedPeer(this, this.#clock, leaf, {
       owner,
@@ -146,7 +146,7 @@ export class AcceptedPeer implements Disposable {
     this.#expiry = new WallClockTimer(clock, () => this.#expire());
   }
 
-  /** Takes over a decision, which decides until the verifier changes or the certificate expires. */
+  /** Stores a decision, which is valid until the verifier changes or the certificate expires. */
   accept({ decision, generation }: Verified): void {
     if (this.#closed !== undefined) return;
     if (decision.kind === "rejected") return this.#close("rejected", decision.reason);
@@ -159,8 +159,8 @@ export class AcceptedPeer implements Disposable {
   }
 
   /**
-   * Whether the connection may have a new call: known at once, unless the verifier has changed and has
-   * not decided again. A connection that may not is closed by this call.
+   * Whether the connection may start a new call. The answer is a promise while the verifier has changed
+   * and has not decided again. A connection that may not start a call is closed.
    */
   state(): PeerState | Promise<PeerState> {
     if (this.#closed === undefined && this.#generation !== this.#gate.generation) {
@@ -197,7 +197,12 @@ export class AcceptedPeer implements Disposable {
     if (this.#closed !== undefined) return;
     this[Symbol.dispose]();
     this.#closed = reason;
-    logger.info("closed a connection of {owner}: {reason}", { owner: this.#options.owner, reason });
+    // A node that opens too many connections would write a line for each of them.
+    const level = why === "connections" ? "debug" : "info";
+    logger[level]("closed a connection of {owner}: {reason}", {
+      owner: this.#options.owner,
+      reason,
+    });
     this.#options.close(why);
   }
 

@@ -4,15 +4,15 @@ import { Duplex } from "node:stream";
 import type { FrameLimits } from "./frame_limits.ts";
 import { gatherWrites } from "./gathered_writes.ts";
 
-/** What a connection hands on before it is another one's turn. */
+/** What a connection hands on before the next connection does. */
 const sliceBytes = 16 * 1024;
 /** What all connections hand on in one turn of the event loop: some 150 requests, 10 to 20 ms of work. */
 const bytesPerTurn = 64 * 1024;
 /** What a frame costs besides its bytes: a callback. */
 const bytesPerFrame = 64;
-/** While a peer does not take this much of what it was sent, its requests are not read. */
+/** While a peer has not received more than this of its answers, its requests are not read. */
 const mostUnsentBytes = 256 * 1024;
-/** A peer that reads no more does not hold the end up. */
+/** A peer that no longer reads does not delay the end. */
 const longestEndMs = 1_000;
 
 /** Shares the turns of the event loop among the connections of a server, a slice for each in turn. */
@@ -22,7 +22,7 @@ export class ReadTurns {
   #isTurn = false;
   #isReading = false;
 
-  /** Lets a connection hand on what it has: now, if this turn has room for it. */
+  /** Schedules a connection that has data: now, if this turn's bytes are not used up. */
   add(stream: SlicedStream): void {
     this.#waiting.add(stream);
     this.#read();
@@ -43,7 +43,7 @@ export class ReadTurns {
       if (this.#bytesLeft <= 0) break;
       this.#waiting.delete(stream);
       this.#bytesLeft -= stream.handOn();
-      // At the end of the set, so that the loop comes back to it after the others.
+      // It is now the last one of the set, so that the loop reaches it after the others.
       if (stream.isReady) this.#waiting.add(stream);
     }
     this.#isReading = false;
@@ -63,8 +63,9 @@ interface NativeHandle {
 }
 
 /**
- * Stops or starts the reads of a TCP connection, also of one under TLS, which pausing would not stop.
- * What its peer sends meanwhile remains with the kernel, which then stops the peer.
+ * Stops or starts the reads of a TCP connection. Deno 2.9 goes on reading a TLS connection that is
+ * paused; stopping the handle of the TCP connection under it works for both. What the peer sends
+ * meanwhile fills the kernel's buffers, and then the peer has to wait.
  */
 export function holdReads(raw: Socket, isHeld: boolean): void {
   const { _handle: handle } = raw as unknown as { _handle: NativeHandle | null };
@@ -84,10 +85,9 @@ export interface SlicedStreamOptions {
 }
 
 /**
- * What HTTP/2 sees of a connection: the same bytes in slices, a bounded amount in each turn of the
- * event loop. Deno 2.9 delivers everything that has arrived on a TLS connection in one event, up to
- * tens of megabytes, and goes on reading while it is paused: so the reads of the TCP connection are
- * stopped while there is anything here to be handed on.
+ * Hands the bytes of a connection to HTTP/2 in slices, a bounded amount in each turn of the event loop.
+ * Reads are stopped while it has bytes to hand on: of a TLS connection Deno 2.9 otherwise reads tens
+ * of megabytes ahead, and delivers them in one event.
  */
 export class SlicedStream extends Duplex {
   readonly #raw: Socket;
@@ -107,7 +107,7 @@ export class SlicedStream extends Duplex {
     this.#limits = limits;
     this.#onFlood = onFlood;
     gatherWrites(this);
-    // HTTP/2 takes its listener away before the last event, and an error without one ends the process.
+    // HTTP/2 removes its listener before the last event, and an error without a listener ends the process.
     for (const stream of [this, source]) stream.on("error", () => this.destroy());
     this.on("drain", () => this.#handOnLater());
     source.on("data", (chunk: Buffer) => this.#take(chunk));

@@ -1,6 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { createPrivateKey, X509Certificate } from "node:crypto";
-import { type SecureContextOptions, Server as TlsServer } from "node:tls";
+import type { Socket } from "node:net";
+import { type SecureContextOptions, Server as TlsServer, type TLSSocket } from "node:tls";
 import { errorMessage } from "../text/error_message.ts";
 
 const logger = getLogger(["grpc", "tls"]);
@@ -22,13 +23,13 @@ export interface TlsIdentitySource {
 }
 
 /**
- * A TLS server that follows an identity: new connections see the new one, open ones remain. It does
- * not listen: it receives the connections that pass the limits. Throws when the first identity is
- * unusable.
+ * A TLS server that follows an identity: new connections are shown the new one, open ones remain. It
+ * does not listen: it is given the connections that have passed the limits. The constructor throws
+ * when the first identity is unusable.
  *
- * A session that is resumed is not verified again, and Deno 2.9 has one key for the tickets of all
- * servers of a process, which setTicketKeys does not change: so whoever uses this server looks at
- * each connection itself.
+ * TLS does not verify a resumed session again. The keys of session tickets cannot be replaced: Deno
+ * 2.9 has one for all servers of a process, and its setTicketKeys does nothing. So the user of this
+ * class has to verify the certificate of each connection.
  */
 export class ReloadingTlsServer implements Disposable {
   readonly server: TlsServer;
@@ -67,6 +68,11 @@ export class ReloadingTlsServer implements Disposable {
   [Symbol.dispose](): void {
     this.#subscription[Symbol.dispose]();
   }
+}
+
+/** The TCP connection under a TLS connection, which Node and Deno keep in a property of this name. */
+export function rawOf(secure: TLSSocket): Socket {
+  return (secure as unknown as { _parent: Socket })._parent;
 }
 
 /** Deno takes any text here and refuses every connection afterwards, so we look ourselves. Throws when unusable. */

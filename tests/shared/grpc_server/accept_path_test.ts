@@ -274,6 +274,27 @@ Deno.test("client CAs without a peer verifier are an error, and so is a verifier
   }
 });
 
+Deno.test("a server that stops answers the calls that it has, also over TLS", async () => {
+  const entered = Promise.withResolvers<void>();
+  const release = Promise.withResolvers<void>();
+  const served = await gatedServer({ graceMs: 60_000 }, {
+    getCertificateInfo: async () => {
+      entered.resolve();
+      await release.promise;
+      return {};
+    },
+  });
+  const silent = await served.openPlain();
+  const call = served.ask();
+  await entered.promise;
+  const stopped = served[Symbol.asyncDispose]();
+  release.resolve();
+  await call;
+  await stopped;
+  await closed(silent);
+  assert.deepEqual(served.refusals, []);
+});
+
 for (const host of ["[::1]", "localhost", "0.0.0.0", "[::]"]) {
   Deno.test(`a server listens on ${host}`, async () => {
     const services = [
