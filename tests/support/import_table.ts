@@ -49,7 +49,7 @@ export const folders: Readonly<Record<string, Folder>> = {
   "shared/grpc_server": {
     purpose: "serves gRPC on a unix socket, or on TCP with TLS, with limits",
     mainFile: "server.ts",
-    mayImport: { shared: ["grpc"] },
+    mayImport: { shared: ["text", "scheduler", "grpc"] },
   },
   "shared/config": {
     purpose: "environment and command line to typed values, help page",

@@ -4,6 +4,7 @@ import { getLogger } from "@logtape/logtape";
 import type { ActiveCalls } from "./open_calls.ts";
 import { RpcError, toStatus } from "../grpc/rpc_error.ts";
 import { type CallContext, methodPath } from "../grpc/service_definition.ts";
+import { errorMessage } from "../text/error_message.ts";
 
 const logger = getLogger(["grpc", "call"]);
 
@@ -74,7 +75,7 @@ function report({ onCall }: HandlerOptions, call: CompletedCall): void {
   } catch (error) {
     logger.error("the report of a call of {method} failed: {reason}", {
       method: call.method,
-      reason: error instanceof Error ? error.message : String(error),
+      reason: errorMessage(error),
     });
   }
 }
@@ -89,7 +90,7 @@ export function deliver(method: DescMethod, send: () => void): void {
   } catch (error) {
     logger.debug("the answer of a call of {method} was not sent: {reason}", {
       method: methodPath(method),
-      reason: error instanceof Error ? error.message : String(error),
+      reason: errorMessage(error),
     });
   }
 }

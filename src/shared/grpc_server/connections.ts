@@ -1,9 +1,7 @@
 import type { Server } from "@grpc/grpc-js";
 import { Server as NetServer, type Socket } from "node:net";
 import { setImmediate } from "node:timers/promises";
-import { Server as TlsServer } from "node:tls";
 import { gatherWrites } from "./gathered_writes.ts";
-import { PacedReading } from "./paced_reading.ts";
 
 /** What grpc-js keeps to itself: the servers that listen for it. */
 interface Listening {
@@ -18,19 +16,14 @@ const longestCloseMs = 1_000;
 
 /** The connections of a gRPC server, which it can only close with a GOAWAY. */
 export class ServerConnections {
-  readonly #servers = new Set<NetServer>();
+  readonly #servers: readonly NetServer[];
   readonly #sockets = new Set<Socket>();
-  readonly #reading = new PacedReading();
 
   /** Follows what a server accepts from now on, on the addresses that it listens on. */
-  track(server: Server): void {
-    for (const listening of (server as unknown as Listening).http2Servers.keys()) {
-      if (this.#servers.has(listening)) continue;
-      this.#servers.add(listening);
-      // Of TLS it is the inner stream whose writes become records.
-      for (const event of ["connection", "secureConnection"]) listening.on(event, gatherWrites);
-      const readable = listening instanceof TlsServer ? "secureConnection" : "connection";
-      listening.on(readable, (connection: Socket) => this.#reading.follow(connection));
+  constructor(server: Server) {
+    this.#servers = [...(server as unknown as Listening).http2Servers.keys()];
+    for (const listening of this.#servers) {
+      listening.on("connection", gatherWrites);
       listening.on("connection", (socket: Socket) => {
         this.#sockets.add(socket);
         socket.once("close", () => this.#sockets.delete(socket));

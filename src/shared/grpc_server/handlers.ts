@@ -25,18 +25,30 @@ type Writing = ServerWritableStream<Buffer, Buffer> | ServerDuplexStream<Buffer,
 export function handlers(
   desc: DescService,
   implementation: UntypedImplementation,
-  options: HandlerOptions,
+  options: HandlerOptions & MessageLimits,
 ): UntypedServiceImplementation {
   return Object.fromEntries(desc.methods.map((method) => {
     const answer = implementation[method.localName]?.bind(implementation);
     if (answer === undefined) throw new TypeError(`${methodPath(method)} has no implementation`);
-    return [method.localName, handler(method, answer, options)];
+    const maxBytes = options.maxMessageBytes?.[method.localName] ?? options.defaultBytes;
+    return [method.localName, handler(method, answer, { ...options, maxBytes })];
   }));
+}
+
+export interface MessageLimits {
+  /** By the local name of a method. */
+  readonly maxMessageBytes?: Readonly<Record<string, number>> | undefined;
+  /** For the other methods. */
+  readonly defaultBytes: number;
+}
+
+interface MethodOptions extends HandlerOptions {
+  readonly maxBytes: number;
 }
 
 type Answer = (request: unknown, context: CallContext) => unknown;
 
-function handler(method: DescMethod, answer: Answer, options: HandlerOptions) {
+function handler(method: DescMethod, answer: Answer, options: MethodOptions) {
   switch (method.methodKind) {
     case "unary":
       return unary(method, answer, options);
@@ -52,12 +64,12 @@ function handler(method: DescMethod, answer: Answer, options: HandlerOptions) {
 function unary(
   method: DescMethod,
   answer: Answer,
-  options: HandlerOptions,
+  options: MethodOptions,
 ): handleUnaryCall<Buffer, Buffer> {
   return async (call, callback) => {
     let response: Buffer | null = null;
     const failure = await runCall(call, method, options, async (context) => {
-      const init = await answer(decoded(method.input, call.request), context);
+      const init = await answer(decoded(method, call.request, options), context);
       response = encodeMessage(method.output, init as AnyMessageInit);
     });
     deliver(method, () => failure === undefined ? callback(null, response) : callback(failure));
@@ -67,29 +79,35 @@ function unary(
 function serverStreaming(
   method: DescMethod,
   answer: Answer,
-  options: HandlerOptions,
+  options: MethodOptions,
 ): handleServerStreamingCall<Buffer, Buffer> {
   return (call) =>
     stream(
       call,
       method,
       options,
-      (context) => answer(decoded(method.input, call.request), context),
+      (context) => answer(decoded(method, call.request, options), context),
     );
 }
 
 function bidi(
   method: DescMethod,
   answer: Answer,
-  options: HandlerOptions,
+  options: MethodOptions,
 ): handleBidiStreamingCall<Buffer, Buffer> {
   return (call) =>
-    stream(call, method, options, (context) => answer(requests(call, method.input), context));
+    stream(call, method, options, (context) => answer(requests(call, method, options), context));
 }
 
-async function* requests(call: ServerDuplexStream<Buffer, Buffer>, schema: DescMessage) {
+async function* requests(
+  call: ServerDuplexStream<Buffer, Buffer>,
+  method: DescMethod,
+  options: MethodOptions,
+) {
   // The iterator would destroy the stream at the end of the requests, responses unsent.
-  for await (const bytes of call.iterator({ destroyOnReturn: false })) yield decoded(schema, bytes);
+  for await (const bytes of call.iterator({ destroyOnReturn: false })) {
+    yield decoded(method, bytes, options);
+  }
 }
 
 async function stream(
@@ -140,8 +158,13 @@ async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promi
   }
 }
 
-function decoded(schema: DescMessage, bytes: Uint8Array): Message {
-  const result = decodeMessage(schema, bytes);
+/** Checks the length first: it is what bounds the work of the decoder. */
+function decoded(method: DescMethod, bytes: Uint8Array, { maxBytes }: MethodOptions): Message {
+  if (bytes.length > maxBytes) {
+    const problem = `the request has ${bytes.length} bytes, and ${method.name} takes ${maxBytes}`;
+    throw new RpcError(status.RESOURCE_EXHAUSTED, problem);
+  }
+  const result = decodeMessage(method.input, bytes);
   if (result.kind === "message") return result.message;
   throw new RpcError(status.INVALID_ARGUMENT, result.problem);
 }

@@ -7,18 +7,25 @@
 
 import type { DescService } from "@bufbuild/protobuf";
 import { Server, ServerCredentials, status } from "@grpc/grpc-js";
+import type { Clock } from "../scheduler/clock.ts";
 import type { CompletedCall } from "./call.ts";
 import { handlers } from "./handlers.ts";
 import { ActiveCalls } from "./open_calls.ts";
 import { RpcError } from "../grpc/rpc_error.ts";
 import {
+  methodPath,
   serviceDefinition,
   type ServiceImplementation,
   type UntypedImplementation,
 } from "../grpc/service_definition.ts";
+import { systemClock } from "../scheduler/system_clock.ts";
+import { AcceptPath } from "./accept_path.ts";
+import { CallAdmission } from "./call_admission.ts";
+import type { ConnectionLimits, ConnectionRefusal, OpenConnections } from "./connection_limits.ts";
 import { ServerConnections } from "./connections.ts";
 import { deferSessionClose } from "../grpc/deferred_session_close.ts";
-import { ReloadingCredentials, type TlsIdentitySource } from "./tls_credentials.ts";
+import type { PeerVerifier } from "./peer_verifier.ts";
+import type { TlsIdentitySource } from "./tls_credentials.ts";
 import { redirectTransportLog } from "../grpc/transport_log.ts";
 import { claimSocketPath } from "./unix_socket.ts";
 
@@ -26,16 +33,36 @@ import { claimSocketPath } from "./unix_socket.ts";
 export interface RegisteredService {
   readonly desc: DescService;
   readonly implementation: UntypedImplementation;
+  /** By the local name of a method: a longer request is answered RESOURCE_EXHAUSTED. */
+  readonly maxMessageBytes?: Readonly<Record<string, number>> | undefined;
 }
 
 export interface ServerOptions {
   services: RegisteredService[];
-  /** A longer request is answered RESOURCE_EXHAUSTED; 64 KiB unless told. */
+  /** A longer request to a method without a limit of its own is answered RESOURCE_EXHAUSTED; 64 KiB unless stated. */
   maxMessageBytes?: number;
   /** How long calls may go on after stopping began, in milliseconds; 10 s unless told. */
   graceMs?: number;
-  /** Called when an answer is settled; must not throw. */
+  /** Called when an answer is settled. */
   onCall?: (call: CompletedCall) => void;
+}
+
+export interface TcpServerOptions extends ServerOptions {
+  /** Plaintext without it. */
+  tls?: TlsIdentitySource | undefined;
+  /** Required where the TLS identity has CAs for client certificates, and only there. */
+  peers?: PeerVerifier | undefined;
+  /** The system's unless stated. */
+  clock?: Clock | undefined;
+  limits?: Partial<ConnectionLimits> | undefined;
+  /** Called when a connection is not accepted, or is closed for what its client is or does. */
+  onRefusal?: ((why: ConnectionRefusal) => void) | undefined;
+}
+
+/** A server on a TCP port; disposing stops it. */
+export interface TcpServer extends AsyncDisposable {
+  readonly port: number;
+  readonly connections: OpenConnections;
 }
 
 const defaultMaxMessageBytes = 64 * 1024;
@@ -59,12 +86,17 @@ const settings = {
  */
 const streams = { unix: 256, tcp: 32 };
 
-/** Pairs a service with its implementation. */
+/** Pairs a service with its implementation, and its methods with limits for their requests. */
 export function registerService<S extends DescService>(
   desc: S,
   implementation: ServiceImplementation<S>,
+  maxMessageBytes?: Partial<Record<keyof ServiceImplementation<S>, number>>,
 ): RegisteredService {
-  return { desc, implementation: implementation as unknown as UntypedImplementation };
+  return {
+    desc,
+    implementation: implementation as unknown as UntypedImplementation,
+    maxMessageBytes: maxMessageBytes as Record<string, number> | undefined,
+  };
 }
 
 /**
@@ -78,7 +110,7 @@ export async function serveUnix(
   const claimed = await claimSocketPath(path);
   const running = new RunningServer(options, streams.unix);
   try {
-    await running.listen(`unix:${claimed.listenAt}`, ServerCredentials.createInsecure());
+    await running.listenUnix(claimed.listenAt);
     await claimed.publish(options.mode ?? 0o600);
   } catch (error) {
     await running.stop();
@@ -97,57 +129,75 @@ export async function serveUnix(
   };
 }
 
-/** Serves on "host:port" (port 0: any free one), in plaintext when no identity is given, else TLS 1.2 or later. */
-export async function serveTcp(
-  address: string,
-  options: ServerOptions & { tls?: TlsIdentitySource },
-): Promise<AsyncDisposable & { port: number }> {
-  using undo = new DisposableStack();
-  const credentials = options.tls === undefined
-    ? ServerCredentials.createInsecure()
-    : undo.use(new ReloadingCredentials(options.tls));
-  const running = new RunningServer(options, streams.tcp);
-  const port = await running.listen(address, credentials);
-  const following = undo.move();
+/** Serves on "host:port" (port 0: any free one), in plaintext when no identity is given, else TLS 1.3. */
+export async function serveTcp(address: string, options: TcpServerOptions): Promise<TcpServer> {
+  const running = new RunningServer(options, streams.tcp, options.clock);
+  const { connections, port } = await running.listenTcp(address, options);
   return {
     port,
-    [Symbol.asyncDispose]: async () => {
-      following.dispose();
-      await running.stop();
+    get connections() {
+      return connections.open;
     },
+    [Symbol.asyncDispose]: () => running.stop(),
   };
 }
 
 class RunningServer {
   readonly #server: Server;
   readonly #calls = new ActiveCalls();
-  readonly #sockets = new ServerConnections();
+  readonly #admission: CallAdmission;
   readonly #graceMs: number;
+  #connections: Pick<AcceptPath, "stopAccepting" | "close"> | undefined;
 
-  constructor(options: ServerOptions, mostStreams: number) {
+  constructor(options: ServerOptions, mostStreams: number, clock = systemClock) {
     redirectTransportLog();
     deferSessionClose();
     this.#graceMs = options.graceMs ?? defaultGraceMs;
+    this.#admission = new CallAdmission({
+      clock,
+      streamingPaths: new Set(options.services.flatMap(({ desc }) => streamingPaths(desc))),
+    });
+    const defaultBytes = options.maxMessageBytes ?? defaultMaxMessageBytes;
+    const limits = options.services.flatMap(({ maxMessageBytes = {} }) =>
+      Object.values(maxMessageBytes)
+    );
     this.#server = new Server({
       ...settings,
       "grpc.max_concurrent_streams": mostStreams,
-      "grpc.max_receive_message_length": options.maxMessageBytes ?? defaultMaxMessageBytes,
+      "grpc.max_receive_message_length": Math.max(defaultBytes, ...limits),
+      interceptors: [this.#admission.interceptor],
     });
-    for (const { desc, implementation } of options.services) {
-      const calls = { calls: this.#calls, onCall: options.onCall };
+    this.#admission.limitHeaders(this.#server);
+    for (const { desc, implementation, maxMessageBytes } of options.services) {
+      const { onCall } = options;
+      const calls = { calls: this.#calls, onCall, maxMessageBytes, defaultBytes };
       this.#server.addService(serviceDefinition(desc), handlers(desc, implementation, calls));
     }
   }
 
-  listen(address: string, credentials: ServerCredentials): Promise<number> {
-    return new Promise((resolve, reject) =>
-      this.#server.bindAsync(address, credentials, (error, port) => {
-        if (error === null) {
-          this.#sockets.track(this.#server);
-          resolve(port);
-        } else reject(new Error(`cannot listen on ${address}: ${error.message}`, { cause: error }));
+  async listenUnix(path: string): Promise<void> {
+    await new Promise<void>((resolve, reject) =>
+      this.#server.bindAsync(`unix:${path}`, ServerCredentials.createInsecure(), (error) => {
+        if (error === null) resolve();
+        else reject(new Error(`cannot listen on ${path}: ${error.message}`, { cause: error }));
       })
     );
+    this.#connections = new ServerConnections(this.#server);
+    this.#admission.guard(this.#server);
+  }
+
+  async listenTcp(address: string, options: TcpServerOptions) {
+    const injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
+    this.#admission.guard(this.#server);
+    const connections = new AcceptPath({
+      ...options,
+      clock: options.clock ?? systemClock,
+      inject: (connection, peer) =>
+        this.#admission.enter(peer, () => injector.injectConnection(connection)),
+    });
+    const port = await connections.listen(address);
+    this.#connections = connections;
+    return { connections, port };
   }
 
   /**
@@ -156,15 +206,20 @@ class RunningServer {
    */
   async stop(): Promise<void> {
     const reason = new RpcError(status.UNAVAILABLE, "the server is stopping");
-    this.#sockets.stopAccepting();
+    this.#connections?.stopAccepting();
     this.#calls.rejectNewCalls(reason);
     if (!await within(this.#calls.allCompleted(), this.#graceMs)) {
       this.#calls.abortAll(reason);
       await within(this.#calls.allCompleted(), abortGraceMs);
     }
-    await this.#sockets.close();
+    await this.#connections?.close();
+    this.#admission[Symbol.dispose]();
     this.#server.forceShutdown();
   }
+}
+
+function streamingPaths({ methods }: DescService): string[] {
+  return methods.filter(({ methodKind }) => /client|bidi/.test(methodKind)).map(methodPath);
 }
 
 /** Whether the promise is fulfilled before so many milliseconds have passed. */

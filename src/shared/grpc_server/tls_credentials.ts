@@ -1,7 +1,8 @@
 import { getLogger } from "@logtape/logtape";
-import { ServerCredentials } from "@grpc/grpc-js";
 import { createPrivateKey, X509Certificate } from "node:crypto";
-import type { SecureContextOptions } from "node:tls";
+import type { Socket } from "node:net";
+import { type SecureContextOptions, Server as TlsServer, type TLSSocket } from "node:tls";
+import { errorMessage } from "../text/error_message.ts";
 
 const logger = getLogger(["grpc", "tls"]);
 
@@ -21,38 +22,57 @@ export interface TlsIdentitySource {
   onChange(listener: () => void): Disposable;
 }
 
-/** Server credentials that follow an identity: new connections see the new one, open ones go on. Throws when the first is unusable. */
-export class ReloadingCredentials extends ServerCredentials implements Disposable {
+/**
+ * A TLS server that follows an identity: new connections are shown the new one, open ones remain. It
+ * does not listen: it is given the connections that have passed the limits. The constructor throws
+ * when the first identity is unusable.
+ *
+ * TLS does not verify a resumed session again. The keys of session tickets cannot be replaced: Deno
+ * 2.9 has one for all servers of a process, and its setTicketKeys does nothing. So the user of this
+ * class has to verify the certificate of each connection.
+ */
+export class ReloadingTlsServer implements Disposable {
+  readonly server: TlsServer;
+  /** Whether clients show a certificate; this cannot change. */
+  readonly asksClients: boolean;
   readonly #subscription: Disposable;
 
-  constructor(source: TlsIdentitySource) {
-    const first = contextOf(source.current());
-    // Fixed for the life of the server: whether clients show a certificate cannot change.
-    const asksClients = first.ca !== undefined;
-    super(
-      { minVersion: "TLSv1.2", requestCert: asksClients, rejectUnauthorized: asksClients },
-      first,
-    );
+  constructor(source: TlsIdentitySource, handshakeMs: number) {
+    const first = source.current();
+    this.asksClients = first.clientAuthoritiesPem !== undefined;
+    this.server = new TlsServer({
+      minVersion: "TLSv1.3",
+      ALPNProtocols: ["h2"],
+      requestCert: this.asksClients,
+      rejectUnauthorized: this.asksClients,
+      handshakeTimeout: handshakeMs,
+      ...contextOf(first),
+    });
     this.#subscription = source.onChange(() => this.#follow(source));
   }
 
   #follow(source: TlsIdentitySource): void {
     try {
-      this.updateSecureContextOptions(contextOf(source.current()));
+      const identity = source.current();
+      if (this.asksClients !== (identity.clientAuthoritiesPem !== undefined)) {
+        throw new Error("whether clients show a certificate cannot change; restart the service");
+      }
+      this.server.setSecureContext({ minVersion: "TLSv1.3", ...contextOf(identity) });
     } catch (error) {
       logger.error("the new serving certificate cannot be used, the old one stays: {reason}", {
-        reason: error instanceof Error ? error.message : String(error),
+        reason: errorMessage(error),
       });
     }
-  }
-
-  override _equals(other: ServerCredentials): boolean {
-    return this === other;
   }
 
   [Symbol.dispose](): void {
     this.#subscription[Symbol.dispose]();
   }
+}
+
+/** The TCP connection under a TLS connection, which Node and Deno keep in a property of this name. */
+export function rawOf(secure: TLSSocket): Socket {
+  return (secure as unknown as { _parent: Socket })._parent;
 }
 
 /** Deno takes any text here and refuses every connection afterwards, so we look ourselves. Throws when unusable. */

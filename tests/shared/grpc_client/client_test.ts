@@ -7,7 +7,9 @@ import { connect } from "../../../src/shared/grpc_client/client.ts";
 import { fixedIdentity } from "../../../src/shared/grpc_client/client_identity.ts";
 import { parseTarget } from "../../../src/shared/grpc_client/target.ts";
 import { RpcError } from "../../../src/shared/grpc/rpc_error.ts";
+import type { PeerVerifier } from "../../../src/shared/grpc_server/peer_verifier.ts";
 import { serveTcp, serveUnix } from "../../../src/shared/grpc_server/server.ts";
+import { TestPeers } from "../../support/peers.ts";
 import { stubService } from "../../support/stub_service.ts";
 import { temporaryFolder } from "../../support/temporary_folder.ts";
 import { TestCa, type TestPair } from "../../../scripts/support/test_ca.ts";
@@ -15,14 +17,14 @@ import { TestCa, type TestPair } from "../../../scripts/support/test_ca.ts";
 const name = "cert-service.csi-cert-driver.internal";
 
 /** A server with this certificate. */
-function serving(identity: TestPair, port = 0) {
+function serving(identity: TestPair, port = 0, peers?: PeerVerifier) {
   const tls = { current: () => identity, onChange: () => ({ [Symbol.dispose]: () => {} }) };
   const services = [
     stubService(Registration, {
       getInfo: () => Promise.resolve({ name: "the server" }),
     }),
   ];
-  return serveTcp(`127.0.0.1:${port}`, { tls, services, graceMs: 0 });
+  return serveTcp(`127.0.0.1:${port}`, { tls, peers, services, graceMs: 0 });
 }
 
 const isRpc = (code: status) => (error: unknown) =>
@@ -60,7 +62,7 @@ Deno.test("a changed trust bundle is picked up without a new client", async () =
 Deno.test("a client's certificate is read anew with the bundle", async () => {
   const ca = await TestCa.create();
   const identity = { ...await ca.issue(name), clientAuthoritiesPem: ca.certificatePem };
-  await using server = await serving(identity);
+  await using server = await serving(identity, 0, new TestPeers());
   let mine = await (await TestCa.create("Wrong CA")).issue("spiffe://a/b");
   using client = connect(Registration, {
     address: `https://127.0.0.1:${server.port}`,

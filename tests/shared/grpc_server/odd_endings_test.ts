@@ -1,11 +1,8 @@
 import { Buffer } from "node:buffer";
-import { once } from "node:events";
 import { setImmediate as turn } from "node:timers/promises";
-import { connect as connectTls, type TLSSocket } from "node:tls";
+import type { TLSSocket } from "node:tls";
 import { CertificateService } from "../../../src/shared/gen/certificate_service_pb.ts";
-import { connect } from "../../../src/shared/grpc_client/client.ts";
-import { fixedIdentity } from "../../../src/shared/grpc_client/client_identity.ts";
-import { serveTcp } from "../../../src/shared/grpc_server/server.ts";
+import { closed, gatedServer } from "../../support/gated_server.ts";
 import {
   frame,
   frameFlag,
@@ -14,68 +11,6 @@ import {
   preface,
   requestHeaders,
 } from "../../support/http2_frames.ts";
-import { stubService } from "../../support/stub_service.ts";
-import { TestCa } from "../../../scripts/support/test_ca.ts";
-
-const name = "cert-service.csi-cert-driver.internal";
-
-/** A server that wants a client's certificate, and a client that has one. */
-async function serving() {
-  const ca = await TestCa.create();
-  const identity = { ...await ca.issue(name), clientAuthoritiesPem: ca.certificatePem };
-  const client = await ca.issue("spiffe://cluster.local/csi-cert-node/node-1");
-  const tls = { current: () => identity, onChange: () => ({ [Symbol.dispose]() {} }) };
-  const services = [
-    stubService(CertificateService, {
-      reportCertificates: async () => {
-        await turn();
-        return {};
-      },
-      async *watchTrustBundle() {
-        yield { certificates: [] };
-        await turn();
-        yield { certificates: [] };
-      },
-    }),
-  ];
-  const server = await serveTcp("127.0.0.1:0", { services, tls, graceMs: 0 });
-  const options = {
-    ca: ca.certificatePem,
-    cert: client.certificatePem,
-    key: client.privateKeyPem,
-    servername: name,
-    ALPNProtocols: ["h2"],
-  };
-  return {
-    open: async () => {
-      const socket = connectTls({ host: "127.0.0.1", port: server.port, ...options });
-      socket.on("error", () => {});
-      await once(socket, "secureConnect");
-      return socket;
-    },
-    /** A connection on which both sides have said how they speak HTTP/2. */
-    openSession: async () => {
-      const socket = connectTls({ host: "127.0.0.1", port: server.port, ...options });
-      socket.on("error", () => {});
-      await once(socket, "secureConnect");
-      socket.write(Buffer.concat([preface, frame(frameType.settings, 0, 0)]));
-      await once(socket, "data");
-      socket.write(frame(frameType.settings, frameFlag.ack, 0));
-      await turn();
-      return socket;
-    },
-    ask: async () => {
-      using asked = connect(CertificateService, {
-        address: `https://127.0.0.1:${server.port}`,
-        trustBundle: () => ca.certificatePem,
-        serverName: name,
-        clientIdentity: fixedIdentity(client),
-      });
-      await asked.reportCertificates({}, { timeoutMs: 10_000 });
-    },
-    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
-  };
-}
 
 /** The steps of a call, in which it is broken off. */
 function callOf(method: string): Buffer[] {
@@ -102,30 +37,39 @@ const endings: Record<string, (socket: TLSSocket) => void> = {
   "ended by bytes that are no frame": (socket) => void socket.end(Buffer.alloc(64, 0xff)),
 };
 
+async function endAfter(
+  socket: TLSSocket,
+  { bytes, turns, end }: { bytes: Buffer; turns: number; end: (socket: TLSSocket) => void },
+): Promise<void> {
+  if (bytes.length > 0) socket.write(bytes);
+  for (let n = 0; n < turns; n++) await turn();
+  end(socket);
+  const timer = setTimeout(() => socket.destroy(), 20);
+  await closed(socket);
+  clearTimeout(timer);
+}
+
 for (const [ending, end] of Object.entries(endings)) {
   Deno.test(`a connection that is ${ending} at any moment of a call harms no other`, async () => {
-    await using served = await serving();
-    for (const method of ["GetCertificateInfo", "WatchTrustBundle"]) {
+    await using served = await gatedServer({}, {
+      async *watchTrustBundle() {
+        yield { certificates: [] };
+        await turn();
+        yield { certificates: [] };
+      },
+    });
+    // The second and the last one are answered by grpc-js, or not at all.
+    for (const method of ["GetCertificateInfo", "Unknown", "WatchTrustBundle", "Unknown\u00ff"]) {
       const steps = callOf(method);
       for (let sent = 0; sent <= steps.length; sent++) {
+        const bytes = Buffer.concat(steps.slice(0, sent));
         for (const turns of [0, 1, 3]) {
-          const socket = await served.open();
-          const closed = new Promise((resolve) => socket.once("close", resolve));
-          if (sent > 0) socket.write(Buffer.concat(steps.slice(0, sent)));
-          for (let n = 0; n < turns; n++) await turn();
-          end(socket);
-          setTimeout(() => socket.destroy(), 20);
-          await closed;
+          await endAfter(await served.openTls(), { bytes, turns, end });
         }
       }
-      for (let n = 0; n < 30; n++) {
-        const socket = await served.openSession();
-        const closed = new Promise((resolve) => socket.once("close", resolve));
-        socket.write(Buffer.concat(steps.slice(2)));
-        for (let t = 0; t < n % 5; t++) await turn();
-        end(socket);
-        setTimeout(() => socket.destroy(), 20);
-        await closed;
+      for (let n = 0; n < 20; n++) {
+        const bytes = Buffer.concat(steps.slice(2));
+        await endAfter(await served.openSession(), { bytes, turns: n % 5, end });
       }
     }
     await served.ask();

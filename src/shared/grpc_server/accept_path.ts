@@ -1,0 +1,248 @@
+import { getLogger } from "@logtape/logtape";
+import { createServer, type Server as NetServer, type Socket } from "node:net";
+import { setImmediate as turn } from "node:timers/promises";
+import type { TLSSocket } from "node:tls";
+import type { Clock } from "../scheduler/clock.ts";
+import {
+  addressKey,
+  AddressLimiter,
+  BoundedGroups,
+  type ConnectionLimits,
+  type ConnectionRefusal,
+  defaultLimits,
+  type OpenConnections,
+  type PeerClosing,
+} from "./connection_limits.ts";
+import { TokenBucket } from "../scheduler/token_bucket.ts";
+import { FrameLimits } from "./frame_limits.ts";
+import { AcceptedPeer, PeerGate } from "./peer_gate.ts";
+import type { PeerVerifier } from "./peer_verifier.ts";
+import { holdReads, ReadTurns, SlicedStream } from "./sliced_stream.ts";
+import { rawOf, ReloadingTlsServer, type TlsIdentitySource } from "./tls_credentials.ts";
+import { errorMessage } from "../text/error_message.ts";
+
+const logger = getLogger(["grpc", "connections"]);
+
+export interface AcceptPathOptions {
+  readonly tls?: TlsIdentitySource | undefined;
+  readonly peers?: PeerVerifier | undefined;
+  readonly clock: Clock;
+  readonly limits?: Partial<ConnectionLimits> | undefined;
+  readonly onRefusal?: ((why: ConnectionRefusal) => void) | undefined;
+  /** Receives each connection that may speak HTTP/2. */
+  readonly inject: (connection: SlicedStream, peer: AcceptedPeer | undefined) => void;
+}
+
+/**
+ * How many connections wait in the kernel. Deno 2.9 accepts all of them before it calls back, and
+ * never accepts again after it has run out of file descriptors once.
+ */
+const mostUnaccepted = 256;
+/** Turns of the event loop in which the last answers leave for the sockets. */
+const lastTurns = 10;
+/** A peer that no longer reads does not delay the end. */
+const longestCloseMs = 1_000;
+
+/** Clients cause these lines, so that each of them could fill the log. */
+const logLines = { perSecond: 1, burst: 10 };
+
+/**
+ * Takes each TCP connection through the limits, TLS and the gate to HTTP/2. A connection that one of
+ * them refuses is destroyed before HTTP/2 receives a byte of it.
+ */
+export class AcceptPath {
+  readonly #options: AcceptPathOptions;
+  readonly #listener: NetServer;
+  readonly #tls: ReloadingTlsServer | undefined;
+  readonly #gate: PeerGate | undefined;
+  readonly #addresses: AddressLimiter;
+  readonly #unfinished: BoundedGroups<Socket>;
+  readonly #anonymous: BoundedGroups<Socket>;
+  readonly #sockets = new Set<Socket>();
+  /** Connections that this class has destroyed. */
+  readonly #refused = new WeakSet<Socket>();
+  readonly #turns = new ReadTurns();
+  readonly #logLines: TokenBucket;
+
+  /** Throws when the TLS identity is unusable, or client CAs and the peer verifier do not go together. */
+  constructor(options: AcceptPathOptions) {
+    const { tls, peers, clock } = options;
+    const limits = { ...defaultLimits, ...options.limits };
+    using undo = new DisposableStack();
+    this.#options = options;
+    this.#logLines = new TokenBucket(logLines, clock);
+    this.#tls = tls && undo.use(new ReloadingTlsServer(tls, limits.handshakeMs));
+    if ((this.#tls?.asksClients ?? false) !== (peers !== undefined)) {
+      throw new TypeError("CAs for client certificates and a peer verifier need each other");
+    }
+    this.#gate = peers && undo.use(new PeerGate(peers, clock));
+    // Without client certificates no address can be recognized, and each may be a node's.
+    const rate = limits.rates.recognized;
+    const rates = this.#gate ? limits.rates : { unknown: rate, recognized: rate };
+    this.#addresses = new AddressLimiter(rates, clock);
+    this.#unfinished = new BoundedGroups(limits.handshakes);
+    this.#anonymous = new BoundedGroups(limits.anonymous);
+    this.#listener = createServer({ noDelay: true }, (socket) => this.#accept(socket));
+    this.#tls?.server.on("secureConnection", (secure) => void this.#admit(secure));
+    this.#tls?.server.on("tlsClientError", (error, socket) => this.#refuseTls(error, socket));
+    undo.move();
+  }
+
+  /** Listens on "host:port" and resolves with the port. */
+  async listen(address: string): Promise<number> {
+    const [, host = "", port] = /^\[?(.*?)\]?:(\d+)$/.exec(address) ?? [];
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#listener.once("error", reject);
+    try {
+      this.#listener.listen({ host, port: Number(port), backlog: mostUnaccepted }, resolve);
+      await promise;
+    } catch (error) {
+      this.#dispose();
+      throw new Error(`cannot listen on ${address}: ${errorMessage(error)}`, { cause: error });
+    }
+    this.#listener.removeListener("error", reject);
+    this.#listener.on("error", ({ message }) => {
+      logger.error("cannot accept a connection: {reason}", { reason: message });
+    });
+    const bound = this.#listener.address();
+    return bound !== null && typeof bound === "object" ? bound.port : Number(port);
+  }
+
+  get open(): OpenConnections {
+    return {
+      unfinished: this.#unfinished.size,
+      authenticated: this.#gate?.size ?? 0,
+      anonymous: this.#anonymous.size,
+    };
+  }
+
+  /** Stops listening, and closes what has not been accepted yet. */
+  stopAccepting(): void {
+    this.#listener.close();
+    for (const socket of this.#unfinished) {
+      this.#refused.add(socket);
+      socket.destroy();
+    }
+  }
+
+  /** Ends every connection once what was written has left, or after a second. */
+  async close(): Promise<void> {
+    for (let count = 0; count < lastTurns; count++) await turn();
+    const closed = [...this.#sockets].map((socket) =>
+      new Promise<void>((resolve) => {
+        const timer = setTimeout(() => socket.destroy(), longestCloseMs);
+        socket.once("close", () => {
+          clearTimeout(timer);
+          resolve();
+        });
+        socket.destroySoon();
+      })
+    );
+    await Promise.all(closed);
+    this.#dispose();
+  }
+
+  #dispose(): void {
+    this.#gate?.[Symbol.dispose]();
+    this.#tls?.[Symbol.dispose]();
+  }
+
+  #accept(raw: Socket): void {
+    raw.on("error", () => raw.destroy());
+    const address = addressKey(raw.remoteAddress ?? "");
+    if (!this.#addresses.admits(address)) return this.#refuse("rate", raw);
+    this.#sockets.add(raw);
+    raw.once("close", () => this.#sockets.delete(raw));
+    if (this.#tls === undefined) return this.#admitAnonymous(address, raw, raw);
+    const evicted = this.#unfinished.add(address, raw);
+    if (evicted !== undefined) this.#refuse("handshakes", evicted);
+    raw.once("close", () => this.#unfinished.delete(address, raw));
+    this.#tls.server.emit("connection", raw);
+  }
+
+  #refuseTls({ message }: Error, secure: TLSSocket): void {
+    const raw = rawOf(secure);
+    // The error is also reported for a connection that was destroyed here.
+    if (this.#refused.has(raw)) return;
+    logger.debug("a TLS handshake failed: {reason}", { reason: message });
+    this.#refuse("tls", secure, raw);
+  }
+
+  async #admit(secure: TLSSocket): Promise<void> {
+    const raw = rawOf(secure);
+    secure.on("error", () => secure.destroy());
+    secure.once("close", () => raw.destroy());
+    try {
+      await this.#pass(secure, raw);
+    } catch (error) {
+      logger.error("cannot accept a connection: {reason}", { reason: errorMessage(error) });
+      this.#refuse("tls", secure, raw);
+    }
+  }
+
+  /** The gate: every connection passes it, also one that resumes a session, which TLS does not verify again. */
+  async #pass(secure: TLSSocket, raw: Socket): Promise<void> {
+    if (raw.destroyed || secure.destroyed) return;
+    const address = addressKey(raw.remoteAddress ?? "");
+    if (secure.alpnProtocol !== "h2") return this.#refuse("protocol", secure, raw);
+    if (this.#gate === undefined) {
+      this.#unfinished.delete(address, raw);
+      return this.#admitAnonymous(address, raw, secure);
+    }
+    const leaf = secure.authorized ? secure.getPeerCertificate()?.raw : undefined;
+    if (leaf === undefined) return this.#refuse("certificate", secure, raw);
+    // What the client sends while its certificate is verified would have no bound in memory.
+    holdReads(raw, true);
+    const close = (why: PeerClosing) => this.#refuse(why, secure, raw);
+    const peer = await this.#gate.admit(new Uint8Array(leaf), close);
+    if (!(peer instanceof AcceptedPeer)) {
+      this.#warn("rejected a client certificate from {from}: {reason}", address, peer.rejected);
+      return this.#refuse("peer", secure, raw);
+    }
+    if (raw.destroyed || secure.destroyed) return peer[Symbol.dispose]();
+    raw.once("close", () => peer[Symbol.dispose]());
+    this.#unfinished.delete(address, raw);
+    this.#addresses.recognize(address);
+    this.#inject(raw, secure, peer);
+    holdReads(raw, false);
+  }
+
+  #admitAnonymous(address: string, raw: Socket, source: Socket): void {
+    const evicted = this.#anonymous.add(address, raw);
+    if (evicted !== undefined) this.#refuse("connections", evicted);
+    raw.once("close", () => this.#anonymous.delete(address, raw));
+    this.#inject(raw, source, undefined);
+  }
+
+  #inject(raw: Socket, source: Socket, peer: AcceptedPeer | undefined): void {
+    const connection = new SlicedStream({
+      raw,
+      source,
+      turns: this.#turns,
+      limits: new FrameLimits(this.#options.clock),
+      onFlood: (reason) => {
+        const from = raw.remoteAddress ?? "";
+        this.#warn("closed a connection from {from}: it sent too many {reason}", from, reason);
+        this.#refuse("flood", source);
+      },
+    });
+    this.#options.inject(connection, peer);
+  }
+
+  #warn(text: string, from: string, reason: string): void {
+    if (this.#logLines.take()) logger.warn(text, { from, reason });
+  }
+
+  #refuse(why: ConnectionRefusal, ...sockets: Socket[]): void {
+    for (const socket of sockets) {
+      this.#refused.add(socket);
+      socket.destroy();
+    }
+    try {
+      this.#options.onRefusal?.(why);
+    } catch (error) {
+      const reason = errorMessage(error);
+      logger.error("the report of a refused connection failed: {reason}", { reason });
+    }
+  }
+}

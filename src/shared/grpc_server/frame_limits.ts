@@ -1,0 +1,91 @@
+import type { Clock } from "../scheduler/clock.ts";
+import { TokenBucket } from "../scheduler/token_bucket.ts";
+
+/** RFC 9113, section 6. */
+const type = { data: 0, headers: 1, settings: 4, windowUpdate: 8, continuation: 9 };
+const flag = { ack: 1, endStream: 1 };
+const prefaceBytes = 24;
+const headBytes = 9;
+
+/**
+ * A driver sends a PING twice a minute, and a RST_STREAM for a call that it cancels. Each control
+ * frame costs about as much as a small request.
+ */
+const controlFrames = { perSecond: 200, burst: 1_000 };
+/** The headers of some 10,000 calls. A byte of them can stand for 4 KiB (RFC 7541, section 4). */
+const headerBlockBytes = { perSecond: 1024 * 1024, burst: 2 * 1024 * 1024 };
+/** HTTP/2 enforces our header list size only after the client has acknowledged our settings. */
+const mostEarlyRequests = 128;
+
+/**
+ * Limits what one client sends, by the headers of its HTTP/2 frames; payloads are not read. It cannot
+ * detect many valid requests, DATA frames of a byte each, or a short header block that expands: the
+ * limits of streams and header pairs, and the bytes of a turn, bound these.
+ */
+export class FrameLimits {
+  readonly #control: TokenBucket;
+  readonly #headerBytes: TokenBucket;
+  readonly #head = new Uint8Array(headBytes);
+  #headLength = 0;
+  /** What is left of the preface or of a frame's payload. */
+  #skip = prefaceBytes;
+  #earlyRequests = 0;
+  #hasAcknowledged = false;
+  #newControl = 0;
+  #newHeaderBytes = 0;
+  #frames = 0;
+
+  constructor(clock: Clock) {
+    this.#control = new TokenBucket(controlFrames, clock);
+    this.#headerBytes = new TokenBucket(headerBlockBytes, clock);
+  }
+
+  /** Frames that have begun until now. */
+  get frames(): number {
+    return this.#frames;
+  }
+
+  /** Counts the next bytes; returns what of them is too much, if anything is. */
+  observe(bytes: Uint8Array): string | undefined {
+    this.#newControl = this.#newHeaderBytes = 0;
+    for (let at = 0; at < bytes.length;) {
+      if (this.#skip > 0) {
+        const skipped = Math.min(this.#skip, bytes.length - at);
+        this.#skip -= skipped;
+        at += skipped;
+        continue;
+      }
+      this.#head[this.#headLength++] = bytes[at++]!;
+      if (this.#headLength === headBytes) this.#begin();
+    }
+    if (this.#earlyRequests > mostEarlyRequests) return "requests before it acknowledged settings";
+    if (this.#newControl > 0 && !this.#control.take(this.#newControl)) return "control frames";
+    const isHeaderFlood = this.#newHeaderBytes > 0 && !this.#headerBytes.take(this.#newHeaderBytes);
+    return isHeaderFlood ? "bytes of headers" : undefined;
+  }
+
+  #begin(): void {
+    const [high = 0, middle = 0, low = 0, frameType = 0, flags = 0] = this.#head;
+    const length = high << 16 | middle << 8 | low;
+    this.#headLength = 0;
+    this.#skip = length;
+    this.#frames++;
+    switch (frameType) {
+      case type.windowUpdate:
+        return;
+      case type.data:
+        if (length === 0 && (flags & flag.endStream) === 0) this.#newControl++;
+        return;
+      case type.headers:
+        this.#newHeaderBytes += length;
+        if (!this.#hasAcknowledged) this.#earlyRequests++;
+        return;
+      case type.settings:
+        if ((flags & flag.ack) !== 0) this.#hasAcknowledged = true;
+        break;
+      case type.continuation:
+        this.#newHeaderBytes += length;
+    }
+    this.#newControl++;
+  }
+}

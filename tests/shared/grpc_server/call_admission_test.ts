@@ -1,0 +1,146 @@
+import { status } from "@grpc/grpc-js";
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { once } from "node:events";
+import http2, { type ClientHttp2Session, type IncomingHttpHeaders } from "node:http2";
+import { gzipSync } from "node:zlib";
+import { FakeClock } from "../../../scripts/support/fake_clock.ts";
+import { CertificateService } from "../../../src/shared/gen/certificate_service_pb.ts";
+import { RpcError } from "../../../src/shared/grpc/rpc_error.ts";
+import { registerService } from "../../../src/shared/grpc_server/server.ts";
+import { type GatedServer, gatedServer } from "../../support/gated_server.ts";
+import { grpcMessage } from "../../support/http2_frames.ts";
+import { stubService } from "../../support/stub_service.ts";
+
+const path = "/certservice.v1.CertificateService/GetCertificateInfo";
+
+/** A connection of Node's HTTP/2 client, which sends headers that gRPC's does not. */
+async function session(served: GatedServer) {
+  const socket = await served.openTls();
+  const session = http2.connect("https://test", { createConnection: () => socket });
+  session.on("error", () => {});
+  await once(session, "remoteSettings");
+  return Object.assign(session, { [Symbol.dispose]: () => session.destroy() });
+}
+
+/** Calls with more headers, and returns those of the answer, trailers included. */
+async function call(
+  session: ClientHttp2Session,
+  headers: Record<string, string>,
+  body: Uint8Array | "unfinished" = grpcMessage(Buffer.alloc(0)),
+): Promise<IncomingHttpHeaders> {
+  const stream = session.request({
+    ":method": "POST",
+    ":path": path,
+    "content-type": "application/grpc",
+    te: "trailers",
+    ...headers,
+  });
+  let answer: IncomingHttpHeaders = {};
+  for (const event of ["response", "trailers"]) {
+    stream.on(event, (headers: IncomingHttpHeaders) => answer = { ...answer, ...headers });
+  }
+  stream.on("error", () => {});
+  stream.resume();
+  if (body !== "unfinished") stream.end(body);
+  await new Promise((resolve) => stream.once("close", resolve));
+  return { ...answer, ...(stream.rstCode ? { resetBy: String(stream.rstCode) } : {}) };
+}
+
+Deno.test("a compressed request is UNIMPLEMENTED, and grpc-js does not see it", async () => {
+  let calls = 0;
+  await using served = await gatedServer({}, {
+    getCertificateInfo: () => {
+      calls++;
+      return Promise.resolve({});
+    },
+  });
+  using client = await session(served);
+  for (const encoding of ["gzip", "deflate", "br"]) {
+    const message = grpcMessage(gzipSync(Buffer.alloc(10_000_000)), true);
+    const answer = await call(client, { "grpc-encoding": encoding }, message);
+    assert.equal(answer["grpc-status"], String(status.UNIMPLEMENTED));
+    assert.equal(answer["grpc-accept-encoding"], "identity");
+  }
+  assert.equal(calls, 0);
+  for (const headers of [{}, { "grpc-encoding": "identity" }]) {
+    assert.equal((await call(client, headers))["grpc-status"], "0");
+  }
+});
+
+const methods = Object.fromEntries(
+  CertificateService.methods.map(({ localName }) => [localName, () => Promise.resolve({})]),
+);
+
+Deno.test("each method has a limit of its own for its request", async () => {
+  const { implementation } = stubService(CertificateService, methods);
+  const limited = registerService(CertificateService, implementation as never, {
+    getCertificateInfo: 4 * 1024,
+    revokeCertificate: 32 * 1024,
+  });
+  await using served = await gatedServer({ services: [limited], maxMessageBytes: 8 * 1024 });
+  using client = served.connect();
+  const exhausted = (error: unknown) =>
+    error instanceof RpcError && error.code === status.RESOURCE_EXHAUSTED;
+  const serialNumber = "0".repeat(4_000);
+  await client.getCertificateInfo({ serialNumber });
+  const tooLong = { serialNumber: serialNumber + serialNumber };
+  await assert.rejects(client.getCertificateInfo(tooLong), exhausted);
+  await client.revokeCertificate({ reason: "r".repeat(32_000) });
+  await assert.rejects(client.revokeCertificate({ reason: "r".repeat(33_000) }), exhausted);
+  await client.listCertificates({ pageToken: "p".repeat(8_000) } as never);
+});
+
+Deno.test("a call may have 32 pairs of headers, and no more", async () => {
+  await using served = await gatedServer();
+  using client = await session(served);
+  // Node adds :scheme and :authority to the four of each call.
+  const pairs = (count: number) =>
+    Object.fromEntries(Array.from({ length: count - 6 }, (_, n) => [`x-${n}`, "y"]));
+  assert.equal((await call(client, pairs(32)))["grpc-status"], "0");
+  assert.deepEqual(await call(client, pairs(33)), {
+    resetBy: String(http2.constants.NGHTTP2_ENHANCE_YOUR_CALM),
+  });
+});
+
+Deno.test("a call may have 16 KiB of headers, and no more", async () => {
+  await using served = await gatedServer();
+  using client = await session(served);
+  const headers = (bytes: number) => ({ a: "a".repeat(bytes / 2), b: "b".repeat(bytes / 2) });
+  assert.equal((await call(client, headers(15_000)))["grpc-status"], "0");
+  assert.deepEqual(await call(client, headers(17_000)), {
+    resetBy: String(http2.constants.NGHTTP2_ENHANCE_YOUR_CALM),
+  });
+});
+
+Deno.test("a call whose request does not end is ended after ten seconds, and another one is not", async () => {
+  const clock = new FakeClock();
+  const release = Promise.withResolvers<void>();
+  let entered = 0;
+  await using served = await gatedServer({ clock }, {
+    getCertificateInfo: async () => {
+      entered++;
+      await release.promise;
+      return {};
+    },
+  });
+  using client = await session(served);
+  /** Of two calls, one without an end; the server has seen both. */
+  const pair = async () => {
+    const count = entered;
+    const calls = [call(client, {}, "unfinished"), call(client, {})] as const;
+    await clock.until(() => entered > count);
+    return calls;
+  };
+  const [late, whole] = await pair();
+  await clock.advance({ seconds: 9 });
+  const [later, other] = await pair();
+  await clock.advance({ seconds: 1 });
+  const answer = await late;
+  assert.equal(answer["grpc-status"], String(status.DEADLINE_EXCEEDED));
+  assert.match(String(answer["grpc-message"]), /not%20ended%20within%2010%20s/);
+  await clock.advance({ seconds: 9 });
+  assert.equal((await later)["grpc-status"], String(status.DEADLINE_EXCEEDED));
+  release.resolve();
+  for (const one of [whole, other]) assert.equal((await one)["grpc-status"], "0");
+});

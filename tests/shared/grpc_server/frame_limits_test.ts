@@ -1,0 +1,129 @@
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { FakeClock } from "../../../scripts/support/fake_clock.ts";
+import { FrameLimits } from "../../../src/shared/grpc_server/frame_limits.ts";
+import { closed, gatedServer } from "../../support/gated_server.ts";
+import {
+  frame,
+  frameFlag,
+  frameType,
+  headerBlock,
+  preface,
+  requestHeaders,
+} from "../../support/http2_frames.ts";
+
+const path = "/certservice.v1.CertificateService/GetCertificateInfo";
+const repeated = (bytes: Buffer, count: number) =>
+  Buffer.concat(Array.from({ length: count }, () => bytes));
+const settings = frame(frameType.settings, 0, 0);
+const acknowledgement = frame(frameType.settings, frameFlag.ack, 0);
+const ping = frame(frameType.ping, 0, 0, Buffer.alloc(8));
+const reset = frame(frameType.resetStream, 0, 1, Buffer.alloc(4));
+const request = (stream = 1) =>
+  frame(frameType.headers, frameFlag.endHeaders, stream, requestHeaders(path));
+const data = (length: number, flags = 0) => frame(frameType.data, flags, 1, Buffer.alloc(length));
+const windowUpdate = frame(8, 0, 0, Buffer.of(0, 0, 0, 1));
+/** Of a size that HTTP/2 allows, and that says little. */
+const longHeaders = frame(frameType.headers, frameFlag.endHeaders, 1, Buffer.alloc(16_000));
+
+function limits() {
+  const clock = new FakeClock();
+  const limits = new FrameLimits(clock);
+  assert.equal(limits.observe(Buffer.concat([preface, settings, acknowledgement])), undefined);
+  return { clock, limits };
+}
+
+const floods: Record<string, { bytes: Buffer; tooMuch: string }> = {
+  "PING": { bytes: repeated(ping, 1_000), tooMuch: "control frames" },
+  "SETTINGS": { bytes: repeated(settings, 1_000), tooMuch: "control frames" },
+  "RST_STREAM": { bytes: repeated(reset, 1_000), tooMuch: "control frames" },
+  "empty DATA": { bytes: repeated(data(0), 1_000), tooMuch: "control frames" },
+  "unknown frames": { bytes: repeated(frame(200, 0, 0), 1_000), tooMuch: "control frames" },
+  "CONTINUATION": {
+    bytes: repeated(frame(frameType.continuation, 0, 1), 1_000),
+    tooMuch: "control frames",
+  },
+  "long header blocks": { bytes: repeated(longHeaders, 140), tooMuch: "bytes of headers" },
+};
+
+for (const [what, { bytes, tooMuch }] of Object.entries(floods)) {
+  Deno.test(`a flood of ${what} is too much, and the same in more time is not`, async () => {
+    const { limits: sudden } = limits();
+    assert.equal(sudden.observe(bytes), tooMuch);
+    const { clock, limits: slow } = limits();
+    for (let at = 0; at < bytes.length; at += Math.ceil(bytes.length / 10)) {
+      await clock.advance({ seconds: 1 });
+      const part = bytes.subarray(at, at + Math.ceil(bytes.length / 10));
+      assert.equal(slow.observe(part), undefined);
+    }
+  });
+}
+
+Deno.test("requests, their data and window updates are not control frames", () => {
+  const { limits: counted } = limits();
+  const call = Buffer.concat([request(), data(1_000, frameFlag.endStream), windowUpdate]);
+  assert.equal(counted.observe(repeated(call, 10_000)), undefined);
+  assert.equal(counted.observe(repeated(data(0, frameFlag.endStream), 5_000)), undefined);
+});
+
+Deno.test("frames are counted alike wherever the bytes are cut", () => {
+  const frames = Buffer.concat([ping, request(), data(300), ping, longHeaders, settings]);
+  for (let size = 1; size < 50; size++) {
+    const { limits: cut } = limits();
+    const before = cut.frames;
+    for (let at = 0; at < frames.length; at += size) cut.observe(frames.subarray(at, at + size));
+    assert.equal(cut.frames - before, 6);
+  }
+});
+
+Deno.test("before it has acknowledged the settings a client may send 128 requests", () => {
+  const early = new FrameLimits(new FakeClock());
+  assert.equal(early.observe(Buffer.concat([preface, repeated(request(), 128)])), undefined);
+  assert.match(early.observe(request()) ?? "", /before it acknowledged/);
+  const { limits: late } = limits();
+  assert.equal(late.observe(repeated(request(), 1_000)), undefined);
+});
+
+/** One pair of 4,000 bytes, and a byte for each repetition of it (RFC 7541, section 6.1). */
+function bomb(pairs: number): Buffer {
+  const value = Buffer.alloc(4_000, "a");
+  const length = Buffer.of(127, (4_000 - 127) & 127 | 128, (4_000 - 127) >> 7);
+  const indexed = Buffer.concat([Buffer.of(0x40, 1), Buffer.from("x"), length, value]);
+  return Buffer.concat([requestHeaders(path), indexed, Buffer.alloc(pairs, 0x80 | 62)]);
+}
+
+const attacks: Record<string, () => Buffer> = {
+  "PING": () => repeated(ping, 5_000),
+  "SETTINGS": () => repeated(frame(frameType.settings, 0, 0, Buffer.of(0, 3, 0, 0, 0, 9)), 5_000),
+  "CONTINUATION": () =>
+    Buffer.concat([
+      frame(frameType.headers, 0, 1, requestHeaders(path)),
+      repeated(frame(frameType.continuation, 0, 1, headerBlock([["a", "b"]])), 5_000),
+    ]),
+  "begun and cancelled calls": () =>
+    Buffer.concat(Array.from({ length: 5_000 }, (_, n) => {
+      const stream = 1 + 2 * n;
+      return Buffer.concat([
+        request(stream),
+        frame(frameType.resetStream, 0, stream, Buffer.alloc(4)),
+      ]);
+    })),
+  "header blocks that expand a thousandfold": () =>
+    Buffer.concat(Array.from({ length: 300 }, (_, n) => {
+      const block = n === 0 ? bomb(12_000) : Buffer.alloc(16_000, 0x80 | 62);
+      return frame(frameType.headers, frameFlag.endHeaders | 1, 1 + 2 * n, block);
+    })),
+};
+
+for (const [what, attack] of Object.entries(attacks)) {
+  Deno.test(`a client that sends a flood of ${what} is disconnected, and others are served`, async () => {
+    await using served = await gatedServer();
+    const socket = await served.openSession();
+    const before = Deno.memoryUsage().rss;
+    socket.write(attack());
+    await closed(socket);
+    await served.ask();
+    const grown = (Deno.memoryUsage().rss - before) / 1024 / 1024;
+    assert.ok(grown < 100, `${grown} MiB more`);
+  });
+}
