@@ -60,7 +60,9 @@ const logger = getLogger(["cert-service", "attestation"]);
 /** Serves until disposed; a new serving certificate is shown from the next connection on. */
 export class AttestationEndpoint implements AsyncDisposable {
   readonly #options: AttestationEndpointOptions;
-  readonly #stopping = new AbortController();
+  #isStopping = false;
+  /** Ends the pause of the accept loop, of which there is one at a time. */
+  #endPause = () => {};
   readonly #subscription: Disposable;
   readonly #connections = new Set<Promise<void>>();
   /** Connections whose request is not complete: nothing is lost when they are closed. */
@@ -87,7 +89,8 @@ export class AttestationEndpoint implements AsyncDisposable {
   /** Accepts no further connection and answers the requests that are complete. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#subscription[Symbol.dispose]();
-    this.#stopping.abort();
+    this.#isStopping = true;
+    this.#endPause();
     this.#close();
     await this.#ended;
     for (const connection of this.#unread) closeQuietly(connection);
@@ -114,9 +117,8 @@ export class AttestationEndpoint implements AsyncDisposable {
   }
 
   async #serve(): Promise<void> {
-    const { signal } = this.#stopping;
     await this.#acceptAll();
-    while (!signal.aborted) {
+    while (!this.#isStopping) {
       try {
         // Two listeners at one time would need SO_REUSEPORT; the gap is less than a millisecond.
         this.#listener = this.#listen();
@@ -166,28 +168,34 @@ export class AttestationEndpoint implements AsyncDisposable {
         admits: () => limits.admits(address),
         attest: (request) => {
           this.#unread.delete(connection);
-          return attestor.attest(request, late.signal);
+          return attestor.attest(request, late.signal).catch(failure);
         },
       });
-    } catch (error) {
-      // Strangers' connections end in every way; what a fault of ours throws has another type.
-      if (error instanceof TypeError || error instanceof RangeError) {
-        logger.error("an attestation failed: {error}", { error });
-      }
+    } catch {
+      // Strangers' connections end in every way, and none of them is an event.
     } finally {
       this.#unread.delete(connection);
       closeQuietly(connection);
     }
   }
 
-  #pause(ms: number): Promise<void> {
+  async #pause(ms: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const { signal } = this.#stopping;
-    const timer = this.#options.clock.after(ms, resolve);
-    if (signal.aborted) resolve();
-    signal.addEventListener("abort", () => resolve(), { once: true });
-    return promise.finally(() => timer[Symbol.dispose]());
+    this.#endPause = resolve;
+    using _timer = this.#options.clock.after(ms, resolve);
+    await promise;
   }
+}
+
+/** A fault of ours must not look like a refusal of the driver's. */
+function failure(error: unknown): AttestationOutcome {
+  logger.error("an attestation failed: {error}", { error });
+  const retryAfter = Temporal.Duration.from({ seconds: 5 });
+  return {
+    kind: "unavailable",
+    reason: "the attestation failed; see the service's log",
+    retryAfter,
+  };
 }
 
 function listenTls(address: ListenAddress, pair: ServingPair): TlsListener {
