@@ -170,7 +170,7 @@ export class Attestor {
     if (signature !== "good") {
       return (await this.#lane.run(() => reviewer.review(token, signal)))?.value;
     }
-    using _place = await this.#reviews.take(signal);
+    using _place = await this.#reviews.acquire(signal);
     return await reviewer.review(token, signal);
   }
 

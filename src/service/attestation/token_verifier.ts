@@ -30,9 +30,9 @@ export class TokenVerifier {
     if (token.algorithm !== key.algorithm) return "bad";
     const signature = signatureOf(token.signature, key);
     if (signature === undefined) return "bad";
-    using _place = await this.#places.take(signal);
+    using _place = await this.#places.acquire(signal);
     const { spki, scheme } = key;
-    const isGood = await this.#engine.verify({ spki, scheme, signature, octets: token.signed });
+    const isGood = await this.#engine.verify({ spki, scheme, signature, bytes: token.signed });
     return isGood ? "good" : "bad";
   }
 }

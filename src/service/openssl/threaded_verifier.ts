@@ -28,7 +28,7 @@ class ThreadedVerifier implements SignatureVerifier {
   }
 
   async verify(signed: SignatureToVerify): Promise<boolean> {
-    const { scheme: { name, hash }, signature, octets } = signed;
+    const { scheme: { name, hash }, signature, bytes } = signed;
     const isOffered = name === "RSASSA-PKCS1-v1_5" || name === "ECDSA";
     if (!isOffered || hash === "SHA-1") return await webCryptoEngine.verify(signed);
     const library = this.#library;
@@ -41,9 +41,9 @@ class ThreadedVerifier implements SignatureVerifier {
       if (library.EVP_DigestVerifyInit(context, null, this.#hash(hash), null, key) !== 1) {
         return false;
       }
-      const lengths = [BigInt(signature.length), BigInt(octets.length)] as const;
+      const lengths = [BigInt(signature.length), BigInt(bytes.length)] as const;
       const verify = library.EVP_DigestVerify_aside;
-      return await verify(context, own(signature), lengths[0], own(octets), lengths[1]) === 1;
+      return await verify(context, own(signature), lengths[0], own(bytes), lengths[1]) === 1;
     } finally {
       this.#inUse.delete(held);
       library.EVP_MD_CTX_free(context);
@@ -73,7 +73,7 @@ class ThreadedVerifier implements SignatureVerifier {
   }
 }
 
-/** As FFI takes octets. */
-function own(octets: Uint8Array): Uint8Array<ArrayBuffer> {
-  return octets as Uint8Array<ArrayBuffer>;
+/** As FFI takes bytes. */
+function own(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  return bytes as Uint8Array<ArrayBuffer>;
 }

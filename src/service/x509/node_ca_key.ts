@@ -95,7 +95,7 @@ function canonicalNumbers(pkcs8: Uint8Array, algorithm: KeyAlgorithm): Uint8Arra
 
 /** The scalar at the curve's full width. */
 function ecNumber(pkcs8: Uint8Array, width: number): Uint8Array {
-  const number = readEcPrivateKey(pkcs8)?.number;
+  const number = readEcPrivateKey(pkcs8)?.scalar;
   if (number === undefined) throw unreadable();
   const significant = withoutLeadingZeros(number);
   if (significant.length > width) throw unreadable();
