@@ -69,7 +69,7 @@ async function serveCalls(
   const logCall = createCallLog(logger, metrics, "debug");
   const implementation = certificateService({
     ...open,
-    authenticator: authenticatorFor(config, cluster),
+    authenticator: authenticatorFor(config, { cluster, clients }),
     ...(cluster ? { operators: cluster.operators } : {}),
   });
   const services = [registerService(CertificateService, implementation), health.registered()];
