@@ -80,16 +80,12 @@ export class AddressLimits {
 export function addressKey(address: string): string {
   const [plain = ""] = address.split("%");
   const canonical = parseIpAddress(plain) ?? plain;
-  const [, mapped] = /^::ffff:([0-9a-f]{1,4}:[0-9a-f]{1,4}|[0-9.]+)$/i.exec(canonical) ?? [];
-  if (mapped?.includes(".")) return mapped;
-  if (mapped !== undefined) {
-    const [high = 0, low = 0] = mapped.split(":").map((group) => parseInt(group, 16));
-    return [high >> 8, high & 0xff, low >> 8, low & 0xff].join(".");
-  }
   if (!canonical.includes(":")) return canonical;
   const [head = "", tail] = canonical.split("::");
-  const [before, after] = [head, tail ?? ""].map((part) => part === "" ? [] : part.split(":"));
-  const zeros = tail === undefined ? 0 : 8 - before!.length - after!.length;
-  const groups = [...before!, ...new Array<string>(zeros).fill("0"), ...after!];
+  const [before = [], after = []] = [head, tail ?? ""].map((part) =>
+    part === "" ? [] : part.split(":")
+  );
+  const zeros = tail === undefined ? 0 : 8 - before.length - after.length;
+  const groups = [...before, ...new Array<string>(zeros).fill("0"), ...after];
   return `${groups.slice(0, 4).join(":")}::/64`;
 }

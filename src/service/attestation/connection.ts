@@ -18,8 +18,6 @@ export interface RequestHandler {
 /** A connection as far as it is used here. */
 export type ByteStream = Pick<Deno.TlsConn, "read" | "write" | "closeWrite">;
 
-/** What a client may still send after an answer that came before its request's end. */
-const mostDrainedBytes = 256 * 1024;
 const statuses = {
   malformed: 400,
   unauthenticated: 401,
@@ -38,8 +36,6 @@ export async function serveRequest(stream: ByteStream, handler: RequestHandler):
   const answer = "status" in request ? request : await answerTo(request, handler);
   await writeAll(stream, encodeAnswer(answer));
   await stream.closeWrite();
-  // A socket that is closed with unread bytes is reset, and the client does not see the answer.
-  if ("status" in request) await drain(stream);
 }
 
 interface ReceivedRequest {
@@ -92,13 +88,4 @@ async function answerTo({ body }: ReceivedRequest, handler: RequestHandler): Pro
 
 async function writeAll(stream: ByteStream, bytes: Uint8Array): Promise<void> {
   for (let sent = 0; sent < bytes.length;) sent += await stream.write(bytes.subarray(sent));
-}
-
-async function drain(stream: ByteStream): Promise<void> {
-  const bytes = new Uint8Array(maxRequestBytes);
-  for (let drained = 0; drained < mostDrainedBytes;) {
-    const count = await stream.read(bytes);
-    if (count === null) return;
-    drained += count;
-  }
 }
