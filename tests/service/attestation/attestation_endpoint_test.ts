@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { connect } from "node:tls";
+import { TestCa } from "../../../scripts/support/test_ca.ts";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
 import type { TcpListener } from "../../../src/service/attestation/attestation_endpoint.ts";
 import { maxRequestBytes } from "../../../src/service/attestation/http_request.ts";
@@ -158,6 +159,39 @@ Deno.test("what does not speak TLS gets nothing, and a connection ends after fiv
   await clock.until(() => service.limits.open === 0);
 });
 
+const descriptors = () => [...Deno.readDirSync("/proc/self/fd")].length;
+
+Deno.test("silent and half-done handshakes leave no descriptor behind, also those that were refused", async () => {
+  const clock = new FakeClock();
+  await using service = await openEndpoint({ clock, connections: { inAll: 20, perAddress: 20 } });
+  const before = descriptors();
+  const sockets = Array.from({ length: 30 }, () => service.tcp());
+  const ends = sockets.map(readToEnd);
+  for (const socket of sockets) socket.write(Uint8Array.of(0x16, 0x03, 0x01, 0x02, 0x00, 0x01));
+  await clock.until(() => service.limits.open === 20);
+  await Promise.all(ends.slice(20));
+  await clock.advance({ seconds: 5 });
+  await Promise.all(ends);
+  await clock.until(() => service.limits.open === 0 && descriptors() <= before + 2);
+});
+
+Deno.test("Deno keeps the socket of a TLS connection that is closed in its handshake", async () => {
+  // When this fails, the loopback connection of tls_leg.ts is no longer needed.
+  const { certificatePem: cert, privateKeyPem: key } = await (await TestCa.create()).issue("a");
+  const listener = Deno.listenTls({ hostname: "127.0.0.1", port: 0, cert, key });
+  const client = await Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port });
+  const connection = await listener.accept();
+  const handshake = connection.handshake();
+  connection.close();
+  await assert.rejects(handshake);
+  listener.close();
+  const ended = client.read(new Uint8Array(1)).then(() => true, () => true);
+  const waited = new Promise<boolean>((resolve) => void setTimeout(() => resolve(false), 100));
+  assert.equal(await Promise.race([ended, waited]), false);
+  client.close();
+  await ended;
+});
+
 Deno.test("an attestation that takes too long is told so before the connection ends", async () => {
   const clock = new FakeClock();
   const retryAfter = Temporal.Duration.from({ seconds: 5 });
@@ -231,7 +265,7 @@ Deno.test("HTTP/2 is not offered", async () => {
   both.destroy();
 });
 
-Deno.test("the serving certificate rotates under load, and hardly a caller notices", async () => {
+Deno.test("the serving certificate rotates under load, and no caller notices", async () => {
   await using service = await openEndpoint();
   const serials = new Set<string>();
   let [answered, refused] = [0, 0];
@@ -262,7 +296,7 @@ Deno.test("the serving certificate rotates under load, and hardly a caller notic
   await Promise.all(callers);
   assert.equal(service.endpoint.port, port);
   assert.ok(serials.size >= 10, `${serials.size}`);
-  assert.ok(refused <= answered / 4, `${refused} of ${answered + refused} were refused`);
+  assert.equal(refused, 0, `${refused} of ${answered + refused} were refused`);
 });
 
 Deno.test("two rotations at once leave the newest certificate in use", async () => {
