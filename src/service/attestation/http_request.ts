@@ -66,9 +66,10 @@ function endOfHead(bytes: Uint8Array): number | undefined {
   }
 }
 
-/** Garbage is answered at its first bytes; the endpoint's clients begin with a method's name. */
+/** Garbage is answered at its first bytes, and a line feed of its own at once. */
 function isPlausibleStart(bytes: Uint8Array): boolean {
-  return /^[A-Z]{0,16}(?: |$)/.test(textOf(bytes.subarray(0, 17)));
+  const hasBareLineFeed = bytes.some((byte, at) => byte === 0x0a && bytes[at - 1] !== 0x0d);
+  return !hasBareLineFeed && /^[A-Z]{0,16}(?: |$)/.test(textOf(bytes.subarray(0, 17)));
 }
 
 /** The fields by name, or what is wrong with them. */

@@ -34,6 +34,7 @@ const length = "Content-Length: 4\r\n";
 const rejected: [string, string, number][] = [
   ["garbage", "\x16\x03\x01\x02", 400],
   ["HTTP/2's preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400],
+  ["line feeds alone", "POST / HTTP/1.1\nHost: a\n", 400],
   ["lower case", "post / HTTP/1.1\r\n", 400],
   ["a method without end", "POSTPOSTPOSTPOSTPOST", 400],
   ["GET", `GET / HTTP/1.1\r\n${host}\r\n`, 400],
