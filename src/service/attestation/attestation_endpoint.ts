@@ -9,9 +9,10 @@
  * anywhere, or call the API server for a token whose signature is bad.
  */
 import { getLogger } from "@logtape/logtape";
+import { type ConnectionCaps, ConnectionLimits } from "../../shared/http/connection_limits.ts";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import { errorMessage } from "../../shared/text/error_message.ts";
-import type { AddressLimits } from "./address_limits.ts";
+import type { AttestationLimits } from "./attestation_limits.ts";
 import type { AttestationOutcome } from "./attestation_outcome.ts";
 import type { AttestationRequest } from "./attestation_request.ts";
 import { serveRequest } from "./connection.ts";
@@ -31,7 +32,9 @@ export interface AttestationEndpointOptions {
   readonly port: number;
   /** The service's serving certificate, which changes while it serves. */
   readonly identity: { current(): ServingPair; onChange(listener: () => void): Disposable };
-  readonly limits: AddressLimits;
+  /** Connections whose request is not complete; 256 in all and 16 of an address unless given. */
+  readonly caps?: ConnectionCaps | undefined;
+  readonly limits: AttestationLimits;
   readonly attestor: {
     attest(request: AttestationRequest, signal: AbortSignal): Promise<AttestationOutcome>;
   };
@@ -39,12 +42,14 @@ export interface AttestationEndpointOptions {
   readonly listen?: ((address: { hostname: string; port: number }) => TcpListener) | undefined;
 }
 
+const defaultCaps: ConnectionCaps = { total: 256, perAddress: 16 };
 /** From accept to close. */
 const connectionMs = 5_000;
 /** What is answered takes a moment to be written. */
 const attestationMs = 4_500;
 /** Without file descriptors accept fails at once, again and again. */
 const acceptPauseMs = 100;
+const soon = Temporal.Duration.from({ seconds: 2 });
 
 const logger = getLogger(["cert-service", "attestation"]);
 
@@ -54,6 +59,7 @@ export class AttestationEndpoint implements AsyncDisposable {
   readonly #listener: TcpListener;
   readonly #tls: TlsLeg;
   readonly #subscription: Disposable;
+  readonly #caps: ConnectionLimits;
   readonly #connections = new Set<Promise<void>>();
   /** Connections whose request is not complete: nothing is lost when they are closed. */
   readonly #unread = new Set<Disposable>();
@@ -65,6 +71,7 @@ export class AttestationEndpoint implements AsyncDisposable {
   /** Throws when the address cannot be listened on. */
   constructor(options: AttestationEndpointOptions) {
     this.#options = options;
+    this.#caps = new ConnectionLimits(options.caps ?? defaultCaps);
     const { hostname, port, listen = Deno.listen, identity, clock } = options;
     try {
       this.#listener = listen({ hostname, port });
@@ -81,6 +88,11 @@ export class AttestationEndpoint implements AsyncDisposable {
 
   get port(): number {
     return (this.#listener.addr as Deno.NetAddr).port;
+  }
+
+  /** Connections that are open, in whatever state. */
+  get connections(): number {
+    return this.#connections.size;
   }
 
   /** Accepts no further connection and answers the requests that are complete. */
@@ -119,48 +131,68 @@ export class AttestationEndpoint implements AsyncDisposable {
   }
 
   #receive(client: Deno.TcpConn): void {
-    const address = (client.remoteAddr as Deno.NetAddr).hostname;
-    const place = this.#options.limits.connect(address);
-    if (place === undefined) return client.close();
-    const served = this.#serve(client, address).finally(() => {
-      place[Symbol.dispose]();
-      this.#connections.delete(served);
-    });
+    const served = this.#serve(client).finally(() => this.#connections.delete(served));
     this.#connections.add(served);
   }
 
   /** Resolves when nothing of the connection is left; never rejects. */
-  async #serve(client: Deno.TcpConn, address: string): Promise<void> {
-    const { clock, limits, attestor } = this.#options;
+  async #serve(client: Deno.TcpConn): Promise<void> {
+    const { clock } = this.#options;
+    const address = (client.remoteAddr as Deno.NetAddr).hostname;
     const late = new AbortController();
     using sockets = new OpenSockets(client);
-    using _end = clock.after(connectionMs, () => sockets[Symbol.dispose]());
+    const end = () => sockets[Symbol.dispose]();
+    // Before the handshake; an older connection may have to end for it.
+    let admitted = this.#caps.admit(address, end);
+    /** While its attestation is under way, which has limits of its own, a connection is not ended for others. */
+    const attest = async (request: AttestationRequest): Promise<AttestationOutcome> => {
+      const acquired = this.#options.limits.acquire(address);
+      if (acquired.kind !== "place") return refusal(acquired.kind);
+      using _place = acquired.place;
+      admitted[Symbol.dispose]();
+      try {
+        return await this.#attest(request, late.signal);
+      } finally {
+        admitted = this.#caps.admit(address, end);
+      }
+    };
+    using _end = clock.after(connectionMs, end);
     using _late = clock.after(attestationMs, () => late.abort(new Error("no time is left")));
     this.#unread.add(sockets);
     try {
       client.setNoDelay();
       const { tls, wire } = await this.#tls.connect(late.signal);
-      sockets.add(wire);
-      sockets.add(tls);
-      const relayed = relay(client, wire);
+      for (const socket of [wire, tls]) sockets.add(socket);
+      const left = relay(client, wire).finally(() => {
+        late.abort(new Error("the client has left"));
+        end();
+      });
       const served = tls.handshake().then(() =>
         serveRequest(tls, {
-          admits: () => limits.admits(address),
-          attest: (request) => {
-            this.#unread.delete(sockets);
-            return attestor.attest(request, late.signal).catch(failure);
-          },
+          onReceived: () => void this.#unread.delete(sockets),
+          attest,
         })
       ).finally(() => sockets.close(tls));
-      const left = relayed.finally(() => {
-        late.abort(new Error("the client has left"));
-        sockets[Symbol.dispose]();
-      });
       await Promise.allSettled([left, served]);
     } catch {
       // Strangers' connections end in every way, and none of them is an event.
     } finally {
+      admitted[Symbol.dispose]();
       this.#unread.delete(sockets);
+    }
+  }
+
+  async #attest(
+    request: AttestationRequest,
+    signal: AbortSignal,
+  ): Promise<AttestationOutcome> {
+    try {
+      return await this.#options.attestor.attest(request, signal);
+    } catch (error) {
+      // A fault of ours must not look like a refusal of the driver's.
+      logger.error("an attestation failed: {error}", { error });
+      const reason = "the attestation failed; see the service's log";
+      return { kind: "unavailable", reason, retryAfter: soon };
     }
   }
 
@@ -170,6 +202,12 @@ export class AttestationEndpoint implements AsyncDisposable {
     using _timer = this.#options.clock.after(acceptPauseMs, resolve);
     await promise;
   }
+}
+
+function refusal(kind: "limited" | "busy"): AttestationOutcome {
+  return kind === "limited"
+    ? { kind, reason: "too many attestations of this address", retryAfter: soon }
+    : { kind: "unavailable", reason: "too many attestations", retryAfter: soon };
 }
 
 /** The sockets of one connection, which are closed together or one by one. */
@@ -199,15 +237,4 @@ class OpenSockets implements Disposable {
     this.#isClosed = true;
     for (const socket of [...this.#open]) this.close(socket);
   }
-}
-
-/** A fault of ours must not look like a refusal of the driver's. */
-function failure(error: unknown): AttestationOutcome {
-  logger.error("an attestation failed: {error}", { error });
-  const retryAfter = Temporal.Duration.from({ seconds: 5 });
-  return {
-    kind: "unavailable",
-    reason: "the attestation failed; see the service's log",
-    retryAfter,
-  };
 }

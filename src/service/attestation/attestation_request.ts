@@ -1,5 +1,5 @@
 import { decodePem } from "../../shared/crypto/pem.ts";
-import type { RequestHead } from "./http_request.ts";
+import type { RequestHead } from "../../shared/http/request_reader.ts";
 
 /** What a driver shows for a node certificate, before anything of it is verified. */
 export interface AttestationRequest {
@@ -15,8 +15,8 @@ export type AttestationRequestResult =
 const path = "/v1/node-certificate";
 
 /** Why a request with this head is none for a node certificate; undefined for one that is. */
-export function headRejectionReason({ target, fields }: RequestHead): string | undefined {
-  if (target !== path) return `expected POST ${path}`;
+export function headRejectionReason({ method, target, fields }: RequestHead): string | undefined {
+  if (method !== "POST" || target !== path) return `expected POST ${path}`;
   const type = fields.get("content-type")?.split(";")[0]?.trim().toLowerCase();
   return type === "application/json" ? undefined : "expected Content-Type: application/json";
 }

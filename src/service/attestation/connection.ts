@@ -1,22 +1,27 @@
 import { encodePem } from "../../shared/crypto/pem.ts";
+import { encodeAnswer, type HttpAnswer } from "../../shared/http/http_answer.ts";
+import { parseRequestHead, type RequestHead } from "../../shared/http/request_reader.ts";
 import type { AttestationOutcome } from "./attestation_outcome.ts";
 import {
   type AttestationRequest,
   headRejectionReason,
   parseAttestationRequest,
 } from "./attestation_request.ts";
-import { maxRequestBytes, parseRequestHead, type RequestHead } from "./http_request.ts";
-import { encodeAnswer, errorAnswer, type HttpAnswer } from "./http_response.ts";
 
 /** What a connection's request is handed to. */
 export interface RequestHandler {
-  /** Whether the address of the connection may have one more request answered now. */
-  admits(): boolean;
+  /** Is called when the request is complete; every check of its content is still to come. */
+  onReceived(): void;
   attest(request: AttestationRequest): Promise<AttestationOutcome>;
 }
 
 /** A connection as far as it is used here. */
 export type ByteStream = Pick<Deno.TlsConn, "read" | "write" | "closeWrite">;
+
+/** The head and the body of a request together. */
+export const maxRequestBytes = 16 * 1024;
+/** An honest request arrives in a few pieces; each piece costs a turn of the event loop. */
+const mostReads = 64;
 
 const statuses = {
   malformed: 400,
@@ -24,7 +29,7 @@ const statuses = {
   denied: 403,
   limited: 429,
   unavailable: 503,
-} as const satisfies Record<Exclude<AttestationOutcome["kind"], "issued">, number>;
+} as const satisfies Record<Exclude<AttestationOutcome["kind"], "issued">, HttpAnswer["status"]>;
 
 /**
  * Reads the one request of a connection and answers it. Rejects when the connection breaks or is
@@ -39,7 +44,6 @@ export async function serveRequest(stream: ByteStream, handler: RequestHandler):
 }
 
 interface ReceivedRequest {
-  readonly head: RequestHead;
   readonly body: Uint8Array;
 }
 
@@ -49,14 +53,14 @@ async function readRequest(
 ): Promise<ReceivedRequest | HttpAnswer | undefined> {
   // One byte more, so that what is too long shows.
   const bytes = new Uint8Array(maxRequestBytes + 1);
-  let length = 0;
   let head: RequestHead | undefined;
-  for (;;) {
+  for (let length = 0, reads = 0; reads < mostReads; reads++) {
     const count = await stream.read(bytes.subarray(length));
     if (count === null) return undefined;
     length += count;
     if (head === undefined) {
-      const parsed = parseRequestHead(bytes.subarray(0, length));
+      const rules = { maxBytes: maxRequestBytes, body: "required" } as const;
+      const parsed = parseRequestHead(bytes.subarray(0, length), rules);
       if (parsed.kind === "rejected") return errorAnswer(parsed.status, parsed.reason);
       if (parsed.kind === "incomplete") continue;
       head = parsed.head;
@@ -64,26 +68,32 @@ async function readRequest(
       if (reason !== undefined) return errorAnswer(400, reason);
     }
     if (length > head.bodyEnd) return errorAnswer(400, "the body is longer than Content-Length");
-    if (length === head.bodyEnd) return { head, body: bytes.subarray(head.bodyStart, length) };
+    if (length === head.bodyEnd) return { body: bytes.subarray(head.bodyStart, length) };
   }
+  return errorAnswer(400, `the request arrives in more than ${mostReads} pieces`);
 }
 
 async function answerTo({ body }: ReceivedRequest, handler: RequestHandler): Promise<HttpAnswer> {
-  if (!handler.admits()) {
-    return errorAnswer(429, "too many requests of this address; wait and try again", 1);
-  }
+  handler.onReceived();
   const parsed = parseAttestationRequest(body);
   if (parsed.kind === "malformed") return errorAnswer(400, parsed.reason);
   const outcome = await handler.attest(parsed.request);
   if (outcome.kind === "issued") {
     const pem = outcome.chain.map((der) => encodePem("CERTIFICATE", der)).join("");
-    return {
-      status: 200,
-      body: { certificateChain: pem, notAfter: outcome.notAfter.toString() },
-    };
+    return json(200, { certificateChain: pem, notAfter: outcome.notAfter.toString() });
   }
   const retryAfter = "retryAfter" in outcome ? outcome.retryAfter.total("seconds") : undefined;
   return errorAnswer(statuses[outcome.kind], outcome.reason, retryAfter);
+}
+
+function errorAnswer(status: HttpAnswer["status"], error: string, retryAfter?: number): HttpAnswer {
+  const answer = json(status, { error });
+  if (retryAfter === undefined) return answer;
+  return { ...answer, fields: { "Retry-After": `${Math.ceil(retryAfter)}` } };
+}
+
+function json(status: HttpAnswer["status"], body: Readonly<Record<string, string>>): HttpAnswer {
+  return { status, contentType: "application/json", body: JSON.stringify(body) };
 }
 
 async function writeAll(stream: ByteStream, bytes: Uint8Array): Promise<void> {

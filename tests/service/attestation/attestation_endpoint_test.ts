@@ -3,7 +3,7 @@ import { connect } from "node:tls";
 import { TestCa } from "../../../scripts/support/test_ca.ts";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
 import type { TcpListener } from "../../../src/service/attestation/attestation_endpoint.ts";
-import { maxRequestBytes } from "../../../src/service/attestation/http_request.ts";
+import { maxRequestBytes } from "../../../src/service/attestation/connection.ts";
 import { readCertificates } from "../../../src/shared/x509/certificate.ts";
 import { openAttestor } from "./attestation_fixture.ts";
 import {
@@ -85,7 +85,9 @@ Deno.test("requests that are no requests are answered with what is wrong, and no
   });
   const rows: [string, number][] = [
     ["garbage\r\n\r\n", 400],
-    ["GET /v1/node-certificate HTTP/1.1\r\nHost: a\r\n\r\n", 400],
+    ["GET /v1/node-certificate HTTP/1.1\r\nHost: a\r\n\r\n", 411],
+    [head(2).replace("POST", "PUT") + "{}", 400],
+    ["POST / HTTP/1.1\nHost: a\n", 400],
     [head(2).replace("/v1/node-certificate", "/") + "{}", 400],
     [head(2).replace("application/json", "text/plain") + "{}", 400],
     [head(2, "Content-Length: 2") + "{}", 400],
@@ -150,29 +152,30 @@ Deno.test("what does not speak TLS gets nothing, and a connection ends after fiv
   const slowEnd = readToEnd(slow);
   await secured(slow);
   slow.write(head(100) + "{");
-  await clock.until(() => service.limits.open === 3);
+  await clock.until(() => service.open() === 3);
   await clock.advance({ milliseconds: 4_900 });
-  assert.equal(service.limits.open, 3);
+  assert.equal(service.open(), 3);
   slow.write('"');
   await clock.advance({ milliseconds: 200 });
   await Promise.all([...ends, slowEnd]);
-  await clock.until(() => service.limits.open === 0);
+  await clock.until(() => service.open() === 0);
 });
 
 const descriptors = () => [...Deno.readDirSync("/proc/self/fd")].length;
 
-Deno.test("silent and half-done handshakes leave no descriptor behind, also those that were refused", async () => {
+Deno.test("silent and half-done handshakes leave no descriptor behind, also those that ended for others", async () => {
   const clock = new FakeClock();
-  await using service = await openEndpoint({ clock, connections: { inAll: 20, perAddress: 20 } });
+  await using service = await openEndpoint({ clock, caps: { total: 20, perAddress: 20 } });
   const before = descriptors();
   const sockets = Array.from({ length: 30 }, () => service.tcp());
   const ends = sockets.map(readToEnd);
   for (const socket of sockets) socket.write(Uint8Array.of(0x16, 0x03, 0x01, 0x02, 0x00, 0x01));
-  await clock.until(() => service.limits.open === 20);
-  await Promise.all(ends.slice(20));
+  let ended = 0;
+  for (const end of ends) end.then(() => ended++);
+  await clock.until(() => service.open() === 20 && ended === 10);
   await clock.advance({ seconds: 5 });
   await Promise.all(ends);
-  await clock.until(() => service.limits.open === 0 && descriptors() <= before + 2);
+  await clock.until(() => service.open() === 0 && descriptors() <= before + 2);
 });
 
 Deno.test("Deno keeps the socket of a TLS connection that is closed in its handshake", async () => {
@@ -214,26 +217,57 @@ Deno.test("an attestation that takes too long is told so before the connection e
   assert.equal((await answer)?.status, 503);
 });
 
-Deno.test("one address has so many connections before a handshake, and one of another is served", async () => {
-  await using service = await openEndpoint({ connections: { inAll: 4, perAddress: 3 } });
-  const held = [service.tcp(), service.tcp(), service.tcp()];
+Deno.test("clients that hold their connections open do not keep one out that sends its request", async () => {
+  await using service = await openEndpoint({ caps: { total: 8, perAddress: 4 } });
+  const held = Array.from({ length: 20 }, () => service.tcp());
   const ends = held.map(readToEnd);
-  while (service.limits.open < 3) await new Promise((resolve) => setImmediate(resolve));
-  const over = service.tls();
-  over.on("error", silent);
-  await assert.rejects(secured(over));
-  const other = connect({
-    ...{ host: "127.0.0.1", port: service.endpoint.port, servername: serverName },
-    ...{ ca: service.ca.certificatePem, localAddress: "127.0.0.2" },
+  assert.equal((await service.send(requestOf(body)))?.status, 403);
+  assert.ok(service.open() <= 4);
+  for (const socket of held) socket.destroy();
+  await Promise.all(ends);
+});
+
+Deno.test("a connection whose attestation is under way does not end for others", async () => {
+  const finish = Promise.withResolvers<void>();
+  const started = Promise.withResolvers<void>();
+  await using service = await openEndpoint({
+    caps: { total: 8, perAddress: 2 },
+    attest: async () => {
+      started.resolve();
+      await finish.promise;
+      return { kind: "denied", reason: "done" };
+    },
   });
-  const answer = readAnswer(other);
-  await secured(other);
-  other.write(requestOf(body));
+  const answer = service.send(requestOf(body));
+  await started.promise;
+  const held = Array.from({ length: 10 }, () => service.tcp());
+  const ends = held.map(readToEnd);
+  let ended = 0;
+  for (const end of ends) end.then(() => ended++);
+  while (ended < 8) await new Promise((resolve) => setImmediate(resolve));
+  finish.resolve();
   assert.equal((await answer)?.status, 403);
   for (const socket of held) socket.destroy();
   await Promise.all(ends);
-  while (service.limits.open > 0) await new Promise((resolve) => setImmediate(resolve));
-  assert.equal((await service.send(requestOf(body)))?.status, 403);
+});
+
+Deno.test("more attestations at once than are allowed are told to wait", async () => {
+  const finish = Promise.withResolvers<void>();
+  const started = Promise.withResolvers<void>();
+  await using service = await openEndpoint({
+    atOnce: { total: 1, perAddress: 4 },
+    attest: async () => {
+      started.resolve();
+      await finish.promise;
+      return { kind: "denied", reason: "done" };
+    },
+  });
+  const first = service.send(requestOf(body));
+  await started.promise;
+  const second = await service.send(requestOf(body));
+  assert.deepEqual([second?.status, second?.fields.get("retry-after")], [503, "2"]);
+  finish.resolve();
+  assert.equal((await first)?.status, 403);
 });
 
 Deno.test("an address that sends too many requests is told to wait", async () => {
@@ -380,7 +414,7 @@ Deno.test("a stop answers the request that is complete and drops the others", as
 Deno.test("1,000 made-up tokens over the socket do not keep an honest driver out", async () => {
   await using api = await openAttestor();
   await using service = await openEndpoint({
-    connections: { inAll: 256, perAddress: 256 },
+    caps: { total: 256, perAddress: 256 },
     attest: (request, signal) => api.attestor.attest(request, signal),
   });
   const token = api.server.tokens.make();

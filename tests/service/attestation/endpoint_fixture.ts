@@ -1,7 +1,7 @@
 import { connect as connectTcp, type Socket } from "node:net";
 import { connect, type TLSSocket } from "node:tls";
 import { TestCa } from "../../../scripts/support/test_ca.ts";
-import { AddressLimits } from "../../../src/service/attestation/address_limits.ts";
+import { AttestationLimits } from "../../../src/service/attestation/attestation_limits.ts";
 import {
   AttestationEndpoint,
   type AttestationEndpointOptions,
@@ -16,7 +16,8 @@ export interface EndpointOptions {
   readonly clock?: Clock;
   readonly attest?: AttestationEndpointOptions["attestor"]["attest"];
   readonly listen?: AttestationEndpointOptions["listen"];
-  readonly connections?: { readonly inAll: number; readonly perAddress: number };
+  readonly caps?: AttestationEndpointOptions["caps"];
+  readonly atOnce?: { readonly total: number; readonly perAddress: number };
   readonly requests?: { readonly perSecond: number; readonly burst: number };
 }
 
@@ -36,9 +37,9 @@ export async function openEndpoint(options: EndpointOptions = {}) {
   const listeners = new Set<() => void>();
   let pair = await ca.issue(serverName);
   const clock = options.clock ?? systemClock;
-  const limits = new AddressLimits({
+  const limits = new AttestationLimits({
     clock,
-    connections: options.connections ?? { inAll: 256, perAddress: 16 },
+    atOnce: options.atOnce ?? { total: 1_000, perAddress: 1_000 },
     requests: options.requests ?? { perSecond: 10_000, burst: 10_000 },
   });
   const endpoint = new AttestationEndpoint({
@@ -52,6 +53,7 @@ export async function openEndpoint(options: EndpointOptions = {}) {
       },
     },
     limits,
+    caps: options.caps,
     attestor: { attest: options.attest ?? (() => Promise.resolve(denied)) },
     clock,
     ...(options.listen ? { listen: options.listen } : {}),
@@ -62,7 +64,8 @@ export async function openEndpoint(options: EndpointOptions = {}) {
       ...{ ca: ca.certificatePem, ALPNProtocols: ["http/1.1"] },
     });
   return {
-    ...{ endpoint, limits, ca, tls, listeners },
+    ...{ endpoint, ca, tls, listeners },
+    open: () => endpoint.connections,
     tcp: () => connectTcp(endpoint.port, "127.0.0.1"),
     rotate: async () => {
       pair = await ca.issue(serverName);

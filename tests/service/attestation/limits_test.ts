@@ -1,57 +1,47 @@
 import assert from "node:assert/strict";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
-import { addressKey, AddressLimits } from "../../../src/service/attestation/address_limits.ts";
+import { AttestationLimits } from "../../../src/service/attestation/attestation_limits.ts";
 import { NarrowLane } from "../../../src/service/attestation/narrow_lane.ts";
 
-Deno.test("an address is counted in one form, and IPv6 by its network", () => {
-  const rows = [
-    ["192.0.2.1", "192.0.2.1"],
-    ["::ffff:192.0.2.1", "192.0.2.1"],
-    ["::ffff:c000:201", "192.0.2.1"],
-    ["2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"],
-    ["2001:db8:1:2::1", "2001:db8:1:2::/64"],
-    ["2001:0db8:0001:0002::1", "2001:db8:1:2::/64"],
-    ["2001:db8::1", "2001:db8:0:0::/64"],
-    ["fe80::1%eth0", "fe80:0:0:0::/64"],
-    ["::1", "0:0:0:0::/64"],
-  ];
-  for (const [address = "", key] of rows) assert.equal(addressKey(address), key, address);
-});
-
-function open() {
+function open(requests = { perSecond: 1_000, burst: 1_000 }) {
   const clock = new FakeClock();
-  const limits = new AddressLimits({
+  const limits = new AttestationLimits({ clock, atOnce: { total: 5, perAddress: 2 }, requests });
+  return {
     clock,
-    connections: { inAll: 5, perAddress: 2 },
-    requests: { perSecond: 10, burst: 3 },
-  });
-  return { clock, limits };
+    acquire: (address: string) => limits.acquire(address),
+    kindOf: (address: string) => limits.acquire(address).kind,
+  };
 }
 
-Deno.test("an address has so many connections, and all together have so many", () => {
-  const { limits } = open();
-  const first = limits.connect("192.0.2.1");
-  assert.ok(first && limits.connect("::ffff:192.0.2.1"));
-  assert.equal(limits.connect("192.0.2.1"), undefined);
-  assert.ok(limits.connect("192.0.2.2") && limits.connect("192.0.2.2"));
-  assert.ok(limits.connect("192.0.2.3"));
-  assert.equal(limits.connect("192.0.2.4"), undefined);
-  first[Symbol.dispose]();
-  first[Symbol.dispose]();
-  assert.equal(limits.open, 4);
-  assert.ok(limits.connect("192.0.2.4"));
-  assert.equal(limits.connect("192.0.2.4"), undefined);
+Deno.test("an address has so many attestations under way, and all together have so many", () => {
+  const { acquire, kindOf } = open();
+  const first = acquire("192.0.2.1");
+  assert.equal(kindOf("::ffff:192.0.2.1"), "place");
+  assert.equal(kindOf("192.0.2.1"), "limited");
+  const others = ["192.0.2.2", "192.0.2.2", "192.0.2.3"].map(kindOf);
+  assert.deepEqual(others, ["place", "place", "place"]);
+  assert.equal(kindOf("192.0.2.4"), "busy");
+  assert.ok(first.kind === "place");
+  first.place[Symbol.dispose]();
+  assert.equal(kindOf("192.0.2.4"), "place");
+  assert.equal(kindOf("192.0.2.5"), "busy");
 });
 
 Deno.test("an address has a burst of requests and then so many a second, whatever the others do", async () => {
-  const { clock, limits } = open();
-  const admitted = () => [1, 2, 3, 4, 5].filter(() => limits.admits("192.0.2.1")).length;
+  const { clock, acquire } = open({ perSecond: 10, burst: 3 });
+  const admits = (address: string) => {
+    const acquired = acquire(address);
+    if (acquired.kind === "place") acquired.place[Symbol.dispose]();
+    return acquired.kind === "place";
+  };
+  const admitted = () => [1, 2, 3, 4, 5].filter(() => admits("192.0.2.1")).length;
   assert.equal(admitted(), 3);
-  assert.equal(limits.admits("192.0.2.2"), true);
+  assert.equal(admits("192.0.2.2"), true);
   await clock.advance({ milliseconds: 200 });
   assert.equal(admitted(), 2);
   await clock.advance({ hours: 1 });
   assert.equal(admitted(), 3);
+  // A step of the wall clock neither gives nor takes for long.
   clock.set(clock.now().subtract({ hours: 2 }));
   assert.equal(admitted(), 0);
   await clock.advance({ milliseconds: 100 });
