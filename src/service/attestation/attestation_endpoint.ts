@@ -131,6 +131,8 @@ export class AttestationEndpoint implements AsyncDisposable {
   }
 
   #receive(client: Deno.TcpConn): void {
+    const { hostname } = client.remoteAddr as Deno.NetAddr;
+    if (!this.#options.limits.admitsConnection(hostname)) return client.close();
     const served = this.#serve(client).finally(() => this.#connections.delete(served));
     this.#connections.add(served);
   }

@@ -227,6 +227,16 @@ Deno.test("clients that hold their connections open do not keep one out that sen
   await Promise.all(ends);
 });
 
+Deno.test("an address that connects too often is turned away before its handshake", async () => {
+  const clock = new FakeClock();
+  await using service = await openEndpoint({ clock, connections: { perSecond: 1, burst: 2 } });
+  assert.equal((await service.send(requestOf(body)))?.status, 403);
+  assert.equal((await service.send(requestOf(body)))?.status, 403);
+  assert.equal(await readToEnd(service.tcp()), "");
+  await clock.advance({ seconds: 1 });
+  assert.equal((await service.send(requestOf(body)))?.status, 403);
+});
+
 Deno.test("a connection whose attestation is under way does not end for others", async () => {
   const finish = Promise.withResolvers<void>();
   const started = Promise.withResolvers<void>();

@@ -18,6 +18,7 @@ export interface EndpointOptions {
   readonly listen?: AttestationEndpointOptions["listen"];
   readonly caps?: AttestationEndpointOptions["caps"];
   readonly atOnce?: { readonly total: number; readonly perAddress: number };
+  readonly connections?: { readonly perSecond: number; readonly burst: number };
   readonly requests?: { readonly perSecond: number; readonly burst: number };
 }
 
@@ -29,6 +30,7 @@ export interface Answer {
   readonly text: string;
 }
 
+const unlimited = { perSecond: 10_000, burst: 10_000 };
 const denied: AttestationOutcome = { kind: "denied", reason: "nothing is issued here" };
 
 /** The endpoint on a socket of this machine, with a serving certificate that can rotate. */
@@ -37,10 +39,10 @@ export async function openEndpoint(options: EndpointOptions = {}) {
   const listeners = new Set<() => void>();
   let pair = await ca.issue(serverName);
   const clock = options.clock ?? systemClock;
-  const limits = new AttestationLimits({
-    clock,
+  const limits = new AttestationLimits(clock, {
+    connections: options.connections ?? unlimited,
+    requests: options.requests ?? unlimited,
     atOnce: options.atOnce ?? { total: 1_000, perAddress: 1_000 },
-    requests: options.requests ?? { perSecond: 10_000, burst: 10_000 },
   });
   const endpoint = new AttestationEndpoint({
     hostname: "127.0.0.1",

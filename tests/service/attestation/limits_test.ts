@@ -5,9 +5,11 @@ import { NarrowLane } from "../../../src/service/attestation/narrow_lane.ts";
 
 function open(requests = { perSecond: 1_000, burst: 1_000 }) {
   const clock = new FakeClock();
-  const limits = new AttestationLimits({ clock, atOnce: { total: 5, perAddress: 2 }, requests });
+  const atOnce = { total: 5, perAddress: 2 };
+  const limits = new AttestationLimits(clock, { connections: requests, requests, atOnce });
   return {
     clock,
+    limits,
     acquire: (address: string) => limits.acquire(address),
     kindOf: (address: string) => limits.acquire(address).kind,
   };
@@ -28,7 +30,7 @@ Deno.test("an address has so many attestations under way, and all together have 
 });
 
 Deno.test("an address has a burst of requests and then so many a second, whatever the others do", async () => {
-  const { clock, acquire } = open({ perSecond: 10, burst: 3 });
+  const { clock, acquire, limits } = open({ perSecond: 10, burst: 3 });
   const admits = (address: string) => {
     const acquired = acquire(address);
     if (acquired.kind === "place") acquired.place[Symbol.dispose]();
@@ -41,6 +43,8 @@ Deno.test("an address has a burst of requests and then so many a second, whateve
   assert.equal(admitted(), 2);
   await clock.advance({ hours: 1 });
   assert.equal(admitted(), 3);
+  const connected = [1, 2, 3, 4, 5].filter(() => limits.admitsConnection("192.0.2.1"));
+  assert.equal(connected.length, 3);
   // A step of the wall clock neither gives nor takes for long.
   clock.set(clock.now().subtract({ hours: 2 }));
   assert.equal(admitted(), 0);
