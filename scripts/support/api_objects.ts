@@ -49,6 +49,16 @@ export class ApiObjects {
     return this.#objects.get(`${resource}/${namespace}/${name}`);
   }
 
+  /** The objects of a collection, or those of one node ("spec.nodeName=NAME"). */
+  list(resource: string, namespace: string, fieldSelector: string | null): StoredObject[] {
+    const [, node] = /^spec\.nodeName=(.*)$/.exec(fieldSelector ?? "") ?? [];
+    return [...this.#objects].filter(([key]) => key.startsWith(`${resource}/${namespace}/`))
+      .map(([, object]) => object)
+      .filter(({ spec }) =>
+        node === undefined || (spec as { nodeName?: string } | undefined)?.nodeName === node
+      );
+  }
+
   put(resource: string, given: GivenObject): StoredObject {
     const { namespace, name } = given.metadata;
     const key = `${resource}/${namespace}/${name}`;

@@ -22,6 +22,24 @@ export function targetOf(path: string): Target | undefined {
     : undefined;
 }
 
+/** Where the keys of service accounts' tokens are published. */
+export const keySetPath = "/openid/v1/jwks";
+
+/** A request as a call of the API. */
+export function readCall({ method, url }: Request) {
+  const { pathname, searchParams: query } = new URL(url);
+  const target = targetOf(pathname);
+  const isWatch = query.get("watch") === "true";
+  const isList = !isWatch && method === "GET" && target !== undefined && target.name === undefined;
+  const selected = query.get("fieldSelector")?.replace(/^metadata\.name=/, "");
+  const name = target?.name ?? (isList ? undefined : selected);
+  const verb = isWatch ? "watch" : isList ? "list" : verbs[method] ?? method;
+  const object = [target?.namespace, name].filter((part) => part).join("/");
+  const isKeySet = pathname === keySetPath;
+  const text = isKeySet ? `${verb} ${pathname}` : `${verb} ${target?.resource} ${object}`.trim();
+  return { target: target && { ...target, name }, verb, text, query, isWatch, isList, isKeySet };
+}
+
 /** A failure as the API server tells it. */
 export function statusObject(code: number, reason: string) {
   return { kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", reason, code };

@@ -1,5 +1,5 @@
 import { ApiObjects, type GivenObject } from "./api_objects.ts";
-import { json, status, type Target, targetOf, verbs } from "./api_requests.ts";
+import { json, readCall, status, type Target } from "./api_requests.ts";
 import { ApiTokens, type ReviewRequest } from "./api_tokens.ts";
 import { ApiWatches } from "./api_watches.ts";
 import { serveHttps } from "./https_server.ts";
@@ -129,16 +129,10 @@ export class ApiServer implements AsyncDisposable {
   async #answer(request: Request, port: number): Promise<Response> {
     this.mostAnswering = Math.max(this.mostAnswering, ++this.answering);
     try {
-      const url = new URL(request.url);
-      const target = targetOf(url.pathname);
-      const isWatch = url.searchParams.get("watch") === "true";
-      const name = target?.name ??
-        url.searchParams.get("fieldSelector")?.replace(/^metadata\.name=/, "");
-      const verb = isWatch ? "watch" : verbs[request.method] ?? request.method;
-      const object = [target?.namespace, name].filter((part) => part).join("/");
-      const text = `${verb} ${target?.resource} ${object}`.trim();
+      const call = readCall(request);
+      const { target, verb, text, query, isWatch } = call;
       const [, token] = /^Bearer (.+)$/.exec(request.headers.get("authorization") ?? "") ?? [];
-      this.calls.push({ method: request.method, text, query: url.searchParams, token, port });
+      this.calls.push({ method: request.method, text, query, token, port });
       const body = request.body === null ? undefined : await request.json();
       const fault = this.#takeFault(text);
       if (fault !== undefined) return await this.#failure(fault);
@@ -146,10 +140,16 @@ export class ApiServer implements AsyncDisposable {
       if ([...this.forbidden].some((start) => text.startsWith(start))) {
         return status(403, "Forbidden");
       }
+      if (call.isKeySet) return Response.json(this.tokens.keySet());
       if (target === undefined) return status(404, "NotFound");
-      if (!this.#mayCall(verb, { ...target, name })) return status(403, "Forbidden");
-      if (isWatch) return this.#watches.open(target, name ?? "", url.searchParams);
-      return await this.#call(request, target, url.searchParams, body);
+      if (!this.#mayCall(verb, target)) return status(403, "Forbidden");
+      if (isWatch) return this.#watches.open(target, target.name ?? "", query);
+      if (call.isList) {
+        const { resource, namespace = "" } = target;
+        const items = this.objects.list(resource, namespace, query.get("fieldSelector"));
+        return Response.json({ apiVersion: "v1", kind: "List", metadata: {}, items });
+      }
+      return await this.#call(request, target, query, body);
     } finally {
       this.answering--;
     }

@@ -1,3 +1,5 @@
+import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
+
 /** Service account tokens, and what an API server says of them. */
 export interface TokenOptions {
   /** "namespace/name"; the driver's unless given. */
@@ -10,9 +12,26 @@ export interface TokenOptions {
   readonly expiresAt?: Temporal.Instant;
   /** The API server does not know it (any more). */
   readonly revoked?: boolean;
+  /** The id of the key that signs it; the newest key's unless given. */
+  readonly keyId?: string;
 }
 
-interface Known extends Required<Omit<TokenOptions, "expiresAt">> {
+type KeyKind = keyof typeof keyKinds;
+
+const keyKinds = {
+  RS256: { hash: "sha256", curve: undefined },
+  ES256: { hash: "sha256", curve: "prime256v1" },
+  ES384: { hash: "sha384", curve: "secp384r1" },
+  ES512: { hash: "sha512", curve: "secp521r1" },
+} as const;
+
+interface SigningKey {
+  readonly kind: KeyKind;
+  readonly privateKey: KeyObject;
+  readonly publicKey: KeyObject;
+}
+
+interface Known extends Required<Omit<TokenOptions, "expiresAt" | "keyId">> {
   readonly expiresAt: Temporal.Instant;
 }
 
@@ -22,7 +41,42 @@ export interface ReviewRequest {
 
 export class ApiTokens {
   readonly #known = new Map<string, Known>();
+  readonly #keys = new Map<string, SigningKey>();
+  /** The ids of keys that sign and that nobody is told of. */
+  readonly hidden = new Set<string>();
   #serial = 0;
+
+  /** From now on tokens are signed with a new key. */
+  addKey(keyId: string, kind: KeyKind = "ES256"): void {
+    const { curve } = keyKinds[kind];
+    const pair = curve === undefined
+      ? generateKeyPairSync("rsa", { modulusLength: 2048 })
+      : generateKeyPairSync("ec", { namedCurve: curve });
+    this.#keys.set(keyId, { kind, ...pair });
+  }
+
+  /** A key is published no more, and signs no more. */
+  removeKey(keyId: string): void {
+    this.#keys.delete(keyId);
+  }
+
+  /** What /openid/v1/jwks answers. */
+  keySet(): { keys: Record<string, unknown>[] } {
+    const shown = [...this.#keys].filter(([kid]) => !this.hidden.has(kid));
+    return {
+      keys: shown.map(([kid, { kind, publicKey }]) => ({
+        use: "sig",
+        ...publicKey.export({ format: "jwk" }),
+        kid,
+        alg: kind,
+      })),
+    };
+  }
+
+  /** The public key of an id, as an attacker has it too. */
+  publicKey(keyId: string): KeyObject | undefined {
+    return this.#keys.get(keyId)?.publicKey;
+  }
 
   /** A token as a ServiceAccount's token request makes it; of the driver's pod on node-1 unless told. */
   make(options: TokenOptions = {}): string {
@@ -49,12 +103,26 @@ export class ApiTokens {
       },
       sub: `system:serviceaccount:${namespace}:${name}`,
     };
-    const signature = new TextEncoder().encode(`signature ${this.#serial}`);
-    const token = [{ alg: "RS256", kid: "test" }, payload].map((part) =>
-      base64url(new TextEncoder().encode(JSON.stringify(part)))
-    ).concat(base64url(signature)).join(".");
+    const token = this.#signed(payload, options.keyId);
     this.#known.set(token, known);
     return token;
+  }
+
+  #signed(payload: unknown, keyId?: string): string {
+    if (this.#keys.size === 0) this.addKey("test");
+    const kid = keyId ?? [...this.#keys.keys()].at(-1) ?? "";
+    const key = this.#keys.get(kid);
+    if (key === undefined) throw new Error(`there is no key ${kid}`);
+    const { hash, curve } = keyKinds[key.kind];
+    const signed = [{ alg: key.kind, kid }, payload]
+      .map((part) => base64url(encoder.encode(JSON.stringify(part)))).join(".");
+    const how = { key: key.privateKey, dsaEncoding: "ieee-p1363" as const };
+    const signature = sign(
+      hash,
+      encoder.encode(signed),
+      curve === undefined ? key.privateKey : how,
+    );
+    return `${signed}.${base64url(new Uint8Array(signature))}`;
   }
 
   /** The status of a TokenReview, as kube-apiserver 1.36 gives it. */
@@ -90,6 +158,8 @@ export class ApiTokens {
     };
   }
 }
+
+const encoder = new TextEncoder();
 
 function base64url(bytes: Uint8Array): string {
   return bytes.toBase64({ alphabet: "base64url", omitPadding: true });

@@ -3,6 +3,7 @@ import { status } from "@grpc/grpc-js";
 import { ClientCas } from "../../src/service/access/client_cas.ts";
 import { mutualTlsIdentity } from "../../src/service/api/tls_identity.ts";
 import { ClientCertificateAuthenticator } from "../../src/service/access/client_certificate_authenticator.ts";
+import { NodeCertificateVerifier } from "../../src/service/access/node_certificate_verifier.ts";
 import { ServingCertificate } from "../../src/service/issuing/serving_certificate.ts";
 import { CertificateService } from "../../src/shared/gen/certificate_service_pb.ts";
 import { connect } from "../../src/shared/grpc_client/client.ts";
@@ -35,10 +36,14 @@ async function open() {
       file: { path: file.path, read: () => Promise.resolve(file.text) },
     }),
   );
-  const authenticator = new ClientCertificateAuthenticator({
-    clusterDomain: "cluster.local",
-    clock,
-  });
+  const authenticator = new ClientCertificateAuthenticator(
+    new NodeCertificateVerifier({
+      clientCas: clients,
+      trustDomain: "cluster.local",
+      statesPodUid: false,
+      clock,
+    }),
+  );
   const implementation = certificateService({ ...authority, authenticator });
   const server = stack.use(
     await serveTcp("127.0.0.1:0", {

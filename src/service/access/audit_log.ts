@@ -8,7 +8,15 @@ const logger = getLogger(["cert-service", "audit"]);
 
 /** One decision of the service. Nothing in it is secret. */
 export interface AuditEntry {
-  readonly action: "issue" | "renew" | "revoke" | "report" | "list" | "get" | "authenticate";
+  readonly action:
+    | "attest"
+    | "issue"
+    | "renew"
+    | "revoke"
+    | "report"
+    | "list"
+    | "get"
+    | "authenticate";
   readonly outcome: string;
   /** Undefined where it is not known who calls. */
   readonly caller: Caller | undefined;

@@ -9,6 +9,7 @@ import {
 import { verifyIssuerChain } from "../../shared/x509/chain.ts";
 import { equalBytes } from "../../shared/crypto/der_reader.ts";
 import type { CurrentCa } from "../ca/current_ca.ts";
+import { clientCaRejectionReason, type ClientCaSource } from "./client_ca_source.ts";
 import { type TextFile, watchTextFile } from "../documents/watched_file.ts";
 
 export interface ClientCasOptions {
@@ -24,7 +25,7 @@ const logger = getLogger(["cert-service", "client-ca"]);
  * The CAs of the nodes' client certificates, read again every 10 s. None of them may be the CA that
  * signs for pods, or lead to it: any pod would pass as a node.
  */
-export class ClientCas implements AsyncDisposable {
+export class ClientCas implements ClientCaSource, AsyncDisposable {
   readonly #options: ClientCasOptions;
   readonly #listeners = new Set<() => void>();
   #pem: string;
@@ -51,6 +52,11 @@ export class ClientCas implements AsyncDisposable {
       onError: (problem) => opened.#reject(problem),
     });
     return opened;
+  }
+
+  /** The certificates that are in use. */
+  get certificates(): readonly Certificate[] {
+    return this.#certificates;
   }
 
   /** The certificates that are in use, PEM. */
@@ -111,8 +117,11 @@ function readAuthorities(pem: string): Certificate[] | string {
   const certificates = readCertificates(pem);
   if (certificates === undefined) return "it holds a certificate that is broken";
   if (certificates.length === 0) return "it holds no certificate; expected PEM blocks CERTIFICATE";
-  const leaf = certificates.find(({ isCa }) => !isCa);
-  return leaf ? `${describeCertificate(leaf)} is not a CA's` : certificates;
+  for (const certificate of certificates) {
+    const reason = clientCaRejectionReason(certificate);
+    if (reason !== undefined) return reason;
+  }
+  return certificates;
 }
 
 /** Whether what the CA signs would pass for a client's certificate. */

@@ -11,6 +11,7 @@ import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
 import { type CaCheck, loadCa, type LoadedCa } from "./loaded_ca.ts";
 import type { CurrentCa } from "./current_ca.ts";
+import type { NodeCas } from "./node_cas.ts";
 import type { CaSource, CaSourceContent } from "./ca_source.ts";
 import type { SharedDocument } from "../documents/shared_document.ts";
 import { nextChange, nextTrustState } from "./rotation.ts";
@@ -31,6 +32,8 @@ export interface CaControllerOptions {
   readonly delay: Temporal.Duration;
   readonly longestValidity: () => Temporal.Duration;
   readonly check?: CaCheck;
+  /** Where node certificates are issued: receives the node CAs of the keys that are held. */
+  readonly nodes?: { readonly trustDomain: string; readonly cas: NodeCas } | undefined;
 }
 
 const jobKey = "ca-rotation";
@@ -160,8 +163,8 @@ export class CaController {
 
   /** Undefined when it is refused: the one before goes on. */
   async #load(secret: CaSourceContent): Promise<LoadedCa | undefined> {
-    const { clock, check, authority } = this.#options;
-    const loaded = await loadCa(secret, clock.now(), check);
+    const { clock, check, authority, nodes } = this.#options;
+    const loaded = await loadCa(secret, clock.now(), check, nodes?.trustDomain);
     if (loaded.kind === "refused") {
       if (this.#rejectionReason !== loaded.problem) {
         logger.error("the CA is refused, {consequence}: {problem}", {
@@ -201,6 +204,7 @@ export class CaController {
     this.#state = state;
     const { authority } = this.#options;
     const signing = chooseSigningCa(state, { latest: this.#latest, previous: this.#signing });
+    this.#applyToNodes(signing);
     if (signing === undefined) {
       const anchors = state.anchors.map(({ certificate }) => certificate);
       return authority.setUnavailable(this.#unavailableReason(state), anchors);
@@ -209,6 +213,20 @@ export class CaController {
     this.#signing = signing;
     const material = signingMaterial(signing, state);
     if (!isCurrentMaterial(authority, material)) authority.replace(material);
+  }
+
+  /**
+   * The node CA of the CA that signs issues, and those of all keys that are held are accepted. A
+   * compromised CA's goes at once, with the state that makes it sign no more.
+   */
+  #applyToNodes(signing: LoadedCa | undefined): void {
+    const latest = this.#latest;
+    const held = latest?.compromised ? [latest] : [signing, latest];
+    this.#options.nodes?.cas.replace({
+      issuing: signing?.nodeCa,
+      accepted: held.map((ca) => ca?.nodeCa).filter((nodeCa) => nodeCa !== undefined),
+      othersAreCompromised: latest?.compromised ?? false,
+    });
   }
 
   #unavailableReason({ pending }: TrustState): string {

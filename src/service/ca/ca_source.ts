@@ -9,6 +9,11 @@ export interface CaSourceContent {
    * (the annotation csi-cert-driver/old-key-compromised: "true").
    */
   readonly compromised: boolean;
+  /**
+   * Whose node CA is derived from the key: the Secret's uid, or CLUSTER_ID. The same key in another
+   * cluster gives another node CA. Undefined: no node CA is derived.
+   */
+  readonly clusterId?: string | undefined;
   /** For the log (a Secret's resourceVersion). */
   readonly version: string;
 }

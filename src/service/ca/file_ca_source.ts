@@ -6,6 +6,8 @@ import { type TextFile, watchTextFile } from "../documents/watched_file.ts";
 export interface FileCaSourceOptions {
   readonly certificate: TextFile;
   readonly privateKey: TextFile;
+  /** CLUSTER_ID, where node certificates are issued. */
+  readonly clusterId?: string | undefined;
   /** Tells a file that is not there from one that cannot be read. */
   readonly isMissing: (error: unknown) => boolean;
   readonly scheduler: Scheduler;
@@ -54,7 +56,7 @@ export class FileCaSource implements CaSource {
 
   /** The state as text, by which one look is told from another. */
   async #look(): Promise<string> {
-    const { certificate, privateKey, isMissing } = this.#options;
+    const { certificate, privateKey, clusterId, isMissing } = this.#options;
     try {
       const [certificatePem, privateKeyPem] = await Promise.all([
         certificate.read(),
@@ -65,6 +67,7 @@ export class FileCaSource implements CaSource {
         privateKeyPem,
         furtherAnchorsPem: undefined,
         compromised: false,
+        clusterId,
         version: "",
       };
       return JSON.stringify({ kind: "secret", secret });

@@ -17,9 +17,15 @@ import {
 } from "@kubernetes/client-node";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { ApiCredentials } from "./api_credentials.ts";
-import { type ApiResult, ApiTimeoutError, resultOfError, resultOfStatus } from "./api_result.ts";
-import { readLines } from "./line_stream.ts";
-import type { Permission } from "./permissions.ts";
+import {
+  type ApiResult,
+  ApiTimeoutError,
+  resultOfError,
+  resultOfStatus,
+  unavailable,
+} from "./api_result.ts";
+import { readAtMost, readLines } from "./line_stream.ts";
+import { describeCall, type Permission } from "./permissions.ts";
 
 /** The parts of the API that the service calls. */
 export interface Apis {
@@ -106,6 +112,32 @@ export class ApiClient implements Disposable {
     } finally {
       // Only the beginning has a time limit of ours.
       limit[Symbol.dispose]();
+    }
+  }
+
+  /** Reads a small text that is not an object of the API. Rejects only when the signal is aborted. */
+  async readText(
+    permission: Permission,
+    path: string,
+    maxBytes: number,
+    signal: AbortSignal,
+  ): Promise<ApiResult<string>> {
+    using limit = this.#limited(signal);
+    try {
+      const response = await this.#fetch(this.#access.server + path, { signal: limit.signal });
+      if (response.status !== 200 || response.body === null) {
+        await response.body?.cancel();
+        return resultOfStatus(response.status, permission);
+      }
+      const bytes = await readAtMost(response.body, maxBytes, limit.signal);
+      if (bytes === undefined) {
+        const problem = `${describeCall(permission)}: the answer has more than ${maxBytes} bytes`;
+        return unavailable(problem);
+      }
+      return { kind: "answer", value: new TextDecoder().decode(bytes) };
+    } catch (error) {
+      signal.throwIfAborted();
+      return resultOfError(limit.reasonOf(error), permission);
     }
   }
 

@@ -71,6 +71,7 @@ export class CaSecretSource implements CaSource {
         privateKeyPem: texts["tls.key"] ?? "",
         furtherAnchorsPem: texts["ca.crt"],
         compromised: metadata?.annotations?.[compromisedAnnotation] === "true",
+        clusterId: metadata?.uid,
         version: metadata?.resourceVersion ?? "",
       },
     };

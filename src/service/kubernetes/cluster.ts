@@ -1,4 +1,7 @@
 import type { Authenticator } from "../access/authenticator.ts";
+import type { DriverPodDirectory } from "../access/driver_pod_check.ts";
+import type { DriverPods, TokenReviewer } from "../attestation/attestor.ts";
+import type { KeySetSource } from "../attestation/key_set_cache.ts";
 import type { CaSource } from "../ca/ca_source.ts";
 import type { PodDirectory } from "../access/pod_directory.ts";
 import type { SharedDocument } from "../documents/shared_document.ts";
@@ -6,8 +9,11 @@ import { readApiCredentials } from "./api_credentials.ts";
 import { ApiClient, type ApiClientOptions } from "./api_client.ts";
 import { CaSecretSource } from "./ca_secret.ts";
 import { ConfigMapDocument } from "./config_map_document.ts";
+import { ApiServerDriverPods } from "./driver_pods.ts";
 import type { ObjectName } from "./permissions.ts";
 import { KubernetesPodDirectory } from "./pod_directory.ts";
+import { ApiServerKeySet } from "./token_keys.ts";
+import { ApiServerTokenReviewer } from "./token_review.ts";
 import { TokenAuthenticator } from "./token_authenticator.ts";
 
 /** All that the service has of a cluster, behind the authority's ports. */
@@ -17,6 +23,12 @@ export interface Cluster extends Disposable {
   authenticator(driver: ObjectName): Authenticator;
   caSecret(secret: ObjectName): CaSource;
   document(configMap: ObjectName): SharedDocument;
+  /** What the attestation of nodes asks the cluster. */
+  attestation(driver: ObjectName): {
+    readonly keys: KeySetSource;
+    readonly reviewer: TokenReviewer;
+    readonly pods: DriverPods & DriverPodDirectory;
+  };
 }
 
 /** Finds the cluster by the environment of a pod, or KUBECONFIG; throws when there is none. */
@@ -31,6 +43,11 @@ export function openCluster(
     authenticator: (driver) => new TokenAuthenticator({ connection, clock, driver }),
     caSecret: (secret) => new CaSecretSource(connection, secret, { clock }),
     document: (configMap) => new ConfigMapDocument(connection, configMap, { clock }),
+    attestation: (driver) => ({
+      keys: new ApiServerKeySet(connection),
+      reviewer: new ApiServerTokenReviewer(connection),
+      pods: new ApiServerDriverPods(connection, driver),
+    }),
     [Symbol.dispose]: () => connection[Symbol.dispose](),
   };
 }

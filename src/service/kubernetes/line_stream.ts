@@ -20,6 +20,28 @@ export async function* readLines(
   }
 }
 
+/** The whole of a body; undefined, and no more of it is read, when it is longer. */
+export async function readAtMost(
+  body: ReadableStream<Uint8Array>,
+  maxBytes: number,
+  signal: AbortSignal,
+): Promise<Uint8Array | undefined> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of chunksOf(body, signal)) {
+    length += chunk.length;
+    if (length > maxBytes) return undefined;
+    chunks.push(chunk);
+  }
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
+}
+
 /**
  * Cancels the body itself when the signal is aborted: that fetch was given the signal is not enough,
  * since Deno 2.9.6 forgets it once garbage was collected while the body is read.

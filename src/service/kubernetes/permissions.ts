@@ -1,8 +1,10 @@
 /** One kind of call to the API server, as RBAC grants it. */
 export interface Permission {
+  /** In place of a resource: a path, such as /openid/v1/jwks. */
+  readonly nonResourcePath?: string;
   readonly apiGroup: string;
   readonly resource: string;
-  readonly verb: "get" | "watch" | "patch" | "create";
+  readonly verb: "get" | "list" | "watch" | "patch" | "create";
   /** Undefined: in every namespace, or a resource that is in none. */
   readonly namespace?: string;
   /** Undefined: any object. */
@@ -21,6 +23,24 @@ export const createTokenReviews: Permission = {
   verb: "create",
 };
 export const getPods: Permission = { apiGroup: "", resource: "pods", verb: "get" };
+
+/** The pods of the driver's service account: of one node, so that the uid of one can be confirmed. */
+export function listDriverPods(namespace: string): Permission {
+  return { apiGroup: "", resource: "pods", verb: "list", namespace };
+}
+
+/**
+ * The keys of service accounts' tokens. No role of ours grants it: Kubernetes binds the ClusterRole
+ * system:service-account-issuer-discovery to the group system:serviceaccounts by default, so that
+ * every pod's account may read them. Where an administrator has removed that ClusterRoleBinding, or
+ * the service runs with a kubeconfig of a user, a binding to that role is needed.
+ */
+export const readTokenKeys: Permission = {
+  apiGroup: "",
+  resource: "",
+  nonResourcePath: "/openid/v1/jwks",
+  verb: "get",
+};
 
 export function secretPermission(verb: "get" | "watch", secret: ObjectName): Permission {
   return { apiGroup: "", resource: "secrets", verb, ...secret };
@@ -64,13 +84,22 @@ export const shippedPermissions: readonly Permission[] = servicePermissions({
 });
 
 /** The call in a few words: "get secrets csi-cert-system/csi-ca-secret". */
-export function describeCall({ verb, resource, namespace, name }: Permission): string {
+export function describeCall(
+  { verb, resource, namespace, name, nonResourcePath }: Permission,
+): string {
+  if (nonResourcePath !== undefined) return `${verb} ${nonResourcePath}`;
   const object = [namespace, name].filter((part) => part !== undefined).join("/");
   return object === "" ? `${verb} ${resource}` : `${verb} ${resource} ${object}`;
 }
 
 /** The RBAC rule that allows the call, in words for whoever mends it. */
-export function describeRule({ apiGroup, resource, verb, namespace, name }: Permission): string {
+export function describeRule(
+  { apiGroup, resource, verb, namespace, name, nonResourcePath }: Permission,
+): string {
+  if (nonResourcePath !== undefined) {
+    return `a ClusterRole with nonResourceURLs ["${nonResourcePath}"], verbs ["${verb}"]; ` +
+      "Kubernetes' own is system:service-account-issuer-discovery";
+  }
   const names = name === undefined ? "" : `, resourceNames ["${name}"]`;
   const where = namespace === undefined ? "a ClusterRole" : `a Role in namespace ${namespace}`;
   // What is made by its name is patched into being.

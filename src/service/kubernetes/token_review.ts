@@ -1,5 +1,9 @@
 import type { V1TokenReviewStatus } from "@kubernetes/client-node";
 import { tokenAudience } from "../../shared/text/product_names.ts";
+import type { TokenReviewer } from "../attestation/attestor.ts";
+import type { ApiClient } from "./api_client.ts";
+import { toUnavailable } from "./api_result.ts";
+import { createTokenReviews } from "./permissions.ts";
 
 /** What the API server says of a token. */
 export type TokenReviewResult =
@@ -40,4 +44,30 @@ export function parseTokenReview(status: V1TokenReviewStatus | undefined): Token
   const pod = name === undefined || uid === undefined ? undefined : { name, uid };
   const [node, tokenId] = [extraValue("node-name"), extraValue("credential-id")];
   return { kind: "verified", username, pod, node, tokenId };
+}
+
+const serviceAccount = /^system:serviceaccount:([a-z0-9-]{1,63}):([a-z0-9.-]{1,253})$/;
+
+/** The API server's reviews: only it knows whether a token's pod and account still exist. */
+export class ApiServerTokenReviewer implements TokenReviewer {
+  readonly #connection: ApiClient;
+
+  constructor(connection: ApiClient) {
+    this.#connection = connection;
+  }
+
+  async review(token: string, signal: AbortSignal): ReturnType<TokenReviewer["review"]> {
+    const body = { spec: { token, audiences: [tokenAudience] } };
+    const answer = await this.#connection.call(
+      createTokenReviews,
+      signal,
+      ({ authentication }) => authentication.createTokenReview({ body }),
+    );
+    if (answer.kind !== "answer") return toUnavailable(answer);
+    const reviewed = parseTokenReview(answer.value.status);
+    if (reviewed.kind === "refused") return { kind: "refused", reason: reviewed.problem };
+    const { username, ...verified } = reviewed;
+    const [, namespace, name] = serviceAccount.exec(username) ?? [];
+    return { ...verified, account: namespace === undefined ? undefined : `${namespace}/${name}` };
+  }
 }

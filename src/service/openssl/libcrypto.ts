@@ -47,6 +47,13 @@ const symbols = {
     parameters: ["pointer", "buffer", "usize", "buffer", "usize"],
     result: "i32",
   },
+  // On another thread: strangers decide how many of these there are.
+  EVP_DigestVerify_aside: {
+    name: "EVP_DigestVerify",
+    parameters: ["pointer", "buffer", "usize", "buffer", "usize"],
+    result: "i32",
+    nonblocking: true,
+  },
   // OpenSSL 3 decodes an EC key ten times as slowly as these calls of before take it.
   EC_KEY_new_by_curve_name: { parameters: ["i32"], result: "pointer" },
   EC_KEY_oct2key: { parameters: ["pointer", "buffer", "usize", "pointer"], result: "i32" },

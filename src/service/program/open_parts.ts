@@ -3,6 +3,7 @@ import { systemClock as clock } from "../../shared/scheduler/system_clock.ts";
 import { allowAnonymous, type Authenticator } from "../access/authenticator.ts";
 import { ClientCas } from "../access/client_cas.ts";
 import { ClientCertificateAuthenticator } from "../access/client_certificate_authenticator.ts";
+import { NodeCertificateVerifier } from "../access/node_certificate_verifier.ts";
 import type { CaSource } from "../ca/ca_source.ts";
 import { CurrentCa } from "../ca/current_ca.ts";
 import { FileCaSource } from "../ca/file_ca_source.ts";
@@ -92,10 +93,14 @@ function caSource({ ca }: ServiceConfig, scheduler: Scheduler, cluster?: Cluster
 
 export function authenticatorFor(
   config: ServiceConfig,
-  cluster: Cluster | undefined,
+  { cluster, clients }: Pick<ServiceParts, "cluster" | "clients">,
 ): Authenticator {
   const { authentication: { kind }, clusterDomain } = config;
-  if (kind === "mtls") return new ClientCertificateAuthenticator({ clusterDomain, clock });
+  if (kind === "mtls") {
+    if (clients === undefined) throw new Error("client certificates need CLIENT_CA_FILE");
+    const options = { clientCas: clients, trustDomain: clusterDomain, statesPodUid: false, clock };
+    return new ClientCertificateAuthenticator(new NodeCertificateVerifier(options));
+  }
   if (kind === "none") return allowAnonymous;
   if (cluster === undefined) throw new Error("tokens need the Kubernetes API");
   return cluster.authenticator(config.driverServiceAccount);

@@ -70,7 +70,7 @@ async function serveCalls(
   const logCall = createCallLog(logger, metrics, "debug");
   const implementation = certificateService({
     ...open,
-    authenticator: authenticatorFor(config, cluster),
+    authenticator: authenticatorFor(config, { cluster, clients }),
   });
   const onCall = (call: CompletedCall) => {
     logCall({ ...call, code: status[call.code] });

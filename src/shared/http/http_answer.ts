@@ -10,10 +10,13 @@ export interface HttpAnswer {
 const reasonPhrases = {
   200: "OK",
   400: "Bad Request",
+  401: "Unauthorized",
+  403: "Forbidden",
   404: "Not Found",
   405: "Method Not Allowed",
   411: "Length Required",
   413: "Content Too Large",
+  429: "Too Many Requests",
   503: "Service Unavailable",
 } as const;
 

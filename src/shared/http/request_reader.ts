@@ -76,9 +76,10 @@ function endOfHead(bytes: Uint8Array, maxBytes: number): number | undefined {
   }
 }
 
-/** A client that speaks another protocol gets its answer at its first bytes. */
+/** A client that speaks another protocol, or ends lines with LF alone, gets its answer at once. */
 function isPlausibleStart(bytes: Uint8Array): boolean {
-  return /^[A-Z]{0,16}(?: |$)/.test(textOf(bytes.subarray(0, 17)));
+  const hasBareLineFeed = bytes.some((byte, at) => byte === 0x0a && bytes[at - 1] !== 0x0d);
+  return !hasBareLineFeed && /^[A-Z]{0,16}(?: |$)/.test(textOf(bytes.subarray(0, 17)));
 }
 
 /** The fields by name, or what is wrong with them. */

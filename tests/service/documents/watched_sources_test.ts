@@ -2,11 +2,9 @@ import assert from "node:assert/strict";
 import { CurrentCa } from "../../../src/service/ca/current_ca.ts";
 import { ClientCas } from "../../../src/service/access/client_cas.ts";
 import { FileCaSource } from "../../../src/service/ca/file_ca_source.ts";
-import { ClientCertificateAuthenticator } from "../../../src/service/access/client_certificate_authenticator.ts";
 import { CurrentPolicy } from "../../../src/service/issuing/current_policy.ts";
 import type { CaSourceState } from "../../../src/service/ca/ca_source.ts";
 import { Scheduler } from "../../../src/shared/scheduler/scheduler.ts";
-import { readCertificates } from "../../../src/shared/x509/certificate.ts";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
 import { TestCa } from "../../../scripts/support/test_ca.ts";
 import { makeCa, policy } from "../../support/service_fixture.ts";
@@ -155,54 +153,4 @@ Deno.test("nodes' certificates cannot come from the CA that signs for pods, at t
   await clock.advance({ seconds: 10 });
   assert.match(clients.problem ?? "", /has the key of a CA that signs for pods/);
   assert.equal(clients.pem, pem(nodes.issuer.certificate.der));
-});
-
-Deno.test("a node is its certificate's one URI, in the cluster's domain", async () => {
-  const ca = await TestCa.create();
-  const clock = new FakeClock(Temporal.Now.instant());
-  const authenticator = new ClientCertificateAuthenticator({
-    clusterDomain: "cluster.local",
-    clock,
-  });
-  const ask = async (...names: string[]) => {
-    const { certificatePem } = await ca.issue(...names);
-    const [certificate] = readCertificates(certificatePem) ?? [];
-    return await authenticator.authenticate({
-      authorization: undefined,
-      peerCertificate: certificate?.der,
-    });
-  };
-  const node = "spiffe://cluster.local/csi-cert-node/worker-1.example";
-  assert.deepEqual(await ask(node), {
-    kind: "caller",
-    caller: { kind: "node", node: "worker-1.example" },
-  });
-  const refused = [
-    ["worker-1.example"],
-    ["spiffe://cluster.local/ns/shop/sa/web"],
-    ["spiffe://other.local/csi-cert-node/worker-1"],
-    ["spiffe://cluster.local/csi-cert-node/"],
-    ["spiffe://cluster.local/csi-cert-node/worker-1/x"],
-    ["spiffe://cluster.local/csi-cert-node/Worker-1"],
-    ["spiffe://cluster.local/csi-cert-node/worker%2d1"],
-    [node, "spiffe://cluster.local/csi-cert-node/worker-2"],
-    [node, "https://worker-1.example/"],
-  ];
-  for (const names of refused) {
-    const answer = await ask(...names);
-    assert(answer.kind === "unauthenticated", names.join());
-    assert.match(
-      answer.problem,
-      /names no node: expected spiffe:\/\/cluster\.local\/csi-cert-node/,
-    );
-  }
-  const none = await authenticator.authenticate({
-    authorization: undefined,
-    peerCertificate: undefined,
-  });
-  assert(none.kind === "unauthenticated");
-  await clock.advance({ hours: 2 });
-  const late = await ask(node);
-  assert(late.kind === "unauthenticated");
-  assert.match(late.problem, /expired at/);
 });

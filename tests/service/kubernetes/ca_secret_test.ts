@@ -44,7 +44,7 @@ async function open() {
 
 Deno.test("the CA is told as it is, then at each change, with two calls in all", async () => {
   await using api = await open();
-  api.put("one", {}, { "ca.crt": btoa("root") });
+  api.put("one", { uid: "secret-uid" }, { "ca.crt": btoa("root") });
   const { until, listening } = api.listen();
   await until("one");
   assert.deepEqual(listening.seen[0], {
@@ -54,6 +54,7 @@ Deno.test("the CA is told as it is, then at each change, with two calls in all",
       privateKeyPem: "key of one",
       furtherAnchorsPem: "root",
       compromised: false,
+      clusterId: "secret-uid",
       version: "1001",
     },
   });

@@ -1,0 +1,69 @@
+import type { Certificate } from "../../shared/x509/certificate.ts";
+import { attributeValues, readName } from "../../shared/x509/distinguished_name.ts";
+import { extensionTypes, keyPurposes, readKeyPurposes } from "../../shared/x509/extensions.ts";
+import { readCertificateFields } from "../../shared/x509/certificate.ts";
+import { podUidAttribute } from "../x509/node_certificate.ts";
+
+/** What a node's client certificate says. */
+export interface NodeIdentity {
+  readonly node: string;
+  /** The uid of the driver's pod; undefined where certificates do not state it. */
+  readonly podUid: string | undefined;
+}
+
+export type NodeIdentityResult =
+  | { readonly kind: "node"; readonly identity: NodeIdentity }
+  | { readonly kind: "rejected"; readonly reason: string };
+
+const nodeName = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/;
+const longestNodeName = 253;
+
+/** The URI of a node's certificate, by which services tell it; undefined for what is no node's name. */
+export function nodeUri(trustDomain: string, node: string): string | undefined {
+  return isNodeName(node) ? `${prefixOf(trustDomain)}${node}` : undefined;
+}
+
+/**
+ * Reads a node's certificate: EKU clientAuth present, exactly one URI, of the form that `nodeUri`
+ * makes, and no CA. Does not look at signatures and dates.
+ */
+export function readNodeIdentity(
+  certificate: Certificate,
+  { trustDomain, statesPodUid }: { trustDomain: string; statesPodUid: boolean },
+): NodeIdentityResult {
+  if (certificate.isCa) return rejected("it is a CA's");
+  const usages = certificate.extensions.get(extensionTypes.extendedKeyUsage);
+  const purposes = usages && readKeyPurposes(usages.value);
+  if (!purposes?.includes(keyPurposes.clientAuth)) {
+    return rejected("its extendedKeyUsage does not contain clientAuth");
+  }
+  const prefix = prefixOf(trustDomain);
+  const [uri = "", ...others] = certificate.uris;
+  const node = uri.startsWith(prefix) ? uri.slice(prefix.length) : "";
+  if (others.length > 0 || !isNodeName(node)) {
+    return rejected(`it names no node: expected ${prefix}NAME as its one URI`);
+  }
+  if (!statesPodUid) return { kind: "node", identity: { node, podUid: undefined } };
+  const podUid = readPodUid(certificate);
+  if (podUid === undefined) return rejected("its subject does not state the uid of a pod");
+  return { kind: "node", identity: { node, podUid } };
+}
+
+function readPodUid(certificate: Certificate): string | undefined {
+  const fields = readCertificateFields(certificate.der);
+  const subject = fields && readName(fields.subject);
+  const [uid, ...others] = subject ? attributeValues(subject, podUidAttribute) : [];
+  return others.length === 0 && uid !== "" ? uid : undefined;
+}
+
+function isNodeName(name: string): boolean {
+  return name.length <= longestNodeName && nodeName.test(name);
+}
+
+function prefixOf(trustDomain: string): string {
+  return `spiffe://${trustDomain}/csi-cert-node/`;
+}
+
+function rejected(problem: string): NodeIdentityResult {
+  return { kind: "rejected", reason: `the client certificate is not a node's: ${problem}` };
+}

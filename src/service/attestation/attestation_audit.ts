@@ -1,0 +1,75 @@
+import { type AuditEntry, writeAuditEntry } from "../access/audit_log.ts";
+import type { Clock } from "../../shared/scheduler/clock.ts";
+import type { AttestationOutcome } from "./attestation_outcome.ts";
+import { isWithin } from "../../shared/scheduler/instants.ts";
+import type { ServiceAccountToken } from "./service_account_token.ts";
+
+export interface AttestationRecord<Outcome extends AttestationOutcome> {
+  /** Undefined as long as nothing of the token is verified. */
+  readonly token?: ServiceAccountToken | undefined;
+  readonly outcome: Outcome & { readonly serialNumber?: string };
+}
+
+export interface AttestationAuditOptions {
+  readonly clock: Clock;
+  /** "namespace/name" of the driver's service account. */
+  readonly account: string;
+  /** Counts attestations by outcome. */
+  readonly onOutcome?: ((outcome: AttestationOutcome["kind"]) => void) | undefined;
+  readonly write?: ((entry: AuditEntry) => void) | undefined;
+}
+
+/** What callers whose token is not verified can write into the log in a second. */
+const mostOfStrangers = 10;
+
+/** Writes a line for each attestation; of strangers' a few a second, with the number of the others. */
+export class AttestationAudit {
+  readonly #options: AttestationAuditOptions;
+  #secondAt: Temporal.Instant | undefined;
+  #ofStrangers = 0;
+  #leftOut = 0;
+
+  constructor(options: AttestationAuditOptions) {
+    this.#options = options;
+  }
+
+  /** Returns the outcome that it has written. */
+  write<Outcome extends AttestationOutcome>(record: AttestationRecord<Outcome>): Outcome {
+    const { outcome } = record;
+    this.#options.onOutcome?.(outcome.kind);
+    const write = this.#options.write ?? writeAuditEntry;
+    if (record.token !== undefined) write(this.#entry(record));
+    else if (this.#mayWrite()) {
+      const entry = this.#entry(record);
+      const others = this.#leftOut === 0 ? "" : ` (${this.#leftOut} others were not logged)`;
+      this.#leftOut = 0;
+      write({ ...entry, reason: `${entry.reason}${others}` });
+    } else this.#leftOut++;
+    return outcome;
+  }
+
+  #mayWrite(): boolean {
+    const now = this.#options.clock.now();
+    if (this.#secondAt === undefined || !isWithin(this.#secondAt, { seconds: 1 }, now)) {
+      this.#secondAt = now;
+      this.#ofStrangers = 0;
+    }
+    return this.#ofStrangers++ < mostOfStrangers;
+  }
+
+  #entry({ token, outcome }: AttestationRecord<AttestationOutcome>): AuditEntry {
+    const podUid = token?.pod.uid;
+    const serviceAccount = this.#options.account;
+    return {
+      action: "attest",
+      outcome: outcome.kind,
+      caller: token?.node === undefined ? undefined : {
+        kind: "node",
+        ...{ node: token.node, serviceAccount, podUid, tokenId: token.tokenId },
+      },
+      podUid,
+      serialNumber: outcome.serialNumber,
+      ...(outcome.kind === "issued" ? { notAfter: outcome.notAfter } : { reason: outcome.reason }),
+    };
+  }
+}

@@ -1,0 +1,242 @@
+/**
+ * The endpoint where a node shows its driver pod's token and receives a client certificate: the one
+ * door of the service that is open to strangers. It is a loop of its own over Deno's sockets, because
+ * `Deno.serve` offers HTTP/2 to everybody and has neither timeouts nor limits, and because no second
+ * node:tls server may be in this process (TLS tickets are shared between them).
+ *
+ * Main types: AttestationEndpoint (sockets), Attestor (the order of checks), TokenVerifier and
+ * KeySetCache (signatures), NodeIssuer (node certificates). Nothing here may write a token or a key
+ * anywhere, or call the API server for a token whose signature is bad.
+ */
+import { getLogger } from "@logtape/logtape";
+import { type ConnectionCaps, ConnectionLimits } from "../../shared/http/connection_limits.ts";
+import type { Clock } from "../../shared/scheduler/clock.ts";
+import { errorMessage } from "../../shared/text/error_message.ts";
+import type { AttestationLimits } from "./attestation_limits.ts";
+import type { AttestationOutcome } from "./attestation_outcome.ts";
+import type { AttestationRequest } from "./attestation_request.ts";
+import { serveRequest } from "./connection.ts";
+import { relay } from "./relay.ts";
+import { type ServingPair, TlsLeg } from "./tls_leg.ts";
+
+/** A listener as far as it is used here. */
+export interface TcpListener {
+  readonly addr: Deno.Addr;
+  accept(): Promise<Deno.TcpConn>;
+  close(): void;
+}
+
+export interface AttestationEndpointOptions {
+  readonly hostname: string;
+  /** 0: any free one. */
+  readonly port: number;
+  /** The service's serving certificate, which changes while it serves. */
+  readonly identity: { current(): ServingPair; onChange(listener: () => void): Disposable };
+  /** Connections whose request is not complete; 256 in all and 16 of an address unless given. */
+  readonly caps?: ConnectionCaps | undefined;
+  readonly limits: AttestationLimits;
+  readonly attestor: {
+    attest(request: AttestationRequest, signal: AbortSignal): Promise<AttestationOutcome>;
+  };
+  readonly clock: Clock;
+  readonly listen?: ((address: { hostname: string; port: number }) => TcpListener) | undefined;
+}
+
+const defaultCaps: ConnectionCaps = { total: 256, perAddress: 16 };
+/** From accept to close. */
+const connectionMs = 5_000;
+/** What is answered takes a moment to be written. */
+const attestationMs = 4_500;
+/** Without file descriptors accept fails at once, again and again. */
+const acceptPauseMs = 100;
+const soon = Temporal.Duration.from({ seconds: 2 });
+
+const logger = getLogger(["cert-service", "attestation"]);
+
+/** Serves until disposed; a new serving certificate is shown from the next connection on. */
+export class AttestationEndpoint implements AsyncDisposable {
+  readonly #options: AttestationEndpointOptions;
+  readonly #listener: TcpListener;
+  readonly #tls: TlsLeg;
+  readonly #subscription: Disposable;
+  readonly #caps: ConnectionLimits;
+  readonly #connections = new Set<Promise<void>>();
+  /** Connections whose request is not complete: nothing is lost when they are closed. */
+  readonly #unread = new Set<Disposable>();
+  readonly #ended: Promise<void>;
+  #isStopping = false;
+  /** Ends the pause of the accept loop, of which there is one at a time. */
+  #endPause = () => {};
+
+  /** Throws when the address cannot be listened on. */
+  constructor(options: AttestationEndpointOptions) {
+    this.#options = options;
+    this.#caps = new ConnectionLimits(options.caps ?? defaultCaps);
+    const { hostname, port, listen = Deno.listen, identity, clock } = options;
+    try {
+      this.#listener = listen({ hostname, port });
+    } catch (cause) {
+      throw new Error(
+        `cannot listen for attestations on ${hostname} port ${port}: ${errorMessage(cause)}`,
+        { cause },
+      );
+    }
+    this.#tls = new TlsLeg(identity.current(), clock);
+    this.#subscription = identity.onChange(() => this.#changeCertificate());
+    this.#ended = this.#acceptAll();
+  }
+
+  get port(): number {
+    return (this.#listener.addr as Deno.NetAddr).port;
+  }
+
+  /** Connections that are open, in whatever state. */
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  /** Accepts no further connection and answers the requests that are complete. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#subscription[Symbol.dispose]();
+    this.#isStopping = true;
+    this.#endPause();
+    this.#listener.close();
+    await this.#ended;
+    for (const connection of this.#unread) connection[Symbol.dispose]();
+    await Promise.allSettled([...this.#connections]);
+    await this.#tls[Symbol.asyncDispose]();
+  }
+
+  #changeCertificate(): void {
+    try {
+      this.#tls.replace(this.#options.identity.current());
+    } catch (error) {
+      const problem = errorMessage(error);
+      logger.error("the new serving certificate cannot be used, the old one stays: {problem}", {
+        problem,
+      });
+    }
+  }
+
+  async #acceptAll(): Promise<void> {
+    while (!this.#isStopping) {
+      try {
+        this.#receive(await this.#listener.accept());
+      } catch (error) {
+        if (this.#isStopping) return;
+        logger.warn("cannot accept a connection: {problem}", { problem: errorMessage(error) });
+        await this.#pause();
+      }
+    }
+  }
+
+  #receive(client: Deno.TcpConn): void {
+    const { hostname } = client.remoteAddr as Deno.NetAddr;
+    if (!this.#options.limits.admitsConnection(hostname)) return client.close();
+    const served = this.#serve(client).finally(() => this.#connections.delete(served));
+    this.#connections.add(served);
+  }
+
+  /** Resolves when nothing of the connection is left; never rejects. */
+  async #serve(client: Deno.TcpConn): Promise<void> {
+    const { clock } = this.#options;
+    const address = (client.remoteAddr as Deno.NetAddr).hostname;
+    const late = new AbortController();
+    using sockets = new OpenSockets(client);
+    const end = () => sockets[Symbol.dispose]();
+    // Before the handshake; an older connection may have to end for it.
+    let admitted = this.#caps.admit(address, end);
+    /** While its attestation is under way, which has limits of its own, a connection is not ended for others. */
+    const attest = async (request: AttestationRequest): Promise<AttestationOutcome> => {
+      const acquired = this.#options.limits.acquire(address);
+      if (acquired.kind !== "place") return refusal(acquired.kind);
+      using _place = acquired.place;
+      admitted[Symbol.dispose]();
+      try {
+        return await this.#attest(request, late.signal);
+      } finally {
+        admitted = this.#caps.admit(address, end);
+      }
+    };
+    using _end = clock.after(connectionMs, end);
+    using _late = clock.after(attestationMs, () => late.abort(new Error("no time is left")));
+    this.#unread.add(sockets);
+    try {
+      client.setNoDelay();
+      const { tls, wire } = await this.#tls.connect(late.signal);
+      for (const socket of [wire, tls]) sockets.add(socket);
+      const left = relay(client, wire).finally(() => {
+        late.abort(new Error("the client has left"));
+        end();
+      });
+      const served = tls.handshake().then(() =>
+        serveRequest(tls, {
+          onReceived: () => void this.#unread.delete(sockets),
+          attest,
+        })
+      ).finally(() => sockets.close(tls));
+      await Promise.allSettled([left, served]);
+    } catch {
+      // Strangers' connections end in every way, and none of them is an event.
+    } finally {
+      admitted[Symbol.dispose]();
+      this.#unread.delete(sockets);
+    }
+  }
+
+  async #attest(
+    request: AttestationRequest,
+    signal: AbortSignal,
+  ): Promise<AttestationOutcome> {
+    try {
+      return await this.#options.attestor.attest(request, signal);
+    } catch (error) {
+      // A fault of ours must not look like a refusal of the driver's.
+      logger.error("an attestation failed: {error}", { error });
+      const reason = "the attestation failed; see the service's log";
+      return { kind: "unavailable", reason, retryAfter: soon };
+    }
+  }
+
+  async #pause(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#endPause = resolve;
+    using _timer = this.#options.clock.after(acceptPauseMs, resolve);
+    await promise;
+  }
+}
+
+function refusal(kind: "limited" | "busy"): AttestationOutcome {
+  return kind === "limited"
+    ? { kind, reason: "too many attestations of this address", retryAfter: soon }
+    : { kind: "unavailable", reason: "too many attestations", retryAfter: soon };
+}
+
+/** The sockets of one connection, which are closed together or one by one. */
+class OpenSockets implements Disposable {
+  readonly #open = new Set<Deno.Conn>();
+  #isClosed = false;
+
+  constructor(client: Deno.Conn) {
+    this.#open.add(client);
+  }
+
+  add(socket: Deno.Conn): void {
+    this.#open.add(socket);
+    if (this.#isClosed) this.close(socket);
+  }
+
+  close(socket: Deno.Conn): void {
+    if (!this.#open.delete(socket)) return;
+    try {
+      socket.close();
+    } catch {
+      // It has ended by itself.
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#isClosed = true;
+    for (const socket of [...this.#open]) this.close(socket);
+  }
+}

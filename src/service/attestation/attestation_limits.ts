@@ -1,0 +1,65 @@
+import { type AddressRate, AddressRates } from "../../shared/http/address_rates.ts";
+import { addressKey, type ConnectionCaps } from "../../shared/http/connection_limits.ts";
+import type { Clock } from "../../shared/scheduler/clock.ts";
+
+/** What clients may do; an address can be shared by many nodes (SNAT). */
+export interface AttestationRates {
+  /** Connections, before their handshake. */
+  readonly connections: AddressRate;
+  /** Complete requests. */
+  readonly requests: AddressRate;
+  /** Attestations that are under way. */
+  readonly atOnce: ConnectionCaps;
+}
+
+export const defaultRates: AttestationRates = {
+  connections: { perSecond: 50, burst: 100 },
+  requests: { perSecond: 20, burst: 40 },
+  atOnce: { total: 64, perAddress: 16 },
+};
+
+export type AttestationPlace =
+  | { readonly kind: "place"; readonly place: Disposable }
+  /** This address has too many. */
+  | { readonly kind: "limited" }
+  /** All addresses together have too many. */
+  | { readonly kind: "busy" };
+
+/** What one address, and all together, may do: the cheapest checks of all. */
+export class AttestationLimits {
+  readonly #connections: AddressRates;
+  readonly #requests: AddressRates;
+  readonly #atOnce: ConnectionCaps;
+  readonly #underWay = new Map<string, number>();
+  #total = 0;
+
+  constructor(clock: Clock, { connections, requests, atOnce }: AttestationRates = defaultRates) {
+    this.#connections = new AddressRates(clock, connections);
+    this.#requests = new AddressRates(clock, requests);
+    this.#atOnce = atOnce;
+  }
+
+  /** Whether an address may connect once more now. */
+  admitsConnection(address: string): boolean {
+    return this.#connections.admits(address);
+  }
+
+  /** A place for one attestation, released by disposing it. */
+  acquire(address: string): AttestationPlace {
+    const { total, perAddress } = this.#atOnce;
+    const key = addressKey(address);
+    const count = this.#underWay.get(key) ?? 0;
+    if (count >= perAddress || !this.#requests.admits(address)) return { kind: "limited" };
+    if (this.#total >= total) return { kind: "busy" };
+    this.#total++;
+    this.#underWay.set(key, count + 1);
+    return { kind: "place", place: { [Symbol.dispose]: () => this.#release(key) } };
+  }
+
+  #release(key: string): void {
+    this.#total--;
+    const rest = (this.#underWay.get(key) ?? 1) - 1;
+    if (rest > 0) this.#underWay.set(key, rest);
+    else this.#underWay.delete(key);
+  }
+}

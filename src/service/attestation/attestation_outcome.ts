@@ -1,0 +1,13 @@
+/** What comes of one attestation; reasons hold nothing secret. */
+export type AttestationOutcome =
+  | {
+    readonly kind: "issued";
+    readonly chain: readonly Uint8Array[];
+    readonly notAfter: Temporal.Instant;
+  }
+  | { readonly kind: "malformed" | "unauthenticated" | "denied"; readonly reason: string }
+  | {
+    readonly kind: "limited" | "unavailable";
+    readonly reason: string;
+    readonly retryAfter: Temporal.Duration;
+  };

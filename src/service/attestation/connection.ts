@@ -1,0 +1,101 @@
+import { encodePem } from "../../shared/crypto/pem.ts";
+import { encodeAnswer, type HttpAnswer } from "../../shared/http/http_answer.ts";
+import { parseRequestHead, type RequestHead } from "../../shared/http/request_reader.ts";
+import type { AttestationOutcome } from "./attestation_outcome.ts";
+import {
+  type AttestationRequest,
+  headRejectionReason,
+  parseAttestationRequest,
+} from "./attestation_request.ts";
+
+/** What a connection's request is handed to. */
+export interface RequestHandler {
+  /** Is called when the request is complete; every check of its content is still to come. */
+  onReceived(): void;
+  attest(request: AttestationRequest): Promise<AttestationOutcome>;
+}
+
+/** A connection as far as it is used here. */
+export type ByteStream = Pick<Deno.TlsConn, "read" | "write" | "closeWrite">;
+
+/** The head and the body of a request together. */
+export const maxRequestBytes = 16 * 1024;
+/** An honest request arrives in a few pieces; each piece costs a turn of the event loop. */
+const mostReads = 64;
+
+const statuses = {
+  malformed: 400,
+  unauthenticated: 401,
+  denied: 403,
+  limited: 429,
+  unavailable: 503,
+} as const satisfies Record<Exclude<AttestationOutcome["kind"], "issued">, HttpAnswer["status"]>;
+
+/**
+ * Reads the one request of a connection and answers it. Rejects when the connection breaks or is
+ * closed, which is how the caller limits its time.
+ */
+export async function serveRequest(stream: ByteStream, handler: RequestHandler): Promise<void> {
+  const request = await readRequest(stream);
+  if (request === undefined) return;
+  const answer = "status" in request ? request : await answerTo(request, handler);
+  await writeAll(stream, encodeAnswer(answer));
+  await stream.closeWrite();
+}
+
+interface ReceivedRequest {
+  readonly body: Uint8Array;
+}
+
+/** Undefined when the client has left; an answer for what is no request. */
+async function readRequest(
+  stream: ByteStream,
+): Promise<ReceivedRequest | HttpAnswer | undefined> {
+  // One byte more, so that what is too long shows.
+  const bytes = new Uint8Array(maxRequestBytes + 1);
+  let head: RequestHead | undefined;
+  for (let length = 0, reads = 0; reads < mostReads; reads++) {
+    const count = await stream.read(bytes.subarray(length));
+    if (count === null) return undefined;
+    length += count;
+    if (head === undefined) {
+      const rules = { maxBytes: maxRequestBytes, body: "required" } as const;
+      const parsed = parseRequestHead(bytes.subarray(0, length), rules);
+      if (parsed.kind === "rejected") return errorAnswer(parsed.status, parsed.reason);
+      if (parsed.kind === "incomplete") continue;
+      head = parsed.head;
+      const reason = headRejectionReason(head);
+      if (reason !== undefined) return errorAnswer(400, reason);
+    }
+    if (length > head.bodyEnd) return errorAnswer(400, "the body is longer than Content-Length");
+    if (length === head.bodyEnd) return { body: bytes.subarray(head.bodyStart, length) };
+  }
+  return errorAnswer(400, `the request arrives in more than ${mostReads} pieces`);
+}
+
+async function answerTo({ body }: ReceivedRequest, handler: RequestHandler): Promise<HttpAnswer> {
+  handler.onReceived();
+  const parsed = parseAttestationRequest(body);
+  if (parsed.kind === "malformed") return errorAnswer(400, parsed.reason);
+  const outcome = await handler.attest(parsed.request);
+  if (outcome.kind === "issued") {
+    const pem = outcome.chain.map((der) => encodePem("CERTIFICATE", der)).join("");
+    return json(200, { certificateChain: pem, notAfter: outcome.notAfter.toString() });
+  }
+  const retryAfter = "retryAfter" in outcome ? outcome.retryAfter.total("seconds") : undefined;
+  return errorAnswer(statuses[outcome.kind], outcome.reason, retryAfter);
+}
+
+function errorAnswer(status: HttpAnswer["status"], error: string, retryAfter?: number): HttpAnswer {
+  const answer = json(status, { error });
+  if (retryAfter === undefined) return answer;
+  return { ...answer, fields: { "Retry-After": `${Math.ceil(retryAfter)}` } };
+}
+
+function json(status: HttpAnswer["status"], body: Readonly<Record<string, string>>): HttpAnswer {
+  return { status, contentType: "application/json", body: JSON.stringify(body) };
+}
+
+async function writeAll(stream: ByteStream, bytes: Uint8Array): Promise<void> {
+  for (let sent = 0; sent < bytes.length;) sent += await stream.write(bytes.subarray(sent));
+}

@@ -1,0 +1,98 @@
+import { equalBytes } from "../../shared/crypto/der_reader.ts";
+import type { Clock } from "../../shared/scheduler/clock.ts";
+import type { Certificate } from "../../shared/x509/certificate.ts";
+import type { NodeCa } from "../x509/node_ca.ts";
+
+/** The node CAs of the CA keys that a replica holds. */
+export interface HeldNodeCas {
+  /** Of the CA that signs now. */
+  readonly issuing: NodeCa | undefined;
+  /** Of all CAs that are held. */
+  readonly accepted: readonly NodeCa[];
+  /** All others are refused from now on: the key of the CA before is compromised. */
+  readonly othersAreCompromised: boolean;
+}
+
+/**
+ * Certificates of a node CA last for an hour, and a replica whose clock is behind, or that sees a
+ * switch late, issues with the former one a little longer.
+ */
+const acceptedAfterwards = { minutes: 75 };
+
+interface Retired {
+  readonly certificate: Certificate;
+  readonly until: Temporal.Instant;
+}
+
+/**
+ * The node CAs that are derived from the CA's key: the one that issues, and all that are accepted.
+ * During a rotation those of both keys are accepted. After the switch the former one is accepted
+ * until what it issued has expired, although its key is gone, so that not all nodes attest at once.
+ */
+export class NodeCas {
+  readonly #clock: Clock;
+  readonly #listeners = new Set<() => void>();
+  #issuing: NodeCa | undefined;
+  #held: readonly NodeCa[] = [];
+  #retired: readonly Retired[] = [];
+  #certificates: readonly Certificate[] = [];
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get issuing(): NodeCa | undefined {
+    return this.#issuing;
+  }
+
+  /** All that are accepted now; the same list until it changes. */
+  get certificates(): readonly Certificate[] {
+    const now = this.#clock.now();
+    if (this.#retired.some(({ until }) => Temporal.Instant.compare(until, now) <= 0)) {
+      this.#retired = this.#retired.filter(({ until }) => Temporal.Instant.compare(now, until) < 0);
+      this.#list();
+    }
+    return this.#certificates;
+  }
+
+  /** Calls back each time other node CAs are accepted or another one issues, until disposed. */
+  onChange(listener: () => void): Disposable {
+    // Wrapped, so that one function given twice is called twice and disposed of once each.
+    const own = () => listener();
+    this.#listeners.add(own);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(own) };
+  }
+
+  /** Issues with and accepts these from now on. */
+  replace({ issuing, accepted, othersAreCompromised }: HeldNodeCas): void {
+    const before = [this.#issuing?.certificate, ...this.certificates];
+    const until = this.#clock.now().add(acceptedAfterwards);
+    const held = distinct([...this.#held.filter((one) => isAmong(one, accepted)), ...accepted]);
+    const leaving = this.#held.map(({ certificate }) => ({ certificate, until }));
+    const retired = othersAreCompromised ? [] : [...this.#retired, ...leaving];
+    this.#issuing = issuing && held.find((one) => isAmong(one, [issuing]));
+    this.#held = held;
+    this.#retired = retired.filter((one) => !isAmong(one, held));
+    this.#list();
+    const after = [this.#issuing?.certificate, ...this.#certificates];
+    const isSame = before.length === after.length &&
+      before.every((certificate, index) => certificate === after[index]);
+    if (isSame) return;
+    for (const listener of [...this.#listeners]) listener();
+  }
+
+  #list(): void {
+    this.#certificates = [...this.#held, ...this.#retired].map(({ certificate }) => certificate);
+  }
+}
+
+/** The first of each key: a CA key that is loaded again gives the same node CA in another certificate. */
+function distinct(cas: readonly NodeCa[]): NodeCa[] {
+  return cas.filter((one, index) => !isAmong(one, cas.slice(0, index)));
+}
+
+type Certified = Pick<NodeCa, "certificate">;
+
+function isAmong({ certificate: { spki } }: Certified, cas: readonly Certified[]): boolean {
+  return cas.some(({ certificate }) => equalBytes(certificate.spki, spki));
+}

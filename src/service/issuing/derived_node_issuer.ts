@@ -1,0 +1,73 @@
+import type { SignatureEngine } from "../../shared/crypto/signature_engine.ts";
+import type { Clock } from "../../shared/scheduler/clock.ts";
+import type { Certificate } from "../../shared/x509/certificate.ts";
+import { nodeUri } from "../access/node_identity.ts";
+import type { NodeCas } from "../ca/node_cas.ts";
+import { randomSerialNumber } from "../x509/leaf_certificate.ts";
+import { signNodeCertificate } from "../x509/node_certificate.ts";
+import type {
+  NodeCertificateOutcome,
+  NodeCertificateRequest,
+  NodeIssuer,
+} from "../attestation/node_issuer.ts";
+
+export interface DerivedNodeIssuerOptions {
+  readonly nodeCas: NodeCas;
+  readonly trustDomain: string;
+  readonly clock: Clock;
+  readonly engine: SignatureEngine;
+}
+
+/** Replicas and nodes whose clocks are this far behind can use a certificate at once. */
+const backdateMs = 5 * 60_000;
+const lifetimeMs = 60 * 60_000;
+/** A certificate that ends sooner is of no use. */
+const leastMs = 10_000;
+
+/** Issues with the node CA that is derived from the CA's key. */
+export class DerivedNodeIssuer implements NodeIssuer {
+  readonly #options: DerivedNodeIssuerOptions;
+
+  constructor(options: DerivedNodeIssuerOptions) {
+    this.#options = options;
+  }
+
+  get certificates(): readonly Certificate[] {
+    return this.#options.nodeCas.certificates;
+  }
+
+  onChange(listener: () => void): Disposable {
+    return this.#options.nodeCas.onChange(listener);
+  }
+
+  async issue(request: NodeCertificateRequest): Promise<NodeCertificateOutcome> {
+    const { nodeCas, trustDomain, clock, engine } = this.#options;
+    const { issuing } = nodeCas;
+    if (issuing === undefined) return unavailable("there is no node CA yet: the CA is not loaded");
+    const { node, podUid, spki } = request;
+    const uri = nodeUri(trustDomain, node);
+    if (uri === undefined) return unavailable("the node's name cannot be in a certificate");
+    const nowMs = clock.now().epochMilliseconds;
+    const endMs = Math.min(nowMs + lifetimeMs, request.notAfter.epochMilliseconds);
+    if (endMs - nowMs < leastMs) return unavailable("the token is about to expire");
+    const notAfter = wholeSeconds(endMs);
+    const serialNumber = randomSerialNumber();
+    const validity = { notBefore: wholeSeconds(nowMs - backdateMs), notAfter };
+    const template = { spki, uri, podUid, serialNumber, ...validity };
+    const leaf = await signNodeCertificate(issuing, template, engine);
+    // The CA's key can have been reported as compromised meanwhile.
+    if (!nodeCas.certificates.includes(issuing.certificate)) {
+      return unavailable("the node CA has changed");
+    }
+    return { kind: "issued", chain: [leaf], serialNumber, notAfter };
+  }
+}
+
+/** X.509 knows no fractions (RFC 5280, 4.1.2.5); rounded down, so that nothing is valid for longer. */
+function wholeSeconds(epochMs: number): Temporal.Instant {
+  return Temporal.Instant.fromEpochMilliseconds(Math.floor(epochMs / 1000) * 1000);
+}
+
+function unavailable(reason: string): NodeCertificateOutcome {
+  return { kind: "unavailable", reason };
+}

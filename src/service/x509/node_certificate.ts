@@ -1,0 +1,86 @@
+import {
+  derAsciiString,
+  derBitString,
+  derObjectIdentifier,
+  derSequence,
+  derTime,
+  derUnsignedInteger,
+  element,
+  encodeDer,
+} from "../../shared/crypto/der_writer.ts";
+import type { SignatureEngine } from "../../shared/crypto/signature_engine.ts";
+import { signatureAlgorithm } from "../../shared/crypto/signature_scheme.ts";
+import { readCertificateFields } from "../../shared/x509/certificate.ts";
+import { keyPurposes, writeExtension, writeKeyUsage } from "../../shared/x509/extensions.ts";
+import { writeSubjectAlternativeNames } from "../../shared/x509/subject_alternative_names.ts";
+import { keyIdentifier } from "./key_identifier.ts";
+import type { NodeCa } from "./node_ca.ts";
+
+/** The attribute of the subject that holds the driver pod's uid (X.520, serialNumber). */
+export const podUidAttribute = "2.5.4.5";
+
+/** What a node's client certificate states. */
+export interface NodeCertificateTemplate {
+  /** SubjectPublicKeyInfo, DER. */
+  readonly spki: Uint8Array;
+  /** spiffe://TRUST_DOMAIN/csi-cert-node/NAME. */
+  readonly uri: string;
+  readonly podUid: string;
+  readonly notBefore: Temporal.Instant;
+  readonly notAfter: Temporal.Instant;
+  /** Hexadecimal. */
+  readonly serialNumber: string;
+}
+
+/**
+ * The DER of a node's client certificate: EKU clientAuth and no other, one URI, no common name, as
+ * node names are longer than one may be.
+ */
+export async function signNodeCertificate(
+  { certificate, privateKey }: NodeCa,
+  template: NodeCertificateTemplate,
+  engine: SignatureEngine,
+): Promise<Uint8Array> {
+  const { spki, uri, podUid } = template;
+  const fields = readCertificateFields(certificate.der);
+  const issuerKey = certificate.subjectKeyIdentifier;
+  if (!fields || !issuerKey) throw new TypeError("the node CA's certificate is not a CA's");
+  const algorithm = signatureAlgorithm("ecdsa-p256");
+  const names = { dnsNames: [], ipAddresses: [], uris: [uri] };
+  const signed = encodeDer(derSequence(
+    version3,
+    derUnsignedInteger(Uint8Array.fromHex(template.serialNumber)),
+    algorithm,
+    fields.subject,
+    derSequence(derTime(template.notBefore), derTime(template.notAfter)),
+    writeSubject(podUid),
+    spki,
+    element(
+      0xa3,
+      derSequence(
+        writeExtension("basicConstraints", derSequence(), true),
+        writeExtension("keyUsage", writeKeyUsage("digitalSignature"), true),
+        writeExtension("extendedKeyUsage", derSequence(clientAuth), false),
+        writeExtension("subjectKeyIdentifier", element(0x04, keyIdentifier(spki)), false),
+        writeExtension("authorityKeyIdentifier", derSequence(element(0x80, issuerKey)), false),
+        writeExtension("subjectAltName", writeSubjectAlternativeNames(names), false),
+      ),
+    ),
+  ));
+  const signature = await engine.sign(privateKey, "ecdsa-p256", signed);
+  return encodeDer(derSequence(signed, algorithm, derBitString(signature)));
+}
+
+/** A Name of one serialNumber, which is a PrintableString; throws a TypeError for other texts. */
+function writeSubject(podUid: string) {
+  if (!printable.test(podUid)) throw new TypeError("a pod's uid is not of letters, digits and -");
+  return derSequence(
+    element(0x31, derSequence(podUidType, derAsciiString(0x13, podUid))),
+  );
+}
+
+/** What uids of pods are made of; X.520 allows 64 characters. */
+const printable = /^[A-Za-z0-9-]{1,64}$/;
+const podUidType = encodeDer(derObjectIdentifier(podUidAttribute));
+const version3 = Uint8Array.of(0xa0, 0x03, 0x02, 0x01, 0x02);
+const clientAuth = encodeDer(derObjectIdentifier(keyPurposes.clientAuth));

@@ -1,0 +1,12 @@
+/**
+ * Whether an instant lies within a duration before now. One after now does not: the wall clock has
+ * stepped back, and nothing may wait until it gets there again.
+ */
+export function isWithin(
+  instant: Temporal.Instant,
+  duration: Temporal.DurationLike,
+  now: Temporal.Instant,
+): boolean {
+  return Temporal.Instant.compare(instant, now) <= 0 &&
+    Temporal.Instant.compare(now, instant.add(duration)) < 0;
+}

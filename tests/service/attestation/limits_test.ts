@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { FakeClock } from "../../../scripts/support/fake_clock.ts";
+import { AttestationLimits } from "../../../src/service/attestation/attestation_limits.ts";
+import { NarrowLane } from "../../../src/service/attestation/narrow_lane.ts";
+
+function open(requests = { perSecond: 1_000, burst: 1_000 }) {
+  const clock = new FakeClock();
+  const atOnce = { total: 5, perAddress: 2 };
+  const limits = new AttestationLimits(clock, { connections: requests, requests, atOnce });
+  return {
+    clock,
+    limits,
+    acquire: (address: string) => limits.acquire(address),
+    kindOf: (address: string) => limits.acquire(address).kind,
+  };
+}
+
+Deno.test("an address has so many attestations under way, and all together have so many", () => {
+  const { acquire, kindOf } = open();
+  const first = acquire("192.0.2.1");
+  assert.equal(kindOf("::ffff:192.0.2.1"), "place");
+  assert.equal(kindOf("192.0.2.1"), "limited");
+  const others = ["192.0.2.2", "192.0.2.2", "192.0.2.3"].map(kindOf);
+  assert.deepEqual(others, ["place", "place", "place"]);
+  assert.equal(kindOf("192.0.2.4"), "busy");
+  assert.ok(first.kind === "place");
+  first.place[Symbol.dispose]();
+  assert.equal(kindOf("192.0.2.4"), "place");
+  assert.equal(kindOf("192.0.2.5"), "busy");
+});
+
+Deno.test("an address has a burst of requests and then so many a second, whatever the others do", async () => {
+  const { clock, acquire, limits } = open({ perSecond: 10, burst: 3 });
+  const admits = (address: string) => {
+    const acquired = acquire(address);
+    if (acquired.kind === "place") acquired.place[Symbol.dispose]();
+    return acquired.kind === "place";
+  };
+  const admitted = () => [1, 2, 3, 4, 5].filter(() => admits("192.0.2.1")).length;
+  assert.equal(admitted(), 3);
+  assert.equal(admits("192.0.2.2"), true);
+  await clock.advance({ milliseconds: 200 });
+  assert.equal(admitted(), 2);
+  await clock.advance({ hours: 1 });
+  assert.equal(admitted(), 3);
+  const connected = [1, 2, 3, 4, 5].filter(() => limits.admitsConnection("192.0.2.1"));
+  assert.equal(connected.length, 3);
+  // A step of the wall clock neither gives nor takes for long.
+  clock.set(clock.now().subtract({ hours: 2 }));
+  assert.equal(admitted(), 0);
+  await clock.advance({ milliseconds: 100 });
+  assert.equal(admitted(), 1);
+});
+
+Deno.test("one passes the lane at a time, and one a second", async () => {
+  const clock = new FakeClock();
+  const lane = new NarrowLane(clock);
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const first = lane.run(() => promise);
+  assert.equal(await lane.run(() => Promise.resolve("second")), undefined);
+  await clock.advance({ seconds: 5 });
+  assert.equal(await lane.run(() => Promise.resolve("third")), undefined);
+  resolve("first");
+  assert.deepEqual(await first, { value: "first" });
+  assert.deepEqual(await lane.run(() => Promise.resolve("fourth")), { value: "fourth" });
+  assert.equal(await lane.run(() => Promise.resolve("fifth")), undefined);
+  await clock.advance({ seconds: 1 });
+  await assert.rejects(lane.run(() => Promise.reject(new Error("broken"))), /broken/);
+  await clock.advance({ seconds: 1 });
+  assert.deepEqual(await lane.run(() => Promise.resolve("sixth")), { value: "sixth" });
+});
