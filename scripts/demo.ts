@@ -51,20 +51,20 @@ async function story(stage: Stage, signal: AbortSignal): Promise<string> {
   const volumes = await step("3. Pods land on the node", () => publishPods(stage));
   await step("4. What a pod sees", () => inspect(stage, volumes));
   await step("5. The kubelet asks again", () => republish(stage, volumes));
-  const courier = volumes.at(-1);
-  if (!courier) throw new Error("no volume was published");
-  const result = await step(
-    `6. Renewal of courier's certificate, which lives ${shortLifetime}`,
-    () => renewals(stage, courier, programs),
-  );
-  programs = result;
-  await step("7. This node's volumes, as csi-driver status prints them", async () => {
-    for (const line of (await stage.status()).split("\n")) note(line);
-  });
-  await step("8. The service's certificates, as cert-service list prints them", async () => {
+  await step("6. The service's certificates, as cert-service list prints them", async () => {
     for (const line of (await stage.command(["list", "--namespace", "shop"])).split("\n")) {
       note(line);
     }
+  });
+  const courier = volumes.at(-1);
+  if (!courier) throw new Error("no volume was published");
+  const result = await step(
+    `7. Renewal of courier's certificate, which lives ${shortLifetime}`,
+    () => renewals(stage, courier, programs),
+  );
+  programs = result;
+  await step("8. This node's volumes, as csi-driver status prints them", async () => {
+    for (const line of (await stage.status()).split("\n")) note(line);
   });
   await step("9. The pods go", () => unpublish(stage, volumes));
   await step("10. The programs stop", async () => {
