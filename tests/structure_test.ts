@@ -6,6 +6,7 @@ import { smallStructure, smallTree } from "./support/small_structure.ts";
 import { readSource, type SourceFile } from "./support/source_file.ts";
 import { importsOf } from "./support/structure.ts";
 import { folderProblems } from "./support/structure_form.ts";
+import { reachedFrom } from "./support/structure_graph.ts";
 import { importProblems, tableProblems } from "./support/structure_imports.ts";
 import { mirrorProblems, scriptProblems, structureProblems } from "./support/structure_rules.ts";
 import { structure } from "./support/structure_table.ts";
@@ -39,6 +40,19 @@ Deno.test("src keeps to the import table and the rules around it", () => {
 
 Deno.test("the structure's data lists the packages of deno.json", () => {
   assert.deepEqual(Object.keys(structure.packages), Object.keys(denoJson.imports));
+});
+
+Deno.test("a command that calls the service loads neither certificate code nor the Kubernetes client", () => {
+  const loadedAtOnce = sourceFiles("src/").map((file) => ({
+    ...file,
+    imports: file.imports.filter(({ kind }) => kind === "static"),
+  }));
+  const unwanted =
+    /^@(peculiar|kubernetes)\/|^src\/(service\/(x509|ca|policy|kubernetes)|shared\/x509)\//;
+  for (const path of ["src/cert_service.ts", "src/service/admin/certificate_commands.ts"]) {
+    const found = [...reachedFrom(path, loadedAtOnce)].filter((name) => unwanted.test(name));
+    assert.deepEqual(found, [], path);
+  }
 });
 
 Deno.test("src holds TypeScript only", () => {
