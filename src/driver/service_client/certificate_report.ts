@@ -4,8 +4,11 @@ import type { Client } from "../../shared/grpc_client/client.ts";
 import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
 
 const logger = getLogger(["csi-driver", "report"]);
-/** Some 200 KiB at the most, well below what the service takes in one message. */
+/** The service accepts 100 certificates and 256 KiB in one message. */
 const maxBatchSize = 100;
+const maxBatchBytes = 224 * 1024;
+/** What an entry has besides its certificate: the pod's names and the volume id. */
+const entryBytes = 2 * 1024;
 
 /** A certificate that a volume holds. */
 export interface MountedCertificate {
@@ -15,14 +18,14 @@ export interface MountedCertificate {
   readonly volumeId: string;
 }
 
-/** Tells the service what this node's volumes hold, so that a restarted one has its inventory again. */
+/** Reports to the service what this node's volumes contain, so that a restarted one has its inventory again. */
 export async function reportCertificates(
   client: Client<typeof CertificateService>,
   held: readonly MountedCertificate[],
   signal: AbortSignal,
 ): Promise<void> {
-  for (let start = 0; start < held.length; start += maxBatchSize) {
-    const certificates = held.slice(start, start + maxBatchSize)
+  for (const batch of batches(held)) {
+    const certificates = batch
       .map(({ certificate, pod, volumeId }) => ({ certificate, pod: { ...pod }, volumeId }));
     const { accepted, refused } = await client.reportCertificates({ certificates }, { signal });
     logger.info("reported {accepted} certificates to the service, {refused} refused", {
@@ -30,4 +33,21 @@ export async function reportCertificates(
       refused,
     });
   }
+}
+
+/** Splits by number and by size: a certificate with many names has several KiB. */
+function* batches(mounted: readonly MountedCertificate[]): Generator<MountedCertificate[]> {
+  let batch: MountedCertificate[] = [];
+  let bytes = 0;
+  for (const one of mounted) {
+    const size = one.certificate.length + entryBytes;
+    if (batch.length === maxBatchSize || (batch.length > 0 && bytes + size > maxBatchBytes)) {
+      yield batch;
+      batch = [];
+      bytes = 0;
+    }
+    batch.push(one);
+    bytes += size;
+  }
+  if (batch.length > 0) yield batch;
 }

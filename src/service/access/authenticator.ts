@@ -1,7 +1,8 @@
 /**
  * This folder finds out who calls (authentication) and what the caller may do (authorization), and
  * writes the audit log. Its main types are `Caller`, `PodAuthorization` and the ports
- * `Authenticator`, `PodDirectory` and `NodeDenials`. It never logs a token, and the reason for a denial never reveals more of a pod than the check that failed.
+ * `Authenticator`, `PodDirectory` and `NodeDenials`. It never logs a token, and the
+ * reason for a denial never reveals more of a pod than the check that failed.
  */
 
 /** Who calls, as far as it was proven. */
@@ -9,10 +10,10 @@ export type Caller =
   | {
     readonly kind: "node";
     readonly node: string;
-    /** Whose token it was, as "namespace/name", and its pod's uid; for the audit only. */
-    readonly serviceAccount?: string | undefined;
+    /** The uid of the driver's pod for which the node's certificate was made. */
     readonly podUid?: string | undefined;
-    /** The token's own id (credential-id, JTI=...), which is no secret. */
+    /** At the attestation: whose token it was, as "namespace/name", and its id, which is no secret. */
+    readonly serviceAccount?: string | undefined;
     readonly tokenId?: string | undefined;
   }
   /** Calls over the local socket, which only the service's own user can open. */
@@ -25,8 +26,6 @@ export type DriverCaller = Exclude<Caller, { kind: "administrator" }>;
 
 /** What a caller shows to prove who it is. */
 export interface Credentials {
-  /** The authorization header, as it came. */
-  readonly authorization: string | undefined;
   /** The TLS client certificate, DER, verified against the trusted client CAs. */
   readonly peerCertificate: Uint8Array | undefined;
 }

@@ -89,11 +89,9 @@ async function issue(
 /** Who calls; throws UNAUTHENTICATED or UNAVAILABLE. */
 async function authenticate(
   { authenticator }: CertificateServiceParts,
-  { metadata, peerCertificate, signal }: CallContext,
+  { peerCertificate, signal }: CallContext,
 ): Promise<DriverCaller> {
-  const [header] = metadata.get("authorization");
-  const authorization = typeof header === "string" ? header : undefined;
-  const answer = await authenticator.authenticate({ authorization, peerCertificate }, signal);
+  const answer = await authenticator.authenticate({ peerCertificate }, signal);
   if (answer.kind === "caller") return answer.caller;
   const { kind, problem: reason } = answer;
   writeAuditEntry({ action: "authenticate", outcome: kind, caller: undefined, reason });

@@ -1,22 +1,32 @@
-import type { ClientCas } from "../access/client_cas.ts";
+import { encodePem } from "../../shared/crypto/pem.ts";
+import type { ClientCaSource } from "../access/client_ca_source.ts";
 import type { ServingCertificate, ServingKeyPair } from "../issuing/serving_certificate.ts";
 
-/** What the service shows, and whose clients it believes; both change while it serves. */
+/** The serving certificate and the CAs whose client certificates are accepted; both change while it serves. */
 export interface MutualTlsIdentity {
   current(): ServingKeyPair & { readonly clientAuthoritiesPem: string };
   onChange(listener: () => void): Disposable;
 }
 
-/** Puts the serving certificate and the CAs of clients together. */
+/** Combines the serving certificate with the CAs of clients. */
 export function mutualTlsIdentity(
-  serving: ServingCertificate,
-  clients: ClientCas,
+  serving: Pick<ServingCertificate, "current" | "onChange">,
+  clientCas: ClientCaSource,
 ): MutualTlsIdentity {
   return {
-    current: () => ({ ...serving.current(), clientAuthoritiesPem: clients.pem }),
+    current: () => {
+      const pair = serving.current();
+      const { certificates } = clientCas;
+      // TLS takes an empty list for the system's CAs. As long as there is no client CA, the only
+      // anchor is the serving certificate, whose key never leaves this process.
+      const clientAuthoritiesPem = certificates.length === 0
+        ? pair.certificatePem
+        : certificates.map(({ der }) => encodePem("CERTIFICATE", der)).join("");
+      return { ...pair, clientAuthoritiesPem };
+    },
     onChange: (listener) => {
       const subscriptions = new DisposableStack();
-      for (const source of [serving, clients]) subscriptions.use(source.onChange(listener));
+      for (const source of [serving, clientCas]) subscriptions.use(source.onChange(listener));
       return subscriptions;
     },
   };

@@ -12,6 +12,7 @@ import type { CertificateNames } from "../x509/certificate_names.ts";
 import { joinProblems } from "../../shared/text/printable_text.ts";
 import type { SignatureEngine } from "../../shared/crypto/signature_engine.ts";
 import type { PodFields } from "../../shared/attributes/templates.ts";
+import type { DriverPodCheck } from "../access/driver_pod_check.ts";
 import { authorizePod, type VolumeRequest } from "../access/pod_authorization.ts";
 import type { Inventory } from "../inventory/inventory.ts";
 import type { LeafSigner, SignedLeaf } from "./leaf_signer.ts";
@@ -59,6 +60,8 @@ export interface CertificateIssuerOptions {
   readonly policy: () => Policy;
   /** Absent: callers are believed about their pods. */
   readonly pods?: PodDirectory;
+  /** Confirms that the driver's pod still runs on the caller's node; absent, that is not checked. */
+  readonly driverPods?: Pick<DriverPodCheck, "confirm"> | undefined;
   /** Verifies requests; the runtime's own unless given. */
   readonly engine?: SignatureEngine | undefined;
 }
@@ -77,13 +80,13 @@ export class CertificateIssuer {
     request: IssueRequest,
     signal: AbortSignal,
   ): Promise<IssueOutcome> {
-    const { pods, lookups, signatures, revocation } = this.#options;
+    const { lookups, signatures, revocation } = this.#options;
     if (!revocation.isLoaded) {
       const reason = "which pods' certificates were revoked has not been read yet";
       return { kind: "unavailable", reason };
     }
     const key = queueKey(caller, request.pod);
-    const authorize = () => authorizePod(caller, request, pods, signal);
+    const authorize = () => this.#authorize(caller, request, signal);
     const authorized = await lookups.run(key, authorize, signal);
     if (authorized.kind === "overloaded") return overloaded(authorized.retryAfter);
     const authorisation = authorized.value;
@@ -91,6 +94,16 @@ export class CertificateIssuer {
     const work = () => this.#issueTo(caller, request, authorisation);
     const issued = await signatures.run(key, work, signal);
     return issued.kind === "done" ? issued.value : overloaded(issued.retryAfter);
+  }
+
+  /** A driver whose own pod is gone can issue no more, although its node certificate is still valid. */
+  async #authorize(caller: DriverCaller, request: IssueRequest, signal: AbortSignal) {
+    const { pods, driverPods } = this.#options;
+    if (driverPods !== undefined && caller.kind === "node" && caller.podUid !== undefined) {
+      const driver = await driverPods.confirm(caller.node, caller.podUid, signal);
+      if (driver.kind !== "confirmed") return driver;
+    }
+    return await authorizePod(caller, request, pods, signal);
   }
 
   async #issueTo(

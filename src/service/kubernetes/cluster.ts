@@ -1,4 +1,3 @@
-import type { Authenticator } from "../access/authenticator.ts";
 import type { DriverPodDirectory } from "../access/driver_pod_check.ts";
 import type { DriverPods, TokenReviewer } from "../attestation/attestor.ts";
 import type { KeySetSource } from "../attestation/key_set_cache.ts";
@@ -14,13 +13,10 @@ import type { ObjectName } from "./permissions.ts";
 import { KubernetesPodDirectory } from "./pod_directory.ts";
 import { ApiServerKeySet } from "./token_keys.ts";
 import { ApiServerTokenReviewer } from "./token_review.ts";
-import { TokenAuthenticator } from "./token_authenticator.ts";
 
 /** All that the service has of a cluster, behind the authority's ports. */
 export interface Cluster extends Disposable {
   readonly pods: PodDirectory;
-  /** Believes tokens; the driver's speak for nodes. */
-  authenticator(driver: ObjectName): Authenticator;
   caSecret(secret: ObjectName): CaSource;
   document(configMap: ObjectName): SharedDocument;
   /** What the attestation of nodes asks the cluster. */
@@ -40,7 +36,6 @@ export function openCluster(
   const { clock } = options;
   return {
     pods: new KubernetesPodDirectory(connection),
-    authenticator: (driver) => new TokenAuthenticator({ connection, clock, driver }),
     caSecret: (secret) => new CaSecretSource(connection, secret, { clock }),
     document: (configMap) => new ConfigMapDocument(connection, configMap, { clock }),
     attestation: (driver) => ({

@@ -9,6 +9,7 @@ import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
 import type { SignatureEngine } from "../../shared/crypto/signature_engine.ts";
+import { webCryptoEngine } from "../../shared/crypto/web_crypto_engine.ts";
 import { CaController } from "../ca/ca_controller.ts";
 import type { CaCheck } from "../ca/loaded_ca.ts";
 import { CurrentCa } from "../ca/current_ca.ts";
@@ -17,7 +18,9 @@ import { CertificateIssuer } from "../issuing/certificate_issuer.ts";
 import { LeafSigner } from "../issuing/leaf_signer.ts";
 import type { CurrentPolicy } from "../issuing/current_policy.ts";
 import type { CaSource } from "../ca/ca_source.ts";
+import type { DriverPodCheck } from "../access/driver_pod_check.ts";
 import type { PodDirectory } from "../access/pod_directory.ts";
+import type { NodeCas } from "../ca/node_cas.ts";
 import type { SharedDocument } from "../documents/shared_document.ts";
 import { CertificateReports } from "../inventory/certificate_reports.ts";
 import { MemoryDenialStore } from "../revocation/denial_store.ts";
@@ -47,6 +50,10 @@ export interface ServiceOptions {
       readonly longestLifetime: Temporal.DurationLike | undefined;
     }
     | undefined;
+  /** Absent: node certificates are not derived from the CA. */
+  readonly nodeCas?: NodeCas | undefined;
+  /** Absent: the driver's pod is not looked up again for each certificate. */
+  readonly driverPods?: DriverPodCheck | undefined;
   readonly clusterDomain: string;
   /** Signs and verifies; the runtime's own unless given. */
   readonly engine?: SignatureEngine | undefined;
@@ -59,7 +66,7 @@ export type RunningService = Awaited<ReturnType<typeof openService>>;
 
 /** Puts the authority's parts together and lets them follow their sources until disposed; resolves when the CA has been looked at. */
 export async function openService(options: ServiceOptions) {
-  const { clock, scheduler, authority, policy, pods, engine } = options;
+  const { clock, scheduler, authority, policy, pods, engine = webCryptoEngine } = options;
   const { denialsDocument: document } = options;
   const queues = openQueues(clock);
   const inventory = new Inventory({ clock, scheduler });
@@ -77,6 +84,7 @@ export async function openService(options: ServiceOptions) {
     signatures: queues.signature,
     signer,
     policy: () => policy.policy,
+    driverPods: options.driverPods,
     ...(pods ? { pods } : {}),
   });
   const reporting = new CertificateReports({
@@ -89,6 +97,7 @@ export async function openService(options: ServiceOptions) {
     ...{ authority, scheduler, clock, longestValidity },
     delay: options.caRotationDelay,
     ...(options.caCheck ? { check: options.caCheck } : {}),
+    nodes: options.nodeCas && { trustDomain: options.clusterDomain, cas: options.nodeCas },
   });
   await using resources = new AsyncDisposableStack();
   runInBackground(resources, (signal) => follower.run(signal));

@@ -43,6 +43,10 @@ export interface ServiceConfig {
   /** The one name on the serving certificate. */
   readonly serverName: string;
   readonly authentication: AuthenticationConfig;
+  /** Where drivers attest, with AUTHENTICATION=kubernetes. */
+  readonly attestationAddress: Address;
+  /** Tells this cluster from others that have the same CA in files; undefined with the Secret. */
+  readonly clusterId: string | undefined;
   readonly ca: CaConfig;
   readonly clusterDomain: string;
   readonly defaultValidity: Temporal.Duration;
@@ -85,7 +89,9 @@ export const serviceVariables = {
   authentication: {
     name: "AUTHENTICATION",
     default: "kubernetes",
-    description: "who callers are: kubernetes (their token), mtls (their certificate) or none",
+    description:
+      "who callers are: kubernetes (nodes attest with their driver's token), mtls (certificates " +
+      "from files) or none",
     expected: "kubernetes, mtls or none",
     parse: oneOf("kubernetes", "mtls", "none"),
   },
@@ -93,6 +99,19 @@ export const serviceVariables = {
     name: "CLIENT_CA_FILE",
     description: "the CA of the drivers' certificates, for mtls; not the CA that signs for pods",
     ...file,
+  },
+  attestationAddress: {
+    name: "ATTESTATION_LISTEN_ADDR",
+    default: "0.0.0.0:50052",
+    description: "where drivers show their token, with AUTHENTICATION=kubernetes",
+    expected: 'host:port, such as "0.0.0.0:50052" or "[::]:50052"',
+    parse: parseAddress,
+  },
+  clusterId: {
+    name: "CLUSTER_ID",
+    description: "this cluster's own text for node certificates, where the CA is in files",
+    expected: "1 to 253 letters, digits and characters of . _ : -",
+    parse: (text: string) => /^[A-Za-z0-9._:-]{1,253}$/.test(text) ? text : undefined,
   },
   driverServiceAccount: {
     name: "DRIVER_SERVICE_ACCOUNT",
@@ -174,6 +193,8 @@ export function readServiceConfig(environment: Environment): ConfigResult<Servic
     tls: values.tls,
     serverName,
     authentication,
+    attestationAddress: values.attestationAddress,
+    clusterId: ca.kind === "files" ? values.clusterId : undefined,
     ca,
     clusterDomain: values.clusterDomain,
     defaultValidity,

@@ -5,6 +5,8 @@ export interface ServiceSnapshot {
   readonly certificates: number;
   /** How much work waits, by the queue's name. */
   readonly waiting: Readonly<Record<string, number>>;
+  /** Connections to the gRPC port, by what is known of their clients. */
+  readonly connections: Readonly<Record<string, number>>;
   /** The CA's end; undefined without a CA. */
   readonly caNotAfter: Temporal.Instant | undefined;
   /** Certificates that were given less than their validity so far, because the CA ends sooner. */
@@ -21,6 +23,10 @@ export function serviceMetrics(metrics: Metrics, snapshot: () => ServiceSnapshot
     "csi_cert_queue_waiting",
     "Work that waits, by kind: look-ups of pods, signatures, reported certificates.",
   );
+  const connections = metrics.gauge(
+    "csi_cert_connections",
+    "Open connections to the gRPC port, by kind: unfinished handshakes, authenticated, anonymous.",
+  );
   const caEnd = metrics.gauge(
     "csi_cert_ca_not_after_timestamp_seconds",
     "When the CA that signs now ends, in Unix time.",
@@ -34,6 +40,7 @@ export function serviceMetrics(metrics: Metrics, snapshot: () => ServiceSnapshot
     const now = snapshot();
     certificates.set(now.certificates);
     for (const [kind, count] of Object.entries(now.waiting)) waiting.set(count, { kind });
+    for (const [kind, count] of Object.entries(now.connections)) connections.set(count, { kind });
     if (now.caNotAfter) caEnd.set(now.caNotAfter.epochMilliseconds / 1000);
     else caEnd.clear();
     shortened.add(now.shortened - told);

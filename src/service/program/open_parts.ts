@@ -1,12 +1,12 @@
 import { Scheduler } from "../../shared/scheduler/scheduler.ts";
 import { systemClock as clock } from "../../shared/scheduler/system_clock.ts";
-import { allowAnonymous, type Authenticator } from "../access/authenticator.ts";
+import { DriverPodCheck } from "../access/driver_pod_check.ts";
 import { ClientCas } from "../access/client_cas.ts";
-import { ClientCertificateAuthenticator } from "../access/client_certificate_authenticator.ts";
-import { NodeCertificateVerifier } from "../access/node_certificate_verifier.ts";
+import { KeySetCache } from "../attestation/key_set_cache.ts";
 import type { CaSource } from "../ca/ca_source.ts";
 import { CurrentCa } from "../ca/current_ca.ts";
 import { FileCaSource } from "../ca/file_ca_source.ts";
+import { NodeCas } from "../ca/node_cas.ts";
 import { MemoryDocument } from "../documents/memory_document.ts";
 import type { TextFile } from "../documents/watched_file.ts";
 import { CurrentPolicy } from "../issuing/current_policy.ts";
@@ -15,6 +15,7 @@ import { openOpensslEngine } from "../openssl/openssl_engine.ts";
 import { openService } from "./compose.ts";
 import type { ServiceConfig } from "./config.ts";
 import { logger } from "./logger.ts";
+import { openNodeAccess } from "./node_access.ts";
 
 /** How nodes' client certificates are made, by the kind of authentication. */
 const nodeCertificates = {
@@ -47,6 +48,9 @@ export async function openParts(config: ServiceConfig, resources: AsyncDisposabl
   const policy = resources.use(
     await CurrentPolicy.open({ ...watching, base: config, file, onChange }),
   );
+  const attestation = authentication.kind === "kubernetes"
+    ? openAttestation(config, cluster)
+    : undefined;
   const document = (name: string) => cluster?.document({ namespace: ownNamespace, name });
   const open = resources.use(
     await openService({
@@ -59,7 +63,9 @@ export async function openParts(config: ServiceConfig, resources: AsyncDisposabl
       trustDocument: document("csi-cert-trust-bundle") ?? new MemoryDocument(),
       denialsDocument: document("csi-cert-denials"),
       pods: cluster?.pods,
+      driverPods: attestation?.driverPods,
       nodeCertificates: nodeCertificates[authentication.kind],
+      nodeCas: attestation?.nodeCas,
       clusterDomain: config.clusterDomain,
     }),
   );
@@ -67,7 +73,25 @@ export async function openParts(config: ServiceConfig, resources: AsyncDisposabl
   if (ca.kind === "files" && open.caProblem !== undefined) {
     throw new Error(`${ca.certificateFile}: ${open.caProblem}`);
   }
-  return { open, policy, clients, cluster };
+  const nodes = openNodeAccess(config, clients ?? attestation?.nodeCas, open);
+  return { open, policy, clients, nodes, attestation, hasCluster: cluster !== undefined };
+}
+
+/** What only the attestation of nodes needs. */
+function openAttestation(
+  { driverServiceAccount, authentication }: ServiceConfig,
+  cluster: Cluster | undefined,
+) {
+  if (cluster === undefined) {
+    throw new Error(`AUTHENTICATION=${authentication.kind} needs the Kubernetes API`);
+  }
+  const { keys, pods } = cluster.attestation(driverServiceAccount);
+  return {
+    cluster,
+    nodeCas: new NodeCas(clock),
+    keys: new KeySetCache({ source: keys, clock }),
+    driverPods: new DriverPodCheck({ directory: pods, clock }),
+  };
 }
 
 /** The Kubernetes client takes 84 MB and 0.4 s, so it is loaded where it is needed only. */
@@ -77,11 +101,16 @@ async function openClusterFor({ authentication, ca }: ServiceConfig): Promise<Cl
   return openCluster(Deno.env.toObject(), { clock });
 }
 
-function caSource({ ca }: ServiceConfig, scheduler: Scheduler, cluster?: Cluster): CaSource {
+function caSource(
+  { ca, clusterId }: ServiceConfig,
+  scheduler: Scheduler,
+  cluster?: Cluster,
+): CaSource {
   if (ca.kind === "files") {
     return new FileCaSource({
       certificate: textFile(ca.certificateFile),
       privateKey: textFile(ca.privateKeyFile),
+      clusterId,
       isMissing: (error) => error instanceof Deno.errors.NotFound,
       scheduler,
       clock,
@@ -89,21 +118,6 @@ function caSource({ ca }: ServiceConfig, scheduler: Scheduler, cluster?: Cluster
   }
   if (cluster === undefined) throw new Error("a CA in a Secret needs the Kubernetes API");
   return cluster.caSecret({ namespace: ca.namespace, name: ca.name });
-}
-
-export function authenticatorFor(
-  config: ServiceConfig,
-  { cluster, clients }: Pick<ServiceParts, "cluster" | "clients">,
-): Authenticator {
-  const { authentication: { kind }, clusterDomain } = config;
-  if (kind === "mtls") {
-    if (clients === undefined) throw new Error("client certificates need CLIENT_CA_FILE");
-    const options = { clientCas: clients, trustDomain: clusterDomain, statesPodUid: false, clock };
-    return new ClientCertificateAuthenticator(new NodeCertificateVerifier(options));
-  }
-  if (kind === "none") return allowAnonymous;
-  if (cluster === undefined) throw new Error("tokens need the Kubernetes API");
-  return cluster.authenticator(config.driverServiceAccount);
 }
 
 function textFile(path: string): TextFile {

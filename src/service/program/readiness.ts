@@ -14,11 +14,13 @@ export function readiness(
   parts: {
     readonly policy: CurrentPolicy;
     readonly clients: ClientCas | undefined;
+    /** What is needed to attest nodes; undefined where they do not attest. */
+    readonly attestation: { readonly keys: { readonly problem: string | undefined } } | undefined;
     /** What the way it was started lets pass, a sentence each. */
     readonly warnings: readonly string[];
   },
 ): Readiness {
-  const { policy, clients, warnings } = parts;
+  const { policy, clients, attestation, warnings } = parts;
   const isKnown = denials?.isLoaded ?? true;
   const denialsProblem = denials?.problem === undefined
     ? isKnown ? [] : ["the revoked pods have not been read yet"]
@@ -31,6 +33,7 @@ export function readiness(
     ...(clients?.problem === undefined
       ? []
       : [`the new CAs of client certificates are refused: ${clients.problem}`]),
+    ...(attestation?.keys.problem === undefined ? [] : [attestation.keys.problem]),
     ...warnings,
   ];
   const ok = authority.material !== undefined && serving.isSigned && isKnown;

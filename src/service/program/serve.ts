@@ -2,7 +2,8 @@ import { status } from "@grpc/grpc-js";
 import { once } from "node:events";
 import { CertificateService } from "../../shared/gen/certificate_service_pb.ts";
 import type { CompletedCall } from "../../shared/grpc_server/call.ts";
-import { registerService, serveTcp } from "../../shared/grpc_server/server.ts";
+import { formatAddress } from "../../shared/config/value_parsers.ts";
+import { registerService, serveTcp, type TcpServer } from "../../shared/grpc_server/server.ts";
 import { hardenProcess } from "../../shared/linux/process_hardening.ts";
 import { systemClock as clock } from "../../shared/scheduler/system_clock.ts";
 import { createCallLog } from "../../shared/telemetry/call_log.ts";
@@ -17,12 +18,19 @@ import { configurationWarnings, type ServiceConfig } from "./config.ts";
 import { logger } from "./logger.ts";
 import { serviceMetrics } from "./metrics.ts";
 import type { RunningService } from "./compose.ts";
-import { authenticatorFor, openParts, type ServiceParts } from "./open_parts.ts";
+import { serveAttestation } from "./node_access.ts";
+import { openParts, type ServiceParts } from "./open_parts.ts";
 import { readiness } from "./readiness.ts";
 import { serveAdministration } from "./serve_administration.ts";
 
-/** A driver's report of 100 certificates, the longest request there is. */
-const largestMessageBytes = 512 * 1024;
+/** The longest request of each method, in bytes. */
+const maxMessageBytes = {
+  issueCertificate: 32 * 1024,
+  renewCertificate: 32 * 1024,
+  // A hundred certificates, or fewer that have many names.
+  reportCertificates: 256 * 1024,
+  watchTrustBundle: 4 * 1024,
+};
 
 /** Serves drivers and administrators until the signal is aborted; rejects when the service cannot start. */
 export async function serve(
@@ -36,16 +44,21 @@ export async function serve(
   await using resources = new AsyncDisposableStack();
   const parts = await openParts(config, resources);
   const health = new HealthService();
-  const port = await serveCalls(config, parts, { metrics, health }, resources);
-  const warnings = configurationWarnings(config, parts.cluster !== undefined);
+  const server = await serveCalls(config, parts, { metrics, health }, resources);
+  const attestation = parts.attestation &&
+    resources.use(serveAttestation(config, { ...parts, ...parts.attestation }, metrics));
+  const warnings = configurationWarnings(config, parts.hasCluster);
   const ready = () => {
     const check = readiness(parts.open, { ...parts, warnings });
     return signal.aborted ? { ok: false, detail: `stopping\n${check.detail}` } : check;
   };
-  const endpoint = serveHealthPages(config, parts.open, metrics, ready);
+  const endpoint = serveHealthPages(config, { ...parts, server }, metrics, ready);
   if (endpoint) resources.use(endpoint);
   const addresses = {
-    address: config.listenAddress.replace(/:[0-9]+$/, `:${port}`),
+    address: config.listenAddress.replace(/:[0-9]+$/, `:${server.port}`),
+    attestationAddress: attestation
+      ? formatAddress({ ...config.attestationAddress, port: attestation.port })
+      : "off",
     healthAddress: endpoint ? `${config.health?.hostname}:${endpoint.port}` : "off",
   };
   const reportReadiness = readinessReporter({ config, version, addresses, health, ready, signal });
@@ -58,20 +71,21 @@ export async function serve(
   logger.info("stopping: calls in progress may finish");
 }
 
-/** Serves gRPC, to administrators too where they have a socket, and returns the TCP port. */
+/** Serves gRPC: to drivers on the TCP port, and to administrators where they have a socket. */
 async function serveCalls(
   config: ServiceConfig,
-  { open, clients, cluster }: ServiceParts,
+  { open, nodes: { authenticator, clientCas, verifier } }: ServiceParts,
   { metrics, health }: { metrics: Metrics; health: HealthService },
   resources: AsyncDisposableStack,
-): Promise<number> {
+): Promise<TcpServer> {
   const lag = resources.use(observeEventLoopLag(metrics, clock));
   // The audit log has the refusals, so the call log has them at a lower level.
   const logCall = createCallLog(logger, metrics, "debug");
-  const implementation = certificateService({
-    ...open,
-    authenticator: authenticatorFor(config, { cluster, clients }),
-  });
+  const implementation = certificateService({ ...open, authenticator });
+  const refused = metrics.counter(
+    "csi_cert_refused_connections_total",
+    "Connections to the gRPC port that were not accepted or were closed, by reason.",
+  );
   const onCall = (call: CompletedCall) => {
     logCall({ ...call, code: status[call.code] });
     lag.reportActivity();
@@ -79,21 +93,22 @@ async function serveCalls(
   if (config.adminSocket !== undefined) {
     resources.use(await serveAdministration(config.adminSocket, open, health, onCall));
   }
-  const tls = clients ? mutualTlsIdentity(open.serving, clients) : open.serving;
-  const server = resources.use(
+  const tls = clientCas ? mutualTlsIdentity(open.serving, clientCas) : open.serving;
+  return resources.use(
     await serveTcp(config.listenAddress, {
-      services: [registerService(CertificateService, implementation)],
-      maxMessageBytes: largestMessageBytes,
+      services: [registerService(CertificateService, implementation, maxMessageBytes)],
       onCall,
-      ...(config.tls ? { tls } : {}),
+      clock,
+      tls: config.tls ? tls : undefined,
+      peers: verifier,
+      onRefusal: (reason) => refused.add(1, { reason }),
     }),
   );
-  return server.port;
 }
 
 function serveHealthPages(
   config: ServiceConfig,
-  open: RunningService,
+  { open, server }: { open: RunningService; server: TcpServer },
   metrics: Metrics,
   ready: () => HealthStatus,
 ) {
@@ -107,6 +122,7 @@ function serveHealthPages(
         signature: open.queues.signature.waiting,
         report: open.queues.report.waiting,
       },
+      connections: { ...server.connections },
       caNotAfter: open.authority.material?.issuer.certificate.notAfter,
       shortened: open.signer.shortened,
     })),
@@ -116,7 +132,7 @@ function serveHealthPages(
 interface ReadinessReport {
   readonly config: ServiceConfig;
   readonly version: string;
-  readonly addresses: { readonly address: string; readonly healthAddress: string };
+  readonly addresses: Readonly<Record<"address" | "attestationAddress" | "healthAddress", string>>;
   readonly health: HealthService;
   readonly ready: () => HealthStatus;
   readonly signal: AbortSignal;

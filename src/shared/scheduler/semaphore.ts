@@ -1,24 +1,3 @@
-/** Lets a bounded number of calls be under way at once, and a bounded number wait. */
-export class BoundedSemaphore {
-  readonly #turns: Semaphore;
-  readonly #capacity: number;
-
-  constructor({ concurrency, capacity }: { concurrency: number; capacity: number }) {
-    this.#turns = new Semaphore(concurrency);
-    this.#capacity = capacity;
-  }
-
-  /** Does the work when it is its turn; undefined: too many wait. Rejects as the work does, or when aborted meanwhile. */
-  async run<T>(
-    work: () => Promise<T>,
-    signal: AbortSignal,
-  ): Promise<{ readonly value: T } | undefined> {
-    signal.throwIfAborted();
-    if (this.#turns.isFull && this.#turns.waiting >= this.#capacity) return undefined;
-    using _turn = await this.#turns.acquire(signal);
-    return { value: await work() };
-  }
-}
 /** Lets a bounded number do something at once; the others wait in the order in which they came. */
 export class Semaphore {
   readonly #atOnce: number;

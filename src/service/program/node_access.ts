@@ -1,0 +1,90 @@
+import type { Metrics } from "../../shared/telemetry/metrics.ts";
+import { systemClock as clock } from "../../shared/scheduler/system_clock.ts";
+import { allowAnonymous, type Authenticator } from "../access/authenticator.ts";
+import type { ClientCaSource } from "../access/client_ca_source.ts";
+import { ClientCertificateAuthenticator } from "../access/client_certificate_authenticator.ts";
+import { NodeCertificateVerifier } from "../access/node_certificate_verifier.ts";
+import { AttestationAudit } from "../attestation/attestation_audit.ts";
+import { AttestationEndpoint } from "../attestation/attestation_endpoint.ts";
+import { AttestationLimits } from "../attestation/attestation_limits.ts";
+import { Attestor } from "../attestation/attestor.ts";
+import { KeySetCache } from "../attestation/key_set_cache.ts";
+import { TokenVerifier } from "../attestation/token_verifier.ts";
+import type { NodeCas } from "../ca/node_cas.ts";
+import { DerivedNodeIssuer } from "../issuing/derived_node_issuer.ts";
+import type { Cluster } from "../kubernetes/cluster.ts";
+import { openThreadedVerifier } from "../openssl/threaded_verifier.ts";
+import type { RunningService } from "./compose.ts";
+import type { ServiceConfig } from "./config.ts";
+
+/** How nodes prove who they are: what the gate checks on each connection, and what each call does. */
+export interface NodeAccess {
+  /** Undefined with AUTHENTICATION=none: every caller is accepted. */
+  readonly verifier: NodeCertificateVerifier | undefined;
+  /** The CAs of nodes' client certificates. */
+  readonly clientCas: ClientCaSource | undefined;
+  readonly authenticator: Authenticator;
+}
+
+/** Composes the checks of nodes' client certificates. */
+export function openNodeAccess(
+  { authentication, clusterDomain }: ServiceConfig,
+  clientCas: ClientCaSource | undefined,
+  { nodeRevocation, engine }: RunningService,
+): NodeAccess {
+  if (authentication.kind === "none" || clientCas === undefined) {
+    return { verifier: undefined, clientCas: undefined, authenticator: allowAnonymous };
+  }
+  const verifier = new NodeCertificateVerifier({
+    clientCas,
+    denials: nodeRevocation,
+    trustDomain: clusterDomain,
+    statesPodUid: authentication.kind === "kubernetes",
+    clock,
+    engine,
+  });
+  return { verifier, clientCas, authenticator: new ClientCertificateAuthenticator(verifier) };
+}
+
+/** What the attestation of nodes needs of the rest of the program. */
+export interface AttestationParts {
+  readonly open: RunningService;
+  readonly cluster: Cluster;
+  readonly nodeCas: NodeCas;
+  readonly keys: KeySetCache;
+}
+
+/** Serves the endpoint where drivers show their token and receive a node certificate. */
+export function serveAttestation(
+  { attestationAddress, driverServiceAccount, clusterDomain }: ServiceConfig,
+  { open, cluster, nodeCas, keys }: AttestationParts,
+  metrics: Metrics,
+): AttestationEndpoint {
+  const account = `${driverServiceAccount.namespace}/${driverServiceAccount.name}`;
+  const { reviewer, pods } = cluster.attestation(driverServiceAccount);
+  const attestations = metrics.counter(
+    "csi_cert_attestations_total",
+    "Attestations of nodes, by outcome.",
+  );
+  const engine = open.engine;
+  return new AttestationEndpoint({
+    ...attestationAddress,
+    identity: open.serving,
+    limits: new AttestationLimits(clock),
+    attestor: new Attestor({
+      verifier: new TokenVerifier({ keys, engine: openThreadedVerifier() }),
+      reviewer,
+      pods,
+      issuer: new DerivedNodeIssuer({ nodeCas, trustDomain: clusterDomain, clock, engine }),
+      account,
+      audit: new AttestationAudit({
+        clock,
+        account,
+        onOutcome: (outcome) => attestations.add(1, { outcome }),
+      }),
+      engine,
+      clock,
+    }),
+    clock,
+  });
+}
