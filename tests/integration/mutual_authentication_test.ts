@@ -14,6 +14,7 @@ import { certificateService } from "../../src/service/api/certificate_service.ts
 import { createCertificateRequest } from "../../src/shared/x509/certificate_request.ts";
 import { exportPrivateKey, generateKeyPair } from "../../src/shared/crypto/key_pairs.ts";
 import { encodePem } from "../../src/shared/crypto/pem.ts";
+import { TestPeers } from "../support/peers.ts";
 import { makeCa, openAuthority } from "../support/service_fixture.ts";
 import { FakeClock } from "../../scripts/support/fake_clock.ts";
 import { TestCa, type TestPair } from "../../scripts/support/test_ca.ts";
@@ -50,6 +51,7 @@ async function open() {
       services: [registerService(CertificateService, implementation)],
       graceMs: 100,
       tls: mutualTlsIdentity(serving, clients),
+      peers: new TestPeers(),
     }),
   );
   const anchors = authority.authority.anchors;

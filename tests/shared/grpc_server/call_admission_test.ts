@@ -1,12 +1,13 @@
-import { status } from "@grpc/grpc-js";
+import { type Server, status } from "@grpc/grpc-js";
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { once } from "node:events";
+import { EventEmitter, once } from "node:events";
 import http2, { type ClientHttp2Session, type IncomingHttpHeaders } from "node:http2";
 import { gzipSync } from "node:zlib";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
 import { CertificateService } from "../../../src/shared/gen/certificate_service_pb.ts";
 import { RpcError } from "../../../src/shared/grpc/rpc_error.ts";
+import { CallAdmission } from "../../../src/shared/grpc_server/call_admission.ts";
 import { registerService } from "../../../src/shared/grpc_server/server.ts";
 import { type GatedServer, gatedServer } from "../../support/gated_server.ts";
 import { grpcMessage } from "../../support/http2_frames.ts";
@@ -143,4 +144,21 @@ Deno.test("a call whose request does not end is ended after ten seconds, and ano
   assert.equal((await later)["grpc-status"], String(status.DEADLINE_EXCEEDED));
   release.resolve();
   for (const one of [whole, other]) assert.equal((await one)["grpc-status"], "0");
+});
+
+Deno.test("a call at which grpc-js throws is reset, and the process goes on", () => {
+  const http2Server = new EventEmitter();
+  http2Server.on("stream", () => {
+    throw new Error("the stream is in a bad state");
+  });
+  using admission = new CallAdmission({ clock: new FakeClock(), streamingPaths: new Set() });
+  admission.guard({ http2Servers: new Map([[http2Server, {}]]) } as unknown as Server);
+  const resets: number[] = [];
+  const stream = Object.assign(new EventEmitter(), {
+    close: (code: number) => resets.push(code),
+  });
+  http2Server.emit("stream", stream, { ":path": "/a/b" }, 0, []);
+  assert.deepEqual(resets, [http2.constants.NGHTTP2_INTERNAL_ERROR]);
+  stream.emit("error", new Error("once"));
+  stream.emit("error", new Error("twice"));
 });
