@@ -46,6 +46,8 @@ async function story(stage: Stage, signal: AbortSignal): Promise<string> {
     const { name, nodeId } = await stage.kubelet.register();
     shown(`cert-service is process ${service.pid}, csi-driver is process ${driver.pid}`);
     shown(`registered as ${name} on node ${nodeId}`);
+    const { node, notAfter } = await service.logged(({ action }) => action === "attest");
+    shown(`${node} has shown its token once: its client certificate is valid until ${notAfter}`);
     return { service, driver };
   });
   const volumes = await step("3. Pods land on the node", () => publishPods(stage));

@@ -37,12 +37,22 @@ export class DemoCluster implements AsyncDisposable {
     return cluster;
   }
 
-  get serviceEnv(): Record<string, string> {
-    return { AUTHENTICATION: "kubernetes", KUBECONFIG: this.#kubeconfig };
+  /** The service's variables; it attests nodes at the address ("host:port"). */
+  serviceEnv(attestationAddress: string): Record<string, string> {
+    return {
+      AUTHENTICATION: "kubernetes",
+      KUBECONFIG: this.#kubeconfig,
+      ATTESTATION_LISTEN_ADDR: attestationAddress,
+      CLUSTER_ID: "demo",
+    };
   }
 
-  get driverEnv(): Record<string, string> {
-    return { CERT_SERVICE_TOKEN_FILE: this.#tokenFile };
+  /** The driver's variables; it attests at the address ("host:port"). */
+  driverEnv(attestationAddress: string): Record<string, string> {
+    return {
+      CERT_SERVICE_TOKEN_FILE: this.#tokenFile,
+      ATTESTATION_ADDR: `https://${attestationAddress}`,
+    };
   }
 
   /** Creates the pod of a volume, as the API server has it once it is on the node. */

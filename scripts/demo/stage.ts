@@ -28,6 +28,7 @@ export class Stage implements AsyncDisposable {
   /** Whether the base lies in memory: keys in plain directories never reach a disk then. */
   readonly inMemory: boolean;
   #listenAddress = "127.0.0.1:0";
+  #attestationAddress = "127.0.0.1:0";
 
   private constructor(
     base: string,
@@ -102,13 +103,15 @@ export class Stage implements AsyncDisposable {
       HEALTH_ADDR: "127.0.0.1:0",
       CA_CERT_FILE: `${this.caDir}/tls.crt`,
       CA_KEY_FILE: `${this.caDir}/tls.key`,
-      ...(this.#cluster?.serviceEnv ?? { AUTHENTICATION: "none" }),
+      ...(this.#cluster?.serviceEnv(this.#attestationAddress) ?? { AUTHENTICATION: "none" }),
       POLICY_FILE: `${this.base}/policy.yaml`,
       ADMIN_SOCKET: this.adminSocket,
       ...env,
     });
     // A restarted service is found where the first one was.
-    this.#listenAddress = (await program.ready()).address;
+    const { address, attestationAddress } = await program.ready();
+    this.#listenAddress = address;
+    if (this.#cluster) this.#attestationAddress = attestationAddress;
     return program;
   }
 
@@ -159,7 +162,7 @@ export class Stage implements AsyncDisposable {
       CERT_BASE_PATH: this.recordsDir,
       HEALTH_ADDR: "127.0.0.1:0",
       NODE_ID: nodeName,
-      ...this.#cluster?.driverEnv,
+      ...this.#cluster?.driverEnv(this.#attestationAddress),
       ...(needsConsent ? { ALLOW_KEYS_ON_DISK: "true" } : {}),
     };
   }

@@ -78,9 +78,14 @@ export class Program implements AsyncDisposable {
   }
 
   /** Where it serves, once it does. */
-  async ready(): Promise<{ address: string; healthAddress: string }> {
+  async ready(): Promise<{ address: string; attestationAddress: string; healthAddress: string }> {
     const record = await this.logged(({ event }) => event === "ready");
-    return { address: String(record.address), healthAddress: String(record.healthAddress) };
+    const text = (name: string) => String(record[name]);
+    return {
+      address: text("address"),
+      attestationAddress: text("attestationAddress"),
+      healthAddress: text("healthAddress"),
+    };
   }
 
   /** Sends a signal and goes on; whether the program still runs. */
