@@ -40,26 +40,36 @@ function environment(container: Manifest): Record<string, string> {
   );
 }
 
-function flat({ apiGroup, resource, verb, namespace, name }: Permission): string {
+function flat(
+  { apiGroup, resource, verb, namespace, name, nonResourcePath }: Permission,
+): string {
+  if (nonResourcePath !== undefined) return `${verb} ${nonResourcePath}`;
   return [namespace ?? "*", verb, apiGroup, resource, name ?? "*"].join(" ");
 }
 
 /** What a role's rules grant, one line for each verb of each object. */
 function grants(role: Manifest): string[] {
-  return role.rules.flatMap(({ apiGroups, resources, verbs, resourceNames = [undefined] }: {
-    apiGroups: string[];
-    resources: string[];
+  return role.rules.flatMap((rule: {
+    apiGroups?: string[];
+    resources?: string[];
+    nonResourceURLs?: string[];
     verbs: Permission["verb"][];
     resourceNames?: (string | undefined)[];
-  }) =>
-    apiGroups.flatMap((apiGroup) =>
-      resources.flatMap((resource) =>
-        resourceNames.flatMap((name) =>
-          verbs.map((verb) => flat({ apiGroup, resource, verb, ...role.metadata, name }))
+  }) => {
+    const { apiGroups = [], resources = [], verbs, resourceNames = [undefined] } = rule;
+    const urls = (rule.nonResourceURLs ?? []).flatMap((nonResourcePath) =>
+      verbs.map((verb) => flat({ apiGroup: "", resource: "", verb, nonResourcePath }))
+    );
+    return urls.concat(
+      apiGroups.flatMap((apiGroup) =>
+        resources.flatMap((resource) =>
+          resourceNames.flatMap((name) =>
+            verbs.map((verb) => flat({ apiGroup, resource, verb, ...role.metadata, name }))
+          )
         )
-      )
-    )
-  );
+      ),
+    );
+  });
 }
 
 function granted(): string[] {
@@ -135,22 +145,51 @@ Deno.test("the account whose tokens speak for nodes is the driver's", () => {
 
 Deno.test("ports and probes are those that the programs serve", () => {
   const portOf = ({ default: address }: { default: string }) => Number(address.split(":").at(-1));
-  const { listenAddress, health } = serviceVariables;
+  const { listenAddress, attestationAddress, health } = serviceVariables;
   const ports = (container: Manifest) =>
     Object.fromEntries(
       container.ports.map(({ name, containerPort }: Manifest) => [name, containerPort]),
     );
-  assert.deepEqual(ports(service), { grpc: portOf(listenAddress), health: portOf(health) });
+  assert.deepEqual(ports(service), {
+    grpc: portOf(listenAddress),
+    attestation: portOf(attestationAddress),
+    health: portOf(health),
+  });
   assert.deepEqual(ports(driver), { health: portOf(health) });
   for (const { startupProbe, livenessProbe, readinessProbe } of [service, driver]) {
     assert.deepEqual(startupProbe.httpGet, { path: "/livez", port: "health" });
     assert.deepEqual(livenessProbe.httpGet, { path: "/livez", port: "health" });
     assert.deepEqual(readinessProbe.httpGet, { path: "/readyz", port: "health" });
   }
-  const [{ port, targetPort }] = one("Service", "cert-service").spec.ports;
+  const [{ port, targetPort }, attestation] = one("Service", "cert-service").spec.ports;
   assert.equal(targetPort, "grpc");
+  // The driver takes this port of the same host unless it is told another address.
+  assert.deepEqual([attestation.targetPort, attestation.port], ["attestation", 50052]);
   const { CERT_SERVICE_ADDR } = environment(driver);
   assert.equal(CERT_SERVICE_ADDR, `https://cert-service.${namespace}.svc:${port}`);
+});
+
+Deno.test("the network policies let drivers reach the service, its replicas each other, and all reach health", () => {
+  const policy = (name: string) => one("NetworkPolicy", name).spec;
+  const labels = { driver: { app: "csi-cert-driver" }, service: { app: "cert-service" } };
+  assert.deepEqual(daemonSet.metadata.labels.app, labels.driver.app);
+  assert.deepEqual(deployment.metadata.labels.app, labels.service.app);
+  const from = (matchLabels: Record<string, string>) => [{ podSelector: { matchLabels } }];
+  const ports = (...names: string[]) => names.map((port) => ({ port }));
+  assert.deepEqual(policy("cert-service"), {
+    podSelector: { matchLabels: labels.service },
+    policyTypes: ["Ingress"],
+    ingress: [
+      { from: from(labels.driver), ports: ports("grpc", "attestation") },
+      { from: from(labels.service), ports: ports("grpc") },
+      { ports: ports("health") },
+    ],
+  });
+  assert.deepEqual(policy("csi-cert-driver"), {
+    podSelector: { matchLabels: labels.driver },
+    policyTypes: ["Ingress"],
+    ingress: [{ ports: ports("health") }],
+  });
 });
 
 Deno.test("the CSIDriver object says what the driver relies on", () => {

@@ -19,7 +19,8 @@ async function may(as: string, verb: string, what: string, ...flags: string[]): 
 }
 
 function question(permission: Permission): [verb: string, what: string, ...flags: string[]] {
-  const { apiGroup, resource, verb, namespace, name } = permission;
+  const { apiGroup, resource, verb, namespace, name, nonResourcePath } = permission;
+  if (nonResourcePath !== undefined) return [verb, nonResourcePath];
   const type = apiGroup === "" ? resource : `${resource}.${apiGroup}`;
   const where = namespace === undefined ? "--all-namespaces" : `--namespace=${namespace}`;
   return [verb, name === undefined ? type : `${type}/${name}`, where];

@@ -30,10 +30,9 @@ export function listDriverPods(namespace: string): Permission {
 }
 
 /**
- * The keys of service accounts' tokens. No role of ours grants it: Kubernetes binds the ClusterRole
- * system:service-account-issuer-discovery to the group system:serviceaccounts by default, so that
- * every pod's account may read them. Where an administrator has removed that ClusterRoleBinding, or
- * the service runs with a kubeconfig of a user, a binding to that role is needed.
+ * The public keys of service accounts' tokens. Kubernetes grants this to every service account by
+ * default (ClusterRole system:service-account-issuer-discovery); the shipped role grants it as well,
+ * because an administrator can have removed that binding.
  */
 export const readTokenKeys: Permission = {
   apiGroup: "",
@@ -59,11 +58,17 @@ export function configMapPermission(
 
 /** All that the service asks of the API server: what its role has to grant, and no more. */
 export function servicePermissions(
-  { secret, documents }: { readonly secret: ObjectName; readonly documents: readonly ObjectName[] },
+  { driverNamespace, secret, documents }: {
+    readonly driverNamespace: string;
+    readonly secret: ObjectName;
+    readonly documents: readonly ObjectName[];
+  },
 ): Permission[] {
   return [
     createTokenReviews,
     getPods,
+    readTokenKeys,
+    listDriverPods(driverNamespace),
     secretPermission("get", secret),
     secretPermission("watch", secret),
     ...documents.flatMap((document) =>
@@ -76,6 +81,7 @@ export function servicePermissions(
 
 /** What the manifests in deploy/ install. */
 export const shippedPermissions: readonly Permission[] = servicePermissions({
+  driverNamespace: "csi-cert-system",
   secret: { namespace: "csi-cert-system", name: "csi-ca-secret" },
   documents: [
     { namespace: "csi-cert-system", name: "csi-cert-trust-bundle" },

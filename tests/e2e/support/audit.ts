@@ -48,9 +48,10 @@ export async function refusedCalls(since = new Date(0)): Promise<string[]> {
 
 /** What a call used of what RBAC grants: two rights where an apply made the object. */
 export function rightsUsed(event: AuditEvent): Right[] {
-  const { objectRef, responseStatus, verb } = event;
+  const { objectRef, requestURI, responseStatus, verb } = event;
   const code = responseStatus?.code;
-  if (objectRef === undefined || code === undefined || code === 403) return [];
+  if (code === undefined || code === 403) return [];
+  if (objectRef === undefined) return [urlRight(accountOf(event), requestURI, verb)];
   const right = {
     account: accountOf(event),
     namespace: objectRef.namespace ?? "*",
@@ -61,6 +62,11 @@ export function rightsUsed(event: AuditEvent): Right[] {
   };
   // Asked for as a patch, and as a create once it is seen that there is nothing to patch.
   return verb === "patch" && code === 201 ? [right, { ...right, verb: "create" }] : [right];
+}
+
+/** A right to a URL that is no object's. */
+function urlRight(account: string, resource: string, verb: string): Right {
+  return { account, namespace: "*", apiGroup: "", resource, name: "*", verb };
 }
 
 /** Whether the use is one of the right. */
@@ -111,14 +117,17 @@ export async function rightsGranted(accounts: readonly string[]): Promise<Right[
 }
 
 function rightsOf(rule: Rule, account: string, namespace: string): Right[] {
-  const { apiGroups = [], resources = [], resourceNames = ["*"], verbs } = rule;
-  if (rule.nonResourceURLs !== undefined) throw new Error(`${account} may ask for URLs`);
-  return apiGroups.flatMap((apiGroup) =>
-    resources.flatMap((resource) =>
-      resourceNames.flatMap((name) =>
-        verbs.map((verb) => ({ account, namespace, apiGroup, resource, name, verb }))
+  const { apiGroups = [], resources = [], resourceNames = ["*"], nonResourceURLs = [], verbs } =
+    rule;
+  const urls = nonResourceURLs.flatMap((url) => verbs.map((verb) => urlRight(account, url, verb)));
+  return urls.concat(
+    apiGroups.flatMap((apiGroup) =>
+      resources.flatMap((resource) =>
+        resourceNames.flatMap((name) =>
+          verbs.map((verb) => ({ account, namespace, apiGroup, resource, name, verb }))
+        )
       )
-    )
+    ),
   );
 }
 
