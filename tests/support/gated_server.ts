@@ -6,6 +6,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { TestCa, type TestPair } from "../../scripts/support/test_ca.ts";
 import { CertificateService } from "../../src/shared/gen/certificate_service_pb.ts";
 import { connect } from "../../src/shared/grpc_client/client.ts";
+import { fixedIdentity } from "../../src/shared/grpc_client/client_identity.ts";
 import type { ServiceImplementation } from "../../src/shared/grpc/service_definition.ts";
 import { serveTcp, type TcpServerOptions } from "../../src/shared/grpc_server/server.ts";
 import { frame, frameFlag, frameType, preface } from "./http2_frames.ts";
@@ -32,7 +33,7 @@ export async function gatedServer(options: Partial<TcpServerOptions> = {}, metho
   const refusals: string[] = [];
   const services = [
     stubService(CertificateService, {
-      getCertificateInfo: async () => {
+      reportCertificates: async () => {
         await turn();
         return {};
       },
@@ -81,14 +82,14 @@ export class GatedServer implements AsyncDisposable, Parts {
       address: `https://127.0.0.1:${this.server.port}`,
       trustBundle: () => this.ca.certificatePem,
       serverName,
-      clientIdentity: () => client,
+      clientIdentity: fixedIdentity(client),
     });
   }
 
   /** Calls once over a connection of its own; rejects when that fails. */
   async ask(): Promise<void> {
     using client = this.connect();
-    await client.getCertificateInfo({}, { timeoutMs: 10_000 });
+    await client.reportCertificates({}, { timeoutMs: 10_000 });
   }
 
   /** A TCP connection that says nothing. */

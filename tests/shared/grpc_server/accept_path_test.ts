@@ -210,7 +210,7 @@ Deno.test("without client certificates the connections are bounded, and those of
   const identity = await ca.issue(serverName);
   const tls = { current: () => identity, onChange: () => ({ [Symbol.dispose]() {} }) };
   const services = [
-    stubService(CertificateService, { getCertificateInfo: () => Promise.resolve({}) }),
+    stubService(CertificateService, { reportCertificates: () => Promise.resolve({}) }),
   ];
   for (const isTls of [true, false]) {
     const refusals: string[] = [];
@@ -226,7 +226,7 @@ Deno.test("without client certificates the connections are bounded, and those of
     using clients = new DisposableStack();
     for (let n = 0; n < 5; n++) {
       const client = clients.use(connect(CertificateService, { address, ...trust }));
-      await client.getCertificateInfo({});
+      await client.reportCertificates({});
     }
     assert.deepEqual(server.connections, { unfinished: 0, authenticated: 0, anonymous: 3 });
     assert.deepEqual(refusals, ["connections", "connections"]);
@@ -278,7 +278,7 @@ Deno.test("a server that stops answers the calls that it has, also over TLS", as
   const entered = Promise.withResolvers<void>();
   const release = Promise.withResolvers<void>();
   const served = await gatedServer({ graceMs: 60_000 }, {
-    getCertificateInfo: async () => {
+    reportCertificates: async () => {
       entered.resolve();
       await release.promise;
       return {};
@@ -298,11 +298,11 @@ Deno.test("a server that stops answers the calls that it has, also over TLS", as
 for (const host of ["[::1]", "localhost", "0.0.0.0", "[::]"]) {
   Deno.test(`a server listens on ${host}`, async () => {
     const services = [
-      stubService(CertificateService, { getCertificateInfo: () => Promise.resolve({}) }),
+      stubService(CertificateService, { reportCertificates: () => Promise.resolve({}) }),
     ];
     await using server = await serveTcp(`${host}:0`, { services, graceMs: 0 });
     const name = /^\[?::/.test(host) ? "[::1]" : "127.0.0.1";
     using client = connect(CertificateService, { address: `http://${name}:${server.port}` });
-    await client.getCertificateInfo({});
+    await client.reportCertificates({});
   });
 }

@@ -13,7 +13,7 @@ import { type GatedServer, gatedServer } from "../../support/gated_server.ts";
 import { grpcMessage } from "../../support/http2_frames.ts";
 import { stubService } from "../../support/stub_service.ts";
 
-const path = "/certservice.v1.CertificateService/GetCertificateInfo";
+const path = "/certservice.v1.CertificateService/ReportCertificates";
 
 /** A connection of Node's HTTP/2 client, which sends headers that gRPC's does not. */
 async function session(served: GatedServer) {
@@ -51,7 +51,7 @@ async function call(
 Deno.test("a compressed request is UNIMPLEMENTED, and grpc-js does not see it", async () => {
   let calls = 0;
   await using served = await gatedServer({}, {
-    getCertificateInfo: () => {
+    reportCertificates: () => {
       calls++;
       return Promise.resolve({});
     },
@@ -76,20 +76,22 @@ const methods = Object.fromEntries(
 Deno.test("each method has a limit of its own for its request", async () => {
   const { implementation } = stubService(CertificateService, methods);
   const limited = registerService(CertificateService, implementation as never, {
-    getCertificateInfo: 4 * 1024,
-    revokeCertificate: 32 * 1024,
+    issueCertificate: 4 * 1024,
+    renewCertificate: 32 * 1024,
   });
   await using served = await gatedServer({ services: [limited], maxMessageBytes: 8 * 1024 });
   using client = served.connect();
   const exhausted = (error: unknown) =>
     error instanceof RpcError && error.code === status.RESOURCE_EXHAUSTED;
-  const serialNumber = "0".repeat(4_000);
-  await client.getCertificateInfo({ serialNumber });
-  const tooLong = { serialNumber: serialNumber + serialNumber };
-  await assert.rejects(client.getCertificateInfo(tooLong), exhausted);
-  await client.revokeCertificate({ reason: "r".repeat(32_000) });
-  await assert.rejects(client.revokeCertificate({ reason: "r".repeat(33_000) }), exhausted);
-  await client.listCertificates({ pageToken: "p".repeat(8_000) } as never);
+  const request = (bytes: number) => ({ certificateRequest: new Uint8Array(bytes) });
+  await client.issueCertificate(request(4_000));
+  await assert.rejects(client.issueCertificate(request(4_100)), exhausted);
+  await client.renewCertificate(request(32_000));
+  await assert.rejects(client.renewCertificate(request(33_000)), exhausted);
+  // Without a limit of its own: the server's.
+  const report = (bytes: number) => ({ certificates: [{ certificate: new Uint8Array(bytes) }] });
+  await client.reportCertificates(report(8_000));
+  await assert.rejects(client.reportCertificates(report(9_000)), exhausted);
 });
 
 Deno.test("a call may have 32 pairs of headers, and no more", async () => {
@@ -119,7 +121,7 @@ Deno.test("a call whose request does not end is ended after ten seconds, and ano
   const release = Promise.withResolvers<void>();
   let entered = 0;
   await using served = await gatedServer({ clock }, {
-    getCertificateInfo: async () => {
+    reportCertificates: async () => {
       entered++;
       await release.promise;
       return {};

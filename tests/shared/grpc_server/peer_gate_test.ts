@@ -34,10 +34,10 @@ Deno.test("a call that begins after the certificate has expired is not answered"
   await using served = await gatedServer({ clock });
   served.peers.decide = () => accepted(clock);
   using client = served.connect();
-  await client.getCertificateInfo({});
+  await client.reportCertificates({});
   // The wall clock steps, so that no timer fires.
   clock.set(clock.now().add({ hours: 2 }));
-  await assert.rejects(client.getCertificateInfo({}), isUnavailable);
+  await assert.rejects(client.reportCertificates({}), isUnavailable);
   assert.equal(served.refusals[0], "expired");
 });
 
@@ -61,19 +61,19 @@ Deno.test("open connections are verified again after a change, and those that ar
   const [revoked] = leaves;
   const other = await served.ca.issue("spiffe://cluster.local/csi-cert-node/node-2");
   using second = served.connect(other);
-  await second.getCertificateInfo({});
+  await second.reportCertificates({});
   served.peers.change((leaf) => Buffer.from(leaf).equals(revoked!) ? rejected : decide(leaf));
   await closed(first);
-  await second.getCertificateInfo({});
+  await second.reportCertificates({});
   assert.deepEqual([served.refusals, served.server.connections.authenticated], [["rejected"], 1]);
 });
 
 Deno.test("a connection that is accepted again after a change remains", async () => {
   await using served = await gatedServer();
   using client = served.connect();
-  await client.getCertificateInfo({});
+  await client.reportCertificates({});
   served.peers.change(served.peers.decide);
-  await client.getCertificateInfo({});
+  await client.reportCertificates({});
   assert.deepEqual([served.peers.verified, served.refusals], [2, []]);
 });
 
@@ -81,12 +81,12 @@ Deno.test("a call that begins during a verification waits for its result", async
   await using served = await gatedServer();
   const { decide } = served.peers;
   using client = served.connect();
-  await client.getCertificateInfo({});
+  await client.reportCertificates({});
   for (const isAccepted of [true, false]) {
     const { promise, resolve } = Promise.withResolvers<PeerDecision>();
     served.peers.change(() => promise);
     let isAnswered = false;
-    const call = client.getCertificateInfo({}).then(() => "answered", () => "failed")
+    const call = client.reportCertificates({}).then(() => "answered", () => "failed")
       .finally(() => isAnswered = true);
     for (let n = 0; n < 50; n++) await turn();
     assert.equal(isAnswered, false);
@@ -145,7 +145,7 @@ Deno.test("a node has four connections at most, and its newest ones remain", asy
 Deno.test("a call has the certificate that was verified", async () => {
   let shown: Uint8Array | undefined;
   await using served = await gatedServer({}, {
-    getCertificateInfo: (_, { peerCertificate }) => {
+    reportCertificates: (_, { peerCertificate }) => {
       shown = peerCertificate;
       return Promise.resolve({});
     },
