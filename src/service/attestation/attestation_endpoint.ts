@@ -132,7 +132,11 @@ export class AttestationEndpoint implements AsyncDisposable {
 
   #receive(client: Deno.TcpConn): void {
     const { hostname } = client.remoteAddr as Deno.NetAddr;
-    if (!this.#options.limits.admitsConnection(hostname)) return client.close();
+    // To turn an address away costs a tenth of what it costs to admit it in place of another client;
+    // only when all places are taken does an older connection end, of the address that has most.
+    if (this.#caps.isFull(hostname) || !this.#options.limits.admitsConnection(hostname)) {
+      return client.close();
+    }
     const served = this.#serve(client).finally(() => this.#connections.delete(served));
     this.#connections.add(served);
   }
