@@ -14,7 +14,6 @@ import { certificateService } from "../../src/service/api/certificate_service.ts
 import { createCertificateRequest } from "../../src/shared/x509/certificate_request.ts";
 import { exportPrivateKey, generateKeyPair } from "../../src/shared/crypto/key_pairs.ts";
 import { encodePem } from "../../src/shared/crypto/pem.ts";
-import { TestPeers } from "../support/peers.ts";
 import { makeCa, openAuthority } from "../support/service_fixture.ts";
 import { FakeClock } from "../../scripts/support/fake_clock.ts";
 import { TestCa, type TestPair } from "../../scripts/support/test_ca.ts";
@@ -37,21 +36,21 @@ async function open() {
       file: { path: file.path, read: () => Promise.resolve(file.text) },
     }),
   );
-  const authenticator = new ClientCertificateAuthenticator(
-    new NodeCertificateVerifier({
-      clientCas: clients,
-      trustDomain: "cluster.local",
-      statesPodUid: false,
-      clock,
-    }),
-  );
+  const verifier = new NodeCertificateVerifier({
+    clientCas: clients,
+    trustDomain: "cluster.local",
+    statesPodUid: false,
+    clock,
+  });
+  const authenticator = new ClientCertificateAuthenticator(verifier);
   const implementation = certificateService({ ...authority, authenticator });
   const server = stack.use(
     await serveTcp("127.0.0.1:0", {
       services: [registerService(CertificateService, implementation)],
       graceMs: 100,
       tls: mutualTlsIdentity(serving, clients),
-      peers: new TestPeers(),
+      peers: verifier,
+      clock,
     }),
   );
   const anchors = authority.authority.anchors;
@@ -108,9 +107,9 @@ Deno.test("a node's certificate speaks for its node, and nothing else does", asy
   assert.equal(await codeOf(asStranger.issueCertificate(message, wait)), status.UNAVAILABLE);
   const asNobody = service.as(undefined);
   assert.equal(await codeOf(asNobody.issueCertificate(message, wait)), status.UNAVAILABLE);
-  // The right CA's, that names no node.
+  // The right CA's, that names no node: the gate refuses it before a call.
   const asOther = service.as(await service.nodes.issue("spiffe://cluster.local/ns/shop/sa/web"));
-  assert.equal(await codeOf(asOther.issueCertificate(message, wait)), status.UNAUTHENTICATED);
+  assert.equal(await codeOf(asOther.issueCertificate(message, wait)), status.UNAVAILABLE);
   assert.equal(service.inventory.size, 1);
 });
 

@@ -1,13 +1,16 @@
 /**
- * The endpoint where a node shows its driver pod's token and receives a client certificate: the one
- * door of the service that is open to strangers. It is a loop of its own over Deno's sockets, because
- * `Deno.serve` offers HTTP/2 to everybody and has neither timeouts nor limits, and because no second
- * node:tls server may be in this process (TLS tickets are shared between them).
+ * This folder exchanges the token of a driver's pod for a short-lived client certificate of its node,
+ * on a port of its own: the one door of the service that is open to strangers. Its main types are
+ * `AttestationEndpoint` (sockets and limits), `Attestor` (the order of checks), `TokenVerifier` and
+ * `KeySetCache` (signatures), and the ports `NodeIssuer`, `TokenReviewer`, `DriverPods` and
+ * `KeySetSource`. It never writes a token or a key anywhere, and never calls the API server for a
+ * token whose signature is bad.
  *
- * Main types: AttestationEndpoint (sockets), Attestor (the order of checks), TokenVerifier and
- * KeySetCache (signatures), NodeIssuer (node certificates). Nothing here may write a token or a key
- * anywhere, or call the API server for a token whose signature is bad.
+ * The endpoint is a loop of its own over Deno's sockets, because `Deno.serve` offers HTTP/2 to
+ * everybody and has neither timeouts nor limits, and because no second node:tls server may be in
+ * this process (TLS tickets are shared between them).
  */
+
 import { getLogger } from "@logtape/logtape";
 import { type ConnectionCaps, ConnectionLimits } from "../../shared/http/connection_limits.ts";
 import type { Clock } from "../../shared/scheduler/clock.ts";
@@ -132,7 +135,11 @@ export class AttestationEndpoint implements AsyncDisposable {
 
   #receive(client: Deno.TcpConn): void {
     const { hostname } = client.remoteAddr as Deno.NetAddr;
-    if (!this.#options.limits.admitsConnection(hostname)) return client.close();
+    // To turn an address away costs a tenth of what it costs to admit it in place of another client;
+    // only when all places are taken does an older connection end, of the address that has most.
+    if (this.#caps.isFull(hostname) || !this.#options.limits.admitsConnection(hostname)) {
+      return client.close();
+    }
     const served = this.#serve(client).finally(() => this.#connections.delete(served));
     this.#connections.add(served);
   }

@@ -24,6 +24,11 @@ export class ConnectionLimits {
     return this.#size;
   }
 
+  /** Whether an address has as many connections as it may, so that one of them would close. */
+  isFull(address: string): boolean {
+    return (this.#open.get(addressKey(address))?.size ?? 0) >= this.#caps.perAddress;
+  }
+
   /** Admits a connection until the result is disposed; `close` ends it before that. */
   admit(address: string, close: () => void): Disposable {
     const key = addressKey(address);

@@ -167,7 +167,7 @@ Deno.test("silent and half-done handshakes leave no descriptor behind, also thos
   const clock = new FakeClock();
   await using service = await openEndpoint({ clock, caps: { total: 20, perAddress: 20 } });
   const before = descriptors();
-  const sockets = Array.from({ length: 30 }, () => service.tcp());
+  const sockets = Array.from({ length: 30 }, (_, index) => service.tcp(`127.0.0.${2 + index % 5}`));
   const ends = sockets.map(readToEnd);
   for (const socket of sockets) socket.write(Uint8Array.of(0x16, 0x03, 0x01, 0x02, 0x00, 0x01));
   let ended = 0;
@@ -217,12 +217,24 @@ Deno.test("an attestation that takes too long is told so before the connection e
   assert.equal((await answer)?.status, 503);
 });
 
-Deno.test("clients that hold their connections open do not keep one out that sends its request", async () => {
-  await using service = await openEndpoint({ caps: { total: 8, perAddress: 4 } });
-  const held = Array.from({ length: 20 }, () => service.tcp());
+Deno.test("one address has so many connections before a handshake", async () => {
+  await using service = await openEndpoint({ caps: { total: 8, perAddress: 3 } });
+  const held = [service.tcp(), service.tcp(), service.tcp()];
   const ends = held.map(readToEnd);
+  while (service.open() < 3) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(await readToEnd(service.tcp()), "");
+  for (const socket of held) socket.destroy();
+  await Promise.all(ends);
+  while (service.open() > 0) await new Promise((resolve) => setImmediate(resolve));
   assert.equal((await service.send(requestOf(body)))?.status, 403);
-  assert.ok(service.open() <= 4);
+});
+
+Deno.test("addresses that hold all connections open do not keep one out that sends its request", async () => {
+  await using service = await openEndpoint({ caps: { total: 8, perAddress: 4 } });
+  const held = Array.from({ length: 8 }, (_, index) => service.tcp(`127.0.0.${2 + index % 2}`));
+  const ends = held.map(readToEnd);
+  while (service.open() < 8) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal((await service.send(requestOf(body)))?.status, 403);
   for (const socket of held) socket.destroy();
   await Promise.all(ends);
 });
@@ -241,7 +253,7 @@ Deno.test("a connection whose attestation is under way does not end for others",
   const finish = Promise.withResolvers<void>();
   const started = Promise.withResolvers<void>();
   await using service = await openEndpoint({
-    caps: { total: 8, perAddress: 2 },
+    caps: { total: 2, perAddress: 2 },
     attest: async () => {
       started.resolve();
       await finish.promise;
@@ -250,7 +262,7 @@ Deno.test("a connection whose attestation is under way does not end for others",
   });
   const answer = service.send(requestOf(body));
   await started.promise;
-  const held = Array.from({ length: 10 }, () => service.tcp());
+  const held = Array.from({ length: 10 }, (_, index) => service.tcp(`127.0.0.${2 + index}`));
   const ends = held.map(readToEnd);
   let ended = 0;
   for (const end of ends) end.then(() => ended++);

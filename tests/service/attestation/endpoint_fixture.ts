@@ -68,7 +68,8 @@ export async function openEndpoint(options: EndpointOptions = {}) {
   return {
     ...{ endpoint, ca, tls, listeners },
     open: () => endpoint.connections,
-    tcp: () => connectTcp(endpoint.port, "127.0.0.1"),
+    tcp: (localAddress = "127.0.0.1") =>
+      connectTcp({ host: "127.0.0.1", port: endpoint.port, localAddress }),
     rotate: async () => {
       pair = await ca.issue(serverName);
       for (const listener of listeners) listener();
