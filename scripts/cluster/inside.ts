@@ -29,10 +29,12 @@ async function main([placeText = "", partsText = "", program = "", ...args]: str
     images.push(`${place.folder}/images/${name}`);
   }
   await new ClusterNode(place, parts).start(images);
-  using _proxy = serveAddress(
-    { hostname: serviceAddress, port: 50051 },
-    () => readyEndpoint("csi-cert-system", "cert-service"),
-  );
+  using proxies = new DisposableStack();
+  for (const [name, port] of [["grpc", 50051], ["attestation", 50052]] as const) {
+    const address = { hostname: serviceAddress, port };
+    const pick = () => readyEndpoint("csi-cert-system", "cert-service", name);
+    proxies.use(serveAddress(address, pick));
+  }
   await installProduct();
   const interactive = Deno.env.get("E2E_SHELL") === "true";
   const stdin = interactive ? "inherit" : "null";

@@ -59,17 +59,19 @@ export async function rolledOut(workload: string): Promise<void> {
   }
 }
 
-/** The address of one ready endpoint of a Service. */
+/** The address of one ready endpoint of a Service, at the port with this name. */
 export async function readyEndpoint(
   namespace: string,
   service: string,
+  portName: string,
 ): Promise<{ hostname: string; port: number } | undefined> {
   const label = `kubernetes.io/service-name=${service}`;
   const { items } = await getJson("endpointslices", "-n", namespace, "-l", label);
   for (const { endpoints, ports } of items) {
     const ready = (endpoints ?? []).filter((each: Endpoint) => each.conditions.ready);
     const [hostname] = ready[Math.floor(Math.random() * ready.length)]?.addresses ?? [];
-    if (hostname) return { hostname, port: ports[0].port };
+    const port = ports.find(({ name }: { name: string }) => name === portName)?.port;
+    if (hostname && port) return { hostname, port };
   }
 }
 
