@@ -11,6 +11,8 @@ import {
 import { stubService } from "../support/stub_service.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
 import { TestCa } from "../../scripts/support/test_ca.ts";
+import { unlimited } from "../support/gated_server.ts";
+import { acceptingPeers } from "../support/peers.ts";
 
 /** A service of which only the gRPC port's handshake, the watch and the attestation endpoint are real. */
 async function openService(ca: TestCa) {
@@ -26,7 +28,13 @@ async function openService(ca: TestCa) {
     },
   })];
   await using resources = new AsyncDisposableStack();
-  const server = resources.use(await serveTcp("127.0.0.1:0", { tls, services, graceMs: 0 }));
+  const server = resources.use(
+    await serveTcp("127.0.0.1:0", {
+      ...{ tls, services, peers: acceptingPeers() },
+      limits: { rates: unlimited },
+      graceMs: 0,
+    }),
+  );
   const endpoint = resources.use(await serveAttestation(ca));
   const kept = resources.move();
   return {

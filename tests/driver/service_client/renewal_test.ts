@@ -21,6 +21,8 @@ import {
   serveRaw,
   serverName,
 } from "./attestation_endpoint.ts";
+import { unlimited } from "../../support/gated_server.ts";
+import { acceptingPeers } from "../../support/peers.ts";
 
 const hourMs = 3_600_000;
 
@@ -71,7 +73,13 @@ async function openService(clock: FakeClock) {
   const identity = { ...await ca.issue(serverName), clientAuthoritiesPem: ca.certificatePem };
   const tls = { current: () => identity, onChange: () => ({ [Symbol.dispose]: () => {} }) };
   await using resources = new AsyncDisposableStack();
-  const server = resources.use(await serveTcp("127.0.0.1:0", { tls, services, graceMs: 0 }));
+  const server = resources.use(
+    await serveTcp("127.0.0.1:0", {
+      ...{ tls, services, peers: acceptingPeers() },
+      limits: { rates: unlimited },
+      graceMs: 0,
+    }),
+  );
   const accept = (certificatePem: string) => {
     const [der = new Uint8Array()] = decodePem("CERTIFICATE", certificatePem);
     expiry.set(der.toHex(), nowMs() + hourMs);

@@ -20,6 +20,8 @@ import { serveTcp } from "../../../src/shared/grpc_server/server.ts";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
 import { stubService } from "../../support/stub_service.ts";
 import { TestCa } from "../../../scripts/support/test_ca.ts";
+import { unlimited } from "../../support/gated_server.ts";
+import { acceptingPeers } from "../../support/peers.ts";
 
 const name = "cert-service.csi-cert-driver.internal";
 /** Lets I/O happen; no test here waits for a time to pass. */
@@ -83,7 +85,11 @@ async function open() {
       },
     }),
   ];
-  const server = await serveTcp("127.0.0.1:0", { tls, services, graceMs: 0 });
+  const server = await serveTcp("127.0.0.1:0", {
+    ...{ tls, services, peers: acceptingPeers() },
+    limits: { rates: unlimited },
+    graceMs: 0,
+  });
   const options = {
     address: `https://127.0.0.1:${server.port}`,
     trustBundle: () => ca.certificatePem,
