@@ -1,13 +1,15 @@
-import { type AddressRate, AddressRates } from "../../shared/http/address_rates.ts";
-import { addressKey, type ConnectionCaps } from "../../shared/http/connection_limits.ts";
+import type { ConnectionCaps } from "../../shared/http/connection_limits.ts";
+import { addressKey } from "../../shared/network/address_key.ts";
+import { AddressRates } from "../../shared/network/address_rates.ts";
 import type { Clock } from "../../shared/scheduler/clock.ts";
+import type { Rate } from "../../shared/scheduler/token_bucket.ts";
 
 /** What clients may do; an address can be shared by many nodes (SNAT). */
 export interface AttestationRates {
   /** Connections, before their handshake. */
-  readonly connections: AddressRate;
+  readonly connections: Rate;
   /** Complete requests. */
-  readonly requests: AddressRate;
+  readonly requests: Rate;
   /** Attestations that are under way. */
   readonly atOnce: ConnectionCaps;
 }

@@ -2,11 +2,11 @@ import { getLogger } from "@logtape/logtape";
 import { createServer, type Server as NetServer, type Socket } from "node:net";
 import { setImmediate as turn } from "node:timers/promises";
 import type { TLSSocket } from "node:tls";
+import { addressKey } from "../network/address_key.ts";
+import { BoundedGroups } from "../network/bounded_groups.ts";
 import type { Clock } from "../scheduler/clock.ts";
 import {
-  addressKey,
   AddressLimiter,
-  BoundedGroups,
   type ConnectionLimits,
   type ConnectionRefusal,
   defaultLimits,
@@ -80,8 +80,8 @@ export class AcceptPath {
     const rate = limits.rates.recognized;
     const rates = this.#gate ? limits.rates : { unknown: rate, recognized: rate };
     this.#addresses = new AddressLimiter(rates, clock);
-    this.#unfinished = new BoundedGroups(limits.handshakes);
-    this.#anonymous = new BoundedGroups(limits.anonymous);
+    this.#unfinished = new BoundedGroups({ total: limits.handshakes });
+    this.#anonymous = new BoundedGroups({ total: limits.anonymous });
     this.#listener = createServer({ noDelay: true }, (socket) => this.#accept(socket));
     this.#tls?.server.on("secureConnection", (secure) => void this.#admit(secure));
     this.#tls?.server.on("tlsClientError", (error, socket) => this.#refuseTls(error, socket));

@@ -1,7 +1,8 @@
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../scheduler/clock.ts";
 import { WallClockTimer } from "../scheduler/wall_clock_timer.ts";
-import { BoundedGroups, type PeerClosing } from "./connection_limits.ts";
+import { BoundedGroups } from "../network/bounded_groups.ts";
+import type { PeerClosing } from "./connection_limits.ts";
 import type { PeerDecision, PeerVerifier } from "./peer_verifier.ts";
 import { errorMessage } from "../text/error_message.ts";
 
@@ -24,7 +25,7 @@ export class PeerGate implements Disposable {
   readonly #clock: Clock;
   readonly #subscription: Disposable;
   /** By owner. */
-  readonly #peers = new BoundedGroups<AcceptedPeer>(Infinity);
+  readonly #peers = new BoundedGroups<AcceptedPeer>({ total: Infinity });
   /** Counts the verifier's changes. A decision that was begun before the last one is not valid. */
   #generation = 0;
   #isVerifying = false;
