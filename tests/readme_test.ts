@@ -6,7 +6,7 @@ import { engineFlags, permissions } from "../scripts/permissions.ts";
 import { parsePolicyFile } from "../src/service/policy/policy_file.ts";
 import { driverVariables } from "../src/driver/program/config.ts";
 import type { VariableTable } from "../src/shared/config/environment.ts";
-import { serviceVariables } from "../src/service/program/config.ts";
+import { serviceVariables } from "../src/service/program/variables.ts";
 import { createCallMetrics } from "../src/shared/telemetry/call_metrics.ts";
 import { observeEventLoopLag } from "../src/shared/telemetry/event_loop_lag.ts";
 import { Metrics } from "../src/shared/telemetry/metrics.ts";

@@ -5,7 +5,8 @@ import { parsePolicyFile } from "../../src/service/policy/policy_file.ts";
 import { driverVariables, readDriverConfig } from "../../src/driver/program/config.ts";
 import { driverName } from "../../src/shared/text/product_names.ts";
 import { readAdminSocket } from "../../src/service/program/admin_socket.ts";
-import { readServiceConfig, serviceVariables } from "../../src/service/program/config.ts";
+import { readServiceConfig } from "../../src/service/program/config.ts";
+import { serviceVariables } from "../../src/service/program/variables.ts";
 import { type Permission, shippedPermissions } from "../../src/service/kubernetes/permissions.ts";
 
 // deno-lint-ignore no-explicit-any

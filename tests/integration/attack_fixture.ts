@@ -1,32 +1,31 @@
 import assert from "node:assert/strict";
 import type { status } from "@grpc/grpc-js";
-import { ServingCertificate } from "../../src/service/issuing/serving_certificate.ts";
 import {
   CertificateAdministration,
   CertificateService,
 } from "../../src/shared/gen/certificate_service_pb.ts";
 import { type Client, connect } from "../../src/shared/grpc_client/client.ts";
+import {
+  type ClientIdentity,
+  type ClientIdentitySource,
+  fixedIdentity,
+} from "../../src/shared/grpc_client/client_identity.ts";
 import { RpcError } from "../../src/shared/grpc/rpc_error.ts";
-import { registerService, serveTcp, serveUnix } from "../../src/shared/grpc_server/server.ts";
-import { administrationService } from "../../src/service/api/administration_service.ts";
-import { certificateService } from "../../src/service/api/certificate_service.ts";
-import { ApiClient } from "../../src/service/kubernetes/api_client.ts";
+import { createCa } from "../../src/service/admin/init_ca.ts";
 import { shippedPermissions } from "../../src/service/kubernetes/permissions.ts";
-import { KubernetesPodDirectory } from "../../src/service/kubernetes/pod_directory.ts";
-import { TokenAuthenticator } from "../../src/service/kubernetes/token_authenticator.ts";
+import { serverName } from "../../src/shared/text/product_names.ts";
 import { type Certificate, readCertificate } from "../../src/shared/x509/certificate.ts";
 import { createCertificateRequest } from "../../src/shared/x509/certificate_request.ts";
-import { generateKeyPair } from "../../src/shared/crypto/key_pairs.ts";
+import { exportPrivateKey, generateKeyPair } from "../../src/shared/crypto/key_pairs.ts";
 import { encodePem } from "../../src/shared/crypto/pem.ts";
-import { makeCa, openAuthority } from "../support/service_fixture.ts";
-import { accessTo, driver } from "../service/kubernetes/kubernetes_fixture.ts";
+import { attestDriver } from "../support/attested_driver.ts";
+import { composeService } from "../support/composed_service.ts";
+import { writeKubeconfig } from "../support/kubeconfig.ts";
 import { podObject } from "../../scripts/support/api_pod.ts";
 import { ApiServer } from "../../scripts/support/api_server.ts";
-import type { TokenOptions } from "../../scripts/support/api_tokens.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
 import { FakeClock } from "../../scripts/support/fake_clock.ts";
 
-export const serverName = "cert-service.csi-cert-driver.internal";
 export const wait = { timeoutMs: 20_000 };
 
 /** The pod that `podObject` makes, as its driver names it. */
@@ -36,8 +35,6 @@ export const pod = {
   uid: "0f8fad5b-d9cb-469f-a165-70867728950e",
   serviceAccount: "web",
 };
-
-export type Requested = Awaited<ReturnType<typeof request>>;
 
 /** What node-1's driver asks for; the pod's volume is called "certs". */
 export async function request(changed: Partial<{ certificateRequest: Uint8Array }> = {}) {
@@ -52,79 +49,80 @@ export async function request(changed: Partial<{ certificateRequest: Uint8Array 
 export type ServiceClient = Client<typeof CertificateService>;
 export type AttackedService = Awaited<ReturnType<typeof openService>>;
 
-/** The service as it runs in a cluster: real TLS, real signing, a real API server's answers. */
+/** The service as it runs in a cluster, with the drivers of node-1 and node-2 attested. */
 export async function openService() {
   await using stack = new AsyncDisposableStack();
   // TLS and the API server look at the machine's clock.
-  const clock = new FakeClock(Temporal.Now.instant());
+  const clock = new FakeClock(Temporal.Instant.fromEpochMilliseconds(Date.now()));
   const api = stack.use(await ApiServer.start());
   api.rules = shippedPermissions;
-  const connection = stack.use(new ApiClient(accessTo(api), { clock }));
-  const material = await makeCa({}, clock.now());
-  const pods = new KubernetesPodDirectory(connection);
-  const authority = stack.use(await openAuthority({ clock, material, pods }));
-  const implementation = certificateService({
-    ...authority,
-    authenticator: new TokenAuthenticator({ connection, clock, driver }),
-  });
-  const server = stack.use(
-    await serveTcp("127.0.0.1:0", {
-      services: [registerService(CertificateService, implementation)],
-      maxMessageBytes: 512 * 1024,
-      graceMs: 100,
-      tls: stack.use(await ServingCertificate.start(authority)),
-    }),
-  );
   const folder = stack.use(await temporaryFolder());
-  const admin = stack.use(
-    await serveUnix(`${folder.path}/admin.sock`, {
-      services: [registerService(CertificateAdministration, administrationService(authority))],
-      graceMs: 100,
-    }),
+  const ca = await createCa(
+    { algorithm: "ecdsa-p256", days: 10, commonName: "Test CA" },
+    clock.now(),
   );
-  const administrator = stack.use(
-    connect(CertificateAdministration, { address: `unix://${admin.path}` }),
-  );
-  const anchorPem = encodePem("CERTIFICATE", material.issuer.certificate.der);
-  const clients = new Map<string | undefined, ServiceClient>();
-  const as = (token: string | undefined): ServiceClient => {
-    const known = clients.get(token);
-    if (known !== undefined) return known;
-    const client = stackKept.use(
-      connect(CertificateService, {
-        address: `https://127.0.0.1:${server.port}`,
-        trustBundle: () => anchorPem,
-        serverName,
-        ...(token === undefined ? {} : { token: () => Promise.resolve(token) }),
-      }),
-    );
-    clients.set(token, client);
-    return client;
+  api.objects.put("secrets", {
+    metadata: { namespace: "csi-cert-system", name: "csi-ca-secret" },
+    data: { "tls.crt": btoa(ca.certificatePem), "tls.key": btoa(ca.privateKeyPem) },
+  });
+  const variables = {
+    KUBECONFIG: await writeKubeconfig(folder.path, api),
+    CA_SECRET_NAMESPACE: "csi-cert-system",
+    ADMIN_SOCKET: `${folder.path}/admin.sock`,
   };
-  const token = (options?: TokenOptions) => api.tokens.make(options);
-  const stackKept = stack.move();
+  const service = stack.use(await composeService(variables, clock));
+  // The Secret and both documents: no call comes from the service by itself after that.
+  await clock.until(() => api.openWatches === 3 && service.denials?.isLoaded === true);
+  const { address, attestationPort } = service;
+  const trustBundlePem = ca.certificatePem;
+  const tls = { address, trustBundle: () => trustBundlePem, serverName };
+  const target = { api, address, attestationPort, folder: folder.path, trustBundlePem };
+  const attest = async (node: string, generation?: number) =>
+    kept.use(await attestDriver(target, node, clock, generation));
+  const kept = stack.move();
+  const [first, second] = [await attest("node-1"), await attest("node-2")];
+  const connectAs = (clientIdentity: ClientIdentitySource | undefined) =>
+    kept.use(connect(CertificateService, { ...tls, clientIdentity }));
   return {
-    ...authority,
-    api,
-    port: server.port,
-    anchorPem,
-    token,
-    as,
+    ...service,
+    ...{ api, trustBundlePem, attest },
+    /** The driver of node-1, which is the pod's. */
+    driver: first.client,
+    identity: first.identity,
+    /** The driver of node-2. */
+    otherDriver: second.client,
+    /** A client with this certificate, or none. */
+    as: (pair: ClientIdentity | undefined) => connectAs(pair && fixedIdentity(pair)),
     /** Calls the administrator's methods on the drivers' port, as the driver of node-1. */
-    administrationByDriver: stackKept.use(
-      connect(CertificateAdministration, {
-        address: `https://127.0.0.1:${server.port}`,
-        trustBundle: () => anchorPem,
-        serverName,
-        token: () => Promise.resolve(token()),
-      }),
+    administrationByDriver: kept.use(
+      connect(CertificateAdministration, { ...tls, clientIdentity: first.identity }),
     ),
     /** Calls over the local socket. */
-    administrator,
-    /** The driver of node-1. */
-    driver: as(token()),
+    administrator: kept.use(
+      connect(CertificateAdministration, { address: `unix://${variables.ADMIN_SOCKET}` }),
+    ),
     put: (given: Parameters<typeof podObject>[0] = {}) => api.objects.put("pods", podObject(given)),
-    [Symbol.asyncDispose]: () => stackKept.disposeAsync(),
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  };
+}
+
+/** A certificate as a pod has it in its volume: signed by the CA that signs for pods. */
+export async function podPair(
+  { signer }: Pick<AttackedService, "signer">,
+  names: { readonly dnsNames?: string[]; readonly uris?: string[] },
+): Promise<ClientIdentity> {
+  const keys = await generateKeyPair("ecdsa-p256");
+  const { dnsNames = [], uris = [] } = names;
+  const signed = await signer.sign({
+    publicKey: keys.publicKey,
+    names: { commonName: "pod", organizationalUnits: [], dnsNames, ipAddresses: [], uris },
+    validity: Temporal.Duration.from({ hours: 1 }),
+    extendedKeyUsage: ["serverAuth", "clientAuth"],
+  });
+  assert(signed.kind === "signed");
+  return {
+    certificatePem: signed.chain.map((der) => encodePem("CERTIFICATE", der)).join(""),
+    privateKeyPem: await exportPrivateKey(keys.privateKey),
   };
 }
 
@@ -148,12 +146,14 @@ export interface Attack {
   readonly run: (service: AttackedService) => Promise<unknown>;
   readonly code: status;
   readonly message: RegExp;
+  /** Why its connection is refused, where it is. */
+  readonly refused?: string;
   /** How often the API server may be asked; unbounded unless told. */
   readonly calls?: number;
 }
 
-export async function issueAs(service: AttackedService, token: string | undefined) {
-  return await service.as(token).issueCertificate(await request(), wait);
+export async function issueAs(client: ServiceClient) {
+  return await client.issueCertificate(await request(), wait);
 }
 
 /** What node-1's driver gets for the pod, named with these changes. */

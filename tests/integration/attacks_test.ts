@@ -1,11 +1,23 @@
 import assert from "node:assert/strict";
 import { status } from "@grpc/grpc-js";
-import { issue, leafOf, openService, pod, refusal, request, wait } from "./attack_fixture.ts";
+import { onAttestation, showToken } from "./attestation_attacks.ts";
+import {
+  issue,
+  leafOf,
+  openService,
+  pod,
+  podPair,
+  refusal,
+  request,
+  type ServiceClient,
+  wait,
+} from "./attack_fixture.ts";
 import { byCallers } from "./caller_attacks.ts";
+import { driverToken } from "../support/attested_driver.ts";
 import { onPods } from "./pod_attacks.ts";
 import { byRequests, onOthers, outages } from "./request_attacks.ts";
 
-const { UNAUTHENTICATED, PERMISSION_DENIED } = status;
+const { UNAVAILABLE, PERMISSION_DENIED } = status;
 
 Deno.test("each attack is refused with the code that is right for it, and signs nothing", async (t) => {
   await using service = await openService();
@@ -13,10 +25,14 @@ Deno.test("each attack is refused with the code that is right for it, and signs 
     await t.step(row.attack, async () => {
       service.put();
       const before = service.api.calls.length;
+      const refusedBefore = service.refusedConnections(row.refused ?? "");
       const error = await refusal(row.run(service));
       assert.equal(status[error.code], status[row.code], error.message);
       assert.match(error.message, row.message);
       assert.equal(service.inventory.size, 0);
+      if (row.refused !== undefined) {
+        assert.ok(service.refusedConnections(row.refused) > refusedBefore, row.refused);
+      }
       if (row.calls !== undefined) assert.equal(service.api.calls.length - before, row.calls);
     });
   }
@@ -24,6 +40,27 @@ Deno.test("each attack is refused with the code that is right for it, and signs 
     service.put();
     await issue(service);
     assert.equal(service.inventory.size, 1);
+  });
+});
+
+Deno.test("each token that makes no node is answered with its status and reason, at its price to the API server", async (t) => {
+  await using service = await openService();
+  for (const row of onAttestation) {
+    await t.step(row.attack, async () => {
+      const token = row.token(service);
+      const before = service.api.calls.length;
+      const { status, fields, body } = await showToken(service, token);
+      assert.deepEqual([status, Object.keys(body)], [row.status, ["error"]]);
+      assert.match(body.error ?? "", row.message);
+      assert.equal(fields.has("retry-after"), row.status === 503);
+      const calls = service.api.calls.slice(before).map(({ text }) => text);
+      assert.equal(calls.length, row.calls.length, `${calls}`);
+      for (const [index, call] of row.calls.entries()) assert.match(calls[index] ?? "", call);
+    });
+  }
+  await t.step("while a driver's own token is exchanged for a certificate", async () => {
+    const { status } = await showToken(service, driverToken(service.api, "node-3"));
+    assert.equal(status, 200);
   });
 });
 
@@ -57,11 +94,11 @@ Deno.test("a replayed request gets nobody a certificate who could not have asked
   const again = leafOf(await service.driver.issueCertificate(asked, wait));
   assert.deepEqual(again.spki, first.spki);
   assert.notEqual(again.serialNumber, first.serialNumber);
-  const replay = async (token: string | undefined) =>
-    (await refusal(service.as(token).issueCertificate(asked, wait))).code;
-  assert.equal(await replay(undefined), UNAUTHENTICATED);
-  assert.equal(await replay(service.token({ node: "node-2" })), PERMISSION_DENIED);
-  assert.equal(await replay(service.token({ account: "shop/web" })), PERMISSION_DENIED);
+  const replay = async (client: ServiceClient) =>
+    (await refusal(client.issueCertificate(asked, wait))).code;
+  assert.equal(await replay(service.as(undefined)), UNAVAILABLE);
+  assert.equal(await replay(service.as(await podPair(service, {}))), UNAVAILABLE);
+  assert.equal(await replay(service.otherDriver), PERMISSION_DENIED);
   service.api.objects.delete("pods", pod.namespace, pod.name);
   assert.equal(
     (await refusal(service.driver.issueCertificate(asked, wait))).code,

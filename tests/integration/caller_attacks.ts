@@ -1,90 +1,57 @@
 import { status } from "@grpc/grpc-js";
-import { type Attack, issueAs, pod } from "./attack_fixture.ts";
+import { TestCa } from "../../scripts/support/test_ca.ts";
+import { type Attack, issueAs, pod, podPair, wait } from "./attack_fixture.ts";
 
-const { UNAUTHENTICATED, PERMISSION_DENIED } = status;
+const { UNAVAILABLE, PERMISSION_DENIED } = status;
+
+const nodeUri = "spiffe://cluster.local/csi-cert-node/node-1";
+/** The connection ends before a call: a client whose certificate is refused sees no more of it. */
+const connectionEnds = { code: UNAVAILABLE, message: /./, refused: "tls", calls: 0 };
 
 /** Attacks by those who are not the driver of the pod's node. */
 export const byCallers: Attack[] = [
   {
-    attack: "a caller without a token",
-    run: (service) => issueAs(service, undefined),
-    code: UNAUTHENTICATED,
-    message: /no token was sent/,
-    calls: 0,
+    attack: "a caller without a certificate",
+    run: (service) => issueAs(service.as(undefined)),
+    ...connectionEnds,
   },
   {
-    attack: "garbage in a token's place",
-    run: (service) => issueAs(service, "garbage.garbage.garbage"),
-    code: UNAUTHENTICATED,
-    message: /no JSON Web Token/,
-    calls: 0,
-  },
-  {
-    attack: "a token of 10 kB",
-    run: (service) => issueAs(service, "x".repeat(10_000)),
-    code: UNAUTHENTICATED,
-    message: /at most 8192 characters/,
-    calls: 0,
-  },
-  {
-    attack: "a token for the API server, not for this service",
-    run: (service) =>
-      issueAs(service, service.token({ audiences: ["https://kubernetes.default.svc"] })),
-    code: UNAUTHENTICATED,
-    message: /another audience/,
-    calls: 0,
-  },
-  {
-    attack: "a token that has expired",
-    run: (service) => {
-      const expiresAt = Temporal.Now.instant().subtract({ hours: 1 });
-      return issueAs(service, service.token({ expiresAt }));
+    attack: "the certificate of the very pod",
+    run: async (service) => {
+      const dnsNames = [`${pod.name}.${pod.namespace}.svc.cluster.local`];
+      return await issueAs(service.as(await podPair(service, { dnsNames })));
     },
-    code: UNAUTHENTICATED,
-    message: /expired at/,
-    calls: 0,
+    ...connectionEnds,
   },
   {
-    attack: "a token with a forged signature",
-    run: (service) => issueAs(service, service.token().replace(/\.[^.]+$/, ".Zm9yZ2Vk")),
-    code: UNAUTHENTICATED,
-    message: /does not accept the token/,
-    calls: 1,
+    attack: "a certificate of the pods' CA that names the node",
+    run: async (service) => await issueAs(service.as(await podPair(service, { uris: [nodeUri] }))),
+    ...connectionEnds,
   },
   {
-    attack: "the token of a driver's pod that is gone",
-    run: (service) => issueAs(service, service.token({ revoked: true })),
-    code: UNAUTHENTICATED,
-    message: /its pod or service account is gone/,
-    calls: 1,
-  },
-  {
-    attack: "the stolen token of the very pod",
-    run: (service) => {
-      const stolen = { name: pod.name, uid: pod.uid };
-      return issueAs(service, service.token({ account: "shop/web", pod: stolen }));
+    attack: "a certificate of a CA of the attacker's own that names the node",
+    run: async (service) => {
+      const ca = await TestCa.create("CSI certificate driver node CA");
+      return await issueAs(service.as(await ca.issue(nodeUri)));
     },
-    code: PERMISSION_DENIED,
-    message: /system:serviceaccount:shop:web is not the drivers' service account/,
-    calls: 1,
+    ...connectionEnds,
   },
   {
-    attack: "the token of another service account beside the driver",
-    run: (service) => issueAs(service, service.token({ account: "csi-cert-system/cert-service" })),
-    code: PERMISSION_DENIED,
-    message: /csi-cert-system:cert-service is not the drivers' service account/,
-    calls: 1,
+    attack: "a stranger that watches the trust bundle",
+    run: (service) => Array.fromAsync(service.as(undefined).watchTrustBundle({}, wait), () => 0),
+    ...connectionEnds,
   },
   {
-    attack: "a token of the driver's account that no pod bears",
-    run: (service) => issueAs(service, service.token({ pod: null })),
-    code: PERMISSION_DENIED,
-    message: /bound to no pod/,
-    calls: 0,
+    attack: "a pod that reports certificates",
+    run: async (service) => {
+      const pair = await podPair(service, { uris: [nodeUri] });
+      return await service.as(pair).reportCertificates({ certificates: [] }, wait);
+    },
+    ...connectionEnds,
   },
   {
     attack: "another node's driver",
-    run: (service) => issueAs(service, service.token({ node: "node-2" })),
+    run: (service) => issueAs(service.otherDriver),
     code: PERMISSION_DENIED,
     message: /^pod shop\/web-0 does not run on node node-2$/,
     calls: 2,

@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import { status } from "@grpc/grpc-js";
 import { createCa } from "../../src/service/admin/init_ca.ts";
-import { CertificateService } from "../../src/shared/gen/certificate_service_pb.ts";
-import { connect } from "../../src/shared/grpc_client/client.ts";
+import { systemClock } from "../../src/shared/scheduler/system_clock.ts";
 import { RpcError } from "../../src/shared/grpc/rpc_error.ts";
 import { readCertificate, readCertificates } from "../../src/shared/x509/certificate.ts";
 import { createCertificateRequest } from "../../src/shared/x509/certificate_request.ts";
 import { generateKeyPair } from "../../src/shared/crypto/key_pairs.ts";
+import { attestDriver, driverPod } from "../support/attested_driver.ts";
+import { writeKubeconfig } from "../support/kubeconfig.ts";
+import { shippedPermissions } from "../../src/service/kubernetes/permissions.ts";
 import { podObject } from "../../scripts/support/api_pod.ts";
 import { ApiServer } from "../../scripts/support/api_server.ts";
 import { Program } from "../../scripts/support/programs.ts";
@@ -21,28 +23,16 @@ async function open() {
   await using stack = new AsyncDisposableStack();
   const api = stack.use(await ApiServer.start());
   const folder = stack.use(await temporaryFolder());
-  const kubeconfig = `${folder.path}/kubeconfig`;
-  await Deno.writeTextFile(
-    kubeconfig,
-    JSON.stringify({
-      apiVersion: "v1",
-      kind: "Config",
-      clusters: [{
-        name: "test",
-        cluster: { server: api.url, "certificate-authority-data": btoa(api.authorityPem) },
-      }],
-      users: [{ name: "service", user: { token: "service-token" } }],
-      contexts: [{ name: "test", context: { cluster: "test", user: "service" } }],
-      "current-context": "test",
-    }),
-  );
+  api.rules = shippedPermissions;
+  const KUBECONFIG = await writeKubeconfig(folder.path, api);
   const ADMIN_SOCKET = `${folder.path}/admin.sock`;
   const kept = stack.move();
   const start = () =>
     kept.use(
       new Program("cert-service", "source", {
-        KUBECONFIG: kubeconfig,
+        KUBECONFIG,
         LISTEN_ADDR: "127.0.0.1:0",
+        ATTESTATION_LISTEN_ADDR: "127.0.0.1:0",
         HEALTH_ADDR: "127.0.0.1:0",
         CA_SECRET_NAMESPACE: namespace,
         CA_ROTATION_DELAY: "1s",
@@ -80,13 +70,20 @@ async function open() {
       });
       return ca;
     },
-    client: (address: string, token: string) =>
-      connect(CertificateService, {
-        address: `https://${address}`,
-        trustBundle: bundle,
-        serverName: "cert-service.csi-cert-driver.internal",
-        token: () => Promise.resolve(token),
-      }),
+    /** The client of a node's driver, attested at the service that serves there. */
+    async driver(
+      { address, attestationAddress }: { address: string; attestationAddress: string },
+      node: string,
+    ) {
+      const attestationPort = Number(attestationAddress.split(":").at(-1));
+      const target = { api, address: `https://${address}`, attestationPort, folder: folder.path };
+      const trustBundlePem = bundle();
+      const driver = kept.use(
+        await attestDriver({ ...target, trustBundlePem }, node, systemClock),
+      );
+      assert.equal(driver.identity?.problem, undefined);
+      return driver.client;
+    },
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }
@@ -116,16 +113,23 @@ Deno.test("the service as a process: waits for its Secret, believes the API, rot
   const waiting = await first.logged(({ message }) => message.startsWith("not ready on"));
   assert.match(waiting.message, /the CA is not there: it is waited for/);
   await cluster.putCa("One");
-  const { address, healthAddress } = await first.ready();
+  const addresses = await first.ready();
   assert.match(
-    await (await fetch(`http://${healthAddress}/readyz`)).text(),
+    await (await fetch(`http://${addresses.healthAddress}/readyz`)).text(),
     /^ok\nsigning with CN=One/,
   );
 
   api.objects.put("pods", podObject());
-  using driver = cluster.client(address, api.tokens.make());
-  const issuer = async () => {
-    const { certificateChain: [leaf = new Uint8Array()] } = await driver.issueCertificate(
+  const driver = await cluster.driver(addresses, "node-1");
+  const attested = await first.logged(({ action }) => action === "attest");
+  const { uid: driverUid } = driverPod("node-1");
+  assert.deepEqual(
+    [attested.outcome, attested.node, attested.callerServiceAccount, attested.tokenId],
+    ["issued", "node-1", "csi-cert-system/csi-cert-driver", "JTI=token"],
+  );
+  assert.equal(attested.callerPodUid, driverUid);
+  const issuer = async (client = driver) => {
+    const { certificateChain: [leaf = new Uint8Array()] } = await client.issueCertificate(
       await request(),
       wait,
     );
@@ -134,10 +138,10 @@ Deno.test("the service as a process: waits for its Secret, believes the API, rot
   assert.equal(await issuer(), "CN=One");
   const audited = await first.logged(({ action }) => action === "issue");
   assert.deepEqual(
-    [audited.outcome, audited.node, audited.callerServiceAccount, audited.tokenId, audited.podUid],
-    ["issued", "node-1", "csi-cert-system/csi-cert-driver", "JTI=token", podUid],
+    [audited.outcome, audited.node, audited.callerPodUid, audited.podUid],
+    ["issued", "node-1", driverUid, podUid],
   );
-  using other = cluster.client(address, api.tokens.make({ node: "node-2" }));
+  const other = await cluster.driver(addresses, "node-2");
   const denied = await refusal(other.issueCertificate(await request(), wait));
   assert.deepEqual([denied.code, denied.message.includes("node-2")], [
     status.PERMISSION_DENIED,
@@ -147,19 +151,24 @@ Deno.test("the service as a process: waits for its Secret, believes the API, rot
   await cluster.putCa("Two");
   await first.logged(({ message }) => message === "signing with CN=Two");
   assert.equal(readCertificates(cluster.bundle())?.length, 2);
+  // The connection that the node CA of One let in stays.
   assert.equal(await issuer(), "CN=Two");
   await cluster.putCa("Three", { "csi-cert-driver/old-key-compromised": "true" });
   await first.logged(({ message }) => message === "signing with CN=Three");
   await first.logged(({ message }) => message === "CN=Two is trusted no more");
   // This replica knows before it has told the others.
   await cluster.published(1);
+  // With the compromised CA its node CA goes, at once: the drivers have to attest again.
+  assert.equal((await refusal(issuer())).code, status.UNAVAILABLE);
+  const reattested = await cluster.driver(addresses, "node-1");
+  assert.equal(await issuer(reattested), "CN=Three");
 
   const revocation = await cluster.command("revoke", "--pod-uid", podUid, "--reason", "test");
   assert.match(
     revocation,
     /^pod 0f8fad5b-\S+ gets no further certificate; what it has expires at /,
   );
-  const revoked = await refusal(driver.issueCertificate(await request(), wait));
+  const revoked = await refusal(reattested.issueCertificate(await request(), wait));
   assert.equal(revoked.code, status.PERMISSION_DENIED);
   // Killed: Deno 2.9.6 crashes when the server of an idle connection says goodbye (issue 36788).
   await first.stop("SIGKILL");
@@ -167,7 +176,7 @@ Deno.test("the service as a process: waits for its Secret, believes the API, rot
 
   const second = cluster.start();
   const restarted = await second.ready();
-  using again = cluster.client(restarted.address, api.tokens.make());
+  const again = await cluster.driver(restarted, "node-1");
   const still = await refusal(again.issueCertificate(await request(), wait));
   assert.match(still.message, /were revoked/);
 });

@@ -1,32 +1,25 @@
 import { status } from "@grpc/grpc-js";
 import { createCertificateRequest } from "../../src/shared/x509/certificate_request.ts";
 import { generateKeyPair } from "../../src/shared/crypto/key_pairs.ts";
-import {
-  type Attack,
-  type AttackedService,
-  issue,
-  issueAs,
-  pod,
-  request,
-  wait,
-} from "./attack_fixture.ts";
+import { type Attack, type AttackedService, issue, pod, request, wait } from "./attack_fixture.ts";
 
-const { UNAUTHENTICATED, PERMISSION_DENIED, UNIMPLEMENTED, INVALID_ARGUMENT, UNAVAILABLE } = status;
+const { UNIMPLEMENTED, INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNAVAILABLE } = status;
 
 /** Attacks by what is in a certificate request. */
 export const byRequests: Attack[] = [
   ["random bytes", () => crypto.getRandomValues(new Uint8Array(500)), /not a PKCS #10 request/],
-  ["100 kB", () => new Uint8Array(100_000).fill(0x30), /at most 8192/],
+  ["10 kB", () => new Uint8Array(10_000).fill(0x30), /at most 8192/],
+  ["100 kB", () => new Uint8Array(100_000).fill(0x30), /32768/, RESOURCE_EXHAUSTED],
   ["nothing at all", () => new Uint8Array(), /certificate_request: is empty/],
   ["a signature by another key", forgedSignature, /good signature by its own key/],
-].map(([what, make, message]) => ({
+].map(([what, make, message, code = INVALID_ARGUMENT]) => ({
   attack: `a certificate request of ${what}`,
   run: async (service: AttackedService) => {
     service.put();
     const certificateRequest = await (make as () => Promise<Uint8Array> | Uint8Array)();
     return await service.driver.issueCertificate(await request({ certificateRequest }), wait);
   },
-  code: INVALID_ARGUMENT,
+  code: code as status,
   message: message as RegExp,
 }));
 
@@ -57,32 +50,19 @@ export const onOthers: Attack[] = [
     message: /CertificateAdministration/,
     calls: 0,
   },
-  {
-    attack: "a pod's account that reports certificates",
-    run: (service) =>
-      service.as(service.token({ account: "shop/web" }))
-        .reportCertificates({ certificates: [] }, wait),
-    code: PERMISSION_DENIED,
-    message: /shop:web is not the drivers' service account/,
-  },
-  {
-    attack: "a stranger that watches the trust bundle",
-    run: (service) => Array.fromAsync(service.as(undefined).watchTrustBundle({}, wait), () => 0),
-    code: UNAUTHENTICATED,
-    message: /no token was sent/,
-  },
 ];
 
 /** No attacks: the API server is away, which must not look like a refusal. */
 export const outages: Attack[] = [
   {
-    attack: "an API server that does not review tokens",
-    run: (service) => {
-      service.api.fail("create tokenreviews", 500);
-      return issueAs(service, service.token());
+    attack: "an API server that does not list the driver's pods",
+    run: async (service) => {
+      const { client } = await service.attest("node-4");
+      service.api.fail("list pods", 500);
+      return await client.issueCertificate(await request(), wait);
     },
     code: UNAVAILABLE,
-    message: /cannot be asked: create tokenreviews/,
+    message: /list pods csi-cert-system: the API server answered 500/,
   },
   {
     attack: "an API server that does not tell of pods",

@@ -2,7 +2,7 @@ import { exportPrivateKey, generateKeyPair } from "../../shared/crypto/key_pairs
 import { encodePem } from "../../shared/crypto/pem.ts";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
-import { servingName } from "../../shared/text/product_names.ts";
+import { serverName } from "../../shared/text/product_names.ts";
 import type { CurrentCa } from "../ca/current_ca.ts";
 import { createSelfSignedCa } from "../x509/self_signed_ca.ts";
 import type { LeafSigner } from "./leaf_signer.ts";
@@ -128,9 +128,9 @@ async function makePair(signer: LeafSigner, now: Temporal.Instant): Promise<Fres
   const signed = await signer.sign({
     publicKey: keyPair.publicKey,
     names: {
-      commonName: servingName,
+      commonName: serverName,
       organizationalUnits: [],
-      dnsNames: [servingName],
+      dnsNames: [serverName],
       ipAddresses: [],
       uris: [],
     },

@@ -2,27 +2,15 @@ import {
   type ConfigResult,
   type Environment,
   EnvironmentReader,
-  type VariableTable,
 } from "../../shared/config/environment.ts";
+import { type Address, formatAddress } from "../../shared/config/value_parsers.ts";
 import {
-  absolutePath,
-  type Address,
-  booleanWord,
-  durationBetween,
-  formatAddress,
-  oneOf,
-  parseAddress,
-  parseObjectName,
-  parseServiceAccount,
-} from "../../shared/config/value_parsers.ts";
-import {
-  commonVariables,
   healthAddress,
   type LoggingConfig,
   loggingConfig,
 } from "../../shared/config/common_variables.ts";
-import { adminVariables } from "./admin_socket.ts";
 import { serverName } from "../../shared/text/product_names.ts";
+import { serviceVariables } from "./variables.ts";
 
 /** How callers prove who they are. */
 export type AuthenticationConfig =
@@ -63,108 +51,6 @@ export interface ServiceConfig {
   readonly logging: LoggingConfig;
 }
 
-const file = { expected: "an absolute path", parse: absolutePath() };
-const objectName = {
-  expected: "the name of a Kubernetes object: lower-case letters, digits, - and .",
-  parse: parseObjectName,
-};
-const validity = durationBetween("10s", "87600h");
-
-/** The service's own variables and those it shares with the driver, in the order of --help. */
-export const serviceVariables = {
-  listenAddress: {
-    name: "LISTEN_ADDR",
-    default: "0.0.0.0:50051",
-    description: "where drivers call",
-    expected: 'host:port, such as "0.0.0.0:50051" or "[::]:50051"',
-    parse: parseAddress,
-  },
-  tls: {
-    name: "TLS",
-    default: "on",
-    description: "off: plaintext, which also needs AUTHENTICATION=none and http:// at the drivers",
-    expected: "on or off",
-    parse: booleanWord("on", "off"),
-  },
-  authentication: {
-    name: "AUTHENTICATION",
-    default: "kubernetes",
-    description:
-      "who callers are: kubernetes (nodes attest with their driver's token), mtls (certificates " +
-      "from files) or none",
-    expected: "kubernetes, mtls or none",
-    parse: oneOf("kubernetes", "mtls", "none"),
-  },
-  clientCaFile: {
-    name: "CLIENT_CA_FILE",
-    description: "the CA of the drivers' certificates, for mtls; not the CA that signs for pods",
-    ...file,
-  },
-  attestationAddress: {
-    name: "ATTESTATION_LISTEN_ADDR",
-    default: "0.0.0.0:50052",
-    description: "where drivers show their token, with AUTHENTICATION=kubernetes",
-    expected: 'host:port, such as "0.0.0.0:50052" or "[::]:50052"',
-    parse: parseAddress,
-  },
-  clusterId: {
-    name: "CLUSTER_ID",
-    description: "this cluster's own text for node certificates, where the CA is in files",
-    expected: "1 to 253 letters, digits and characters of . _ : -",
-    parse: (text: string) => /^[A-Za-z0-9._:-]{1,253}$/.test(text) ? text : undefined,
-  },
-  driverServiceAccount: {
-    name: "DRIVER_SERVICE_ACCOUNT",
-    default: "csi-cert-system/csi-cert-driver",
-    description: "the service account whose tokens speak for nodes",
-    expected: "namespace/name",
-    parse: parseServiceAccount,
-  },
-  caSecretName: {
-    name: "CA_SECRET_NAME",
-    default: "csi-ca-secret",
-    description: "the Secret with the CA (tls.crt, tls.key, optional ca.crt)",
-    ...objectName,
-  },
-  caSecretNamespace: {
-    name: "CA_SECRET_NAMESPACE",
-    default: "kube-system",
-    description: "its namespace",
-    ...objectName,
-  },
-  caCertificateFile: {
-    name: "CA_CERT_FILE",
-    description: "the CA's certificate, PEM, in place of the Secret",
-    ...file,
-  },
-  caKeyFile: { name: "CA_KEY_FILE", description: "its private key, PEM", ...file },
-  caRotationDelay: {
-    name: "CA_ROTATION_DELAY",
-    default: "10m",
-    description: "from a new CA's publication to the first signature with it",
-    ...durationBetween("0s", "720h"),
-  },
-  defaultValidity: {
-    name: "DEFAULT_VALIDITY",
-    defaultText: "168h, or MAX_VALIDITY if shorter",
-    description: "a certificate's lifetime where its volume names none",
-    ...validity,
-  },
-  maxValidity: {
-    name: "MAX_VALIDITY",
-    default: "720h",
-    description: "the longest lifetime a volume gets",
-    ...validity,
-  },
-  policyFile: {
-    name: "POLICY_FILE",
-    description: "what namespaces may have beyond the default",
-    ...file,
-  },
-  ...adminVariables,
-  ...commonVariables,
-} as const satisfies VariableTable;
-
 /** What a configuration lets pass that an operator has to know of, a sentence each. */
 export function configurationWarnings(
   { authentication }: ServiceConfig,
@@ -187,6 +73,7 @@ export function readServiceConfig(environment: Environment): ConfigResult<Servic
   const { values } = reading;
   const authentication = authenticationConfig(reading);
   const ca = caConfig(reading);
+  requireClusterId(reading, authentication, ca);
   const defaultValidity = readDefaultValidity(reading);
   return reading.outcome(() => ({
     listenAddress: formatAddress(values.listenAddress),
@@ -243,6 +130,28 @@ function caConfig(reading: ServiceReading): CaConfig {
     );
   }
   return { kind: "files", certificateFile: caCertificateFile, privateKeyFile: caKeyFile };
+}
+
+/** With the CA in files nothing else tells two clusters' node certificates apart. */
+function requireClusterId(
+  reading: ServiceReading,
+  authentication: AuthenticationConfig,
+  ca: CaConfig,
+): void {
+  if (!reading.isValid("AUTHENTICATION", "CLUSTER_ID")) return;
+  const isNeeded = authentication.kind === "kubernetes" && ca.kind === "files";
+  if (isNeeded && !reading.isSet("CLUSTER_ID")) {
+    reading.reject(
+      "CLUSTER_ID",
+      "a text that no other cluster has, such as its name, with AUTHENTICATION=kubernetes and " +
+        "the CA in files",
+    );
+  }
+  if (!isNeeded && reading.isSet("CLUSTER_ID")) {
+    reading.warnings.push(
+      "CLUSTER_ID is read with AUTHENTICATION=kubernetes and CA_CERT_FILE only",
+    );
+  }
 }
 
 function readDefaultValidity(reading: ServiceReading): Temporal.Duration {

@@ -1,5 +1,5 @@
 import { helpPage } from "../../shared/config/help_page.ts";
-import { serviceVariables } from "./config.ts";
+import { serviceVariables } from "./variables.ts";
 
 /** What the table of variables does not hold. */
 const notes = [

@@ -1,4 +1,4 @@
-import type { Metrics } from "../../shared/telemetry/metrics.ts";
+import type { Counter, Metrics } from "../../shared/telemetry/metrics.ts";
 
 /** What a certificate service looks like at one moment. */
 export interface ServiceSnapshot {
@@ -11,6 +11,26 @@ export interface ServiceSnapshot {
   readonly caNotAfter: Temporal.Instant | undefined;
   /** Certificates that were given less than their validity so far, because the CA ends sooner. */
   readonly shortened: number;
+}
+
+/** What clients attempt, counted as it happens. */
+export interface ClientCounters {
+  readonly refusedConnections: Counter;
+  readonly attestations: Counter;
+}
+
+/** Registers the counters of clients' attempts. */
+export function clientCounters(metrics: Metrics): ClientCounters {
+  return {
+    refusedConnections: metrics.counter(
+      "csi_cert_refused_connections_total",
+      "Connections to the gRPC port that were not accepted or were closed, by reason.",
+    ),
+    attestations: metrics.counter(
+      "csi_cert_attestations_total",
+      "Attestations of nodes, by outcome.",
+    ),
+  };
 }
 
 /** A certificate service's own metrics, taken anew for each scrape: returns what exposes them. */

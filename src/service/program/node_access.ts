@@ -1,5 +1,4 @@
-import type { Metrics } from "../../shared/telemetry/metrics.ts";
-import { systemClock as clock } from "../../shared/scheduler/system_clock.ts";
+import type { Counter } from "../../shared/telemetry/metrics.ts";
 import { allowAnonymous, type Authenticator } from "../access/authenticator.ts";
 import type { ClientCaSource } from "../access/client_ca_source.ts";
 import { ClientCertificateAuthenticator } from "../access/client_certificate_authenticator.ts";
@@ -30,7 +29,7 @@ export interface NodeAccess {
 export function openNodeAccess(
   { authentication, clusterDomain }: ServiceConfig,
   clientCas: ClientCaSource | undefined,
-  { nodeRevocation, engine }: RunningService,
+  { nodeRevocation, clock, engine }: RunningService,
 ): NodeAccess {
   if (authentication.kind === "none" || clientCas === undefined) {
     return { verifier: undefined, clientCas: undefined, authenticator: allowAnonymous };
@@ -58,15 +57,12 @@ export interface AttestationParts {
 export function serveAttestation(
   { attestationAddress, driverServiceAccount, clusterDomain }: ServiceConfig,
   { open, cluster, nodeCas, keys }: AttestationParts,
-  metrics: Metrics,
+  /** Counts by outcome. */
+  attestations: Counter,
 ): AttestationEndpoint {
   const account = `${driverServiceAccount.namespace}/${driverServiceAccount.name}`;
   const { reviewer, pods } = cluster.attestation(driverServiceAccount);
-  const attestations = metrics.counter(
-    "csi_cert_attestations_total",
-    "Attestations of nodes, by outcome.",
-  );
-  const engine = open.engine;
+  const { clock, engine } = open;
   return new AttestationEndpoint({
     ...attestationAddress,
     identity: open.serving,

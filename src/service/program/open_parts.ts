@@ -1,5 +1,5 @@
 import { Scheduler } from "../../shared/scheduler/scheduler.ts";
-import { systemClock as clock } from "../../shared/scheduler/system_clock.ts";
+import type { Clock } from "../../shared/scheduler/clock.ts";
 import { DriverPodCheck } from "../access/driver_pod_check.ts";
 import { ClientCas } from "../access/client_cas.ts";
 import { KeySetCache } from "../attestation/key_set_cache.ts";
@@ -29,13 +29,25 @@ const ownNamespace = "csi-cert-system";
 
 export type ServiceParts = Awaited<ReturnType<typeof openParts>>;
 
-/** Everything below the transport, on the machine's clock, for as long as the stack lives. */
-export async function openParts(config: ServiceConfig, resources: AsyncDisposableStack) {
+/** What the parts have of the machine. */
+export interface Machine {
+  readonly clock: Clock;
+  /** Where the cluster is found. */
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+/** Everything below the transport, for as long as the stack lives. */
+export async function openParts(
+  config: ServiceConfig,
+  machine: Machine,
+  resources: AsyncDisposableStack,
+) {
   const { authentication, ca, policyFile } = config;
+  const { clock } = machine;
   const onError = (key: string, error: unknown, nextAttempt: Temporal.Instant) =>
     logger.error("the job of {key} failed", { key, error, nextAttempt });
   const scheduler = resources.use(new Scheduler({ clock, onError }));
-  const cluster = resources.use(await openClusterFor(config));
+  const cluster = resources.use(await openClusterFor(config, machine));
   const authority = new CurrentCa();
   const watching = { authority, scheduler, clock };
   const clients = authentication.kind === "mtls"
@@ -49,7 +61,7 @@ export async function openParts(config: ServiceConfig, resources: AsyncDisposabl
     await CurrentPolicy.open({ ...watching, base: config, file, onChange }),
   );
   const attestation = authentication.kind === "kubernetes"
-    ? openAttestation(config, cluster)
+    ? openAttestation(config, cluster, clock)
     : undefined;
   const document = (name: string) => cluster?.document({ namespace: ownNamespace, name });
   const open = resources.use(
@@ -57,7 +69,7 @@ export async function openParts(config: ServiceConfig, resources: AsyncDisposabl
       engine: await openOpensslEngine(),
       ...watching,
       policy,
-      caSource: caSource(config, scheduler, cluster),
+      caSource: caSource(config, { scheduler, clock, cluster }),
       caRotationDelay: config.caRotationDelay,
       caCheck: clients && ((candidate) => clients.rejectionReason(candidate)),
       trustDocument: document("csi-cert-trust-bundle") ?? new MemoryDocument(),
@@ -81,6 +93,7 @@ export async function openParts(config: ServiceConfig, resources: AsyncDisposabl
 function openAttestation(
   { driverServiceAccount, authentication }: ServiceConfig,
   cluster: Cluster | undefined,
+  clock: Clock,
 ) {
   if (cluster === undefined) {
     throw new Error(`AUTHENTICATION=${authentication.kind} needs the Kubernetes API`);
@@ -95,16 +108,22 @@ function openAttestation(
 }
 
 /** The Kubernetes client takes 84 MB and 0.4 s, so it is loaded where it is needed only. */
-async function openClusterFor({ authentication, ca }: ServiceConfig): Promise<Cluster | undefined> {
+async function openClusterFor(
+  { authentication, ca }: ServiceConfig,
+  { clock, environment }: Machine,
+): Promise<Cluster | undefined> {
   if (authentication.kind !== "kubernetes" && ca.kind !== "secret") return undefined;
   const { openCluster } = await import("../kubernetes/cluster.ts");
-  return openCluster(Deno.env.toObject(), { clock });
+  return openCluster(environment, { clock });
 }
 
 function caSource(
   { ca, clusterId }: ServiceConfig,
-  scheduler: Scheduler,
-  cluster?: Cluster,
+  { scheduler, clock, cluster }: {
+    readonly scheduler: Scheduler;
+    readonly clock: Clock;
+    readonly cluster: Cluster | undefined;
+  },
 ): CaSource {
   if (ca.kind === "files") {
     return new FileCaSource({

@@ -1,10 +1,7 @@
-/** The one name of the serving certificate; no policy grants it, and drivers expect no other. */
-export const servingName = "cert-service.csi-cert-driver.internal";
-
 /** The name that pods' volumes and the CSIDriver object give this driver. */
 export const driverName = "csi.k8s.cert-driver";
 
-/** The one name that the service's certificate bears and that no pod can get. */
+/** The one name of the serving certificate; no policy grants it, and drivers expect no other. */
 export const serverName = "cert-service.csi-cert-driver.internal";
 
 /** The audience of the tokens that are meant for this service. */

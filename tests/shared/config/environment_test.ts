@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { driverVariables, readDriverConfig } from "../../../src/driver/program/config.ts";
 import type { Environment, VariableTable } from "../../../src/shared/config/environment.ts";
-import { readServiceConfig, serviceVariables } from "../../../src/service/program/config.ts";
+import { readServiceConfig } from "../../../src/service/program/config.ts";
+import { serviceVariables } from "../../../src/service/program/variables.ts";
 
 const tables: VariableTable[] = [driverVariables, serviceVariables];
 

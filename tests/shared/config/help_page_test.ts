@@ -3,7 +3,7 @@ import { driverVariables } from "../../../src/driver/program/config.ts";
 import type { VariableTable } from "../../../src/shared/config/environment.ts";
 import { driverHelp } from "../../../src/driver/program/help.ts";
 import { serviceHelp } from "../../../src/service/program/help.ts";
-import { serviceVariables } from "../../../src/service/program/config.ts";
+import { serviceVariables } from "../../../src/service/program/variables.ts";
 
 const pages: [string, string, VariableTable][] = [
   ["csi-driver", driverHelp("1.2.3"), driverVariables],
