@@ -12,8 +12,10 @@ const logger = getLogger(["grpc", "call"]);
 /** HTTP/2 itself resets a call with more. The limit of bytes applies when a client has acknowledged it. */
 const mostHeaderPairs = 32;
 const mostHeaderBytes = 16 * 1024;
-/** From a call's headers to the end of its one message. */
+/** From a call's headers to the end of its one message, and at most half as long again. */
 const longestBodyMs = 10_000;
+/** Calls are sorted by their age at this interval, so that none of them needs a timer or the clock. */
+const sortMs = longestBodyMs / 2;
 
 /** Private members of grpc-js 1.14: its HTTP/2 servers, and the options that it creates them with. */
 interface Internals {
@@ -39,8 +41,8 @@ export class CallAdmission implements Disposable {
   readonly #clock: Clock;
   readonly #streamingPaths: ReadonlySet<string>;
   readonly #peers = new WeakMap<ServerHttp2Session, AcceptedPeer>();
-  /** Calls whose request has not ended, the oldest first, and when they began. */
-  readonly #unfinished = new Map<ServerHttp2Stream, number>();
+  /** Calls whose request has not ended, by the interval in which they began; the first is this one. */
+  #unfinished: Set<ServerHttp2Stream>[] = [new Set(), new Set(), new Set()];
   #timer: Disposable | undefined;
   /** The client of the call or connection that grpc-js is receiving in this very moment. */
   #entering: AcceptedPeer | undefined;
@@ -127,34 +129,26 @@ export class CallAdmission implements Disposable {
   }
 
   #awaitBody(stream: ServerHttp2Stream): void {
-    this.#unfinished.set(stream, this.#clock.now().epochMilliseconds);
-    const finish = () => this.#unfinished.delete(stream);
-    stream.once("end", finish);
-    stream.once("close", finish);
-    this.#time(longestBodyMs);
-  }
-
-  /** One timer for all calls, which is set again only when it has fired. */
-  #time(ms: number): void {
-    this.#timer ??= this.#clock.after(ms, () => {
-      this.#timer = undefined;
-      this.#endLate();
+    const [beginning] = this.#unfinished;
+    beginning!.add(stream);
+    stream.once("end", () => {
+      for (const streams of this.#unfinished) streams.delete(stream);
     });
+    this.#timer ??= this.#clock.after(sortMs, () => this.#endLate());
   }
 
   #endLate(): void {
-    const nowMs = this.#clock.now().epochMilliseconds;
-    for (const [stream, beganMs] of this.#unfinished) {
-      const leftMs = beganMs + longestBodyMs - nowMs;
-      if (leftMs > 0) return this.#time(leftMs);
-      this.#unfinished.delete(stream);
-      const reason = `the request has not ended within ${longestBodyMs / 1_000} s`;
+    const late = this.#unfinished.pop()!;
+    this.#unfinished = [new Set(), ...this.#unfinished];
+    const isEmpty = this.#unfinished.every(({ size }) => size === 0);
+    this.#timer = isEmpty ? undefined : this.#clock.after(sortMs, () => this.#endLate());
+    const reason = `the request has not ended within ${longestBodyMs / 1_000} s`;
+    for (const stream of late) {
       if (!stream.destroyed && !stream.closed) refuse(stream, status.DEADLINE_EXCEEDED, reason);
     }
   }
 
   [Symbol.dispose](): void {
-    this.#unfinished.clear();
     this.#timer?.[Symbol.dispose]();
   }
 }

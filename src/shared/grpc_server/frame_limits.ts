@@ -14,6 +14,8 @@ const headBytes = 9;
 const controlFrames = { perSecond: 200, burst: 1_000 };
 /** The headers of some 10,000 calls. A byte of them can stand for 4 KiB (RFC 7541, section 4). */
 const headerBlockBytes = { perSecond: 1024 * 1024, burst: 2 * 1024 * 1024 };
+/** So much is counted before the clock is read, which costs as much as the counting. */
+const countedAtOnce = { controlFrames: 50, headerBlockBytes: 32 * 1024 };
 /** HTTP/2 enforces our header list size only after the client has acknowledged our settings. */
 const mostEarlyRequests = 128;
 
@@ -47,7 +49,6 @@ export class FrameLimits {
 
   /** Counts the next bytes; returns what of them is too much, if anything is. */
   observe(bytes: Uint8Array): string | undefined {
-    this.#newControl = this.#newHeaderBytes = 0;
     for (let at = 0; at < bytes.length;) {
       if (this.#skip > 0) {
         const skipped = Math.min(this.#skip, bytes.length - at);
@@ -55,19 +56,40 @@ export class FrameLimits {
         at += skipped;
         continue;
       }
+      if (this.#headLength === 0 && bytes.length - at >= headBytes) {
+        this.#begin(bytes, at);
+        at += headBytes;
+        continue;
+      }
       this.#head[this.#headLength++] = bytes[at++]!;
-      if (this.#headLength === headBytes) this.#begin();
+      if (this.#headLength < headBytes) continue;
+      this.#headLength = 0;
+      this.#begin(this.#head, 0);
     }
     if (this.#earlyRequests > mostEarlyRequests) return "requests before it acknowledged settings";
-    if (this.#newControl > 0 && !this.#control.take(this.#newControl)) return "control frames";
-    const isHeaderFlood = this.#newHeaderBytes > 0 && !this.#headerBytes.take(this.#newHeaderBytes);
-    return isHeaderFlood ? "bytes of headers" : undefined;
+    if (!this.#takeControl()) return "control frames";
+    return this.#takeHeaderBytes() ? undefined : "bytes of headers";
   }
 
-  #begin(): void {
-    const [high = 0, middle = 0, low = 0, frameType = 0, flags = 0] = this.#head;
-    const length = high << 16 | middle << 8 | low;
-    this.#headLength = 0;
+  #takeControl(): boolean {
+    if (this.#newControl < countedAtOnce.controlFrames) return true;
+    const count = this.#newControl;
+    this.#newControl = 0;
+    return this.#control.take(count);
+  }
+
+  #takeHeaderBytes(): boolean {
+    if (this.#newHeaderBytes < countedAtOnce.headerBlockBytes) return true;
+    const count = this.#newHeaderBytes;
+    this.#newHeaderBytes = 0;
+    return this.#headerBytes.take(count);
+  }
+
+  /** Counts the frame whose head is at this place (RFC 9113, section 4.1). */
+  #begin(bytes: Uint8Array, at: number): void {
+    const length = bytes[at]! << 16 | bytes[at + 1]! << 8 | bytes[at + 2]!;
+    const frameType = bytes[at + 3]!;
+    const flags = bytes[at + 4]!;
     this.#skip = length;
     this.#frames++;
     switch (frameType) {

@@ -144,7 +144,7 @@ export class AcceptedPeer implements Disposable {
     this.#gate = gate;
     this.#clock = clock;
     this.#options = options;
-    this.#expiry = new WallClockTimer(clock, () => this.#expire());
+    this.#expiry = new WallClockTimer(clock, () => this.#watchExpiry());
   }
 
   /** Stores a decision, which is valid until the verifier changes or the certificate expires. */
@@ -156,7 +156,7 @@ export class AcceptedPeer implements Disposable {
     }
     this.#generation = generation;
     this.#expiresAt = decision.expiresAt;
-    this.#expire();
+    this.#watchExpiry();
   }
 
   /**
@@ -167,7 +167,7 @@ export class AcceptedPeer implements Disposable {
     if (this.#closed === undefined && this.#generation !== this.#gate.generation) {
       return this.#verifying ??= this.#verify();
     }
-    if (this.#closed === undefined) this.#expire();
+    this.#closeIfExpired();
     return this.#state();
   }
 
@@ -186,12 +186,15 @@ export class AcceptedPeer implements Disposable {
     return reason === undefined ? { kind: "accepted" } : { kind: "closed", reason };
   }
 
-  #expire(): void {
-    if (this.#expiresAt === undefined) return;
-    if (hasExpired(this.#expiresAt, this.#clock)) {
-      return this.#close("expired", `the client certificate has expired at ${this.#expiresAt}`);
-    }
-    this.#expiry.set(this.#expiresAt.epochMilliseconds);
+  /** Wakes at the expiry, or sooner because the wall clock may step. */
+  #watchExpiry(): void {
+    this.#closeIfExpired();
+    this.#expiry.set(this.#expiresAt?.epochMilliseconds);
+  }
+
+  #closeIfExpired(): void {
+    if (this.#expiresAt === undefined || !hasExpired(this.#expiresAt, this.#clock)) return;
+    this.#close("expired", `the client certificate has expired at ${this.#expiresAt}`);
   }
 
   #close(why: PeerClosing, reason: string): void {

@@ -131,7 +131,9 @@ export class SlicedStream extends Duplex {
       this.destroy();
       return 0;
     }
-    this.#wantsMore = this.push(slice);
+    // Here push would emit the slice too, and also schedule a tick of its own for each.
+    if (this.readableFlowing === true && this.readableLength === 0) this.emit("data", slice);
+    else this.#wantsMore = this.push(slice);
     return slice.length + bytesPerFrame * (this.#limits.frames - before);
   }
 
