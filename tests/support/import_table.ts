@@ -136,8 +136,16 @@ export const folders: Readonly<Record<string, Folder>> = {
     purpose: "who calls, what the caller may do, audit log",
     mainFile: "authenticator.ts",
     mayImport: {
-      shared: ["text", "crypto", "scheduler", "x509", "attributes"],
+      shared: ["text", "crypto", "scheduler", "x509", "attributes", "grpc_server"],
       service: ["x509", "documents", "ca"],
+    },
+  },
+  "service/attestation": {
+    purpose: "where a node shows its driver's token once and receives a client certificate",
+    mainFile: "attestation_endpoint.ts",
+    mayImport: {
+      shared: ["text", "crypto", "scheduler", "x509", "http"],
+      service: ["access"],
     },
   },
   "service/inventory": {
@@ -158,22 +166,31 @@ export const folders: Readonly<Record<string, Folder>> = {
     mainFile: "certificate_issuer.ts",
     mayImport: {
       shared: ["text", "crypto", "scheduler", "x509", "attributes"],
-      service: ["x509", "documents", "policy", "ca", "access", "inventory", "revocation"],
+      service: [
+        "x509",
+        "documents",
+        "policy",
+        "ca",
+        "access",
+        "attestation",
+        "inventory",
+        "revocation",
+      ],
     },
   },
   "service/kubernetes": {
-    purpose: "the cluster's API, and what `access`, `ca` and `documents` need of it",
+    purpose: "the cluster's API, and what `access`, `attestation`, `ca` and `documents` need of it",
     mainFile: "api_client.ts",
     mayImport: {
       shared: ["text", "scheduler", "attributes"],
-      service: ["documents", "ca", "access"],
+      service: ["documents", "ca", "access", "attestation"],
     },
   },
   "service/api": {
     purpose: "gRPC handlers, request validation, status codes, health, reflection, TLS identity",
     mainFile: "error_status.ts",
     mayImport: {
-      shared: ["text", "scheduler", "gen", "grpc", "attributes", "grpc_server"],
+      shared: ["text", "crypto", "scheduler", "gen", "grpc", "attributes", "grpc_server"],
       service: ["ca", "access", "inventory", "revocation", "issuing"],
     },
   },
@@ -192,6 +209,7 @@ export const folders: Readonly<Record<string, Folder>> = {
         "openssl",
         "ca",
         "access",
+        "attestation",
         "inventory",
         "revocation",
         "issuing",

@@ -5,8 +5,8 @@
  * node:tls server may be in this process (TLS tickets are shared between them).
  *
  * Main types: AttestationEndpoint (sockets), Attestor (the order of checks), TokenVerifier and
- * KeySetCache (signatures), NodeIssuer (node certificates). Nothing here may write a token or a key
- * anywhere, or call the API server for a token whose signature is bad.
+ * KeySetCache (signatures), NodeIssuer (node certificates). It never writes a token or a key
+ * anywhere, and never calls the API server for a token whose signature is bad.
  */
 import { getLogger } from "@logtape/logtape";
 import { type ConnectionCaps, ConnectionLimits } from "../../shared/http/connection_limits.ts";

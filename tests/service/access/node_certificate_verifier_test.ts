@@ -68,7 +68,7 @@ Deno.test("a call's caller is the node and the driver's pod of the certificate",
   const options = { clientCas: nodeCas, trustDomain, statesPodUid: true, clock };
   const authenticator = new ClientCertificateAuthenticator(new NodeCertificateVerifier(options));
   const authenticate = (peerCertificate: Uint8Array | undefined) =>
-    authenticator.authenticate({ authorization: undefined, peerCertificate });
+    authenticator.authenticate({ peerCertificate });
   const { leaf } = await issue("worker-1.example");
   assert.deepEqual(await authenticate(leaf), {
     kind: "caller",
