@@ -11,7 +11,7 @@ import { createCallMetrics } from "../src/shared/telemetry/call_metrics.ts";
 import { observeEventLoopLag } from "../src/shared/telemetry/event_loop_lag.ts";
 import { Metrics } from "../src/shared/telemetry/metrics.ts";
 import { surviveUnhandledErrors } from "../src/shared/telemetry/unhandled_errors.ts";
-import { serviceMetrics } from "../src/service/program/metrics.ts";
+import { clientCounters, serviceMetrics } from "../src/service/program/metrics.ts";
 import { volumeMetrics } from "../src/driver/program/metrics.ts";
 import { knownAttributes, parseAttributes } from "../src/shared/attributes/attribute_parser.ts";
 import { templateFields } from "../src/shared/attributes/templates.ts";
@@ -111,11 +111,20 @@ function metricsOf(register: (metrics: Metrics) => void): string[][] {
 
 Deno.test("the README lists the metrics of each program", () => {
   const nothing = { volumes: 0, failing: 0, earliestExpiry: undefined };
-  const nobody = { certificates: 0, waiting: {}, caNotAfter: undefined, shortened: 0 };
+  const nobody = {
+    certificates: 0,
+    waiting: {},
+    connections: {},
+    caNotAfter: undefined,
+    shortened: 0,
+  };
   const exposed = [
     ...metricsOf((metrics) => volumeMetrics(metrics, () => nothing))
       .map((metric) => ["csi-driver", ...metric]),
-    ...metricsOf((metrics) => serviceMetrics(metrics, () => nobody))
+    ...metricsOf((metrics) => {
+      clientCounters(metrics);
+      serviceMetrics(metrics, () => nobody);
+    })
       .map((metric) => ["cert-service", ...metric]),
     ...metricsOf((metrics) => {
       createCallMetrics(metrics);

@@ -1,69 +1,51 @@
 import assert from "node:assert/strict";
 import { status } from "@grpc/grpc-js";
-import { ClientCas } from "../../src/service/access/client_cas.ts";
-import { mutualTlsIdentity } from "../../src/service/api/tls_identity.ts";
-import { ClientCertificateAuthenticator } from "../../src/service/access/client_certificate_authenticator.ts";
-import { NodeCertificateVerifier } from "../../src/service/access/node_certificate_verifier.ts";
-import { ServingCertificate } from "../../src/service/issuing/serving_certificate.ts";
+import { createCa } from "../../src/service/admin/init_ca.ts";
 import { CertificateService } from "../../src/shared/gen/certificate_service_pb.ts";
 import { connect } from "../../src/shared/grpc_client/client.ts";
 import { fixedIdentity } from "../../src/shared/grpc_client/client_identity.ts";
 import { RpcError } from "../../src/shared/grpc/rpc_error.ts";
-import { registerService, serveTcp } from "../../src/shared/grpc_server/server.ts";
-import { certificateService } from "../../src/service/api/certificate_service.ts";
 import { createCertificateRequest } from "../../src/shared/x509/certificate_request.ts";
 import { exportPrivateKey, generateKeyPair } from "../../src/shared/crypto/key_pairs.ts";
 import { encodePem } from "../../src/shared/crypto/pem.ts";
-import { makeCa, openAuthority } from "../support/service_fixture.ts";
+import { serverName } from "../../src/shared/text/product_names.ts";
+import { composeService } from "../support/composed_service.ts";
+import { temporaryFolder } from "../support/temporary_folder.ts";
 import { FakeClock } from "../../scripts/support/fake_clock.ts";
 import { TestCa, type TestPair } from "../../scripts/support/test_ca.ts";
 
 const wait = { timeoutMs: 5_000 };
+const node = "spiffe://cluster.local/csi-cert-node/worker-1";
 
-/** The service with AUTHENTICATION=mtls on a TLS socket, and callers with certificates of their own. */
+/** The service with AUTHENTICATION=mtls and its files, and callers with certificates of their own. */
 async function open() {
   const clock = new FakeClock(Temporal.Instant.fromEpochMilliseconds(Date.now()));
   await using stack = new AsyncDisposableStack();
   const nodes = await TestCa.create("Nodes");
-  const authority = stack.use(
-    await openAuthority({ clock, material: await makeCa({}, clock.now()) }),
+  const { path } = stack.use(await temporaryFolder());
+  const ca = await createCa(
+    { algorithm: "ecdsa-p256", days: 10, commonName: "Test CA" },
+    clock.now(),
   );
-  const serving = stack.use(await ServingCertificate.start(authority));
-  const file = { path: "client-ca.crt", text: nodes.certificatePem };
-  const clients = stack.use(
-    await ClientCas.open({
-      ...authority,
-      file: { path: file.path, read: () => Promise.resolve(file.text) },
-    }),
-  );
-  const verifier = new NodeCertificateVerifier({
-    clientCas: clients,
-    trustDomain: "cluster.local",
-    statesPodUid: false,
-    clock,
-  });
-  const authenticator = new ClientCertificateAuthenticator(verifier);
-  const implementation = certificateService({ ...authority, authenticator });
-  const server = stack.use(
-    await serveTcp("127.0.0.1:0", {
-      services: [registerService(CertificateService, implementation)],
-      graceMs: 100,
-      tls: mutualTlsIdentity(serving, clients),
-      peers: verifier,
-      clock,
-    }),
-  );
-  const anchors = authority.authority.anchors;
-  const trustBundle = anchors.map(({ der }) => encodePem("CERTIFICATE", der)).join("");
+  const variables = {
+    AUTHENTICATION: "mtls",
+    CLIENT_CA_FILE: `${path}/client-ca.crt`,
+    CA_CERT_FILE: `${path}/tls.crt`,
+    CA_KEY_FILE: `${path}/tls.key`,
+  };
+  await Deno.writeTextFile(variables.CLIENT_CA_FILE, nodes.certificatePem);
+  await Deno.writeTextFile(variables.CA_CERT_FILE, ca.certificatePem);
+  await Deno.writeTextFile(variables.CA_KEY_FILE, ca.privateKeyPem);
+  const service = stack.use(await composeService(variables, clock));
   const kept = stack.move();
   return {
-    ...{ clock, nodes, file, inventory: authority.inventory },
+    ...{ ...service, nodes, clientCaFile: variables.CLIENT_CA_FILE },
     as: (identity: TestPair | undefined) =>
       kept.use(connect(CertificateService, {
-        address: `https://127.0.0.1:${server.port}`,
-        trustBundle: () => trustBundle,
-        serverName: "cert-service.csi-cert-driver.internal",
-        ...(identity ? { clientIdentity: fixedIdentity(identity) } : {}),
+        address: service.address,
+        trustBundle: () => ca.certificatePem,
+        serverName,
+        clientIdentity: identity && fixedIdentity(identity),
       })),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
@@ -89,39 +71,44 @@ async function codeOf(call: Promise<unknown>): Promise<status | undefined> {
   }
 }
 
-Deno.test("a node's certificate speaks for its node, and nothing else does", async () => {
+Deno.test("a node's certificate speaks for its node, and nothing else opens a connection", async () => {
   await using service = await open();
-  const node = "spiffe://cluster.local/csi-cert-node/worker-1";
   const { message, privateKeyPem } = await request();
   const caller = service.as(await service.nodes.issue(node));
   const { certificateChain } = await caller.issueCertificate(message, wait);
   assert.deepEqual([...service.inventory.all()].map((entry) => entry.node), ["worker-1"]);
 
-  // A pod's certificate, put forward as a node's.
   const certificatePem = certificateChain.map((der) => encodePem("CERTIFICATE", der)).join("");
-  const asPod = service.as({ certificatePem, privateKeyPem });
-  assert.equal(await codeOf(asPod.issueCertificate(message, wait)), status.UNAVAILABLE);
-  // Another CA's, and none.
   const stranger = await TestCa.create("Strangers");
-  const asStranger = service.as(await stranger.issue(node));
-  assert.equal(await codeOf(asStranger.issueCertificate(message, wait)), status.UNAVAILABLE);
-  const asNobody = service.as(undefined);
-  assert.equal(await codeOf(asNobody.issueCertificate(message, wait)), status.UNAVAILABLE);
-  // The right CA's, that names no node: the gate refuses it before a call.
-  const asOther = service.as(await service.nodes.issue("spiffe://cluster.local/ns/shop/sa/web"));
-  assert.equal(await codeOf(asOther.issueCertificate(message, wait)), status.UNAVAILABLE);
+  const others: [string, TestPair | undefined, string][] = [
+    ["a pod's certificate, put forward as a node's", { certificatePem, privateKeyPem }, "tls"],
+    ["another CA's certificate", await stranger.issue(node), "tls"],
+    ["no certificate", undefined, "tls"],
+    // The right CA's certificates pass TLS, and the gate refuses them.
+    ["no node's", await service.nodes.issue("spiffe://cluster.local/ns/shop/sa/web"), "peer"],
+    ["two nodes'", await service.nodes.issue(node, node.replace("-1", "-2")), "peer"],
+  ];
+  for (const [shown, pair, reason] of others) {
+    const before = service.refusedConnections(reason);
+    const code = await codeOf(service.as(pair).issueCertificate(message, wait));
+    assert.equal(code, status.UNAVAILABLE, shown);
+    assert.ok(service.refusedConnections(reason) > before, shown);
+  }
   assert.equal(service.inventory.size, 1);
 });
 
-Deno.test("a changed CLIENT_CA_FILE holds for the next connection", async () => {
+Deno.test("a changed CLIENT_CA_FILE holds for the next connection, and ends those of the CA that is gone", async () => {
   await using service = await open();
   const next = await TestCa.create("Next nodes");
-  const node = "spiffe://cluster.local/csi-cert-node/worker-1";
   const { message } = await request();
   const before = service.as(await next.issue(node));
   assert.equal(await codeOf(before.issueCertificate(message, wait)), status.UNAVAILABLE);
-  service.file.text = next.certificatePem;
+  const connected = service.as(await service.nodes.issue(node));
+  assert.equal(await codeOf(connected.issueCertificate(message, wait)), undefined);
+  await Deno.writeTextFile(service.clientCaFile, next.certificatePem);
   await service.clock.advance({ seconds: 10 });
+  await service.clock.until(() => service.refusedConnections("rejected") === 1);
+  assert.equal(await codeOf(connected.issueCertificate(message, wait)), status.UNAVAILABLE);
   const after = service.as(await next.issue(node));
   assert.equal(await codeOf(after.issueCertificate(message, wait)), undefined);
   const old = service.as(await service.nodes.issue(node));

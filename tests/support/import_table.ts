@@ -31,6 +31,11 @@ export const folders: Readonly<Record<string, Folder>> = {
     mainFile: "libc.ts",
     mayImport: {},
   },
+  "shared/network": {
+    purpose: "limits of what one network address can use",
+    mainFile: "bounded_groups.ts",
+    mayImport: { shared: ["scheduler"] },
+  },
   "shared/x509": {
     purpose: "reads and verifies certificates, makes certificate requests",
     mainFile: "certificate.ts",
@@ -49,7 +54,7 @@ export const folders: Readonly<Record<string, Folder>> = {
   "shared/grpc_server": {
     purpose: "serves gRPC on a unix socket, or on TCP with TLS, with limits",
     mainFile: "server.ts",
-    mayImport: { shared: ["text", "scheduler", "grpc"] },
+    mayImport: { shared: ["text", "scheduler", "grpc", "network"] },
   },
   "shared/config": {
     purpose: "environment and command line to typed values, help page",
@@ -59,7 +64,7 @@ export const folders: Readonly<Record<string, Folder>> = {
   "shared/http": {
     purpose: "serves HTTP/1.1, one request per connection, with a deadline and caps",
     mainFile: "request_reader.ts",
-    mayImport: { shared: ["scheduler"] },
+    mayImport: { shared: ["scheduler", "network"] },
   },
   "shared/telemetry": {
     purpose: "logs, metrics, health endpoint, errors that no code handles",
@@ -141,10 +146,10 @@ export const folders: Readonly<Record<string, Folder>> = {
     },
   },
   "service/attestation": {
-    purpose: "nodes' client certificates for drivers' tokens, on a port of its own",
+    purpose: "where a node shows its driver's token once and receives a client certificate",
     mainFile: "attestation_endpoint.ts",
     mayImport: {
-      shared: ["text", "crypto", "scheduler", "x509", "http"],
+      shared: ["text", "crypto", "scheduler", "network", "x509", "http"],
       service: ["access"],
     },
   },
@@ -190,7 +195,7 @@ export const folders: Readonly<Record<string, Folder>> = {
     purpose: "gRPC handlers, request validation, status codes, health, reflection, TLS identity",
     mainFile: "error_status.ts",
     mayImport: {
-      shared: ["text", "scheduler", "gen", "grpc", "attributes", "grpc_server"],
+      shared: ["text", "crypto", "scheduler", "gen", "grpc", "attributes", "grpc_server"],
       service: ["ca", "access", "inventory", "revocation", "issuing"],
     },
   },
@@ -209,6 +214,7 @@ export const folders: Readonly<Record<string, Folder>> = {
         "openssl",
         "ca",
         "access",
+        "attestation",
         "inventory",
         "revocation",
         "issuing",

@@ -105,6 +105,7 @@ export const structure: Structure = {
     "driver/mount",
     "driver/records",
     "driver/service_client",
+    "service/attestation",
     "service/openssl",
     "service/attestation",
     "service/kubernetes",
@@ -121,7 +122,6 @@ export const structure: Structure = {
     [service]: [
       "src/shared/gen/health_pb.ts",
       "src/shared/gen/reflection_pb.ts",
-      "src/shared/http/address_rates.ts",
       "src/shared/scheduler/fair_queue.ts",
       "src/shared/scheduler/instants.ts",
     ],

@@ -30,6 +30,8 @@ Deno.test("a service that is told nothing takes the documented defaults", () => 
     tls: true,
     serverName: "cert-service.csi-cert-driver.internal",
     authentication: { kind: "kubernetes" },
+    attestationAddress: { hostname: "0.0.0.0", port: 50052 },
+    clusterId: undefined,
     ca: { kind: "secret", namespace: "kube-system", name: "csi-ca-secret" },
     clusterDomain: "cluster.local",
     policyFile: undefined,
@@ -45,8 +47,9 @@ Deno.test("every variable of the service is read", () => {
   const { config, warnings } = read({
     LISTEN_ADDR: "[::]:443",
     TLS: "on",
-    AUTHENTICATION: "mtls",
-    CLIENT_CA_FILE: "/client/ca.crt",
+    AUTHENTICATION: "kubernetes",
+    ATTESTATION_LISTEN_ADDR: "[::]:444",
+    CLUSTER_ID: "prod-1.example:7",
     DRIVER_SERVICE_ACCOUNT: "a/b.c",
     CA_CERT_FILE: "/ca/tls.crt",
     CA_KEY_FILE: "/ca/tls.key",
@@ -66,7 +69,9 @@ Deno.test("every variable of the service is read", () => {
     listenAddress: "[::]:443",
     tls: true,
     serverName: "cert-service.csi-cert-driver.internal",
-    authentication: { kind: "mtls", clientCaFile: "/client/ca.crt" },
+    authentication: { kind: "kubernetes" },
+    attestationAddress: { hostname: "::", port: 444 },
+    clusterId: "prod-1.example:7",
     ca: { kind: "files", certificateFile: "/ca/tls.crt", privateKeyFile: "/ca/tls.key" },
     clusterDomain: "k8s.example",
     policyFile: "/policy.yaml",
@@ -83,6 +88,8 @@ const bad: Record<string, string[]> = {
   TLS: ["true", "ON", "no"],
   AUTHENTICATION: ["None", "token", "off"],
   CLIENT_CA_FILE: ["ca.crt", "/a/../b"],
+  ATTESTATION_LISTEN_ADDR: ["50052", ":50052", "https://0.0.0.0:50052", "0.0.0.0:65536"],
+  CLUSTER_ID: ["a b", "a/b", "\u00e9", "a".repeat(254)],
   DRIVER_SERVICE_ACCOUNT: ["csi-cert-driver", "a/b/c", "/b", "a/", "A/b", "a/b c", "a/b..c"],
   CA_SECRET_NAME: ["Secret", "a/b", "../a", "-a", "a".repeat(254)],
   CA_SECRET_NAMESPACE: ["kube system", "a_b"],
@@ -113,6 +120,9 @@ Deno.test("the default validity is at most the longest, and follows it where uns
 
 Deno.test("mtls needs the clients' CA", () => {
   assert.match(problems({ AUTHENTICATION: "mtls" }).join(), /^CLIENT_CA_FILE is not set/);
+  const mtls = read({ AUTHENTICATION: "mtls", CLIENT_CA_FILE: "/client/ca.crt" });
+  assert.deepEqual(mtls.config.authentication, { kind: "mtls", clientCaFile: "/client/ca.crt" });
+  assert.deepEqual(mtls.warnings, []);
   const { warnings } = read({ CLIENT_CA_FILE: "/ca.crt" });
   assert.deepEqual(warnings, ["CLIENT_CA_FILE is read with AUTHENTICATION=mtls only"]);
 });
@@ -126,10 +136,29 @@ Deno.test("plaintext goes with AUTHENTICATION=none alone", () => {
   assert.match(warnings.join(), /^AUTHENTICATION=none: whoever reaches LISTEN_ADDR/);
 });
 
+const caFiles = { CA_CERT_FILE: "/tls.crt", CA_KEY_FILE: "/tls.key" };
+
+Deno.test("nodes that attest need CLUSTER_ID where the CA is in files, and nothing else reads it", () => {
+  assert.deepEqual(problems(caFiles), [
+    "CLUSTER_ID is not set: expected a text that no other cluster has, such as its name, with " +
+    "AUTHENTICATION=kubernetes and the CA in files",
+  ]);
+  assert.equal(read({ ...caFiles, CLUSTER_ID: "one" }).config.clusterId, "one");
+  const unread = ["CLUSTER_ID is read with AUTHENTICATION=kubernetes and CA_CERT_FILE only"];
+  const withSecret = read({ CLUSTER_ID: "one" });
+  assert.deepEqual([withSecret.config.clusterId, withSecret.warnings], [undefined, unread]);
+  const mtls = { ...caFiles, AUTHENTICATION: "mtls", CLIENT_CA_FILE: "/ca.crt" };
+  assert.deepEqual(read(mtls).warnings, []);
+  assert.deepEqual(read({ ...mtls, CLUSTER_ID: "one" }).warnings, unread);
+  assert.equal(problems({ ...caFiles, CLUSTER_ID: "a b" }).length, 1);
+});
+
 Deno.test("the CA's two files come together or not at all", () => {
-  assert.match(problems({ CA_CERT_FILE: "/tls.crt" }).join(), /^CA_KEY_FILE is not set/);
-  assert.match(problems({ CA_KEY_FILE: "/tls.key" }).join(), /^CA_CERT_FILE is not set/);
-  const both = { CA_CERT_FILE: "/tls.crt", CA_KEY_FILE: "/tls.key", CA_SECRET_NAME: "ca" };
+  const mtls = { AUTHENTICATION: "mtls", CLIENT_CA_FILE: "/ca.crt" };
+  const [certificate, key] = [{ CA_CERT_FILE: "/tls.crt" }, { CA_KEY_FILE: "/tls.key" }];
+  assert.match(problems({ ...mtls, ...certificate }).join(), /^CA_KEY_FILE is not set/);
+  assert.match(problems({ ...mtls, ...key }).join(), /^CA_CERT_FILE is not set/);
+  const both = { ...mtls, ...certificate, ...key, CA_SECRET_NAME: "ca" };
   assert.match(read(both).warnings.join(), /CA_SECRET_NAME .*not read/);
 });
 

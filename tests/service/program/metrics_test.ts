@@ -7,6 +7,7 @@ Deno.test("a service's gauges are those of the moment, and its counter never cou
   let snapshot = {
     certificates: 7,
     waiting: { lookup: 3, signature: 2, report: 0 },
+    connections: { unfinished: 1, authenticated: 5, anonymous: 0 },
     caNotAfter: caNotAfter as Temporal.Instant | undefined,
     shortened: 3,
   };
@@ -19,6 +20,9 @@ Deno.test("a service's gauges are those of the moment, and its counter never cou
       'csi_cert_queue_waiting{kind="lookup"} 3',
       'csi_cert_queue_waiting{kind="signature"} 2',
       'csi_cert_queue_waiting{kind="report"} 0',
+      'csi_cert_connections{kind="unfinished"} 1',
+      'csi_cert_connections{kind="authenticated"} 5',
+      'csi_cert_connections{kind="anonymous"} 0',
       `csi_cert_ca_not_after_timestamp_seconds ${caNotAfter.epochMilliseconds / 1000}`,
       "csi_cert_shortened_total 3",
     ]
