@@ -1,0 +1,86 @@
+/** The API server that a service with AUTHENTICATION=kubernetes calls: objects, tokens, and faults. */
+import { podObject } from "../../support/api_pod.ts";
+import { ApiServer } from "../../support/api_server.ts";
+import type { NewCa } from "../../../src/service/admin/init_ca.ts";
+
+export const namespace = "csi-cert-system";
+
+export const nodeCount = 10;
+
+export class AttackedCluster implements AsyncDisposable {
+  readonly api: ApiServer;
+  readonly kubeconfigFile: string;
+
+  private constructor(api: ApiServer, kubeconfigFile: string) {
+    this.api = api;
+    this.kubeconfigFile = kubeconfigFile;
+  }
+
+  static async start(directory: string, ca: NewCa): Promise<AttackedCluster> {
+    const api = await ApiServer.start();
+    const kubeconfigFile = `${directory}/kubeconfig`;
+    await Deno.writeTextFile(kubeconfigFile, kubeconfig(api));
+    api.objects.put("secrets", {
+      metadata: { namespace, name: "csi-ca-secret" },
+      data: { "tls.crt": btoa(ca.certificatePem), "tls.key": btoa(ca.privateKeyPem) },
+    });
+    for (let n = 0; n < nodeCount; n++) {
+      api.objects.put("pods", podObject(podOf(n)));
+      api.objects.put("pods", driverPod(n));
+    }
+    return new AttackedCluster(api, kubeconfigFile);
+  }
+
+  /** The token of a node's driver pod. */
+  token(n: number): string {
+    return this.api.tokens.make({
+      node: nodeName(n),
+      pod: { name: `csi-cert-driver-${n}`, uid: driverUid(n) },
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.api[Symbol.asyncDispose]();
+  }
+}
+
+export function nodeName(n: number): string {
+  return `node-${n}`;
+}
+
+/** The uid of the pod shop/web-N, which runs on node N. */
+export function podUid(n: number): string {
+  return `0f8fad5b-d9cb-469f-a165-${String(n).padStart(12, "0")}`;
+}
+
+function driverUid(n: number): string {
+  return `5a1d7c1e-0000-4000-8000-${String(n).padStart(12, "0")}`;
+}
+
+function podOf(n: number) {
+  return {
+    metadata: { name: `web-${n}`, uid: podUid(n) },
+    spec: { nodeName: nodeName(n) },
+  };
+}
+
+function driverPod(n: number) {
+  return podObject({
+    metadata: { name: `csi-cert-driver-${n}`, namespace, uid: driverUid(n), labels: {} },
+    spec: { nodeName: nodeName(n), serviceAccountName: "csi-cert-driver", volumes: [] },
+  });
+}
+
+function kubeconfig(api: ApiServer): string {
+  return JSON.stringify({
+    apiVersion: "v1",
+    kind: "Config",
+    clusters: [{
+      name: "suite",
+      cluster: { server: api.url, "certificate-authority-data": btoa(api.authorityPem) },
+    }],
+    users: [{ name: "service", user: { token: "service-token" } }],
+    contexts: [{ name: "suite", context: { cluster: "suite", user: "service" } }],
+    "current-context": "suite",
+  });
+}

@@ -1,0 +1,94 @@
+/** Runs rows one after the other, each against the program that it is for, and prints the table. */
+import { absenceOf, isPresent } from "./parts.ts";
+import type { Row } from "./row.ts";
+import { type Authentication, AttackedService } from "./service.ts";
+import { measureQuiet, runServiceRow } from "./service_row.ts";
+import { type RowResult, tableHead, tableLine } from "./table.ts";
+import { closingLine, expectations, violations } from "./verdict.ts";
+
+/** How long one attack lasts. */
+const rowMs = { quick: 1_500, long: 20_000 };
+
+interface Settings {
+  readonly ms: number;
+  readonly directory: string;
+}
+
+/** Returns the closing line and how many rows failed. */
+export async function runRows(
+  rows: readonly Row[],
+  { isLong }: { isLong: boolean },
+): Promise<{ line: string; failed: number }> {
+  const directory = await Deno.makeTempDir({ prefix: "csi-attacks-" });
+  const settings = { ms: isLong ? rowMs.long : rowMs.quick, directory };
+  const results: RowResult[] = [];
+  console.log(tableHead());
+  try {
+    for (const target of ["mtls", "kubernetes", "driver", "own"] as const) {
+      const ofTarget = rows.filter((row) => row.target === target);
+      for await (const result of runTarget(ofTarget, target, settings)) {
+        console.log(tableLine(result));
+        results.push(result);
+      }
+    }
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+  const count = (verdict: RowResult["verdict"]) =>
+    results.filter((result) => result.verdict === verdict).length;
+  const failed = count("failed");
+  return { line: closingLine(count("passed"), failed, count("skipped")), failed };
+}
+
+async function* runTarget(
+  rows: readonly Row[],
+  target: Row["target"],
+  settings: Settings,
+): AsyncGenerator<RowResult> {
+  const runnable: Row[] = [];
+  for (const row of rows) {
+    if (row.needs === undefined || isPresent(row.needs)) runnable.push(row);
+    else yield { row, verdict: "skipped", text: absenceOf(row.needs) };
+  }
+  if (runnable.length === 0) return;
+  if (target === "mtls" || target === "kubernetes") {
+    yield* runServiceRows(runnable, target, settings);
+  }
+}
+
+async function* runServiceRows(
+  rows: readonly Row[],
+  authentication: Authentication,
+  { ms, directory }: Settings,
+): AsyncGenerator<RowResult> {
+  await using service = await AttackedService.prepare(
+    authentication,
+    `${directory}/${authentication}`,
+  );
+  const quiet = await measureQuiet(service);
+  console.log(
+    `quiet with AUTHENTICATION=${authentication}: ${quiet.failed}/${quiet.calls} calls failed, ` +
+      `p99 ${Math.round(quiet.p99Ms)} ms, /livez p99 ${Math.round(quiet.livezP99Ms)} ms` +
+      (quiet.failure === undefined ? "" : ` (${quiet.failure})`),
+  );
+  for (const row of rows) {
+    if (row.target !== "mtls" && row.target !== "kubernetes") continue;
+    const { seen, note } = await runServiceRow(row, service, { ms, quietP99Ms: quiet.p99Ms });
+    const expected = { ...expectations[row.position], ...row.expects };
+    const found = violations(expected, seen);
+    const failed = found.length > 0;
+    const reasons = [...found, ...note ? [note] : [], ...failed ? failureOf(seen) : []];
+    yield {
+      row,
+      seen,
+      verdict: failed ? "failed" : "passed",
+      text: failed ? reasons.join("; ") : note,
+    };
+  }
+}
+
+function failureOf({ honest }: { honest: { failure: string | undefined } | undefined }): string[] {
+  return honest?.failure === undefined ? [] : [`honest callers met: ${honest.failure}`];
+}
+
+

@@ -1,0 +1,92 @@
+/** What has to hold during an attack, and whether it did. Pure: no clock, no process. */
+import type { HonestSummary } from "./honest_calls.ts";
+import type { Position } from "./row.ts";
+
+export interface Expectation {
+  /** Largest resident memory in MiB. */
+  readonly memoryMiB: number;
+  /** Longest lag of the event loop; undefined: not limited. */
+  readonly lagMs: number | undefined;
+  /** How many honest calls on open connections and how many honest new connections may fail. */
+  readonly callsFailed: number;
+  readonly connectionsFailed: number;
+  /** p99 of honest calls relative to the quiet one; undefined: not limited. */
+  readonly p99Factor: number | undefined;
+  /** Whether the process may end. */
+  readonly ends: boolean;
+}
+
+/** What was seen during one row. */
+export interface Observation {
+  readonly exitCode: number | undefined;
+  readonly memoryMiB: number;
+  readonly lagMs: number | undefined;
+  readonly honest: HonestSummary | undefined;
+  readonly quietP99Ms: number;
+  /** What the attack itself found wrong. */
+  readonly failure: string | undefined;
+}
+
+/** The manifest's limits for the two containers (deploy/csi-driver.yaml). */
+export const memoryLimitMiB = { service: 1024, driver: 256 } as const;
+
+/**
+ * Strangers and pods have no effect beyond their handshakes' cost. A node that was compromised may
+ * slow others down; the process lives and serves them.
+ */
+const outside: Expectation = {
+  memoryMiB: 256,
+  lagMs: 250,
+  callsFailed: 0,
+  connectionsFailed: 0,
+  p99Factor: 2,
+  ends: false,
+};
+
+export const expectations: Readonly<Record<Position, Expectation>> = {
+  stranger: outside,
+  pod: outside,
+  node: { ...outside, memoryMiB: memoryLimitMiB.service, p99Factor: undefined },
+};
+
+/** Below this a ratio of latencies is noise of the machine: the suite shares its processors. */
+const noiseMs = 250;
+
+/** The sentences that state what did not hold; none: the row has passed. */
+export function violations(expected: Expectation, seen: Observation): string[] {
+  const { honest, exitCode, lagMs } = seen;
+  const found: string[] = [];
+  if (seen.failure !== undefined) found.push(seen.failure);
+  if (exitCode !== undefined && !expected.ends) {
+    found.push(`the process ended with exit code ${exitCode}`);
+  }
+  if (seen.memoryMiB > expected.memoryMiB) {
+    found.push(`${Math.round(seen.memoryMiB)} MiB of memory, above ${expected.memoryMiB} MiB`);
+  }
+  if (expected.lagMs !== undefined && (lagMs ?? 0) > expected.lagMs) {
+    found.push(`the event loop lagged ${lagMs} ms, above ${expected.lagMs} ms`);
+  }
+  if (honest === undefined) return found;
+  if (honest.failed > expected.callsFailed) {
+    found.push(`${honest.failed} of ${honest.calls} honest calls failed`);
+  }
+  if (honest.connectionsFailed > expected.connectionsFailed) {
+    const { connectionsFailed, connections } = honest;
+    found.push(`${connectionsFailed} of ${connections} honest new connections failed`);
+  }
+  if (honest.livezFailed > 0 && exitCode === undefined) {
+    found.push(`/livez was not answered ${honest.livezFailed} times`);
+  }
+  if (expected.p99Factor !== undefined) {
+    const most = Math.max(noiseMs, seen.quietP99Ms * expected.p99Factor);
+    if (honest.p99Ms > most) {
+      found.push(`honest p99 ${Math.round(honest.p99Ms)} ms, above ${Math.round(most)} ms`);
+    }
+  }
+  return found;
+}
+
+/** The line that CI reads: alone on a line, the last one. */
+export function closingLine(passed: number, failed: number, skipped: number): string {
+  return `${passed} passed, ${failed} failed${skipped === 0 ? "" : `, ${skipped} skipped`}`;
+}

@@ -1,0 +1,7 @@
+import type { Row } from "../harness/row.ts";
+import { endingRows } from "./endings.ts";
+
+/** Every row, in the order in which they are run. */
+export const rows: readonly Row[] = [
+  ...endingRows,
+];
