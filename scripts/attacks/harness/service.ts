@@ -19,7 +19,7 @@ import { issuePodIdentity } from "./pod_identity.ts";
 export type Authentication = "mtls" | "kubernetes";
 
 /** How many honest nodes there are, and how often each calls. */
-const honest = { nodes: 3, callsPerSecond: 10, connectionsPerSecond: 5 };
+const honest = { nodes: 9, callsPerSecond: 3, connectionsPerSecond: 5 };
 
 export interface Running {
   readonly program: Program;

@@ -52,11 +52,12 @@ export async function runServiceRow(
   const lagBefore = await readLag(healthAddress);
   await service.callers.collect();
   using memory = watchMemory(program.pid, () => program.signal("SIGKILL"));
+  await memory.look();
   const { note, failure } = await outcomeOf(row, attack);
   await pause(settleMs);
   dispose();
   const honest = await service.callers.collect();
-  memory.look();
+  await memory.look();
   const lagMs = exitCode === undefined
     ? largestLagMs(lagBefore, await readLag(healthAddress))
     : undefined;
@@ -137,18 +138,23 @@ async function attackerOf(
   return await service.node(attackingNode);
 }
 
+interface MemoryWatch extends Disposable {
+  readonly largest: number;
+  look(): Promise<void>;
+}
+
 /** Keeps the largest memory seen; a process that passes the limit by far is ended. */
-function watchMemory(pid: number, end: () => void): Disposable & { largest: number; look(): void } {
+function watchMemory(pid: number, end: () => void): MemoryWatch {
   const watch = {
     largest: 0,
-    look: () =>
-      void peakMiB(pid).then((peak) => {
-        watch.largest = Math.max(watch.largest, peak);
-        if (peak > mostMiB) end();
-      }),
+    look: async () => {
+      const peak = await peakMiB(pid);
+      watch.largest = Math.max(watch.largest, peak);
+      if (peak > mostMiB) end();
+    },
     [Symbol.dispose]: () => clearInterval(timer),
   };
-  const timer = setInterval(watch.look, 100);
+  const timer = setInterval(() => void watch.look(), 100);
   return watch;
 }
 

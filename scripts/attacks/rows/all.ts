@@ -1,7 +1,11 @@
 import type { Row } from "../harness/row.ts";
 import { endingRows } from "./endings.ts";
+import { floodRows } from "./floods.ts";
+import { headerTableRows } from "./header_tables.ts";
 
 /** Every row, in the order in which they are run. */
 export const rows: readonly Row[] = [
   ...endingRows,
+  ...floodRows,
+  ...headerTableRows,
 ];
