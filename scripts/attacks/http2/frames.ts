@@ -119,6 +119,7 @@ export function headers(
 }
 
 export function concat(...parts: readonly Uint8Array[]): Uint8Array {
+  if (parts.length === 1) return parts[0]!;
   const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
   for (const part of parts) {
@@ -130,7 +131,9 @@ export function concat(...parts: readonly Uint8Array[]): Uint8Array {
 
 /** The same bytes several times over. */
 export function repeat(bytes: Uint8Array, times: number): Uint8Array {
-  return concat(...new Array<Uint8Array>(times).fill(bytes));
+  const repeated = new Uint8Array(bytes.length * times);
+  for (let n = 0; n < times; n++) repeated.set(bytes, n * bytes.length);
+  return repeated;
 }
 
 /** Cuts what is received into frames. */

