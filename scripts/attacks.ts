@@ -49,7 +49,9 @@ const selected = rows.filter((row) => {
     positionals.every((word) => line.includes(word));
 });
 if (values.list) {
-  for (const { name, position, target } of selected) console.log(`${name} (${position}, ${target})`);
+  for (const { name, position, target } of selected) {
+    console.log(`${name} (${position}, ${target})`);
+  }
   Deno.exit(0);
 }
 if (!values["no-bundle"]) await bundleAll();

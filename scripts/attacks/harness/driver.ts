@@ -1,2 +1,6 @@
 /** placeholder */
-export class AttackedDriver {}
+import type { Program } from "../../support/programs.ts";
+export interface AttackedDriver {
+  healthAddress: string;
+  program: Program;
+}

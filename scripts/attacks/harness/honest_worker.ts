@@ -15,6 +15,8 @@ type Growing = { -readonly [K in keyof HonestSamples]: HonestSamples[K][number][
 
 let samples: Growing = noSamples();
 let running: AbortController | undefined;
+/** What has begun and not ended. */
+const pending = new Set<Promise<void>>();
 
 function noSamples(): Growing {
   return {
@@ -53,8 +55,10 @@ function start(plan: HonestPlan): void {
 /** Calls on one connection, which is opened again when it has been closed. */
 function steadyCalls(plan: HonestPlan, node: CallingNode, signal: AbortSignal): void {
   let opening: Promise<RawConnection> | undefined;
-  signal.addEventListener("abort", () =>
-    void opening?.then((connection) => connection[Symbol.dispose](), () => {}));
+  signal.addEventListener(
+    "abort",
+    () => void opening?.then((connection) => connection[Symbol.dispose](), () => {}),
+  );
   repeat(plan.callsPerSecond, signal, async () => {
     await sample("calls", "callFailures", async () => {
       const used = opening ??= connect(plan, node);
@@ -109,17 +113,23 @@ async function sample(
 /** Begins an act so many times a second, whether or not the ones before have ended. */
 function repeat(perSecond: number, signal: AbortSignal, act: () => Promise<void>): void {
   if (perSecond <= 0) return;
-  const timer = setInterval(() => void act(), 1000 / perSecond);
+  const timer = setInterval(() => {
+    const acting = act().finally(() => pending.delete(acting));
+    pending.add(acting);
+  }, 1000 / perSecond);
   signal.addEventListener("abort", () => clearInterval(timer));
+}
+
+/** Waits for the calls that have begun: one that hangs belongs to what was collected. */
+async function collect(): Promise<void> {
+  await Promise.all(pending);
+  self.postMessage(samples);
+  samples = noSamples();
 }
 
 self.addEventListener("message", ({ data }: MessageEvent<HonestOrder>) => {
   if (data.kind === "start") start(data.plan);
   if (data.kind === "stop") running?.abort();
-  if (data.kind === "collect") {
-    const collected = samples;
-    samples = noSamples();
-    self.postMessage(collected);
-  }
+  if (data.kind === "collect") void collect();
 });
 self.postMessage("ready");

@@ -40,10 +40,14 @@ async function get(url: string): Promise<string> {
   }
 }
 
-/** The smallest bound in milliseconds that no observation between two readings was above. */
+/**
+ * The smallest bound in milliseconds that no observation between two readings was above; Infinity
+ * when the second reading was not answered.
+ */
 export function largestLagMs(before: LagCounts, after: LagCounts): number | undefined {
   const last = after.at(-1);
-  if (last === undefined || before.length === 0) return undefined;
+  if (last === undefined) return Infinity;
+  if (before.length === 0) return undefined;
   const total = last[1] - (before.at(-1)?.[1] ?? 0);
   if (total <= 0) return undefined;
   const bound = after.find(([, count], index) => count - (before[index]?.[1] ?? 0) >= total);

@@ -1,7 +1,7 @@
 /** Runs rows one after the other, each against the program that it is for, and prints the table. */
 import { absenceOf, isPresent } from "./parts.ts";
 import type { Row } from "./row.ts";
-import { type Authentication, AttackedService } from "./service.ts";
+import { AttackedService, type Authentication } from "./service.ts";
 import { measureQuiet, runServiceRow } from "./service_row.ts";
 import { type RowResult, tableHead, tableLine } from "./table.ts";
 import { closingLine, expectations, violations } from "./verdict.ts";
@@ -90,5 +90,3 @@ async function* runServiceRows(
 function failureOf({ honest }: { honest: { failure: string | undefined } | undefined }): string[] {
   return honest?.failure === undefined ? [] : [`honest callers met: ${honest.failure}`];
 }
-
-

@@ -2,20 +2,8 @@
 import { RawConnection } from "../http2/connection.ts";
 import type { ClientIdentity } from "../http2/socket.ts";
 import { type HonestSummary } from "./honest_calls.ts";
-import {
-  largestLagMs,
-  peakMiB,
-  readLag,
-  resetPeak,
-  residentMiB,
-} from "./process_state.ts";
-import {
-  type Attack,
-  attackerAddress,
-  AttackFailure,
-  budgetOf,
-  type ServiceRow,
-} from "./row.ts";
+import { largestLagMs, peakMiB, readLag, resetPeak, residentMiB } from "./process_state.ts";
+import { type Attack, attackerAddress, AttackFailure, budgetOf, type ServiceRow } from "./row.ts";
 import type { AttackedService, Running } from "./service.ts";
 import type { Observation } from "./verdict.ts";
 
@@ -46,8 +34,13 @@ export async function runServiceRow(
   const { program, healthAddress } = running;
   let exitCode: number | undefined;
   program.ended().then(({ code }) => exitCode = code);
-  const { attack, dispose } = await makeAttack(row, service, running, options.ms, () =>
-    exitCode === undefined);
+  const { attack, dispose } = await makeAttack(
+    row,
+    service,
+    running,
+    options.ms,
+    () => exitCode === undefined,
+  );
   await resetPeak(program.pid);
   const lagBefore = await readLag(healthAddress);
   await service.callers.collect();

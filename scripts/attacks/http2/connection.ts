@@ -111,6 +111,11 @@ export class RawConnection implements Disposable {
     return this.#ready.promise;
   }
 
+  /** Whether the peer sent its SETTINGS before it closed the connection. */
+  async becomesReady(): Promise<boolean> {
+    return await this.ready.then(() => true, () => false);
+  }
+
   nextStream(): number {
     const stream = this.#nextStream;
     this.#nextStream += 2;

@@ -67,8 +67,11 @@ const shortBlock = encodeHeaders([["x-a", "b"]]);
 
 export const floods: Readonly<Record<string, Flood>> = {
   "rapid reset": perStream((stream, attack) => concat(callOn(attack, stream), rstStream(stream))),
-  "rapid reset of headers": perStream((stream) =>
-    concat(headers(stream, encodeHeaders(grpcHeaders(methodPaths.issue))), rstStream(stream)), 200),
+  "rapid reset of headers": perStream(
+    (stream) =>
+      concat(headers(stream, encodeHeaders(grpcHeaders(methodPaths.issue))), rstStream(stream)),
+    200,
+  ),
   "made you reset": perStream((stream, attack) =>
     // A window that grows by nothing is the stream's error: the server resets, and has begun to work.
     concat(callOn(attack, stream), windowUpdate(stream, 0))

@@ -21,7 +21,7 @@ const callBlock = encodeHeaders(grpcHeaders(methodPaths.issue));
 async function bombs(connection: RawConnection): Promise<boolean> {
   const first = connection.nextStream();
   if (first === 1) {
-    await connection.ready;
+    if (!await connection.becomesReady()) return false;
     const entry = literal(["x-a", "b".repeat(3_900)], "indexed");
     await connection.send(headers(first, concat(callBlock, entry), { endStream: true }));
   }

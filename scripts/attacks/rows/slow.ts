@@ -194,7 +194,12 @@ const honestAddress = () => "127.0.0.1";
 
 export const slowRows: readonly ServiceRow[] = [
   ...(["mtls", "kubernetes"] as const).flatMap((target): ServiceRow[] => [
-    { name: "held/half-open connections", position: "stranger", target, run: (a) => held(a, () => undefined) },
+    {
+      name: "held/half-open connections",
+      position: "stranger",
+      target,
+      run: (a) => held(a, () => undefined),
+    },
     { name: "held/slow handshakes", position: "stranger", target, run: slowHandshakes },
     { name: "handshakes/garbage and resets", position: "stranger", target, run: garbage },
     { name: "handshakes/replayed ClientHellos", position: "stranger", target, run: replayedHellos },
@@ -205,7 +210,12 @@ export const slowRows: readonly ServiceRow[] = [
     target: "mtls",
     run: (attack) => held(attack, () => undefined, honestAddress),
   },
-  { name: "held/unfinished handshakes are closed", position: "stranger", target: "mtls", run: closesUnfinished },
+  {
+    name: "held/unfinished handshakes are closed",
+    position: "stranger",
+    target: "mtls",
+    run: closesUnfinished,
+  },
   { name: "held/idle connections", position: "stranger", target: "mtls", run: idle },
   { name: "held/idle connections", position: "pod", target: "mtls", run: idle },
   { name: "held/idle connections", position: "node", target: "mtls", run: idle },
