@@ -1,6 +1,5 @@
 /** One row of the suite: an attack, who carries it out, and what must hold meanwhile. */
-import type { RawConnection } from "../http2/connection.ts";
-import type { ConnectionOptions } from "../http2/connection.ts";
+import type { ConnectionOptions, RawConnection } from "../http2/connection.ts";
 import type { SocketOptions } from "../http2/socket.ts";
 import type { AttackedDriver } from "./driver.ts";
 import type { Part } from "./parts.ts";
@@ -31,6 +30,10 @@ export interface ServiceRow extends Common {
 /** Against the driver, which has no honest callers but its kubelet. */
 export interface DriverRow extends Common {
   readonly target: "driver";
+  /** What the driver calls in place of an honest service. */
+  readonly service?: () => Promise<AsyncDisposable & { readonly address: string }>;
+  /** Whether later rows need a new driver. */
+  readonly endsDriver?: boolean;
   readonly run: (attack: DriverAttack) => Promise<string | void>;
 }
 

@@ -1,10 +1,18 @@
 /** Runs rows one after the other, each against the program that it is for, and prints the table. */
+import { AttackedDrivers } from "./driver_row.ts";
 import { absenceOf, isPresent } from "./parts.ts";
-import type { Row } from "./row.ts";
+import { AttackFailure, budgetOf, type Row } from "./row.ts";
 import { AttackedService, type Authentication } from "./service.ts";
 import { measureQuiet, runServiceRow } from "./service_row.ts";
 import { type RowResult, tableHead, tableLine } from "./table.ts";
-import { closingLine, expectations, violations } from "./verdict.ts";
+import {
+  closingLine,
+  type Expectation,
+  expectations,
+  memoryLimitMiB,
+  type Observation,
+  violations,
+} from "./verdict.ts";
 
 /** How long one attack lasts. */
 const rowMs = { quick: 1_500, long: 20_000 };
@@ -53,7 +61,59 @@ async function* runTarget(
   if (runnable.length === 0) return;
   if (target === "mtls" || target === "kubernetes") {
     yield* runServiceRows(runnable, target, settings);
+  } else if (target === "driver") {
+    yield* runDriverRows(runnable, settings);
+  } else {
+    yield* runOwnRows(runnable, settings);
   }
+}
+
+async function* runDriverRows(
+  rows: readonly Row[],
+  { ms, directory }: Settings,
+): AsyncGenerator<RowResult> {
+  await using service = await AttackedService.prepare("mtls", `${directory}/driver-service`);
+  await using drivers = new AttackedDrivers(service, `${directory}/drivers`);
+  for (const row of rows) {
+    if (row.target !== "driver") continue;
+    yield judged(row, await drivers.run(row, { ms }), { memoryMiB: memoryLimitMiB.driver });
+  }
+}
+
+/** Rows that start what they need; their verdict is their own. */
+async function* runOwnRows(
+  rows: readonly Row[],
+  { ms, directory }: Settings,
+): AsyncGenerator<RowResult> {
+  for (const row of rows) {
+    if (row.target !== "own") continue;
+    const folder = `${directory}/${crypto.randomUUID()}`;
+    await Deno.mkdir(folder);
+    try {
+      const outcome = await row.run(folder, budgetOf(ms)) ?? "";
+      if (typeof outcome === "string") yield { row, verdict: "passed", text: outcome };
+      else yield { row, verdict: "skipped", text: outcome.skipped };
+    } catch (error) {
+      const text = error instanceof AttackFailure ? error.message : `could not be run: ${error}`;
+      yield { row, verdict: "failed", text };
+    }
+  }
+}
+
+function judged(
+  row: Row,
+  { seen, note }: { seen: Observation; note: string },
+  limits: Partial<Expectation> = {},
+): RowResult {
+  const found = violations({ ...expectations[row.position], ...limits, ...row.expects }, seen);
+  if (found.length === 0) return { row, seen, verdict: "passed", text: note };
+  const failure = seen.honest?.failure;
+  const reasons = [
+    ...found,
+    ...note === "" ? [] : [note],
+    ...failure === undefined ? [] : [`honest callers met: ${failure}`],
+  ];
+  return { row, seen, verdict: "failed", text: reasons.join("; ") };
 }
 
 async function* runServiceRows(
@@ -73,20 +133,6 @@ async function* runServiceRows(
   );
   for (const row of rows) {
     if (row.target !== "mtls" && row.target !== "kubernetes") continue;
-    const { seen, note } = await runServiceRow(row, service, { ms, quietP99Ms: quiet.p99Ms });
-    const expected = { ...expectations[row.position], ...row.expects };
-    const found = violations(expected, seen);
-    const failed = found.length > 0;
-    const reasons = [...found, ...note ? [note] : [], ...failed ? failureOf(seen) : []];
-    yield {
-      row,
-      seen,
-      verdict: failed ? "failed" : "passed",
-      text: failed ? reasons.join("; ") : note,
-    };
+    yield judged(row, await runServiceRow(row, service, { ms, quietP99Ms: quiet.p99Ms }));
   }
-}
-
-function failureOf({ honest }: { honest: { failure: string | undefined } | undefined }): string[] {
-  return honest?.failure === undefined ? [] : [`honest callers met: ${honest.failure}`];
 }

@@ -46,7 +46,7 @@ export async function runServiceRow(
   await service.callers.collect();
   using memory = watchMemory(program.pid, () => program.signal("SIGKILL"));
   await memory.look();
-  const { note, failure } = await outcomeOf(row, attack);
+  const { note, failure } = await outcomeOf(() => row.run(attack), attack);
   await pause(settleMs);
   dispose();
   const honest = await service.callers.collect();
@@ -68,15 +68,15 @@ export async function runServiceRow(
   return { seen, note };
 }
 
-async function outcomeOf(
-  row: ServiceRow,
-  attack: Attack,
+export async function outcomeOf(
+  run: () => Promise<string | void>,
+  attack: Pick<Attack, "ms" | "isAlive">,
 ): Promise<{ note: string; failure: string | undefined }> {
   // An attack that waits for an answer that never comes must not hold the suite.
   const late = Promise.withResolvers<string>();
   const timer = setTimeout(() => late.resolve("the attack was cut off"), attack.ms * 3 + 10_000);
   try {
-    return { note: await Promise.race([row.run(attack), late.promise]) ?? "", failure: undefined };
+    return { note: await Promise.race([run(), late.promise]) ?? "", failure: undefined };
   } catch (error) {
     if (error instanceof AttackFailure) return { note: "", failure: error.message };
     if (!attack.isAlive()) return { note: `ended the process: ${error}`, failure: undefined };
@@ -137,7 +137,7 @@ interface MemoryWatch extends Disposable {
 }
 
 /** Keeps the largest memory seen; a process that passes the limit by far is ended. */
-function watchMemory(pid: number, end: () => void): MemoryWatch {
+export function watchMemory(pid: number, end: () => void): MemoryWatch {
   const watch = {
     largest: 0,
     look: async () => {

@@ -15,8 +15,8 @@ async function absentPods(attack: Attack, connections: number): Promise<string> 
   let sent = 0;
   const block = encodeHeaders(grpcHeaders(methodPaths.issue, attack.credentials));
   const one = async (n: number) => {
-    const connection = await attack.connect({}, n);
-    await connection.becomesReady();
+    const connection = await attack.connect({}, n).catch(() => undefined);
+    if (connection === undefined || !await connection.becomesReady()) return;
     const answers: Promise<unknown>[] = [];
     for (let each = 0; each < 1_040 / connections && connection.isOpen; each++) {
       const stream = connection.nextStream();

@@ -28,5 +28,7 @@ export const driverSignalRows: readonly DriverRow[] = [{
   name: "signals/SIGUSR1",
   position: "stranger",
   target: "driver",
+  endsDriver: true,
+  expects: { p99Factor: undefined },
   run: ({ driver }) => signalled(driver.program),
 }];
