@@ -1,9 +1,9 @@
 /** Carries out one row against the driver, with its kubelet beside. */
-import { AttackedDriver } from "./driver.ts";
-import { type HonestSummary, summarizeSamples } from "./honest_calls.ts";
+import { AttackedDriver } from "../programs/driver.ts";
+import { type HonestSummary, summarizeSamples } from "../honest/calls.ts";
 import { largestLagMs, readLag, resetPeak } from "./process_state.ts";
 import { budgetOf, type DriverRow } from "./row.ts";
-import type { AttackedService } from "./service.ts";
+import type { AttackedService } from "../programs/service.ts";
 import { outcomeOf, pause, watchMemory } from "./service_row.ts";
 import type { Observation } from "./verdict.ts";
 

@@ -1,9 +1,9 @@
 /** One row of the suite: an attack, who carries it out, and what must hold meanwhile. */
 import type { ConnectionOptions, RawConnection } from "../http2/connection.ts";
 import type { SocketOptions } from "../http2/socket.ts";
-import type { AttackedDriver } from "./driver.ts";
+import type { AttackedDriver } from "../programs/driver.ts";
 import type { Part } from "./parts.ts";
-import type { AttackedService, Running } from "./service.ts";
+import type { AttackedService, Running } from "../programs/service.ts";
 import type { Expectation } from "./verdict.ts";
 
 /** Who attacks: without a certificate, with a pod's valid one, or with a node's valid one. */

@@ -2,7 +2,7 @@
 import { AttackedDrivers } from "./driver_row.ts";
 import { absenceOf, isPresent } from "./parts.ts";
 import { AttackFailure, budgetOf, type Row } from "./row.ts";
-import { AttackedService, type Authentication } from "./service.ts";
+import { AttackedService, type Authentication } from "../programs/service.ts";
 import { measureQuiet, runServiceRow } from "./service_row.ts";
 import { type RowResult, tableHead, tableLine } from "./table.ts";
 import {
@@ -27,7 +27,7 @@ export async function runRows(
   rows: readonly Row[],
   { isLong }: { isLong: boolean },
 ): Promise<{ line: string; failed: number }> {
-  const directory = await Deno.makeTempDir({ prefix: "csi-attacks-" });
+  const directory = await Deno.makeTempDir({ prefix: "atk-" });
   const settings = { ms: isLong ? rowMs.long : rowMs.quick, directory };
   const results: RowResult[] = [];
   console.log(tableHead());
@@ -40,7 +40,8 @@ export async function runRows(
       }
     }
   } finally {
-    await Deno.remove(directory, { recursive: true });
+    // What the driver mounted there ends with the mount namespace.
+    await Deno.remove(directory, { recursive: true }).catch(() => {});
   }
   const count = (verdict: RowResult["verdict"]) =>
     results.filter((result) => result.verdict === verdict).length;
@@ -85,9 +86,11 @@ async function* runOwnRows(
   rows: readonly Row[],
   { ms, directory }: Settings,
 ): AsyncGenerator<RowResult> {
+  let count = 0;
   for (const row of rows) {
     if (row.target !== "own") continue;
-    const folder = `${directory}/${crypto.randomUUID()}`;
+    // Short: a socket's path has at most 107 bytes.
+    const folder = `${directory}/o${count++}`;
     await Deno.mkdir(folder);
     try {
       const outcome = await row.run(folder, budgetOf(ms)) ?? "";

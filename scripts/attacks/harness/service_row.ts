@@ -1,10 +1,10 @@
 /** Carries out one row against the service and records what it and its honest callers went through. */
 import { RawConnection } from "../http2/connection.ts";
 import type { ClientIdentity } from "../http2/socket.ts";
-import { type HonestSummary } from "./honest_calls.ts";
+import { type HonestSummary } from "../honest/calls.ts";
 import { largestLagMs, peakMiB, readLag, resetPeak, residentMiB } from "./process_state.ts";
 import { type Attack, attackerAddress, AttackFailure, budgetOf, type ServiceRow } from "./row.ts";
-import type { AttackedService, Running } from "./service.ts";
+import type { AttackedService, Running } from "../programs/service.ts";
 import type { Observation } from "./verdict.ts";
 
 /** Honest callers are watched for so long after the attack: what it left behind counts too. */

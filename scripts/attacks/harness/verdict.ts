@@ -1,5 +1,5 @@
 /** What has to hold during an attack, and whether it did. Pure: no clock, no process. */
-import type { HonestSummary } from "./honest_calls.ts";
+import type { HonestSummary } from "../honest/calls.ts";
 import type { Position } from "./row.ts";
 
 export interface Expectation {

@@ -1,5 +1,10 @@
 import type { Row } from "../harness/row.ts";
-import { driverSocketRows } from "./driver_sockets.ts";
+import { toolRows } from "../tools/rows.ts";
+import { attestationRows } from "./attestation.ts";
+import { maliciousServiceRows } from "./driver/malicious_services.ts";
+import { returningServiceRows } from "./driver/returning_services.ts";
+import { rogueEndpointRows } from "./driver/rogue_endpoints.ts";
+import { driverSocketRows } from "./driver/sockets.ts";
 import { endingRows } from "./endings.ts";
 import { fairnessRows } from "./fairness.ts";
 import { floodRows } from "./floods.ts";
@@ -7,12 +12,12 @@ import { headerTableRows } from "./header_tables.ts";
 import { driverHealthRows, serviceHealthRows } from "./health_ports.ts";
 import { identityRows } from "./identities.ts";
 import { fileRows } from "./limits_of_files.ts";
-import { maliciousServiceRows } from "./malicious_services.ts";
 import { messageRows } from "./messages.ts";
+import { resumedSessionRows } from "./resumed_sessions.ts";
 import { driverSignalRows, serviceSignalRows } from "./signals.ts";
 import { slowRows } from "./slow.ts";
 
-/** Every row, in the order in which they are run. */
+/** Every row, in the order in which they are run against each program. */
 export const rows: readonly Row[] = [
   ...identityRows,
   ...endingRows,
@@ -22,10 +27,15 @@ export const rows: readonly Row[] = [
   ...slowRows,
   ...fileRows,
   ...fairnessRows,
+  ...attestationRows,
   ...serviceHealthRows,
   ...serviceSignalRows,
   ...driverSocketRows,
   ...driverHealthRows,
   ...driverSignalRows,
   ...maliciousServiceRows,
+  ...resumedSessionRows,
+  ...returningServiceRows,
+  ...rogueEndpointRows,
+  ...toolRows,
 ];

@@ -1,6 +1,6 @@
 /** Client certificates that are not a node's own valid one, and handshakes of other kinds. */
-import { clientAuth, type IdentityOptions, nodeUri, serverAuth } from "../harness/authority.ts";
-import { SuiteCa } from "../harness/authority.ts";
+import { clientAuth, type IdentityOptions, nodeUri, serverAuth } from "../programs/authority.ts";
+import { SuiteCa } from "../programs/authority.ts";
 import { type Attack, attackerAddress, AttackFailure, type ServiceRow } from "../harness/row.ts";
 import { clientHello } from "../http2/client_hello.ts";
 import { RawConnection } from "../http2/connection.ts";

@@ -1,5 +1,5 @@
 /** A certificate service that was taken over, or is no such service, against the driver. */
-import { concat, data, errorCode, frame, frameFlag, frameType } from "../http2/frames.ts";
+import { concat, data, errorCode, frame, frameFlag, frameType } from "../../http2/frames.ts";
 import {
   goaway,
   headers,
@@ -8,12 +8,12 @@ import {
   rstStream,
   settings,
   settingsAck,
-} from "../http2/frames.ts";
-import { encodeHeaders, indexed, literal } from "../http2/hpack.ts";
-import { grpcMessage } from "../http2/grpc_request.ts";
-import { AttackFailure, type DriverAttack, type DriverRow } from "../harness/row.ts";
-import { type Behaviour, MaliciousService, type Peer } from "../harness/malicious_service.ts";
-import { pause } from "../harness/service_row.ts";
+} from "../../http2/frames.ts";
+import { encodeHeaders, indexed, literal } from "../../http2/hpack.ts";
+import { grpcMessage } from "../../http2/grpc_request.ts";
+import { AttackFailure, type DriverAttack, type DriverRow } from "../../harness/row.ts";
+import { type Behaviour, MaliciousService, type Peer } from "../../programs/malicious_service.ts";
+import { pause } from "../../harness/service_row.ts";
 
 const status200 = encodeHeaders([[":status", "200"], ["content-type", "application/grpc"]]);
 const trailers = encodeHeaders([["grpc-status", "0"]]);

@@ -1,11 +1,11 @@
 /** The driver's two unix sockets, called by another program on the node that may open them. */
-import { dataFrames, RawConnection } from "../http2/connection.ts";
-import { concat, data, goaway, headers, repeat, rstStream } from "../http2/frames.ts";
-import { frame, frameType, ping, settings } from "../http2/frames.ts";
-import { grpcHeaders, grpcMessage } from "../http2/grpc_request.ts";
-import { encodeHeaders, indexed, literal } from "../http2/hpack.ts";
-import { socketEndings } from "../http2/socket.ts";
-import { type DriverAttack, type DriverRow } from "../harness/row.ts";
+import { dataFrames, RawConnection } from "../../http2/connection.ts";
+import { concat, data, goaway, headers, repeat, rstStream } from "../../http2/frames.ts";
+import { frame, frameType, ping, settings } from "../../http2/frames.ts";
+import { grpcHeaders, grpcMessage } from "../../http2/grpc_request.ts";
+import { encodeHeaders, indexed, literal } from "../../http2/hpack.ts";
+import { socketEndings } from "../../http2/socket.ts";
+import { type DriverAttack, type DriverRow } from "../../harness/row.ts";
 
 const paths = [
   "/csi.v1.Node/NodeGetInfo",

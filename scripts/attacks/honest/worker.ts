@@ -5,7 +5,7 @@
  */
 import { grpcHeaders, grpcMessage } from "../http2/grpc_request.ts";
 import { RawConnection } from "../http2/connection.ts";
-import type { HonestNode, HonestOrder, HonestPlan, HonestSamples } from "./honest_calls.ts";
+import type { HonestNode, HonestOrder, HonestPlan, HonestSamples } from "./calls.ts";
 
 const callMs = 5_000;
 const livezPerSecond = 10;

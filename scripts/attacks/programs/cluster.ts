@@ -35,7 +35,7 @@ export class AttackedCluster implements AsyncDisposable {
   token(n: number): string {
     return this.api.tokens.make({
       node: nodeName(n),
-      pod: { name: `csi-cert-driver-${n}`, uid: driverUid(n) },
+      pod: { name: driverPodName(n), uid: driverPodUid(n) },
     });
   }
 
@@ -53,7 +53,12 @@ export function podUid(n: number): string {
   return `0f8fad5b-d9cb-469f-a165-${String(n).padStart(12, "0")}`;
 }
 
-function driverUid(n: number): string {
+export function driverPodName(n: number): string {
+  return `csi-cert-driver-${n}`;
+}
+
+/** The uid of the driver's pod on node N. */
+export function driverPodUid(n: number): string {
   return `5a1d7c1e-0000-4000-8000-${String(n).padStart(12, "0")}`;
 }
 
@@ -66,7 +71,7 @@ function podOf(n: number) {
 
 function driverPod(n: number) {
   return podObject({
-    metadata: { name: `csi-cert-driver-${n}`, namespace, uid: driverUid(n), labels: {} },
+    metadata: { name: driverPodName(n), namespace, uid: driverPodUid(n), labels: {} },
     spec: { nodeName: nodeName(n), serviceAccountName: "csi-cert-driver", volumes: [] },
   });
 }

@@ -4,7 +4,7 @@ import {
   type HonestSamples,
   type HonestSummary,
   summarizeSamples,
-} from "./honest_calls.ts";
+} from "./calls.ts";
 
 /** The worker of honest callers, from the suite's side. */
 export class HonestCallers implements Disposable {
@@ -16,7 +16,7 @@ export class HonestCallers implements Disposable {
 
   /** Resolves when the callers have begun. */
   static async start(plan: HonestPlan): Promise<HonestCallers> {
-    const worker = new Worker(new URL("./honest_worker.ts", import.meta.url), { type: "module" });
+    const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
     const callers = new HonestCallers(worker);
     await callers.#answer();
     callers.#order({ kind: "start", plan });

@@ -11,9 +11,9 @@ import type { ClientIdentity, TlsClientOptions } from "../http2/socket.ts";
 import { SuiteCa } from "./authority.ts";
 import { attestedIdentity } from "./attestation.ts";
 import { AttackedCluster, nodeName, podUid } from "./cluster.ts";
-import { HonestCallers } from "./honest_callers.ts";
-import type { HonestNode, HonestPlan } from "./honest_calls.ts";
-import { isPresent } from "./parts.ts";
+import { HonestCallers } from "../honest/callers.ts";
+import type { HonestNode, HonestPlan } from "../honest/calls.ts";
+import { isPresent } from "../harness/parts.ts";
 import { issuePodIdentity } from "./pod_identity.ts";
 
 export type Authentication = "mtls" | "kubernetes";
