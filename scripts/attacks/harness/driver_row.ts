@@ -8,7 +8,7 @@ import { outcomeOf, pause, watchMemory } from "./service_row.ts";
 import type { Observation } from "./verdict.ts";
 
 const probesPerSecond = 10;
-const settleMs = 500;
+const settleMs = 300;
 
 /** The drivers of a run: one for the rows against its sockets, one for each malicious service. */
 export class AttackedDrivers implements AsyncDisposable {

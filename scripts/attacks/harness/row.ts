@@ -23,6 +23,8 @@ interface Common {
 /** Against the service, with AUTHENTICATION=mtls or kubernetes. */
 export interface ServiceRow extends Common {
   readonly target: "mtls" | "kubernetes";
+  /** When the attack is cut off, if that is not soon after its budget is spent. */
+  readonly longestMs?: number;
   /** Returns what is worth a note; throws an AttackFailure when the service did what it must not. */
   readonly run: (attack: Attack) => Promise<string | void>;
 }

@@ -15,7 +15,7 @@ import {
 } from "./verdict.ts";
 
 /** How long one attack lasts. */
-const rowMs = { quick: 1_500, long: 20_000 };
+const rowMs = { quick: 900, long: 20_000 };
 
 interface Settings {
   readonly ms: number;
@@ -77,7 +77,8 @@ async function* runDriverRows(
   await using drivers = new AttackedDrivers(service, `${directory}/drivers`);
   for (const row of rows) {
     if (row.target !== "driver") continue;
-    yield judged(row, await drivers.run(row, { ms }), { memoryMiB: memoryLimitMiB.driver });
+    const limits = { memoryMiB: memoryLimitMiB.driver };
+    yield await judged(row, () => drivers.run(row, { ms }), limits);
   }
 }
 
@@ -103,20 +104,27 @@ async function* runOwnRows(
   }
 }
 
-function judged(
+/** A busy machine must not fail a row: what took too long may try again. */
+const attempts = 3;
+
+async function judged(
   row: Row,
-  { seen, note }: { seen: Observation; note: string },
+  run: () => Promise<{ seen: Observation; note: string }>,
   limits: Partial<Expectation> = {},
-): RowResult {
-  const found = violations({ ...expectations[row.position], ...limits, ...row.expects }, seen);
-  if (found.length === 0) return { row, seen, verdict: "passed", text: note };
-  const failure = seen.honest?.failure;
-  const reasons = [
-    ...found,
-    ...note === "" ? [] : [note],
-    ...failure === undefined ? [] : [`honest callers met: ${failure}`],
-  ];
-  return { row, seen, verdict: "failed", text: reasons.join("; ") };
+): Promise<RowResult> {
+  for (let attempt = 1;; attempt++) {
+    const { seen, note } = await run();
+    const found = violations({ ...expectations[row.position], ...limits, ...row.expects }, seen);
+    if (found.length === 0) return { row, seen, verdict: "passed", text: note };
+    if (attempt < attempts && found.every(({ isTime }) => isTime)) continue;
+    const failure = seen.honest?.failure;
+    const reasons = [
+      ...found.map(({ sentence }) => sentence),
+      ...note === "" ? [] : [note],
+      ...failure === undefined ? [] : [`honest callers met: ${failure}`],
+    ];
+    return { row, seen, verdict: "failed", text: reasons.join("; ") };
+  }
 }
 
 async function* runServiceRows(
@@ -136,6 +144,7 @@ async function* runServiceRows(
   );
   for (const row of rows) {
     if (row.target !== "mtls" && row.target !== "kubernetes") continue;
-    yield judged(row, await runServiceRow(row, service, { ms, quietP99Ms: quiet.p99Ms }));
+    const options = { ms, quietP99Ms: quiet.p99Ms };
+    yield await judged(row, () => runServiceRow(row, service, options));
   }
 }

@@ -8,7 +8,7 @@ import type { AttackedService, Running } from "../programs/service.ts";
 import type { Observation } from "./verdict.ts";
 
 /** Honest callers are watched for so long after the attack: what it left behind counts too. */
-const settleMs = 500;
+const settleMs = 300;
 /** A process that needs more is ended by the suite, before the machine runs out of memory. */
 const mostMiB = 3_072;
 /** More than this at rest, and the next row gets a new process. */
@@ -46,7 +46,7 @@ export async function runServiceRow(
   await service.callers.collect();
   using memory = watchMemory(program.pid, () => program.signal("SIGKILL"));
   await memory.look();
-  const { note, failure } = await outcomeOf(() => row.run(attack), attack);
+  const { note, failure } = await outcomeOf(() => row.run(attack), attack, row.longestMs);
   await pause(settleMs);
   dispose();
   const honest = await service.callers.collect();
@@ -71,10 +71,11 @@ export async function runServiceRow(
 export async function outcomeOf(
   run: () => Promise<string | void>,
   attack: Pick<Attack, "ms" | "isAlive">,
+  longestMs = attack.ms * 3 + 10_000,
 ): Promise<{ note: string; failure: string | undefined }> {
   // An attack that waits for an answer that never comes must not hold the suite.
   const late = Promise.withResolvers<string>();
-  const timer = setTimeout(() => late.resolve("the attack was cut off"), attack.ms * 3 + 10_000);
+  const timer = setTimeout(() => late.resolve("the attack was cut off"), longestMs);
   try {
     return { note: await Promise.race([run(), late.promise]) ?? "", failure: undefined };
   } catch (error) {

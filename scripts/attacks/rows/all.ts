@@ -16,6 +16,7 @@ import { messageRows } from "./messages.ts";
 import { resumedSessionRows } from "./resumed_sessions.ts";
 import { driverSignalRows, serviceSignalRows } from "./signals.ts";
 import { slowRows } from "./slow.ts";
+import { soakRows } from "./soak.ts";
 
 /** Every row, in the order in which they are run against each program. */
 export const rows: readonly Row[] = [
@@ -25,6 +26,7 @@ export const rows: readonly Row[] = [
   ...headerTableRows,
   ...messageRows,
   ...slowRows,
+  ...soakRows,
   ...fileRows,
   ...fairnessRows,
   ...attestationRows,

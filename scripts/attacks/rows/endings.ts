@@ -128,13 +128,18 @@ async function endAll(attack: Attack, ending: Ending, atOnce: number): Promise<s
   return `${count} connections`;
 }
 
+const quickRows = new Set([
+  ...["fin 1", "reset 1", "reset 50", "goaway before 1", "goaway during 1"],
+  ...["double 1", "double 50", "half a call 1"],
+]);
+
 function rowsOf(position: Position, target: "mtls" | "kubernetes"): ServiceRow[] {
   return Object.entries(endings).flatMap(([name, ending]) =>
     [1, 50].map((atOnce): ServiceRow => ({
       name: `call and close/${name}/${atOnce} at once`,
       position,
       target,
-      isLong: atOnce === 50 && name !== "reset" && name !== "double",
+      isLong: !quickRows.has(`${name} ${atOnce}`),
       run: (attack) => endAll(attack, ending, atOnce),
     }))
   );

@@ -154,11 +154,18 @@ async function floodInTurn(attack: Attack): Promise<string> {
   return notes.at(-1) ?? "";
 }
 
+/** Close relatives of others, which the quick form leaves out. */
+const longOnly = new Set([
+  ...["made you reset by overflow", "settings acknowledgements", "priority on itself"],
+  ...["window update of nothing", "padding only"],
+]);
+
 export const floodRows: readonly ServiceRow[] = [
   ...Object.entries(floods).map(([name, make]): ServiceRow => ({
     name: `flood/${name}`,
     position: "node",
     target: "mtls",
+    isLong: longOnly.has(name),
     run: (attack) => flood(attack, make),
   })),
   {

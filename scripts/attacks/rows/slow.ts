@@ -80,7 +80,7 @@ async function closesUnfinished(attack: Attack): Promise<string> {
 }
 
 /** Garbage where a ClientHello belongs, then a reset. */
-async function garbage(attack: Attack): Promise<string> {
+export async function abortHandshakes(attack: Attack): Promise<string> {
   const hello = clientHello();
   let count = 0;
   while (!attack.isSpent() && attack.isAlive()) {
@@ -201,7 +201,7 @@ export const slowRows: readonly ServiceRow[] = [
       run: (a) => held(a, () => undefined),
     },
     { name: "held/slow handshakes", position: "stranger", target, run: slowHandshakes },
-    { name: "handshakes/garbage and resets", position: "stranger", target, run: garbage },
+    { name: "handshakes/garbage and resets", position: "stranger", target, run: abortHandshakes },
     { name: "handshakes/replayed ClientHellos", position: "stranger", target, run: replayedHellos },
   ]),
   {

@@ -144,12 +144,19 @@ async function publishing({ driver, isSpent, isAlive }: DriverAttack): Promise<s
   return `${count} volumes`;
 }
 
+/** Close relatives of others, which the quick form leaves out. */
+const longOnly = new Set([
+  ...["goaway after SETTINGS", "goaway at a call, then closed", "goaway after an answer"],
+  ...["never speaking", "pushed streams", "answers of 10,000 empty certificates"],
+]);
+
 export const maliciousServiceRows: readonly DriverRow[] = Object.entries(behaviours).map((
   [name, behaviour],
 ): DriverRow => ({
   name: `malicious service/${name}`,
   position: "stranger",
   target: "driver",
+  isLong: longOnly.has(name),
   expects: { p99Factor: undefined },
   service: () => MaliciousService.start(behaviour),
   run: publishing,
