@@ -4,7 +4,7 @@
  */
 export const parts = {
   attestation: "absent",
-  administration: "absent",
+  administration: "present",
 } as const satisfies Readonly<Record<string, "present" | "absent">>;
 
 export type Part = keyof typeof parts;

@@ -1,4 +1,5 @@
 /** Runs rows one after the other, each against the program that it is for, and prints the table. */
+import type { HonestSummary } from "../honest/calls.ts";
 import { AttackedDrivers } from "./driver_row.ts";
 import { absenceOf, isPresent } from "./parts.ts";
 import { AttackFailure, budgetOf, type Row } from "./row.ts";
@@ -15,6 +16,7 @@ import {
 } from "./verdict.ts";
 
 /** How long one attack lasts. */
+const longestReason = 1_000;
 const rowMs = { quick: 900, long: 20_000 };
 
 interface Settings {
@@ -98,10 +100,16 @@ async function* runOwnRows(
       if (typeof outcome === "string") yield { row, verdict: "passed", text: outcome };
       else yield { row, verdict: "skipped", text: outcome.skipped };
     } catch (error) {
-      const text = error instanceof AttackFailure ? error.message : `could not be run: ${error}`;
-      yield { row, verdict: "failed", text };
+      yield { row, verdict: "failed", text: reasonOf(error) };
     }
   }
+}
+
+/** A program that does not start fails the rows that need it. */
+function reasonOf(error: unknown): string {
+  if (error instanceof AttackFailure) return error.message;
+  const text = error instanceof Error ? error.message : String(error);
+  return `could not be run: ${text.slice(0, longestReason)}`;
 }
 
 /** A busy machine must not fail a row: what took too long may try again. */
@@ -113,7 +121,9 @@ async function judged(
   limits: Partial<Expectation> = {},
 ): Promise<RowResult> {
   for (let attempt = 1;; attempt++) {
-    const { seen, note } = await run();
+    const outcome = await run().catch((error) => reasonOf(error));
+    if (typeof outcome === "string") return { row, verdict: "failed", text: outcome };
+    const { seen, note } = outcome;
     const found = violations({ ...expectations[row.position], ...limits, ...row.expects }, seen);
     if (found.length === 0) return { row, seen, verdict: "passed", text: note };
     if (attempt < attempts && found.every(({ isTime }) => isTime)) continue;
@@ -136,15 +146,22 @@ async function* runServiceRows(
     authentication,
     `${directory}/${authentication}`,
   );
-  const quiet = await measureQuiet(service);
-  console.log(
-    `quiet with AUTHENTICATION=${authentication}: ${quiet.failed}/${quiet.calls} calls failed, ` +
-      `p99 ${Math.round(quiet.p99Ms)} ms, /livez p99 ${Math.round(quiet.livezP99Ms)} ms` +
-      (quiet.failure === undefined ? "" : ` (${quiet.failure})`),
-  );
+  const quiet = await measureQuiet(service).catch((error) => reasonOf(error));
+  if (typeof quiet === "string") {
+    for (const row of rows) yield { row, verdict: "failed", text: quiet };
+    return;
+  }
+  console.log(quietLine(authentication, quiet));
   for (const row of rows) {
     if (row.target !== "mtls" && row.target !== "kubernetes") continue;
     const options = { ms, quietP99Ms: quiet.p99Ms };
     yield await judged(row, () => runServiceRow(row, service, options));
   }
+}
+
+function quietLine(authentication: Authentication, quiet: HonestSummary): string {
+  return `quiet with AUTHENTICATION=${authentication}: ` +
+    `${quiet.failed}/${quiet.calls} calls failed, p99 ${Math.round(quiet.p99Ms)} ms, ` +
+    `/livez p99 ${Math.round(quiet.livezP99Ms)} ms` +
+    (quiet.failure === undefined ? "" : ` (${quiet.failure})`);
 }

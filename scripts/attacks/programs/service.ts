@@ -32,6 +32,8 @@ export class AttackedService implements AsyncDisposable {
   readonly authentication: Authentication;
   readonly directory: string;
   readonly ca: NewCa;
+  /** What the service's CA may be changed to: its clients verify by both. */
+  readonly nextCa: NewCa;
   readonly nodeCa: SuiteCa;
   readonly cluster: AttackedCluster | undefined;
   /** PKCS#10, DER, for any call that issues. */
@@ -46,6 +48,7 @@ export class AttackedService implements AsyncDisposable {
     authentication: Authentication;
     directory: string;
     ca: NewCa;
+    nextCa: NewCa;
     nodeCa: SuiteCa;
     cluster: AttackedCluster | undefined;
     certificateRequest: Uint8Array;
@@ -54,6 +57,7 @@ export class AttackedService implements AsyncDisposable {
     this.authentication = parts.authentication;
     this.directory = parts.directory;
     this.ca = parts.ca;
+    this.nextCa = parts.nextCa;
     this.nodeCa = parts.nodeCa;
     this.cluster = parts.cluster;
     this.certificateRequest = parts.certificateRequest;
@@ -66,8 +70,8 @@ export class AttackedService implements AsyncDisposable {
     directory: string,
     env: Record<string, string> = {},
   ): Promise<AttackedService> {
-    const options = { algorithm: "ecdsa-p256", days: 10, commonName: "Attacked CA" } as const;
-    const ca = await createCa(options, Temporal.Now.instant());
+    const ca = await makeCa("Attacked CA");
+    const nextCa = await makeCa("Next attacked CA");
     const nodeCa = await SuiteCa.create("Node CA of the suite");
     await Deno.mkdir(directory, { recursive: true });
     const write = async (name: string, text: string) => {
@@ -84,15 +88,17 @@ export class AttackedService implements AsyncDisposable {
         CA_CERT_FILE: await write("ca.crt", ca.certificatePem),
         CA_KEY_FILE: await write("ca.key", ca.privateKeyPem),
       };
-    const common = { AUTHENTICATION: authentication, ...material, ...env };
+    const rotation = { CA_ROTATION_DELAY: "0s" };
+    const common = { AUTHENTICATION: authentication, ...rotation, ...material, ...env };
     const certificateRequest = await exampleRequest();
-    const parts = { authentication, directory, ca, nodeCa, cluster, certificateRequest };
+    const parts = { authentication, directory, ca, nextCa, nodeCa, cluster, certificateRequest };
     return new AttackedService({ ...parts, env: common });
   }
 
   /** What the service's clients verify it by. */
   tls(identity?: ClientIdentity): TlsClientOptions {
-    return { ca: this.ca.certificatePem, serverName, identity };
+    const ca = `${this.ca.certificatePem}${this.nextCa.certificatePem}`;
+    return { ca, serverName, identity };
   }
 
   /** The running program, started if there is none, and whether it was started now. */
@@ -188,4 +194,9 @@ export class AttackedService implements AsyncDisposable {
       connectionsPerSecond: honest.connectionsPerSecond,
     };
   }
+}
+
+async function makeCa(commonName: string): Promise<NewCa> {
+  const options = { algorithm: "ecdsa-p256", days: 10, commonName } as const;
+  return await createCa(options, Temporal.Now.instant());
 }

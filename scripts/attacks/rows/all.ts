@@ -1,6 +1,7 @@
 import type { Row } from "../harness/row.ts";
 import { toolRows } from "../tools/rows.ts";
 import { attestationRows } from "./attestation.ts";
+import { anchorRows, rotationRows } from "./changed_authorities.ts";
 import { maliciousServiceRows } from "./driver/malicious_services.ts";
 import { returningServiceRows } from "./driver/returning_services.ts";
 import { rogueEndpointRows } from "./driver/rogue_endpoints.ts";
@@ -30,6 +31,7 @@ export const rows: readonly Row[] = [
   ...fileRows,
   ...fairnessRows,
   ...attestationRows,
+  ...rotationRows,
   ...serviceHealthRows,
   ...serviceSignalRows,
   ...driverSocketRows,
@@ -37,6 +39,7 @@ export const rows: readonly Row[] = [
   ...driverSignalRows,
   ...maliciousServiceRows,
   ...resumedSessionRows,
+  ...anchorRows,
   ...returningServiceRows,
   ...rogueEndpointRows,
   ...toolRows,

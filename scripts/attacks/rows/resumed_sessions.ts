@@ -4,6 +4,7 @@ import { hasOpenssl, issueThroughOpenssl } from "../tools/openssl_session.ts";
 import { AttackFailure, type OwnRow, type Skipped } from "../harness/row.ts";
 import { AttackedService } from "../programs/service.ts";
 import { pause } from "../harness/service_row.ts";
+import { programArguments } from "../../permissions.ts";
 import type { ClientIdentity } from "../http2/socket.ts";
 
 const lifetimeSeconds = 4;
@@ -73,6 +74,38 @@ async function afterCaRemoval(folder: string): Promise<string | Skipped> {
   return "refused";
 }
 
+/** A ticket of another TLS port of the process, where no certificate was asked for. */
+async function ofAnotherPort(folder: string): Promise<string | Skipped> {
+  if (!await hasOpenssl()) return { skipped: "openssl is missing" };
+  await using service = await AttackedService.prepare("kubernetes", folder);
+  const { address, attestationAddress = "" } = await service.running();
+  const file = `${folder}/session.pem`;
+  await issueThroughOpenssl({ service, address: attestationAddress, save: file });
+  const isThere = await Deno.stat(file).then(() => true, () => false);
+  if (!isThere) return "the attestation endpoint gives no session tickets";
+  if (await issueThroughOpenssl({ service, address, resume: file })) {
+    throw new AttackFailure("served with a session of the attestation endpoint");
+  }
+  return "refused";
+}
+
+/** Needs `revoke --node`, which closes the node's connections and refuses its certificates. */
+async function afterRevocation(folder: string): Promise<string | Skipped> {
+  if (!await hasOpenssl()) return { skipped: "openssl is missing" };
+  const socket = `${folder}/admin.sock`;
+  const env = { ADMIN_SOCKET: socket };
+  await using service = await AttackedService.prepare("mtls", folder, env);
+  const made = await service.nodeCa.issueNode("node-7");
+  const session = await openSession(service, folder, made);
+  if (session === undefined) return "the service gives no session tickets";
+  const args = [...programArguments("cert-service", "bundle"), "revoke", "--node", "node-7"];
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), { args, env }).output();
+  if (!success) throw new AttackFailure(`revoke failed: ${new TextDecoder().decode(stderr)}`);
+  if (await resumes(session)) throw new AttackFailure("served after the node was revoked");
+  if (await issueThroughOpenssl(session)) throw new AttackFailure("a revoked node was served");
+  return "refused";
+}
+
 export const resumedSessionRows: readonly OwnRow[] = [
   {
     name: "resumed sessions/after the certificate's expiry",
@@ -85,5 +118,19 @@ export const resumedSessionRows: readonly OwnRow[] = [
     position: "node",
     target: "own",
     run: afterCaRemoval,
+  },
+  {
+    name: "resumed sessions/of the attestation endpoint",
+    position: "stranger",
+    target: "own",
+    needs: "attestation",
+    run: ofAnotherPort,
+  },
+  {
+    name: "resumed sessions/after the node was revoked",
+    position: "node",
+    target: "own",
+    needs: "administration",
+    run: afterRevocation,
   },
 ];
