@@ -64,7 +64,7 @@ async function inNamespace(): Promise<void> {
   if (namespace === undefined) return;
   const { command, args } = namespace;
   const again = [Deno.execPath(), "run", "-A", import.meta.filename ?? "", ...Deno.args];
-  const root = new URL("../", import.meta.url);
+  const root = new URL("..", import.meta.url);
   Deno.exit((await runGroup([command, ...args, ...again, "--inside"], root)).success ? 0 : 1);
 }
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { largestLagMs } from "../../scripts/attacks/harness/process_state.ts";
+import { largestLag } from "../../scripts/attacks/harness/process_state.ts";
 import { rows } from "../../scripts/attacks/rows/all.ts";
 import {
   closingLine,
@@ -24,13 +24,14 @@ const noSamples: HonestSamples = {
   callFailures: [],
   connectionFailures: [],
   livezFailures: [],
+  ownLags: [],
 };
 
 function seen(change: Partial<Observation> = {}): Observation {
   return {
     exitCode: undefined,
     memoryMiB: 100,
-    lagMs: 20,
+    lag: { aboveMs: 10, upToMs: 20 },
     honest: summarizeSamples({ ...noSamples, calls: [10, 20], connections: [30] }),
     quietP99Ms: 20,
     failure: undefined,
@@ -50,8 +51,12 @@ Deno.test("a row passes while every part of its expectation holds", () => {
 const violated: readonly [string, Partial<Observation>, RegExp][] = [
   ["the process ends", { exitCode: 1 }, /ended with exit code 1/],
   ["memory grows past the limit", { memoryMiB: 257 }, /257 MiB of memory, above 256 MiB/],
-  ["the event loop lags", { lagMs: 500 }, /lagged 500 ms/],
-  ["the metrics are not answered", { lagMs: Infinity }, /lagged Infinity ms/],
+  ["the event loop lags", { lag: { aboveMs: 250, upToMs: 500 } }, /lagged up to 500 ms/],
+  [
+    "the metrics are not answered",
+    { lag: { aboveMs: Infinity, upToMs: Infinity } },
+    /lagged up to Inf/,
+  ],
   ["an honest call fails", { honest: honest({ callFailures: ["closed"] }) }, /1 of 1 honest calls/],
   [
     "an honest connection fails",
@@ -72,9 +77,19 @@ for (const [what, change, sentence] of violated) {
 }
 
 Deno.test("only what a busy machine can cause is worth another attempt", () => {
-  const worse = seen({ lagMs: 500, exitCode: 1, honest: honest({ calls: [300] }) });
+  const worse = seen({
+    lag: { aboveMs: 250, upToMs: 500 },
+    exitCode: 1,
+    honest: honest({ calls: [300] }),
+  });
   const found = violations(expectations.stranger, worse).map(({ isTime }) => isTime);
   assert.deepEqual(found, [false, true, true]);
+});
+
+Deno.test("what the callers themselves waited for a processor is not the program's", () => {
+  const busy = honest({ calls: [300], ownLags: [40] });
+  const slow = seen({ lag: { aboveMs: 250, upToMs: 500 }, honest: busy });
+  assert.deepEqual(violations(expectations.stranger, slow), []);
 });
 
 Deno.test("latencies below the machine's noise are not compared", () => {
@@ -96,11 +111,13 @@ Deno.test("the memory limits are the manifest's", async () => {
 
 Deno.test("the largest lag is the bound above everything that was observed between two readings", () => {
   const before = [[0.05, 10], [0.25, 10], [Infinity, 10]] as const;
-  assert.equal(largestLagMs(before, [[0.05, 15], [0.25, 15], [Infinity, 15]]), 50);
-  assert.equal(largestLagMs(before, [[0.05, 15], [0.25, 16], [Infinity, 16]]), 250);
-  assert.equal(largestLagMs(before, [[0.05, 15], [0.25, 16], [Infinity, 17]]), Infinity);
-  assert.equal(largestLagMs(before, before), undefined);
-  assert.equal(largestLagMs(before, []), Infinity);
+  const lag = (...counts: number[]) =>
+    largestLag(before, [[0.05, counts[0]!], [0.25, counts[1]!], [Infinity, counts[2]!]]);
+  assert.deepEqual(lag(15, 15, 15), { aboveMs: 0, upToMs: 50 });
+  assert.deepEqual(lag(15, 16, 16), { aboveMs: 50, upToMs: 250 });
+  assert.deepEqual(lag(15, 16, 17), { aboveMs: 250, upToMs: Infinity });
+  assert.equal(largestLag(before, before), undefined);
+  assert.equal(largestLag(before, [])?.upToMs, Infinity);
 });
 
 Deno.test("a quantile is a sample, and that of nothing is no number", () => {

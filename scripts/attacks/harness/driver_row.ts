@@ -1,7 +1,7 @@
 /** Carries out one row against the driver, with its kubelet beside. */
 import { AttackedDriver } from "../programs/driver.ts";
 import { type HonestSummary, summarizeSamples } from "../honest/calls.ts";
-import { largestLagMs, readLag, resetPeak } from "./process_state.ts";
+import { largestLag, readLag, resetPeak } from "./process_state.ts";
 import { budgetOf, type DriverRow } from "./row.ts";
 import type { AttackedService } from "../programs/service.ts";
 import { outcomeOf, pause, watchMemory } from "./service_row.ts";
@@ -88,8 +88,8 @@ async function runAgainst(
   await pause(settleMs);
   const honest = await probes.stop();
   await memory.look();
-  const lagMs = isAlive() ? largestLagMs(lagBefore, await readLag(healthAddress)) : undefined;
-  const seen = { exitCode, memoryMiB: memory.largest, lagMs, honest, quietP99Ms: 0, failure };
+  const lag = isAlive() ? largestLag(lagBefore, await readLag(healthAddress)) : undefined;
+  const seen = { exitCode, memoryMiB: memory.largest, lag, honest, quietP99Ms: 0, failure };
   return { seen, note };
 }
 
@@ -99,7 +99,9 @@ function probe(driver: AttackedDriver): { stop(): Promise<HonestSummary> } {
   const callFailures: string[] = [];
   const livez: number[] = [];
   const livezFailures: string[] = [];
+  const ownLags: number[] = [];
   const pending = new Set<Promise<void>>();
+  let due = performance.now() + 1000 / probesPerSecond;
   const sample = async (times: number[], failures: string[], act: () => Promise<void>) => {
     const began = performance.now();
     try {
@@ -122,6 +124,9 @@ function probe(driver: AttackedDriver): { stop(): Promise<HonestSummary> } {
     });
   };
   const timer = setInterval(() => {
+    const now = performance.now();
+    ownLags.push(Math.max(0, now - due));
+    due = now + 1000 / probesPerSecond;
     const acting = once().finally(() => pending.delete(acting));
     pending.add(acting);
   }, 1000 / probesPerSecond);
@@ -130,7 +135,7 @@ function probe(driver: AttackedDriver): { stop(): Promise<HonestSummary> } {
       clearInterval(timer);
       await Promise.all(pending);
       const none = { connections: [], connectionFailures: [] };
-      return summarizeSamples({ calls, callFailures, livez, livezFailures, ...none });
+      return summarizeSamples({ calls, callFailures, livez, livezFailures, ownLags, ...none });
     },
   };
 }

@@ -3,7 +3,7 @@
  * the reason; switch the part to "present" in the change that brings it.
  */
 export const parts = {
-  attestation: "absent",
+  attestation: "present",
   administration: "present",
 } as const satisfies Readonly<Record<string, "present" | "absent">>;
 

@@ -40,16 +40,20 @@ async function get(url: string): Promise<string> {
   }
 }
 
-/**
- * The smallest bound in milliseconds that no observation between two readings was above; Infinity
- * when the second reading was not answered.
- */
-export function largestLagMs(before: LagCounts, after: LagCounts): number | undefined {
+/** The longest lag that was observed, in milliseconds: above the one and up to the other. */
+export interface Lag {
+  readonly aboveMs: number;
+  readonly upToMs: number;
+}
+
+/** The longest lag between two readings; unbounded when the second one was not answered. */
+export function largestLag(before: LagCounts, after: LagCounts): Lag | undefined {
   const last = after.at(-1);
-  if (last === undefined) return Infinity;
+  if (last === undefined) return { aboveMs: Infinity, upToMs: Infinity };
   if (before.length === 0) return undefined;
   const total = last[1] - (before.at(-1)?.[1] ?? 0);
   if (total <= 0) return undefined;
-  const bound = after.find(([, count], index) => count - (before[index]?.[1] ?? 0) >= total);
-  return (bound?.[0] ?? Infinity) * 1000;
+  const at = after.findIndex(([, count], index) => count - (before[index]?.[1] ?? 0) >= total);
+  const [bound = Infinity] = after[at] ?? [];
+  return { aboveMs: (after[at - 1]?.[0] ?? 0) * 1000, upToMs: bound * 1000 };
 }

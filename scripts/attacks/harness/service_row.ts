@@ -2,7 +2,7 @@
 import { RawConnection } from "../http2/connection.ts";
 import type { ClientIdentity } from "../http2/socket.ts";
 import { type HonestSummary } from "../honest/calls.ts";
-import { largestLagMs, peakMiB, readLag, resetPeak, residentMiB } from "./process_state.ts";
+import { largestLag, peakMiB, readLag, resetPeak, residentMiB } from "./process_state.ts";
 import { type Attack, attackerAddress, AttackFailure, budgetOf, type ServiceRow } from "./row.ts";
 import type { AttackedService, Running } from "../programs/service.ts";
 import type { Observation } from "./verdict.ts";
@@ -51,13 +51,13 @@ export async function runServiceRow(
   dispose();
   const honest = await service.callers.collect();
   await memory.look();
-  const lagMs = exitCode === undefined
-    ? largestLagMs(lagBefore, await readLag(healthAddress))
+  const lag = exitCode === undefined
+    ? largestLag(lagBefore, await readLag(healthAddress))
     : undefined;
   const seen = {
     exitCode,
     memoryMiB: memory.largest,
-    lagMs,
+    lag,
     honest,
     quietP99Ms: options.quietP99Ms,
     failure,

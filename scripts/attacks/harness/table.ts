@@ -33,7 +33,7 @@ export function tableLine({ row, verdict, seen, text }: RowResult): string {
     verdict,
     seen === undefined ? "" : seen.exitCode === undefined ? "-" : String(seen.exitCode),
     number(seen?.memoryMiB),
-    number(seen?.lagMs),
+    number(seen?.lag?.upToMs),
     honest === undefined ? "" : `${honest.failed}/${honest.calls}`,
     honest === undefined ? "" : `${honest.connectionsFailed}/${honest.connections}`,
     number(honest?.p99Ms),

@@ -35,6 +35,8 @@ export interface HonestSamples {
   readonly callFailures: readonly string[];
   readonly connectionFailures: readonly string[];
   readonly livezFailures: readonly string[];
+  /** How late the callers' own timer was, in milliseconds. */
+  readonly ownLags: readonly number[];
 }
 
 /** Samples in short: what a row's table has a column for. */
@@ -46,6 +48,8 @@ export interface HonestSummary {
   readonly connectionsFailed: number;
   readonly livezP99Ms: number;
   readonly livezFailed: number;
+  /** The longest that the callers themselves had to wait for a processor. */
+  readonly ownLagMs: number;
   /** The most frequent failure. */
   readonly failure: string | undefined;
 }
@@ -65,6 +69,7 @@ export function summarizeSamples(samples: HonestSamples): HonestSummary {
     connectionsFailed: samples.connectionFailures.length,
     livezP99Ms: quantile(livez, 0.99),
     livezFailed: samples.livezFailures.length,
+    ownLagMs: Math.max(0, ...samples.ownLags),
     failure: mostFrequent(failures),
   };
 }

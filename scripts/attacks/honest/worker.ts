@@ -26,12 +26,26 @@ function noSamples(): Growing {
     callFailures: [],
     connectionFailures: [],
     livezFailures: [],
+    ownLags: [],
   };
+}
+
+/** How late this thread's own timer is: the machine's part in whatever is measured here. */
+function observeOwnLag(signal: AbortSignal): void {
+  const everyMs = 20;
+  let due = performance.now() + everyMs;
+  const timer = setInterval(() => {
+    const now = performance.now();
+    samples.ownLags.push(Math.max(0, now - due));
+    due = now + everyMs;
+  }, everyMs);
+  signal.addEventListener("abort", () => clearInterval(timer));
 }
 
 function start(plan: HonestPlan): void {
   running = new AbortController();
   const { signal } = running;
+  observeOwnLag(signal);
   for (const node of plan.nodes) steadyCalls(plan, node, signal);
   let next = 0;
   repeat(plan.connectionsPerSecond, signal, async () => {

@@ -24,11 +24,15 @@ export class AttackedCluster implements AsyncDisposable {
       metadata: { namespace, name: "csi-ca-secret" },
       data: { "tls.crt": btoa(ca.certificatePem), "tls.key": btoa(ca.privateKeyPem) },
     });
-    for (let n = 0; n < nodeCount; n++) {
-      api.objects.put("pods", podObject(podOf(n)));
-      api.objects.put("pods", driverPod(n));
-    }
-    return new AttackedCluster(api, kubeconfigFile);
+    const cluster = new AttackedCluster(api, kubeconfigFile);
+    for (let n = 0; n < nodeCount; n++) cluster.putPods(n);
+    return cluster;
+  }
+
+  /** Node N's driver pod and the pod shop/web-N. */
+  putPods(n: number): void {
+    this.api.objects.put("pods", podObject(podOf(n)));
+    this.api.objects.put("pods", driverPod(n));
   }
 
   /** The token of a node's driver pod. */

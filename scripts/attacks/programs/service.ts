@@ -104,10 +104,15 @@ export class AttackedService implements AsyncDisposable {
   /** The running program, started if there is none, and whether it was started now. */
   async running(): Promise<Running & { readonly isNew: boolean }> {
     if (this.#running !== undefined) return { ...this.#running, isNew: false };
-    this.#running = await this.#start();
+    const running = this.#running = await this.#start();
     this.#nodes = new Map();
-    this.#callers = await HonestCallers.start(await this.#plan(this.#running));
-    return { ...this.#running, isNew: true };
+    try {
+      this.#callers = await HonestCallers.start(await this.#plan(running));
+    } catch (error) {
+      await this.end();
+      throw error;
+    }
+    return { ...running, isNew: true };
   }
 
   get callers(): HonestCallers {

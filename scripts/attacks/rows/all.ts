@@ -1,6 +1,6 @@
 import type { Row } from "../harness/row.ts";
 import { toolRows } from "../tools/rows.ts";
-import { attestationRows } from "./attestation.ts";
+import { attestationRows } from "./attestation/rows.ts";
 import { anchorRows, rotationRows } from "./changed_authorities.ts";
 import { maliciousServiceRows } from "./driver/malicious_services.ts";
 import { returningServiceRows } from "./driver/returning_services.ts";
