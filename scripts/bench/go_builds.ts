@@ -20,13 +20,32 @@ export async function buildStepCa(): Promise<Built> {
 /** The program of go_signer/. */
 export async function buildGoSigner(): Promise<Built> {
   const sources = ["go.mod", "go.sum", "main.go"];
-  const texts = await Promise.all(sources.map((name) => Deno.readFile(signerFolder + name)));
+  return await buildGoProgram({
+    folder: signerFolder,
+    sources,
+    program: "go-signer",
+    package: ".",
+  });
+}
+
+/** A program whose module is pinned by the go.mod of a folder of ours. */
+export async function buildGoProgram(options: {
+  /** With a slash at its end. */
+  readonly folder: string;
+  /** Its files, which name the build in the cache. */
+  readonly sources: readonly string[];
+  readonly program: string;
+  readonly package: string;
+}): Promise<Built> {
+  const { folder: cwd, sources, program } = options;
+  const texts = await Promise.all(sources.map((name) => Deno.readFile(cwd + name)));
   const bytes = await new Blob(texts).arrayBuffer();
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
-  const name = `go-signer-${digest.slice(0, 12)}-${Deno.build.arch}`;
-  return await build(name, "go-signer", (folder) => ({
-    args: ["build", "-mod=readonly", "-buildvcs=false", "-trimpath", "-o", `${folder}/go-signer`],
-    cwd: signerFolder,
+  const name = `${program}-${digest.slice(0, 12)}-${Deno.build.arch}`;
+  const flags = ["-mod=readonly", "-buildvcs=false", "-trimpath"];
+  return await build(name, program, (folder) => ({
+    args: ["build", ...flags, "-o", `${folder}/${program}`, options.package],
+    cwd,
   }));
 }
 

@@ -43,7 +43,8 @@ export class ApiServer implements AsyncDisposable {
   /** How many calls are being answered. */
   answering = 0;
   mostAnswering = 0;
-  readonly #faults: { text: string; fault: Fault; times: number }[] = [];
+  /** What goes wrong next, as `fail` adds it. */
+  readonly faults: { text: string; fault: Fault; times: number }[] = [];
   readonly #hanging = new Set<() => void>();
   readonly #watches = new ApiWatches(this.objects);
   readonly #ca: TestCa;
@@ -98,7 +99,7 @@ export class ApiServer implements AsyncDisposable {
 
   /** The next calls whose text begins so go wrong. */
   fail(text: string, fault: Fault, times = 1): void {
-    this.#faults.push({ text, fault, times });
+    this.faults.push({ text, fault, times });
   }
 
   /** Ends what hangs. */
@@ -206,10 +207,10 @@ export class ApiServer implements AsyncDisposable {
   }
 
   #takeFault(text: string): Fault | undefined {
-    const at = this.#faults.findIndex((fault) => text.startsWith(fault.text));
-    const found = this.#faults[at];
+    const at = this.faults.findIndex((fault) => text.startsWith(fault.text));
+    const found = this.faults[at];
     if (found === undefined) return undefined;
-    if (--found.times <= 0) this.#faults.splice(at, 1);
+    if (--found.times <= 0) this.faults.splice(at, 1);
     return found.fault;
   }
 

@@ -1,0 +1,167 @@
+/** Runs rows one after the other, each against the program that it is for, and prints the table. */
+import type { HonestSummary } from "../honest/calls.ts";
+import { AttackedDrivers } from "./driver_row.ts";
+import { absenceOf, isPresent } from "./parts.ts";
+import { AttackFailure, budgetOf, type Row } from "./row.ts";
+import { AttackedService, type Authentication } from "../programs/service.ts";
+import { measureQuiet, runServiceRow } from "./service_row.ts";
+import { type RowResult, tableHead, tableLine } from "./table.ts";
+import {
+  closingLine,
+  type Expectation,
+  expectations,
+  memoryLimitMiB,
+  type Observation,
+  violations,
+} from "./verdict.ts";
+
+/** How long one attack lasts. */
+const longestReason = 1_000;
+const rowMs = { quick: 900, long: 20_000 };
+
+interface Settings {
+  readonly ms: number;
+  readonly directory: string;
+}
+
+/** Returns the closing line and how many rows failed. */
+export async function runRows(
+  rows: readonly Row[],
+  { isLong }: { isLong: boolean },
+): Promise<{ line: string; failed: number }> {
+  const directory = await Deno.makeTempDir({ prefix: "atk-" });
+  const settings = { ms: isLong ? rowMs.long : rowMs.quick, directory };
+  const results: RowResult[] = [];
+  console.log(tableHead());
+  try {
+    for (const target of ["mtls", "kubernetes", "driver", "own"] as const) {
+      const ofTarget = rows.filter((row) => row.target === target);
+      for await (const result of runTarget(ofTarget, target, settings)) {
+        console.log(tableLine(result));
+        results.push(result);
+      }
+    }
+  } finally {
+    // What the driver mounted there ends with the mount namespace.
+    await Deno.remove(directory, { recursive: true }).catch(() => {});
+  }
+  const count = (verdict: RowResult["verdict"]) =>
+    results.filter((result) => result.verdict === verdict).length;
+  const failed = count("failed");
+  return { line: closingLine(count("passed"), failed, count("skipped")), failed };
+}
+
+async function* runTarget(
+  rows: readonly Row[],
+  target: Row["target"],
+  settings: Settings,
+): AsyncGenerator<RowResult> {
+  const runnable: Row[] = [];
+  for (const row of rows) {
+    if (row.needs === undefined || isPresent(row.needs)) runnable.push(row);
+    else yield { row, verdict: "skipped", text: absenceOf(row.needs) };
+  }
+  if (runnable.length === 0) return;
+  if (target === "mtls" || target === "kubernetes") {
+    yield* runServiceRows(runnable, target, settings);
+  } else if (target === "driver") {
+    yield* runDriverRows(runnable, settings);
+  } else {
+    yield* runOwnRows(runnable, settings);
+  }
+}
+
+async function* runDriverRows(
+  rows: readonly Row[],
+  { ms, directory }: Settings,
+): AsyncGenerator<RowResult> {
+  await using service = await AttackedService.prepare("mtls", `${directory}/driver-service`);
+  await using drivers = new AttackedDrivers(service, `${directory}/drivers`);
+  for (const row of rows) {
+    if (row.target !== "driver") continue;
+    const limits = { memoryMiB: memoryLimitMiB.driver };
+    yield await judged(row, () => drivers.run(row, { ms }), limits);
+  }
+}
+
+/** Rows that start what they need; their verdict is their own. */
+async function* runOwnRows(
+  rows: readonly Row[],
+  { ms, directory }: Settings,
+): AsyncGenerator<RowResult> {
+  let count = 0;
+  for (const row of rows) {
+    if (row.target !== "own") continue;
+    // Short: a socket's path has at most 107 bytes.
+    const folder = `${directory}/o${count++}`;
+    await Deno.mkdir(folder);
+    try {
+      const outcome = await row.run(folder, budgetOf(ms)) ?? "";
+      if (typeof outcome === "string") yield { row, verdict: "passed", text: outcome };
+      else yield { row, verdict: "skipped", text: outcome.skipped };
+    } catch (error) {
+      yield { row, verdict: "failed", text: reasonOf(error) };
+    }
+  }
+}
+
+/** A program that does not start fails the rows that need it. */
+function reasonOf(error: unknown): string {
+  if (error instanceof AttackFailure) return error.message;
+  const text = error instanceof Error ? error.message : String(error);
+  return `could not be run: ${text.slice(0, longestReason)}`;
+}
+
+/** A busy machine must not fail a row: what took too long may try again. */
+const attempts = 3;
+
+async function judged(
+  row: Row,
+  run: () => Promise<{ seen: Observation; note: string }>,
+  limits: Partial<Expectation> = {},
+): Promise<RowResult> {
+  for (let attempt = 1;; attempt++) {
+    const outcome = await run().catch((error) => reasonOf(error));
+    if (typeof outcome === "string") return { row, verdict: "failed", text: outcome };
+    const { seen, note } = outcome;
+    const found = violations({ ...expectations[row.position], ...limits, ...row.expects }, seen);
+    if (found.length === 0) return { row, seen, verdict: "passed", text: note };
+    if (attempt < attempts && found.every(({ isTime }) => isTime)) continue;
+    const failure = seen.honest?.failure;
+    const reasons = [
+      ...found.map(({ sentence }) => sentence),
+      ...note === "" ? [] : [note],
+      ...failure === undefined ? [] : [`honest callers met: ${failure}`],
+    ];
+    return { row, seen, verdict: "failed", text: reasons.join("; ") };
+  }
+}
+
+async function* runServiceRows(
+  rows: readonly Row[],
+  authentication: Authentication,
+  { ms, directory }: Settings,
+): AsyncGenerator<RowResult> {
+  await using service = await AttackedService.prepare(
+    authentication,
+    `${directory}/${authentication}`,
+  );
+  const quiet = await measureQuiet(service).catch((error) => reasonOf(error));
+  if (typeof quiet === "string") {
+    for (const row of rows) yield { row, verdict: "failed", text: quiet };
+    return;
+  }
+  console.log(quietLine(authentication, quiet));
+  for (const row of rows) {
+    if (row.target !== "mtls" && row.target !== "kubernetes") continue;
+    const options = { ms, quietP99Ms: quiet.p99Ms };
+    yield await judged(row, () => runServiceRow(row, service, options));
+  }
+}
+
+function quietLine(authentication: Authentication, quiet: HonestSummary): string {
+  return `quiet with AUTHENTICATION=${authentication}: ` +
+    `${quiet.failed}/${quiet.calls} calls failed, p99 ${Math.round(quiet.p99Ms)} ms, ` +
+    `/livez p99 ${Math.round(quiet.livezP99Ms)} ms` +
+    (quiet.failure === undefined ? "" : ` (${quiet.failure})`);
+}

@@ -1,0 +1,157 @@
+/** Carries out one row against the service and records what it and its honest callers went through. */
+import { RawConnection } from "../http2/connection.ts";
+import type { ClientIdentity } from "../http2/socket.ts";
+import { type HonestSummary } from "../honest/calls.ts";
+import { largestLag, peakMiB, readLag, resetPeak, residentMiB } from "./process_state.ts";
+import { type Attack, attackerAddress, AttackFailure, budgetOf, type ServiceRow } from "./row.ts";
+import type { AttackedService, Running } from "../programs/service.ts";
+import type { Observation } from "./verdict.ts";
+
+/** Honest callers are watched for so long after the attack: what it left behind counts too. */
+const settleMs = 300;
+/** A process that needs more is ended by the suite, before the machine runs out of memory. */
+const mostMiB = 3_072;
+/** More than this at rest, and the next row gets a new process. */
+const mostAtRestMiB = 170;
+const quietMs = 3_000;
+
+/** p99 of honest calls while nothing attacks. */
+export async function measureQuiet(service: AttackedService): Promise<HonestSummary> {
+  await service.running();
+  await pause(1_000);
+  await service.callers.collect();
+  await pause(quietMs);
+  return await service.callers.collect();
+}
+
+export async function runServiceRow(
+  row: ServiceRow,
+  service: AttackedService,
+  options: { ms: number; quietP99Ms: number },
+): Promise<{ seen: Observation; note: string }> {
+  const running = await service.running();
+  if (running.isNew) await pause(500);
+  const { program, healthAddress } = running;
+  let exitCode: number | undefined;
+  program.ended().then(({ code }) => exitCode = code);
+  const { attack, dispose } = await makeAttack(
+    row,
+    service,
+    running,
+    options.ms,
+    () => exitCode === undefined,
+  );
+  await resetPeak(program.pid);
+  const lagBefore = await readLag(healthAddress);
+  await service.callers.collect();
+  using memory = watchMemory(program.pid, () => program.signal("SIGKILL"));
+  await memory.look();
+  const { note, failure } = await outcomeOf(() => row.run(attack), attack, row.longestMs);
+  await pause(settleMs);
+  dispose();
+  const honest = await service.callers.collect();
+  await memory.look();
+  const lag = exitCode === undefined
+    ? largestLag(lagBefore, await readLag(healthAddress))
+    : undefined;
+  const seen = {
+    exitCode,
+    memoryMiB: memory.largest,
+    lag,
+    honest,
+    quietP99Ms: options.quietP99Ms,
+    failure,
+  };
+  if (exitCode !== undefined || await residentMiB(program.pid) > mostAtRestMiB) {
+    await service.end();
+  }
+  return { seen, note };
+}
+
+export async function outcomeOf(
+  run: () => Promise<string | void>,
+  attack: Pick<Attack, "ms" | "isAlive">,
+  longestMs = attack.ms * 3 + 10_000,
+): Promise<{ note: string; failure: string | undefined }> {
+  // An attack that waits for an answer that never comes must not hold the suite.
+  const late = Promise.withResolvers<string>();
+  const timer = setTimeout(() => late.resolve("the attack was cut off"), longestMs);
+  try {
+    return { note: await Promise.race([run(), late.promise]) ?? "", failure: undefined };
+  } catch (error) {
+    if (error instanceof AttackFailure) return { note: "", failure: error.message };
+    if (!attack.isAlive()) return { note: `ended the process: ${error}`, failure: undefined };
+    return { note: "", failure: `the attack could not be carried out: ${error}` };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function makeAttack(
+  row: ServiceRow,
+  service: AttackedService,
+  running: Running,
+  ms: number,
+  isAlive: () => boolean,
+): Promise<{ attack: Attack; dispose: () => void }> {
+  const { identity, token } = await attackerOf(row, service);
+  const open: RawConnection[] = [];
+  const socket = (n = 0) => ({
+    address: running.address,
+    from: attackerAddress(n),
+    tls: service.tls(identity),
+  });
+  const attack: Attack = {
+    service,
+    running,
+    ...budgetOf(ms),
+    isAlive,
+    socket,
+    connect: async (options = {}, n = 0) => {
+      const connection = await RawConnection.open({ ...socket(n), ...options });
+      open.push(connection);
+      return connection;
+    },
+    credentials: token === undefined ? [] : [["authorization", `Bearer ${token}`]],
+  };
+  const dispose = () => {
+    for (const connection of open) connection[Symbol.dispose]();
+  };
+  return { attack, dispose };
+}
+
+/** The node that attacks is none of the honest ones. */
+const attackingNode = 9;
+
+async function attackerOf(
+  { position }: ServiceRow,
+  service: AttackedService,
+): Promise<{ identity?: ClientIdentity | undefined; token?: string | undefined }> {
+  if (position === "stranger") return {};
+  if (position === "pod") return { identity: await service.pod() };
+  return await service.node(attackingNode);
+}
+
+interface MemoryWatch extends Disposable {
+  readonly largest: number;
+  look(): Promise<void>;
+}
+
+/** Keeps the largest memory seen; a process that passes the limit by far is ended. */
+export function watchMemory(pid: number, end: () => void): MemoryWatch {
+  const watch = {
+    largest: 0,
+    look: async () => {
+      const peak = await peakMiB(pid);
+      watch.largest = Math.max(watch.largest, peak);
+      if (peak > mostMiB) end();
+    },
+    [Symbol.dispose]: () => clearInterval(timer),
+  };
+  const timer = setInterval(() => void watch.look(), 100);
+  return watch;
+}
+
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,106 @@
+/** What has to hold during an attack, and whether it did. Pure: no clock, no process. */
+import type { HonestSummary } from "../honest/calls.ts";
+import type { Lag } from "./process_state.ts";
+import type { Position } from "./row.ts";
+
+export interface Expectation {
+  /** Largest resident memory in MiB. */
+  readonly memoryMiB: number;
+  /** Longest lag of the event loop; undefined: not limited. */
+  readonly lagMs: number | undefined;
+  /** How many honest calls on open connections and how many honest new connections may fail. */
+  readonly callsFailed: number;
+  readonly connectionsFailed: number;
+  /** p99 of honest calls relative to the quiet one; undefined: not limited. */
+  readonly p99Factor: number | undefined;
+}
+
+/** What was seen during one row. */
+export interface Observation {
+  readonly exitCode: number | undefined;
+  readonly memoryMiB: number;
+  readonly lag: Lag | undefined;
+  readonly honest: HonestSummary | undefined;
+  readonly quietP99Ms: number;
+  /** What the attack itself found wrong. */
+  readonly failure: string | undefined;
+}
+
+/** The manifest's limits for the two containers (deploy/csi-driver.yaml). */
+export const memoryLimitMiB = { service: 1024, driver: 256 } as const;
+
+/**
+ * Strangers and pods have no effect beyond their handshakes' cost. A node that was compromised may
+ * slow others down; the process lives and serves them.
+ */
+const outside: Expectation = {
+  memoryMiB: 256,
+  lagMs: 250,
+  callsFailed: 0,
+  connectionsFailed: 0,
+  p99Factor: 2,
+};
+
+export const expectations: Readonly<Record<Position, Expectation>> = {
+  stranger: outside,
+  pod: outside,
+  node: { ...outside, memoryMiB: memoryLimitMiB.service, p99Factor: undefined },
+};
+
+/** Below this a ratio of latencies is noise of the machine: the suite shares its processors. */
+const noiseMs = 250;
+
+/** What did not hold, in a sentence. */
+export interface Violation {
+  readonly sentence: string;
+  /** Whether a busy machine can be its cause: such a row is worth another attempt. */
+  readonly isTime: boolean;
+}
+
+/** What did not hold; none: the row has passed. */
+export function violations(expected: Expectation, seen: Observation): Violation[] {
+  const { exitCode, lag } = seen;
+  // What the callers waited for a processor themselves, the service waited too, going and coming.
+  const machineMs = 2 * (seen.honest?.ownLagMs ?? 0);
+  const facts: string[] = [];
+  if (seen.failure !== undefined) facts.push(seen.failure);
+  if (exitCode !== undefined) facts.push(`the process ended with exit code ${exitCode}`);
+  if (seen.memoryMiB > expected.memoryMiB) {
+    facts.push(`${Math.round(seen.memoryMiB)} MiB of memory, above ${expected.memoryMiB} MiB`);
+  }
+  facts.push(...failedCalls(expected, seen));
+  const times: string[] = [];
+  if (expected.lagMs !== undefined && (lag?.aboveMs ?? -1) >= expected.lagMs + machineMs) {
+    times.push(`the event loop lagged up to ${lag?.upToMs} ms, above ${expected.lagMs} ms`);
+  }
+  if (expected.p99Factor !== undefined && seen.honest !== undefined) {
+    const most = Math.max(noiseMs, seen.quietP99Ms * expected.p99Factor) + machineMs;
+    const { p99Ms } = seen.honest;
+    if (p99Ms > most) {
+      times.push(`honest p99 ${Math.round(p99Ms)} ms, above ${Math.round(most)} ms`);
+    }
+  }
+  return [
+    ...facts.map((sentence) => ({ sentence, isTime: false })),
+    ...times.map((sentence) => ({ sentence, isTime: true })),
+  ];
+}
+
+function failedCalls(expected: Expectation, { honest, exitCode }: Observation): string[] {
+  if (honest === undefined) return [];
+  const { failed, calls, connectionsFailed, connections, livezFailed } = honest;
+  const found: string[] = [];
+  if (failed > expected.callsFailed) found.push(`${failed} of ${calls} honest calls failed`);
+  if (connectionsFailed > expected.connectionsFailed) {
+    found.push(`${connectionsFailed} of ${connections} honest new connections failed`);
+  }
+  if (livezFailed > 0 && exitCode === undefined) {
+    found.push(`/livez was not answered ${livezFailed} times`);
+  }
+  return found;
+}
+
+/** The line that CI reads: alone on a line, the last one. */
+export function closingLine(passed: number, failed: number, skipped: number): string {
+  return `${passed} passed, ${failed} failed${skipped === 0 ? "" : `, ${skipped} skipped`}`;
+}
