@@ -1,9 +1,10 @@
 import { getLogger } from "@logtape/logtape";
-import { createServer, type Server as NetServer, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { setImmediate as turn } from "node:timers/promises";
 import type { TLSSocket } from "node:tls";
 import { addressKey } from "../network/address_key.ts";
 import { BoundedGroups } from "../network/bounded_groups.ts";
+import { WatchedListener } from "../network/watched_listener.ts";
 import type { Clock } from "../scheduler/clock.ts";
 import {
   AddressLimiter,
@@ -33,11 +34,6 @@ export interface AcceptPathOptions {
   readonly inject: (connection: SlicedStream, peer: AcceptedPeer | undefined) => void;
 }
 
-/**
- * How many connections wait in the kernel. Deno 2.9 accepts all of them before it calls back, and
- * never accepts again after it has run out of file descriptors once.
- */
-const mostUnaccepted = 256;
 /** Turns of the event loop in which the last answers leave for the sockets. */
 const lastTurns = 10;
 /** A peer that no longer reads does not delay the end. */
@@ -52,7 +48,7 @@ const logLines = { perSecond: 1, burst: 10 };
  */
 export class AcceptPath {
   readonly #options: AcceptPathOptions;
-  readonly #listener: NetServer;
+  readonly #listener: WatchedListener;
   readonly #tls: ReloadingTlsServer | undefined;
   readonly #gate: PeerGate | undefined;
   readonly #addresses: AddressLimiter;
@@ -82,7 +78,11 @@ export class AcceptPath {
     this.#addresses = new AddressLimiter(rates, clock);
     this.#unfinished = new BoundedGroups({ total: limits.handshakes });
     this.#anonymous = new BoundedGroups({ total: limits.anonymous });
-    this.#listener = createServer({ noDelay: true }, (socket) => this.#accept(socket));
+    this.#listener = new WatchedListener({
+      clock,
+      onConnection: (socket) => this.#accept(socket),
+      onProblem: (problem) => logger.error("{problem}", { problem }),
+    });
     this.#tls?.server.on("secureConnection", (secure) => void this.#admit(secure));
     this.#tls?.server.on("tlsClientError", (error, socket) => this.#refuseTls(error, socket));
     undo.move();
@@ -91,21 +91,12 @@ export class AcceptPath {
   /** Listens on "host:port" and resolves with the port. */
   async listen(address: string): Promise<number> {
     const [, host = "", port] = /^\[?(.*?)\]?:(\d+)$/.exec(address) ?? [];
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#listener.once("error", reject);
     try {
-      this.#listener.listen({ host, port: Number(port), backlog: mostUnaccepted }, resolve);
-      await promise;
+      return await this.#listener.listen(host, Number(port));
     } catch (error) {
       this.#dispose();
       throw new Error(`cannot listen on ${address}: ${errorMessage(error)}`, { cause: error });
     }
-    this.#listener.removeListener("error", reject);
-    this.#listener.on("error", ({ message }) => {
-      logger.error("cannot accept a connection: {reason}", { reason: message });
-    });
-    const bound = this.#listener.address();
-    return bound !== null && typeof bound === "object" ? bound.port : Number(port);
   }
 
   get open(): OpenConnections {

@@ -150,7 +150,11 @@ Deno.test("a call whose request does not end is ended after 10 to 15 seconds, an
   assert.equal(ended, 1);
   await clock.advance({ seconds: 5 });
   assert.equal((await laterEnd)["grpc-status"], String(status.DEADLINE_EXCEEDED));
-  assert.equal(clock.timers, 1, "the connection's expiry, and no timer for calls");
+  assert.equal(
+    clock.timers,
+    2,
+    "the listener's probe and the connection's expiry, and no timer for calls",
+  );
   release.resolve();
   for (const one of [whole, other]) assert.equal((await one)["grpc-status"], "0");
 });
