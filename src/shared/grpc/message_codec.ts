@@ -14,6 +14,11 @@ const utf8 = new TextDecoder("utf-8", { fatal: true });
 const lenient = new TextDecoder();
 /** As deep as the decoder itself goes. */
 const deepest = 100;
+/**
+ * The most fields of a message itself, those inside its parts not counted: several times what any of
+ * ours has. 256 KiB can hold 131,072 empty entries, whose decoding holds the event loop for seconds.
+ */
+const mostFields = 1_024;
 
 /** What bytes from the wire turned out to be. */
 export type DecodeResult<D extends DescMessage> =
@@ -25,6 +30,9 @@ export function decodeMessage<D extends DescMessage>(
   schema: D,
   bytes: Uint8Array,
 ): DecodeResult<D> {
+  if (!hasAtMost(mostFields, bytes)) {
+    return { kind: "refused", problem: `the message has more than ${mostFields} fields` };
+  }
   try {
     const message = fromBinary(schema, bytes, { readUnknownFields: false });
     return { kind: "message", message };
@@ -39,6 +47,23 @@ export function decodeMessage<D extends DescMessage>(
     const reason = error instanceof Error ? error.message : String(error);
     return { kind: "refused", problem: `the bytes are not a ${schema.typeName} (${reason})` };
   }
+}
+
+/** Whether a message has at most so many fields; bytes that are no message are left to the decoder. */
+function hasAtMost(limit: number, bytes: Uint8Array): boolean {
+  // The shortest field has two bytes.
+  if (bytes.length <= 2 * limit) return true;
+  const reader = new BinaryReader(bytes);
+  try {
+    for (let count = 0; reader.pos < reader.len; count++) {
+      if (count === limit) return false;
+      const [number, wireType] = reader.tag();
+      reader.skip(wireType, number);
+    }
+  } catch {
+    // They end early, or are no protobuf at all.
+  }
+  return true;
 }
 
 /** Encodes a message, or the fields it is to be made of. */

@@ -96,3 +96,16 @@ Deno.test("a publish whose volume_context is not UTF-8 is answered INVALID_ARGUM
   assert.equal(error?.code, status.INVALID_ARGUMENT);
   assert.match(error.details, /^volume_context\["uri-sans"\] is not valid UTF-8/);
 });
+
+Deno.test("a message has at most 1,024 fields, whatever they contain", () => {
+  /** So many empty fields of number 1, two bytes each. */
+  const fields = (count: number) =>
+    new Uint8Array(2 * count).map((_, index) => index % 2 === 0 ? 0x0a : 0);
+  assert.equal(decodeMessage(NodePublishVolumeRequestSchema, fields(1_024)).kind, "message");
+  assert.match(problemOf(fields(1_025)), /^the message has more than 1024 fields$/);
+  // 256 KiB of empty entries.
+  assert.match(problemOf(fields(131_072)), /more than 1024 fields/);
+  // What ends early is reported as before.
+  const early = new Uint8Array([...fields(1_023), 0x0a, 0xff]);
+  assert.match(problemOf(early), /^the bytes are not a csi\.v1\.NodePublishVolumeRequest/);
+});
