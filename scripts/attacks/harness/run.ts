@@ -15,8 +15,8 @@ import {
   violations,
 } from "./verdict.ts";
 
-/** How long one attack lasts. */
 const longestReason = 1_000;
+/** How long one attack lasts. */
 const rowMs = { quick: 900, long: 20_000 };
 
 interface Settings {
@@ -32,6 +32,7 @@ export async function runRows(
   const directory = await Deno.makeTempDir({ prefix: "atk-" });
   const settings = { ms: isLong ? rowMs.long : rowMs.quick, directory };
   const results: RowResult[] = [];
+  const began = performance.now();
   console.log(tableHead());
   try {
     for (const target of ["mtls", "kubernetes", "driver", "own"] as const) {
@@ -45,6 +46,8 @@ export async function runRows(
     // What the driver mounted there ends with the mount namespace.
     await Deno.remove(directory, { recursive: true }).catch(() => {});
   }
+  const seconds = Math.round((performance.now() - began) / 1000);
+  console.log(`${results.length} rows in ${seconds} s, load ${Deno.loadavg()[0]?.toFixed(1)}`);
   const count = (verdict: RowResult["verdict"]) =>
     results.filter((result) => result.verdict === verdict).length;
   const failed = count("failed");

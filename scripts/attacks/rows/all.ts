@@ -1,5 +1,6 @@
 import type { Row } from "../harness/row.ts";
 import { toolRows } from "../tools/rows.ts";
+import { acceptingRows } from "./accepting.ts";
 import { attestationRows } from "./attestation/rows.ts";
 import { anchorRows, rotationRows } from "./changed_authorities.ts";
 import { maliciousServiceRows } from "./driver/malicious_services.ts";
@@ -12,7 +13,6 @@ import { floodRows } from "./floods.ts";
 import { headerTableRows } from "./header_tables.ts";
 import { driverHealthRows, serviceHealthRows } from "./health_ports.ts";
 import { identityRows } from "./identities.ts";
-import { fileRows } from "./limits_of_files.ts";
 import { messageRows } from "./messages.ts";
 import { resumedSessionRows } from "./resumed_sessions.ts";
 import { driverSignalRows, serviceSignalRows } from "./signals.ts";
@@ -28,7 +28,7 @@ export const rows: readonly Row[] = [
   ...messageRows,
   ...slowRows,
   ...soakRows,
-  ...fileRows,
+  ...acceptingRows,
   ...fairnessRows,
   ...attestationRows,
   ...rotationRows,

@@ -4,10 +4,13 @@ import { openTcp } from "../http2/socket.ts";
 import { attackerAddress, AttackFailure, type Budget } from "../harness/row.ts";
 import type { DriverRow, ServiceRow } from "../harness/row.ts";
 import { pause } from "../harness/service_row.ts";
+import { resetWhileStopped } from "../programs/stopped_program.ts";
+import type { Program } from "../../support/programs.ts";
 
 export interface HealthTarget extends Budget {
   readonly healthAddress: string;
   readonly isAlive: () => boolean;
+  readonly program: Program;
 }
 
 type HealthAttack = (target: HealthTarget) => Promise<string>;
@@ -130,6 +133,18 @@ async function answerTo(address: string, text: string): Promise<string> {
   return answer;
 }
 
+/** Whatever is slow to accept finds connections that have ended before. */
+const resetBeforeAccept: HealthAttack = async ({ healthAddress, program }) => {
+  const count = await resetWhileStopped(program, healthAddress);
+  const began = performance.now();
+  const answer = await answerTo(healthAddress, "GET /livez HTTP/1.1\r\nhost: a\r\n\r\n");
+  const ms = Math.round(performance.now() - began);
+  if (!answer.startsWith("HTTP/1.1 200")) {
+    throw new AttackFailure(`after ${count} resets /livez was not answered within ${ms} ms`);
+  }
+  return `${count} resets, then an answer after ${ms} ms`;
+};
+
 const attacks: Readonly<Record<string, HealthAttack>> = {
   "unfinished requests": unfinished,
   "unfinished requests are closed": untilDeadline,
@@ -137,6 +152,7 @@ const attacks: Readonly<Record<string, HealthAttack>> = {
   "pipelining without reading": pipelinedUnread,
   "huge headers": hugeHeaders,
   "malformed requests": malformed,
+  "resets before accept": resetBeforeAccept,
 };
 
 /** The kubelet's probe comes from the same network: it may wait for a place while the port is full. */
@@ -149,7 +165,7 @@ export const serviceHealthRows: readonly ServiceRow[] = Object.entries(attacks).
   position: "stranger",
   target: "mtls",
   expects,
-  run: (attack) => run({ ...attack, healthAddress: attack.running.healthAddress }),
+  run: (attack) => run({ ...attack, ...attack.running }),
 }));
 
 export const driverHealthRows: readonly DriverRow[] = Object.entries(attacks).map((
@@ -159,5 +175,8 @@ export const driverHealthRows: readonly DriverRow[] = Object.entries(attacks).ma
   position: "stranger",
   target: "driver",
   expects,
-  run: (attack) => run({ ...attack, healthAddress: attack.driver.healthAddress }),
+  run: (attack) => {
+    const { healthAddress, program } = attack.driver;
+    return run({ ...attack, healthAddress, program });
+  },
 }));

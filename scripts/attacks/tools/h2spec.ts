@@ -6,7 +6,7 @@ const longestMs = 120_000;
 /** Builds https://github.com/summerwind/h2spec, as its go.mod here pins it, into the user's cache. */
 export async function buildH2spec(): Promise<Built> {
   return await buildGoProgram({
-    folder: fileURLToPath(new URL("./h2spec", import.meta.url)),
+    folder: fileURLToPath(new URL(".", new URL("./h2spec/go.mod", import.meta.url))),
     sources: ["go.mod", "go.sum"],
     program: "h2spec",
     package: "github.com/summerwind/h2spec/cmd/h2spec",

@@ -11,7 +11,10 @@ import { ask, clusterOf, endpoint, oddRequests } from "./requests.ts";
 import { type Attack, attackerAddress, AttackFailure, type ServiceRow } from "../../harness/row.ts";
 import { pause } from "../../harness/service_row.ts";
 import { openSocket, openTcp } from "../../http2/socket.ts";
+import { resetWhileStopped } from "../../programs/stopped_program.ts";
 import { madeUpToken, withHeader } from "../../programs/tokens.ts";
+
+const longestAcceptMs = 2_000;
 
 /** Requests in parallel until the time is spent; the statuses that came back, counted. */
 async function flood(
@@ -187,6 +190,19 @@ async function badApiServer(attack: Attack, fault: "hang" | 500): Promise<string
   }
 }
 
+/** Connections that have ended before they are accepted must not keep honest ones waiting. */
+async function resetsBeforeAccept(attack: Attack): Promise<string> {
+  const { pem } = await exampleCsr();
+  const count = await resetWhileStopped(attack.running.program, endpoint(attack).address);
+  const began = performance.now();
+  const { status } = await ask(attack, attestationBody(clusterOf(attack).token(9), pem));
+  const ms = Math.round(performance.now() - began);
+  if (status === 0 || ms > longestAcceptMs) {
+    throw new AttackFailure(`after ${count} resets: ${status || "no answer"} after ${ms} ms`);
+  }
+  return `${count} resets, then an answer after ${ms} ms`;
+}
+
 const attacks: Readonly<Record<string, (attack: Attack) => Promise<string>>> = {
   "made-up tokens": (attack) => madeUpTokens(attack),
   "made-up tokens of unknown keys": (attack) => madeUpTokens(attack, { kid: "unknown" }),
@@ -196,6 +212,7 @@ const attacks: Readonly<Record<string, (attack: Attack) => Promise<string>>> = {
   replays,
   "odd requests": oddRequests,
   "slow bodies": slowBodies,
+  "resets before accept": resetsBeforeAccept,
   "many connections": manyConnections,
   "an API server that hangs": (attack) => badApiServer(attack, "hang"),
   "an API server that fails": (attack) => badApiServer(attack, 500),

@@ -1,10 +1,13 @@
-/** File descriptors used up: the service is given few, and a stranger takes all of them. */
+/** Accepting connections: without file descriptors, and when they have ended before. */
 import type { Socket } from "node:net";
+import { RawConnection } from "../http2/connection.ts";
+import { resetWhileStopped } from "../programs/stopped_program.ts";
 import { openTcp } from "../http2/socket.ts";
 import { type Attack, attackerAddress, AttackFailure, type ServiceRow } from "../harness/row.ts";
 import { pause } from "../harness/service_row.ts";
 
 const fewFiles = 256;
+const longestAcceptMs = 2_000;
 
 async function setLimit(pid: number, files: number): Promise<boolean> {
   const args = [`--pid=${pid}`, `--nofile=${files}:`];
@@ -42,11 +45,34 @@ async function processorMs(pid: number): Promise<number> {
   return ((fields[11] ?? 0) + (fields[12] ?? 0)) * 10;
 }
 
-export const fileRows: readonly ServiceRow[] = [{
-  name: "held/file descriptors used up",
-  position: "stranger",
-  target: "mtls",
-  // New connections cannot be accepted meanwhile; open ones go on, and the program lives.
-  expects: { connectionsFailed: Infinity },
-  run: useUp,
-}];
+/** Connections that have ended before they are accepted must not keep honest ones waiting. */
+async function resetsBeforeAccept({ service, running }: Attack): Promise<string> {
+  const { program, address } = running;
+  const count = await resetWhileStopped(program, address);
+  const began = performance.now();
+  const { identity } = await service.node(0);
+  using connection = await RawConnection.open({ address, tls: service.tls(identity) });
+  const isReady = await connection.becomesReady();
+  const ms = Math.round(performance.now() - began);
+  if (!isReady || ms > longestAcceptMs) {
+    throw new AttackFailure(`after ${count} resets a node waited ${ms} ms for its connection`);
+  }
+  return `${count} resets, then a connection after ${ms} ms`;
+}
+
+export const acceptingRows: readonly ServiceRow[] = [
+  {
+    name: "accepting/file descriptors used up",
+    position: "stranger",
+    target: "mtls",
+    // New connections cannot be accepted meanwhile; open ones go on, and the program lives.
+    expects: { connectionsFailed: Infinity },
+    run: useUp,
+  },
+  {
+    name: "accepting/resets before accept",
+    position: "stranger",
+    target: "mtls",
+    run: resetsBeforeAccept,
+  },
+];
