@@ -35,6 +35,7 @@ async function useUp(attack: Attack): Promise<string> {
   for (const socket of sockets) socket.destroy();
   await setLimit(program.pid, 20_000);
   await pause(500);
+  await acceptsAgain(attack);
   if (busy > 800) throw new AttackFailure(`without files left, accepting took ${busy} ms a second`);
   return `${sockets.length} connections, ${busy} ms of processor in a second`;
 }
@@ -43,6 +44,17 @@ async function processorMs(pid: number): Promise<number> {
   const text = await Deno.readTextFile(`/proc/${pid}/stat`).catch(() => "");
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ").map(Number);
   return ((fields[11] ?? 0) + (fields[12] ?? 0)) * 10;
+}
+
+/** A node's new connection, with files to be had again. */
+async function acceptsAgain({ service, running, isAlive }: Attack): Promise<void> {
+  if (!isAlive()) return;
+  const { identity } = await service.node(0);
+  const options = { address: running.address, tls: service.tls(identity) };
+  const connection = await RawConnection.open(options).catch(() => undefined);
+  const isReady = await connection?.becomesReady();
+  connection?.[Symbol.dispose]();
+  if (isReady !== true) throw new AttackFailure("no connection is accepted with files again");
 }
 
 /** Connections that have ended before they are accepted must not keep honest ones waiting. */
