@@ -10,6 +10,7 @@ import {
   closingLine,
   type Expectation,
   expectations,
+  isWorthRepeating,
   memoryLimitMiB,
   type Observation,
   violations,
@@ -129,7 +130,7 @@ async function judged(
     const { seen, note } = outcome;
     const found = violations({ ...expectations[row.position], ...limits, ...row.expects }, seen);
     if (found.length === 0) return { row, seen, verdict: "passed", text: note };
-    if (attempt < attempts && found.every(({ isTime }) => isTime)) continue;
+    if (attempt < attempts && isWorthRepeating(found)) continue;
     const failure = seen.honest?.failure;
     const reasons = [
       ...found.map(({ sentence }) => sentence),

@@ -174,6 +174,8 @@ export const driverHealthRows: readonly DriverRow[] = Object.entries(attacks).ma
   name: `health port/${name}`,
   position: "stranger",
   target: "driver",
+  // Both programs have the same health port: what costs it most is tried on the service.
+  isLong: name === "huge headers" || name === "unfinished requests are closed",
   expects,
   run: (attack) => {
     const { healthAddress, program } = attack.driver;

@@ -192,18 +192,25 @@ async function heldWatches(attack: Attack): Promise<string> {
 /** Every program beside the service may share the honest nodes' address (SNAT). */
 const honestAddress = () => "127.0.0.1";
 
+/** What needs no certificate, whatever AUTHENTICATION is. */
+const beforeTls: Readonly<Record<string, (attack: Attack) => Promise<string>>> = {
+  "held/half-open connections": (attack) => held(attack, () => undefined),
+  "held/slow handshakes": slowHandshakes,
+  "handshakes/garbage and resets": abortHandshakes,
+  "handshakes/replayed ClientHellos": replayedHellos,
+};
+
 export const slowRows: readonly ServiceRow[] = [
-  ...(["mtls", "kubernetes"] as const).flatMap((target): ServiceRow[] => [
-    {
-      name: "held/half-open connections",
+  ...(["mtls", "kubernetes"] as const).flatMap((target) =>
+    Object.entries(beforeTls).map(([name, run]): ServiceRow => ({
+      name,
       position: "stranger",
       target,
-      run: (a) => held(a, () => undefined),
-    },
-    { name: "held/slow handshakes", position: "stranger", target, run: slowHandshakes },
-    { name: "handshakes/garbage and resets", position: "stranger", target, run: abortHandshakes },
-    { name: "handshakes/replayed ClientHellos", position: "stranger", target, run: replayedHellos },
-  ]),
+      // The gRPC port is the same with both: the quick form attacks it once.
+      isLong: target === "kubernetes",
+      run,
+    }))
+  ),
   {
     name: "held/half-open connections from the honest nodes' address",
     position: "stranger",
