@@ -22,9 +22,9 @@ export const folders: Readonly<Record<string, Folder>> = {
   },
   "shared/gen": { purpose: "generated from `proto/`, never edited", mayImport: {} },
   "shared/grpc": {
-    purpose: "what client and server share: message coding, service definitions, errors",
+    purpose: "what client and server share: message coding, definitions, errors, limits of frames",
     mainFile: "service_definition.ts",
-    mayImport: {},
+    mayImport: { shared: ["scheduler"] },
   },
   "shared/linux": {
     purpose: "C library calls, and file helpers that never follow a link",
@@ -49,7 +49,7 @@ export const folders: Readonly<Record<string, Folder>> = {
   "shared/grpc_client": {
     purpose: "calls a gRPC service, and connects again when identities, files or servers change",
     mainFile: "client.ts",
-    mayImport: { shared: ["crypto", "grpc"] },
+    mayImport: { shared: ["crypto", "scheduler", "grpc"] },
   },
   "shared/grpc_server": {
     purpose: "serves gRPC on a unix socket, or on TCP with TLS, with limits",

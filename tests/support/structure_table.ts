@@ -49,6 +49,7 @@ export const structure: Structure = {
     // These folders log; no other one does.
     "@logtape/logtape": [
       "shared/grpc",
+      "shared/grpc_client",
       "shared/grpc_server",
       "shared/telemetry",
       "driver/volume",

@@ -51,6 +51,7 @@ export function connectService(
     serverName,
     trustBundle: caFile === undefined ? undefined : () => Deno.readTextFileSync(caFile),
     clientIdentity: identity,
+    clock: tools.clock,
   }));
   const resources = undo.move();
   const { attested } = opened;

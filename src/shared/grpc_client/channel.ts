@@ -1,4 +1,5 @@
 import { Metadata, status } from "@grpc/grpc-js";
+import { ServerBounds } from "./bounded_credentials.ts";
 import { type ClientTarget, parseTarget } from "./target.ts";
 import { isAttemptLimitError } from "./attempt_limit.ts";
 import type { ClientIdentitySource } from "./client_identity.ts";
@@ -15,6 +16,8 @@ import { readTrustAnchors } from "./trust_anchors.ts";
 import { RpcError } from "../grpc/rpc_error.ts";
 import { deferSessionClose } from "../grpc/deferred_session_close.ts";
 import { redirectTransportLog } from "../grpc/transport_log.ts";
+import type { Clock } from "../scheduler/clock.ts";
+import { systemClock } from "../scheduler/system_clock.ts";
 
 /** Where a client's calls go, and how it is sure who answers. */
 export interface ChannelOptions {
@@ -26,6 +29,8 @@ export interface ChannelOptions {
   serverName?: string | undefined;
   /** Shown to the server; a call made after it was replaced uses a new connection. */
   clientIdentity?: ClientIdentitySource | undefined;
+  /** For the limits of what the server sends. The system's unless given. */
+  clock?: Clock | undefined;
 }
 
 /** grpc-js's words for a call that was never sent because its channel was closed meanwhile. */
@@ -38,6 +43,7 @@ const neverSent = "Channel closed before call started";
 export class Channel implements Disposable {
   readonly #options: ChannelOptions;
   readonly #target: ClientTarget;
+  readonly #bounds: ServerBounds;
   /** Those that are closed for new calls and have calls that run. */
   readonly #retired = new Set<Connection>();
   #open: Connection | undefined;
@@ -45,13 +51,14 @@ export class Channel implements Disposable {
 
   /** Throws a TypeError for an address that is none, and for an IP address over TLS without a name. */
   constructor(options: ChannelOptions) {
-    const { address, serverName } = options;
+    const { address, serverName, clock = systemClock } = options;
     this.#options = options;
     this.#target = parseTarget(address);
     if (this.#target.tls && this.#target.numeric && serverName === undefined) {
       // RFC 6066, section 3: a server's name in TLS is never an address.
       throw new TypeError(`${address} is an IP address: say which name its certificate bears`);
     }
+    this.#bounds = new ServerBounds(address, clock);
     redirectTransportLog();
     deferSessionClose();
     guardPeerCertificates();
@@ -128,7 +135,10 @@ export class Channel implements Disposable {
     try {
       const credentials = this.#readCredentials(old?.credentials);
       if (old !== undefined && sameCredentials(old.credentials, credentials)) return;
-      this.#open = openConnection(this.#target, credentials, this.#options);
+      this.#open = openConnection(this.#target, credentials, {
+        serverName: this.#options.serverName,
+        bounds: this.#bounds,
+      });
     } catch (cause) {
       // A file in the middle of its replacement is no reason to lose what worked.
       if (old !== undefined) return;

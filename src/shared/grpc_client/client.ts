@@ -1,7 +1,7 @@
 /**
  * This folder calls a gRPC service, over a connection that is replaced when the client's identity is
  * renewed, or the trust bundle or the service's servers change. Its main function is `connect`; its
- * main types are `Client`, `ChannelOptions` and `ClientIdentitySource`. It never retries a call that the server may have executed, and never logs.
+ * main types are `Client`, `ChannelOptions` and `ClientIdentitySource`. It never retries a call that the server may have executed, and logs nothing but a server that sends too much.
  */
 
 import type {

@@ -1,4 +1,5 @@
 import { ChannelCredentials, Client, connectivityState } from "@grpc/grpc-js";
+import { BoundedCredentials, type ServerBounds } from "./bounded_credentials.ts";
 import type { ClientIdentity } from "./client_identity.ts";
 import type { ClientTarget } from "./target.ts";
 
@@ -18,6 +19,8 @@ export interface Connection {
 
 export interface ConnectionOptions {
   readonly serverName?: string | undefined;
+  /** Of what a server sends. */
+  readonly bounds: ServerBounds;
 }
 
 const settings = {
@@ -38,14 +41,15 @@ const settings = {
 
 /** A connection to the target; it is made at the first call. */
 export function openConnection(
-  { target, tls }: ClientTarget,
+  { target, tls, local }: ClientTarget,
   credentials: ConnectionCredentials,
-  { serverName }: ConnectionOptions,
+  { serverName, bounds }: ConnectionOptions,
 ): Connection {
   const channelCredentials = tls
     ? tlsCredentials(credentials)
     : ChannelCredentials.createInsecure();
-  const client = new Client(target, channelCredentials, {
+  const bounded = local ? channelCredentials : new BoundedCredentials(channelCredentials, bounds);
+  const client = new Client(target, bounded, {
     ...settings,
     ...(serverName !== undefined && tls && {
       "grpc.ssl_target_name_override": serverName,

@@ -15,10 +15,10 @@ import {
   type PeerClosing,
 } from "./connection_limits.ts";
 import { TokenBucket } from "../scheduler/token_bucket.ts";
-import { FrameLimits } from "./frame_limits.ts";
+import { FrameLimits } from "../grpc/frame_limits.ts";
 import { AcceptedPeer, PeerGate } from "./peer_gate.ts";
 import type { PeerVerifier } from "./peer_verifier.ts";
-import { holdReads, ReadTurns, SlicedStream } from "./sliced_stream.ts";
+import { holdReads, ReadTurns, SlicedStream } from "../grpc/sliced_stream.ts";
 import { rawOf, ReloadingTlsServer, type TlsIdentitySource } from "./tls_credentials.ts";
 import { errorMessage } from "../text/error_message.ts";
 
@@ -210,7 +210,7 @@ export class AcceptPath {
       raw,
       source,
       turns: this.#turns,
-      limits: new FrameLimits(this.#options.clock),
+      limits: new FrameLimits(this.#options.clock, "client"),
       onFlood: (reason) => {
         const from = raw.remoteAddress ?? "";
         this.#warn("closed a connection from {from}: it sent too many {reason}", from, reason);

@@ -1,7 +1,7 @@
 import type { Server } from "@grpc/grpc-js";
 import { Server as NetServer, type Socket } from "node:net";
 import { setImmediate } from "node:timers/promises";
-import { gatherWrites } from "./gathered_writes.ts";
+import { gatherWrites } from "../grpc/gathered_writes.ts";
 
 /** What grpc-js keeps to itself: the servers that listen for it. */
 interface Listening {

@@ -32,10 +32,15 @@ const isRpc = (code: status) => (error: unknown) =>
 
 Deno.test("addresses are read in three forms and no other", () => {
   const read = (address: string) => Object.values(parseTarget(address));
-  assert.deepEqual(read("unix:///csi/csi.sock"), ["unix:/csi/csi.sock", false, false]);
-  assert.deepEqual(read("https://cert-service:50051"), ["dns:cert-service:50051", true, false]);
-  assert.deepEqual(read("https://[::1]/"), ["dns:[::1]:443", true, true]);
-  assert.deepEqual(read("http://10.0.0.1"), ["dns:10.0.0.1:80", false, true]);
+  assert.deepEqual(read("unix:///csi/csi.sock"), ["unix:/csi/csi.sock", false, true, false]);
+  assert.deepEqual(read("https://cert-service:50051"), [
+    "dns:cert-service:50051",
+    true,
+    false,
+    false,
+  ]);
+  assert.deepEqual(read("https://[::1]/"), ["dns:[::1]:443", true, false, true]);
+  assert.deepEqual(read("http://10.0.0.1"), ["dns:10.0.0.1:80", false, false, true]);
   const wrong = ["cert-service:50051", "", "https://", "https://a/b", "https://a?b", "grpc://a:1"];
   for (
     const text of [...wrong, "https://user:pw@a", "unix://relative.sock", "unix:///", "ftp://a"]

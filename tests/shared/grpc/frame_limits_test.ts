@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
-import { FrameLimits } from "../../../src/shared/grpc_server/frame_limits.ts";
+import { FrameLimits } from "../../../src/shared/grpc/frame_limits.ts";
 import { closed, gatedServer } from "../../support/gated_server.ts";
 import {
   frame,
@@ -28,7 +28,7 @@ const longHeaders = frame(frameType.headers, frameFlag.endHeaders, 1, Buffer.all
 
 function limits() {
   const clock = new FakeClock();
-  const limits = new FrameLimits(clock);
+  const limits = new FrameLimits(clock, "client");
   assert.equal(limits.observe(Buffer.concat([preface, settings, acknowledgement])), undefined);
   return { clock, limits };
 }
@@ -77,11 +77,41 @@ Deno.test("frames are counted alike wherever the bytes are cut", () => {
 });
 
 Deno.test("before it has acknowledged the settings a client may send 128 requests", () => {
-  const early = new FrameLimits(new FakeClock());
+  const early = new FrameLimits(new FakeClock(), "client");
   assert.equal(early.observe(Buffer.concat([preface, repeated(request(), 128)])), undefined);
   assert.match(early.observe(request()) ?? "", /before it acknowledged/);
   const { limits: late } = limits();
   assert.equal(late.observe(repeated(request(), 1_000)), undefined);
+});
+
+/** A server's frame of headers, which ends the stream or not. */
+const answerHeaders = (stream: number, flags = 0) =>
+  frame(frameType.headers, frameFlag.endHeaders | flags, stream, headerBlock([[":status", "103"]]));
+
+Deno.test("a server may send 8 frames of headers on one stream, and has no preface", () => {
+  const counted = new FrameLimits(new FakeClock(), "server");
+  assert.equal(counted.observe(Buffer.concat([settings, acknowledgement])), undefined);
+  assert.equal(counted.observe(repeated(answerHeaders(1), 8)), undefined);
+  assert.equal(counted.frames, 10);
+  assert.equal(counted.observe(answerHeaders(0x7fff_ffff)), undefined);
+  assert.equal(counted.observe(answerHeaders(1)), "HEADERS frames on one stream");
+});
+
+Deno.test("a server may answer any number of calls", async () => {
+  const clock = new FakeClock();
+  const counted = new FrameLimits(clock, "server");
+  const endings = (stream: number) => [
+    [answerHeaders(stream), data(100), answerHeaders(stream, frameFlag.endStream)],
+    [answerHeaders(stream), frame(frameType.data, frameFlag.endStream, stream)],
+    [answerHeaders(stream), frame(frameType.resetStream, 0, stream, Buffer.alloc(4))],
+    // The client has cancelled the call.
+    [answerHeaders(stream)],
+  ];
+  for (let call = 0; call < 20_000; call++) {
+    if (call % 100 === 0) await clock.advance({ seconds: 1 });
+    const frames = endings(1 + 2 * call)[call % 4]!;
+    assert.equal(counted.observe(Buffer.concat(frames)), undefined);
+  }
 });
 
 /** One pair of 4,000 bytes, and a byte for each repetition of it (RFC 7541, section 6.1). */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { Writable } from "node:stream";
 import { setImmediate as turn } from "node:timers/promises";
-import { gatherWrites } from "../../../src/shared/grpc_server/gathered_writes.ts";
+import { gatherWrites } from "../../../src/shared/grpc/gathered_writes.ts";
 
 function recorded() {
   const sent: string[] = [];

@@ -15,7 +15,7 @@ const mostUnsentBytes = 256 * 1024;
 /** A peer that no longer reads does not delay the end. */
 const longestEndMs = 1_000;
 
-/** Shares the turns of the event loop among the connections of a server, a slice for each in turn. */
+/** Shares the turns of the event loop among the connections of a server or a client, a slice for each in turn. */
 export class ReadTurns {
   readonly #waiting = new Set<SlicedStream>();
   #bytesLeft = bytesPerTurn;
@@ -162,6 +162,17 @@ export class SlicedStream extends Duplex {
     if (this.#isHeld === isHeld) return;
     this.#isHeld = isHeld;
     holdReads(this.#raw, isHeld);
+  }
+
+  /** Lets the connection keep the program alive; HTTP/2 calls it as it would of a socket. */
+  ref(): this {
+    this.#source.ref();
+    return this;
+  }
+
+  unref(): this {
+    this.#source.unref();
+    return this;
   }
 
   override _read(): void {

@@ -7,14 +7,14 @@ import { setImmediate as turn, setTimeout as pause } from "node:timers/promises"
 import { connect as connectTls, Server as TlsServer } from "node:tls";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
 import { TestCa } from "../../../scripts/support/test_ca.ts";
-import { FrameLimits } from "../../../src/shared/grpc_server/frame_limits.ts";
-import { ReadTurns, SlicedStream } from "../../../src/shared/grpc_server/sliced_stream.ts";
+import { FrameLimits } from "../../../src/shared/grpc/frame_limits.ts";
+import { ReadTurns, SlicedStream } from "../../../src/shared/grpc/sliced_stream.ts";
 
 const kib = 1024;
 
 /** A limit that nothing reaches: what tests send is no HTTP/2. */
 function noLimits(): FrameLimits {
-  const limits = new FrameLimits(new FakeClock());
+  const limits = new FrameLimits(new FakeClock(), "client");
   // One frame that is longer than anything that a test sends, behind the preface.
   limits.observe(Buffer.concat([Buffer.alloc(24), Buffer.of(0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 1)]));
   return limits;
