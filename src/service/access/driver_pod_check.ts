@@ -16,7 +16,8 @@ export interface DriverPodDirectory {
 
 export type DriverPodDecision =
   | { readonly kind: "confirmed" }
-  | { readonly kind: "denied"; readonly reason: string }
+  /** It is the driver that is not accepted, not its request: another driver may make the same one. */
+  | { readonly kind: "unauthenticated"; readonly reason: string }
   | { readonly kind: "unavailable"; readonly reason: string };
 
 interface Answer {
@@ -95,5 +96,5 @@ export class DriverPodCheck {
 function decision(runs: boolean, node: string, podUid: string): DriverPodDecision {
   if (runs) return { kind: "confirmed" };
   const reason = `the driver's pod ${podUid} does not run on node ${node} any more`;
-  return { kind: "denied", reason };
+  return { kind: "unauthenticated", reason };
 }

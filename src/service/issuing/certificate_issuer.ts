@@ -40,6 +40,8 @@ export interface IssuedCertificate extends Omit<SignedLeaf, "kind"> {
 export type IssueOutcome =
   | IssuedCertificate
   | { readonly kind: "denied"; readonly reason: string }
+  /** The caller's own pod is gone: the request itself is not refused for good. */
+  | { readonly kind: "unauthenticated"; readonly reason: string }
   | { readonly kind: "invalid"; readonly reason: string }
   | { readonly kind: "unavailable"; readonly reason: string }
   | {

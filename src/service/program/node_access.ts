@@ -31,8 +31,11 @@ export function openNodeAccess(
   clientCas: ClientCaSource | undefined,
   { nodeRevocation, clock, engine }: RunningService,
 ): NodeAccess {
-  if (authentication.kind === "none" || clientCas === undefined) {
+  if (authentication.kind === "none") {
     return { verifier: undefined, clientCas: undefined, authenticator: allowAnonymous };
+  }
+  if (clientCas === undefined) {
+    throw new Error(`AUTHENTICATION=${authentication.kind} needs CAs of client certificates`);
   }
   const verifier = new NodeCertificateVerifier({
     clientCas,
