@@ -24,6 +24,7 @@ const interruption = new AbortController();
 /** The order of the tests: those before the last two need the product installed. */
 const suites = [
   "pods",
+  "attestation",
   "attributes",
   "crowds",
   "renewal",
