@@ -18,7 +18,7 @@ import {
 
 const longestReason = 1_000;
 /** How long one attack lasts. */
-const rowMs = { quick: 900, long: 20_000 };
+const rowMs = { quick: 700, long: 20_000 };
 
 interface Settings {
   readonly ms: number;

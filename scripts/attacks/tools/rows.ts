@@ -7,6 +7,8 @@ import { AttackedService } from "../programs/service.ts";
 import { grpcMessage, issueMessage, methodPaths } from "../http2/grpc_request.ts";
 import expected from "./h2spec_failures.json" with { type: "json" };
 
+const attempts = 3;
+
 async function openForwarder(service: AttackedService) {
   const { address, program } = await service.running();
   const { identity } = await service.node(9);
@@ -23,14 +25,21 @@ async function h2spec(folder: string): Promise<string | Skipped> {
   await using _forwarder = forwarder;
   const report = `${folder}/h2spec.xml`;
   const options = ["-h", "127.0.0.1", "-p", String(forwarder.port), "-o", "1", "-j", report];
-  await runTool(built.path, [...options, "--path", methodPaths.issue]);
-  const { passed, failed } = readReport(await Deno.readTextFile(report));
   const known = new Set(Object.values(expected).flat());
-  const unknown = failed.filter((name) => !known.has(name));
+  let unknown: string[] | undefined;
+  let passed = 0;
+  // A case that waits for an answer fails on a busy machine: what fails each time counts.
+  for (let attempt = 0; attempt < attempts && unknown?.length !== 0; attempt++) {
+    await runTool(built.path, [...options, "--path", methodPaths.issue]);
+    const result = readReport(await Deno.readTextFile(report));
+    passed = result.passed;
+    const failed = new Set(result.failed.filter((name) => !known.has(name)));
+    unknown = unknown?.filter((name) => failed.has(name)) ?? [...failed];
+  }
   if (!program.signal("SIGCONT")) throw new AttackFailure("h2spec ended the service");
   if (passed === 0) throw new AttackFailure("no case passed: h2spec did not reach the service");
-  if (unknown.length > 0) throw new AttackFailure(`failed: ${unknown.join("; ")}`);
-  return `${passed} cases passed, ${failed.length} known failures`;
+  if (unknown?.length !== 0) throw new AttackFailure(`failed: ${unknown?.join("; ")}`);
+  return `${passed} cases passed, the others are known`;
 }
 
 /** Many calls at once and a close, round after round: Deno's HTTP/2 died of it (denoland/deno 36788). */
