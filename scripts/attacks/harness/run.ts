@@ -1,4 +1,5 @@
 /** Runs rows one after the other, each against the program that it is for, and prints the table. */
+import { mountsBelow } from "../../demo/stage.ts";
 import type { HonestSummary } from "../honest/calls.ts";
 import { AttackedDrivers } from "./driver_row.ts";
 import { absenceOf, isPresent } from "./parts.ts";
@@ -44,8 +45,7 @@ export async function runRows(
       }
     }
   } finally {
-    // What the driver mounted there ends with the mount namespace.
-    await Deno.remove(directory, { recursive: true }).catch(() => {});
+    await clear(directory);
   }
   const seconds = Math.round((performance.now() - began) / 1000);
   console.log(`${results.length} rows in ${seconds} s, load ${Deno.loadavg()[0]?.toFixed(1)}`);
@@ -53,6 +53,14 @@ export async function runRows(
     results.filter((result) => result.verdict === verdict).length;
   const failed = count("failed");
   return { line: closingLine(count("passed"), failed, count("skipped")), failed };
+}
+
+/** Removes the run's directory, what drivers mounted below it first. */
+async function clear(directory: string): Promise<void> {
+  for (const path of (await mountsBelow(directory)).reverse()) {
+    await new Deno.Command("umount", { args: ["--lazy", path], stderr: "null" }).output();
+  }
+  await Deno.remove(directory, { recursive: true });
 }
 
 async function* runTarget(
