@@ -12,6 +12,7 @@
  */
 
 import { getLogger } from "@logtape/logtape";
+import { concernsOneConnection } from "../../shared/http/accept_error.ts";
 import { type ConnectionCaps, ConnectionLimits } from "../../shared/http/connection_limits.ts";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import { errorMessage } from "../../shared/text/error_message.ts";
@@ -127,6 +128,7 @@ export class AttestationEndpoint implements AsyncDisposable {
         this.#receive(await this.#listener.accept());
       } catch (error) {
         if (this.#isStopping) return;
+        if (concernsOneConnection(error)) continue;
         logger.warn("cannot accept a connection: {problem}", { problem: errorMessage(error) });
         await this.#pause();
       }
@@ -207,8 +209,7 @@ export class AttestationEndpoint implements AsyncDisposable {
 
   async #pause(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#endPause = resolve;
-    using _timer = this.#options.clock.after(acceptPauseMs, resolve);
+    using _timer = this.#options.clock.after(acceptPauseMs, this.#endPause = resolve);
     await promise;
   }
 }

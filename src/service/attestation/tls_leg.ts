@@ -1,4 +1,5 @@
 import { getLogger } from "@logtape/logtape";
+import { concernsOneConnection } from "../../shared/http/accept_error.ts";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import { abortable } from "../../shared/scheduler/abort_signals.ts";
 import { errorMessage } from "../../shared/text/error_message.ts";
@@ -132,6 +133,7 @@ class Listening {
         this.#receive(await this.#listener.accept());
       } catch (error) {
         if (this.#isClosed) return;
+        if (concernsOneConnection(error)) continue;
         logger.warn("cannot accept a TLS connection: {problem}", { problem: errorMessage(error) });
         await new Promise<void>((resolve) => void this.#clock.after(acceptPauseMs, resolve));
       }

@@ -1,4 +1,5 @@
 import type { Clock } from "../scheduler/clock.ts";
+import { concernsOneConnection } from "./accept_error.ts";
 import { type ConnectionCaps, ConnectionLimits } from "./connection_limits.ts";
 import { encodeAnswer, type HttpAnswer } from "./http_answer.ts";
 import { type HttpRejection, parseRequestHead, type RequestHead } from "./request_reader.ts";
@@ -78,8 +79,9 @@ class RequestLoop {
         const serving = this.#serve(await listener.accept());
         this.#serving.add(serving);
         serving.finally(() => this.#serving.delete(serving));
-      } catch {
-        if (!this.#stopping.signal.aborted) await this.#pause();
+      } catch (error) {
+        if (this.#stopping.signal.aborted) break;
+        if (!concernsOneConnection(error)) await this.#pause();
       }
     }
     await Promise.all(this.#serving);
