@@ -1,54 +1,53 @@
 /** What a storm does to a program that is looked at from outside. */
 
-/** Asks a program's /livez and /readyz over and over, and keeps how long each answer took. */
+/** What the probe's worker is told. */
+export type ProbeOrder =
+  | { readonly kind: "start"; readonly address: string; readonly everyMs: number }
+  | { readonly kind: "stop" };
+
+export interface HealthAnswers {
+  /** How long each answer took, failed ones too. */
+  readonly answersMs: readonly number[];
+  /** Answers that did not come within 10 seconds, or were not OK. */
+  readonly failures: readonly string[];
+}
+
+/**
+ * Requests a program's health pages over and over, from a thread of its own: what a storm costs the
+ * test's thread, which can be busy for seconds, is not measured as the program's.
+ */
 export class HealthProbe implements AsyncDisposable {
-  readonly #answersMs: number[] = [];
-  readonly #failures: string[] = [];
-  readonly #stop = new AbortController();
-  readonly #done: Promise<void>;
+  readonly #worker = new Worker(import.meta.resolve("./health_probe_worker.ts"), {
+    type: "module",
+  });
+  readonly #answers: Promise<HealthAnswers>;
 
   constructor(address: string, everyMs = 50) {
-    this.#done = this.#probe(address, everyMs);
+    const { promise, resolve, reject } = Promise.withResolvers<HealthAnswers>();
+    this.#answers = promise;
+    this.#worker.onmessage = ({ data }) => resolve(data);
+    this.#worker.onerror = ({ message }) => reject(new Error(message));
+    this.#order({ kind: "start", address, everyMs });
   }
 
-  /** Of answers that did not come within 10 seconds, or were not OK. */
-  get failures(): readonly string[] {
-    return this.#failures;
+  /** Ends the probing and returns what it saw, with a line about it. */
+  async stop(): Promise<HealthAnswers & { readonly summary: string }> {
+    this.#order({ kind: "stop" });
+    const answers = await this.#answers;
+    const { answersMs } = answers;
+    return {
+      ...answers,
+      summary: `health answered ${answersMs.length} times, ${percentiles(answersMs)}`,
+    };
   }
 
-  /** As long as the program does something else, it does not answer: the longest answer is its worst lag. */
-  get summary(): string {
-    return `health answered ${this.#answersMs.length} times, ${percentiles(this.#answersMs)}`;
+  #order(order: ProbeOrder): void {
+    this.#worker.postMessage(order);
   }
 
-  get worstMs(): number {
-    return Math.max(0, ...this.#answersMs);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#stop.abort();
-    await this.#done;
-  }
-
-  async #probe(address: string, everyMs: number): Promise<void> {
-    for (
-      let path = "livez";
-      !this.#stop.signal.aborted;
-      path = path === "livez" ? "readyz" : "livez"
-    ) {
-      const started = performance.now();
-      try {
-        const answer = await fetch(`http://${address}/${path}`, {
-          signal: AbortSignal.timeout(10_000),
-        });
-        await answer.body?.cancel();
-        if (!answer.ok) this.#failures.push(`${path}: ${answer.status}`);
-      } catch (error) {
-        this.#failures.push(`${path}: ${error}`);
-      }
-      this.#answersMs.push(performance.now() - started);
-      await new Promise((resolve) => setTimeout(resolve, everyMs));
-    }
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#worker.terminate();
+    return Promise.resolve();
   }
 }
 
