@@ -79,18 +79,29 @@ Deno.test("10,000 drivers that ask at once are all served, a greedy one after th
   const { highest } = await residentMemory(service.pid);
   const from = service.position;
   service.signal("SIGUSR1");
-  const { mostWaiting, lag } = await service.logged(({ message }) => message === "storm", from);
+  const { mostWaiting, lag, signed } = await service.logged(
+    ({ message }) => message === "storm",
+    from,
+  );
+  const { greedy, others } = signed as { greedy: number; others: number };
   console.log(
     `    ${nodes} nodes ${percentiles(quietMs)}; the greedy one's ${greedyPods} pods ` +
       `${percentiles(greedyMs)}; turned away ${turnedAway.count} times, at most ${mostWaiting} ` +
-      `waited; the service's ${lag}; its ${summary}; its memory from ` +
+      `waited; ${greedy} of ${
+        greedy + others
+      } signed under contention were the greedy one's; the service's ${lag}; its ${summary}; its memory from ` +
       `${before.now.toFixed(0)} to at most ${highest.toFixed(0)} MiB`,
   );
   assert.equal(quietMs.length + greedyMs.length, nodes + greedyPods);
   assert.equal(turnedAway.early, 0, "who is turned away is told when to come back");
   assert.ok(Number(mostWaiting) <= capacity);
-  const median = (ms: number[]) => ms.toSorted((a, b) => a - b)[ms.length >> 1]!;
-  assert.ok(median(greedyMs) > median(quietMs), "the greedy node does not go first");
+  // As long as over a thousand requests wait, at most 256 of them are the greedy node's, and the nodes
+  // take turns: it has one in hundreds.
+  assert.ok(others > 0, "the queue was never long");
+  assert.ok(
+    greedy <= others / 20,
+    `${greedy} signed for the greedy node, ${others} for the others`,
+  );
   assert.deepEqual(failures, []);
   assert.ok(highest - before.now < mostGrowthMib, `${highest - before.now} MiB more`);
 });

@@ -43,12 +43,17 @@ const issuing = new CertificateIssuer({
 });
 const service = certificateService({ ...parts, issuing, authenticator: byName });
 let mostWaiting = 0;
+/** Certificates that were signed while so many requests waited: then the order of the queue matters. */
+const contended = 1_000;
+const signed = { greedy: 0, others: 0 };
 const implementation: typeof service = {
   ...service,
   issueCertificate: async (message, context) => {
     const peerCertificate = new TextEncoder().encode(message.pod?.name ?? "");
     mostWaiting = Math.max(mostWaiting, queue.waiting);
-    return await service.issueCertificate(message, { ...context, peerCertificate });
+    const answer = await service.issueCertificate(message, { ...context, peerCertificate });
+    if (queue.waiting >= contended) signed[message.pod?.name === "greedy" ? "greedy" : "others"]++;
+    return answer;
   },
 };
 const path = Deno.env.get("SOCKET") ?? "";
@@ -58,7 +63,7 @@ const ok = () => ({ ok: true, detail: "serving" });
 await using health = serveHealth({ hostname: "127.0.0.1", port: 0 }, { live: ok, ready: ok });
 using lag = new LagProbe();
 Deno.addSignalListener("SIGUSR1", () => {
-  console.log(JSON.stringify({ message: "storm", mostWaiting, lag: lag.summary }));
+  console.log(JSON.stringify({ message: "storm", mostWaiting, signed, lag: lag.summary }));
 });
 Deno.addSignalListener("SIGUSR2", () => {
   console.log(JSON.stringify({ message: "memory", ...heldMemory() }));
