@@ -1,6 +1,5 @@
 import { getLogger } from "@logtape/logtape";
 import type { Socket } from "node:net";
-import { setImmediate as turn } from "node:timers/promises";
 import type { TLSSocket } from "node:tls";
 import { addressKey } from "../network/address_key.ts";
 import { BoundedGroups } from "../network/bounded_groups.ts";
@@ -18,6 +17,7 @@ import { TokenBucket } from "../scheduler/token_bucket.ts";
 import { FrameLimits } from "../grpc/frame_limits.ts";
 import { AcceptedPeer, PeerGate } from "./peer_gate.ts";
 import type { PeerVerifier } from "./peer_verifier.ts";
+import { closeSockets } from "./socket_closing.ts";
 import { holdReads, ReadTurns, SlicedStream } from "../grpc/sliced_stream.ts";
 import { rawOf, ReloadingTlsServer, type TlsIdentitySource } from "./tls_credentials.ts";
 import { errorMessage } from "../text/error_message.ts";
@@ -34,12 +34,7 @@ export interface AcceptPathOptions {
   readonly inject: (connection: SlicedStream, peer: AcceptedPeer | undefined) => void;
 }
 
-/** Turns of the event loop in which the last answers leave for the sockets. */
-const lastTurns = 10;
-/** A peer that no longer reads does not delay the end. */
-const longestCloseMs = 1_000;
-
-/** Clients cause these lines, so that each of them could fill the log. */
+/** Clients cause these lines, so any client could fill the log. */
 const logLines = { perSecond: 1, burst: 10 };
 
 /**
@@ -118,18 +113,7 @@ export class AcceptPath {
 
   /** Ends every connection once what was written has left, or after a second. */
   async close(): Promise<void> {
-    for (let count = 0; count < lastTurns; count++) await turn();
-    const closed = [...this.#sockets].map((socket) =>
-      new Promise<void>((resolve) => {
-        const timer = setTimeout(() => socket.destroy(), longestCloseMs);
-        socket.once("close", () => {
-          clearTimeout(timer);
-          resolve();
-        });
-        socket.destroySoon();
-      })
-    );
-    await Promise.all(closed);
+    await closeSockets(this.#sockets);
     this.#dispose();
   }
 
