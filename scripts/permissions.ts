@@ -1,4 +1,4 @@
-// The permissions each program ships with, and what V8 is told. The demo, the tests and the compiled
+// The permissions each program ships with, and V8's flags. The demo, the tests and the compiled
 // binaries take them from here. `deno run scripts/permissions.ts` prints them with their reasons.
 
 import { resolve } from "node:path";
@@ -20,7 +20,7 @@ export const permissions: Readonly<Record<ProgramName, readonly Flag[]>> = {
   "csi-driver": [
     { flag: "--allow-env", reason: "configuration; the gRPC library reads names of its own" },
     { flag: "--allow-net", reason: "CSI and registration sockets, the service, health checks" },
-    { flag: "--allow-read", reason: "volumes lie wherever the kubelet puts them; TLS files" },
+    { flag: "--allow-read", reason: "volumes are wherever the kubelet puts them; TLS files" },
     { flag: "--allow-write", reason: "volumes, as for reading; records and sockets" },
     {
       flag: `--allow-ffi=${libcPaths.join(",")}`,
@@ -28,7 +28,7 @@ export const permissions: Readonly<Record<ProgramName, readonly Flag[]>> = {
     },
     {
       flag: "--allow-sys=hostname,statfs",
-      reason: "the default of NODE_ID; whether a plain directory lies in memory",
+      reason: "the default of NODE_ID; whether a plain directory is in memory",
     },
   ],
   "cert-service": [
@@ -45,7 +45,7 @@ export const permissions: Readonly<Record<ProgramName, readonly Flag[]>> = {
 };
 
 /**
- * What V8 is told, in each form a program takes.
+ * V8's flags, the same in each form of a program.
  *
  * The driver runs on every node and has little to do there, so memory counts more than the last
  * fifth of speed. The service signs thousands of times a second: V8's defaults suit it.
@@ -68,7 +68,7 @@ export const bundleFlags = [
   "--cached-only",
 ] as const;
 
-/** Asks nobody: a permission that was not given is refused. */
+/** Never prompts: a permission that was not given is refused. */
 const always = ["--no-prompt"] as const;
 
 const sources = { "csi-driver": "src/csi_driver.ts", "cert-service": "src/cert_service.ts" };

@@ -51,13 +51,13 @@ for (
     ["### cert-service", serviceVariables],
   ] as [string, VariableTable][]
 ) {
-  Deno.test(`the README tells of each variable under "${heading}" what --help tells`, () => {
-    const told = Object.values(table).map((variable) => [
+  Deno.test(`the README describes each variable under "${heading}" as --help does`, () => {
+    const described = Object.values(table).map((variable) => [
       variable.name,
       variable.defaultText ?? variable.default ?? "",
       variable.description,
     ]);
-    assert.deepEqual(rows(section(heading), "Variable"), told);
+    assert.deepEqual(rows(section(heading), "Variable"), described);
   });
 }
 
@@ -77,12 +77,12 @@ Deno.test("the README's import table is the one that is enforced", () => {
 });
 
 Deno.test("the README lists the tasks there are", () => {
-  const told = rows(section("## Development"), "Task");
+  const listed = rows(section("## Development"), "Task");
   const tasks = Object.entries(denoJson.tasks).map(([name, { description }]) => [
     name,
     description,
   ]);
-  assert.deepEqual(told, tasks);
+  assert.deepEqual(listed, tasks);
 });
 
 Deno.test("the README states each permission that the programs ship with", () => {
@@ -92,11 +92,11 @@ Deno.test("the README states each permission that the programs ship with", () =>
   assert.deepEqual(rows(section("## Security"), "Program"), shipped);
 });
 
-Deno.test("the README states what V8 is told", () => {
-  const told = Object.entries(engineFlags).flatMap(([name, list]) =>
+Deno.test("the README states V8's flags", () => {
+  const shipped = Object.entries(engineFlags).flatMap(([name, list]) =>
     list.map(({ flag, reason }) => [name, flag, reason])
   );
-  assert.deepEqual(rows(section("## Security"), "V8 of"), told);
+  assert.deepEqual(rows(section("## Security"), "V8 of"), shipped);
 });
 
 /** Name and type of each metric that a program registers with what it is given. */
@@ -111,7 +111,7 @@ function metricsOf(register: (metrics: Metrics) => void): string[][] {
 
 Deno.test("the README lists the metrics of each program", () => {
   const nothing = { volumes: 0, failing: 0, earliestExpiry: undefined };
-  const nobody = {
+  const idle = {
     certificates: 0,
     waiting: {},
     connections: {},
@@ -123,7 +123,7 @@ Deno.test("the README lists the metrics of each program", () => {
       .map((metric) => ["csi-driver", ...metric]),
     ...metricsOf((metrics) => {
       clientCounters(metrics);
-      serviceMetrics(metrics, () => nobody);
+      serviceMetrics(metrics, () => idle);
     })
       .map((metric) => ["cert-service", ...metric]),
     ...metricsOf((metrics) => {
@@ -132,16 +132,16 @@ Deno.test("the README lists the metrics of each program", () => {
       surviveUnhandledErrors(getLogger(), metrics, new FakeClock())[Symbol.dispose]();
     }).map((metric) => ["both", ...metric]),
   ];
-  const told = rows(section("## Monitoring"), "Program").map((cells) => cells.slice(0, 3));
-  assert.deepEqual(told.sort(), exposed.sort());
+  const listed = rows(section("## Monitoring"), "Program").map((cells) => cells.slice(0, 3));
+  assert.deepEqual(listed.sort(), exposed.sort());
 });
 
 Deno.test("the README lists the keys of a policy's rules", () => {
   const refused = parsePolicyFile("rules: [{ unheardOf: 1 }]");
   assert.equal(refused.kind, "refused");
   const known = /"unheardOf" is unknown; expected one of (.*)/.exec(refused.problems.join("\n"));
-  const told = rows(section("## Policy"), "Key").map(([key]) => key);
-  assert.deepEqual(told.sort(), known?.[1]?.split(", ").sort());
+  const listed = rows(section("## Policy"), "Key").map(([key]) => key);
+  assert.deepEqual(listed.sort(), known?.[1]?.split(", ").sort());
 });
 
 /** The README's fenced blocks of YAML. */

@@ -164,7 +164,7 @@ Deno.test("ports and probes are those that the programs serve", () => {
   }
   const [{ port, targetPort }, attestation] = one("Service", "cert-service").spec.ports;
   assert.equal(targetPort, "grpc");
-  // The driver takes this port of the same host unless it is told another address.
+  // The driver uses this port of the same host unless ATTESTATION_ADDR is set.
   assert.deepEqual([attestation.targetPort, attestation.port], ["attestation", 50052]);
   const { CERT_SERVICE_ADDR } = environment(driver);
   assert.equal(CERT_SERVICE_ADDR, `https://cert-service.${namespace}.svc:${port}`);
@@ -193,7 +193,7 @@ Deno.test("the network policies let drivers reach the service, its replicas each
   });
 });
 
-Deno.test("the CSIDriver object says what the driver relies on", () => {
+Deno.test("the CSIDriver object states what the driver relies on", () => {
   assert.deepEqual(one("CSIDriver", driverName).spec, {
     attachRequired: false,
     podInfoOnMount: true,
@@ -203,7 +203,7 @@ Deno.test("the CSIDriver object says what the driver relies on", () => {
   });
 });
 
-Deno.test("no container can write to its root, and the service is nobody in particular", () => {
+Deno.test("no container can write to its root, and the service runs as an unprivileged user", () => {
   assert.equal(service.securityContext.allowPrivilegeEscalation, false);
   assert.deepEqual(service.securityContext.capabilities, { drop: ["ALL"] });
   assert.equal(deployment.spec.securityContext.runAsNonRoot, true);
@@ -251,7 +251,7 @@ Deno.test("every volume is mounted, every mount has its volume, and selectors fi
   assert.deepEqual(one("Service", "cert-service").spec.selector, matchLabels);
 });
 
-Deno.test("the administrator's socket lies in memory, where the commands look for it", () => {
+Deno.test("the administrator's socket is in memory, where the commands look for it", () => {
   const { ADMIN_SOCKET } = environment(service);
   const read = readAdminSocket({});
   assert.ok(read.kind === "config");
@@ -262,7 +262,7 @@ Deno.test("the administrator's socket lies in memory, where the commands look fo
   assert.equal(volume.emptyDir.medium, "Memory");
 });
 
-Deno.test("the example policy is accepted, and lies where its comment says it is looked for", async () => {
+Deno.test("the example policy is accepted, and the deployment mounts its ConfigMap", async () => {
   const [configMap] = await manifests("example-policy.yaml");
   const parsed = parsePolicyFile(configMap.data["policy.yaml"]);
   assert.deepEqual(parsed.kind === "refused" ? parsed.problems : [], []);

@@ -31,7 +31,7 @@ import type { ServiceConnection } from "../service_client/connection.ts";
 import { driverName } from "../../shared/text/product_names.ts";
 import { certServiceConfig, certServiceVariables } from "./cert_service_config.ts";
 
-/** What the node's program is told. */
+/** The configuration of the node's program. */
 export interface DriverConfig {
   readonly socketPath: string;
   readonly nodeId: string;
@@ -44,9 +44,9 @@ export interface DriverConfig {
     | undefined;
   readonly health: Address | undefined;
   readonly logging: LoggingConfig;
-  /** The time between two sweeps that hold the schedule against the wall clock. */
+  /** The time between two sweeps that compare the schedule with the wall clock. */
   readonly checkInterval: Temporal.Duration;
-  /** Whether keys may lie in a plain directory where mounting a tmpfs is not permitted. */
+  /** Whether keys may be stored in a plain directory where mounting a tmpfs is not permitted. */
   readonly allowKeysOnDisk: boolean;
 }
 
@@ -90,21 +90,20 @@ export const driverVariables = {
   kubeletSocketPath: {
     name: "KUBELET_SOCKET_PATH",
     defaultText: "CSI_ENDPOINT's path",
-    description: "CSI_ENDPOINT's socket as the host names it, told to the kubelet at registration",
+    description: "CSI_ENDPOINT's socket as the host names it, for the kubelet at registration",
     expected: `an absolute path of at most ${maxSocketPathBytes} bytes`,
     parse: absolutePath(maxSocketPathBytes),
   },
   checkInterval: {
     name: "CHECK_INTERVAL",
     default: "5m",
-    description: "how often the renewals due are held against the wall clock",
+    description: "how often the renewals due are compared with the wall clock",
     ...durationBetween("10s", "24h"),
   },
   allowKeysOnDisk: {
     name: "ALLOW_KEYS_ON_DISK",
     default: "false",
-    description:
-      "true: where mounting is not permitted, keys may lie in a directory that is no tmpfs",
+    description: "true: where mounting is not permitted, keys may be stored outside a tmpfs",
     expected: "true or false",
     parse: booleanWord("true", "false"),
   },

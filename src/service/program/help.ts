@@ -5,14 +5,14 @@ import { serviceVariables } from "./variables.ts";
 const notes = [
   "list, get and revoke call the service at ADMIN_SOCKET, or /run/cert-service/admin.sock where that",
   "is unset. Exit codes: 0 done, 1 failed (check-policy: nothing is granted), 2 not understood.",
-  "The Kubernetes API is asked unless the CA is in files and AUTHENTICATION is mtls or none: in a",
+  "The Kubernetes API is used unless the CA is in files and AUTHENTICATION is mtls or none: in a",
   "pod with its service account's token, elsewhere by the kubeconfig that KUBECONFIG names.",
 ];
 
 /** What `cert-service --help` prints. */
 export function serviceHelp(version: string): string {
   return helpPage(
-    `cert-service ${version}: the cluster's CA for pods, asked by csi-driver`,
+    `cert-service ${version}: the cluster's CA for pods, called by csi-driver`,
     [
       ["cert-service", "serve until SIGTERM or SIGINT"],
       ["cert-service init-ca", "make a new CA, with these options:"],
