@@ -2,10 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { mountFlags } from "../../../src/shared/linux/libc.ts";
 import { yieldToEventLoop } from "../../../src/shared/scheduler/event_loop_yield.ts";
-import { canMount } from "../../../scripts/support/can_mount.ts";
-import { pair, run, Workspace } from "./mount_workspace.ts";
-
-const ignore = !canMount;
+import { mountTest, pair, run } from "./mount_workspace.ts";
 
 /** Runs a script as a container's root is: uid 0 without a capability. */
 async function asContainerRoot(script: string, directory: string, ...args: string[]) {
@@ -34,13 +31,10 @@ try unmount umount .
 true
 `;
 
-Deno.test({
-  name: "a container's root without capabilities changes nothing in a volume",
-  ignore,
-  async fn() {
-    await using workspace = new Workspace();
-    using mounter = await workspace.createMounter();
-    const { target, root } = workspace;
+mountTest(
+  "a container's root without capabilities changes nothing in a volume",
+  async ({ workspace, mounter, target }) => {
+    const { root } = workspace;
     const host = join(root, "host");
     await Deno.mkdir(host);
     await mounter.publish(target, pair(1));
@@ -50,15 +44,11 @@ Deno.test({
     await mounter.replace(target, pair(2));
     assert.equal(await mounter.read(target, "tls.key"), "pair 2");
   },
-});
+);
 
-Deno.test({
-  name: "the volume does not become writable for a container while its files are swapped",
-  ignore,
-  async fn() {
-    await using workspace = new Workspace();
-    using mounter = await workspace.createMounter();
-    const { target } = workspace;
+mountTest(
+  "the volume does not become writable for a container while its files are swapped",
+  async ({ workspace, mounter, target }) => {
     await mounter.publish(target, pair(0));
     const script = `while [ ! -e "$1" ]; do if (: > new) 2>/dev/null; then echo written; fi; done`;
     const stop = join(workspace.root, "stop");
@@ -68,15 +58,12 @@ Deno.test({
     assert.equal(await attacker, "");
     assert.equal(await mounter.read(target, "tls.key"), "pair 50");
   },
-});
+);
 
-Deno.test({
-  name: "what a pod that could write put into its volume misleads no swap and no removal",
-  ignore,
-  async fn() {
-    await using workspace = new Workspace();
-    using mounter = await workspace.createMounter();
-    const { target, root, libc } = workspace;
+mountTest(
+  "what a pod that could write put into its volume misleads no swap and no removal",
+  async ({ workspace, mounter, target }) => {
+    const { root, libc } = workspace;
     const host = join(root, "host");
     await Deno.mkdir(host);
     await Deno.writeTextFile(join(host, "tls.key"), "precious");
@@ -104,7 +91,7 @@ Deno.test({
     assert.deepEqual([...Deno.readDirSync(host)].map((entry) => entry.name), ["tls.key"]);
     assert.equal(await Deno.readTextFile(join(host, "tls.key")), "precious");
   },
-});
+);
 
 /** Reads both files from one generation, as a careful reader does; undefined when a swap came between. */
 async function readPair(target: string): Promise<[string, string] | undefined> {
@@ -118,13 +105,9 @@ async function readPair(target: string): Promise<[string, string] | undefined> {
   }
 }
 
-Deno.test({
-  name: "through a thousand swaps no reader sees a mismatched pair, and one mount is left",
-  ignore,
-  async fn() {
-    await using workspace = new Workspace();
-    using mounter = await workspace.createMounter();
-    const { target } = workspace;
+mountTest(
+  "through a thousand swaps no reader sees a mismatched pair, and one mount is left",
+  async ({ workspace, mounter, target }) => {
     await mounter.publish(target, pair(0));
     const before = await workspace.listing();
     let swapping = true;
@@ -153,4 +136,4 @@ Deno.test({
     assert.equal(workspace.mounts().length, 1);
     assert.equal((await workspace.listing()).length, before.length);
   },
-});
+);

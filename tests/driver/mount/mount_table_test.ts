@@ -4,7 +4,7 @@ import { type Libc, mountFlags, openLibc } from "../../../src/shared/linux/libc.
 import { mountSource, MountTable } from "../../../src/driver/mount/mount_table.ts";
 import type { PathMount } from "../../../src/shared/linux/statx.ts";
 import { canMount } from "../../../scripts/support/can_mount.ts";
-import { FaultyLibc, pair, Workspace } from "./mount_workspace.ts";
+import { FaultyLibc, mountTest, pair, Workspace } from "./mount_workspace.ts";
 
 const MS_SHARED = 1 << 20;
 const ours = { fileSystem: "tmpfs", source: mountSource };
@@ -14,16 +14,12 @@ function givesMountIds(): boolean {
   return libc.statx("/")?.mountId !== undefined;
 }
 
-/** An older kernel is met in tests of their own. */
+/** The tests of older kernels are in files of their own. */
 const ignore = !canMount || !givesMountIds();
 
-Deno.test({
-  name: "fifty volumes are published, swapped, read and unpublished without the table of mounts",
-  ignore,
-  async fn() {
-    await using workspace = new Workspace();
-    using libc = new FaultyLibc();
-    const mounter = await workspace.createMounter({ libc });
+mountTest(
+  "fifty volumes are published, swapped, read and unpublished without the table of mounts",
+  async ({ workspace, libc, mounter }) => {
     const targets = Array.from({ length: 50 }, (_, n) => join(workspace.root, "pods", `${n}`, "m"));
     libc.tableReads = 0;
     for (const [n, target] of targets.entries()) await mounter.publish(target, pair(n));
@@ -37,10 +33,11 @@ Deno.test({
     assert.deepEqual(workspace.mounts(), []);
     assert.equal(libc.tableReads, 0);
   },
-});
+  { ignore },
+);
 
 Deno.test({
-  name: "a driver that finds fifty volumes of the one before looks each up once",
+  name: "a driver that finds fifty volumes of its predecessor looks each up once",
   ignore,
   async fn() {
     await using workspace = new Workspace();
@@ -61,14 +58,10 @@ Deno.test({
   },
 });
 
-Deno.test({
-  name: "a volume that somebody shows elsewhere too is looked up there, and stays when ours goes",
-  ignore,
-  async fn() {
-    await using workspace = new Workspace();
-    using libc = new FaultyLibc();
-    const mounter = await workspace.createMounter({ libc });
-    const { target, root } = workspace;
+mountTest(
+  "a bind mount of a volume is looked up at its place, and remains when the volume is unpublished",
+  async ({ workspace, libc, mounter, target }) => {
+    const { root } = workspace;
     await mounter.publish(target, pair(1));
     const elsewhere = join(root, "elsewhere");
     await Deno.mkdir(elsewhere);
@@ -86,10 +79,12 @@ Deno.test({
     assert.deepEqual([mounter.state(elsewhere), mounter.state(target)], ["absent", "ours"]);
     assert.equal(libc.tableReads, 1);
   },
-});
+  { ignore },
+);
 
 Deno.test({
-  name: "the copies that the kernel puts elsewhere are looked up there, and go with the volume",
+  name:
+    "the copies that the kernel makes of a volume are looked up at their places, and end with the volume",
   ignore,
   async fn() {
     await using workspace = new Workspace();
@@ -122,13 +117,10 @@ Deno.test({
   },
 });
 
-Deno.test({
-  name: "no mount is seen where none begins, nor through a link",
-  ignore: !canMount,
-  async fn() {
-    await using workspace = new Workspace();
-    using mounter = await workspace.createMounter();
-    const { target, root, libc } = workspace;
+mountTest(
+  "no mount is seen where none begins, nor through a link",
+  async ({ workspace, mounter, target }) => {
+    const { root, libc } = workspace;
     await mounter.publish(target, pair(1));
     await Deno.symlink(target, join(root, "link"));
     const mounts = new MountTable(libc);
@@ -138,7 +130,7 @@ Deno.test({
     const { fileSystem, source } = mounts.at(target) ?? {};
     assert.deepEqual({ fileSystem, source }, ours);
   },
-});
+);
 
 /** A kernel with one mount at each path, `/17` being the seventeenth, on a file system of its own; the table is empty. */
 class CountedLibc implements Partial<Libc> {

@@ -7,25 +7,26 @@ import { MountTable } from "../../../src/driver/mount/mount_table.ts";
 import { mountinfoPath } from "../../../src/shared/linux/proc_files.ts";
 import type { PathMount } from "../../../src/shared/linux/statx.ts";
 import type { Mounter, VolumeFiles } from "../../../src/driver/volume/mounter.ts";
+import { canMount } from "../../../scripts/support/can_mount.ts";
 
 /** Whether root here is the machine's: in a user namespace other users do not exist, nor does noswap. */
 export const isMachineRoot = Deno.uid() === 0 &&
   /^\s*0\s+0\s+4294967295\s*$/.test(Deno.readTextFileSync("/proc/self/uid_map"));
 
-/** What the kernel says of a path: all it does, unless the tests of a file are to meet an older one. */
-export const kernel = { tells: (place: PathMount | undefined): PathMount | undefined => place };
+/** What statx(2) returns to the mounters of this process; a test file replaces it to imitate an older kernel. */
+export const kernel = { statxResult: (place: PathMount | undefined) => place };
 
-/** The C library, with calls that can be made to fail and a world that can change around one. */
+/** The C library, with calls that can be made to fail and hooks that run around them. */
 export class FaultyLibc implements Libc {
   readonly #libc = openLibc();
-  /** The calls of mount(2) until the one that fails; 0 fails now and ever. */
+  /** Number of the mount(2) call that fails, counted from the next one; with 0 every call fails. */
   callsToFault = Infinity;
   code = "EIO";
   nextUnmountFails = false;
   beforeMount: (request: MountRequest) => void = () => {};
   afterMount: (request: MountRequest) => void = () => {};
   aroundTable: (read: () => string) => string = (read) => read();
-  /** How often the mount table was asked for. */
+  /** How often the mount table was read. */
   tableReads = 0;
 
   mount(request: MountRequest): void {
@@ -55,7 +56,7 @@ export class FaultyLibc implements Libc {
   }
 
   statx(path: string): PathMount | undefined {
-    return kernel.tells(this.#libc.statx(path));
+    return kernel.statxResult(this.#libc.statx(path));
   }
 
   setResourceLimit(resource: number, value: number): void {
@@ -75,7 +76,7 @@ export class FaultyLibc implements Libc {
   }
 }
 
-/** A directory of the test's own; disposing it unmounts and removes all that is below. */
+/** A directory of the test's own; disposing it unmounts and removes everything below it. */
 export class Workspace implements AsyncDisposable {
   readonly root = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "csi-linux-" }));
   readonly libc = openLibc();
@@ -98,7 +99,7 @@ export class Workspace implements AsyncDisposable {
     return mountAt(new MountTable(this.libc).all(), path);
   }
 
-  /** A tmpfs of another program's. */
+  /** Mounts a tmpfs as another program would. */
   mountForeign(path: string): void {
     Deno.mkdirSync(path, { recursive: true });
     this.libc.mount({ source: "foreign", target: path, fileSystem: "tmpfs", flags: 0 });
@@ -136,7 +137,33 @@ async function* walk(directory: string): AsyncGenerator<string> {
   }
 }
 
-/** A pair whose two files belong together if they say the same number. */
+/** What a test of the mounter works with; the library is the one that the mounter uses. */
+interface MountTestParts {
+  readonly workspace: Workspace;
+  readonly libc: FaultyLibc;
+  readonly mounter: Mounter;
+  readonly target: string;
+}
+
+/** A test with a mounter in a workspace of its own; ignored where this process may not mount. */
+export function mountTest(
+  name: string,
+  test: (parts: MountTestParts) => Promise<void>,
+  { ignore = false } = {},
+): void {
+  Deno.test({
+    name,
+    ignore: ignore || !canMount,
+    async fn() {
+      await using workspace = new Workspace();
+      const libc = new FaultyLibc();
+      using mounter = await workspace.createMounter({ libc });
+      await test({ workspace, libc, mounter, target: workspace.target });
+    },
+  });
+}
+
+/** A pair whose two files belong together if they contain the same number. */
 export function pair(number: number, options: Partial<VolumeFiles> = {}): VolumeFiles {
   const contents = new Map([
     ["tls.crt", `pair ${number}`],
@@ -145,7 +172,7 @@ export function pair(number: number, options: Partial<VolumeFiles> = {}): Volume
   return { contents, mode: 0o644, group: undefined, ...options };
 }
 
-/** Runs a command to its end; throws with what it said when it fails. */
+/** Runs a command to its end and returns its output; throws with its stderr when it fails. */
 export async function run(command: string, args: string[], cwd?: string): Promise<string> {
   const options = { args, stdin: "null", ...(cwd === undefined ? {} : { cwd }) } as const;
   const { success, stdout, stderr } = await new Deno.Command(command, options).output();

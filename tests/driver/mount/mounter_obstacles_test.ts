@@ -2,25 +2,18 @@ import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
 import { mountFlags } from "../../../src/shared/linux/libc.ts";
 import { mountSource } from "../../../src/driver/mount/mount_table.ts";
-import { canMount } from "../../../scripts/support/can_mount.ts";
-import { FaultyLibc, pair, Workspace } from "./mount_workspace.ts";
+import { mountTest, pair } from "./mount_workspace.ts";
 
-const ignore = !canMount;
-
-Deno.test({
-  name: "a publish that fails at any mount undoes exactly what it did",
-  ignore,
-  async fn() {
-    await using workspace = new Workspace();
-    using libc = new FaultyLibc();
-    const mounter = await workspace.createMounter({ libc });
-    await Deno.mkdir(dirname(dirname(workspace.target)), { recursive: true });
+mountTest(
+  "a publish that fails at any mount undoes exactly what it did",
+  async ({ workspace, libc, mounter, target }) => {
+    await Deno.mkdir(dirname(dirname(target)), { recursive: true });
     const before = await workspace.listing();
     let faults = 0;
     for (;; faults += 1) {
       libc.callsToFault = faults + 1;
       try {
-        await mounter.publish(workspace.target, pair(1));
+        await mounter.publish(target, pair(1));
         break;
       } catch (error) {
         assert.match(String(error), /EIO/);
@@ -30,46 +23,37 @@ Deno.test({
     // The tmpfs, its read-only flag, the move.
     assert.equal(faults, 3);
     libc.callsToFault = Infinity;
-    assert.equal(mounter.state(workspace.target), "ours");
+    assert.equal(mounter.state(target), "ours");
   },
-});
+);
 
-Deno.test({
-  name: "a swap that fails at any mount keeps the old files",
-  ignore,
-  async fn() {
-    await using workspace = new Workspace();
-    using libc = new FaultyLibc();
-    const mounter = await workspace.createMounter({ libc });
-    await mounter.publish(workspace.target, pair(1));
+mountTest(
+  "a swap that fails at any mount keeps the old files",
+  async ({ workspace, libc, mounter, target }) => {
+    await mounter.publish(target, pair(1));
     const before = await workspace.listing();
     // The bind, its privacy, its unsealing.
     for (let fault = 1; fault <= 3; fault += 1) {
       libc.callsToFault = fault;
-      await assert.rejects(mounter.replace(workspace.target, pair(2)), /EIO/);
+      await assert.rejects(mounter.replace(target, pair(2)), /EIO/);
       assert.deepEqual(await workspace.listing(), before);
     }
     libc.callsToFault = Infinity;
-    await mounter.replace(workspace.target, pair(2));
-    assert.equal(await mounter.read(workspace.target, "tls.key"), "pair 2");
+    await mounter.replace(target, pair(2));
+    assert.equal(await mounter.read(target, "tls.key"), "pair 2");
   },
-});
+);
 
-Deno.test({
-  name:
-    "a file that somebody looks at just then keeps no volume from being sealed, unless they stay",
-  ignore,
-  async fn() {
-    await using workspace = new Workspace();
-    using libc = new FaultyLibc();
-    const mounter = await workspace.createMounter({ libc });
+mountTest(
+  "a volume is sealed after a file was busy for a moment; a file that stays busy fails the publish",
+  async ({ workspace, libc, mounter, target }) => {
     libc.code = "EBUSY";
     // The tmpfs is the first call, its read-only flag the second.
     libc.callsToFault = 2;
-    await mounter.publish(workspace.target, pair(1));
-    assert.equal(await mounter.read(workspace.target, "tls.key"), "pair 1");
-    assert.ok(workspace.mountAt(workspace.target)?.options.includes("ro"));
-    await mounter.unpublish(workspace.target);
+    await mounter.publish(target, pair(1));
+    assert.equal(await mounter.read(target, "tls.key"), "pair 1");
+    assert.ok(workspace.mountAt(target)?.options.includes("ro"));
+    await mounter.unpublish(target);
 
     const before = await workspace.listing();
     let seals = 0;
@@ -78,23 +62,19 @@ Deno.test({
       seals += 1;
       libc.callsToFault = 1;
     };
-    await assert.rejects(mounter.publish(workspace.target, pair(2)), /EBUSY/);
+    await assert.rejects(mounter.publish(target, pair(2)), /EBUSY/);
     assert.equal(seals, 50);
     libc.callsToFault = Infinity;
     libc.beforeMount = () => {};
     assert.deepEqual(await workspace.listing(), before);
     assert.deepEqual(workspace.mounts(), []);
   },
-});
+);
 
-Deno.test({
-  name: "a staging area that somebody unmounted is made again, and private again",
-  ignore,
-  async fn() {
-    await using workspace = new Workspace();
-    using libc = new FaultyLibc();
-    const mounter = await workspace.createMounter({ libc });
-    const { stagingDir, target } = workspace;
+mountTest(
+  "a staging area that another process unmounted is mounted again, and private again",
+  async ({ workspace, libc, mounter, target }) => {
+    const { stagingDir } = workspace;
     await mounter.publish(target, pair(1));
     workspace.libc.unmount(stagingDir);
     const privates: string[] = [];
@@ -115,16 +95,12 @@ Deno.test({
     await mounter.replace(target, pair(3));
     assert.equal(await mounter.read(target, "tls.key"), "pair 3");
   },
-});
+);
 
-Deno.test({
-  name: "a link that takes the target's place while files are written is not mounted on",
-  ignore,
-  async fn() {
-    await using workspace = new Workspace();
-    using libc = new FaultyLibc();
-    const mounter = await workspace.createMounter({ libc });
-    const { target, root } = workspace;
+mountTest(
+  "a link that takes the target's place while files are written is not mounted on",
+  async ({ workspace, libc, mounter, target }) => {
+    const { root } = workspace;
     await Deno.mkdir(join(root, "host"));
     libc.beforeMount = ({ flags }) => {
       if ((flags & mountFlags.readOnly) === 0) return;
@@ -135,16 +111,11 @@ Deno.test({
     assert.deepEqual(workspace.mounts(), []);
     assert.equal(await Deno.readLink(target), join(root, "host"));
   },
-});
+);
 
-Deno.test({
-  name: "a foreign mount that covers ours just before a swap is not written to",
-  ignore,
-  async fn() {
-    await using workspace = new Workspace();
-    using libc = new FaultyLibc();
-    const mounter = await workspace.createMounter({ libc });
-    const { target } = workspace;
+mountTest(
+  "a foreign mount that covers ours just before a swap is not written to",
+  async ({ workspace, libc, mounter, target }) => {
     await mounter.publish(target, pair(1));
     libc.beforeMount = ({ source }) => {
       if (source === target) workspace.mountForeign(target);
@@ -153,34 +124,28 @@ Deno.test({
     assert.deepEqual([...Deno.readDirSync(target)], []);
     assert.equal(workspace.mounts().length, 2);
   },
-});
+);
 
-Deno.test({
-  name: "files that do not fit are refused: at first nothing appears, later the old ones stay",
-  ignore,
-  async fn() {
-    await using workspace = new Workspace();
-    using mounter = await workspace.createMounter();
+mountTest(
+  "files that do not fit are refused: a first publish leaves nothing, a later one the old files",
+  async ({ workspace, mounter, target }) => {
     const large = new Map([["tls.crt", "pair 2"], ["ca.crt", "x".repeat(1024 * 1024)]]);
     const before = await workspace.listing();
-    await assert.rejects(mounter.publish(workspace.target, pair(2, { contents: large })), /space/);
+    await assert.rejects(mounter.publish(target, pair(2, { contents: large })), /space/);
     assert.deepEqual(await workspace.listing(), before);
 
-    await mounter.publish(workspace.target, pair(1));
+    await mounter.publish(target, pair(1));
     const published = await workspace.listing();
-    await assert.rejects(mounter.replace(workspace.target, pair(2, { contents: large })), /space/);
+    await assert.rejects(mounter.replace(target, pair(2, { contents: large })), /space/);
     assert.deepEqual(await workspace.listing(), published);
-    assert.equal(await mounter.read(workspace.target, "tls.crt"), "pair 1");
+    assert.equal(await mounter.read(target, "tls.crt"), "pair 1");
   },
-});
+);
 
-Deno.test({
-  name: "a file or a link at the target is refused and left alone",
-  ignore,
-  async fn() {
-    await using workspace = new Workspace();
-    using mounter = await workspace.createMounter();
-    const { target, root } = workspace;
+mountTest(
+  "a file or a link at the target is refused and left alone",
+  async ({ workspace, mounter, target }) => {
+    const { root } = workspace;
     await Deno.mkdir(dirname(target), { recursive: true });
     await Deno.mkdir(join(root, "host"));
     const obstacles = [
@@ -199,15 +164,11 @@ Deno.test({
       await Deno.remove(target);
     }
   },
-});
+);
 
-Deno.test({
-  name: "another program's mount at the target is never unmounted, also not one on top of ours",
-  ignore,
-  async fn() {
-    await using workspace = new Workspace();
-    using mounter = await workspace.createMounter();
-    const { target } = workspace;
+mountTest(
+  "another program's mount at the target is never unmounted, also not one on top of ours",
+  async ({ workspace, mounter, target }) => {
     for (const beneath of ["nothing", "ours"]) {
       if (beneath === "ours") await mounter.publish(target, pair(1));
       workspace.mountForeign(target);
@@ -222,15 +183,11 @@ Deno.test({
     }
     assert.equal(await mounter.read(target, "tls.crt"), "pair 1");
   },
-});
+);
 
-Deno.test({
-  name: "files that a driver without mounts left in the target go; a stranger's stay and are named",
-  ignore,
-  async fn() {
-    await using workspace = new Workspace();
-    using mounter = await workspace.createMounter();
-    const { target } = workspace;
+mountTest(
+  "files of a driver that could not mount are removed from the target; others stay and are named",
+  async ({ mounter, target }) => {
     await Deno.mkdir(join(target, "..0123456789abcdef"), { recursive: true });
     await Deno.symlink("..0123456789abcdef", join(target, "..data"));
     await Deno.symlink("..data/tls.key", join(target, "tls.key"));
@@ -242,4 +199,4 @@ Deno.test({
     await assert.rejects(mounter.unpublish(target), /did not write \(notes\)/);
     assert.equal(await Deno.readTextFile(join(target, "notes")), "x");
   },
-});
+);

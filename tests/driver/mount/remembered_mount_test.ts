@@ -1,19 +1,11 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { mountFlags } from "../../../src/shared/linux/libc.ts";
-import { canMount } from "../../../scripts/support/can_mount.ts";
-import { FaultyLibc, pair, Workspace } from "./mount_workspace.ts";
+import { mountTest, pair } from "./mount_workspace.ts";
 
-const ignore = !canMount;
-
-Deno.test({
-  name: "another program's mount that comes over a remembered one is not taken for it",
-  ignore,
-  async fn() {
-    await using workspace = new Workspace();
-    using libc = new FaultyLibc();
-    const mounter = await workspace.createMounter({ libc });
-    const { target } = workspace;
+mountTest(
+  "another program's mount on top of a remembered one is not taken for ours",
+  async ({ workspace, mounter, target }) => {
     await mounter.publish(target, pair(1));
     workspace.mountForeign(target);
     const before = await workspace.listing();
@@ -28,16 +20,11 @@ Deno.test({
     await mounter.unpublish(target);
     assert.deepEqual(workspace.mounts(), []);
   },
-});
+);
 
-Deno.test({
-  name: "what somebody puts where they took a remembered mount away is not taken for it",
-  ignore,
-  async fn() {
-    await using workspace = new Workspace();
-    using libc = new FaultyLibc();
-    const mounter = await workspace.createMounter({ libc });
-    const { target } = workspace;
+mountTest(
+  "a mount of another program in the place of a remembered one that it unmounted is not ours",
+  async ({ workspace, mounter, target }) => {
     await mounter.publish(target, pair(1));
     workspace.libc.unmount(target);
     assert.equal(mounter.state(target), "absent");
@@ -49,34 +36,26 @@ Deno.test({
     assert.deepEqual([...Deno.readDirSync(target)], []);
     assert.equal(workspace.mounts().length, 1);
   },
-});
+);
 
-Deno.test({
-  name: "a remembered mount that somebody detached while its files are open is gone",
-  ignore,
-  async fn() {
-    await using workspace = new Workspace();
-    using libc = new FaultyLibc();
-    const mounter = await workspace.createMounter({ libc });
-    await mounter.publish(workspace.target, pair(1));
-    using _file = await Deno.open(join(workspace.target, "tls.key"));
-    workspace.libc.unmount(workspace.target, { detach: true });
-    assert.equal(mounter.state(workspace.target), "absent");
-    assert.equal(await mounter.read(workspace.target, "tls.key"), undefined);
-    await mounter.publish(workspace.target, pair(2));
-    assert.equal(await mounter.read(workspace.target, "tls.key"), "pair 2");
+mountTest(
+  "a remembered mount that another process detached while its files are open is absent",
+  async ({ workspace, mounter, target }) => {
+    await mounter.publish(target, pair(1));
+    using _file = await Deno.open(join(target, "tls.key"));
+    workspace.libc.unmount(target, { detach: true });
+    assert.equal(mounter.state(target), "absent");
+    assert.equal(await mounter.read(target, "tls.key"), undefined);
+    await mounter.publish(target, pair(2));
+    assert.equal(await mounter.read(target, "tls.key"), "pair 2");
     assert.equal(workspace.mounts().length, 1);
   },
-});
+);
 
-Deno.test({
-  name: "another program's mount is not remembered as ours, though one of ours hides it just then",
-  ignore,
-  async fn() {
-    await using workspace = new Workspace();
-    using libc = new FaultyLibc();
-    const mounter = await workspace.createMounter({ libc });
-    const { target, root } = workspace;
+mountTest(
+  "another program's mount is not remembered as ours while one of ours hides it for a moment",
+  async ({ workspace, libc, mounter, target }) => {
+    const { root } = workspace;
     await mounter.publish(target, pair(1));
     const other = join(root, "other", "mount");
     workspace.mountForeign(other);
@@ -92,16 +71,12 @@ Deno.test({
     await assert.rejects(mounter.unpublish(other), /tmpfs from foreign/);
     assert.equal(workspace.mounts().length, 2);
   },
-});
+);
 
-Deno.test({
-  name: "another program's mount that covers ours for just the bind of a swap is not written to",
-  ignore,
-  async fn() {
-    await using workspace = new Workspace();
-    using libc = new FaultyLibc();
-    const mounter = await workspace.createMounter({ libc });
-    const { target, root } = workspace;
+mountTest(
+  "another program's mount that covers ours only during the bind of a swap is not written to",
+  async ({ workspace, libc, mounter, target }) => {
+    const { root } = workspace;
     await mounter.publish(target, pair(1));
     const foreign = join(root, "foreign");
     workspace.mountForeign(foreign);
@@ -117,4 +92,4 @@ Deno.test({
     assert.equal(await mounter.read(target, "tls.key"), "pair 1");
     assert.equal(workspace.mounts().length, 2);
   },
-});
+);

@@ -1,19 +1,13 @@
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
-import { canMount } from "../../../scripts/support/can_mount.ts";
-import { isMachineRoot, pair, run, Workspace } from "./mount_workspace.ts";
+import { isMachineRoot, mountTest, pair, run } from "./mount_workspace.ts";
 
-const ignore = !canMount;
 /** A group that files can be given here. */
 const group = isMachineRoot ? 1000 : 0;
 
-Deno.test({
-  name: "a published volume is one read-only mount without devices, programs or set-uid",
-  ignore,
-  async fn() {
-    await using workspace = new Workspace();
-    using mounter = await workspace.createMounter();
-    const { target } = workspace;
+mountTest(
+  "a published volume is one read-only mount without devices, programs or set-uid",
+  async ({ workspace, mounter, target }) => {
     assert.equal(mounter.kind, "tmpfs");
     assert.equal(mounter.state(target), "absent");
     await mounter.publish(target, pair(1, { mode: 0o640, group }));
@@ -33,43 +27,34 @@ Deno.test({
     assert.equal(Deno.statSync(target).mode! & 0o7777, 0o755);
     assert.equal(Deno.statSync(dirname(target)).mode! & 0o7777, 0o750);
   },
-});
+);
 
-Deno.test({
-  name: "unpublishing leaves no mount and no target, again and again",
-  ignore,
-  async fn() {
-    await using workspace = new Workspace();
-    using mounter = await workspace.createMounter();
-    await mounter.unpublish(workspace.target);
-    await mounter.publish(workspace.target, pair(1));
-    await mounter.unpublish(workspace.target);
-    await mounter.unpublish(workspace.target);
+mountTest(
+  "unpublishing leaves no mount and no target, again and again",
+  async ({ workspace, mounter, target }) => {
+    await mounter.unpublish(target);
+    await mounter.publish(target, pair(1));
+    await mounter.unpublish(target);
+    await mounter.unpublish(target);
     assert.deepEqual(workspace.mounts(), []);
-    assert.equal(mounter.state(workspace.target), "absent");
-    assert.deepEqual([...Deno.readDirSync(dirname(workspace.target))], []);
+    assert.equal(mounter.state(target), "absent");
+    assert.deepEqual([...Deno.readDirSync(dirname(target))], []);
   },
-});
+);
 
-Deno.test({
-  name: "publishing over a volume of ours swaps its files and stacks no second mount",
-  ignore,
-  async fn() {
-    await using workspace = new Workspace();
-    using mounter = await workspace.createMounter();
-    await mounter.publish(workspace.target, pair(1));
-    await mounter.publish(workspace.target, pair(2));
+mountTest(
+  "publishing over a volume of ours swaps its files and stacks no second mount",
+  async ({ workspace, mounter, target }) => {
+    await mounter.publish(target, pair(1));
+    await mounter.publish(target, pair(2));
     assert.equal(workspace.mounts().length, 1);
-    assert.equal(await mounter.read(workspace.target, "tls.crt"), "pair 2");
+    assert.equal(await mounter.read(target, "tls.crt"), "pair 2");
   },
-});
+);
 
-Deno.test({
-  name: "twenty volumes published at once are all there, and the staging area is empty",
-  ignore,
-  async fn() {
-    await using workspace = new Workspace();
-    using mounter = await workspace.createMounter();
+mountTest(
+  "twenty volumes published at once are all there, and the staging area is empty",
+  async ({ workspace, mounter }) => {
     const targets = Array.from({ length: 20 }, (_, n) => join(workspace.root, "pods", `${n}`, "m"));
     targets.forEach((target) => Deno.mkdirSync(dirname(target), { recursive: true }));
     await Promise.all(targets.map((target, n) => mounter.publish(target, pair(n))));
@@ -81,15 +66,12 @@ Deno.test({
     assert.deepEqual(workspace.mounts(), []);
     assert.deepEqual([...Deno.readDirSync(workspace.stagingDir)], []);
   },
-});
+);
 
-Deno.test({
-  name: "all of a stack of our mounts goes when the volume is unpublished",
-  ignore,
-  async fn() {
-    await using workspace = new Workspace();
-    using mounter = await workspace.createMounter();
-    const { target, libc } = workspace;
+mountTest(
+  "every mount of a stack of ours is unmounted when the volume is unpublished",
+  async ({ workspace, mounter, target }) => {
+    const { libc } = workspace;
     await mounter.publish(target, pair(1));
     libc.mount({ source: target, target, flags: 0x1000 });
     libc.mount({ source: target, target, flags: 0x1000 });
@@ -97,29 +79,23 @@ Deno.test({
     await mounter.unpublish(target);
     assert.deepEqual(workspace.mounts(), []);
   },
-});
+);
 
-Deno.test({
-  name: "a volume that somebody still looks at is unpublished all the same",
-  ignore,
-  async fn() {
-    await using workspace = new Workspace();
-    using mounter = await workspace.createMounter();
-    await mounter.publish(workspace.target, pair(1));
-    using file = await Deno.open(join(workspace.target, "tls.crt"));
-    await mounter.unpublish(workspace.target);
+mountTest(
+  "a volume with a file that another process has open is unpublished",
+  async ({ workspace, mounter, target }) => {
+    await mounter.publish(target, pair(1));
+    using file = await Deno.open(join(target, "tls.crt"));
+    await mounter.unpublish(target);
     assert.deepEqual(workspace.mounts(), []);
-    assert.equal(mounter.state(workspace.target), "absent");
+    assert.equal(mounter.state(target), "absent");
     assert.equal(file.statSync().isFile, true);
   },
-});
+);
 
-Deno.test({
-  name: "a target below a directory that is a link is recognised",
-  ignore,
-  async fn() {
-    await using workspace = new Workspace();
-    using mounter = await workspace.createMounter();
+mountTest(
+  "a target below a directory that is a link is recognised",
+  async ({ workspace, mounter }) => {
     await Deno.mkdir(join(workspace.root, "disk"));
     await Deno.symlink(join(workspace.root, "disk"), join(workspace.root, "kubelet"));
     const target = join(workspace.root, "kubelet", "pod", "mount");
@@ -130,33 +106,27 @@ Deno.test({
     await mounter.unpublish(target);
     assert.deepEqual(workspace.mounts(), []);
   },
-});
+);
 
-Deno.test({
-  name: "a target with blanks and backslashes in its path is recognised",
-  ignore,
-  async fn() {
-    await using workspace = new Workspace();
-    using mounter = await workspace.createMounter();
+mountTest(
+  "a target with blanks and backslashes in its path is recognised",
+  async ({ workspace, mounter }) => {
     const target = join(workspace.root, "a b\\c\n#d\té");
     await mounter.publish(target, pair(1));
     assert.equal(mounter.state(target), "ours");
     await mounter.unpublish(target);
     assert.deepEqual(workspace.mounts(), []);
   },
-});
+);
 
-Deno.test({
-  name: "the tmpfs of a volume is small, of few files, and not swapped out where the kernel can",
-  ignore,
-  async fn() {
-    await using workspace = new Workspace();
-    using mounter = await workspace.createMounter();
-    await mounter.publish(workspace.target, pair(1));
-    const shown = await run("findmnt", ["-n", "-o", "FS-OPTIONS", workspace.target]);
+mountTest(
+  "the tmpfs of a volume is small, of few files, and not swapped out where the kernel can",
+  async ({ mounter, target }) => {
+    await mounter.publish(target, pair(1));
+    const shown = await run("findmnt", ["-n", "-o", "FS-OPTIONS", target]);
     assert.match(shown, /size=1024k,nr_inodes=64,mode=755/);
     if (!isMachineRoot) return;
     const [major = 0, minor = 0] = Deno.osRelease().split(".").map(Number);
     assert.equal(shown.includes("noswap"), major > 6 || (major === 6 && minor >= 4));
   },
-});
+);
