@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { status } from "@grpc/grpc-js";
-import { configure, type LogRecord, reset } from "@logtape/logtape";
 import {
   CertificateAdministration,
   type CertificateInfo,
@@ -10,6 +9,7 @@ import { connect } from "../../../src/shared/grpc_client/client.ts";
 import { RpcError } from "../../../src/shared/grpc/rpc_error.ts";
 import { registerService, serveUnix } from "../../../src/shared/grpc_server/server.ts";
 import { administrationService } from "../../../src/service/api/administration_service.ts";
+import { captureLogs } from "../../support/captured_logs.ts";
 import { issued, openAuthority, pod, start } from "../../support/service_fixture.ts";
 import { temporaryFolder } from "../../support/temporary_folder.ts";
 
@@ -192,45 +192,33 @@ Deno.test("a list lets other work happen meanwhile, and ends when its reader lea
 });
 
 Deno.test("each call of the administrator's is one line of the audit log", async () => {
-  const records: LogRecord[] = [];
-  await configure({
-    reset: true,
-    sinks: { list: (record) => void records.push(record) },
-    loggers: [
-      { category: ["cert-service"], sinks: ["list"], lowestLevel: "debug" },
-      { category: ["logtape", "meta"], sinks: [], lowestLevel: "error" },
-    ],
+  await using logs = await captureLogs(["cert-service"]);
+  await using service = await open();
+  const { client } = service;
+  const { serialNumber } = issued(await service.ask());
+  await Array.fromAsync(client.listCertificates({ podUid: pod.uid }, wait));
+  await client.getCertificateInfo({ serialNumber }, wait);
+  await refusal(client.getCertificateInfo({ serialNumber: "a1" }, wait));
+  await refusal(client.getCertificateInfo({ serialNumber: "Z" }, wait));
+  for (
+    const target of [
+      { case: "serialNumber", value: serialNumber },
+      { case: "podUid", value: "another" },
+      { case: "nodeName", value: "node-1" },
+    ] as const
+  ) await client.revokeCertificate({ target, reason: "stolen" }, wait);
+  const audit = logs.records.filter(({ category }) => category.join() === "cert-service,audit");
+  const lines = audit.map(({ properties: { caller, ...line } }) => {
+    assert.equal(caller, "local administrator");
+    return [line.action, line.outcome, line.podUid, line.serialNumber, line.revokedNode];
   });
-  try {
-    await using service = await open();
-    const { client } = service;
-    const { serialNumber } = issued(await service.ask());
-    await Array.fromAsync(client.listCertificates({ podUid: pod.uid }, wait));
-    await client.getCertificateInfo({ serialNumber }, wait);
-    await refusal(client.getCertificateInfo({ serialNumber: "a1" }, wait));
-    await refusal(client.getCertificateInfo({ serialNumber: "Z" }, wait));
-    for (
-      const target of [
-        { case: "serialNumber", value: serialNumber },
-        { case: "podUid", value: "another" },
-        { case: "nodeName", value: "node-1" },
-      ] as const
-    ) await client.revokeCertificate({ target, reason: "stolen" }, wait);
-    const audit = records.filter(({ category }) => category.join() === "cert-service,audit");
-    const lines = audit.map(({ properties: { caller, ...line } }) => {
-      assert.equal(caller, "local administrator");
-      return [line.action, line.outcome, line.podUid, line.serialNumber, line.revokedNode];
-    });
-    assert.deepEqual(lines, [
-      ["list", "shown", pod.uid, undefined, undefined],
-      ["get", "shown", undefined, serialNumber, undefined],
-      ["get", "unknown", undefined, "a1", undefined],
-      ["get", "invalid", undefined, undefined, undefined],
-      ["revoke", "revoked", pod.uid, serialNumber, undefined],
-      ["revoke", "revoked", "another", undefined, undefined],
-      ["revoke", "revoked", undefined, undefined, "node-1"],
-    ]);
-  } finally {
-    await reset();
-  }
+  assert.deepEqual(lines, [
+    ["list", "shown", pod.uid, undefined, undefined],
+    ["get", "shown", undefined, serialNumber, undefined],
+    ["get", "unknown", undefined, "a1", undefined],
+    ["get", "invalid", undefined, undefined, undefined],
+    ["revoke", "revoked", pod.uid, serialNumber, undefined],
+    ["revoke", "revoked", "another", undefined, undefined],
+    ["revoke", "revoked", undefined, undefined, "node-1"],
+  ]);
 });

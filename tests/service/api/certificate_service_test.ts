@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { status } from "@grpc/grpc-js";
-import { configure, type LogRecord, reset } from "@logtape/logtape";
 import {
   allowAnonymous,
   type Authenticator,
@@ -14,6 +13,7 @@ import { registerService, serveTcp } from "../../../src/shared/grpc_server/serve
 import { certificateService } from "../../../src/service/api/certificate_service.ts";
 import { readCertificate } from "../../../src/shared/x509/certificate.ts";
 import { encodePem } from "../../../src/shared/crypto/pem.ts";
+import { captureLogs } from "../../support/captured_logs.ts";
 import {
   type AuthorityOptions,
   certificateRequest,
@@ -224,53 +224,40 @@ Deno.test("who watches the trust bundle has it at once, and each time it changes
 });
 
 Deno.test("each decision is one line of the audit log, and no key is in it", async () => {
-  const records: LogRecord[] = [];
-  await configure({
-    reset: true,
-    sinks: { list: (record) => void records.push(record) },
-    loggers: [
-      { category: ["cert-service"], sinks: ["list"], lowestLevel: "debug" },
-      { category: ["grpc"], sinks: ["list"], lowestLevel: "debug" },
-      { category: ["logtape", "meta"], sinks: [], lowestLevel: "error" },
-    ],
-  });
-  try {
-    let calls = 0;
-    const authenticator: Authenticator = {
-      authenticate: () => {
-        const caller = { kind: "node", node: "node-1", podUid: "driver-uid" } as const;
-        return Promise.resolve(
-          ++calls < 5 ? { kind: "caller", caller } : { kind: "denied", problem: "not you" },
-        );
-      },
-    };
-    await using service = await open({ authenticator });
-    const { client } = service;
-    const asked = await request();
-    await client.issueCertificate(asked, wait);
-    await refusal(client.issueCertificate(await request({ "dns-names": "api.bank" }), wait));
-    await client.reportCertificates({}, wait);
-    await refusal(client.issueCertificate({ ...asked, pod: undefined }, wait));
-    await refusal(client.issueCertificate(asked, wait));
-    const audit = records.filter(({ category }) => category.join() === "cert-service,audit");
-    assert.deepEqual(audit.map(({ properties }) => [properties.action, properties.outcome]), [
-      ["issue", "issued"],
-      ["issue", "denied"],
-      ["report", "reported"],
-      ["issue", "invalid"],
-      ["authenticate", "denied"],
-    ]);
-    const [first, second] = audit.map(({ properties }) => properties);
-    assert.equal(first?.caller, "node node-1");
-    assert.equal(first?.podUid, pod.uid);
-    assert.equal(first?.node, "node-1");
-    assert.equal(first?.callerPodUid, "driver-uid");
-    assert.match(String(first?.serialNumber), /^[0-9a-f]{32}$/);
-    assert.deepEqual(first?.dnsNames, ["web-0.shop.svc.cluster.local", "web-0"]);
-    assert.match(String(second?.reason), /dns-names "api\.bank"/);
-    const written = JSON.stringify(records);
-    assert(!written.includes("PRIVATE KEY"));
-  } finally {
-    await reset();
-  }
+  await using logs = await captureLogs(["cert-service"], ["grpc"]);
+  let calls = 0;
+  const authenticator: Authenticator = {
+    authenticate: () => {
+      const caller = { kind: "node", node: "node-1", podUid: "driver-uid" } as const;
+      return Promise.resolve(
+        ++calls < 5 ? { kind: "caller", caller } : { kind: "denied", problem: "not you" },
+      );
+    },
+  };
+  await using service = await open({ authenticator });
+  const { client } = service;
+  const asked = await request();
+  await client.issueCertificate(asked, wait);
+  await refusal(client.issueCertificate(await request({ "dns-names": "api.bank" }), wait));
+  await client.reportCertificates({}, wait);
+  await refusal(client.issueCertificate({ ...asked, pod: undefined }, wait));
+  await refusal(client.issueCertificate(asked, wait));
+  const audit = logs.records.filter(({ category }) => category.join() === "cert-service,audit");
+  assert.deepEqual(audit.map(({ properties }) => [properties.action, properties.outcome]), [
+    ["issue", "issued"],
+    ["issue", "denied"],
+    ["report", "reported"],
+    ["issue", "invalid"],
+    ["authenticate", "denied"],
+  ]);
+  const [first, second] = audit.map(({ properties }) => properties);
+  assert.equal(first?.caller, "node node-1");
+  assert.equal(first?.podUid, pod.uid);
+  assert.equal(first?.node, "node-1");
+  assert.equal(first?.callerPodUid, "driver-uid");
+  assert.match(String(first?.serialNumber), /^[0-9a-f]{32}$/);
+  assert.deepEqual(first?.dnsNames, ["web-0.shop.svc.cluster.local", "web-0"]);
+  assert.match(String(second?.reason), /dns-names "api\.bank"/);
+  const written = JSON.stringify(logs.records);
+  assert(!written.includes("PRIVATE KEY"));
 });

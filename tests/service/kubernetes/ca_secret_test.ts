@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { configure, type LogRecord, reset } from "@logtape/logtape";
 import type { CaSourceState } from "../../../src/service/ca/ca_source.ts";
 import { CaSecretSource } from "../../../src/service/kubernetes/ca_secret.ts";
+import { captureLogs } from "../../support/captured_logs.ts";
 import { Listening, openApi, pass, secret } from "./kubernetes_fixture.ts";
 
 async function open() {
@@ -204,40 +204,28 @@ Deno.test("where watching is not allowed the Secret is read each ten seconds", a
 });
 
 Deno.test("a Secret without its keys, or with what is not base64, is told as empty and in the log", async () => {
-  const records: LogRecord[] = [];
-  await configure({
-    reset: true,
-    sinks: { list: (record) => void records.push(record) },
-    loggers: [
-      { category: ["cert-service"], sinks: ["list"], lowestLevel: "debug" },
-      { category: ["logtape", "meta"], sinks: [], lowestLevel: "error" },
-    ],
-  });
-  try {
-    await using api = await open();
-    const data = { "tls.crt": "%%%", "tls.key": btoa("very secret key") };
-    api.server.objects.put("secrets", { metadata: secret, data });
-    const { listening } = api.listen();
-    await api.clock.until(() => listening.seen.length === 1);
-    const [state] = listening.seen;
-    assert(state?.kind === "secret");
-    assert.deepEqual([state.secret.certificatePem, state.secret.privateKeyPem], [
-      "",
-      "very secret key",
-    ]);
-    api.server.objects.put("secrets", { metadata: secret });
-    await api.clock.until(() => listening.seen.length === 2);
-    const told = records.filter(({ level }) => level === "error").map(({ message }) =>
-      message.join("")
-    );
-    assert.deepEqual(told, [
-      "Secret csi-cert-system/csi-ca-secret: tls.crt is not base64",
-      "Secret csi-cert-system/csi-ca-secret has no tls.crt; expected tls.crt and tls.key, PEM",
-      "Secret csi-cert-system/csi-ca-secret has no tls.crt and no tls.key; expected tls.crt and " +
-      "tls.key, PEM",
-    ]);
-    assert(!JSON.stringify(records).includes("very secret"));
-  } finally {
-    await reset();
-  }
+  await using logs = await captureLogs(["cert-service"]);
+  await using api = await open();
+  const data = { "tls.crt": "%%%", "tls.key": btoa("very secret key") };
+  api.server.objects.put("secrets", { metadata: secret, data });
+  const { listening } = api.listen();
+  await api.clock.until(() => listening.seen.length === 1);
+  const [state] = listening.seen;
+  assert(state?.kind === "secret");
+  assert.deepEqual([state.secret.certificatePem, state.secret.privateKeyPem], [
+    "",
+    "very secret key",
+  ]);
+  api.server.objects.put("secrets", { metadata: secret });
+  await api.clock.until(() => listening.seen.length === 2);
+  const told = logs.records.filter(({ level }) => level === "error").map(({ message }) =>
+    message.join("")
+  );
+  assert.deepEqual(told, [
+    "Secret csi-cert-system/csi-ca-secret: tls.crt is not base64",
+    "Secret csi-cert-system/csi-ca-secret has no tls.crt; expected tls.crt and tls.key, PEM",
+    "Secret csi-cert-system/csi-ca-secret has no tls.crt and no tls.key; expected tls.crt and " +
+    "tls.key, PEM",
+  ]);
+  assert(!JSON.stringify(logs.records).includes("very secret"));
 });

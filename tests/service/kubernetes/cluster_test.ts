@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { configure, type LogRecord, reset } from "@logtape/logtape";
 import { openCluster } from "../../../src/service/kubernetes/cluster.ts";
 import { describeCall, shippedPermissions } from "../../../src/service/kubernetes/permissions.ts";
 import { podObject } from "../../../scripts/support/api_pod.ts";
+import { captureLogs } from "../../support/captured_logs.ts";
 import { temporaryFolder } from "../../support/temporary_folder.ts";
 import { driver, Listening, never, openApi, pass, secret } from "./kubernetes_fixture.ts";
 
@@ -94,37 +94,26 @@ Deno.test("without a rule each call says which one is missing", async () => {
 });
 
 Deno.test("no token and nothing of the Secret is in any problem or line of the log, whatever fails", async () => {
-  const records: LogRecord[] = [];
-  await configure({
-    reset: true,
-    sinks: { list: (record) => void records.push(record) },
-    loggers: [
-      { category: [], sinks: ["list"], lowestLevel: "trace" },
-      { category: ["logtape", "meta"], sinks: [], lowestLevel: "error" },
-    ],
-  });
-  try {
-    await using api = await open();
-    const key = "very secret private key";
-    const data = { "tls.crt": btoa("certificate"), "tls.key": btoa(key) };
-    const told: string[] = [];
-    const tokens: string[] = [];
-    for (const fault of [undefined, 500, 401, 403, 409, 429, "nonsense", "cut"] as const) {
-      api.server.objects.put("secrets", { metadata: secret, data });
-      if (fault !== undefined) api.server.fail("", fault, 12);
-      for (const revoked of [false, true]) {
-        const token = api.server.tokens.make({ revoked });
-        tokens.push(token);
-        told.push(...await exercise(api, token));
-      }
+  await using logs = await captureLogs([]);
+  await using api = await open();
+  const key = "very secret private key";
+  const data = { "tls.crt": btoa("certificate"), "tls.key": btoa(key) };
+  const told: string[] = [];
+  const tokens: string[] = [];
+  for (const fault of [undefined, 500, 401, 403, 409, 429, "nonsense", "cut"] as const) {
+    api.server.objects.put("secrets", { metadata: secret, data });
+    if (fault !== undefined) api.server.fail("", fault, 12);
+    for (const revoked of [false, true]) {
+      const token = api.server.tokens.make({ revoked });
+      tokens.push(token);
+      told.push(...await exercise(api, token));
     }
-    const written = told.join("\n") +
-      records.map((record) => Deno.inspect(record, { depth: 20, strAbbreviateSize: 1e6 })).join();
-    assert(written.length > 5_000);
-    const secrets = [key, btoa(key), "service-token", "c2VjcmV0LWtleQ", ...tokens];
-    for (const text of secrets) assert(!written.includes(text), `${text} is told`);
-    for (const token of tokens) assert(!written.includes(token.split(".")[1] ?? token));
-  } finally {
-    await reset();
   }
+  const written = told.join("\n") +
+    logs.records.map((record) => Deno.inspect(record, { depth: 20, strAbbreviateSize: 1e6 }))
+      .join();
+  assert(written.length > 5_000);
+  const secrets = [key, btoa(key), "service-token", "c2VjcmV0LWtleQ", ...tokens];
+  for (const text of secrets) assert(!written.includes(text), `${text} is told`);
+  for (const token of tokens) assert(!written.includes(token.split(".")[1] ?? token));
 });
