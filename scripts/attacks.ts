@@ -36,7 +36,7 @@ const { values, positionals } = parseArgs({
     long: { type: "boolean", default: false },
     list: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
-    /** The bundles are those that lie there. */
+    /** Attacks the bundles that are in dist/ already. */
     "no-bundle": { type: "boolean", default: false },
     /** Set by the suite itself when it has started itself again where it may mount. */
     inside: { type: "boolean", default: false },

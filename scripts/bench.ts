@@ -1,9 +1,9 @@
 /**
- * What each step costs, held against references that are measured in the same run.
+ * What each step costs, compared with references that are measured in the same run.
  *
  * --quick       fewer and shorter rounds: minutes become seconds, and the noise grows
  * --rows 1,2    these rows only
- * --dist DIR    bundles to measure instead of building dist/ anew
+ * --dist DIR    bundles to measure instead of building dist/ again
  * --out FILE    where the results go as JSON (dist/bench.json)
  */
 import { dirname } from "node:path";

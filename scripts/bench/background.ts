@@ -1,4 +1,4 @@
-/** A process that runs while something else is measured; what it writes goes to a file, which costs nobody time. */
+/** A process that runs while something else is measured. It writes to a file, so that nothing has to read a pipe meanwhile. */
 export class Background implements AsyncDisposable {
   readonly log: string;
   readonly #process: Deno.ChildProcess;
@@ -40,7 +40,7 @@ export class Background implements AsyncDisposable {
     return this.#process.pid;
   }
 
-  /** Octets of memory that are resident. */
+  /** Resident memory in bytes. */
   async residentBytes(): Promise<number> {
     return (await statusOf(this.pid)) * 1024;
   }

@@ -44,7 +44,7 @@ async function oneNode(
   service: { address: string },
 ): Promise<Result[]> {
   if (!settings.mounts) {
-    return [skipped(row, "a node's publishes", "this machine lets nobody mount")];
+    return [skipped(row, "a node's publishes", "mounting is not permitted on this machine")];
   }
   const results: Result[] = [];
   const took: Record<"publishes" | "unpublishes", number[]> = { publishes: [], unpublishes: [] };

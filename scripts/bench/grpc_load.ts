@@ -25,11 +25,11 @@ export class GrpcLoad implements Disposable {
       { length: options.connections },
       () => connect(options.url, tls as never),
     );
-    // A call that is cut off rejects; that its connection is gone tells no more.
+    // A call that is cut off rejects: the connection's own error adds nothing.
     for (const session of this.#sessions) session.on("error", () => {});
   }
 
-  /** One call with one of the messages; resolves with the answer's octets, rejects when its status is not OK. */
+  /** One call with one of the messages; resolves with the answer's bytes, rejects when its status is not OK. */
   call(n: number): Promise<Buffer> {
     const session = this.#sessions[n % this.#sessions.length]!;
     const { promise, resolve, reject } = Promise.withResolvers<Buffer>();

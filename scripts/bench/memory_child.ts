@@ -1,4 +1,4 @@
-/** Octets of memory for each of many: `volumes N` of the driver's table and schedule, or `inventory N` entries. */
+/** Bytes of memory for each of many: `volumes N` of the driver's table and schedule, or `inventory N` entries. */
 import { Inventory } from "../../src/service/inventory/inventory.ts";
 import { Scheduler } from "../../src/shared/scheduler/scheduler.ts";
 import { VolumeTable } from "../../src/driver/volume/volume_table.ts";

@@ -38,7 +38,9 @@ export async function memoryRow(settings: Settings, directory: string): Promise<
     const full = await settled(node.process) / mebi;
     results.push(measured(row, "csi-driver with 110 volumes", "MiB", [full], { atMost: 64 }));
     await batch(110, 8, (n) => node.unpublish(volumes[n]!));
-  } else results.push(skipped(row, "csi-driver with volumes", "this machine lets nobody mount"));
+  } else {results.push(
+      skipped(row, "csi-driver with volumes", "mounting is not permitted on this machine"),
+    );}
   const volumes = await perEntry("volumes", 1_000);
   results.push(
     measured(row, "heap for each further volume", "KiB", [volumes / 1024], { atMost: 4 }),
@@ -51,7 +53,7 @@ export async function memoryRow(settings: Settings, directory: string): Promise<
   return results;
 }
 
-/** Memory after a moment in which nobody asks for anything. */
+/** Memory after a moment without any call. */
 async function settled(process: Background): Promise<number> {
   await new Promise((resolve) => setTimeout(resolve, 2_000));
   return await process.residentBytes();

@@ -7,7 +7,7 @@ import { programCommand, type Settings } from "./settings.ts";
 /** How a driver that is measured is started. */
 export interface DriverOptions {
   readonly settings: Settings;
-  /** Everything of the driver's lies here. */
+  /** The directory of all files of the driver. */
   readonly directory: string;
   readonly service: { readonly address: string };
   /** A command in place of the shipped bundle. */

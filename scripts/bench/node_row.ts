@@ -23,7 +23,9 @@ const here = (name: string) => new URL(name, import.meta.url).pathname;
 
 /** One volume, from NodePublishVolume to OK, and the parts of it. */
 export async function nodeRow(settings: Settings, directory: string): Promise<Result[]> {
-  if (!settings.mounts) return [skipped(row, "publish a volume", "this machine lets nobody mount")];
+  if (!settings.mounts) {
+    return [skipped(row, "publish a volume", "mounting is not permitted on this machine")];
+  }
   const ca = await makeCa(directory, "P-256");
   await using resources = new AsyncDisposableStack();
   const service = await startService(settings, directory, ca);

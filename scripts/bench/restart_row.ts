@@ -10,7 +10,9 @@ const row = 5;
 
 /** From the start of a driver whose node holds volumes to ready. */
 export async function restartRow(settings: Settings, directory: string): Promise<Result[]> {
-  if (!settings.mounts) return [skipped(row, "restart", "this machine lets nobody mount")];
+  if (!settings.mounts) {
+    return [skipped(row, "restart", "mounting is not permitted on this machine")];
+  }
   const ca = await makeCa(directory, "P-256");
   await using resources = new AsyncDisposableStack();
   const service = await startService(settings, directory, ca);

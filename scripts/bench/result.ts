@@ -8,7 +8,7 @@ export interface Measured {
   readonly what: string;
   readonly unit: string;
   readonly value: Summary;
-  /** What it is held against, measured in the same run. */
+  /** The reference that it is compared with, measured in the same run. */
   readonly reference: { readonly what: string; readonly value: Summary } | undefined;
   readonly ratio: number | undefined;
   readonly target: { readonly text: string; readonly reached: boolean } | undefined;

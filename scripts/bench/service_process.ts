@@ -62,7 +62,7 @@ export async function startCfssl(
   }
 }
 
-/** A port of the loopback that nobody listens on. */
+/** A port of the loopback that no process listens on. */
 export function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return listener.addr.port;

@@ -84,7 +84,7 @@ async function underCa(settings: Settings, directory: string, bench: Bench): Pro
       };
       return [name, run] as const;
     });
-    // Code that nobody has run yet is slow: not counted.
+    // Code is slow when it runs for the first time: not counted.
     for (const [, run] of running) await run();
     const candidates: Record<string, () => Promise<number>> = Object.fromEntries(running);
     // The same whatever the number at once, and it takes seconds.

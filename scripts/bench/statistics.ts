@@ -17,7 +17,7 @@ export function summarize(samples: readonly number[]): Summary {
   };
 }
 
-/** The value below which a share of the sorted samples lies; NaN for none. */
+/** The value below which a share of the sorted samples is; NaN for none. */
 export function percentile(sorted: readonly number[], share: number): number {
   const at = (sorted.length - 1) * share;
   const [below, above] = [sorted[Math.floor(at)] ?? NaN, sorted[Math.ceil(at)] ?? NaN];

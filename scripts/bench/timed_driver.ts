@@ -1,4 +1,4 @@
-/** The driver with a stopwatch at its edges; writes what each took, in milliseconds, when it is told to stop. */
+/** The driver with a stopwatch at its edges; writes what each took, in milliseconds, when it receives a signal to stop. */
 import { main } from "../../src/csi_driver.ts";
 import type { Mounter } from "../../src/driver/volume/mounter.ts";
 import type { VolumeStore } from "../../src/driver/volume/volume_record.ts";

@@ -40,7 +40,7 @@ export function readCall({ method, url }: Request) {
   return { target: target && { ...target, name }, verb, text, query, isWatch, isList, isKeySet };
 }
 
-/** A failure as the API server tells it. */
+/** A failure as the API server reports it. */
 export function statusObject(code: number, reason: string) {
   return { kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", reason, code };
 }

@@ -7,7 +7,7 @@ export interface TokenOptions {
   readonly audiences?: readonly string[];
   /** Null: bound to no pod. */
   readonly pod?: { readonly name: string; readonly uid: string } | null;
-  /** Null: an API server before 1.30, which does not tell. */
+  /** Null: an API server before 1.30, which does not report it. */
   readonly node?: string | null;
   readonly expiresAt?: Temporal.Instant;
   /** The API server does not know it (any more). */
@@ -42,7 +42,7 @@ export interface ReviewRequest {
 export class ApiTokens {
   readonly #known = new Map<string, Known>();
   readonly #keys = new Map<string, SigningKey>();
-  /** The ids of keys that sign and that nobody is told of. */
+  /** The ids of keys that sign but are not published. */
   readonly hidden = new Set<string>();
   #serial = 0;
 
@@ -78,7 +78,7 @@ export class ApiTokens {
     return this.#keys.get(keyId)?.publicKey;
   }
 
-  /** A token as a ServiceAccount's token request makes it; of the driver's pod on node-1 unless told. */
+  /** A token as a ServiceAccount's token request makes it; of the driver's pod on node-1 unless given. */
   make(options: TokenOptions = {}): string {
     const known: Known = {
       account: "csi-cert-system/csi-cert-driver",

@@ -48,7 +48,7 @@ export class TestCa {
     };
   }
 
-  /** A certificate for a key that somebody else has, PEM. */
+  /** A certificate for a public key whose private key another party holds, PEM. */
   async certify(
     publicKey: CryptoKey,
     names: readonly string[],

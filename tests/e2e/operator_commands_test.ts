@@ -45,7 +45,7 @@ async function runCommands(serial: string, podUid: string): Promise<string[]> {
   return out.split("----\n");
 }
 
-Deno.test("what the README tells administrators works word for word, with kubectl exec", async () => {
+Deno.test("the README's commands for administrators work word for word, with kubectl exec", async () => {
   await using pod = await Pod.start({ name: "watched" });
   const { metadata } = await pod.object();
   const shown = await until("csi-driver status shows the pod", () => status("default/watched"));

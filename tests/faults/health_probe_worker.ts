@@ -1,4 +1,4 @@
-/** Requests a program's /livez and /readyz over and over until it is told to stop, and reports the answers. */
+/** Requests a program's /livez and /readyz repeatedly until it receives a stop order, and reports the answers. */
 import type { HealthAnswers, ProbeOrder } from "./observing.ts";
 
 /** A worker's own global, which the type check of the whole project takes for a window. */

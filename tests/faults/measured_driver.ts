@@ -1,4 +1,4 @@
-/** The driver, which tells its memory after a collection of garbage at each SIGUSR2. */
+/** The driver, which reports its memory after a garbage collection at each SIGUSR2. */
 import { main } from "../../src/csi_driver.ts";
 import { heldMemory } from "./garbage.ts";
 

@@ -1,6 +1,6 @@
 /** What a storm does to a program that is looked at from outside. */
 
-/** What the probe's worker is told. */
+/** A message from the probe to its worker. */
 export type ProbeOrder =
   | { readonly kind: "start"; readonly address: string; readonly everyMs: number }
   | { readonly kind: "stop" };

@@ -93,7 +93,7 @@ Deno.test("10,000 drivers that ask at once are all served, a greedy one after th
       `${before.now.toFixed(0)} to at most ${highest.toFixed(0)} MiB`,
   );
   assert.equal(quietMs.length + greedyMs.length, nodes + greedyPods);
-  assert.equal(turnedAway.early, 0, "who is turned away is told when to come back");
+  assert.equal(turnedAway.early, 0, "a rejected caller receives the time of its next attempt");
   assert.ok(Number(mostWaiting) <= capacity);
   // As long as over a thousand requests wait, at most 256 of them are the greedy node's, and the nodes
   // take turns: it has one in hundreds.

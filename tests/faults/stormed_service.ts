@@ -1,7 +1,7 @@
 /**
- * The service on the unix socket SOCKET, for a storm: the pod's name stands for the node, since a certificate for each node
- * would need a connection for each, and CAPACITY bounds the queue. At a SIGUSR1 it tells what most waited, at a SIGUSR2 what
- * it holds.
+ * The service on the unix socket SOCKET, for a storm: the pod's name stands for the node, since a
+ * certificate for each node would need a connection for each, and CAPACITY bounds the queue. At a
+ * SIGUSR1 it reports how many requests waited at most, at a SIGUSR2 how much memory it holds.
  */
 import { CertificateIssuer } from "../../src/service/issuing/certificate_issuer.ts";
 import type { Authenticator } from "../../src/service/access/authenticator.ts";

@@ -26,7 +26,7 @@ async function run(socket: string, ...args: string[]) {
   return { code, output: program.output };
 }
 
-Deno.test("the commands' exit codes tell success, failure and a wrong command line apart", async () => {
+Deno.test("the commands' exit codes differ for success, failure and a wrong command line", async () => {
   await using stage = await open();
   await stage.startService();
   const rows: [string[], number, RegExp][] = [
@@ -91,9 +91,9 @@ Deno.test("a service that starts takes over the socket of one that was killed, a
   assert.equal((await run(stage.adminSocket, "list")).code, 0);
   await first.stop("SIGKILL");
   assert.ok((await Deno.lstat(stage.adminSocket)).isSocket);
-  const nobody = await run(stage.adminSocket, "list");
-  assert.equal(nobody.code, 1);
-  assert.match(nobody.output, /no process serves the socket .*: cert-service has ended/);
+  const unserved = await run(stage.adminSocket, "list");
+  assert.equal(unserved.code, 1);
+  assert.match(unserved.output, /no process serves the socket .*: cert-service has ended/);
   const second = await stage.startService();
   assert.equal((await run(stage.adminSocket, "list")).code, 0);
   assert.equal((await second.stop()).code, 0);

@@ -84,7 +84,7 @@ export const onAttestation: AttestationAttack[] = [
     calls: [review],
   },
   {
-    attack: "an API server that does not tell of pods, which is no refusal",
+    attack: "an API server that does not report pods, which is no refusal",
     token: ({ api }) => {
       api.fail("get pods", 503);
       return driverToken(api, "node-3");

@@ -151,14 +151,14 @@ Deno.test("the service as a process: waits for its Secret, believes the API, rot
   await cluster.putCa("Two");
   await first.logged(({ message }) => message === "signing with CN=Two");
   assert.equal(readCertificates(cluster.bundle())?.length, 2);
-  // The connection that the node CA of One let in stays.
+  // The connection that was accepted by the node CA of One remains open.
   assert.equal(await issuer(), "CN=Two");
   await cluster.putCa("Three", { "csi-cert-driver/old-key-compromised": "true" });
   await first.logged(({ message }) => message === "signing with CN=Three");
   await first.logged(({ message }) => message === "CN=Two is trusted no more");
-  // This replica knows before it has told the others.
+  // This replica knows before it has published the change.
   await cluster.published(1);
-  // With the compromised CA its node CA goes, at once: the drivers have to attest again.
+  // The node CA of the compromised CA is removed with it, at once: the drivers have to attest again.
   assert.equal((await refusal(issuer())).code, status.UNAVAILABLE);
   const reattested = await cluster.driver(addresses, "node-1");
   assert.equal(await issuer(reattested), "CN=Three");

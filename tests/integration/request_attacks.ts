@@ -65,7 +65,7 @@ export const outages: Attack[] = [
     message: /list pods csi-cert-system: the API server answered 500/,
   },
   {
-    attack: "an API server that does not tell of pods",
+    attack: "an API server that does not report pods",
     run: (service) => {
       service.api.fail("get pods", 503);
       return issue(service);

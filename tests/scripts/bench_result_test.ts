@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { formatResults, measured, skipped } from "../../scripts/bench/result.ts";
 import { interleave, percentile, ratioOf, summarize } from "../../scripts/bench/statistics.ts";
 
-Deno.test("percentiles lie between the samples around them", () => {
+Deno.test("percentiles are between the samples around them", () => {
   assert.equal(percentile([1, 2, 3, 4], 0.5), 2.5);
   assert.equal(percentile([7], 0.99), 7);
   assert.ok(Number.isNaN(percentile([], 0.5)));
@@ -27,10 +27,10 @@ Deno.test("a line says its reference, its ratio and whether its target is reache
   const text = formatResults([
     measured(1, "ours", "/s", [4], { reference, atLeast: 1 }),
     measured(2, "slow", "ms", [300], { atMost: 250 }),
-    skipped(3, "mounts", "nobody may"),
+    skipped(3, "mounts", "not permitted"),
   ]);
   const [, first, second, third] = text.split("\n");
   assert.match(first ?? "", /ours +4\.00 .* 2\.00× +theirs: 2\.00 +≥ 1× reached$/);
   assert.match(second ?? "", /slow +300 .* ≤ 250 ms MISSED$/);
-  assert.match(third ?? "", /mounts +– .* not measured: nobody may$/);
+  assert.match(third ?? "", /mounts +– .* not measured: not permitted$/);
 });

@@ -31,7 +31,7 @@ export function clientHello(version: HelloVersion = "1.3"): Uint8Array {
   return concat(Uint8Array.of(22, 3, 1), vector16(handshake));
 }
 
-/** X25519's base point: a key as good as any for a handshake that is not finished. */
+/** X25519's base point: a valid public key, enough for a handshake that is never finished. */
 function publicKey(): Uint8Array {
   const key = new Uint8Array(32);
   key[0] = 9;

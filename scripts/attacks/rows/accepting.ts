@@ -77,7 +77,7 @@ export const acceptingRows: readonly ServiceRow[] = [
     name: "accepting/file descriptors used up",
     position: "stranger",
     target: "mtls",
-    // New connections cannot be accepted meanwhile; open ones go on, and the program lives.
+    // New connections cannot be accepted meanwhile; open ones keep working, and the program runs.
     expects: { connectionsFailed: Infinity },
     run: useUp,
   },

@@ -51,7 +51,7 @@ async function openssl(args: readonly string[]): Promise<void> {
   if (!success) throw new Error(`openssl failed: ${new TextDecoder().decode(stderr)}`);
 }
 
-/** An anchor of version 1 in CLIENT_CA_FILE must let nobody in, with its key or with another one. */
+/** An anchor of version 1 in CLIENT_CA_FILE must admit no client, with its key or with another one. */
 async function v1Anchor(folder: string): Promise<string | Skipped> {
   if (!await hasOpenssl()) return { skipped: "openssl is missing" };
   await using service = await AttackedService.prepare("mtls", folder);

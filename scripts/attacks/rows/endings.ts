@@ -106,7 +106,7 @@ async function callAndEnd(
   }
 }
 
-/** Goes through methods, fresh and set-up connections, until the time is spent or the program ended. */
+/** Tries each method on new and on set-up connections until the time is spent or the program ended. */
 async function endAll(attack: Attack, ending: Ending, atOnce: number): Promise<string> {
   let count = 0;
   while (!attack.isSpent() && attack.isAlive()) {

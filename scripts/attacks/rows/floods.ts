@@ -154,7 +154,7 @@ async function floodInTurn(attack: Attack): Promise<string> {
   return notes.at(-1) ?? "";
 }
 
-/** Close relatives of others, which the quick form leaves out. */
+/** Close relatives of other rows: not in the quick form. */
 const longOnly = new Set([
   ...["made you reset by overflow", "settings acknowledgements", "priority on itself"],
   ...["window update of nothing", "padding only"],

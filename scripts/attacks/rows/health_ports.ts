@@ -76,7 +76,7 @@ const pipelined: HealthAttack = async (target) => {
   return `${count * 200} requests`;
 };
 
-/** None is read, so that the answers stay with the program. */
+/** The answers are not read, so that the program has to keep them. */
 const pipelinedUnread: HealthAttack = async (target) => {
   const requests = "GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n".repeat(500);
   const sockets = await hold({ ...target, isSpent: once(4) }, requests);

@@ -135,7 +135,7 @@ function describe({ failure, grpcStatus, httpStatus }: Answer): string {
   return grpcStatus === undefined ? `HTTP ${httpStatus}` : `status ${grpcStatus}`;
 }
 
-/** In the quick form one row goes through all calls; in the long form each has its own. */
+/** The quick form has one row for all calls; in the long form each call has its own. */
 async function eachOddCall(attack: Attack): Promise<string> {
   const wrong: string[] = [];
   for (const [name, call] of Object.entries(calls)) {

@@ -215,7 +215,7 @@ export const slowRows: readonly ServiceRow[] = [
     name: "held/half-open connections from the honest nodes' address",
     position: "stranger",
     target: "mtls",
-    // Whoever shares an attacker's address shares its limits; open connections go on.
+    // A node that shares the attacker's address shares its limits; open connections keep working.
     expects: { connectionsFailed: Infinity },
     run: (attack) => held(attack, () => undefined, honestAddress),
   },

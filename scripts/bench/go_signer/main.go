@@ -24,13 +24,13 @@ import (
 
 const validity = 24 * time.Hour
 
-// octets hands messages on as they came, so that they are read and written by hand: cheaper than
+// rawBytes hands messages on as they came, so that they are read and written by hand: cheaper than
 // generated code, and no generator is needed.
-type octets struct{}
+type rawBytes struct{}
 
-func (octets) Name() string                        { return "proto" }
-func (octets) Marshal(message any) ([]byte, error) { return *message.(*[]byte), nil }
-func (octets) Unmarshal(data []byte, message any) error {
+func (rawBytes) Name() string                        { return "proto" }
+func (rawBytes) Marshal(message any) ([]byte, error) { return *message.(*[]byte), nil }
+func (rawBytes) Unmarshal(data []byte, message any) error {
 	*message.(*[]byte) = append([]byte(nil), data...)
 	return nil
 }
@@ -63,7 +63,7 @@ func readRequest(message []byte) (request, error) {
 	return read, err
 }
 
-// eachField calls with each field of a message that consists of strings, octets and messages.
+// eachField calls with each field of a message that consists of strings, bytes and messages.
 func eachField(message []byte, call func(protowire.Number, []byte) error) error {
 	for len(message) > 0 {
 		number, kind, length := protowire.ConsumeTag(message)
@@ -168,7 +168,7 @@ func main() {
 		answer, err := ca.issue(message)
 		return &answer, err
 	}
-	server := grpc.NewServer(grpc.ForceServerCodec(octets{}))
+	server := grpc.NewServer(grpc.ForceServerCodec(rawBytes{}))
 	server.RegisterService(&grpc.ServiceDesc{
 		ServiceName: "certservice.v1.CertificateService",
 		HandlerType: (*any)(nil),

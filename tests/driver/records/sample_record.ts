@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { VolumeRecord } from "../../../src/driver/volume/volume_record.ts";
 
-/** A record as any; each test says what matters to it. */
+/** A valid record; each test states only the fields that matter to it. */
 export function volume(options: Partial<VolumeRecord> = {}): VolumeRecord {
   return {
     volumeId: "csi-1",

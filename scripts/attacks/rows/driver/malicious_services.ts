@@ -144,7 +144,7 @@ async function publishing({ driver, isSpent, isAlive }: DriverAttack): Promise<s
   return `${count} volumes`;
 }
 
-/** Close relatives of others, which the quick form leaves out. */
+/** Close relatives of other rows: not in the quick form. */
 const longOnly = new Set([
   ...["goaway after SETTINGS", "goaway at a call, then closed", "goaway after an answer"],
   ...["never speaking", "pushed streams", "answers of 10,000 empty certificates"],
