@@ -225,6 +225,15 @@ async function* eventsOf(
   signal: AbortSignal,
 ): AsyncGenerator<WatchEvent> {
   for await (const line of readLines(body, signal)) {
-    if (line !== "") yield JSON.parse(line);
+    if (line !== "") yield parseEvent(line);
+  }
+}
+
+/** The parser's own error would quote the line, which can hold a Secret. */
+function parseEvent(line: string): WatchEvent {
+  try {
+    return JSON.parse(line);
+  } catch {
+    throw new Error("a line of the watch is not JSON");
   }
 }

@@ -92,6 +92,20 @@ Deno.test("other Secrets of the namespace, bookmarks and nonsense tell nothing",
   assert.deepEqual(seen(), ["one", "two"]);
 });
 
+Deno.test("nothing of a watch's line that is not JSON is in the log", async () => {
+  await using logs = await captureLogs([]);
+  await using api = await open();
+  api.put("one");
+  const { until } = api.listen();
+  await until("one");
+  await api.watching();
+  api.server.say(`{"tls.key": c2VjcmV0}`);
+  await pass(api.clock, () => api.server.count("watch") === 2);
+  const written = Deno.inspect(logs.records, { depth: 20 });
+  assert.match(written, /a line of the watch is not JSON/);
+  assert(!written.includes("c2Vj"), written);
+});
+
 Deno.test("a Secret that is not there yet, is deleted and made again is told each time", async () => {
   await using api = await open();
   const { until } = api.listen();
