@@ -1,5 +1,6 @@
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
+import { Semaphore } from "../../shared/scheduler/semaphore.ts";
 import type { SharedDocument } from "../documents/shared_document.ts";
 import {
   formatDenials,
@@ -38,6 +39,11 @@ export interface DocumentDenialStoreOptions {
 export class DocumentDenialStore implements DenialStore {
   readonly #options: DocumentDenialStoreOptions;
   readonly #document: SharedDocument;
+  /**
+   * Held from a read or write of the document until its outcome is in memory: an answer that arrives
+   * late must not replace a newer one, or a pod that is denied receives a certificate.
+   */
+  readonly #lock = new Semaphore(1);
   #denials: Map<string, Denial> = new Map();
   #nodes: Map<string, NodeDenial> = new Map();
   readonly #nodesListeners = new Listeners();
@@ -79,6 +85,7 @@ export class DocumentDenialStore implements DenialStore {
 
   async #load(signal: AbortSignal): Promise<undefined> {
     try {
+      using _lock = await this.#lock.acquire(signal);
       const content = await this.#document.read(signal);
       const denials = parseDenials(content?.data[podsKey]);
       if (denials === undefined) throw brokenError(podsKey);
@@ -109,10 +116,14 @@ export class DocumentDenialStore implements DenialStore {
 
   /** Rejects when it cannot be written, or when there are as many as a document holds. */
   async save(denial: Denial): Promise<void> {
-    this.#denials = await this.#update(podsKey, (text) => {
-      const denials = parseDenials(text) ?? new Map(this.#denials);
+    const { signal } = new AbortController();
+    using _lock = await this.#lock.acquire(signal);
+    this.#denials = await this.#update(podsKey, signal, (text) => {
+      const denials = parseDenials(text) ?? this.#knownInstead(podsKey, this.#denials);
       dropExpired(denials, this.#forgetBefore);
       denials.set(denial.podUid, mergePod(denials.get(denial.podUid), denial));
+      // After a restart, nothing has been forgotten yet.
+      if (denials.size > mostDenials) dropExpired(denials, this.#options.clock.now());
       if (denials.size > mostDenials) {
         throw new Error(`${mostDenials} pods are denied, and their list can hold no more`);
       }
@@ -122,8 +133,10 @@ export class DocumentDenialStore implements DenialStore {
 
   /** Rejects as `save` does. */
   async saveNode(denial: NodeDenial): Promise<void> {
-    const nodes = await this.#update(nodesKey, (text) => {
-      const nodes = parseNodeDenials(text) ?? new Map(this.#nodes);
+    const { signal } = new AbortController();
+    using _lock = await this.#lock.acquire(signal);
+    const nodes = await this.#update(nodesKey, signal, (text) => {
+      const nodes = parseNodeDenials(text) ?? this.#knownInstead(nodesKey, this.#nodes);
       dropExpired(nodes, this.#options.clock.now());
       nodes.set(denial.node, mergeNode(nodes.get(denial.node), denial));
       if (nodes.size > mostNodeDenials) {
@@ -134,9 +147,18 @@ export class DocumentDenialStore implements DenialStore {
     this.#setNodes(nodes);
   }
 
+  /** What replaces a broken text; throws when the denials that it held were never read. */
+  #knownInstead<T>(key: string, known: ReadonlyMap<string, T>): Map<string, T> {
+    if (!this.#isLoaded) throw brokenError(key);
+    return new Map(known);
+  }
+
   /** Changes the text of one key, and leaves the others as they are. */
-  async #update<T>(key: string, change: (text: string | undefined) => [T, string]): Promise<T> {
-    const { signal } = new AbortController();
+  async #update<T>(
+    key: string,
+    signal: AbortSignal,
+    change: (text: string | undefined) => [T, string],
+  ): Promise<T> {
     for (let tries = 0; tries < mostTries; tries++) {
       const content = await this.#document.read(signal);
       const [value, text] = change(content?.data[key]);

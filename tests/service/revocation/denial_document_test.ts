@@ -11,7 +11,7 @@ function denial(podUid: string, given: Partial<Denial> = {}): Denial {
   return { podUid, at: start, forgetAt: start.add({ hours: 720 }), ...given };
 }
 
-/** As a denial lies in the document. */
+/** A denial as the document contains it. */
 function written({ podUid, at, forgetAt }: Denial) {
   return { podUid, at, until: forgetAt };
 }
@@ -69,14 +69,14 @@ Deno.test("two replicas that deny at the same time lose neither denial", async (
   document.meddle = (document) =>
     document.put({
       "denials.json": JSON.stringify({ version: 1, denials: [written(denial("pod-2"))] }),
-      "somebody's": "own",
+      "other.json": "kept",
     });
   await one.denials.save(denial("pod-1"));
   assert.deepEqual([one.denials.get("pod-1"), one.denials.get("pod-2")].map((one) => one?.podUid), [
     "pod-1",
     "pod-2",
   ]);
-  assert.equal(document.text?.data["somebody's"], "own");
+  assert.equal(document.text?.data["other.json"], "kept");
 });
 
 Deno.test("a pod that is denied twice is denied since the first time, until the later end", async () => {
@@ -105,7 +105,62 @@ Deno.test("a broken document lets nothing be signed at the start, and keeps what
   }
 });
 
-Deno.test("what is over leaves the memory, and the document with the next denial", async () => {
+Deno.test("a broken document whose denials were never read is not replaced by a new denial", async () => {
+  const document = new ScriptedDocument();
+  const broken = { "denials.json": "{", "node-denials.json": "{" };
+  document.put(broken);
+  await using one = replica(document);
+  await assert.rejects(one.denials.save(denial("pod-1")), /^Error: denials\.json is broken/);
+  const saving = one.denials.saveNode(nodeDenial("node-1"));
+  await assert.rejects(saving, /^Error: node-denials\.json is broken/);
+  assert.deepEqual(document.text?.data, broken);
+});
+
+/** A document whose next write has its answer late. */
+class SlowDocument extends ScriptedDocument {
+  late: Promise<void> | undefined;
+
+  override async write(data: Readonly<Record<string, string>>, version: string | undefined) {
+    const isWritten = await super.write(data, version);
+    const { late } = this;
+    this.late = undefined;
+    await late;
+    return isWritten;
+  }
+}
+
+Deno.test("the late answer to a write does not replace what was denied after it", async () => {
+  const document = new SlowDocument();
+  await using one = replica(document);
+  await using other = replica(document, one.clock);
+  await one.clock.until(() => one.denials.isLoaded);
+  const answer = Promise.withResolvers<void>();
+  document.late = answer.promise;
+  const first = one.denials.save(denial("pod-1"));
+  await one.clock.until(() => document.late === undefined);
+  const second = one.denials.save(denial("pod-2"));
+  await other.denials.save(denial("pod-3"));
+  await one.clock.advance({ milliseconds: 0 });
+  answer.resolve();
+  await Promise.all([first, second]);
+  await one.clock.advance({ milliseconds: 0 });
+  for (const uid of ["pod-1", "pod-2", "pod-3"]) assert.ok(one.denials.get(uid), uid);
+});
+
+Deno.test("a document full of denials that expired before a restart accepts a new one", async () => {
+  const document = new ScriptedDocument();
+  const expired = Array.from(
+    { length: 4_000 },
+    (_, at) => denial(`${at}`, { forgetAt: start.subtract({ hours: 1 }) }),
+  );
+  document.put({ "denials.json": formatDenials(expired) });
+  await using one = replica(document);
+  await one.denials.save(denial("pod-1"));
+  assert.equal(one.denials.get("pod-1")?.podUid, "pod-1");
+  assert.ok(document.text!.data["denials.json"]!.length < 1_000);
+});
+
+Deno.test("expired denials leave the memory, and the document with the next denial", async () => {
   const document = new ScriptedDocument();
   await using one = replica(document);
   await one.denials.save(denial("pod-1"));
