@@ -41,7 +41,7 @@ export type ConfigResult<Config> =
   | { readonly kind: "config"; readonly config: Config; readonly warnings: string[] }
   | { readonly kind: "refused"; readonly problems: string[] };
 
-/** Variables that make @grpc/grpc-js print every call's metadata, bearer tokens among it. */
+/** These make @grpc/grpc-js print the metadata of calls, in which a client can have sent a token. */
 const tracing = ["GRPC_TRACE", "GRPC_NODE_TRACE"];
 
 /** One look at the environment; collects what is wrong with it. */
@@ -60,7 +60,9 @@ export class EnvironmentReader<T extends VariableTable> {
     const entries = Object.entries(table).map(([key, one]) => [key, this.#read(one)]);
     this.values = Object.fromEntries(entries);
     for (const name of tracing.filter((name) => this.isSet(name))) {
-      this.problems.push(`${name} is set, and would print bearer tokens: unset it`);
+      this.problems.push(
+        `${name} is set, and would print the metadata of calls, tokens among it: unset it`,
+      );
     }
     if (typeof environment !== "function") this.#warnOfTypos(Object.keys(environment), table);
   }
