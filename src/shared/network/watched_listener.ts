@@ -67,10 +67,12 @@ export class WatchedListener {
   /** It can be accepted before the probe's own end is known to be connected. */
   async #receive(socket: Socket, probe: Probe): Promise<void> {
     const { remotePort } = socket;
-    if (remotePort !== await probe.port) return this.#options.onConnection(socket);
-    socket.on("error", () => {});
-    socket.destroy();
-    probe.onAccepted();
+    // A client can reset its connection while this waits.
+    socket.on("error", () => socket.destroy());
+    if (remotePort === await probe.port) {
+      socket.destroy();
+      probe.onAccepted();
+    } else if (!socket.destroyed) this.#options.onConnection(socket);
   }
 
   async #listen(port: number): Promise<number> {
@@ -93,7 +95,8 @@ export class WatchedListener {
   }
 
   async #check(): Promise<void> {
-    const accepts = await this.#acceptsConnections();
+    // It does not listen when the last attempt to listen again failed.
+    const accepts = this.#server.listening && await this.#acceptsConnections();
     if (!accepts && !this.#isClosed) await this.#listenAgain();
     this.#probeLater();
   }

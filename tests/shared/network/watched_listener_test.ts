@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { connect, type Socket } from "node:net";
+import { connect, Server, Socket } from "node:net";
 import { fileURLToPath } from "node:url";
-import { FakeClock } from "../../../scripts/support/fake_clock.ts";
+import { FakeClock, turn } from "../../../scripts/support/fake_clock.ts";
 import { TextLineStream } from "../../../scripts/support/text_line_stream.ts";
 import { WatchedListener } from "../../../src/shared/network/watched_listener.ts";
 
@@ -62,4 +62,63 @@ Deno.test("probes are not passed on, and end with the listener", async () => {
   listener.close();
   assert.deepEqual(problems, []);
   await clock.until(() => clock.timers === 0);
+});
+
+Deno.test("a connection that is reset while a probe connects is no error, and is not passed on", async () => {
+  const clock = new FakeClock();
+  const listener = new WatchedListener({
+    clock,
+    onConnection: () => assert.fail("passed on"),
+    onProblem: (problem) => assert.fail(problem),
+  });
+  const port = await listener.listen("127.0.0.1", 0);
+  const { connect: connectNow } = Socket.prototype;
+  const probe = Promise.withResolvers<() => void>();
+  Socket.prototype.connect = function (this: Socket, ...args: unknown[]) {
+    probe.resolve(() => Reflect.apply(connectNow, this, args));
+    return this;
+  };
+  await clock.advance({ seconds: 30 });
+  const connectProbe = await probe.promise;
+  Socket.prototype.connect = connectNow;
+  const client = open(port);
+  client.once("connect", () => client.resetAndDestroy());
+  await once(client, "close");
+  // The listener accepts the connection in these turns, and reads the reset.
+  for (let turns = 0; turns < 50; turns++) await turn();
+  connectProbe();
+  // The probe has ended, and the next one waits.
+  await clock.until(() => clock.timers === 1);
+  listener.close();
+});
+
+Deno.test("a listener that could not listen again tries once more", async () => {
+  const clock = new FakeClock();
+  const sockets: Socket[] = [];
+  const problems: string[] = [];
+  const listener = new WatchedListener({
+    clock,
+    onConnection: (socket) => sockets.push(socket),
+    onProblem: (problem) => problems.push(problem),
+  });
+  const port = await listener.listen("127.0.0.1", 0);
+  const { listen } = Server.prototype;
+  Server.prototype.listen = function (this: Server) {
+    setImmediate(() => this.emit("error", new Error("too many open files")));
+    return this;
+  };
+  // The 5 seconds of a probe pass before it is accepted.
+  while (problems.length === 0) await clock.advance({ seconds: 35 });
+  await clock.until(() => problems.length === 2);
+  Server.prototype.listen = listen;
+  assert.deepEqual(problems, [
+    `port ${port} accepted no connection, so it listens again`,
+    `cannot listen again on port ${port}: too many open files`,
+  ]);
+  await clock.advance({ seconds: 30 });
+  const client = open(port);
+  await once(client, "connect");
+  await clock.until(() => sockets.length === 1);
+  client.destroy();
+  listener.close();
 });
