@@ -39,14 +39,18 @@ export class ReadTurns {
       this.#isTurn = true;
       setImmediate(() => this.#begin());
     }
-    for (const stream of this.#waiting) {
-      if (this.#bytesLeft <= 0) break;
-      this.#waiting.delete(stream);
-      this.#bytesLeft -= stream.handOn();
-      // It is now the last one of the set, so that the loop reaches it after the others.
-      if (stream.isReady) this.#waiting.add(stream);
+    try {
+      for (const stream of this.#waiting) {
+        if (this.#bytesLeft <= 0) break;
+        this.#waiting.delete(stream);
+        this.#bytesLeft -= stream.handOn();
+        // It is now the last one of the set, so that the loop reaches it after the others.
+        if (stream.isReady) this.#waiting.add(stream);
+      }
+    } finally {
+      // Also when a reader of one connection throws: the others are still read.
+      this.#isReading = false;
     }
-    this.#isReading = false;
   }
 
   #begin(): void {

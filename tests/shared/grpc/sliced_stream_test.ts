@@ -111,6 +111,18 @@ Deno.test("a connection that closes while it waits is forgotten, and harms nobod
   assert.ok(read.includes("38:1"));
 });
 
+Deno.test("a reader that throws does not stop the reads of the other connections", async () => {
+  const { streams: [broken, other], turns, pass } = memoryStreams(2);
+  await pass(2);
+  broken!.stream.once("data", () => {
+    throw new Error("a fault of HTTP/2");
+  });
+  assert.throws(() => broken!.bring(1), /a fault of HTTP\/2/);
+  other!.bring(2);
+  await pass(5);
+  assert.ok(turns.flat().includes("1:2"));
+});
+
 Deno.test("connections that bring little are read at once", async () => {
   const { streams, turns, pass } = memoryStreams(3);
   await pass(2);
