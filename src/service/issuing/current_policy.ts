@@ -10,19 +10,18 @@ export interface CurrentPolicyOptions {
   readonly base: Omit<Policy, "rules">;
   /** Absent, there are no rules. */
   readonly file?: TextFile | undefined;
-  /** Told after each change. */
-  readonly onChange?: () => void;
   readonly scheduler: Scheduler;
   readonly clock: Clock;
 }
 
 const logger = getLogger(["cert-service", "policy"]);
 
-/** The policy of the moment: its file is read again every 10 s, and a bad new one is not taken. */
+/** The policy in use: its file is read again every 10 s, and a new one that is bad is not used. */
 export class CurrentPolicy implements AsyncDisposable {
   readonly #options: CurrentPolicyOptions;
   #policy: Policy;
   #problem: string | undefined;
+  readonly #listeners = new Set<() => void>();
   #watching: AsyncDisposable | undefined;
 
   private constructor(options: CurrentPolicyOptions, policy: Policy) {
@@ -64,6 +63,14 @@ export class CurrentPolicy implements AsyncDisposable {
       );
   }
 
+  /** Calls back after each change, until disposed. */
+  onChange(listener: () => void): Disposable {
+    // Wrapped, so that one function given twice is called twice and disposed of once each.
+    const own = () => listener();
+    this.#listeners.add(own);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(own) };
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#watching?.[Symbol.asyncDispose]();
   }
@@ -75,7 +82,7 @@ export class CurrentPolicy implements AsyncDisposable {
       this.#problem = undefined;
       this.#policy = { ...this.#options.base, rules: parsed.rules };
       logger.info("the policy has changed: {count} rules", { count: parsed.rules.length });
-      this.#options.onChange?.();
+      for (const listener of [...this.#listeners]) listener();
     }
     return Promise.resolve();
   }

@@ -100,6 +100,8 @@ export async function openService(options: ServiceOptions) {
     nodes: options.nodeCas && { trustDomain: options.clusterDomain, cas: options.nodeCas },
   });
   await using resources = new AsyncDisposableStack();
+  // The longest validity decides how long a root is trusted after its CA's last signature.
+  resources.use(policy.onChange(() => follower.refresh()));
   runInBackground(resources, (signal) => follower.run(signal));
   if (denials) runInBackground(resources, (signal) => denials.follow(signal));
   // With a CA at hand nobody ever sees a placeholder; a source that is away says so soon.

@@ -56,10 +56,7 @@ export async function openParts(
     )
     : undefined;
   const file = policyFile === undefined ? undefined : textFile(policyFile);
-  const onChange = () => open.follower.refresh();
-  const policy = resources.use(
-    await CurrentPolicy.open({ ...watching, base: config, file, onChange }),
-  );
+  const policy = resources.use(await CurrentPolicy.open({ ...watching, base: config, file }));
   const attestation = authentication.kind === "kubernetes"
     ? openAttestation(config, cluster, clock)
     : undefined;

@@ -31,12 +31,8 @@ Deno.test("a changed policy file holds within ten seconds", async () => {
   await using time = ticking();
   const file = new TestFile("rules: []");
   let changes = 0;
-  await using source = await CurrentPolicy.open({
-    ...time,
-    base: policy(),
-    file,
-    onChange: () => void changes++,
-  });
+  await using source = await CurrentPolicy.open({ ...time, base: policy(), file });
+  using _listening = source.onChange(() => void changes++);
   file.text = "rules:\n  - namespaces: [shop]\n    maxValidity: 2160h\n";
   await time.clock.advance({ seconds: 10 });
   assert.equal(source.policy.rules.length, 1);

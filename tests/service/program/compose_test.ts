@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import { CurrentCa } from "../../../src/service/ca/current_ca.ts";
+import { parseTrustState } from "../../../src/service/ca/trust_state.ts";
+import { CurrentPolicy } from "../../../src/service/issuing/current_policy.ts";
+import { openService } from "../../../src/service/program/compose.ts";
+import { Scheduler } from "../../../src/shared/scheduler/scheduler.ts";
+import { FakeClock } from "../../../scripts/support/fake_clock.ts";
+import { settled } from "../../support/composed_service.ts";
+import { policy as base } from "../../support/service_fixture.ts";
+import { makeSecret, ScriptedDocument, ScriptedSource, start } from "../ca/rotation_fixture.ts";
+
+Deno.test("a policy that changes before the CA is there, or later, decides how long roots are trusted", async () => {
+  const clock = new FakeClock(start);
+  await using scheduler = new Scheduler({ clock });
+  let text = "rules: []";
+  const file = { path: "/etc/policy", read: () => Promise.resolve(text) };
+  await using policy = await CurrentPolicy.open({ base: base(), file, scheduler, clock });
+  const grant = async (validity: string) => {
+    text = `rules:\n  - namespaces: [shop]\n    maxValidity: ${validity}\n`;
+    await clock.advance({ seconds: 10 });
+    assert.equal(policy.problem, undefined);
+  };
+  const [caSource, trustDocument] = [new ScriptedSource(), new ScriptedDocument()];
+  const longestValidity = () => {
+    const parsed = parseTrustState(trustDocument.text?.data ?? {});
+    return parsed.kind === "state" && parsed.state.signing?.longestValidity.total("hours");
+  };
+  const opening = openService({
+    ...{ clock, scheduler, policy, caSource, trustDocument },
+    authority: new CurrentCa(),
+    caRotationDelay: Temporal.Duration.from({ minutes: 10 }),
+    clusterDomain: "cluster.local",
+  });
+  await grant("2160h");
+  caSource.hold(await makeSecret("A"));
+  await using _service = await settled(clock, opening);
+  assert.equal(longestValidity(), 2160);
+  await grant("4320h");
+  await clock.until(() => longestValidity() === 4320);
+});
