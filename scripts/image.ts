@@ -26,17 +26,17 @@ const config: ImageConfig = {
     "org.opencontainers.image.version": manifest.version,
     "org.opencontainers.image.licenses": manifest.license,
   },
-  exposedPorts: [50051, 9808],
+  exposedPorts: [50051, 50052, 9808],
 };
 
-/** Lays the image out and writes it; returns the size of the file in octets. */
+/** Lays the image out and writes it; returns the size of the file in bytes. */
 export async function buildImage(
   output: string,
   options: { readonly runtime: Runtime; readonly name?: string },
 ): Promise<number> {
   const root = await Deno.makeTempDir({ prefix: "csi-cert-root-" });
   try {
-    // Else nobody but root could enter the image's root directory.
+    // Otherwise only root could enter the image's root directory.
     await Deno.chmod(root, 0o755);
     await layRoot(root, options.runtime);
     await Deno.mkdir(dirname(output), { recursive: true });

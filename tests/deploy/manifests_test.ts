@@ -3,7 +3,7 @@ import { parseAllDocuments } from "yaml";
 import { imageName } from "../../scripts/image.ts";
 import { parsePolicyFile } from "../../src/service/policy/policy_file.ts";
 import { driverVariables, readDriverConfig } from "../../src/driver/program/config.ts";
-import { driverName } from "../../src/shared/text/product_names.ts";
+import { driverName, tokenAudience } from "../../src/shared/text/product_names.ts";
 import { readAdminSocket } from "../../src/service/program/admin_socket.ts";
 import { readServiceConfig } from "../../src/service/program/config.ts";
 import { serviceVariables } from "../../src/service/program/variables.ts";
@@ -110,7 +110,7 @@ Deno.test("the driver has one token, of the audience that the service asks for",
   assert.equal(projected.length, 1);
   const [{ serviceAccountToken, ...others }] = projected[0].projected.sources;
   assert.deepEqual(others, {});
-  assert.equal(serviceAccountToken.audience, "csi-cert-service");
+  assert.equal(serviceAccountToken.audience, tokenAudience);
   const { mountPath } = driver.volumeMounts.find(({ name }: Manifest) => name === "token");
   const { CERT_SERVICE_TOKEN_FILE } = environment(driver);
   assert.equal(CERT_SERVICE_TOKEN_FILE, `${mountPath}/${serviceAccountToken.path}`);
@@ -164,10 +164,14 @@ Deno.test("ports and probes are those that the programs serve", () => {
   }
   const [{ port, targetPort }, attestation] = one("Service", "cert-service").spec.ports;
   assert.equal(targetPort, "grpc");
-  // The driver uses this port of the same host unless ATTESTATION_ADDR is set.
-  assert.deepEqual([attestation.targetPort, attestation.port], ["attestation", 50052]);
+  assert.equal(attestation.targetPort, "attestation");
   const { CERT_SERVICE_ADDR } = environment(driver);
-  assert.equal(CERT_SERVICE_ADDR, `https://cert-service.${namespace}.svc:${port}`);
+  const hostname = `cert-service.${namespace}.svc`;
+  assert.equal(CERT_SERVICE_ADDR, `https://${hostname}:${port}`);
+  const outcome = readDriverConfig(environment(driver), "host");
+  assert.ok(outcome.kind === "config" && outcome.config.certService.identity?.kind === "attested");
+  const endpoint = { hostname, port: attestation.port };
+  assert.deepEqual(outcome.config.certService.identity.attestation, endpoint);
 });
 
 Deno.test("the network policies let drivers reach the service, its replicas each other, and all reach health", () => {
@@ -262,12 +266,17 @@ Deno.test("the administrator's socket is in memory, where the commands look for 
   assert.equal(volume.emptyDir.medium, "Memory");
 });
 
-Deno.test("the example policy is accepted, and the deployment mounts its ConfigMap", async () => {
+Deno.test("the example policy is accepted, and is mounted where its comment and the README set POLICY_FILE", async () => {
   const [configMap] = await manifests("example-policy.yaml");
   const parsed = parsePolicyFile(configMap.data["policy.yaml"]);
   assert.deepEqual(parsed.kind === "refused" ? parsed.problems : [], []);
   const volume = deployment.spec.volumes.find(({ name }: Manifest) => name === "policy");
   assert.equal(volume.configMap.name, configMap.metadata.name);
+  const { mountPath } = service.volumeMounts.find(({ name }: Manifest) => name === "policy");
+  for (const path of ["deploy/example-policy.yaml", "README.md"]) {
+    const text = await Deno.readTextFile(new URL(`../../${path}`, import.meta.url));
+    assert.ok(text.includes(`POLICY_FILE=${mountPath}/policy.yaml`), path);
+  }
 });
 
 Deno.test("the example pod uses the driver, read-only, with attributes it knows", async () => {

@@ -70,7 +70,7 @@ Deno.test("the same files make the same image, whenever they were written", () =
     assert.ok(Buffer.from(first ?? []).equals(second ?? new Uint8Array()));
   }));
 
-Deno.test("the Containerfile ships what the manifest starts, as the user that it says", async () => {
+Deno.test("the Containerfile ships what the manifest starts, with its user and its ports", async () => {
   const read = (path: string) => Deno.readTextFile(new URL(`../../${path}`, import.meta.url));
   const text = await read("Containerfile");
   const objects = parseAllDocuments(await read("deploy/csi-driver.yaml"))
@@ -86,6 +86,10 @@ Deno.test("the Containerfile ships what the manifest starts, as the user that it
     const { runAsUser, runAsGroup } = securityContext;
     assert.ok(text.includes(`\nUSER ${runAsUser}:${runAsGroup}\n`));
   }
+  const exposed = /^EXPOSE (.*)$/m.exec(text)?.[1]?.split(" ").map(Number);
+  const served = pods.flatMap(({ containers }) => containers[0].ports)
+    .map(({ containerPort }) => containerPort);
+  assert.deepEqual(exposed, [...new Set(served)]);
   assert.doesNotMatch(text, /:latest/);
 });
 
