@@ -56,6 +56,8 @@ class RequestLoop {
   readonly #limits: ConnectionLimits;
   readonly #stopping = new AbortController();
   readonly #serving = new Set<Promise<void>>();
+  /** Ends the pause of the accept loop, of which there is one at a time. */
+  #endPause = () => {};
 
   constructor(options: RequestLoopOptions) {
     this.#options = options;
@@ -69,6 +71,7 @@ class RequestLoop {
   stop(): void {
     if (this.#stopping.signal.aborted) return;
     this.#stopping.abort();
+    this.#endPause();
     this.#options.listener.close();
   }
 
@@ -87,12 +90,11 @@ class RequestLoop {
     await Promise.all(this.#serving);
   }
 
-  #pause(): Promise<void> {
+  /** Waits before the next attempt to accept, or until the loop stops. */
+  async #pause(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const { signal } = this.#stopping;
-    const timer = this.#options.clock.after(acceptPauseMs, resolve);
-    signal.addEventListener("abort", () => resolve(), { once: true });
-    return promise.finally(() => timer[Symbol.dispose]());
+    using _timer = this.#options.clock.after(acceptPauseMs, this.#endPause = resolve);
+    await promise;
   }
 
   /** Serves a connection and closes it; never rejects. */

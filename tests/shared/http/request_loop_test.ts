@@ -20,7 +20,7 @@ function serveWith(listener: ConnectionListener, clock: FakeClock) {
   });
 }
 
-Deno.test("accepting pauses after it failed, and goes on", async () => {
+Deno.test("accepting pauses after it failed, and continues", async () => {
   const clock = new FakeClock();
   const inner = Deno.listen({ hostname, port: 0 });
   let failures = 0;
@@ -37,6 +37,17 @@ Deno.test("accepting pauses after it failed, and goes on", async () => {
   assert.equal(failures, 4);
   const response = await fetch(`http://${hostname}:${inner.addr.port}/`);
   assert.equal(await response.text(), "hello");
+});
+
+Deno.test("disposal does not wait for the end of a pause", async () => {
+  const clock = new FakeClock();
+  const server = serveWith({
+    accept: () => Promise.reject(new Error("EMFILE")),
+    close: () => {},
+  }, clock);
+  await clock.until(() => clock.timers === 1);
+  await server[Symbol.asyncDispose]();
+  assert.equal(clock.timers, 0);
 });
 
 Deno.test("connections that are reset before they are accepted do not make the next one wait", async () => {
