@@ -10,6 +10,7 @@ import { RpcError } from "../../../src/shared/grpc/rpc_error.ts";
 import type { PeerVerifier } from "../../../src/shared/grpc_server/peer_verifier.ts";
 import { serveTcp, serveUnix } from "../../../src/shared/grpc_server/server.ts";
 import { TestPeers } from "../../support/peers.ts";
+import { firstAnswer } from "../../support/reconnection.ts";
 import { stubService } from "../../support/stub_service.ts";
 import { temporaryFolder } from "../../support/temporary_folder.ts";
 import { TestCa, type TestPair } from "../../../scripts/support/test_ca.ts";
@@ -64,7 +65,7 @@ Deno.test("a changed trust bundle is picked up without a new client", async () =
   assert.equal((await client.getInfo({})).name, "the server");
 });
 
-Deno.test("a client's certificate is read anew with the bundle", async () => {
+Deno.test("a client's certificate is read again with the bundle", async () => {
   const ca = await TestCa.create();
   const identity = { ...await ca.issue(name), clientAuthoritiesPem: ca.certificatePem };
   await using server = await serving(identity, 0, new TestPeers());
@@ -99,12 +100,12 @@ Deno.test("a bundle that is missing or empty fails the call and never means the 
   );
   bundle = () => ca.certificatePem;
   await client.getInfo({});
-  // A connection that stands needs no bundle.
+  // An open connection needs no bundle.
   bundle = () => "";
   await client.getInfo({});
 });
 
-Deno.test("a client finds a server that comes back, and calls fail at once meanwhile", async () => {
+Deno.test("a client finds a server that starts again, and until then calls fail at once", async () => {
   await using folder = await temporaryFolder();
   const path = `${folder.path}/x.sock`;
   const services = [stubService(Registration, { getInfo: () => Promise.resolve({ name: "x" }) })];
@@ -112,19 +113,10 @@ Deno.test("a client finds a server that comes back, and calls fail at once meanw
   await assert.rejects(client.getInfo({}), isRpc(status.UNAVAILABLE));
   for (let life = 0; life < 2; life++) {
     await using _server = await serveUnix(path, { services });
-    let answer: string | undefined;
-    while (answer === undefined) {
-      await client.getInfo({}).then(({ name }) => answer = name, () => nextConnectionAttempt());
-    }
-    assert.equal(answer, "x");
+    assert.equal((await firstAnswer(() => client.getInfo({}))).name, "x");
   }
   await assert.rejects(client.getInfo({}), isRpc(status.UNAVAILABLE));
 });
-
-/** The backoff is grpc-js's own timer: nothing to inject. */
-function nextConnectionAttempt(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 20));
-}
 
 Deno.test("a disposed client refuses further calls", async () => {
   const client = connect(Registration, { address: "unix:///nowhere.sock" });
@@ -132,7 +124,7 @@ Deno.test("a disposed client refuses further calls", async () => {
   await assert.rejects(client.getInfo({}), isRpc(status.CANCELLED));
 });
 
-Deno.test("a connection told to go away as it opens fails the call, and the next finds a better server", async () => {
+Deno.test("a connection that receives a GOAWAY as it opens fails the call, and the next call reaches another server", async () => {
   await using folder = await temporaryFolder();
   const path = `${folder.path}/x.sock`;
   // RFC 9113, sections 6.5 and 6.8: SETTINGS, then GOAWAY for stream 0 without an error, in one piece.

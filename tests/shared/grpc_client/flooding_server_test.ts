@@ -18,6 +18,7 @@ import { RpcError } from "../../../src/shared/grpc/rpc_error.ts";
 import { serveTcp } from "../../../src/shared/grpc_server/server.ts";
 import { countTurns } from "../../support/count_turns.ts";
 import { frame, frameFlag, frameType, headerBlock, preface } from "../../support/http2_frames.ts";
+import { connectionAttempt, firstAnswer } from "../../support/reconnection.ts";
 import { stubService } from "../../support/stub_service.ts";
 
 const name = "cert-service.csi-cert-driver.internal";
@@ -115,11 +116,6 @@ async function failsSoon(call: Promise<unknown>): Promise<void> {
   assert.ok(turns.now > 2, `${turns.now} turns`);
 }
 
-/** The backoff is grpc-js's own timer: nothing to inject. */
-function nextConnectionAttempt(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 20));
-}
-
 for (const [what, bytes] of Object.entries(floods)) {
   Deno.test(`a server's flood of ${what} ends its connection, and an honest server is then called`, async () => {
     const ca = await TestCa.create();
@@ -138,11 +134,7 @@ for (const [what, bytes] of Object.entries(floods)) {
       services: [stubService(Registration, { getInfo: () => Promise.resolve({ name: "honest" }) })],
       graceMs: 0,
     });
-    let answer: string | undefined;
-    while (answer === undefined) {
-      await client.getInfo({}).then(({ name }) => answer = name, () => nextConnectionAttempt());
-    }
-    assert.equal(answer, "honest");
+    assert.equal((await firstAnswer(() => client.getInfo({}))).name, "honest");
   });
 }
 
@@ -163,7 +155,7 @@ Deno.test("a server that floods each connection ends each of them, and is logged
   using client = connect(Registration, { address, clock: new FakeClock() });
   while (flooding.connections < 3) {
     await failsSoon(client.getInfo({}));
-    await nextConnectionAttempt();
+    await connectionAttempt();
   }
   assert.deepEqual(records.map(({ level }) => level), ["warning"]);
   assert.match(
