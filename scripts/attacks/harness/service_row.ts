@@ -34,7 +34,7 @@ export async function runServiceRow(
   const { program, healthAddress } = running;
   let exitCode: number | undefined;
   program.ended().then(({ code }) => exitCode = code);
-  const { attack, dispose } = await makeAttack(
+  const { attack, reached, dispose } = await makeAttack(
     row,
     service,
     running,
@@ -46,7 +46,9 @@ export async function runServiceRow(
   await service.callers.collect();
   using memory = watchMemory(program.pid, () => program.signal("SIGKILL"));
   await memory.look();
-  const { note, failure } = await outcomeOf(() => row.run(attack), attack, row.longestMs);
+  const outcome = await outcomeOf(() => row.run(attack), attack, row.longestMs);
+  const { note } = outcome;
+  const failure = outcome.failure ?? (reached() ? undefined : unreached);
   await pause(settleMs);
   dispose();
   const honest = await service.callers.collect();
@@ -93,9 +95,11 @@ async function makeAttack(
   running: Running,
   ms: number,
   isAlive: () => boolean,
-): Promise<{ attack: Attack; dispose: () => void }> {
+): Promise<{ attack: Attack; reached: () => boolean; dispose: () => void }> {
   const { identity, token } = await attackerOf(row, service);
   const open: RawConnection[] = [];
+  let isConnecting = false;
+  let hasSettings = false;
   const socket = (n = 0) => ({
     address: running.address,
     from: attackerAddress(n),
@@ -108,7 +112,9 @@ async function makeAttack(
     isAlive,
     socket,
     connect: async (options = {}, n = 0) => {
+      isConnecting = true;
       const connection = await RawConnection.open({ ...socket(n), ...options });
+      connection.ready.then(() => hasSettings = true, () => {});
       open.push(connection);
       return connection;
     },
@@ -117,11 +123,15 @@ async function makeAttack(
   const dispose = () => {
     for (const connection of open) connection[Symbol.dispose]();
   };
-  return { attack, dispose };
+  // Strangers and pods have to be refused; a node's attack that is refused has tested nothing.
+  const reached = () => row.position !== "node" || !isConnecting || hasSettings;
+  return { attack, reached, dispose };
 }
 
+const unreached = "no connection of the attacking node was accepted: nothing was attacked";
+
 /** The node that attacks is none of the honest ones. */
-const attackingNode = 9;
+export const attackingNode = 9;
 
 async function attackerOf(
   { position }: ServiceRow,
