@@ -10,7 +10,7 @@ const folder = "/run/standalone";
 const deploy = fileURLToPath(new URL("../../deploy", import.meta.url));
 
 /**
- * What the README tells for a kind node is done on this one: `docker exec` is running it here, with
+ * What the README describes for a kind node is done on this one: `docker exec` is running it here, with
  * nothing of the tests' own environment, and what is to be copied to the node is there already.
  */
 const docker = `docker() {
@@ -83,7 +83,7 @@ async function isReady(port: number): Promise<boolean> {
   return response?.status === 200;
 }
 
-Deno.test("as the README tells, both programs serve a kubelet as plain processes that never ask the API", async () => {
+Deno.test("as in the README, both programs serve a kubelet as plain processes that never call the API", async () => {
   // Where this test runs alone, the product is installed.
   await kubectl(["delete", "-f", `${deploy}/csi-driver.yaml`, "--ignore-not-found"]);
   await prepare();
