@@ -49,8 +49,9 @@ export interface AttestationEndpointOptions {
 const defaultCaps: ConnectionCaps = { total: 256, perAddress: 16 };
 /** From accept to close. */
 const connectionMs = 5_000;
-/** What is answered takes a moment to be written. */
+/** The answer takes a moment to be written. */
 const attestationMs = 4_500;
+const lateReason = `the attestation did not finish within ${attestationMs / 1_000} s of connecting`;
 /** Without file descriptors accept fails at once, again and again. */
 const acceptPauseMs = 100;
 const soon = Temporal.Duration.from({ seconds: 2 });
@@ -168,14 +169,14 @@ export class AttestationEndpoint implements AsyncDisposable {
       }
     };
     using _end = clock.after(connectionMs, end);
-    using _late = clock.after(attestationMs, () => late.abort(new Error("no time is left")));
+    using _late = clock.after(attestationMs, () => late.abort(new Error(lateReason)));
     this.#unread.add(sockets);
     try {
       client.setNoDelay();
       const { tls, wire } = await this.#tls.connect(late.signal);
       for (const socket of [wire, tls]) sockets.add(socket);
       const left = relay(client, wire).finally(() => {
-        late.abort(new Error("the client has left"));
+        late.abort(new Error("the client closed the connection before it was answered"));
         end();
       });
       const served = tls.handshake().then(() =>
@@ -193,10 +194,7 @@ export class AttestationEndpoint implements AsyncDisposable {
     }
   }
 
-  async #attest(
-    request: AttestationRequest,
-    signal: AbortSignal,
-  ): Promise<AttestationOutcome> {
+  async #attest(request: AttestationRequest, signal: AbortSignal): Promise<AttestationOutcome> {
     try {
       return await this.#options.attestor.attest(request, signal);
     } catch (error) {

@@ -1,6 +1,7 @@
 import type { SignatureEngine } from "../../shared/crypto/signature_engine.ts";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import { Semaphore } from "../../shared/scheduler/semaphore.ts";
+import { errorMessage } from "../../shared/text/error_message.ts";
 import { parseCertificateRequest } from "../../shared/x509/certificate_request.ts";
 import type { AttestationAudit } from "./attestation_audit.ts";
 import type { AttestationOutcome } from "./attestation_outcome.ts";
@@ -82,13 +83,13 @@ export class Attestor {
     this.#lane = new NarrowLane(options.clock);
   }
 
-  /** The outcome is in the audit log too; "unavailable" when the signal is aborted first. */
+  /** The outcome is in the audit log too; "unavailable", for the signal's reason, when it is aborted first. */
   async attest(request: AttestationRequest, signal: AbortSignal): Promise<AttestationOutcome> {
     try {
       return await this.#attest(request, signal);
     } catch (error) {
       if (!signal.aborted) throw error;
-      const reason = "the API server has not answered in time";
+      const reason = errorMessage(signal.reason);
       const outcome = { kind: "unavailable" as const, reason, retryAfter: soon };
       return this.#options.audit.write({ outcome });
     }

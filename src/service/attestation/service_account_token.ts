@@ -42,7 +42,7 @@ export function parseServiceAccountToken(
   if (token.length > longestToken) {
     return unauthenticated(`the token is longer than ${longestToken} characters`);
   }
-  const parts = token.split(".");
+  const parts = token.split(".", 4);
   const [header, payload, signature] = parts.map(decode);
   const [head, claims] = [header, payload].map(parseObject);
   if (parts.length !== 3 || !head || !claims || !signature?.length) {

@@ -55,7 +55,7 @@ Deno.test("each outcome has its status, and Retry-After where trying again helps
   }
 });
 
-Deno.test("a fault of the service is answered with 503 and told in no detail", async () => {
+Deno.test("a fault of the service is answered with 503 and without its details", async () => {
   await using service = await openEndpoint({
     attest: () => Promise.reject(new TypeError("secret")),
   });
@@ -195,7 +195,7 @@ Deno.test("Deno keeps the socket of a TLS connection that is closed in its hands
   await ended;
 });
 
-Deno.test("an attestation that takes too long is told so before the connection ends", async () => {
+Deno.test("an attestation that takes too long is answered before the connection ends", async () => {
   const clock = new FakeClock();
   const retryAfter = Temporal.Duration.from({ seconds: 5 });
   const started = Promise.withResolvers<void>();
@@ -206,7 +206,7 @@ Deno.test("an attestation that takes too long is told so before the connection e
       return new Promise((resolve) =>
         signal.addEventListener(
           "abort",
-          () => resolve({ kind: "unavailable", reason: "late", retryAfter }),
+          () => resolve({ kind: "unavailable", reason: signal.reason.message, retryAfter }),
         )
       );
     },
@@ -214,7 +214,9 @@ Deno.test("an attestation that takes too long is told so before the connection e
   const answer = service.send(requestOf(body));
   await started.promise;
   await clock.advance({ milliseconds: 4_600 });
-  assert.equal((await answer)?.status, 503);
+  const { status, body: { error } } = (await answer)!;
+  const reason = "the attestation did not finish within 4.5 s of connecting";
+  assert.deepEqual([status, error], [503, reason]);
 });
 
 Deno.test("one address has so many connections before a handshake", async () => {
@@ -273,7 +275,7 @@ Deno.test("a connection whose attestation is under way does not end for others",
   await Promise.all(ends);
 });
 
-Deno.test("more attestations at once than are allowed are told to wait", async () => {
+Deno.test("more attestations at once than are allowed are answered with when to try again", async () => {
   const finish = Promise.withResolvers<void>();
   const started = Promise.withResolvers<void>();
   await using service = await openEndpoint({
@@ -292,7 +294,7 @@ Deno.test("more attestations at once than are allowed are told to wait", async (
   assert.equal((await first)?.status, 403);
 });
 
-Deno.test("an address that sends too many requests is told to wait", async () => {
+Deno.test("an address that sends too many requests is answered with 429 until it has waited", async () => {
   const clock = new FakeClock();
   await using service = await openEndpoint({ clock, requests: { perSecond: 1, burst: 2 } });
   const statuses = [];
