@@ -1,5 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../../shared/scheduler/clock.ts";
+import { Listeners } from "../../shared/scheduler/listeners.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
 import {
   type Certificate,
@@ -27,7 +28,7 @@ const logger = getLogger(["cert-service", "client-ca"]);
  */
 export class ClientCas implements ClientCaSource, AsyncDisposable {
   readonly #options: ClientCasOptions;
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Listeners();
   #pem: string;
   #certificates: readonly Certificate[];
   #problem: string | undefined;
@@ -71,9 +72,7 @@ export class ClientCas implements ClientCaSource, AsyncDisposable {
 
   /** Calls back each time other certificates come into use, until disposed. */
   onChange(listener: () => void): Disposable {
-    const own = () => listener();
-    this.#listeners.add(own);
-    return { [Symbol.dispose]: () => void this.#listeners.delete(own) };
+    return this.#listeners.add(listener);
   }
 
   /** Why a CA may not sign for pods while these certificates tell nodes. */
@@ -97,7 +96,7 @@ export class ClientCas implements ClientCaSource, AsyncDisposable {
     this.#pem = pem;
     this.#certificates = read;
     logger.info("the CAs of client certificates have changed: {count}", { count: read.length });
-    for (const listener of [...this.#listeners]) listener();
+    this.#listeners.call();
   }
 
   #reject(problem: string): void {

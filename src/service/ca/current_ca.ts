@@ -1,3 +1,4 @@
+import { Listeners } from "../../shared/scheduler/listeners.ts";
 import type { Certificate } from "../../shared/x509/certificate.ts";
 import type { Issuer } from "../x509/issuer.ts";
 
@@ -15,7 +16,7 @@ export class CurrentCa {
   #material: SigningMaterial | undefined;
   #anchors: readonly Certificate[];
   #unavailableReason = "the CA is not there yet";
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Listeners();
 
   /** Without a CA nothing is signed until `replace` brings one. */
   constructor(material?: SigningMaterial) {
@@ -42,7 +43,7 @@ export class CurrentCa {
   replace(material: SigningMaterial): void {
     this.#material = material;
     this.#anchors = material.anchors;
-    this.#notify();
+    this.#listeners.call();
   }
 
   /** Signs nothing from now on, for a reason fit for whoever asks. */
@@ -50,19 +51,12 @@ export class CurrentCa {
     this.#material = undefined;
     this.#unavailableReason = reason;
     this.#anchors = anchors;
-    this.#notify();
+    this.#listeners.call();
   }
 
   /** Calls back after each change, until disposed. */
   onChange(listener: () => void): Disposable {
-    // Wrapped, so that one function given twice is called twice and disposed of once each.
-    const own = () => listener();
-    this.#listeners.add(own);
-    return { [Symbol.dispose]: () => void this.#listeners.delete(own) };
-  }
-
-  #notify(): void {
-    for (const listener of [...this.#listeners]) listener();
+    return this.#listeners.add(listener);
   }
 }
 

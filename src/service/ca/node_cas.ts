@@ -1,5 +1,6 @@
 import { equalBytes } from "../../shared/crypto/der_reader.ts";
 import type { Clock } from "../../shared/scheduler/clock.ts";
+import { Listeners } from "../../shared/scheduler/listeners.ts";
 import type { Certificate } from "../../shared/x509/certificate.ts";
 import type { NodeCa } from "../x509/node_ca.ts";
 
@@ -31,7 +32,7 @@ interface Retired {
  */
 export class NodeCas {
   readonly #clock: Clock;
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Listeners();
   #issuing: NodeCa | undefined;
   #held: readonly NodeCa[] = [];
   #retired: readonly Retired[] = [];
@@ -57,10 +58,7 @@ export class NodeCas {
 
   /** Calls back each time other node CAs are accepted or another one issues, until disposed. */
   onChange(listener: () => void): Disposable {
-    // Wrapped, so that one function given twice is called twice and disposed of once each.
-    const own = () => listener();
-    this.#listeners.add(own);
-    return { [Symbol.dispose]: () => void this.#listeners.delete(own) };
+    return this.#listeners.add(listener);
   }
 
   /** Issues with and accepts these from now on. */
@@ -78,7 +76,7 @@ export class NodeCas {
     const isSame = before.length === after.length &&
       before.every((certificate, index) => certificate === after[index]);
     if (isSame) return;
-    for (const listener of [...this.#listeners]) listener();
+    this.#listeners.call();
   }
 
   #list(): void {

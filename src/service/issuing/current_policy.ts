@@ -1,5 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../../shared/scheduler/clock.ts";
+import { Listeners } from "../../shared/scheduler/listeners.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
 import type { Policy } from "../policy/policy.ts";
 import { parsePolicyFile } from "../policy/policy_file.ts";
@@ -21,7 +22,7 @@ export class CurrentPolicy implements AsyncDisposable {
   readonly #options: CurrentPolicyOptions;
   #policy: Policy;
   #problem: string | undefined;
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Listeners();
   #watching: AsyncDisposable | undefined;
 
   private constructor(options: CurrentPolicyOptions, policy: Policy) {
@@ -65,10 +66,7 @@ export class CurrentPolicy implements AsyncDisposable {
 
   /** Calls back after each change, until disposed. */
   onChange(listener: () => void): Disposable {
-    // Wrapped, so that one function given twice is called twice and disposed of once each.
-    const own = () => listener();
-    this.#listeners.add(own);
-    return { [Symbol.dispose]: () => void this.#listeners.delete(own) };
+    return this.#listeners.add(listener);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -82,7 +80,7 @@ export class CurrentPolicy implements AsyncDisposable {
       this.#problem = undefined;
       this.#policy = { ...this.#options.base, rules: parsed.rules };
       logger.info("the policy has changed: {count} rules", { count: parsed.rules.length });
-      for (const listener of [...this.#listeners]) listener();
+      this.#listeners.call();
     }
     return Promise.resolve();
   }

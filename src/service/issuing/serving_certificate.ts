@@ -1,6 +1,7 @@
 import { exportPrivateKey, generateKeyPair } from "../../shared/crypto/key_pairs.ts";
 import { encodePem } from "../../shared/crypto/pem.ts";
 import type { Clock } from "../../shared/scheduler/clock.ts";
+import { Listeners } from "../../shared/scheduler/listeners.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
 import { serverName } from "../../shared/text/product_names.ts";
 import type { CurrentCa } from "../ca/current_ca.ts";
@@ -27,7 +28,7 @@ export class ServingCertificate implements AsyncDisposable {
   readonly #signer: LeafSigner;
   readonly #scheduler: Scheduler;
   readonly #clock: Clock;
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Listeners();
   #pair: ServingKeyPair;
   #isPlaceholder: boolean;
   #subscription: Disposable | undefined;
@@ -75,9 +76,7 @@ export class ServingCertificate implements AsyncDisposable {
 
   /** Calls back each time `current` has another answer, until disposed. */
   onChange(listener: () => void): Disposable {
-    const own = () => listener();
-    this.#listeners.add(own);
-    return { [Symbol.dispose]: () => void this.#listeners.delete(own) };
+    return this.#listeners.add(listener);
   }
 
   /** Lets the certificate go stale. */
@@ -92,7 +91,7 @@ export class ServingCertificate implements AsyncDisposable {
     const { pair, renewTime } = await makePair(this.#signer, this.#clock.now());
     this.#pair = pair;
     this.#isPlaceholder = false;
-    for (const listener of [...this.#listeners]) listener();
+    this.#listeners.call();
     return renewTime;
   }
 }

@@ -1,4 +1,5 @@
 import type { Clock } from "../../shared/scheduler/clock.ts";
+import { Listeners } from "../../shared/scheduler/listeners.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
 import { Semaphore } from "../../shared/scheduler/semaphore.ts";
 import type { SharedDocument } from "../documents/shared_document.ts";
@@ -10,13 +11,7 @@ import {
   parseNodeDenials,
   podsKey,
 } from "./denial_format.ts";
-import {
-  type Denial,
-  type DenialStore,
-  dropExpired,
-  Listeners,
-  type NodeDenial,
-} from "./denial_store.ts";
+import { type Denial, type DenialStore, dropExpired, type NodeDenial } from "./denial_store.ts";
 
 /** Others that write at the same time have written after so many tries, or something is amiss. */
 const mostTries = 20;

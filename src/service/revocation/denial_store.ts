@@ -1,3 +1,5 @@
+import { Listeners } from "../../shared/scheduler/listeners.ts";
+
 /** One pod that gets no further certificate. */
 export interface Denial {
   readonly podUid: string;
@@ -80,21 +82,5 @@ export function dropExpired(
 ): void {
   for (const [key, { forgetAt }] of denials) {
     if (Temporal.Instant.compare(forgetAt, before) < 0) denials.delete(key);
-  }
-}
-
-/** Functions that are called back when something has changed. */
-export class Listeners {
-  readonly #listeners = new Set<() => void>();
-
-  /** Each call is a subscription of its own. */
-  add(listener: () => void): Disposable {
-    const own = () => listener();
-    this.#listeners.add(own);
-    return { [Symbol.dispose]: () => void this.#listeners.delete(own) };
-  }
-
-  call(): void {
-    for (const listener of [...this.#listeners]) listener();
   }
 }
