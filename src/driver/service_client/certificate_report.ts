@@ -7,6 +7,8 @@ const logger = getLogger(["csi-driver", "report"]);
 /** The service accepts 100 certificates and 256 KiB in one message. */
 const maxBatchSize = 100;
 const maxBatchBytes = 224 * 1024;
+/** More than an overloaded service needs; without it one that hangs would end the watch of the trust bundle for good. */
+const timeoutMs = 60_000;
 /** What an entry has besides its certificate: the pod's names and the volume id. */
 const entryBytes = 2 * 1024;
 
@@ -27,7 +29,10 @@ export async function reportCertificates(
   for (const batch of batches(held)) {
     const certificates = batch
       .map(({ certificate, pod, volumeId }) => ({ certificate, pod: { ...pod }, volumeId }));
-    const { accepted, refused } = await client.reportCertificates({ certificates }, { signal });
+    const { accepted, refused } = await client.reportCertificates({ certificates }, {
+      signal,
+      timeoutMs,
+    });
     logger.info("reported {accepted} certificates to the service, {refused} refused", {
       accepted,
       refused,

@@ -5,24 +5,24 @@ import type { ClientIdentitySource } from "../../shared/grpc_client/client_ident
 import { waitUntilAborted } from "../../shared/scheduler/abort_signals.ts";
 
 const logger = getLogger(["csi-driver", "trust-bundle"]);
-/** A restarted service sees its nodes come back spread over this. */
+/** The nodes connect to a restarted service spread over this time. */
 const reconnectSpreadMs = 30_000;
 const reconnectLeastMs = 500;
 
 /** What a driver does with the stream. */
 export interface TrustBundleHandler {
-  /** The service answers (again): what waited for it may go on. */
+  /** The service answers (again), and its bundle was received: what waited for it may continue. */
   onConnected(): Promise<void>;
   /** DER certificates. */
   onBundle(certificates: readonly Uint8Array[]): Promise<void>;
-  /** The stream has ended: the last bundle may not be the last word any more. */
+  /** The stream has ended: the service may have a newer bundle than the last one received. */
   onDisconnected(): void;
 }
 
 export interface WatchOptions {
   readonly wait: (ms: number, signal: AbortSignal) => Promise<void>;
   readonly random: () => number;
-  /** What the client shows: there is no stream before there is one, and it moves when that is replaced. */
+  /** The client's identity: no stream is opened without one, and a replaced one moves it to a new connection. */
   readonly identity?: Pick<ClientIdentitySource, "current" | "onChange"> | undefined;
 }
 
@@ -46,9 +46,12 @@ export async function watchTrustBundle(
       continue;
     }
     try {
-      for await (const certificates of openStream(client, handler, either)) {
-        isDown = false;
+      let isFirst = true;
+      for await (const { certificates } of client.watchTrustBundle({}, { signal: either })) {
         await handler.onBundle(certificates);
+        // After the bundle, so that volumes receive it also while this fails.
+        if (isFirst) await handler.onConnected();
+        isFirst = isDown = false;
       }
     } catch (error) {
       if (either.aborted) continue;
@@ -60,18 +63,5 @@ export async function watchTrustBundle(
       if (!moving.signal.aborted) handler.onDisconnected();
     }
     await options.wait(reconnectLeastMs + options.random() * reconnectSpreadMs, either);
-  }
-}
-
-async function* openStream(
-  client: Client<typeof CertificateService>,
-  handler: TrustBundleHandler,
-  signal: AbortSignal,
-): AsyncGenerator<readonly Uint8Array[]> {
-  let isFirst = true;
-  for await (const { certificates } of client.watchTrustBundle({}, { signal })) {
-    if (isFirst) await handler.onConnected();
-    isFirst = false;
-    yield certificates;
   }
 }

@@ -170,7 +170,7 @@ Deno.test("for two hours with node certificates of an hour no call fails and the
   assert.equal(events.filter((event) => event === "connected").length, 4);
 });
 
-Deno.test("for two hours with certificates in files that somebody replaces no call fails", async () => {
+Deno.test("for two hours with certificates in files that another program replaces no call fails", async () => {
   const clock = new FakeClock(Temporal.Now.instant());
   await using service = await openService(clock);
   const certificateFile = `${service.files.caFile}.tls.crt`;

@@ -10,12 +10,12 @@ function open(identity: ClientIdentity | undefined) {
   const clock = new FakeClock();
   const events: string[] = [];
   const listeners = new Set<() => void>();
-  const state = { isAway: false, opened: 0, identity };
+  const state = { isAway: false, opened: 0, identity, failsConnected: false };
   const breaks = new Set<(error: Error) => void>();
   const client = {
     async *watchTrustBundle(_: unknown, { signal }: { signal: AbortSignal }) {
       state.opened++;
-      if (state.isAway) throw new Error("nobody listens");
+      if (state.isAway) throw new Error("connection refused");
       yield { certificates: [Uint8Array.of(state.opened)] };
       await new Promise((_, reject) => {
         breaks.add(reject);
@@ -24,7 +24,10 @@ function open(identity: ClientIdentity | undefined) {
     },
   } as unknown as Client<typeof CertificateService>;
   const handler = {
-    onConnected: () => Promise.resolve(void events.push("connected")),
+    onConnected: () => {
+      if (state.failsConnected) return Promise.reject(new Error("no report is accepted"));
+      return Promise.resolve(void events.push("connected"));
+    },
     onBundle: ([bundle]: readonly Uint8Array[]) =>
       Promise.resolve(void events.push(`bundle ${bundle?.[0]}`)),
     onDisconnected: () => void events.push("disconnected"),
@@ -71,7 +74,7 @@ Deno.test("a replaced identity moves the watch at once, without an interruption"
   await watch.clock.until(() => watch.events.length === 2);
   for (let renewal = 0; renewal < 3; renewal++) watch.replaceIdentity();
   await watch.clock.until(() => watch.events.length === 4);
-  assert.deepEqual(watch.events, ["connected", "bundle 1", "connected", "bundle 2"]);
+  assert.deepEqual(watch.events, ["bundle 1", "connected", "bundle 2", "connected"]);
   assert.equal(watch.clock.timers, 0);
   assert.equal(watch.listeners.size, 1);
 });
@@ -85,8 +88,18 @@ Deno.test("a broken stream is an interruption, and a new identity ends the pause
   assert.deepEqual(watch.events.slice(2), ["disconnected", "disconnected"]);
   watch.state.isAway = false;
   watch.replaceIdentity();
-  await watch.clock.until(() => watch.events.at(-1)?.startsWith("bundle") === true);
+  await watch.clock.until(() => watch.events.at(-1) === "connected");
   assert.equal(watch.state.opened, 3);
+});
+
+Deno.test("the bundle of each connection is received, also while the report that follows it fails", async () => {
+  await using watch = open(some);
+  await watch.clock.until(() => watch.events.length === 2);
+  watch.state.failsConnected = true;
+  watch.breakStream();
+  await watch.clock.advance({ seconds: 70 });
+  const again = ["disconnected", "bundle 2", "disconnected", "bundle 3", "disconnected"];
+  assert.deepEqual(watch.events.slice(2), again);
 });
 
 Deno.test("there is no stream before there is an identity, and that is no failure", async () => {
