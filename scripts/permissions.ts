@@ -33,7 +33,7 @@ export const permissions: Readonly<Record<ProgramName, readonly Flag[]>> = {
   ],
   "cert-service": [
     { flag: "--allow-env", reason: "configuration; the gRPC library reads names of its own" },
-    { flag: "--allow-net", reason: "its address, health checks, the Kubernetes API" },
+    { flag: "--allow-net", reason: "its ports, health checks, the Kubernetes API" },
     { flag: "--allow-read", reason: "CA and TLS files, the service account's token" },
     { flag: "--allow-write", reason: "the administrator's socket; init-ca --out DIR" },
     {
