@@ -11,7 +11,7 @@ import { queueKey } from "../access/queue_key.ts";
 import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
 import type { FairQueue } from "../../shared/scheduler/fair_queue.ts";
 
-/** A certificate that a volume holds, as its driver tells it. */
+/** A certificate that a volume holds, as its driver reports it. */
 export interface ReportedCertificate {
   /** DER. */
   readonly certificate: Uint8Array;
@@ -76,14 +76,13 @@ export class CertificateReports {
     const { inventory, clock } = this.#options;
     const certificate = readCertificate(reported.certificate);
     if (certificate === undefined || certificate.isCa) return false;
-    // What we know from our own signature is not replaced by what somebody tells.
-    if (inventory.get(certificate.serialNumber) !== undefined) {
-      return await this.#isSignedByUs(certificate);
-    }
-    if (Temporal.Instant.compare(certificate.notAfter, clock.now()) <= 0) return false;
-    if (!this.#belongsTo(certificate, reported.pod) || !await this.#isSignedByUs(certificate)) {
-      return false;
-    }
+    const isKnown = () => inventory.get(certificate.serialNumber) !== undefined;
+    const wasKnown = isKnown();
+    const isExpired = Temporal.Instant.compare(certificate.notAfter, clock.now()) <= 0;
+    if (!wasKnown && (isExpired || !this.#belongsTo(certificate, reported.pod))) return false;
+    if (!await this.#isSignedByUs(certificate)) return false;
+    // A report never replaces an entry, also not one that was added during the verification.
+    if (wasKnown || isKnown()) return true;
     const { serialNumber, commonName, dnsNames, ipAddresses, uris } = certificate;
     const { notBefore, notAfter } = certificate;
     inventory.add({

@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
-import type { ReportedCertificate } from "../../../src/service/inventory/certificate_reports.ts";
+import {
+  CertificateReports,
+  type ReportedCertificate,
+} from "../../../src/service/inventory/certificate_reports.ts";
 import type { Caller } from "../../../src/service/access/authenticator.ts";
+import { FairQueue } from "../../../src/shared/scheduler/fair_queue.ts";
+import { webCryptoEngine } from "../../../src/shared/crypto/web_crypto_engine.ts";
 import {
   anybody,
   issued,
@@ -76,6 +81,30 @@ Deno.test("a report does not change what is known from our own signature", async
   await service.reporting.report(node, [claim], never);
   assert.equal(service.inventory.get(serialNumber)?.pod.uid, pod.uid);
   assert.equal(service.inventory.get(serialNumber)?.node, undefined);
+});
+
+Deno.test("a report does not replace an entry that is added while it is verified", async () => {
+  await using service = await openAuthority();
+  const { clock, authority } = service;
+  const { leaf, serialNumber } = issued(await service.ask());
+  const entry = service.inventory.get(serialNumber);
+  assert(entry !== undefined);
+  await using restarted = await openAuthority({ clock });
+  const { inventory } = restarted;
+  const reporting = new CertificateReports({
+    ...{ authority, inventory, clock, clusterDomain: "cluster.local" },
+    queue: new FairQueue({ clock, concurrency: 1 }),
+    engine: {
+      ...webCryptoEngine,
+      verify: (signed) => {
+        inventory.add(entry);
+        return webCryptoEngine.verify(signed);
+      },
+    },
+  });
+  const outcome = await reporting.report(node, [held(leaf.der)], never);
+  assert.deepEqual(outcome, { kind: "reported", accepted: 1, refused: 0 });
+  assert.equal(inventory.get(serialNumber)?.node, undefined);
 });
 
 Deno.test("what the former CA signed is ours for as long as its anchor is published", async () => {
