@@ -44,9 +44,7 @@ async function endAfter(
   if (bytes.length > 0) socket.write(bytes);
   for (let n = 0; n < turns; n++) await turn();
   end(socket);
-  const timer = setTimeout(() => socket.destroy(), 20);
   await closed(socket);
-  clearTimeout(timer);
 }
 
 for (const [ending, end] of Object.entries(endings)) {
