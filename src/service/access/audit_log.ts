@@ -35,19 +35,19 @@ export interface AuditEntry {
   readonly reason?: string | undefined;
 }
 
-/** Writes the one line that tells a decision; what is undefined is left out. */
+/** Writes the one line of a decision; undefined properties are left out. */
 export function writeAuditEntry(entry: AuditEntry): void {
-  const told = properties(entry);
-  const rawMessage = template(told);
-  // As a record, because logger.info() takes the same template apart each time and copies the
-  // properties: half of what a line cost.
+  const properties = propertiesOf(entry);
+  const rawMessage = template(properties);
+  // As a record, because logger.info() parses the same template each time and copies the properties:
+  // half of the cost of a line.
   const record: LogRecord = {
     category: logger.category,
     level: "info",
     timestamp: Date.now(),
     rawMessage,
-    message: messageOf(rawMessage, told),
-    properties: told,
+    message: messageOf(rawMessage, properties),
+    properties,
   };
   logger.emit(record);
 }
@@ -61,16 +61,16 @@ type AuditProperties = Record<
 >;
 
 /**
- * In the order of the line. Written out, because objects that are put together of others are slow
- * to make and to read.
+ * In the order of the line. Written out, because objects that are composed of others are slow to
+ * make and to read.
  */
-function properties(entry: AuditEntry): AuditProperties {
+function propertiesOf(entry: AuditEntry): AuditProperties {
   const { caller, pod, names } = entry;
   const node = caller?.kind === "node" ? caller : undefined;
   return {
     action: entry.action,
     outcome: entry.outcome,
-    // Comes first where it is all that is known of the pod.
+    // First in the line when nothing else is known of the pod.
     ...(entry.podUid === undefined ? {} : { podUid: entry.podUid }),
     revokedNode: entry.revokedNode,
     volumeId: entry.volumeId,
@@ -81,7 +81,7 @@ function properties(entry: AuditEntry): AuditProperties {
     reason: entry.reason && truncate(entry.reason, maxReasonCharacters),
     caller: callerText(caller),
     node: node?.node,
-    // Whose token spoke for the node.
+    // The token with which the node was attested.
     callerServiceAccount: node?.serviceAccount,
     callerPodUid: node?.podUid,
     tokenId: node?.tokenId,
@@ -98,36 +98,38 @@ function properties(entry: AuditEntry): AuditProperties {
   };
 }
 
-let lastTold: { readonly instant: Temporal.Instant; readonly text: string } | undefined;
+let lastText: { readonly instant: Temporal.Instant; readonly text: string } | undefined;
 
 /** Certificates of one second mostly end at one instant, whose text costs more than all else here. */
 function textOf(instant: Temporal.Instant): string {
-  if (!lastTold?.instant.equals(instant)) lastTold = { instant, text: instant.toString() };
-  return lastTold.text;
+  if (!lastText?.instant.equals(instant)) lastText = { instant, text: instant.toString() };
+  return lastText.text;
 }
 
-function template(told: AuditProperties): string {
+function template(properties: AuditProperties): string {
   let text = "{action} {outcome} for {caller}";
-  if (told.podName !== undefined) text += ": pod {namespace}/{podName} ({podUid})";
-  else if (told.podUid !== undefined) text += ": pod {podUid}";
-  else if (told.revokedNode !== undefined) text += ": node {revokedNode}";
-  if (told.serialNumber !== undefined) text += ", serial number {serialNumber}";
-  if (told.accepted !== undefined) text += ": {accepted} accepted, {refused} refused";
-  if (told.reason !== undefined) text += ": {reason}";
+  if (properties.podName !== undefined) text += ": pod {namespace}/{podName} ({podUid})";
+  else if (properties.podUid !== undefined) text += ": pod {podUid}";
+  else if (properties.revokedNode !== undefined) text += ": node {revokedNode}";
+  if (properties.serialNumber !== undefined) text += ", serial number {serialNumber}";
+  if (properties.accepted !== undefined) text += ": {accepted} accepted, {refused} refused";
+  if (properties.reason !== undefined) text += ": {reason}";
   return text;
 }
 
-/** Texts and names of each template that was met, in turns; there are few. */
+/** Texts and names of each template, alternating; there are few templates. */
 const partsOf = new Map<string, readonly string[]>();
 
-/** The message as LogTape has it: texts and values in turns. */
-function messageOf(template: string, told: AuditProperties): unknown[] {
+/** The message in LogTape's form: texts and values alternate. */
+function messageOf(template: string, properties: AuditProperties): unknown[] {
   let parts = partsOf.get(template);
   if (parts === undefined) {
     parts = template.split(/\{(\w+)\}/);
     partsOf.set(template, parts);
   }
-  return parts.map((part, index) => index % 2 === 0 ? part : told[part as keyof AuditProperties]);
+  return parts.map((part, index) =>
+    index % 2 === 0 ? part : properties[part as keyof AuditProperties]
+  );
 }
 
 function callerText(caller: Caller | undefined): string {

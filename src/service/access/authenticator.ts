@@ -5,7 +5,7 @@
  * reason for a denial never reveals more of a pod than the check that failed.
  */
 
-/** Who calls, as far as it was proven. */
+/** The caller, as far as it is verified. */
 export type Caller =
   | {
     readonly kind: "node";
@@ -18,13 +18,13 @@ export type Caller =
   }
   /** Calls over the local socket, which only the service's own user can open. */
   | { readonly kind: "administrator" }
-  /** Only where the service was told to ask nobody (AUTHENTICATION=none). */
+  /** Only with AUTHENTICATION=none, where no caller is authenticated. */
   | { readonly kind: "anonymous" };
 
 /** A caller of the gRPC port. */
 export type DriverCaller = Exclude<Caller, { kind: "administrator" }>;
 
-/** What a caller shows to prove who it is. */
+/** What a caller presents to be identified. */
 export interface Credentials {
   /** The TLS client certificate, DER, verified against the trusted client CAs. */
   readonly peerCertificate: Uint8Array | undefined;
@@ -33,16 +33,16 @@ export interface Credentials {
 export type AuthenticationResult =
   | { readonly kind: "caller"; readonly caller: DriverCaller }
   | { readonly kind: "unauthenticated"; readonly problem: string }
-  /** It is known who calls, and it is nobody who may speak for a node. */
+  /** The caller is known, and may not call for a node. */
   | { readonly kind: "denied"; readonly problem: string }
   | { readonly kind: "unavailable"; readonly problem: string };
 
-/** Tells who calls. A problem that it answers never holds what was shown. */
+/** Identifies callers. A problem that it returns never contains the credentials. */
 export interface Authenticator {
   authenticate(credentials: Credentials, signal: AbortSignal): Promise<AuthenticationResult>;
 }
 
-/** Believes everybody; fit for a demonstration and for a network of one's own. */
+/** Accepts every caller; fit for a demonstration and for an isolated network. */
 export const allowAnonymous: Authenticator = {
   authenticate: () => Promise.resolve({ kind: "caller", caller: { kind: "anonymous" } }),
 };

@@ -75,7 +75,7 @@ export class ClientCas implements ClientCaSource, AsyncDisposable {
     return this.#listeners.add(listener);
   }
 
-  /** Why a CA may not sign for pods while these certificates tell nodes. */
+  /** Why a CA may not sign for pods while these CAs identify nodes; undefined when it may. */
   async rejectionReason(ca: Candidate): Promise<string | undefined> {
     return await sharedTrust(this.#certificates, ca, this.#options.clock.now());
   }

@@ -27,7 +27,7 @@ interface Answer {
 
 /** A driver pod that is gone can issue for this much longer at most while the API server answers. */
 const freshFor = { seconds: 60 };
-/** An API server that is away stops no issue for this long. */
+/** While the API server is unavailable, answers are used for this long. */
 const keptFor = { minutes: 10 };
 /** After a failure the kept answers serve for this long before the API server is called again. */
 const failurePause = { seconds: 5 };

@@ -20,7 +20,7 @@ export interface NodeCertificateVerifierOptions {
   readonly engine?: SignatureEngine | undefined;
 }
 
-/** Whose certificate it is, or why it is not accepted now. */
+/** The node that the certificate identifies, or why it is not accepted now. */
 export type NodeVerdict =
   | {
     readonly kind: "accepted";
@@ -62,7 +62,7 @@ export class NodeCertificateVerifier implements PeerVerifier {
     return { kind: "accepted", owner: identity.node, expiresAt };
   }
 
-  /** Whose certificate it is, for each call. */
+  /** Identifies the node, for each call. */
   async identify(leaf: Uint8Array): Promise<NodeVerdict> {
     const verified = await this.#verified(leaf);
     if (typeof verified === "string") return rejected(verified);
@@ -88,18 +88,18 @@ export class NodeCertificateVerifier implements PeerVerifier {
     return subscriptions;
   }
 
-  /** A certificate that a client CA in use has signed, or why it is none. */
+  /** The certificate, when a client CA in use has signed it, or why it is rejected. */
   async #verified(leaf: Uint8Array): Promise<Verified | string> {
     const fingerprint = createHash("sha256").update(leaf).digest("hex");
     const known = this.#remembered.get(fingerprint);
     if (known !== undefined && this.#isInUse(known.ca)) return known;
     this.#remembered.delete(fingerprint);
-    const verified = await this.#verifyAnew(new Uint8Array(leaf));
+    const verified = await this.#verifyLeaf(new Uint8Array(leaf));
     if (typeof verified !== "string") this.#remember(fingerprint, verified);
     return verified;
   }
 
-  async #verifyAnew(leaf: Uint8Array): Promise<Verified | string> {
+  async #verifyLeaf(leaf: Uint8Array): Promise<Verified | string> {
     const { trustDomain, statesPodUid, clock, engine } = this.#options;
     const certificate = readCertificate(leaf);
     if (certificate === undefined) return "the client certificate cannot be read";

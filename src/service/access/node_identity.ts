@@ -4,7 +4,7 @@ import { extensionTypes, keyPurposes, readKeyPurposes } from "../../shared/x509/
 import { readCertificateFields } from "../../shared/x509/certificate.ts";
 import { podUidAttribute } from "../x509/node_certificate.ts";
 
-/** What a node's client certificate says. */
+/** What a node's client certificate states. */
 export interface NodeIdentity {
   readonly node: string;
   /** The uid of the driver's pod; undefined where certificates do not state it. */
@@ -18,7 +18,7 @@ export type NodeIdentityResult =
 const nodeName = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/;
 const longestNodeName = 253;
 
-/** The URI of a node's certificate, by which services tell it; undefined for what is no node's name. */
+/** The URI that identifies the node in its certificate; undefined for what is not a node's name. */
 export function nodeUri(trustDomain: string, node: string): string | undefined {
   return isNodeName(node) ? `${prefixOf(trustDomain)}${node}` : undefined;
 }

@@ -7,7 +7,7 @@ import type { PodFields } from "../../shared/attributes/templates.ts";
 export interface VolumeRequest {
   readonly pod: PodIdentity;
   readonly volumeName: string;
-  /** The volumeAttributes as the caller tells them. */
+  /** The volumeAttributes as the caller states them. */
   readonly attributes: Readonly<Record<string, string>>;
   /** The serial number of the certificate to be renewed; undefined for a first one. */
   readonly predecessor: string | undefined;
@@ -52,7 +52,7 @@ export async function authorizePod(
   }
 }
 
-/** The first check that fails, in words that tell nothing else of the pod. */
+/** The first check that fails, in words that reveal nothing else of the pod. */
 function rejectionReason(
   caller: DriverCaller,
   request: VolumeRequest,

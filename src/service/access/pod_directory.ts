@@ -17,7 +17,7 @@ export interface ClusterPod extends PodFields {
   readonly volumes: ReadonlyMap<string, Readonly<Record<string, string>>>;
 }
 
-/** Looks a pod up in the cluster. Without one, what a caller says of a pod is believed. */
+/** Looks a pod up in the cluster. Without one, a caller's statements about a pod are accepted. */
 export interface PodDirectory {
   /** `absent`: no pod of this namespace, name and uid. */
   find(

@@ -19,10 +19,13 @@ export interface AttestationAuditOptions {
   readonly write?: ((entry: AuditEntry) => void) | undefined;
 }
 
-/** What callers whose token is not verified can write into the log in a second. */
+/** Lines in the log a second for callers whose token is not verified. */
 const mostOfStrangers = 10;
 
-/** Writes a line for each attestation; of strangers' a few a second, with the number of the others. */
+/**
+ * Writes a line for each attestation. Where no token is verified, it writes a few lines a second, with
+ * the number of attestations that were left out.
+ */
 export class AttestationAudit {
   readonly #options: AttestationAuditOptions;
   #secondAt: Temporal.Instant | undefined;

@@ -32,7 +32,7 @@ export interface TcpListener {
 
 export interface AttestationEndpointOptions {
   readonly hostname: string;
-  /** 0: any free one. */
+  /** 0 selects a free one. */
   readonly port: number;
   /** The service's serving certificate, which changes while it serves. */
   readonly identity: { current(): ServingPair; onChange(listener: () => void): Disposable };
@@ -95,7 +95,7 @@ export class AttestationEndpoint implements AsyncDisposable {
     return (this.#listener.addr as Deno.NetAddr).port;
   }
 
-  /** Connections that are open, in whatever state. */
+  /** How many connections are open, in any state. */
   get connections(): number {
     return this.#connections.size;
   }
@@ -147,7 +147,7 @@ export class AttestationEndpoint implements AsyncDisposable {
     this.#connections.add(served);
   }
 
-  /** Resolves when nothing of the connection is left; never rejects. */
+  /** Resolves when all sockets of the connection are closed; never rejects. */
   async #serve(client: Deno.TcpConn): Promise<void> {
     const { clock } = this.#options;
     const address = (client.remoteAddr as Deno.NetAddr).hostname;
@@ -187,7 +187,7 @@ export class AttestationEndpoint implements AsyncDisposable {
       ).finally(() => sockets.close(tls));
       await Promise.allSettled([left, served]);
     } catch {
-      // Strangers' connections end in every way, and none of them is an event.
+      // A stranger's connection can end in any way, and none of them is worth a line in the log.
     } finally {
       admitted[Symbol.dispose]();
       this.#unread.delete(sockets);
@@ -198,7 +198,7 @@ export class AttestationEndpoint implements AsyncDisposable {
     try {
       return await this.#options.attestor.attest(request, signal);
     } catch (error) {
-      // A fault of ours must not look like a refusal of the driver's.
+      // A fault of this service must not look like a rejection of the driver.
       logger.error("an attestation failed: {error}", { error });
       const reason = "the attestation failed; see the service's log";
       return { kind: "unavailable", reason, retryAfter: soon };
@@ -237,7 +237,7 @@ class OpenSockets implements Disposable {
     try {
       socket.close();
     } catch {
-      // It has ended by itself.
+      // It is closed already.
     }
   }
 

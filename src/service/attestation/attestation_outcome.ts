@@ -1,4 +1,4 @@
-/** What comes of one attestation; reasons hold nothing secret. */
+/** The result of one attestation; reasons contain nothing secret. */
 export type AttestationOutcome =
   | {
     readonly kind: "issued";

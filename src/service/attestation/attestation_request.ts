@@ -1,7 +1,7 @@
 import { decodePem } from "../../shared/crypto/pem.ts";
 import type { RequestHead } from "../../shared/http/request_reader.ts";
 
-/** What a driver shows for a node certificate, before anything of it is verified. */
+/** What a driver sends for a node certificate; nothing of it is verified yet. */
 export interface AttestationRequest {
   readonly token: string;
   /** PKCS #10, DER. */
@@ -14,14 +14,14 @@ export type AttestationRequestResult =
 
 const path = "/v1/node-certificate";
 
-/** Why a request with this head is none for a node certificate; undefined for one that is. */
+/** Why a request's head is not that of a request for a node certificate; undefined when it is. */
 export function headRejectionReason({ method, target, fields }: RequestHead): string | undefined {
   if (method !== "POST" || target !== path) return `expected POST ${path}`;
   const type = fields.get("content-type")?.split(";")[0]?.trim().toLowerCase();
   return type === "application/json" ? undefined : "expected Content-Type: application/json";
 }
 
-/** Reads the JSON body; reasons quote nothing of it. */
+/** Reads the JSON body; a reason never quotes it. */
 export function parseAttestationRequest(body: Uint8Array): AttestationRequestResult {
   let value: unknown;
   try {

@@ -15,7 +15,7 @@ import {
 } from "./service_account_token.ts";
 import type { TokenSignature, TokenVerifier } from "./token_verifier.ts";
 
-/** Asks the cluster whether a token is valid now: its pod and its service account exist. */
+/** Verifies with the cluster that a token is valid now: its pod and its service account exist. */
 export interface TokenReviewer {
   review(token: string, signal: AbortSignal): Promise<
     | {
@@ -75,7 +75,7 @@ export class Attestor {
   readonly #options: AttestorOptions;
   readonly #lane: NarrowLane;
   readonly #reviews = new Semaphore(reviewsAtOnce);
-  /** The uids of pods that are attested at this moment. */
+  /** The uids of pods whose attestation is under way. */
   readonly #underWay = new Set<string>();
 
   constructor(options: AttestorOptions) {
@@ -83,7 +83,10 @@ export class Attestor {
     this.#lane = new NarrowLane(options.clock);
   }
 
-  /** The outcome is in the audit log too; "unavailable", for the signal's reason, when it is aborted first. */
+  /**
+   * The outcome is in the audit log too. It is "unavailable" with the signal's reason when the signal
+   * is aborted first.
+   */
   async attest(request: AttestationRequest, signal: AbortSignal): Promise<AttestationOutcome> {
     try {
       return await this.#attest(request, signal);
@@ -106,7 +109,7 @@ export class Attestor {
       return audit.write({ outcome: { kind: "unauthenticated", reason } });
     }
     const { uid } = token.pod;
-    // In the lane there is no second one, and anybody can name a pod before the signature is verified.
+    // The lane holds one at a time, and any client can name a pod before the signature is verified.
     if (signature === "unknown key") return await this.#reviewed(request, token, signature, signal);
     if (this.#underWay.has(uid)) {
       const reason = "this pod is being attested already";
@@ -165,7 +168,7 @@ export class Attestor {
     return audit.write({ token: { ...verified, node: node.name }, outcome });
   }
 
-  /** Undefined: not now. */
+  /** Undefined when the narrow lane does not admit it now. */
   async #review(token: string, signature: TokenSignature, signal: AbortSignal) {
     const { reviewer } = this.#options;
     if (signature !== "good") {

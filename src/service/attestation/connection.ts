@@ -8,7 +8,7 @@ import {
   parseAttestationRequest,
 } from "./attestation_request.ts";
 
-/** What a connection's request is handed to. */
+/** Receives a connection's request. */
 export interface RequestHandler {
   /** Is called when the request is complete; every check of its content is still to come. */
   onReceived(): void;
@@ -47,11 +47,11 @@ interface ReceivedRequest {
   readonly body: Uint8Array;
 }
 
-/** Undefined when the client has left; an answer for what is no request. */
+/** Undefined when the client has closed the connection; an answer for a malformed request. */
 async function readRequest(
   stream: ByteStream,
 ): Promise<ReceivedRequest | HttpAnswer | undefined> {
-  // One byte more, so that what is too long shows.
+  // One byte more, so that a request that is too long is noticed.
   const bytes = new Uint8Array(maxRequestBytes + 1);
   let head: RequestHead | undefined;
   for (let length = 0, reads = 0; reads < mostReads; reads++) {

@@ -10,7 +10,7 @@ import type { SignatureScheme } from "../../shared/crypto/signature_scheme.ts";
 
 /** A key with which the cluster signs service accounts' tokens. */
 export interface TokenKey {
-  /** The one algorithm (RFC 7518, 3.1) that it is used with; tokens have no say in it. */
+  /** The one algorithm (RFC 7518, 3.1) that it is used with; a token cannot choose another. */
   readonly algorithm: "RS256" | "ES256" | "ES384" | "ES512";
   readonly scheme: SignatureScheme;
   /** SubjectPublicKeyInfo, DER. */

@@ -14,7 +14,7 @@ export class NarrowLane {
     this.#clock = clock;
   }
 
-  /** The work's result; undefined: not now. Rejects as the work does. */
+  /** The work's result; undefined when it is not admitted. Rejects as the work does. */
   async run<T>(work: () => Promise<T>): Promise<{ readonly value: T } | undefined> {
     const now = this.#clock.now();
     const isPaused = this.#startedAt !== undefined && isWithin(this.#startedAt, pause, now);

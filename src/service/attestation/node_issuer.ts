@@ -1,6 +1,6 @@
 import type { ClientCaSource } from "../access/client_ca_source.ts";
 
-/** What a node certificate is to state, verified before. */
+/** What a node certificate states; the caller has verified it. */
 export interface NodeCertificateRequest {
   /** SubjectPublicKeyInfo of the key that the driver holds, DER. */
   readonly spki: Uint8Array;
@@ -21,7 +21,7 @@ export type NodeCertificateOutcome =
   | { readonly kind: "unavailable"; readonly reason: string };
 
 /**
- * Issues nodes' client certificates, and says which CAs of such certificates are accepted now. A CA
+ * Issues nodes' client certificates, and lists the CAs of such certificates that are accepted now. A CA
  * whose key is not derived, because a KMS holds it, implements this in another way.
  */
 export interface NodeIssuer extends ClientCaSource {

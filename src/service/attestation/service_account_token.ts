@@ -2,17 +2,17 @@ import { tokenAudience } from "../../shared/text/product_names.ts";
 
 /** A service account's token has 1 to 2 KiB; a longer one is not read. */
 const longestToken = 8 * 1024;
-/** The API server's clock decides; a token that ours takes for expired by less is shown to it. */
+/** The API server's clock decides; a token that has expired by less by our clock is reviewed. */
 const skewSeconds = 60;
 
-/** A token (RFC 7519) that is for this service and of the driver's account, as it says itself. */
+/** A token (RFC 7519) that claims to be for this service and of the driver's account. */
 export interface ServiceAccountToken {
   readonly token: string;
-  /** Which key has signed it. */
+  /** The id of the key that has signed it. */
   readonly keyId: string;
-  /** What it says of the algorithm: compared with the key's, never believed. */
+  /** The algorithm that it states: compared with the key's, never used. */
   readonly algorithm: string;
-  /** What is signed. */
+  /** The bytes that are signed. */
   readonly signed: Uint8Array;
   readonly signature: Uint8Array;
   readonly expiresAt: Temporal.Instant;

@@ -12,7 +12,7 @@ export interface ServingPair {
 
 /** A connection of a client whose TLS ends in this process. */
 export interface SecuredConnection {
-  /** What the client says, decrypted. */
+  /** The client's bytes, decrypted. */
   readonly tls: Deno.TlsConn;
   /** The end at which the client's bytes go in and the answer's bytes come out. */
   readonly wire: Deno.TcpConn;
@@ -50,7 +50,7 @@ export class TlsLeg implements AsyncDisposable {
     this.#listening = next;
   }
 
-  /** A new connection; rejects when the machine has none left, or at the signal. */
+  /** Makes a connection; rejects when that fails or the signal is aborted. */
   connect(signal: AbortSignal): Promise<SecuredConnection> {
     return this.#listening.connect(signal);
   }
@@ -66,11 +66,11 @@ class Listening {
   readonly ended: Promise<void>;
   readonly #clock: Clock;
   readonly #listener: Deno.TlsListener;
-  /** By the port of our end: who waits for its TLS connection. */
+  /** By the port of our end: what receives its TLS connection. */
   readonly #waiting = new Map<number, (connection: Deno.TlsConn) => void>();
-  /** By port: what was accepted before our end was known. */
+  /** By port: connections that were accepted before our end was known. */
   readonly #early = new Map<number, Deno.TlsConn>();
-  /** Ports of our ends that were given up before their TLS connection came. */
+  /** Ports of our ends that were closed before their TLS connection was accepted. */
   readonly #abandoned = new Set<number>();
   #connecting = 0;
   #isRetired = false;
@@ -99,7 +99,7 @@ class Listening {
     }
   }
 
-  /** Accepts no further connection once those that have begun are there. */
+  /** Accepts no further connection once those that have begun are accepted. */
   retire(): void {
     this.#isRetired = true;
     if (this.#connecting > 0 || this.#isClosed) return;
@@ -154,7 +154,7 @@ class Listening {
     }
   }
 
-  /** With nobody connecting, what is left is of another process. */
+  /** While no connection of ours is being made, those that remain belong to another process. */
   #forgetEarly(): void {
     for (const connection of this.#early.values()) connection.close();
     this.#early.clear();

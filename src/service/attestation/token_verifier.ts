@@ -4,10 +4,10 @@ import { signatureOf } from "./key_set.ts";
 import type { KeySetCache } from "./key_set_cache.ts";
 import type { ServiceAccountToken } from "./service_account_token.ts";
 
-/** What a signature says of a token; whether the pod still runs it does not say. */
+/** The result for a token's signature; a good one does not show that the pod still runs. */
 export type TokenSignature = "good" | "bad" | "unknown key";
 
-/** At once; each has a thread for as long as it takes. */
+/** Verifications at once; each occupies a thread. */
 const concurrency = 8;
 
 /** Verifies tokens' signatures with the keys that the cluster publishes. */

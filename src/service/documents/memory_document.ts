@@ -1,6 +1,6 @@
 import type { SharedDocument, SharedDocumentContent } from "./shared_document.ts";
 
-/** A document that nobody shares, for as long as the process lives. */
+/** A document of this process alone, for as long as the process lives. */
 export class MemoryDocument implements SharedDocument {
   #text: SharedDocumentContent | undefined;
   readonly #waiting = new Set<() => void>();

@@ -12,11 +12,11 @@ export interface SharedDocumentContent {
 
 /** A small document that replicas share, with optimistic concurrency (the data of a ConfigMap). */
 export interface SharedDocument {
-  /** Undefined: it is not there. Rejects when it cannot be asked for. */
+  /** Undefined when it does not exist. Rejects when it cannot be read. */
   read(signal: AbortSignal): Promise<SharedDocumentContent | undefined>;
   /**
-   * Writes if `version` is still what was read (undefined: it must not be there yet); false when
-   * somebody else was faster. Rejects when it cannot be written.
+   * Writes if `version` is still the current one (undefined: it must not exist yet); false when
+   * another writer was faster. Rejects when it cannot be written.
    */
   write(
     data: Readonly<Record<string, string>>,

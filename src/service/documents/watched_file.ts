@@ -8,9 +8,9 @@ export interface TextFile {
   readonly read: () => Promise<string>;
 }
 
-/** A text that the kubelet or an operator changes, and what is to happen then. */
+/** A text that the kubelet or an operator changes, and what is done then. */
 export interface TextWatchOptions {
-  /** Names the job that looks. */
+  /** The scheduler's key of the job that reads. */
   readonly key: string;
   readonly scheduler: Scheduler;
   readonly clock: Clock;
@@ -18,15 +18,15 @@ export interface TextWatchOptions {
   readonly read: () => Promise<string>;
   /** What was read before. */
   readonly first: string | undefined;
-  /** Told once of each text that differs from the one before. */
+  /** Called once for each text that differs from the one before. */
   readonly onChange: (text: string) => Promise<void>;
-  /** Told once of each new problem of reading. */
+  /** Called once for each new problem of reading. */
   readonly onError: (problem: string) => void;
 }
 
 /**
- * Looks by content, not by time stamps: a mounted Secret is a chain of links, and the kubelet takes
- * up to two minutes for a change anyway.
+ * Compares contents, not time stamps: a mounted Secret is a chain of links, and the kubelet takes up
+ * to two minutes for a change in any case.
  */
 const every = { seconds: 10 };
 

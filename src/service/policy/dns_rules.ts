@@ -1,6 +1,6 @@
 import { parseDnsName } from "../../shared/text/name_syntax.ts";
 
-/** Under it lies the one name of the service's own serving certificate. */
+/** Contains the one name of the service's own serving certificate. */
 const ownDomain = "csi-cert-driver.internal";
 
 /** RFC 6761, 6762, 7686, 8375, 9476 and ICANN's "internal": names that mean something of their own. */

@@ -23,7 +23,7 @@ export function parseIpRange(text: string): IpRange | undefined {
   return networkOf(bits, range) === bits ? range : undefined;
 }
 
-/** Whether the address, canonical text, lies in the range. */
+/** Whether the address, canonical text, is in the range. */
 export function rangeContains(range: IpRange, address: string): boolean {
   const { bits, width } = addressBits(address);
   return width === range.width && networkOf(bits, range) === range.bits;

@@ -13,7 +13,7 @@ import {
 } from "./denial_format.ts";
 import { type Denial, type DenialStore, dropExpired, type NodeDenial } from "./denial_store.ts";
 
-/** Others that write at the same time have written after so many tries, or something is amiss. */
+/** Replicas that write at the same time need a few tries; more show a fault. */
 const mostTries = 20;
 /**
  * A ConfigMap holds 1 MiB; the denial of a pod has at most 230 bytes (a uid has up to 128), that of

@@ -4,7 +4,7 @@ import { Listeners } from "../../shared/scheduler/listeners.ts";
 export interface Denial {
   readonly podUid: string;
   readonly at: Temporal.Instant;
-  /** When it can be forgotten, because the pod has not asked for a certificate for so long. */
+  /** When it can be forgotten, because no certificate was requested for the pod for so long. */
   readonly forgetAt: Temporal.Instant;
 }
 
@@ -18,16 +18,16 @@ export interface NodeDenial {
 
 /**
  * Where denials are kept. A durable one loads all before the service signs anything, has written a
- * denial before `save` resolves, and sees what other replicas wrote within seconds: `get` is asked
+ * denial before `save` resolves, and reads what other replicas wrote within seconds: `get` is called
  * before each signature.
  */
 export interface DenialStore {
   /** Whether all denials are known, so that something may be signed. */
   readonly isLoaded: boolean;
-  /** Adds the denial, or puts it in the place of the pod's former one. */
+  /** Adds the denial, or replaces the pod's former one. */
   save(denial: Denial): Promise<void>;
   get(podUid: string): Denial | undefined;
-  /** Adds the denial, or puts it in the place of the node's former one. */
+  /** Adds the denial, or replaces the node's former one. */
   saveNode(denial: NodeDenial): Promise<void>;
   getNode(node: string): NodeDenial | undefined;
   /** Calls back when the denials of nodes have changed. */
@@ -75,7 +75,7 @@ export class MemoryDenialStore implements DenialStore {
   }
 }
 
-/** Removes the denials whose `forgetAt` lies before an instant. */
+/** Removes the denials whose `forgetAt` is before an instant. */
 export function dropExpired(
   denials: Map<string, { readonly forgetAt: Temporal.Instant }>,
   before: Temporal.Instant,

@@ -5,9 +5,9 @@ import type { DenialStore } from "./denial_store.ts";
 export interface NodeRevocationOptions {
   readonly clock: Clock;
   readonly store: DenialStore;
-  /** How long before its making a node certificate's notBefore lies. */
+  /** How long a node certificate's notBefore is before the time of its issue. */
   readonly backdating: Temporal.DurationLike;
-  /** The longest lifetime of a node certificate; undefined where others make them (mtls). */
+  /** The longest lifetime of a node certificate; undefined where another CA issues them (mtls). */
   readonly longestLifetime: Temporal.DurationLike | undefined;
 }
 

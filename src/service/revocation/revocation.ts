@@ -14,8 +14,8 @@ const jobKey = "denial-expiry";
 const sweepEvery = { hours: 1 };
 
 /**
- * What short-lived certificates can mean by revocation: a pod gets no further ones. A denial lasts
- * until the pod's last certificate has expired, and on for as long as somebody asks for the pod.
+ * What revocation means for short-lived certificates: a pod gets no further ones. A denial lasts
+ * until the pod's last certificate has expired, and longer while certificates are requested for it.
  */
 export class Revocation {
   readonly #clock: Clock;
@@ -40,8 +40,8 @@ export class Revocation {
   }
 
   /**
-   * Denies the pod from now on. `validUntil`: when the last certificate that it may hold is over,
-   * taken as the longest there can be where none is known.
+   * Denies the pod from now on. `validUntil`: when the last certificate that it may hold expires; when
+   * none is known, the end of the longest validity.
    */
   async revoke(podUid: string): Promise<{ validUntil: Temporal.Instant }> {
     await this.#deny(podUid);
@@ -61,7 +61,7 @@ export class Revocation {
     });
   }
 
-  /** Whether it is known who is denied. */
+  /** Whether all denials are known. */
   get isLoaded(): boolean {
     return this.#store.isLoaded;
   }
@@ -71,7 +71,7 @@ export class Revocation {
     return this.#store.get(podUid)?.at;
   }
 
-  /** As deniedSince, for a pod that asks: its denial is kept on, now and then for the next while. */
+  /** As `deniedSince`, when a certificate is requested: extends a denial that would end soon. */
   async extendIfDenied(podUid: string): Promise<Temporal.Instant | undefined> {
     const denial = this.#store.get(podUid);
     if (denial === undefined) return undefined;

@@ -114,7 +114,7 @@ async function lineOf(
 }
 
 for (const { entry, json, text } of decisions) {
-  Deno.test(`the line of "${text.split(" ", 6).join(" ")}" is the same, octet by octet`, async () => {
+  Deno.test(`the line of "${text.split(" ", 6).join(" ")}" is the same, byte by byte`, async () => {
     const jsonLine = await lineOf("json", entry) ?? "";
     const logger = '"level":"info","logger":"cert-service.audit",';
     assert.equal(jsonLine.replace(/^\{"time":"[0-9T:.-]{23}Z",/, ""), logger + json);
@@ -134,12 +134,12 @@ Deno.test("a secret in a reason is redacted, in the message and in the property"
   }
 });
 
-Deno.test("decisions are not told where only warnings are wanted", async () => {
+Deno.test("decisions are not logged where only warnings are wanted", async () => {
   const entry = { action: "get", outcome: "shown", caller: undefined } as const;
   assert.equal(await lineOf("json", entry, "warning"), undefined);
 });
 
-Deno.test("each line tells its own end, whatever the one before it told", async () => {
+Deno.test("each line states its own end, whatever the one before it stated", async () => {
   const ends = ["2026-01-08T00:00:00Z", "2026-01-08T00:00:00Z", "2026-01-08T00:00:00.000000001Z"];
   for (const end of [...ends, ends[0]!]) {
     const notAfter = Temporal.Instant.from(end);

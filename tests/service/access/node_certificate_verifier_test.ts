@@ -215,7 +215,7 @@ Deno.test("a node CA's certificate without a pod's uid is refused", async () => 
 
 testWith(
   "openssl",
-  "an anchor of version 1 accepts nobody, neither its own holder nor what it signed",
+  "an anchor of version 1 verifies no certificate, neither its own holder's nor one that it signed",
   async (bench) => {
     await bench.openssl(
       "req",

@@ -21,7 +21,7 @@ import { newNodeCa, trustDomain } from "../access/node_certificates.ts";
 import { driver, openApi } from "../kubernetes/kubernetes_fixture.ts";
 
 export const account = `${driver.namespace}/${driver.name}`;
-/** What tokens of `ApiTokens` are bound to unless told otherwise. */
+/** What tokens of `ApiTokens` are bound to unless a test states another pod. */
 export const driverPod = {
   name: "csi-cert-driver-x7k2p",
   uid: "5a1d7c1e-0000-4000-8000-000000000001",

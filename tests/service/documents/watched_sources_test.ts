@@ -68,7 +68,7 @@ Deno.test("a service does not start with a bad policy file, and has no rules wit
   assert.equal(time.scheduler.size, 0);
 });
 
-Deno.test("the CA's files are told at the start and each time either changes, also away and back", async () => {
+Deno.test("the CA's files are reported at the start and each time either changes, also when one is missing and returns", async () => {
   await using time = ticking();
   const [certificate, privateKey] = [new TestFile("c1"), new TestFile("k1")];
   const missing = new Error("no such file");
@@ -79,11 +79,11 @@ Deno.test("the CA's files are told at the start and each time either changes, al
     isMissing: (error) => error === missing,
   });
   const stopping = new AbortController();
-  const told: CaSourceState[] = [];
+  const reported: CaSourceState[] = [];
   const following = (async () => {
-    for await (const state of source.watch(stopping.signal)) told.push(state);
+    for await (const state of source.watch(stopping.signal)) reported.push(state);
   })();
-  await time.clock.until(() => told.length === 1);
+  await time.clock.until(() => reported.length === 1);
   certificate.text = "c2";
   privateKey.text = "k2";
   await time.clock.advance({ seconds: 10 });
@@ -98,7 +98,7 @@ Deno.test("the CA's files are told at the start and each time either changes, al
   stopping.abort();
   await following;
   assert.deepEqual(
-    told.map((state) => state.kind === "secret" ? state.secret.certificatePem : state.kind),
+    reported.map((state) => state.kind === "secret" ? state.secret.certificatePem : state.kind),
     ["c1", "c2", "absent", "unavailable", "c2"],
   );
   assert.equal(time.scheduler.size, 0);

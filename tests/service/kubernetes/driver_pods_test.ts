@@ -49,7 +49,7 @@ Deno.test("a driver's pod is confirmed by its uid among the pods of its node", a
   assert.equal(api.server.calls[0]?.query.get("fieldSelector"), "spec.nodeName=node-1");
 });
 
-Deno.test("a role that lacks what the attestation needs is told in the rule's words", async () => {
+Deno.test("a role that lacks what the attestation needs is reported in the rule's words", async () => {
   await using api = await open();
   api.server.forbidden.add("list pods");
   const pods = await api.runs("node-1", "uid-a");

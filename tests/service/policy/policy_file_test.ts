@@ -50,7 +50,7 @@ Deno.test("no rules at all are a policy", () => {
   assert.deepEqual(parsePolicyFile("rules: []"), { kind: "rules", rules: [] });
 });
 
-Deno.test("each problem is told with its line and what is accepted", () => {
+Deno.test("each problem is reported with its line and what is accepted", () => {
   const found = problems(`rules:
   - namespaces: [Shop]
     dnsNames:

@@ -26,7 +26,7 @@ Deno.test("a pod of which nothing is known can be revoked, for the longest that 
   reasonOf("denied", await service.ask());
 });
 
-Deno.test("a denial is forgotten when nobody asks for the pod any more", async () => {
+Deno.test("a denial is forgotten when no certificate is requested for the pod any more", async () => {
   await using service = await openAuthority({ material: await makeCa() });
   await service.revocation.revoke(pod.uid);
   await service.clock.advance({ hours: 720 });
@@ -35,7 +35,7 @@ Deno.test("a denial is forgotten when nobody asks for the pod any more", async (
   assert.equal(service.store.size, 0);
 });
 
-Deno.test("a pod that goes on asking stays denied, since when it was", async () => {
+Deno.test("a pod that keeps requesting certificates stays denied, since the first time", async () => {
   await using service = await openAuthority();
   await service.revocation.revoke(pod.uid);
   for (let days = 0; days < 120; days += 10) {
