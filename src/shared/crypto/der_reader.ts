@@ -1,4 +1,4 @@
-/** One element of DER (X.690): its tag octet, its content, and the whole of it. */
+/** One element of DER (X.690): its tag byte, its content, and the whole of it. */
 export interface DerElement {
   readonly tag: number;
   readonly content: Uint8Array;
@@ -6,8 +6,9 @@ export interface DerElement {
 }
 
 /**
- * The elements that fill the octets exactly, or undefined: definite lengths in their shortest form
- * only, tags below 31 only, nothing left over. Parsers of BER are kinder than a signature allows.
+ * The elements that fill the bytes exactly, or undefined: definite lengths in their shortest form
+ * only, tags below 31 only, nothing left over. A parser of BER accepts more encodings than a
+ * signature allows.
  */
 export function readElements(bytes: Uint8Array): DerElement[] | undefined {
   const elements: DerElement[] = [];
@@ -32,7 +33,7 @@ export function readSequence(bytes: Uint8Array): DerElement[] | undefined {
   return readElements(only.content);
 }
 
-/** Whether an element is a BIT STRING of whole octets, as keys and signatures are. */
+/** Whether an element is a BIT STRING of whole bytes, as keys and signatures are. */
 export function isByteAlignedBitString(element: DerElement | undefined): element is DerElement {
   return element?.tag === 0x03 && element.content[0] === 0;
 }
@@ -43,12 +44,12 @@ function readLength(bytes: Uint8Array, at: number): { length: number; next: numb
   if (first < 0x80) return { length: first, next: at + 1 };
   const count = first & 0x7f;
   const digits = bytes.subarray(at + 1, at + 1 + count);
-  // Four octets count more than any message of ours may hold.
+  // Four bytes express a longer length than any of our messages may have.
   if (count === 0 || count > 4 || digits.length < count || digits[0] === 0) return undefined;
   const length = digits.reduce((sum, digit) => sum * 256 + digit, 0);
   return length < 0x80 ? undefined : { length, next: at + 1 + count };
 }
 
 export function equalBytes(left: Uint8Array, right: Uint8Array): boolean {
-  return left.length === right.length && left.every((octet, index) => octet === right[index]);
+  return left.length === right.length && left.every((byte, index) => byte === right[index]);
 }

@@ -8,12 +8,12 @@ export function readObjectIdentifier(element: DerElement | undefined): string | 
   const arcs: number[] = [];
   let arc = 0;
   let isFirst = true;
-  for (const octet of content) {
-    // A group of nothing in front would be a second form of the same arc.
-    if (isFirst && octet === 0x80) return undefined;
-    arc = arc * 128 + (octet & 0x7f);
+  for (const byte of content) {
+    // A leading group of zero bits would be a second form of the same arc.
+    if (isFirst && byte === 0x80) return undefined;
+    arc = arc * 128 + (byte & 0x7f);
     if (arc > Number.MAX_SAFE_INTEGER / 128) return undefined;
-    isFirst = octet < 0x80;
+    isFirst = byte < 0x80;
     if (isFirst) {
       arcs.push(arc);
       arc = 0;
@@ -32,7 +32,7 @@ export function isInteger(element: DerElement | undefined): element is DerElemen
   return !(first === 0 && second < 0x80) && !(first === 0xff && second >= 0x80);
 }
 
-/** The octets of a positive INTEGER without the one that only keeps it positive, or undefined. */
+/** The bytes of a positive INTEGER without the one that only keeps it positive, or undefined. */
 export function readUnsigned(element: DerElement | undefined): Uint8Array | undefined {
   if (!isInteger(element)) return undefined;
   const { content } = element;
@@ -43,8 +43,8 @@ export function readUnsigned(element: DerElement | undefined): Uint8Array | unde
 /** A BOOLEAN, which is 0 or 255 in DER, or undefined. */
 export function readBoolean(element: DerElement | undefined): boolean | undefined {
   if (element?.tag !== 0x01 || element.content.length !== 1) return undefined;
-  const [octet] = element.content;
-  return octet === 0xff ? true : octet === 0 ? false : undefined;
+  const [byte] = element.content;
+  return byte === 0xff ? true : byte === 0 ? false : undefined;
 }
 
 const utcTime = /^[0-9]{12}Z$/;
@@ -68,9 +68,9 @@ export function readTime(element: DerElement | undefined): Temporal.Instant | un
   return Temporal.Instant.fromEpochMilliseconds(ms);
 }
 
-/** Octets as characters of the same numbers. */
+/** Bytes as characters of the same numbers. */
 export function latin1(bytes: Uint8Array): string {
   let text = "";
-  for (const octet of bytes) text += String.fromCharCode(octet);
+  for (const byte of bytes) text += String.fromCharCode(byte);
   return text;
 }

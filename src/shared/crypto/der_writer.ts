@@ -1,15 +1,15 @@
 /**
- * An element of DER (X.690) that is yet to be written: all lengths are known before the first octet
- * is, so that the whole is written once, and nothing is copied from level to level.
+ * An element of DER (X.690) that is not written yet. All lengths are known before the first byte is
+ * written, so the element is written once, and nothing is copied from level to level.
  */
 export interface DerNode {
   readonly tag: number;
   readonly parts: readonly DerPart[];
-  /** Octets of the content. */
+  /** Bytes of the content. */
   readonly length: number;
 }
 
-/** What content is made of: octets as they are, characters of ASCII, and elements. */
+/** What content is made of: bytes as they are, characters of ASCII, and elements. */
 export type DerPart = Uint8Array | string | DerNode;
 
 /** One element whose content is the parts, one after the other. */
@@ -17,7 +17,7 @@ export function element(tag: number, ...parts: readonly DerPart[]): DerNode {
   let length = 0;
   for (const part of parts) length += sizeOf(part);
   // The longest thing written here is a request of 8 KiB.
-  if (length > 0xffff) throw new RangeError(`DER of ${length} octets is not written here`);
+  if (length > 0xffff) throw new RangeError(`DER of ${length} bytes is not written here`);
   return { tag, parts, length };
 }
 
@@ -25,14 +25,14 @@ export function derSequence(...parts: readonly DerPart[]): DerNode {
   return element(0x30, ...parts);
 }
 
-/** The octets of an element. */
+/** The bytes of an element. */
 export function encodeDer(element: DerNode): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(sizeOf(element));
   write(element, bytes, 0);
   return bytes;
 }
 
-/** Writes at a place; returns the place behind. */
+/** Writes at an offset; returns the offset after it. */
 function write(part: DerPart, bytes: Uint8Array, at: number): number {
   if (typeof part === "string") {
     for (let index = 0; index < part.length; index++) bytes[at + index] = part.charCodeAt(index);
@@ -58,7 +58,7 @@ function sizeOf(part: DerPart): number {
   return part.length + (part.length < 0x80 ? 2 : part.length < 0x100 ? 3 : 4);
 }
 
-/** An INTEGER of a number that is given as octets without a sign, the most significant first. */
+/** An INTEGER of a number that is given as bytes without a sign, the most significant first. */
 export function derUnsignedInteger(bytes: Uint8Array): DerNode {
   let start = 0;
   while (start < bytes.length - 1 && bytes[start] === 0) start++;
@@ -74,7 +74,7 @@ export function derObjectIdentifier(dotted: string): DerNode {
   return element(0x06, Uint8Array.from([first * 40 + second, ...others].flatMap(base128)));
 }
 
-/** A BIT STRING of whole octets. */
+/** A BIT STRING of whole bytes. */
 export function derBitString(bytes: Uint8Array): DerNode {
   return element(0x03, zero, bytes);
 }

@@ -5,9 +5,9 @@ const ecPublicKey = encodeDer(derObjectIdentifier("1.2.840.10045.2.1"));
 
 /** An EC private key (RFC 5915, 3) in PKCS #8. */
 export interface EcPrivateKey {
-  /** The secret, as octets of the curve's width. */
+  /** The secret, as bytes of the curve's width. */
   readonly scalar: Uint8Array;
-  /** The SubjectPublicKeyInfo that stands beside it, if one does; to make it takes as long as a signature. */
+  /** Of the public key that the DER also contains, if it does; computing one takes as long as a signature. */
   readonly spki: Uint8Array | undefined;
 }
 

@@ -209,7 +209,7 @@ function recognize(key: KeyObject): { kind: "recognized"; algorithm: KeyAlgorith
 const primeField = [0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x01, 0x01];
 
 function hasExplicitParameters(der: Uint8Array): boolean {
-  return der.some((_, start) => primeField.every((octet, index) => der[start + index] === octet));
+  return der.some((_, start) => primeField.every((byte, index) => der[start + index] === byte));
 }
 
 function unreadable(): Refused {

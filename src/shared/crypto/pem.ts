@@ -6,13 +6,13 @@ export function encodePem(label: string, der: Uint8Array): string {
 
 /**
  * The contents of all blocks with a label, in their order. A broken block (not base64, or without an
- * end) comes as no octets, so that it is missed by nobody who looks at each.
+ * end) is returned as an empty array, so that a caller that checks each block rejects it.
  */
 export function decodePem(label: string, text: string): Uint8Array[] {
   return blocks(text).filter((block) => block.label === label).map(({ body }) => bytes(body));
 }
 
-/** Which PEM blocks a text holds, by label only, as a message may say it. */
+/** Which PEM blocks a text contains, by label only, so that a message may contain it. */
 export function describePem(text: string): string {
   const labels = blocks(text).map(({ label }) => label);
   const shown = labels.length > 8 ? [...labels.slice(0, 8), "…"] : labels;
@@ -21,7 +21,7 @@ export function describePem(text: string): string {
 
 const begin = /-----BEGIN ([A-Z0-9][A-Z0-9 ]{0,62})-----/g;
 
-/** Everything from one BEGIN line to the next is one block, whatever lies between. */
+/** Everything from one BEGIN line to the next is one block, whatever is between. */
 function blocks(text: string): { label: string; body: string | undefined }[] {
   const found = [...text.matchAll(begin)];
   return found.map((match, index) => {

@@ -7,7 +7,7 @@ export interface PublicKeyParts {
   readonly kind: "ec" | "rsa" | "ed25519";
   /** Of an EC key: the identifier of its curve. */
   readonly curve: string | undefined;
-  /** The BIT STRING's octets: a point, an RSAPublicKey, or an Ed25519 key. */
+  /** The BIT STRING's bytes: a point, an RSAPublicKey, or an Ed25519 key. */
   readonly key: Uint8Array;
 }
 

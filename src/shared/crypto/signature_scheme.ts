@@ -57,7 +57,7 @@ function readPss(der: Uint8Array): SignatureScheme | undefined {
   if (hash === undefined || hash !== maskHash || bytes === undefined || bytes.length > 2) {
     return undefined;
   }
-  const saltLength = bytes.reduce((sum, octet) => sum * 256 + octet, 0);
+  const saltLength = bytes.reduce((sum, byte) => sum * 256 + byte, 0);
   return { name: "RSA-PSS", hash, saltLength };
 }
 

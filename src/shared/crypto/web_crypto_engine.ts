@@ -36,7 +36,7 @@ export const webCryptoEngine: SignatureEngine = {
   },
 };
 
-/** Octets of one of a signature's numbers, by curve. */
+/** Bytes of one of a signature's numbers, by curve. */
 const widths: Readonly<Record<keyof typeof curves, number>> = {
   "P-256": 32,
   "P-384": 48,

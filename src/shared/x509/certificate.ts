@@ -32,10 +32,10 @@ import {
 import { readSubjectAlternativeNames } from "./subject_alternative_names.ts";
 import { decodePem } from "../crypto/pem.ts";
 
-/** What we read of an X.509 certificate (RFC 5280); nothing here says that it can be trusted. */
+/** What we read of an X.509 certificate (RFC 5280); none of it is verified. */
 export interface Certificate {
   readonly der: Uint8Array;
-  /** Lower-case hexadecimal, without the octet that only keeps the number positive. */
+  /** Lower-case hexadecimal, without the byte that only keeps the number positive. */
   readonly serialNumber: string;
   readonly subject: string;
   readonly issuer: string;
@@ -49,7 +49,7 @@ export interface Certificate {
   /** DER of the SubjectPublicKeyInfo. */
   readonly spki: Uint8Array;
   readonly isCa: boolean;
-  /** How many CAs may stand between this one and a leaf; undefined for any number. */
+  /** How many CAs may be between this one and a leaf; undefined for any number. */
   readonly pathLength: number | undefined;
   /** RFC 5280's names of the usages; undefined where the extension is absent. */
   readonly keyUsage: string[] | undefined;
@@ -59,7 +59,7 @@ export interface Certificate {
   readonly extensions: ReadonlyMap<string, Extension>;
 }
 
-/** The certificate that the DER is, to its last octet, or undefined. */
+/** The certificate that the DER is, to its last byte, or undefined. */
 export function readCertificate(der: Uint8Array): Certificate | undefined {
   const fields = readCertificateFields(der);
   if (fields === undefined) return undefined;
@@ -98,11 +98,11 @@ export function describeCertificate(certificate: Certificate): string {
   return `the certificate "${abbreviate(certificate.subject)}"`;
 }
 
-/** Fields of a certificate as they stand in it, for comparing and copying octet by octet. */
+/** Fields of a certificate as they are encoded in it, for comparing and copying byte by byte. */
 export interface CertificateFields {
   /** The part that is signed. */
   readonly signed: Uint8Array;
-  /** The number's own octets, without tag and length. */
+  /** The number's own bytes, without tag and length. */
   readonly serialNumber: Uint8Array;
   readonly issuer: Uint8Array;
   readonly validity: Uint8Array;
@@ -144,7 +144,7 @@ export function readCertificateFields(der: Uint8Array): CertificateFields | unde
   };
 }
 
-/** What follows the key: two identifiers that nobody uses, then the extensions; false for other things. */
+/** What follows the key: two unique identifiers that are not used, then the extensions; false for other things. */
 function extensionsAmong(others: readonly DerElement[]): Uint8Array | undefined | false {
   let previous = 0;
   let extensions: Uint8Array | undefined;
@@ -172,9 +172,9 @@ function describeNames(subject: DistinguishedName, issuer: DistinguishedName) {
 const noNames = { dnsNames: [], ipAddresses: [], uris: [] };
 const noConstraints = { isCa: false, pathLength: undefined };
 
-/** What the extensions say that we look at; undefined if one of them is broken. */
+/** The extensions that we read; undefined if one of them is malformed. */
 function describeExtensions(extensions: ReadonlyMap<string, Extension>) {
-  /** Absent, an extension says what `absent` does. */
+  /** An absent extension means what `absent` states. */
   const read = <T, A>(type: string, reader: (der: Uint8Array) => T | undefined, absent: A) => {
     const extension = extensions.get(type);
     return extension === undefined ? { said: absent } : { said: reader(extension.value) };

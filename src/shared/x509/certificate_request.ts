@@ -37,7 +37,7 @@ export async function parseCertificateRequest(
   engine: SignatureEngine = webCryptoEngine,
 ): Promise<{ kind: "request"; spki: Uint8Array; algorithm: KeyAlgorithm } | Refused> {
   if (der.length > maxRequestBytes) {
-    return refused(`has ${der.length} octets; at most ${maxRequestBytes} are accepted`);
+    return refused(`has ${der.length} bytes; at most ${maxRequestBytes} are accepted`);
   }
   const request = readRequest(der);
   if (request === undefined) return refused("is not a PKCS #10 request in DER (RFC 2986)");

@@ -72,7 +72,7 @@ async function verifyPath(
   return refused("the chain is empty; expected a leaf certificate first");
 }
 
-/** Why a certificate cannot stand in any chain now. */
+/** Why a certificate cannot be part of any chain now. */
 function ownProblem(certificate: Certificate, { at, skew }: PathOptions): string | undefined {
   const { notBefore, notAfter } = certificate;
   const shown = describeCertificate(certificate);
@@ -116,11 +116,11 @@ async function linkProblem(
     return `the signature of ${shown} is not by the key of ${shownIssuer}`;
   }
   if (schemeOf(subject)?.hash === "SHA-1") {
-    return `${shown} is signed with SHA-1; issue it anew with SHA-256 or better`;
+    return `${shown} is signed with SHA-1; issue it again with SHA-256 or better`;
   }
 }
 
-/** Whether the issuer's name is, octet by octet, the name of this possible issuer. */
+/** Whether the issuer's name is, byte by byte, the name of this possible issuer. */
 export function hasIssuerName(certificate: Certificate, issuer: Certificate): boolean {
   const [fields, issuerFields] = [
     readCertificateFields(certificate.der),

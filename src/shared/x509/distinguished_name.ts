@@ -14,7 +14,7 @@ export interface DistinguishedName {
   /** For people: "C=DE, CN=a\, b", in the order of the certificate. */
   readonly text: string;
   readonly attributes: readonly { readonly type: string; readonly value: string }[];
-  /** Whether each text is of the encoding that it says. */
+  /** Whether each text is in the encoding that its tag states. */
   readonly isWellEncoded: boolean;
 }
 
@@ -92,7 +92,7 @@ function readText({ tag, content, whole }: DerElement) {
       return {
         value: latin1(content),
         isText: true,
-        isWell: content.every((octet) => octet < 0x80),
+        isWell: content.every((byte) => byte < 0x80),
       };
     case 0x14: // TeletexString, which the world uses for Latin-1
       return { value: latin1(content), isText: true, isWell: true };

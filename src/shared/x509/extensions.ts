@@ -106,9 +106,9 @@ export function readBasicConstraints(
   if (isCa === undefined || rest.length > 0) return undefined;
   if (length === undefined) return { isCa, pathLength: undefined };
   const bytes = readUnsigned(length);
-  // No path is as long as six octets count.
+  // No path is longer than six bytes can express.
   if (bytes === undefined || bytes.length > 6) return undefined;
-  return { isCa, pathLength: bytes.reduce((sum, octet) => sum * 256 + octet, 0) };
+  return { isCa, pathLength: bytes.reduce((sum, byte) => sum * 256 + byte, 0) };
 }
 
 /** A keyUsage's value as the names of its usages, or undefined if it is none. */
@@ -121,11 +121,11 @@ export function readKeyUsage(der: Uint8Array): KeyUsage[] | undefined {
 
 /** The value of a keyUsage of at least one of the first eight usages. */
 export function writeKeyUsage(...names: KeyUsage[]): DerNode {
-  let octet = 0;
-  for (const name of names) octet |= 0x80 >> usages.indexOf(name);
+  let byte = 0;
+  for (const name of names) byte |= 0x80 >> usages.indexOf(name);
   // DER leaves out the zeros at the end.
-  const unused = 31 - Math.clz32(octet & -octet);
-  return element(0x03, Uint8Array.of(unused, octet));
+  const unused = 31 - Math.clz32(byte & -byte);
+  return element(0x03, Uint8Array.of(unused, byte));
 }
 
 /** An extKeyUsage's purposes, or undefined if it is none. */
@@ -134,7 +134,7 @@ export function readKeyPurposes(der: Uint8Array): string[] | undefined {
   return found?.every((purpose) => purpose !== undefined) ? found : undefined;
 }
 
-/** A subjectKeyIdentifier's octets, or undefined if it is none. */
+/** A subjectKeyIdentifier's bytes, or undefined if it is none. */
 export function readKeyIdentifier(der: Uint8Array): Uint8Array | undefined {
   return only(der, 0x04)?.content;
 }
@@ -157,7 +157,7 @@ function only(der: Uint8Array, tag: number): DerElement | undefined {
   return first?.tag === tag && rest.length === 0 ? first : undefined;
 }
 
-/** Whether an element is a version number, which is of one octet. */
+/** Whether an element is a version number, which is of one byte. */
 export function isVersionNumber(element: DerElement | undefined): element is DerElement {
   return isInteger(element) && element.content.length === 1;
 }

@@ -8,7 +8,7 @@ import {
 
 const bytes = (hex: string) => Uint8Array.fromHex(hex.replaceAll(" ", ""));
 
-Deno.test("elements that fill the octets are read one after the other", () => {
+Deno.test("elements that fill the bytes are read one after the other", () => {
   const elements = readElements(bytes("0201 05 0500 3003 020107"));
   assert.deepEqual(elements?.map(({ tag, whole }) => [tag, whole.toHex()]), [
     [0x02, "020105"],
@@ -30,7 +30,7 @@ const wrong = [
   ["a length in two forms", "04817f" + "00".repeat(127)],
   ["a length with a leading zero", "04820080" + "00".repeat(128)],
   ["an indefinite length", "3080 0201050000"],
-  ["a length of five octets", "04 8500000000 01 00"],
+  ["a length of five bytes", "04 8500000000 01 00"],
   ["a length that is cut off", "0482 01"],
   ["no length", "04"],
   ["more content than there is", "0402 01"],
@@ -50,13 +50,13 @@ Deno.test("a sequence is one SEQUENCE and nothing else", () => {
   }
 });
 
-Deno.test("a bit string is whole octets only without unused bits", () => {
+Deno.test("a bit string is whole bytes only without unused bits", () => {
   const isWhole = (hex: string) => isByteAlignedBitString(readElements(bytes(hex))?.[0]);
   assert.equal(isWhole("030200ff"), true);
   for (const hex of ["030201fe", "0300", "040200ff", ""]) assert.equal(isWhole(hex), false);
 });
 
-Deno.test("what is read covers any octets without a gap, or is refused", () => {
+Deno.test("what is read covers any bytes without a gap, or is refused", () => {
   fc.assert(fc.property(fc.uint8Array({ maxLength: 40 }), (any) => {
     const elements = readElements(any);
     if (elements === undefined) return;

@@ -19,7 +19,7 @@ Deno.test("blocks of other labels and the text between blocks are passed over", 
   assert.equal(describePem("nothing"), "no PEM block");
 });
 
-Deno.test("a broken block comes as no octets instead of vanishing", () => {
+Deno.test("a broken block is returned as an empty array and not left out", () => {
   const whole = encodePem("A", Uint8Array.of(1, 2, 3));
   const broken = [
     whole.replace("AQID", "A*ID"),

@@ -73,7 +73,7 @@ Deno.test("bytes by chance give a message or a problem, never a throw", () => {
   );
   for (let round = 0; round < 2000; round++) {
     const bytes = Uint8Array.from(good);
-    // A different octet and value each round, the same in every run.
+    // A different byte and value each round, the same in every run.
     bytes[(round * 7) % bytes.length] = (round * 131) & 0xff;
     const { kind } = decodeMessage(NodePublishVolumeRequestSchema, bytes);
     assert.ok(kind === "message" || kind === "refused");

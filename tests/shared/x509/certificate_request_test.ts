@@ -48,10 +48,10 @@ Deno.test("a request is refused when it is cut, prolonged, too long, or text", a
   const text = new TextEncoder().encode(encodePem("CERTIFICATE REQUEST", der));
   assert.match(await problemOf(text) ?? "", /is not a PKCS #10 request in DER/);
   const long = new Uint8Array(8193);
-  assert.match(await problemOf(long) ?? "", /has 8193 octets; at most 8192 are accepted/);
+  assert.match(await problemOf(long) ?? "", /has 8193 bytes; at most 8192 are accepted/);
 });
 
-Deno.test("any octets are refused in a sentence", async () => {
+Deno.test("any bytes are refused in a sentence", async () => {
   await fc.assert(fc.asyncProperty(fc.uint8Array({ maxLength: 300 }), async (bytes) => {
     assert.match(await problemOf(bytes) ?? "", /^the certificate request /);
   }));

@@ -41,7 +41,7 @@ Deno.test("a certificate is read with all its fields", async () => {
   assert.deepEqual(certificate.authorityKeyIdentifier, Uint8Array.of(3, 4));
 });
 
-Deno.test("absent extensions are told from empty ones", async () => {
+Deno.test("absent extensions are distinguished from empty ones", async () => {
   const { certificate } = await forge({ ca: "none", keyUsage: "none" });
   assert.equal(certificate.isCa, false);
   assert.equal(certificate.keyUsage, undefined);
@@ -90,7 +90,7 @@ Deno.test("a certificate is DER and never its text, whatever the library would t
   }
 });
 
-Deno.test("any octets, and any change to a certificate, are read or not, but never throw", async () => {
+Deno.test("any bytes, and any change to a certificate, are read or not, but never throw", async () => {
   const { der } = (await forge({ subjectKeyIdentifier: "0102" })).certificate;
   fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
     assert.equal(readCertificate(bytes), undefined);
@@ -99,7 +99,7 @@ Deno.test("any octets, and any change to a certificate, are read or not, but nev
   fc.assert(
     fc.property(fc.array(change, { minLength: 1, maxLength: 4 }), (changes) => {
       const changed = new Uint8Array(der);
-      for (const [at, octet] of changes) changed[at] = octet;
+      for (const [at, byte] of changes) changed[at] = byte;
       readCertificate(changed);
     }),
     { numRuns: 500 },

@@ -105,7 +105,7 @@ Deno.test("a path longer than a CA above allows is refused", async () => {
   assert.equal(await problemOf([leaf, middle], [middle]), undefined);
 });
 
-Deno.test("a CA that signed itself anew does not lengthen the path", async () => {
+Deno.test("a CA that signed itself again does not lengthen the path", async () => {
   const root = await forge({ pathLength: 0 });
   const rollover = await forge({ issuer: root, pathLength: 0 });
   assert.equal(await problemOf([await leafOf(rollover), rollover], [root]), undefined);
@@ -133,7 +133,7 @@ Deno.test("validity is kept to the second, give or take the skew", async () => {
   }
 });
 
-Deno.test("a critical extension that nobody here knows is refused, an uncritical one is not", async () => {
+Deno.test("a critical extension that is not known here is refused, an uncritical one is not", async () => {
   const root = await forge();
   const extension = (critical: boolean) => new Extension("1.2.3.4", critical, new Uint8Array(2));
   const [bad, good] = [
