@@ -10,7 +10,7 @@ import { readEcPrivateKey } from "../../shared/crypto/ec_private_key.ts";
 import { recognizePublicKey } from "../../shared/crypto/public_key.ts";
 import type { SignatureEngine, SignatureToVerify } from "../../shared/crypto/signature_engine.ts";
 import { webCryptoEngine } from "../../shared/crypto/web_crypto_engine.ts";
-import { type Libcrypto, openLibcrypto } from "./libcrypto.ts";
+import { decodeKey, digestMethod, ffiBytes, type Libcrypto, openLibcrypto } from "./libcrypto.ts";
 
 /** The numbers of the curves in <openssl/obj_mac.h>. */
 const curveNumbers = { "ecdsa-p256": 415, "ecdsa-p384": 715 } as const;
@@ -42,13 +42,15 @@ export async function openOpensslEngine(): Promise<SignatureEngine | undefined> 
 
 class OpensslEngine implements SignatureEngine {
   readonly #library: Libcrypto;
-  /** Takes each key that is verified with in turn: to make one for a curve costs a fifth of a verification. */
+  /** Holds each key that is verified with in turn: to make one for a curve costs a fifth of a verification. */
   readonly #verifying: Partial<Record<EcAlgorithm, Deno.PointerValue>> = {};
   /** What is signed without a pause is written here first. */
   readonly #signature = new Uint8Array(longestSignature);
   readonly #keys = new WeakMap<CryptoKey, Promise<LoadedKey>>();
-  /** Gives a key back to the library when nobody can sign with it any more. */
+  /** Gives a key back to the library when no code can sign with it any more. */
   readonly #unused = new FinalizationRegistry<LoadedKey>((key) => this.#free(key));
+  /** The library uses these on another thread, where the garbage collector does not see it. */
+  readonly #inUse = new Set<readonly unknown[]>();
 
   constructor(library: Libcrypto) {
     this.#library = library;
@@ -57,7 +59,7 @@ class OpensslEngine implements SignatureEngine {
   async sign(key: CryptoKey, algorithm: KeyAlgorithm, bytes: Uint8Array): Promise<Uint8Array> {
     const loaded = this.#keys.get(key) ?? this.#loadCached(key, algorithm);
     const { kind, pointer } = await loaded;
-    if (kind === "other") return await this.#signWith(pointer, algorithm, bytes);
+    if (kind === "other") return await this.#signWith(key, pointer, algorithm, bytes);
     const digest = this.#digest(algorithm === "ecdsa-p384" ? "SHA-384" : "SHA-256", bytes);
     const signature = this.#signature;
     const length = new Uint32Array(1);
@@ -70,7 +72,7 @@ class OpensslEngine implements SignatureEngine {
   async verify(signed: SignatureToVerify): Promise<boolean> {
     const { spki, scheme, signature, bytes } = signed;
     const algorithm = recognizePublicKey(spki);
-    // What is rare is left to the engine that every test was first made for.
+    // What is rare is left to WebCrypto.
     if (!algorithm || scheme.name === "RSA-PSS" || scheme.hash === "SHA-1") {
       return await webCryptoEngine.verify(signed);
     }
@@ -82,7 +84,7 @@ class OpensslEngine implements SignatureEngine {
     }
     const isRsa = scheme.name === "RSASSA-PKCS1-v1_5";
     if (isRsa !== algorithm.startsWith("rsa") || (!isRsa && algorithm !== "ed25519")) return false;
-    return this.#verifyOther(signed);
+    return this.#verifyOther(signed, scheme.hash);
   }
 
   #verifyEc(
@@ -93,26 +95,29 @@ class OpensslEngine implements SignatureEngine {
   ): boolean {
     const library = this.#library;
     const key = this.#verifying[curve] ??= library.EC_KEY_new_by_curve_name(curveNumbers[curve]);
-    // Refuses a point that does not lie on the curve.
-    const isKey = library.EC_KEY_oct2key(key, own(point), BigInt(point.length), null) === 1;
-    const bytes = own(signature);
+    // Rejects a point that is not on the curve.
+    const isKey = library.EC_KEY_oct2key(key, ffiBytes(point), BigInt(point.length), null) === 1;
+    const bytes = ffiBytes(signature);
     const good = isKey &&
       library.ECDSA_verify(0, digest, digest.length, bytes, bytes.length, key) === 1;
     if (!good) library.ERR_clear_error();
     return good;
   }
 
-  #verifyOther({ spki, scheme, signature, bytes }: SignatureToVerify): boolean {
+  #verifyOther(
+    { spki, signature, bytes }: SignatureToVerify,
+    hash: "SHA-256" | "SHA-384" | "SHA-512" | undefined,
+  ): boolean {
     const library = this.#library;
-    const key = this.#decode(spki, library.d2i_PUBKEY_bio);
+    const key = decodeKey(library, spki, library.d2i_PUBKEY_bio);
     const context = library.EVP_MD_CTX_new();
     try {
-      const hash = this.#hash(scheme.hash);
+      const method = hash === undefined ? null : digestMethod(library, hash);
       const lengths = [BigInt(signature.length), BigInt(bytes.length)] as const;
+      const [signed, content] = [ffiBytes(signature), ffiBytes(bytes)];
       const good = key !== null &&
-        library.EVP_DigestVerifyInit(context, null, hash, null, key) === 1 &&
-        library.EVP_DigestVerify(context, own(signature), lengths[0], own(bytes), lengths[1]) ===
-          1;
+        library.EVP_DigestVerifyInit(context, null, method, null, key) === 1 &&
+        library.EVP_DigestVerify(context, signed, lengths[0], content, lengths[1]) === 1;
       if (!good) library.ERR_clear_error();
       return good;
     } finally {
@@ -122,26 +127,30 @@ class OpensslEngine implements SignatureEngine {
   }
 
   async #signWith(
-    key: Deno.PointerObject,
+    key: CryptoKey,
+    pointer: Deno.PointerObject,
     algorithm: KeyAlgorithm,
     bytes: Uint8Array,
   ): Promise<Uint8Array> {
     const library = this.#library;
     const isRsa = algorithm.startsWith("rsa");
+    const signature = new Uint8Array(longestSignature);
+    const length = new BigUint64Array([BigInt(longestSignature)]);
+    const held = [key, bytes, signature, length];
     const context = library.EVP_MD_CTX_new();
+    this.#inUse.add(held);
     try {
       const hash = isRsa ? library.EVP_sha256() : null;
-      if (library.EVP_DigestSignInit(context, null, hash, null, key) !== 1) {
+      if (library.EVP_DigestSignInit(context, null, hash, null, pointer) !== 1) {
         throw this.#failure("start a signature");
       }
-      const signature = new Uint8Array(longestSignature);
-      const length = new BigUint64Array([BigInt(longestSignature)]);
       const call = isRsa ? library.EVP_DigestSign_nonblocking : library.EVP_DigestSign;
       const size = BigInt(bytes.length);
-      const done = await call(context, signature, bytesOf(length), own(bytes), size);
+      const done = await call(context, signature, bytesOf(length), ffiBytes(bytes), size);
       if (done !== 1) throw this.#failure("sign");
       return signature.slice(0, Number(length[0]));
     } finally {
+      this.#inUse.delete(held);
       library.EVP_MD_CTX_free(context);
     }
   }
@@ -158,14 +167,14 @@ class OpensslEngine implements SignatureEngine {
     const pkcs8 = new Uint8Array(await crypto.subtle.exportKey("pkcs8", key));
     try {
       if (algorithm !== "ecdsa-p256" && algorithm !== "ecdsa-p384") {
-        const pointer = this.#decode(pkcs8, library.d2i_PrivateKey_bio);
+        const pointer = decodeKey(library, pkcs8, library.d2i_PrivateKey_bio);
         if (pointer === null) throw this.#failure("take a key");
         return { kind: "other", pointer };
       }
       const scalar = readEcPrivateKey(pkcs8)?.scalar;
       const pointer = library.EC_KEY_new_by_curve_name(curveNumbers[algorithm]);
       if (pointer === null || scalar === undefined) throw this.#failure("take a key");
-      if (library.EC_KEY_oct2priv(pointer, own(scalar), BigInt(scalar.length)) !== 1) {
+      if (library.EC_KEY_oct2priv(pointer, ffiBytes(scalar), BigInt(scalar.length)) !== 1) {
         library.EC_KEY_free(pointer);
         throw this.#failure("take a key");
       }
@@ -175,28 +184,12 @@ class OpensslEngine implements SignatureEngine {
     }
   }
 
-  #decode(
-    der: Uint8Array,
-    decode: Libcrypto["d2i_PUBKEY_bio"] | Libcrypto["d2i_PrivateKey_bio"],
-  ): Deno.PointerValue {
-    const source = this.#library.BIO_new_mem_buf(own(der), der.length);
-    const key = decode(source, null);
-    this.#library.BIO_free(source);
-    return key;
-  }
-
   #digest(hash: keyof typeof digestLengths, bytes: Uint8Array): Uint8Array<ArrayBuffer> {
     const { SHA256, SHA384, SHA512 } = this.#library;
     const make = hash === "SHA-512" ? SHA512 : hash === "SHA-384" ? SHA384 : SHA256;
     const digest = new Uint8Array(digestLengths[hash]);
-    make(own(bytes), BigInt(bytes.length), digest);
+    make(ffiBytes(bytes), BigInt(bytes.length), digest);
     return digest;
-  }
-
-  #hash(name: SignatureToVerify["scheme"]["hash"]): Deno.PointerValue {
-    const { EVP_sha256, EVP_sha384, EVP_sha512 } = this.#library;
-    if (name === undefined) return null;
-    return name === "SHA-512" ? EVP_sha512() : name === "SHA-384" ? EVP_sha384() : EVP_sha256();
   }
 
   #free({ kind, pointer }: LoadedKey): void {
@@ -211,16 +204,11 @@ class OpensslEngine implements SignatureEngine {
   }
 }
 
-/** As FFI takes octets; none of them is shared with other threads. */
-function own(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
-  return bytes as Uint8Array<ArrayBuffer>;
-}
-
 function bytesOf({ buffer }: Uint32Array<ArrayBuffer> | BigUint64Array<ArrayBuffer>) {
   return new Uint8Array(buffer);
 }
 
-/** Holds the engine against WebCrypto, each with a signature of the other and with a wrong one. */
+/** Compares the engine with WebCrypto: each verifies a signature of the other, the engine a wrong one too. */
 async function agreesWithWebCrypto(engine: SignatureEngine): Promise<boolean> {
   try {
     const parameters = { name: "ECDSA", namedCurve: "P-256" };
@@ -231,7 +219,7 @@ async function agreesWithWebCrypto(engine: SignatureEngine): Promise<boolean> {
     const scheme = { name: "ECDSA", hash: "SHA-256" } as const;
     const theirs = await webCryptoEngine.sign(privateKey, "ecdsa-p256", bytes);
     const ours = await engine.sign(privateKey, "ecdsa-p256", bytes);
-    const changed = bytes.map((octet, index) => index === 0 ? octet ^ 1 : octet);
+    const changed = bytes.map((byte, index) => index === 0 ? byte ^ 1 : byte);
     return await engine.verify({ spki, scheme, signature: theirs, bytes }) &&
       await webCryptoEngine.verify({ spki, scheme, signature: ours, bytes }) &&
       !await engine.verify({ spki, scheme, signature: theirs, bytes: changed });

@@ -1,6 +1,6 @@
 import type { SignatureEngine, SignatureToVerify } from "../../shared/crypto/signature_engine.ts";
 import { webCryptoEngine } from "../../shared/crypto/web_crypto_engine.ts";
-import { type Libcrypto, openLibcrypto } from "./libcrypto.ts";
+import { decodeKey, digestMethod, ffiBytes, type Libcrypto, openLibcrypto } from "./libcrypto.ts";
 
 /** Verifies signatures without holding the event loop. */
 export type SignatureVerifier = Pick<SignatureEngine, "verify">;
@@ -38,12 +38,15 @@ class ThreadedVerifier implements SignatureVerifier {
     const held = { ...signed };
     this.#inUse.add(held);
     try {
-      if (library.EVP_DigestVerifyInit(context, null, this.#hash(hash), null, key) !== 1) {
+      if (
+        library.EVP_DigestVerifyInit(context, null, digestMethod(library, hash), null, key) !== 1
+      ) {
         return false;
       }
       const lengths = [BigInt(signature.length), BigInt(bytes.length)] as const;
-      const verify = library.EVP_DigestVerify_aside;
-      return await verify(context, own(signature), lengths[0], own(bytes), lengths[1]) === 1;
+      const verify = library.EVP_DigestVerify_nonblocking;
+      return await verify(context, ffiBytes(signature), lengths[0], ffiBytes(bytes), lengths[1]) ===
+        1;
     } finally {
       this.#inUse.delete(held);
       library.EVP_MD_CTX_free(context);
@@ -51,14 +54,12 @@ class ThreadedVerifier implements SignatureVerifier {
     }
   }
 
-  /** Null for a key that the library does not take. To decode one takes longer than to verify with it. */
+  /** Null for a key that the library does not accept. To decode one takes longer than to verify with it. */
   #keyOf(spki: Uint8Array): Deno.PointerValue {
     const known = this.#keys.get(spki);
     if (known !== undefined) return known;
     const library = this.#library;
-    const source = library.BIO_new_mem_buf(own(spki), spki.length);
-    const key = library.d2i_PUBKEY_bio(source, null);
-    library.BIO_free(source);
+    const key = decodeKey(library, spki, library.d2i_PUBKEY_bio);
     if (key === null) library.ERR_clear_error();
     else {
       this.#keys.set(spki, key);
@@ -66,14 +67,4 @@ class ThreadedVerifier implements SignatureVerifier {
     }
     return key;
   }
-
-  #hash(name: "SHA-256" | "SHA-384" | "SHA-512"): Deno.PointerValue {
-    const { EVP_sha256, EVP_sha384, EVP_sha512 } = this.#library;
-    return name === "SHA-512" ? EVP_sha512() : name === "SHA-384" ? EVP_sha384() : EVP_sha256();
-  }
-}
-
-/** As FFI takes bytes. */
-function own(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
-  return bytes as Uint8Array<ArrayBuffer>;
 }
