@@ -7,20 +7,20 @@ import { MountTable } from "./mount_table.ts";
 import { PlainDirectoryMounter } from "./plain_directory_mounter.ts";
 import { StagingArea } from "./staging_area.ts";
 
-/** What the kernel answers where mounting is not for us, as opposed to a fault. */
+/** The kernel's answers where mounting is not permitted, as opposed to a fault. */
 const notPermitted: ReadonlySet<string> = new Set(["EPERM", "EACCES", "ENOSYS", "ENODEV"]);
 
 export interface MounterOptions {
   /** A directory of the driver's own, under CERT_BASE_PATH. */
   readonly stagingDir: string;
-  /** ALLOW_KEYS_ON_DISK: whether a plain directory may lie on a disk. */
+  /** ALLOW_KEYS_ON_DISK: whether a plain directory may be on a disk. */
   readonly allowKeysOnDisk: boolean;
   readonly onWarning: (message: string) => void;
   /** Opens the C library; given by tests that inject faults. */
   readonly openLibc?: () => Libc;
 }
 
-/** Finds out whether this program may mount, cleans up after a killed one, and answers with the mounter that fits. */
+/** Finds out whether this program may mount, cleans up after a killed one, and returns the mounter that fits. */
 export async function selectMounter(
   options: MounterOptions,
 ): Promise<Mounter & Pick<AbandonedVolumes, "mounted"> & Disposable> {
@@ -58,6 +58,6 @@ function isNotPermitted(error: unknown): boolean {
 function fallbackWarning(error: unknown): string {
   const reason = error instanceof Error ? error.message : String(error);
   return `mounting is not possible here (${reason}): volumes become plain directories, which a ` +
-    `pod's root can write to, with private keys on whatever file system they lie on; run the ` +
+    `pod's root can write to, with private keys on the target's own file system; run the ` +
     `driver privileged to have a read-only tmpfs for each volume`;
 }

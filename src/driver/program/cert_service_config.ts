@@ -57,7 +57,7 @@ type Reading = Pick<
   "values" | "warnings" | "isSet" | "isValid" | "reject"
 >;
 
-/** Reads how the service is reached; what contradicts itself is rejected. */
+/** Reads how the service is reached; rejects variables that contradict each other. */
 export function certServiceConfig(reading: Reading): ServiceConnection {
   const { address, caFile } = reading.values;
   const isPlain = address.startsWith("http:");
@@ -68,7 +68,7 @@ export function certServiceConfig(reading: Reading): ServiceConnection {
       reading.reject(name, "to be unset with http://, which cannot carry it safely: use https://");
     }
     reading.warnings.push(
-      "CERT_SERVICE_ADDR is http://: nothing protects what is asked and answered",
+      "CERT_SERVICE_ADDR is http://: nothing protects requests and answers",
     );
   }
   const identity = identityConfig(reading);

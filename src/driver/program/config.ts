@@ -50,7 +50,7 @@ export interface DriverConfig {
   readonly allowKeysOnDisk: boolean;
 }
 
-/** The kubelet's limit, and the CSI specification's of old. */
+/** The kubelet's limit, and that of older CSI specifications. */
 const longestNodeId = 192;
 
 const longestRegistrationDir = maxSocketPathBytes - `/${driverName}-reg.sock`.length;
@@ -83,21 +83,21 @@ export const driverVariables = {
   registrationDirectory: {
     name: "REGISTRATION_DIR",
     defaultText: "off",
-    description: "the kubelet's plugins_registry, to register there without a sidecar",
+    description: "the kubelet's plugins_registry, for registration without a sidecar",
     expected: `an absolute path of at most ${longestRegistrationDir} bytes`,
     parse: absolutePath(longestRegistrationDir),
   },
   kubeletSocketPath: {
     name: "KUBELET_SOCKET_PATH",
     defaultText: "CSI_ENDPOINT's path",
-    description: "CSI_ENDPOINT's socket as the host names it, for the kubelet at registration",
+    description: "the host's path of CSI_ENDPOINT, which the kubelet receives at registration",
     expected: `an absolute path of at most ${maxSocketPathBytes} bytes`,
     parse: absolutePath(maxSocketPathBytes),
   },
   checkInterval: {
     name: "CHECK_INTERVAL",
     default: "5m",
-    description: "how often the renewals due are compared with the wall clock",
+    description: "how often scheduled renewals are compared with the wall clock",
     ...durationBetween("10s", "24h"),
   },
   allowKeysOnDisk: {
@@ -121,7 +121,7 @@ export function readDriverConfig(
   const { values } = reading;
   const nodeId = values.nodeId ?? parseNodeId(hostName);
   if (nodeId === undefined && reading.isValid("NODE_ID")) {
-    reading.reject("NODE_ID", `${driverVariables.nodeId.expected}; the host name is none`);
+    reading.reject("NODE_ID", `${driverVariables.nodeId.expected}; the host name cannot be used`);
   }
   const certService = certServiceConfig(reading);
   const registration = registrationConfig(reading);
@@ -143,7 +143,10 @@ function registrationConfig(reading: DriverReading): DriverConfig["registration"
   const { registrationDirectory: directory, socketPath, kubeletSocketPath } = reading.values;
   if (directory === undefined) return undefined;
   if (kubeletSocketPath === undefined && !socketPath.startsWith("/")) {
-    reading.reject("KUBELET_SOCKET_PATH", "an absolute path, as CSI_ENDPOINT's is none");
+    reading.reject(
+      "KUBELET_SOCKET_PATH",
+      "an absolute path, because the path in CSI_ENDPOINT is relative",
+    );
   }
   return { directory, kubeletSocketPath: kubeletSocketPath ?? socketPath };
 }

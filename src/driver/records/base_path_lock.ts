@@ -1,6 +1,6 @@
 import { join } from "node:path";
 
-/** CERT_BASE_PATH, taken until disposed. */
+/** CERT_BASE_PATH, locked until disposed. */
 export interface BasePathLock extends Disposable {
   /** A directory of the driver's own below it. */
   readonly stagingDir: string;
@@ -9,7 +9,7 @@ export interface BasePathLock extends Disposable {
 export interface LockWaitOptions {
   /** Resolves after so many milliseconds, or when the signal is aborted. */
   readonly wait: (ms: number, signal: AbortSignal) => Promise<void>;
-  /** Told why at once, and then every ten seconds. */
+  /** Receives the reason at once, and then every ten seconds. */
   readonly onWaiting: (problem: string) => void;
 }
 
@@ -17,7 +17,7 @@ const retryMs = 500;
 const logEveryAttempts = 20;
 
 /**
- * Takes CERT_BASE_PATH for this program until disposed or until its process ends (flock(2)).
+ * Locks CERT_BASE_PATH for this program until disposed or until its process ends (flock(2)).
  *
  * Waits while another driver has it (two would renew and remove each other's volumes), and while it cannot be used:
  * starting again would not help. Undefined when the signal is aborted first.
@@ -47,7 +47,7 @@ async function tryLock(basePath: string): Promise<BasePathLock | string> {
     file.close();
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    return `CERT_BASE_PATH ${basePath} cannot be used (${reason}); the driver goes on when it can`;
+    return `CERT_BASE_PATH ${basePath} cannot be used (${reason}); the driver continues when it can`;
   }
   return `another driver uses CERT_BASE_PATH ${basePath} (it holds ${path}); stop it, or give this ` +
     `one a directory of its own`;

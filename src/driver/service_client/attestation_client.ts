@@ -10,13 +10,13 @@ import { describeFileError } from "./file_error.ts";
 import type { HttpResponse } from "./http_response.ts";
 import { exchangeOverTls } from "./tls_exchange.ts";
 
-/** The service signs with a notBefore that lies so far in the past. */
+/** The service back-dates notBefore by this. */
 const backdateMs = 5 * 60_000;
-/** The endpoint takes 16 KiB, with the head and the certificate request. */
+/** The endpoint accepts 16 KiB, with the head and the certificate request. */
 const maxTokenBytes = 12 * 1024;
 /** RFC 9110, section 11.6.2: a bare token, without blanks and line breaks. */
 const tokenPattern = /^[\x21-\x7e]+$/;
-/** Of a sentence of the service that becomes ours. */
+/** Of the service's error text that an outcome repeats. */
 const maxReasonLength = 300;
 
 /** Where the driver shows its service account token, and for what. */
@@ -31,7 +31,7 @@ export interface AttestationEndpoint {
   readonly tokenFile: string;
 }
 
-/** What an attempt to obtain a node certificate led to; all but `identity` are worth another attempt. */
+/** The outcome of an attestation; all but `identity` are worth another attempt. */
 export type AttestationOutcome =
   | {
     readonly kind: "identity";
@@ -72,7 +72,7 @@ export async function attest(
   try {
     const outcome = await exchangeOverTls({ ...endpoint, ...prepared }, compose, clock, signal);
     if (outcome.kind === "failed") return unavailable(endpoint, outcome.reason);
-    if (sent === undefined) return unavailable(endpoint, "it answered before it was asked");
+    if (sent === undefined) return unavailable(endpoint, "it answered before the request was sent");
     return await readOutcome(endpoint, outcome.response, sent.keys, sent.token);
   } catch (error) {
     if (error instanceof TokenError) return { kind: "waiting", reason: error.message };
@@ -118,7 +118,8 @@ async function readToken(tokenFile: string): Promise<string> {
   const token = text.trim();
   if (!tokenPattern.test(token) || token.length > maxTokenBytes) {
     throw new TokenError(
-      `${tokenOf(tokenFile)} is empty, too long or holds blanks: it needs the bare token`,
+      `${tokenOf(tokenFile)} is empty, contains blanks or has more than ${maxTokenBytes} bytes: ` +
+        "it must contain the token alone",
     );
   }
   return token;
@@ -153,10 +154,12 @@ async function readOutcome(
     const [leaf, ...rest] = readCertificates(text(fields.certificateChain)) ?? [];
     const spki = await exportPublicKey(keys.publicKey);
     if (leaf === undefined || !equalBytes(leaf.spki, spki)) {
-      return unavailable(endpoint, "its answer holds no certificate for our key");
+      return unavailable(endpoint, "its answer contains no certificate for our key");
     }
     const lifetimeMs = lifetimeOf(leaf);
-    if (lifetimeMs <= 0) return unavailable(endpoint, "its certificate has no life left");
+    if (lifetimeMs <= 0) {
+      return unavailable(endpoint, "its certificate is valid for no longer than it is back-dated");
+    }
     const certificatePem = [leaf, ...rest].map(({ der }) => encodePem("CERTIFICATE", der)).join("");
     const privateKeyPem = await exportPrivateKey(keys.privateKey);
     return { kind: "identity", certificatePem, privateKeyPem, lifetimeMs };
@@ -196,7 +199,7 @@ function text(value: unknown): string {
   return typeof value === "string" ? value : "";
 }
 
-/** What the service says, in printable characters, and in no case the token. */
+/** The service's error text in printable characters, without the token. */
 function sentence(reason: string, token: string): string {
   const safe = reason.replaceAll(token, "TOKEN").replace(/[^\x20-\x7e]/g, "?");
   return safe.length > maxReasonLength ? `${safe.slice(0, maxReasonLength)}...` : safe;

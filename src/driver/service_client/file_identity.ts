@@ -9,7 +9,7 @@ import { readCertificates } from "../../shared/x509/certificate.ts";
 import { CurrentIdentity } from "./current_identity.ts";
 import { describeFileError } from "./file_error.ts";
 
-/** Between two looks at the files: far below a third of the life of any certificate that is kept in files. */
+/** The pause between two reads of the files: far below a third of the life of any certificate that is kept in files. */
 const readAgainMs = 30_000;
 
 export interface IdentityFiles {
@@ -18,7 +18,7 @@ export interface IdentityFiles {
   readonly privateKeyFile: string;
 }
 
-/** The client certificate that somebody else keeps in two files, for a service with AUTHENTICATION=mtls. */
+/** The client certificate that another program keeps in two files, for a service with AUTHENTICATION=mtls. */
 export class FileIdentity implements ClientIdentitySource, Disposable {
   readonly #files: IdentityFiles;
   readonly #clock: Clock;
@@ -53,7 +53,7 @@ export class FileIdentity implements ClientIdentitySource, Disposable {
     return this.#identity.onChange(listener);
   }
 
-  /** Files that were just replaced are the likeliest cure for what is refused. */
+  /** The files may have just been replaced by ones that the service accepts. */
   report(observation: ConnectionObservation): void {
     if (observation !== "answered") this.#read();
   }
@@ -74,8 +74,8 @@ export class FileIdentity implements ClientIdentitySource, Disposable {
     const notAfter = readCertificates(certificatePem)?.[0]?.notAfter;
     if (notAfter === undefined || !isPair(certificatePem, privateKeyPem)) {
       this.#problem = `the client certificate ${certificateFile} and the key ${privateKeyFile} ` +
-        "are no pair, or one of them cannot be read: " +
-        "CERT_SERVICE_CLIENT_CERT_FILE and CERT_SERVICE_CLIENT_KEY_FILE need PEM that belongs together";
+        "do not match, or one of them is not PEM: set " +
+        "CERT_SERVICE_CLIENT_CERT_FILE and CERT_SERVICE_CLIENT_KEY_FILE to a certificate and its key";
       return;
     }
     this.#problem = undefined;
@@ -99,7 +99,7 @@ export class FileIdentity implements ClientIdentitySource, Disposable {
   }
 }
 
-/** A torn replacement shows as a pair that is none. */
+/** False also for files in the middle of their replacement. */
 function isPair(certificatePem: string, privateKeyPem: string): boolean {
   try {
     return new X509Certificate(certificatePem).checkPrivateKey(createPrivateKey(privateKeyPem));

@@ -51,7 +51,7 @@ export interface PublisherParts {
 export class Publisher {
   readonly #parts: PublisherParts;
   readonly #writer: VolumeWriter;
-  /** To look at a volume, and to take one away, is done without a pause; a node fills and drains all at once. */
+  /** A check and an unmount run without a pause, and a node starts and drains many pods at once. */
   readonly #turns = new EventLoopLimiter();
 
   constructor(parts: PublisherParts) {
@@ -80,7 +80,7 @@ export class Publisher {
     return await this.#issue(request, known, health, signal);
   }
 
-  /** Takes the volume away; one that is not there is fine. */
+  /** Removes the volume; succeeds when there is none. */
   async unpublish(
     request: { readonly volumeId: string; readonly targetPath: string },
   ): Promise<PublishResult> {
@@ -127,7 +127,7 @@ export class Publisher {
     if (differing.length === 0) return undefined;
     const reason = `volume ${volumeId} is published with other attributes (${
       differing.join(", ")
-    }); delete the pod and create it anew to change them`;
+    }); delete the pod and create it again to change them`;
     return { kind: "conflict", reason };
   }
 
@@ -174,7 +174,7 @@ export class Publisher {
       if (known) await this.#remove(known);
       return issued;
     }
-    // The caller may have gone while the service was asked; then nobody would take the volume away.
+    // The call may have ended meanwhile; then the kubelet would not remove the volume.
     signal.throwIfAborted();
     if (known && known.targetPath !== request.targetPath) await mounter.unpublish(known.targetPath);
     const record = await this.#writer.write(volumeOf(request), issued, placement(request));
@@ -192,12 +192,15 @@ export class Publisher {
 }
 
 function busy(volumeId: string): PublishRejection {
-  return { kind: "busy", reason: `something else works on volume ${volumeId} just now; try again` };
+  return {
+    kind: "busy",
+    reason: `another call or a renewal works on volume ${volumeId}; try again`,
+  };
 }
 
 function foreignTargetText(targetPath: string): string {
-  return `at ${targetPath} lies a file, a link or another mount that is not this driver's; ` +
-    "it is left alone: remove it, and the next try succeeds";
+  return `target path ${targetPath} holds a file, a link or a mount that is not this driver's; ` +
+    "it is left alone: remove it, and the next attempt succeeds";
 }
 
 function placement({ targetPath, parsed, group }: PublishRequest): VolumePlacement {

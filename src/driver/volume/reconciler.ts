@@ -12,7 +12,7 @@ const logger = getLogger(["csi-driver", "restore"]);
 const sweepKey = ".sweep";
 /** A run that is later than it should be by more than this was set before the clock stepped back. */
 const maxLateness = { minutes: 10 };
-/** How far an issue may lie ahead; more, and the clock has stepped back since. */
+/** How far issuedAt may be in the future; if it is more, the clock has stepped back since. */
 const skew = { minutes: 5 };
 
 /** What became of the recorded volumes. */
@@ -21,7 +21,7 @@ export interface ReconcileCounts {
   readonly healthy: number;
   /** To be issued again, or looked at again by the sweep. */
   readonly repaired: number;
-  /** Of pods that went while the driver was away: removed. */
+  /** Removed: volumes of pods that were deleted while the driver was not running. */
   readonly removed: number;
   readonly unreadable: readonly UnreadableRecord[];
 }
@@ -37,7 +37,7 @@ export type ReconcilerParts =
 
 type ReconcileOutcome = "healthy" | "repaired" | "removed";
 
-/** Holds the records against what is mounted: at start, and by a sweep while the driver runs. */
+/** Compares the records with what is mounted: at start, and by a sweep while the driver runs. */
 export class Reconciler implements Disposable {
   readonly #parts: ReconcilerParts;
   readonly #writer: VolumeWriter;
@@ -54,8 +54,8 @@ export class Reconciler implements Disposable {
     const { store, table } = this.#parts;
     const { records, unreadable } = await store.load();
     for (const { path, problem } of unreadable) {
-      // The kubelet's next republish adopts what is mounted, and writes the record anew.
-      logger.warn("left the record {path} aside: {problem}", { path, problem });
+      // The kubelet's next republish adopts what is mounted, and writes the record again.
+      logger.warn("skipped the record {path}: {problem}", { path, problem });
     }
     this.#unreadable = unreadable;
     const counts = { healthy: 0, repaired: 0, removed: 0 };
@@ -64,8 +64,8 @@ export class Reconciler implements Disposable {
       counts[await this.#reconcile(record, { trustEmbeddedPublicKey: true })]++;
     }
     await this.#removeAbandonedMounts();
-    // A key whose halves do not belong together is found out by the first look after the start:
-    // what serves pods now does not wait for it, nor does anybody who calls.
+    // The first sweep after the start derives each public key from its private key: neither the
+    // mounted volumes nor the first calls wait for that.
     const { clock, scheduler } = this.#parts;
     scheduler.schedule(sweepKey, clock.now(), async () => void await this.#reconcileAll());
     this.#setTimer();
@@ -85,7 +85,7 @@ export class Reconciler implements Disposable {
     });
   }
 
-  /** Repairs what broke unseen, sets right every schedule, and removes what nobody will ask for. */
+  /** Repairs broken volumes, corrects every schedule, and removes what the kubelet has given up. */
   async #sweep(): Promise<undefined> {
     await this.#reconcileAll();
     await this.#removeAbandonedMounts();
@@ -95,7 +95,7 @@ export class Reconciler implements Disposable {
     }
   }
 
-  /** Between two volumes whoever calls the driver gets an answer. */
+  /** Yields after each volume, so that calls are answered meanwhile. */
   async #reconcileAll(): Promise<void> {
     const { table } = this.#parts;
     for (const { volumeId } of table.all()) {
@@ -108,7 +108,7 @@ export class Reconciler implements Disposable {
     }
   }
 
-  /** One volume that cannot be settled keeps no other from it, nor the driver from starting. */
+  /** A volume that cannot be reconciled affects no other, and does not keep the driver from starting. */
   async #reconcile(
     record: VolumeRecord,
     how = { trustEmbeddedPublicKey: false },
@@ -117,7 +117,7 @@ export class Reconciler implements Disposable {
       return await this.#reconcileVolume(record, how);
     } catch (error) {
       const { pod, volumeId } = record;
-      logger.error("cannot settle {namespace}/{pod}, to be tried again: {reason}", {
+      logger.error("cannot reconcile {namespace}/{pod}, to be tried again: {reason}", {
         namespace: pod.namespace,
         pod: pod.name,
         volumeId,
@@ -151,7 +151,7 @@ export class Reconciler implements Disposable {
     return "healthy";
   }
 
-  /** The record as the mount tells it: a driver that was killed, or had no disk, may not have written it. */
+  /** The record, corrected by the mounted certificate: a driver that was killed, or had no disk, may not have written it. */
   async #updateRecord(
     record: VolumeRecord,
     { leaf, contents }: Extract<VolumeHealth, { kind: "healthy" }>,
@@ -195,7 +195,9 @@ export class Reconciler implements Disposable {
       if (!isTargetPath(targetPath) || kubelet.hasVolume(targetPath)) continue;
       try {
         await mounter.unpublish(targetPath);
-        logger.info("removed the mount at {targetPath}, which nobody holds", { targetPath });
+        logger.info("removed the mount at {targetPath}: the kubelet has no volume there", {
+          targetPath,
+        });
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);
         logger.error("cannot remove the mount at {targetPath}: {reason}", { targetPath, reason });

@@ -7,6 +7,7 @@ import type { VolumeRecord } from "./volume_record.ts";
 
 /** An adopted certificate's issue is taken to be this long after its notBefore, which is back-dated. */
 const backdate = { minutes: 5 };
+
 /** The state of a volume at its target. */
 export type VolumeHealth =
   | { readonly kind: "healthy"; readonly leaf: Certificate; readonly contents: VolumeContents }
@@ -20,8 +21,8 @@ export type VolumeHealth =
   | { readonly kind: "foreign" };
 
 /**
- * Looks at what a pod sees at a target. `trustEmbeddedPublicKey`: takes an EC key's word for its public half,
- * which to work out takes as long as everything else together.
+ * Looks at what a pod sees at a target. `trustEmbeddedPublicKey`: uses the public key that an EC private key
+ * contains, because deriving it takes as long as everything else together.
  */
 export async function checkVolume(
   mounter: Mounter,
@@ -44,12 +45,12 @@ export async function checkVolume(
   const claimed = trustEmbeddedPublicKey ? embeddedPublicKey(privateKeyPem) : undefined;
   const publicKey = claimed ?? await derivePublicKey(privateKeyPem);
   if (publicKey === undefined) return broken("the key cannot be read");
-  if (!equalBytes(publicKey, leaf.spki)) return broken("the key does not fit the certificate");
+  if (!equalBytes(publicKey, leaf.spki)) return broken("the key does not match the certificate");
   if (Temporal.Instant.compare(leaf.notAfter, now) <= 0) return broken("the certificate expired");
   return { kind: "healthy", leaf, contents };
 }
 
-/** The record's fields that are the certificate's own, as a mounted one tells them. */
+/** The record's fields that come from the certificate, read from a mounted one. */
 export function certificateFields(leaf: Certificate): Pick<VolumeRecord, IssuedFields> {
   const { serialNumber, notAfter } = leaf;
   return { issuedAt: leaf.notBefore.add(backdate), serialNumber, notAfter };

@@ -77,7 +77,7 @@ Deno.test("a base path that cannot be used is waited for, and told", async () =>
     }, signal);
     assert.ok(lock);
     lock[Symbol.dispose]();
-    assert.match(told.join(), /cannot be used \(.*\); the driver goes on when it can/);
+    assert.match(told.join(), /cannot be used \(.*\); the driver continues when it can/);
   });
 });
 

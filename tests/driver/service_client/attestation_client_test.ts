@@ -61,7 +61,7 @@ Deno.test("each refusal is an outcome with the service's sentence", async () => 
   assert.equal(endpoint.accepted, answers.length);
 });
 
-Deno.test("a certificate for another key, without a life or without sense is no identity", async () => {
+Deno.test("a certificate for another key, an expired one and a broken one are no identity", async () => {
   const ca = await TestCa.create();
   const other = await ca.issue("spiffe://a/b");
   const broken = "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n";
@@ -134,7 +134,7 @@ Deno.test("a token that no header could carry is not sent", async () => {
     assert.equal(outcome.kind, "waiting");
     assert.match(
       reasonOf(outcome),
-      /\(CERT_SERVICE_TOKEN_FILE\) is empty, too long or holds blanks/,
+      /\(CERT_SERVICE_TOKEN_FILE\) is empty, contains blanks or has more than 12288 bytes/,
     );
   }
   assert.equal(endpoint.received.join(""), "");

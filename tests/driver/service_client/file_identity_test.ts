@@ -65,7 +65,7 @@ Deno.test("half of a replacement, and files that are gone, leave the last pair a
   await write({ certificatePem: second.certificatePem });
   await clock.advance({ seconds: 30 });
   assert.equal(identity.current()?.certificatePem, first.certificatePem);
-  assert.match(identity.problem ?? "", /are no pair.*CERT_SERVICE_CLIENT_CERT_FILE and/);
+  assert.match(identity.problem ?? "", /do not match.*CERT_SERVICE_CLIENT_CERT_FILE and/);
   await write({ privateKeyPem: second.privateKeyPem });
   await clock.advance({ seconds: 30 });
   assert.equal(identity.current()?.certificatePem, second.certificatePem);
