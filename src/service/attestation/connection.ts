@@ -1,6 +1,7 @@
 import { encodePem } from "../../shared/crypto/pem.ts";
 import { encodeAnswer, type HttpAnswer } from "../../shared/http/http_answer.ts";
 import { parseRequestHead, type RequestHead } from "../../shared/http/request_reader.ts";
+import { writeAll } from "../../shared/http/write_all.ts";
 import type { AttestationOutcome } from "./attestation_outcome.ts";
 import {
   type AttestationRequest,
@@ -94,8 +95,4 @@ function errorAnswer(status: HttpAnswer["status"], error: string, retryAfter?: n
 
 function json(status: HttpAnswer["status"], body: Readonly<Record<string, string>>): HttpAnswer {
   return { status, contentType: "application/json", body: JSON.stringify(body) };
-}
-
-async function writeAll(stream: ByteStream, bytes: Uint8Array): Promise<void> {
-  for (let sent = 0; sent < bytes.length;) sent += await stream.write(bytes.subarray(sent));
 }

@@ -1,3 +1,5 @@
+import { writeAll } from "../../shared/http/write_all.ts";
+
 /** One direction's buffer: a request has at most 16 KiB, and an answer a few. */
 const bufferBytes = 8 * 1024;
 /** From the client in all: a handshake, a request, and what is sent after an answer. */
@@ -36,8 +38,4 @@ async function* chunks(stream: Stream): AsyncGenerator<Uint8Array> {
     if (count === null) return;
     yield buffer.subarray(0, count);
   }
-}
-
-async function writeAll(stream: Stream, bytes: Uint8Array): Promise<void> {
-  for (let sent = 0; sent < bytes.length;) sent += await stream.write(bytes.subarray(sent));
 }

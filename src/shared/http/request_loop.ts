@@ -3,6 +3,7 @@ import { concernsOneConnection } from "./accept_error.ts";
 import { type ConnectionCaps, ConnectionLimits } from "./connection_limits.ts";
 import { encodeAnswer, type HttpAnswer } from "./http_answer.ts";
 import { type HttpRejection, parseRequestHead, type RequestHead } from "./request_reader.ts";
+import { writeAll } from "./write_all.ts";
 
 /** A `Deno.Listener` of TCP. Not one of TLS: closing a connection does not end its handshake. */
 export interface ConnectionListener {
@@ -117,7 +118,7 @@ class RequestLoop {
       await connection.closeWrite();
       await discard(connection);
     } catch {
-      // The client is gone, or its time is over: there is no other peer to answer.
+      // The client has closed, or the deadline has passed: there is nothing to answer.
     } finally {
       signal.removeEventListener("abort", end);
       end();
@@ -144,11 +145,6 @@ class RequestLoop {
     const reason = `the request is malformed: it arrives in more than ${mostReads} pieces`;
     return { answer: reject({ kind: "rejected", status: 400, reason }) };
   }
-}
-
-async function writeAll(connection: Deno.Conn, bytes: Uint8Array): Promise<void> {
-  let rest = bytes;
-  while (rest.length > 0) rest = rest.subarray(await connection.write(rest));
 }
 
 /** Reads until the client has closed; data that stays unread would destroy the answer on its way. */
