@@ -36,7 +36,7 @@ function readMode(text: string): ReadResult<number> {
   if ((mode & 0o400) !== 0 && (mode & 0o022) === 0) return { value: mode };
   return {
     expected: 'three or four octal digits such as "0440": readable for the owner, ' +
-      "writable for nobody else, no special bits",
+      "not writable for group and others, no special bits",
   };
 }
 

@@ -11,10 +11,10 @@ export type Environment =
   | Readonly<Record<string, string | undefined>>
   | ((name: string) => string | undefined);
 
-/** One variable of a program: what reads it, and what --help and refusals say of it. */
+/** One variable of a program: what reads it, and how --help and rejections describe it. */
 export interface Variable {
   readonly name: string;
-  /** Stands in for a variable that is unset or empty; without it the value is then undefined. */
+  /** Replaces a variable that is unset or empty; without it the value is then undefined. */
   readonly default?: string;
   /** What --help shows as the default, where that is not one fixed text. */
   readonly defaultText?: string;
@@ -72,12 +72,12 @@ export class EnvironmentReader<T extends VariableTable> {
     return (this.#lookUp(name) ?? "") !== "";
   }
 
-  /** Whether none of these variables is rejected, so that they can be held against each other. */
+  /** Whether none of these variables is rejected, so that they can be compared with each other. */
   isValid(...names: string[]): boolean {
     return !names.some((name) => this.#rejected.has(name));
   }
 
-  /** Rejects what a variable, or its absence, says. */
+  /** Rejects the value of a variable, or its absence. */
   reject(name: string, expected: string): void {
     const text = this.#lookUp(name) ?? "";
     const given = text === "" ? `${name} is not set` : `${name}="${abbreviate(text)}"`;
@@ -109,7 +109,7 @@ export class EnvironmentReader<T extends VariableTable> {
   }
 }
 
-/** Whether a name is one or two edits off; short names (TZ, TLS) lie too close together to tell. */
+/** Whether a name is one or two edits off; short names (TZ, TLS) are too similar to each other to decide. */
 function isTypo(name: string, known: string): boolean {
   const tolerance = known.length < 5 ? 0 : known.length < 9 ? 1 : 2;
   if (Math.abs(name.length - known.length) > tolerance) return false;

@@ -27,7 +27,7 @@ export function helpPage(
   ].join("\n");
 }
 
-/** Two aligned columns; the second goes on below itself where the line would be too long. */
+/** Two aligned columns; text of the second that does not fit continues on the next line. */
 function columns(rows: [string, string][]): string[] {
   const first = Math.max(...rows.map(([left]) => left.length));
   return rows.flatMap(([left, right]) =>

@@ -1,4 +1,4 @@
-/** Both programs answer a person this way; each function returns the exit code that goes with it. */
+/** Both programs answer a person this way; each function returns the matching exit code. */
 
 /** Writes what was asked for. */
 export function printOutput(text: string): number {
@@ -6,7 +6,7 @@ export function printOutput(text: string): number {
   return 0;
 }
 
-/** Says on standard error why the program does not begin, a line for each problem. */
+/** Writes to standard error why the program does not start, one line for each problem. */
 export function printProblems(program: string, problems: readonly string[]): number {
   for (const problem of problems) console.error(`${program}: ${problem}`);
   console.error(`${program}: see ${program} --help`);

@@ -24,7 +24,7 @@ export function booleanWord(yes: string, no: string) {
     text === yes ? true : text === no ? false : undefined;
 }
 
-/** A reader of durations that takes both bounds and what lies between, and the words for it. */
+/** A parser of durations that accepts both bounds and what is between them, and its description. */
 export function durationBetween(least: string, most: string) {
   const ms = (text: string) => parseDuration(text)?.total("milliseconds") ?? NaN;
   const expected = `a duration from ${least} to ${most}, such as "90s" or "1h30m"`;

@@ -6,9 +6,9 @@ type Ends = Record<"close" | "destroy", End>;
 const changed = new WeakSet<Ends>();
 
 /**
- * Makes every HTTP/2 session of this program end a turn of the event loop after it is told to.
+ * Makes every HTTP/2 session of this program close one turn of the event loop later than requested.
  *
- * Deno 2.9's node:http2 tells of a peer's GOAWAY from within nghttp2's reading, and closes the session in that very
+ * Deno 2.9's node:http2 reports a peer's GOAWAY from within nghttp2's reading, and closes the session in that very
  * call: that sends, and frees, what is being read. nghttp2 forbids it, and the process dies of an assertion or of
  * memory that was freed, on either side, now and then, of nothing more than a peer that closes its connection
  * (denoland/deno#36788).

@@ -12,7 +12,7 @@ import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 const lenient = new TextDecoder();
-/** As deep as the decoder itself goes. */
+/** The decoder's own limit. */
 const deepest = 100;
 /**
  * The most fields of a message itself, those inside its parts not counted: several times what any of
@@ -72,7 +72,7 @@ export function encodeMessage<D extends DescMessage>(schema: D, init: MessageIni
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** The decoder says only that some text is bad, so the bytes are walked again, on this path alone. */
+/** The decoder reports only that some text is invalid, so the bytes are read again, on this path alone. */
 function firstBadText(schema: DescMessage, bytes: Uint8Array): string | undefined {
   try {
     return badText(schema, bytes, "", 0);

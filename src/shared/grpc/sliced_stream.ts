@@ -67,7 +67,7 @@ interface NativeHandle {
 }
 
 /**
- * Stops or starts the reads of a TCP connection. Deno 2.9 goes on reading a TLS connection that is
+ * Stops or starts the reads of a TCP connection. Deno 2.9 continues to read a TLS connection that is
  * paused; stopping the handle of the TCP connection under it works for both. What the peer sends
  * meanwhile fills the kernel's buffers, and then the peer has to wait.
  */

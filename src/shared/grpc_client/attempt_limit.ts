@@ -8,9 +8,9 @@ const exhausted = "no call can start on this connection";
 /**
  * Call credentials for one call that carry nothing, but are asked before each of its attempts.
  *
- * A connection that is told to go away in the moment it opens stays READY in grpc-js 1.14 for ever. A
+ * A connection that receives a GOAWAY as it opens stays READY in grpc-js 1.14 for ever. A
  * call on it fails before it starts, and so is repeated at once, on the same connection, without an end
- * and without letting timers or sockets have their turn. The limit is what ends it.
+ * and without a turn for timers or sockets. The limit ends it.
  */
 export function attemptLimitCredentials(): CallCredentials {
   let attempts = 0;

@@ -19,7 +19,7 @@ import { redirectTransportLog } from "../grpc/transport_log.ts";
 import type { Clock } from "../scheduler/clock.ts";
 import { systemClock } from "../scheduler/system_clock.ts";
 
-/** Where a client's calls go, and how it is sure who answers. */
+/** Where a client's calls go, and how it authenticates the server. */
 export interface ChannelOptions {
   /** "unix:///path/to.sock", "https://host:port", or "http://host:port" for plaintext. */
   address: string;
@@ -33,7 +33,7 @@ export interface ChannelOptions {
   clock?: Clock | undefined;
 }
 
-/** grpc-js's words for a call that was never sent because its channel was closed meanwhile. */
+/** grpc-js's words for a call that was never sent because its channel was closed in the meantime. */
 const neverSent = "Channel closed before call started";
 
 /**
@@ -101,7 +101,7 @@ export class Channel implements Disposable {
     return false;
   }
 
-  /** Makes disposing the channel cancel a call, until the call is over. */
+  /** Makes disposing the channel cancel a call, until the call has ended. */
   track(connection: Connection, call: { cancel(): void }): Disposable {
     connection.calls.add(call);
     return {

@@ -122,7 +122,7 @@ async function* serverStreaming(
       new Metadata(),
       grpcOptions(options),
     );
-    // After the loop nobody else listens, and the cancellation comes back as an error.
+    // After the loop no other listener exists, and the cancellation is emitted as an error.
     call.on("error", () => {});
     using _tracked = channel.track(connection, call);
     using _listening = cancelOnAbort(call, options);

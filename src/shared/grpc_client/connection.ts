@@ -68,7 +68,7 @@ function tlsCredentials({ roots, identity }: ConnectionCredentials): ChannelCred
   );
 }
 
-/** Whether the connection stands. */
+/** Whether the connection is established. */
 export function isReady({ client }: Connection): boolean {
   return client.getChannel().getConnectivityState(false) === connectivityState.READY;
 }

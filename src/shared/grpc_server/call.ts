@@ -44,7 +44,7 @@ export async function runCall(
   const started = performance.now();
   using open = options.calls.open(method.methodKind !== "unary");
   let isSettled = false;
-  // grpc-js says "cancelled" at the end of every call, and an error that nobody needs costs a stack.
+  // grpc-js emits "cancelled" at the end of every call, and an unused error costs a stack trace.
   const onCancelled = () => {
     if (!isSettled) open.abort(cancellation(call));
   };
@@ -117,7 +117,7 @@ function peerCertificateOf(call: ServerCall): Uint8Array | undefined {
   }
 }
 
-/** A caller's own timer often cancels a little before ours: so close to the deadline, it was the deadline. */
+/** A client's own timer often cancels shortly before ours: a cancellation this close to the deadline counts as the deadline. */
 const deadlineToleranceMs = 10;
 
 function cancellation(call: ServerCall): RpcError {

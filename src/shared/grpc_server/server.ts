@@ -29,7 +29,7 @@ import type { TlsIdentitySource } from "./tls_credentials.ts";
 import { redirectTransportLog } from "../grpc/transport_log.ts";
 import { claimSocketPath } from "./unix_socket.ts";
 
-/** A service and what answers it, their message types checked against each other. */
+/** A service and its implementation, whose message types the compiler has compared. */
 export interface RegisteredService {
   readonly desc: DescService;
   readonly implementation: UntypedImplementation;
@@ -41,7 +41,7 @@ export interface ServerOptions {
   services: RegisteredService[];
   /** A longer request to a method without a limit of its own is answered RESOURCE_EXHAUSTED; 64 KiB unless stated. */
   maxMessageBytes?: number;
-  /** How long calls may go on after stopping began, in milliseconds; 10 s unless told. */
+  /** How long calls may continue after the server begins to stop, in milliseconds; 10 s unless stated. */
   graceMs?: number;
   /** Called when an answer is settled. */
   onCall?: (call: CompletedCall) => void;
@@ -67,22 +67,22 @@ export interface TcpServer extends AsyncDisposable {
 
 const defaultMaxMessageBytes = 64 * 1024;
 const defaultGraceMs = 10_000;
-/** What is aborted may still say why: time for that, not for work. */
+/** Time in which an aborted call can still send its status. */
 const abortGraceMs = 1_000;
 
 const settings = {
   // Nothing reads channelz, and it keeps a trace of every connection.
   "grpc.enable_channelz": 0,
-  // Finds clients that vanished without a word. Idle ones answer the ping and live.
+  // Detects clients that vanished without closing. Idle ones answer the ping and stay connected.
   "grpc.keepalive_time_ms": 60_000,
   "grpc.keepalive_timeout_ms": 20_000,
 };
 
 /**
  * How many calls one connection may have open; the client keeps the others back. A kubelet has
- * calls that wait for minutes, and none of them may keep another from being heard. Of the drivers
- * there are many, each with a connection: what all of them send at once is read in one turn of the
- * event loop, and they lose nothing when it comes in parts.
+ * calls that wait for minutes, and none of them may block another. There are many drivers, each with a
+ * connection: what all of them send at once is read in one turn of the event loop, and it costs them
+ * nothing when it arrives in parts.
  */
 const streams = { unix: 256, tcp: 32 };
 
@@ -100,7 +100,7 @@ export function registerService<S extends DescService>(
 }
 
 /**
- * Serves on a unix socket of the given mode (0600 unless told). Rejects when the path is served by
+ * Serves on a unix socket of the given mode (0600 unless stated). Rejects when the path is served by
  * another process or is no socket. Disposing stops accepting, drains, then aborts what is left.
  */
 export async function serveUnix(
@@ -119,7 +119,7 @@ export async function serveUnix(
   return {
     path,
     [Symbol.asyncDispose]: async () => {
-      // Both begin before the first await: whoever connects from now on finds nobody.
+      // Both begin before the first await, so that a client that connects from now on finds no server.
       try {
         claimed.withdraw();
       } finally {
@@ -201,8 +201,8 @@ class RunningServer {
   }
 
   /**
-   * Takes nobody in any more, lets the calls end, and closes the connections without the GOAWAY that
-   * is usual: Deno 2.9's HTTP/2 client, which drivers are, dies of it (memory that was freed).
+   * Stops accepting, lets the calls end, and closes the connections without the usual GOAWAY: it crashes
+   * Deno 2.9's HTTP/2 client, which drivers use (memory that was freed).
    */
   async stop(): Promise<void> {
     const reason = new RpcError(status.UNAVAILABLE, "the server is stopping");

@@ -15,8 +15,8 @@ export interface ClaimedSocketPath {
 }
 
 /**
- * Takes a path for a unix socket, making its folder. What a dead process left there is replaced; a
- * socket that somebody serves, or anything that is no socket, is an error and stays.
+ * Claims a path for a unix socket, and creates its folder. The socket of a process that has ended is
+ * replaced; a socket that another process serves, or a file that is no socket, is an error and remains.
  *
  * A listening socket's file is removed by path when it closes, even if another process has put its own
  * there since. So we listen at a hidden name, which the kubelet's plugin watcher overlooks, and rename.
@@ -66,7 +66,7 @@ function lstat(path: string): Deno.FileInfo | undefined {
   }
 }
 
-/** Only a refused connection proves that nobody listens; a full backlog, say, does not. */
+/** Only a refused connection proves that no process listens; a full backlog, for example, does not. */
 function isServed(path: string): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const socket = connect({ path });

@@ -6,7 +6,7 @@
  * never logs.
  *
  * This file reads a request's head. It is pure: bytes in, a result out. It is strict where other
- * parsers are tolerant, because nothing stands between it and every pod of the cluster.
+ * parsers are tolerant, because every pod of the cluster can reach it directly.
  */
 
 /** What a server accepts of a request. */

@@ -1,6 +1,6 @@
 /** Looking at entries of directories, and removing them, without ever following a link. */
 
-/** What lies at a path itself, or undefined when nothing does. */
+/** What is at the path itself, or undefined when nothing is. */
 export function entryAt(path: string): Deno.FileInfo | undefined {
   try {
     return Deno.lstatSync(path);

@@ -14,7 +14,7 @@ const O_CLOEXEC = 0o2000000;
 const POLLPRI = 2;
 const READ_SIZE = 64 * 1024;
 
-/** The mounts that this process sees; the one file here that tells of its changes. */
+/** The mounts that this process sees; the one file here that reports its changes. */
 export const mountinfoPath = "/proc/self/mountinfo";
 
 /** Whole files of the kernel's, which Deno's own permissions keep closed. */
@@ -36,14 +36,14 @@ export class ProcFileReader implements Disposable {
     return path === mountinfoPath ? this.#readMountTable() : this.#readOnce(path);
   }
 
-  /** The kernel writes the table anew for each reader, so it is read again only when it has changed. */
+  /** The kernel writes the table again for each reader, so it is read again only when it has changed. */
   #readMountTable(): string {
     const { open, lseek } = this.#symbols;
     const known = this.#mounts;
     if (known !== undefined && !this.#tellsOfChange(known.descriptor)) return known.text;
     const descriptor = known?.descriptor ??
       this.#errno.check(open(cString(mountinfoPath), O_CLOEXEC), `open ${mountinfoPath}`);
-    // A change from here on is told of at the next look.
+    // A change after this is reported at the next poll.
     lseek(descriptor, 0n, 0);
     this.#mounts = { descriptor, text: "" };
     const text = this.#readAll(descriptor, mountinfoPath);

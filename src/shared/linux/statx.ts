@@ -10,7 +10,7 @@ const offsets = {
   mountId: 144,
 } as const;
 
-/** What statx(2) has to be asked for beside what it always tells, and the length of its answer. */
+/** What statx(2) has to be asked for in addition to what it always returns, and the length of its answer. */
 export const statxRequest = { mask: STATX_MNT_ID_UNIQUE, size: 256 } as const;
 
 /** A path as the kernel walks it, and the mount that it leads to. */

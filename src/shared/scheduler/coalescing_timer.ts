@@ -1,9 +1,8 @@
 import type { Clock } from "./clock.ts";
 
 /**
- * Something to do a while after it was asked for; who asks meanwhile asks for the same.
- *
- * So it is done during a stream of requests too, and no more often than the wait allows.
+ * Runs an action some time after it was scheduled; to schedule it while it waits changes nothing. So it
+ * also runs during a steady stream of calls, and at most once in each wait.
  */
 export class CoalescingTimer implements Disposable {
   readonly #clock: Pick<Clock, "after">;

@@ -1,12 +1,12 @@
 /**
- * Spreads work that holds the event loop over its turns: one piece in each. Who comes when nobody
- * else did in this turn goes on without a wait; the others follow in the order in which they came.
+ * Spreads work that blocks the event loop over its turns: one piece in each. The first caller in a turn
+ * continues at once; the others follow in the order of their calls.
  */
 export class EventLoopLimiter {
   readonly #waiting: (() => void)[] = [];
   #isTaken = false;
 
-  /** Resolves in a turn of the event loop that nobody else has had. */
+  /** Resolves in a turn of the event loop that no other caller has used. */
   acquire(): Promise<void> {
     if (this.#isTaken) return new Promise((resolve) => void this.#waiting.push(resolve));
     this.#isTaken = true;

@@ -10,7 +10,7 @@ export interface FairQueueOptions {
   readonly capacityPerKey?: number;
 }
 
-/** Work that was done, or turned away and worth another try after a while. */
+/** Work that was done, or rejected with the time after which another try is useful. */
 export type QueueResult<T> =
   | { readonly kind: "done"; readonly value: T }
   | { readonly kind: "overloaded"; readonly retryAfter: Temporal.Duration };
@@ -24,8 +24,8 @@ interface Waiter {
 const shortestRetryMs = 1_000;
 const longestRetryMs = 30_000;
 /**
- * How much work starts one after the other before the event loop goes on: some milliseconds
- * of signatures that are made at once, which else would go on until nobody waits.
+ * How much work starts in one turn of the event loop: some milliseconds of signatures. Without the
+ * limit the event loop would be blocked until no work waits.
  */
 const startsPerIteration = 16;
 

@@ -1,5 +1,5 @@
 /**
- * Whether an instant lies within a duration before now. One after now does not: the wall clock has
+ * Whether an instant is within a duration before now. One after now is not: the wall clock has
  * stepped back, and nothing may wait until it gets there again.
  */
 export function isWithin(

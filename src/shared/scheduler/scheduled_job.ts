@@ -3,7 +3,7 @@ import { QueueItem } from "./priority_queue.ts";
 const nanosecondsOfMs = 1_000_000n;
 
 /**
- * What was last asked for a key; replaced as a whole, so that its identity tells a stale run.
+ * The latest job of a key; replaced as a whole, so that its identity shows whether a run is stale.
  *
  * Its instant is kept as numbers: a Temporal.Instant that lives on costs the garbage collector more
  * than all else of an entry together.

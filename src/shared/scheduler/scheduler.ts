@@ -17,7 +17,7 @@ export interface SchedulerOptions {
   readonly clock: Clock;
   /** How many jobs may run at once: 32 unless given. */
   readonly concurrency?: number;
-  /** Told of each run that threw and when it is tried again; what it throws itself is ignored. */
+  /** Receives each run that threw and when it is tried again; an error that it throws is ignored. */
   readonly onError?: (key: string, error: unknown, next: Temporal.Instant) => void;
   /** From 0 to 1; draws the wait after a failure. */
   readonly random?: () => number;
@@ -179,7 +179,7 @@ export class Scheduler implements AsyncDisposable {
       const isCurrent = this.#isCurrent(run);
       if (isCurrent) this.#backOff(entry);
       this.#end(run);
-      // What a cancelled or replaced run throws is most often its abort: nobody waits for it.
+      // What a cancelled or replaced run throws is most often its abort: no caller waits for it.
       if (isCurrent) this.#reportError(entry.key, error, entry.at);
     }
   }
@@ -199,7 +199,7 @@ export class Scheduler implements AsyncDisposable {
     try {
       this.#onError(key, error, next);
     } catch {
-      // Jobs go on whether or not their failures can be told.
+      // Jobs continue whether or not their failures can be reported.
     }
   }
 

@@ -1,15 +1,15 @@
-/** Lets a bounded number do something at once; the others wait in the order in which they came. */
+/** Lets a bounded number of callers work at once; the others wait in the order of their calls. */
 export class Semaphore {
   readonly #atOnce: number;
   #taken = 0;
-  /** In the order of a Set: that of their coming. */
+  /** In the order of the calls. */
   readonly #waiting = new Set<() => void>();
 
   constructor(atOnce: number) {
     this.#atOnce = atOnce;
   }
 
-  /** Whether who comes now has to wait. */
+  /** Whether the next caller has to wait. */
   get isFull(): boolean {
     return this.#taken >= this.#atOnce;
   }
@@ -19,7 +19,7 @@ export class Semaphore {
     return this.#waiting.size;
   }
 
-  /** A turn, given back by disposing it; rejects with the signal's reason when that comes first. */
+  /** A permit, released by disposing it; rejects with the signal's reason when that comes first. */
   async acquire(signal: AbortSignal): Promise<Disposable> {
     signal.throwIfAborted();
     if (this.#taken < this.#atOnce) this.#taken++;
@@ -49,7 +49,7 @@ export class Semaphore {
     return promise;
   }
 
-  /** The turn goes over to the next without being free in between. */
+  /** Passes the permit to the next caller directly, so that no other can acquire it in between. */
   #release(): void {
     const [next] = this.#waiting;
     if (next === undefined) return void this.#taken--;

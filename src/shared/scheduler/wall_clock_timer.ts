@@ -5,7 +5,7 @@ const longestSleepMs = 60_000;
 
 /**
  * One timer that calls back when the wall clock reaches an instant, or sooner: within a minute at
- * the latest, so that the caller looks again at what the wall clock says.
+ * the latest, so that the caller reads the wall clock again.
  */
 export class WallClockTimer {
   readonly #clock: Clock;
@@ -35,7 +35,7 @@ export class WallClockTimer {
   /** Whether the timer that runs is early enough; an immediate one is never set back. */
   #wakesBy(wakeMs: number, nowMs: number): boolean {
     if (this.#timer === undefined || this.#timer.wakeMs > wakeMs) return false;
-    // A wake in the past was reckoned before the wall clock stepped forward: it tells nothing.
+    // A wake in the past was computed before the wall clock stepped forward: it is meaningless.
     return this.#timer.wakeMs > nowMs || this.#timer.wakeMs === -Infinity;
   }
 

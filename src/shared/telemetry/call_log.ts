@@ -6,8 +6,8 @@ import type { Metrics } from "./metrics.ts";
 const faults = new Set(["INTERNAL", "UNKNOWN"]);
 
 /**
- * Counts each call and tells it in one line: faults as errors with their cause, what else was not OK
- * at `refusals`, and what went well only when somebody looks closely.
+ * Counts each call and logs it in one line: a fault as an error with its cause, any other failure at
+ * the level `refusals`, and a success at the level debug.
  */
 export function createCallLog(
   logger: Logger,
@@ -21,9 +21,9 @@ export function createCallLog(
     const properties = { method, code, ms: Math.round(call.ms) };
     if (code === "OK") return logger.debug("{method} {code}", properties);
     const reason = error instanceof Error ? error.message : String(error);
-    const told = { ...properties, reason };
-    if (faults.has(code)) return logger.error("{method} {code}: {reason}", { ...told, error });
-    if (refusals === "warning") return logger.warn("{method} {code}: {reason}", told);
-    logger.debug("{method} {code}: {reason}", told);
+    const failed = { ...properties, reason };
+    if (faults.has(code)) return logger.error("{method} {code}: {reason}", { ...failed, error });
+    if (refusals === "warning") return logger.warn("{method} {code}: {reason}", failed);
+    logger.debug("{method} {code}: {reason}", failed);
   };
 }

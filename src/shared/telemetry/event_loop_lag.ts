@@ -5,12 +5,12 @@ import type { Metrics } from "./metrics.ts";
 const closeMs = 50;
 /** At rest: close looks would be all that an idle program does, most of a percent of a processor. */
 const restMs = 1_000;
-/** How long there is taken to be work after somebody told of it. */
+/** How long after the last report of activity the program counts as busy. */
 const workMs = 1_000;
 const buckets = [0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10];
 
 export interface EventLoopLag extends Disposable {
-  /** To be told of work: for the next second it is looked at closely. */
+  /** Reports work: for the next second the lag is measured often. */
   reportActivity(): void;
 }
 
@@ -51,7 +51,7 @@ export function observeEventLoopLag(
       workUntil = now + workMs;
       if (!isResting) return;
       timer[Symbol.dispose]();
-      // What is overdue is looked at now; the rest of a rest tells nothing.
+      // An overdue measurement is made now; one that is not due yet would show nothing.
       if (now >= due) measure();
       else wait();
     },

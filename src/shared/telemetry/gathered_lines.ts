@@ -1,8 +1,8 @@
 /** Lines on their way out. */
 export interface GatheredLines {
-  /** Takes a line, without its end. */
+  /** Adds a line, without its line feed. */
   add(line: string): void;
-  /** Writes what was taken, at once. */
+  /** Writes the lines that wait, at once. */
   flush(): void;
 }
 
@@ -10,9 +10,9 @@ export interface GatheredLines {
  * Writes the lines that are added one upon another as one text, since each write costs more than
  * making the line.
  *
- * They are written in a microtask, and microtasks run in the order in which they were asked for: so
- * whoever awaits the function that added a line goes on when the line is written. Nobody is
- * answered before, and no event of the program is between a line and its writing.
+ * They are written in a microtask, and microtasks run in the order in which they were queued: so
+ * code that awaits the function that added a line continues after the line is written. No caller is
+ * answered before that, and no event of the program is between a line and its writing.
  */
 export function gatherLines(write: (text: string) => void): GatheredLines {
   let text = "";

@@ -10,7 +10,7 @@ export interface HealthStatus {
   readonly detail: string;
 }
 
-/** What is asked of the program on each request; all answer at once. */
+/** The checks that a request runs; each returns at once. */
 export interface HealthChecks {
   /** Not ok: the program is to be restarted. */
   readonly live: () => HealthStatus;
@@ -29,8 +29,8 @@ const limits = {
 
 /**
  * Serves /livez, /readyz (200 or 503) and /metrics over HTTP/1.1 until disposed, one request per
- * connection; port 0 lets the system choose, and `port` tells. Throws when the address cannot be
- * listened on.
+ * connection; port 0 lets the system choose, and `port` is the result. Throws when the address
+ * cannot be listened on.
  */
 export function serveHealth(
   address: { readonly hostname: string; readonly port: number },
@@ -80,7 +80,7 @@ function answer(method: string, target: string, checks: HealthChecks): HttpAnswe
   try {
     return respond();
   } catch (error) {
-    return text(503, `failed to look: ${error instanceof Error ? error.message : error}\n`);
+    return text(503, `the check failed: ${error instanceof Error ? error.message : error}\n`);
   }
 }
 

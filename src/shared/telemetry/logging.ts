@@ -21,8 +21,8 @@ export interface LoggingOptions {
 }
 
 /**
- * Tells LogTape that a sink is done with a record when it returns, so that it need not be given a
- * copy of it. LogTape's own mark for its own sinks: without it a line is the same and costs more.
+ * States to LogTape that a sink is done with a record when it returns, so that LogTape does not
+ * copy the record. LogTape's own mark for its own sinks: without it a line is the same and costs more.
  */
 const readsAtOnce = Symbol.for("LogTape.sinkSnapshotPolicy.immediate");
 
@@ -60,10 +60,10 @@ export async function configureLogging(options: LoggingOptions): Promise<AsyncDi
   };
 }
 
-/** What may be the last that is heard of the program, whatever ends it. */
+/** Levels of records that may be the last before the program ends, whatever ends it. */
 const atOnce: ReadonlySet<LogLevel> = new Set(["error", "fatal"]);
 
-/** An exit, and what nobody caught: no microtask runs after them. */
+/** An exit, and an error that was not caught: no microtask runs after them. */
 const ends = ["unload", "error"];
 
 const encoder = new TextEncoder();
@@ -73,6 +73,6 @@ const onStandardError = gatherLines((lines) => {
     let rest = encoder.encode(lines);
     while (rest.length > 0) rest = rest.subarray(Deno.stderr.writeSync(rest));
   } catch {
-    // Nobody reads any more: no reason to stop, and nowhere to say so.
+    // The reader is gone: no reason to stop, and no place to log it.
   }
 });

@@ -1,6 +1,6 @@
 import { redact } from "./redaction.ts";
 
-/** What JSON can say. */
+/** What JSON can express. */
 export type JsonValue =
   | string
   | number
@@ -13,11 +13,11 @@ export interface JsonObject {
   [key: string]: JsonValue;
 }
 
-/** What lies deeper is left out: nobody reads it, and it may be without end. */
+/** What is nested deeper is left out: it is not useful in a log, and may be infinite. */
 const deepest = 8;
 
 /**
- * Any value as JSON can say it, secrets redacted: instants and durations as their text, errors as
+ * Any value as JSON can express it, secrets redacted: instants and durations as their text, errors as
  * name, message and causes, bytes by their number only. Never throws; undefined for undefined.
  */
 export function toJsonValue(value: unknown): JsonValue | undefined {
@@ -68,17 +68,17 @@ function plainEntries(
   entries: readonly (readonly [unknown, unknown])[],
   above: readonly object[],
 ): JsonObject {
-  const told: JsonObject = {};
+  const object: JsonObject = {};
   for (const [key, item] of entries) {
     const value = plain(item, above);
-    if (value !== undefined) set(told, redact(String(key)), value);
+    if (value !== undefined) set(object, redact(String(key)), value);
   }
-  return told;
+  return object;
 }
 
 function set(object: JsonObject, key: string, value: JsonValue): void {
   if (key !== "__proto__") object[key] = value;
-  // An assignment would be none.
+  // An assignment would set the prototype.
   else Object.defineProperty(object, key, { value, ...ordinary });
 }
 

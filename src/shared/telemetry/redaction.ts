@@ -1,4 +1,4 @@
-/** What stands in the log where a secret would have. */
+/** What is logged in place of a secret. */
 export const redacted = "[redacted]";
 
 const privateKeyBlock = /-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----/;
@@ -18,7 +18,7 @@ export function redact(text: string): string {
 /** The base64url of `{"alg":""}`, the least header a token can have (RFC 7515), is this long. */
 const leastHeader = 14;
 
-/** Whether three parts stand somewhere, joined by dots, of which the first is a token's header. */
+/** Whether the text contains three parts, joined by dots, of which the first is a token's header. */
 function holdsToken(text: string): boolean {
   // Split, not matched: a pattern that may start anywhere takes quadratic time on "eyJeyJ…".
   return text.split(/[^\w.-]+/).some((word) =>

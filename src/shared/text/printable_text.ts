@@ -1,7 +1,7 @@
 /** Control, format, unassigned and private characters, lone surrogates, and U+FFFD. */
 const unprintable = /[\p{C}\p{Zl}\p{Zp}\uFFFD]/u;
 
-/** Whether a text holds a character that nobody can see, or that stands for one that was lost. */
+/** Whether a text contains a character that is invisible, or that replaces one that was lost. */
 export function hasUnprintable(text: string): boolean {
   return unprintable.test(text);
 }

@@ -22,7 +22,7 @@ Deno.test("a check that is ok answers 200, one that is not 503, and both say why
   assert.equal(ready.body, "not ok\nstarting\n2 of 5 volumes are restored\n");
 });
 
-Deno.test("a check is made anew for each request", async () => {
+Deno.test("a check is made again for each request", async () => {
   let ok = false;
   await using health = serveHealth(address, { live: well, ready: () => ({ ok, detail: "" }) });
   assert.equal((await get(health.port, "/readyz")).status, 503);
@@ -37,7 +37,7 @@ Deno.test("a check that throws answers 503 with the reason", async () => {
   await using health = serveHealth(address, { live: well, ready });
   const { status, body } = await get(health.port, "/readyz");
   assert.equal(status, 503);
-  assert.equal(body, "failed to look: the table is gone\n");
+  assert.equal(body, "the check failed: the table is gone\n");
 });
 
 Deno.test("metrics are served where there are any", async () => {
