@@ -27,12 +27,12 @@ import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
 
 /** The longest a call waits for the certificate service. */
 const requestTimeoutMs = 20_000;
-/** How many volumes are worked on at once, so that a node full of new pods stays one that answers. */
+/** Volumes for which certificates are requested at once; with more, a node full of new pods answers too slowly. */
 const mostAtOnce = 32;
 /** How far the service's clock may be off this node's. */
 const skew = Temporal.Duration.from({ minutes: 5 });
 
-/** A volume, as far as asking for its certificate is concerned. */
+/** What a request for a volume's certificate depends on. */
 export interface IssueParameters {
   readonly volumeId: string;
   readonly volumeName: string;
@@ -41,7 +41,7 @@ export interface IssueParameters {
   readonly parsed: VolumeAttributes;
   /** The serial number of the certificate that is renewed. */
   readonly predecessor: string | undefined;
-  /** The key to go on with (`reuse-private-key`), PKCS#8 PEM. */
+  /** The key to use again (`reuse-private-key`), PKCS#8 PEM. */
   readonly privateKeyPem: string | undefined;
 }
 
@@ -57,7 +57,7 @@ export interface IssuedPair {
 
 export type IssueResult = IssuedPair | Exclude<IssueOutcome, { kind: "issued" }>;
 
-/** Gets a volume its key and certificate; nothing it returns has touched a disk. */
+/** Requests a volume's certificate for a new key; both exist in memory only. */
 export class CertificateRequester {
   readonly #issuer: IssuanceClient;
   readonly #keys: KeyGenerator;
@@ -74,41 +74,41 @@ export class CertificateRequester {
   }
 
   /** Rejects with the signal's reason when that is aborted; a slow service is `unavailable`. */
-  async issue(wanted: IssueParameters, signal: AbortSignal): Promise<IssueResult> {
-    const spare = wanted.privateKeyPem === undefined
-      ? this.#spare.take(wanted.parsed.keyAlgorithm)
+  async issue(parameters: IssueParameters, signal: AbortSignal): Promise<IssueResult> {
+    const spare = parameters.privateKeyPem === undefined
+      ? this.#spare.take(parameters.parsed.keyAlgorithm)
       : undefined;
-    // Before the turn: RSA keys have a line of their own, in which they take seconds.
-    const keyPair = spare?.keyPair ?? await this.#keyPair(wanted, signal);
-    using _turn = await this.#semaphore.acquire(signal);
+    // Before the semaphore: RSA keys are made one at a time, and each takes seconds.
+    const keyPair = spare?.keyPair ?? await this.#keyPair(parameters, signal);
+    using _permit = await this.#semaphore.acquire(signal);
     const request: IssueRequest = {
       certificateRequest: spare?.certificateRequest ?? await createCertificateRequest(keyPair),
-      pod: wanted.pod,
-      volumeId: wanted.volumeId,
-      volumeName: wanted.volumeName,
-      attributes: wanted.attributes,
-      predecessor: wanted.predecessor,
+      pod: parameters.pod,
+      volumeId: parameters.volumeId,
+      volumeName: parameters.volumeName,
+      attributes: parameters.attributes,
+      predecessor: parameters.predecessor,
     };
-    const asked = this.#request(request, signal);
-    // Now: the time until the answer comes is nobody's.
+    const answer = this.#request(request, signal);
+    // The next key is made while the service works on this request.
     void this.#spare.refill();
-    const outcome = await asked;
+    const outcome = await answer;
     if (outcome.kind !== "issued") return outcome;
     await this.#checks.acquire();
     const checked = await this.#verify(outcome, keyPair);
-    if (checked.kind === "issued") this.#keys.discard(wanted.volumeId);
+    if (checked.kind === "issued") this.#keys.discard(parameters.volumeId);
     return checked;
   }
 
-  async #keyPair(wanted: IssueParameters, signal: AbortSignal): Promise<CryptoKeyPair> {
-    if (wanted.privateKeyPem !== undefined) {
-      const imported = await importPrivateKey(wanted.privateKeyPem);
+  async #keyPair(parameters: IssueParameters, signal: AbortSignal): Promise<CryptoKeyPair> {
+    if (parameters.privateKeyPem !== undefined) {
+      const imported = await importPrivateKey(parameters.privateKeyPem);
       // A key of another kind than the attributes ask for, or a broken one, is replaced.
-      if (imported.kind === "key" && imported.algorithm === wanted.parsed.keyAlgorithm) {
+      if (imported.kind === "key" && imported.algorithm === parameters.parsed.keyAlgorithm) {
         return imported.keyPair;
       }
     }
-    return await this.#keys.generate(wanted.volumeId, wanted.parsed.keyAlgorithm, signal);
+    return await this.#keys.generate(parameters.volumeId, parameters.parsed.keyAlgorithm, signal);
   }
 
   async #request(request: IssueRequest, signal: AbortSignal): Promise<IssueOutcome> {
@@ -127,7 +127,7 @@ export class CertificateRequester {
     }
   }
 
-  /** Nothing the service says is mounted before it was held against what was asked for. */
+  /** Verifies the service's answer against the key that was sent and the trust bundle, before it is mounted. */
   async #verify(
     answer: Extract<IssueOutcome, { kind: "issued" }>,
     keyPair: CryptoKeyPair,

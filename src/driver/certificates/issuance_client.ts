@@ -1,6 +1,6 @@
 import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
 
-/** Asks for one certificate. */
+/** A request for one certificate. */
 export interface IssueRequest {
   /** PKCS#10, DER. */
   readonly certificateRequest: Uint8Array;
@@ -12,7 +12,7 @@ export interface IssueRequest {
   readonly predecessor: string | undefined;
 }
 
-/** What came of asking for a certificate; only `issued` brings one. */
+/** The outcome of such a request; only `issued` contains a certificate. */
 export type IssueOutcome =
   | {
     readonly kind: "issued";

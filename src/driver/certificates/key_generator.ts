@@ -38,7 +38,7 @@ export class KeyGenerator implements Disposable {
     return abortable(waiting.keyPair, signal);
   }
 
-  /** Forgets a volume's key: it has its certificate, or nobody will ask again. */
+  /** Forgets a volume's key: its certificate was issued, or the volume is gone. */
   discard(volumeId: string): void {
     const waiting = this.#waiting.get(volumeId);
     this.#waiting.delete(volumeId);

@@ -61,6 +61,6 @@ export function renewalRetryDelay(
 ): number {
   const ceiling = Math.min(retryMaxMs, retryBaseMs * 2 ** Math.min(attempt - 1, 20));
   const nearEnd = remainingMs > 0 ? remainingMs / triesInRemainder : retryMaxMs;
-  // The service's own word (it is overloaded) is a floor: jitter goes on top of it.
+  // An overloaded service's own delay is the minimum: the jitter is added to it.
   return retryAfterMs + Math.max(retryLeastMs, random * Math.min(ceiling, nearEnd));
 }

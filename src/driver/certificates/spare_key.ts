@@ -5,7 +5,7 @@ import type { KeyAlgorithm } from "../../shared/crypto/key_algorithm.ts";
 /** A key pair, and the request that proves possession of it. */
 export interface PreparedKey {
   readonly keyPair: CryptoKeyPair;
-  /** PKCS#10, DER; it names nobody, so it fits every volume. */
+  /** PKCS#10, DER; it contains no name, so it fits every volume. */
   readonly certificateRequest: Uint8Array;
 }
 
@@ -25,7 +25,7 @@ export class SpareKey {
     this.#generate = generate;
   }
 
-  /** The spare, if it is of this kind and ready; whoever gets it is the only one. */
+  /** Returns the spare if it is of this algorithm and ready, and forgets it. */
   take(wanted: KeyAlgorithm): PreparedKey | undefined {
     if (wanted !== algorithm) return undefined;
     const ready = this.#ready;
@@ -33,7 +33,7 @@ export class SpareKey {
     return ready;
   }
 
-  /** Makes the next one if there is none; resolves when it is ready, or could not be made, which nobody has to know. */
+  /** Makes the next one if there is none. Never rejects: without a spare each volume's key is made when it is needed. */
   async refill(): Promise<void> {
     if (this.#isMaking || this.#ready !== undefined) return;
     this.#isMaking = true;
@@ -41,7 +41,7 @@ export class SpareKey {
       const keyPair = await this.#generate(algorithm);
       this.#ready = { keyPair, certificateRequest: await createCertificateRequest(keyPair) };
     } catch {
-      // Without a spare each volume's own is made when it is needed.
+      // The next refill tries again.
     } finally {
       this.#isMaking = false;
     }

@@ -79,7 +79,7 @@ function requireValid<T>(parsed: ParseResult<T>): T {
   throw new RpcError(status.INVALID_ARGUMENT, describeProblems(parsed.problems));
 }
 
-/** What fails on this node (a full disk, a target that is a file) is told: it becomes the pod's event. */
+/** Returns an error on this node (a full disk, a target that is a file) with its reason: it becomes the pod's event. */
 async function runAction(
   action: () => Promise<PublishResult>,
   context: CallContext,

@@ -6,7 +6,7 @@ import { isNotFound, removeEntry } from "../../shared/linux/directory_entries.ts
 /*
  * The layout, as the kubelet has it for Secrets: each set of files in a directory of its own, `..<16 hex>`; the link
  * `..data` names the current one; `tls.crt` is a link to `..data/tls.crt`. One rename swaps all files.
- * Whatever lies in the directory may have been put there by a pod: no link found in it is followed.
+ * A pod may have written anything into the directory: no link found in it is followed.
  */
 const dataLink = "..data";
 const nextDataLink = "..data_tmp";
@@ -14,7 +14,7 @@ const generationName = /^\.\.[0-9a-f]{16}$/;
 
 /**
  * Swaps the files of a directory, all at one instant; when it throws, the old ones are still there, and nothing else.
- * Nothing is awaited: a file in memory is written in a tenth of the time that another thread takes to be told of it.
+ * Nothing is awaited: writing a file in memory takes a tenth of the time of a call on another thread.
  */
 export function replaceFiles(directory: string, files: VolumeFiles): void {
   const names = [...files.contents.keys()];
@@ -23,7 +23,7 @@ export function replaceFiles(directory: string, files: VolumeFiles): void {
 
   using undo = new DisposableStack();
   undo.defer(() => removeEntry(join(directory, generation)));
-  // Looked at once: to be told that something is missing costs ten times as much as to be shown what is there.
+  // Listed once: a look-up of a missing name costs ten times as much as an entry of the list.
   const present = new Map([...Deno.readDirSync(directory)].map((entry) => [entry.name, entry]));
   writeGeneration(join(directory, generation), files);
   for (const name of names) link(directory, name, present.get(name), undo);
@@ -140,7 +140,7 @@ function readOnce(directory: string, names: readonly string[]): (string | undefi
   );
 }
 
-/** The directory that the files of now lie in. */
+/** The directory that contains the current files. */
 function currentGeneration(directory: string): string | undefined {
   return unlessMissing(() => {
     const data = `${directory}/${dataLink}`;

@@ -20,14 +20,14 @@ export function isBusy(error: unknown): boolean {
   return error instanceof SystemCallError && error.code === "EBUSY";
 }
 
-/** Several times the volumes that a node has room for; an id is forgotten late only if others unmount what is ours. */
+/** Several times the volumes of a full node; ids accumulate only where other programs unmount our mounts. */
 const mostRemembered = 4096;
 
 /**
- * The mounts that this program sees, makes and takes away.
+ * The mounts that this program sees, makes and unmounts.
  *
  * Each mount and unmount changes the kernel's table, which takes milliseconds to read on a node full of pods. So the ids
- * of mounts once known to be ours are remembered. An id tells of one mount only (statx(2), STATX_MNT_ID_UNIQUE), and a
+ * of mounts once known to be ours are remembered. An id belongs to one mount only (statx(2), STATX_MNT_ID_UNIQUE), and a
  * mount shows one file system for as long as it lives: what is remembered cannot become untrue. Whatever is not
  * remembered is looked up in the table: before Linux 6.8, which gives no such ids, everything.
  */
@@ -47,7 +47,7 @@ export class MountTable implements Disposable {
     return parseMountinfo(this.#readTable());
   }
 
-  /** Where the mount comes from that one sees at a path, or undefined when none begins there, as most often. */
+  /** The origin of the mount that is visible at a path; undefined when none begins there, the usual case. */
   at(path: string): MountOrigin | undefined {
     const place = this.#libc.statx(path);
     if (place?.isMountPoint === false) return undefined;
@@ -68,7 +68,7 @@ export class MountTable implements Disposable {
     this.#libc.mount(request);
   }
 
-  /** Mounts a new tmpfs of ours, where nobody else mounts. */
+  /** Mounts a new tmpfs of ours at a place where no other program mounts. */
   mountOurs(request: Pick<MountRequest, "target" | "flags" | "options">): void {
     this.#libc.mount({ ...request, ...ownOrigin });
     this.#addOwn(this.#libc.statx(request.target));
@@ -85,7 +85,7 @@ export class MountTable implements Disposable {
     if (copy?.device === original.device) this.#addOwn(copy);
   }
 
-  /** Unmounts what one sees at a path, lazily when something still looks at it. */
+  /** Unmounts what is visible at a path, lazily while a process uses it. */
   unmount(path: string): void {
     const place = this.#libc.statx(path);
     try {
@@ -115,7 +115,7 @@ export class MountTable implements Disposable {
    */
   #readTable(): string {
     let text = this.#libc.readText(mountinfoPath);
-    // Asked once.
+    // Read once.
     this.#dropsLines ??= dropsLines(this.#libc.readText("/proc/sys/kernel/osrelease"));
     for (let attempts = 0; this.#dropsLines && attempts < 3; attempts += 1) {
       const before = text;

@@ -1,4 +1,4 @@
-/** One line of /proc/self/mountinfo, as far as we look at it (proc_pid_mountinfo(5)). */
+/** One line of /proc/self/mountinfo, as far as it is used (proc_pid_mountinfo(5)). */
 export interface MountinfoEntry {
   readonly id: number;
   readonly parentId: number;
@@ -41,7 +41,7 @@ function unescape(field: string): string {
 }
 
 /**
- * The mount that one sees at this very path, or undefined when none begins there.
+ * The mount that is visible at this very path, or undefined when none begins there.
  *
  * Walks the path as the kernel does: a mount is hidden by one stacked on it, and by one that was put over a directory
  * above it.
@@ -63,7 +63,7 @@ export function mountAt(
 }
 
 /**
- * The mount that one sees at this very path, as mountAt() finds it in the whole text.
+ * The mount that is visible at this very path, as mountAt() finds it in the whole text.
  *
  * A node full of pods has thousands of lines: only those of mounts on the way to the path are read closely.
  */
@@ -77,7 +77,7 @@ export function findMount(text: string, path: string): MountinfoEntry | undefine
   return mountAt(parseMountinfo(lines.join("\n")), path);
 }
 
-/** The table is looked at again and again while nothing changes. */
+/** The last table that was read: it is often read again while nothing has changed. */
 let indexed: { readonly text: string; readonly lines: ReadonlyMap<string, string[]> } | undefined;
 
 /** The lines of the mounts at each place, in their order. */

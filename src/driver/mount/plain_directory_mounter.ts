@@ -19,7 +19,7 @@ export interface PlainDirectoryOptions {
 /**
  * Writes volumes into the target directory itself, for where mounting is not permitted.
  *
- * A pod's root can then change what its own volume shows, and the keys lie on the target's file system.
+ * A pod's root can then change what its own volume shows, and the keys are stored on the target's file system.
  */
 export class PlainDirectoryMounter implements Mounter, Disposable {
   readonly kind = "plain";

@@ -11,17 +11,17 @@ const volumeOptions = "mode=0755,size=1m,nr_inodes=64";
 
 /**
  * A mount stays writable while a file is open for writing (mount(2)), and a file that was closed counts as open for as
- * long as another process looks at it, through /proc/PID/fd say: mostly for less than one of these milliseconds.
+ * long as another process examines it, for example through /proc/PID/fd: mostly for less than one of these milliseconds.
  */
 const makeReadOnlyAttempts = 50;
 const pause = new Int32Array(new SharedArrayBuffer(4));
 
 /**
- * A corner of the mount table that nobody else sees, in which volumes are written.
+ * A part of the mount table that no other process sees, in which volumes are written.
  *
- * A mount appears in every peer of the mount that it is put on. So the directories lie on a tmpfs of their own that is made
+ * A mount appears in every peer of the mount that it is put on. So the directories are on a tmpfs of their own that is made
  * private before anything is mounted on it. It stays until disposed: for each unmount the kernel waits until no
- * processor looks at the old table any more, which takes longer than all the rest of a publish.
+ * processor uses the old table any more, which takes longer than all the rest of a publish.
  */
 export class StagingArea implements Disposable {
   readonly #mounts: MountTable;
@@ -34,7 +34,7 @@ export class StagingArea implements Disposable {
     this.#directory = directory;
   }
 
-  /** Removes what a killed driver left; its directories go with the mount that they lie on. */
+  /** Removes what a killed driver left; its directories disappear with the mount that contains them. */
   clean(): void {
     for (;;) {
       const top = this.#mounts.at(this.#directory);
@@ -57,7 +57,7 @@ export class StagingArea implements Disposable {
     this.#mounts.unmount(this.#directory);
   }
 
-  /** Somebody may have unmounted it; a directory on what lies below would be seen by others. */
+  /** Whether it is still mounted: if another process unmounted it, a new directory would be visible to others. */
   #isMounted(): boolean {
     return this.#mounted && this.#mounts.beginsAt(this.#directory);
   }
@@ -130,7 +130,7 @@ class StagingDirectory implements Disposable {
     }
   }
 
-  /** Takes the mount from here to its place, whole; nothing is left to unmount. */
+  /** Moves the mount from here to the target; nothing is left to unmount. */
   moveTo(target: string): void {
     this.#mounts.mount({ source: this.path, target, flags: mountFlags.move });
     this.#mounted = false;

@@ -2,7 +2,7 @@ import { basename, dirname, isAbsolute, resolve } from "node:path";
 import { removeFiles } from "./atomic_directory.ts";
 import { isNotFound } from "../../shared/linux/directory_entries.ts";
 
-/** What lies at a path, links not followed. */
+/** What is at a path, links not followed. */
 export type EntryKind = "absent" | "directory" | "link" | "other";
 
 export function entryKind(path: string): EntryKind {
@@ -32,9 +32,9 @@ export function resolveTarget(targetPath: string): string | undefined {
 }
 
 /**
- * Makes the target directory and, where missing, those above it; answers with the resolved path.
+ * Makes the target directory and, where missing, those above it; returns the resolved path.
  *
- * `undo` is given what removes them again, for exactly those that this call made.
+ * Adds the removal of exactly those that this call made to `undo`.
  */
 export function createTarget(targetPath: string, undo: DisposableStack): string {
   make(resolve(targetPath), undo);
@@ -44,7 +44,7 @@ export function createTarget(targetPath: string, undo: DisposableStack): string 
   return path;
 }
 
-/** Tried before it is looked for: the kubelet makes all but the last of them. */
+/** Made without a look first: the kubelet makes all but the last of them. */
 function make(path: string, undo: DisposableStack): void {
   try {
     Deno.mkdirSync(path, { mode: 0o750 });
@@ -57,7 +57,7 @@ function make(path: string, undo: DisposableStack): void {
   undo.defer(() => removeEmpty(path));
 }
 
-/** Throws unless a real directory lies there: mounting and writing would follow a link. */
+/** Throws unless a real directory is there: mounting and writing would follow a link. */
 export function requireDirectory(path: string): void {
   const kind = entryKind(path);
   if (kind === "directory") return;
@@ -88,6 +88,6 @@ function removeEmpty(path: string): void {
     // What took the directory's place is not ours to remove.
     if (entryKind(path) === "directory") Deno.removeSync(path);
   } catch {
-    // Somebody else uses it by now; then it is not ours either.
+    // Another process uses it by now; then it is not ours to remove either.
   }
 }

@@ -9,7 +9,7 @@ export interface VolumeSnapshot {
   readonly earliestExpiry: Temporal.Instant | undefined;
 }
 
-/** A driver's own metrics; the gauges are taken anew for each scrape. */
+/** A driver's own metrics; the gauges are read again for each scrape. */
 export function volumeMetrics(metrics: Metrics, snapshot: () => VolumeSnapshot) {
   const volumes = metrics.gauge("csi_cert_volumes", "Volumes published on this node.");
   const failing = metrics.gauge(

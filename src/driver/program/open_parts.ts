@@ -28,7 +28,7 @@ export const logger = getLogger([program]);
 /** By then a burst of calls has mostly ended; releasing memory costs a millisecond. */
 const trimMemoryAfterMs = 1_000;
 
-/** What the driver reaches the outside world through. */
+/** The driver's ports to the mounts, the disk and the certificate service. */
 export interface DriverPorts {
   readonly mounter: Mounter & Disposable;
   readonly store: VolumeStore;

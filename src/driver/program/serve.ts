@@ -21,7 +21,7 @@ import { readMountedCertificates } from "../volume/mounted_certificates.ts";
 import type { DriverConfig } from "./config.ts";
 import { type DriverParts, logger, openParts, type WrapPorts } from "./open_parts.ts";
 
-/** A service that comes back is not asked at one instant for everything that waited for it. */
+/** Renewals that failed while the service was away are tried again spread over this time. */
 const retrySpreadMs = 10_000;
 
 /** How the program is run: the version that it reports, and what tests put around its ports. */

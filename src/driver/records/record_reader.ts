@@ -8,14 +8,14 @@ export const recordFile = "volume.json";
 export const certificateFile = "tls.crt";
 export const temporaryName = /^\.(volume\.json|tls\.crt)\.[0-9a-f]{16}$/;
 
-/** Far above any record of ours; a larger file is somebody else's. */
+/** Far above any record of this driver; a larger file is none. */
 const maxRecordBytes = 1024 * 1024;
 
 /** What the name of a record's directory depends on. */
 export type Named = Pick<VolumeRecord, "volumeId" | "pod">;
 export type LoadedRecords = Awaited<ReturnType<VolumeStore["load"]>>;
 
-/** All records below `basePath`, changing nothing: for a look at the volumes of a driver that runs. */
+/** All records below `basePath`, changing nothing: it may be called while a driver runs. */
 export function readRecords(
   basePath: string,
   directoryName: (record: Named) => string = recordDirectoryName,
@@ -44,7 +44,7 @@ export function isReadable(path: string): boolean {
 }
 
 export function readRecordFile(directory: string): ParsedRecord | undefined {
-  // A link in the directory's place leads to what is not ours.
+  // A link in the directory's place leads to another program's files.
   if (!entryAt(directory)?.isDirectory) return undefined;
   const path = `${directory}/${recordFile}`;
   const entry = entryAt(path);
@@ -59,7 +59,7 @@ export function readRecordFile(directory: string): ParsedRecord | undefined {
   }
 }
 
-/** Undefined: what is there is the trace of a save or a removal that is not complete. */
+/** Undefined for what an incomplete save or removal left. */
 function readDirectory(
   path: string,
   name: string,

@@ -35,7 +35,7 @@ export function openRecordStore(
 class RecordStore implements VolumeStore {
   readonly #basePath: string;
   readonly #directoryName: (record: Named) => string;
-  /** Directories that a save works in. */
+  /** Directories in which a save runs. */
   readonly #saving = new Set<string>();
 
   constructor(basePath: string, directoryName: (record: Named) => string) {
@@ -76,7 +76,7 @@ class RecordStore implements VolumeStore {
     return Promise.try(() => this.#load());
   }
 
-  /** At once: nobody is served before it is done, and another thread takes longer to be told of a file. */
+  /** Synchronous: no call is served before it is done, and a file read on another thread takes longer. */
   #load(): LoadedRecords {
     for (const entry of volumesOf(this.#basePath)) {
       // A file system of its own brings a lost+found, which is no volume.
@@ -92,7 +92,7 @@ class RecordStore implements VolumeStore {
     const entry = entryAt(directory);
     if (entry === undefined || this.#otherOwner(directory, record) !== undefined) return;
     if (!entry.isDirectory) return removeEntry(directory);
-    // The record goes first: without it the rest is a leftover, which load() clears away.
+    // The record is removed first: without it the rest is a leftover, which load() removes.
     for (const name of [recordFile, certificateFile]) removeEntry(join(directory, name));
     removeTemporaries(directory);
     await Deno.remove(directory);
@@ -121,11 +121,11 @@ class RecordStore implements VolumeStore {
     return join(this.#basePath, name);
   }
 
-  /** Names of three parts joined by dashes can meet; no volume touches the record of another. */
+  /** Different volumes can have the same directory name; no volume changes the record of another. */
   #otherOwner(directory: string, record: Named): string | undefined {
     const found = readRecordFile(directory);
     if (found?.kind !== "record" || found.record.volumeId === record.volumeId) return undefined;
-    // One that lies in a directory that is not its own was put there by nobody of ours.
+    // A record in a directory that is not its own was not written by this driver.
     return this.#directory(found.record) === directory ? found.record.volumeId : undefined;
   }
 }
@@ -135,7 +135,7 @@ function removeLeftovers(directory: string): void {
     if (holdsTemporaryFilesOnly(directory)) removeEntry(directory);
     else removeTemporaries(directory);
   } catch {
-    // What cannot be removed, from a read-only disk say, hinders nobody.
+    // What cannot be removed, for example from a read-only disk, does no harm.
   }
 }
 
@@ -167,7 +167,7 @@ async function replaceFile(directory: string, name: string, text: string): Promi
   await Deno.writeTextFile(temporary, text, { createNew: true, mode: 0o600 });
   const path = join(directory, name);
   await Deno.rename(temporary, path).catch(async (error) => {
-    // A directory in the file's place is nobody's.
+    // This driver makes no directory in the file's place.
     if (!entryAt(path)?.isDirectory) throw error;
     removeEntry(path);
     await Deno.rename(temporary, path);

@@ -1,15 +1,15 @@
 import type { AttestationOutcome } from "./attestation_client.ts";
 
-/** With an identity in use, or a token that was refused, the service is asked at most so often. */
+/** The shortest pause between attempts while an identity is in use, or after a token was refused. */
 const leastPauseMs = 30_000;
 const longestPauseMs = 5 * 60_000;
-/** A file that is missing is a mount that comes: to look again costs nobody anything. */
+/** A missing file is mostly a mount that is not complete yet; another look at it sends nothing. */
 const missingFileMs = 2_000;
-/** Without an identity this node can do nothing, and a service that cannot be reached is not burdened. */
+/** Without an identity no certificate is issued on this node, and attempts do not burden a service that is unreachable. */
 const urgent = { firstMs: 1_000, longestMs: 30_000 };
 
 /**
- * Milliseconds until the next attempt at a certificate that is due, after so many that failed in a row. The pause doubles,
+ * Milliseconds until the next attempt at a certificate that is due, after `failures` that failed in a row. The pause doubles,
  * and is drawn from its upper half, so that nodes which failed together do not return together.
  */
 export function attestationRetryMs(
@@ -28,8 +28,8 @@ export function attestationRetryMs(
 }
 
 /**
- * Milliseconds after an attestation during which a missing connection leads to no other one; so many were made for that
- * reason since the service last answered.
+ * Milliseconds after an attestation during which a missing connection leads to no other one. `reattestations` were made
+ * for that reason since the service last answered.
  */
 export function reattestationPauseMs(
   outcome: AttestationOutcome,

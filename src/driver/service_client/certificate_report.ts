@@ -9,7 +9,7 @@ const maxBatchSize = 100;
 const maxBatchBytes = 224 * 1024;
 /** More than an overloaded service needs; without it one that hangs would end the watch of the trust bundle for good. */
 const timeoutMs = 60_000;
-/** What an entry has besides its certificate: the pod's names and the volume id. */
+/** Room for the rest of an entry: the pod's names and the volume id. */
 const entryBytes = 2 * 1024;
 
 /** A certificate that a volume holds. */

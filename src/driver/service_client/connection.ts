@@ -30,12 +30,12 @@ export interface ServiceConnection {
 export interface ServiceClient {
   readonly client: Client<typeof CertificateService>;
   readonly identity: ClientIdentitySource | undefined;
-  /** Resolves when the first attempt to obtain the identity has ended, whatever its outcome. */
+  /** Resolves when the first attestation has ended, whatever its outcome. */
   readonly attested: Promise<void>;
 }
 
 /**
- * A client of the certificate service, and what it shows there, until disposed. It connects at its first call, and again
+ * A client of the certificate service, and its identity there, until disposed. It connects at its first call, and again
  * when its identity was renewed.
  */
 export function connectService(

@@ -1,10 +1,10 @@
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { ClientIdentity } from "../../shared/grpc_client/client_identity.ts";
 
-/** Old connections are closed so long before their certificate expires, or at nine tenths of a shorter life. */
+/** Old connections are closed this long before their certificate expires, or at nine tenths of a shorter lifetime. */
 const closingMs = 30_000;
 
-/** The identity in use and who follows it; states of each one when it is about to expire. */
+/** The identity in use and its listeners; signals of each identity when it is about to expire. */
 export class CurrentIdentity implements Disposable {
   readonly #clock: Pick<Clock, "after">;
   readonly #listeners = new Set<() => void>();
@@ -24,7 +24,7 @@ export class CurrentIdentity implements Disposable {
     return this.#identity !== undefined && this.#identity.expiring?.aborted !== true;
   }
 
-  /** Uses this pair from now on, which lives for so long. */
+  /** Uses this pair from now on; it is valid for `remainingMs`. */
   replace(certificatePem: string, privateKeyPem: string, remainingMs: number): void {
     const expiring = new AbortController();
     this.#identity = { certificatePem, privateKeyPem, expiring: expiring.signal };

@@ -50,7 +50,7 @@ export class HttpResponseReader {
 
   #readHead(): Head | Malformed | undefined {
     const end = this.#bytes.indexOf(headEnd);
-    // What is no HTTP at all may never have the end of a head.
+    // Something other than HTTP may never contain the end of a head.
     const start = this.#bytes.subarray(0, headStart.length);
     if (!headStart.subarray(0, start.length).equals(start)) return malformed("is no HTTP/1.1");
     if (end < 0) return undefined;

@@ -46,7 +46,7 @@ export class GrpcIssuanceClient implements IssuanceClient {
   }
 }
 
-/** Only a refusal for good is `denied` or `invalid`: everything else is worth another try. */
+/** Only a final refusal is `denied` or `invalid`: every other error is worth another attempt. */
 function outcomeOfError(error: RpcError): IssueOutcome {
   const reason = error.message;
   switch (error.code) {
@@ -61,7 +61,7 @@ function outcomeOfError(error: RpcError): IssueOutcome {
       return { kind: "overloaded", reason, retryAfter };
     }
     case status.UNAUTHENTICATED:
-      // The driver's own certificate, not the pod's doing: another attestation or the operator fixes it.
+      // The driver's own certificate is the cause, not the pod: another attestation or the operator fixes it.
       return {
         kind: "unavailable",
         reason: `the certificate service does not accept this driver: ${reason}`,

@@ -10,12 +10,12 @@ import { attestationRetryMs, reattestationPauseMs } from "./attestation_times.ts
 import { CurrentIdentity } from "./current_identity.ts";
 
 const logger = getLogger(["csi-driver", "attestation"]);
-/** A connection that is missing for a shorter time says nothing of the identity. */
+/** A connection that is missing for a shorter time is no reason to suspect the identity. */
 const outageMs = 10_000;
 /** Drivers that lost their connections together do not attest together. */
 const outageSpreadMs = 20_000;
 const refusalSpreadMs = 10_000;
-/** Part of the lifetime after which a certificate is renewed, less a twentieth of it by chance. */
+/** Part of the lifetime after which a certificate is renewed, less up to a twentieth of it at random. */
 const renewalPart = 2 / 3;
 
 export interface NodeIdentityParts {

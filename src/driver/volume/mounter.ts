@@ -6,7 +6,7 @@ export interface VolumeFiles {
   readonly group: number | undefined;
 }
 
-/** What is at a target path: nothing of ours, our volume, or another's mount. */
+/** What is at a target path: nothing of ours, our volume, or another program's mount or file. */
 export type TargetState = "absent" | "ours" | "foreign";
 
 /** Puts files where a pod sees them, read-only from the pod's side. */
@@ -26,8 +26,8 @@ export interface Mounter {
   unpublish(targetPath: string): Promise<void>;
 }
 
-/** The kubelet's own notes on the node. */
+/** The kubelet's own record of its volumes on the node. */
 export interface KubeletVolumes {
-  /** Whether the kubelet still holds the volume of a target: its note lies beside the target. */
+  /** Whether the kubelet still has the volume of a target: its record is beside the target. */
   hasVolume(targetPath: string): boolean;
 }

@@ -135,7 +135,7 @@ export class Reconciler implements Disposable {
     const placement = placementOf(record);
     const now = clock.now();
     const health = placement && await checkVolume(mounter, placement, now, how);
-    // The kubelet removes its note when it has torn the volume down: then no pod uses it.
+    // The kubelet removes its record when it has torn the volume down: then no pod uses it.
     if (!kubelet.hasVolume(record.targetPath) && health?.kind !== "foreign") {
       return await this.#remove(record);
     }

@@ -16,10 +16,10 @@ import { placementOf, type VolumePlacement } from "./volume_files.ts";
 import { VolumeWriter } from "./volume_writer.ts";
 
 const logger = getLogger(["csi-driver", "renewal"]);
-/** While a republish holds the volume, its renewal looks again after this. */
+/** While another call has the volume's lock, its renewal is tried again after this. */
 const lockedRetryDelay = { seconds: 1 };
 
-/** All nodes hear of an untrusted CA at once: this is what its service is spared. */
+/** All nodes learn of an untrusted CA at once: their requests reach the service spread over this. */
 const soonMs = 60_000;
 
 /** The parts that renewal is composed of. */
@@ -33,7 +33,7 @@ export interface RenewerParts {
   readonly kubelet: KubeletVolumes;
   /** From 0 to 1. */
   readonly random: () => number;
-  /** Told of each attempt's outcome. */
+  /** Receives each attempt's outcome. */
   readonly onRenewal?: (outcome: "renewed" | "failed") => void;
 }
 
@@ -189,7 +189,7 @@ export class Renewer {
     return this.#parts.kubelet.hasVolume(record.targetPath);
   }
 
-  /** The volume is not ours any more: its record goes, what is at the target is left alone. */
+  /** The volume is not ours any more: its record is removed, what is at the target is left alone. */
   async #abandon(record: VolumeRecord, state: string): Promise<undefined> {
     const { store, table } = this.#parts;
     await store.remove(record);

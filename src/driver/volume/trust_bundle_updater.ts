@@ -12,7 +12,7 @@ import { placementOf, volumeFiles, type VolumePlacement } from "./volume_files.t
 const logger = getLogger(["csi-driver", "trust-bundle"]);
 /** The scheduler's key; a volume id never starts with a dot. */
 const roundKey = ".trust-bundle";
-/** While somebody works on a volume, it is looked at again after this. */
+/** A volume whose lock is held is tried again after this. */
 const lockedRetryMs = 1_000;
 
 /** Longer than any certificate lives. */
@@ -25,11 +25,11 @@ export interface TrustBundleUpdaterParts {
   readonly mounter: Mounter;
   /** Between two looks at all volumes. */
   readonly checkInterval: Temporal.Duration;
-  /** Told of a volume whose certificate the new bundle does not vouch for: peers refuse it from now on. */
+  /** Receives a volume whose certificate does not verify with the new bundle: peers refuse it from now on. */
   readonly onUntrusted: (record: VolumeRecord) => void;
 }
 
-/** Keeps the trust bundle of the volumes that are mounted what the service last said, beside the pair they hold. */
+/** Keeps the trust bundle of every mounted volume equal to the service's latest, and leaves its pair as it is. */
 export class TrustBundleUpdater implements Disposable {
   readonly #parts: TrustBundleUpdaterParts;
   #bundlePem: string | undefined;
@@ -41,7 +41,7 @@ export class TrustBundleUpdater implements Disposable {
 
   /**
    * Returns the number of volumes changed; those that hold this bundle already are left alone. A volume that cannot be
-   * written now, or that is adopted later with an older bundle, gets it as soon as may be.
+   * written now, or that is adopted later with an older bundle, gets it as soon as possible.
    */
   async update(trustBundle: readonly Uint8Array[]): Promise<number> {
     if (trustBundle.length === 0) return 0;
@@ -50,7 +50,7 @@ export class TrustBundleUpdater implements Disposable {
     return await this.#updateVolumes(bundlePem, true);
   }
 
-  /** Nobody is followed any more: an answer to a request may know a newer bundle, which has to stay. */
+  /** The service is not followed any more: an answer to a request may contain a newer bundle, which has to stay. */
   disconnected(): void {
     this.#bundlePem = undefined;
   }
@@ -73,15 +73,15 @@ export class TrustBundleUpdater implements Disposable {
   }
 
   /**
-   * Returns the number of volumes changed, and plans the next round; ends early when the bundle is not the one of now
-   * any more. With `isFirst`, volumes that hold it already are asked too whether it vouches for them: a restart forgot.
+   * Returns the number of volumes changed, and plans the next round; ends early when the bundle is not the current one
+   * any more. With `isFirst`, volumes that hold it already are verified with it too, because a restart forgot the result.
    */
   async #updateVolumes(bundlePem: string, isFirst = false): Promise<number> {
     const { table, checkInterval } = this.#parts;
     let changed = 0;
     let nextMs = checkInterval.total("milliseconds");
     for (const { volumeId } of table.all()) {
-      // Looked at before it is locked, so that the sweep, which looks at the same time, finds it free.
+      // Checked before it is locked, so that the sweep, which runs at the same time, can lock it.
       const isStale = await this.#isStale(volumeId, bundlePem);
       // A newer bundle has a round of its own, and what that wrote has to stay.
       if (bundlePem !== this.#bundlePem) break;
@@ -133,10 +133,10 @@ export class TrustBundleUpdater implements Disposable {
       await mounter.read(placement.targetPath, placement.parsed.certificateFile);
     const chain = readCertificates(text ?? "") ?? [];
     const record = table.get(volumeId);
-    // What cannot be read is the sweep's concern.
+    // The sweep repairs what cannot be read.
     if (record === undefined || chain.length === 0) return;
     const anchors = readCertificates(bundlePem) ?? [];
-    // Held against the bundle alone, not against the time: what expires is renewed anyway.
+    // Verified with the bundle alone, without the dates: what expires is renewed anyway.
     const verdict = await verifyChain(chain, anchors, clock.now(), ignoreValidity);
     if (verdict.kind === "refused") onUntrusted(record);
   }

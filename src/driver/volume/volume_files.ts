@@ -15,7 +15,7 @@ export interface VolumeContents {
   readonly trustBundlePem: string;
 }
 
-/** Where and how a volume's files lie. */
+/** Where and how a volume's files are stored. */
 export interface VolumePlacement {
   readonly targetPath: string;
   readonly parsed: VolumeAttributes;

@@ -1,10 +1,10 @@
 import { KeyedLock } from "./keyed_lock.ts";
 import type { VolumeRecord } from "./volume_record.ts";
 
-/** What the driver knows of its volumes, and who works on which. */
+/** The records of this node's volumes, and the lock of each volume. */
 export class VolumeTable {
   readonly #records = new Map<string, VolumeRecord>();
-  /** Those whose record could not be written yet. */
+  /** Ids of volumes whose record could not be written yet. */
   readonly #unsaved = new Set<string>();
   readonly locks = new KeyedLock();
 

@@ -8,12 +8,13 @@ import type { VolumeRecord, VolumeStore } from "./volume_record.ts";
 import type { VolumeTable } from "./volume_table.ts";
 
 const logger = getLogger(["csi-driver", "volume"]);
+
 /** Puts an issued certificate where the pod sees it, and its record into the store and the table. */
 export class VolumeWriter {
   readonly #mounter: Mounter;
   readonly #store: VolumeStore;
   readonly #table: VolumeTable;
-  /** A mount is made at once, in milliseconds on a node full of them. */
+  /** A mount blocks the event loop, for milliseconds on a node full of them. */
   readonly #turns = new EventLoopLimiter();
 
   constructor(parts: { mounter: Mounter; store: VolumeStore; table: VolumeTable }) {

@@ -18,7 +18,7 @@ Deno.test("a spare key comes with a request that proves it, and is given to one 
   assert.notDeepEqual(spare.take("ecdsa-p256")?.certificateRequest, prepared.certificateRequest);
 });
 
-Deno.test("a spare that cannot be made keeps nobody from anything", async () => {
+Deno.test("a spare that cannot be made is made by the next refill", async () => {
   let fails = true;
   const spare = new SpareKey((algorithm) =>
     fails ? Promise.reject(new Error("no entropy")) : generateKeyPair(algorithm)
