@@ -51,7 +51,8 @@ const unfinished: HealthAttack = async (target) => {
 };
 
 const untilDeadline: HealthAttack = async (target) => {
-  const sockets = (await hold({ ...target, isSpent: once(20) }, unfinishedHead)).slice(0, 100);
+  // Fewer than the program keeps, so that only the deadline can close them.
+  const sockets = await hold({ ...target, isSpent: once(4) }, unfinishedHead);
   await pause(headMs);
   const open = sockets.filter(({ destroyed }) => !destroyed).length;
   for (const socket of sockets) socket.destroy();

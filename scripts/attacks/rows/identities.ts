@@ -2,6 +2,7 @@
 import { clientAuth, type IdentityOptions, nodeUri, serverAuth } from "../programs/authority.ts";
 import { SuiteCa } from "../programs/authority.ts";
 import { type Attack, attackerAddress, AttackFailure, type ServiceRow } from "../harness/row.ts";
+import { attackingNode } from "../harness/service_row.ts";
 import { clientHello } from "../http2/client_hello.ts";
 import { RawConnection } from "../http2/connection.ts";
 import { grpcHeaders, grpcMessage, issueMessage, methodPaths } from "../http2/grpc_request.ts";
@@ -45,7 +46,8 @@ async function isServed(
   const socket = { address: running.address, from: attackerAddress(0), tls: service.tls(identity) };
   try {
     using connection = await RawConnection.open({ ...socket, ...change });
-    const message = grpcMessage(issueMessage(service.certificateRequest));
+    const pod = service.podOf(attackingNode);
+    const message = grpcMessage(issueMessage(service.certificateRequest, pod));
     const answer = await connection.request(grpcHeaders(methodPaths.issue), message, 2_000);
     return answer.grpcStatus === "0";
   } catch {
@@ -103,12 +105,13 @@ async function manyRefused(attack: Attack): Promise<string> {
 async function otherProtocols(attack: Attack): Promise<string> {
   const { service, running } = attack;
   const wrong: string[] = [];
-  const node = await service.nodeCa.issueNode("node-9");
+  const { identity } = await service.node(attackingNode);
   for (const protocols of [["http/1.1"], ["h2c"], ["spdy/3", "http/1.1"]]) {
-    if (await isServed(attack, node, { tls: { ...service.tls(node), protocols } })) {
+    if (await isServed(attack, identity, { tls: { ...service.tls(identity), protocols } })) {
       wrong.push(`served: ALPN ${protocols}`);
     }
   }
+  if (!await isServed(attack, identity)) wrong.push("not served: the same node with ALPN h2");
   if (await isServed(attack, undefined, { tls: undefined })) wrong.push("served: plaintext");
   for (const version of ["1.1", "1.2"] as const) {
     const first = await firstBytes(running.address, clientHello(version));

@@ -80,7 +80,8 @@ async function ofAnotherPort(folder: string): Promise<string | Skipped> {
   await using service = await AttackedService.prepare("kubernetes", folder);
   const { address, attestationAddress = "" } = await service.running();
   const file = `${folder}/session.pem`;
-  await issueThroughOpenssl({ service, address: attestationAddress, save: file });
+  const endpoint = { service, address: attestationAddress, protocol: "http/1.1" };
+  await issueThroughOpenssl({ ...endpoint, save: file });
   const isThere = await Deno.stat(file).then(() => true, () => false);
   if (!isThere) return "the attestation endpoint gives no session tickets";
   if (await issueThroughOpenssl({ service, address, resume: file })) {

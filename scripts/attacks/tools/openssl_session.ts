@@ -21,6 +21,8 @@ export interface SessionAttempt {
   /** Where the session is stored, or taken from. */
   readonly save?: string;
   readonly resume?: string;
+  /** "h2" unless given. */
+  readonly protocol?: string;
 }
 
 const exchangeMs = 1_500;
@@ -36,12 +38,12 @@ export async function hasOpenssl(): Promise<boolean> {
 
 /** One handshake and one issue call; whether the call was answered OK. */
 export async function issueThroughOpenssl(attempt: SessionAttempt): Promise<boolean> {
-  const { service, address, identity, save, resume } = attempt;
+  const { service, address, identity, save, resume, protocol = "h2" } = attempt;
   const ca = `${service.directory}/s_client-ca.crt`;
   await Deno.writeTextFile(ca, service.ca.certificatePem);
   const child = new Deno.Command("openssl", {
     args: [
-      ...["s_client", "-quiet", "-connect", address, "-alpn", "h2", "-CAfile", ca],
+      ...["s_client", "-quiet", "-connect", address, "-alpn", protocol, "-CAfile", ca],
       ...["-servername", service.tls().serverName],
       ...identity ? ["-cert", identity.certificateFile, "-key", identity.keyFile] : [],
       ...save ? ["-sess_out", save] : [],

@@ -60,14 +60,18 @@ async function alteredTokens(attack: Attack): Promise<string> {
   const { pem } = await exampleCsr();
   const token = clusterOf(attack).token(9);
   const [, payload = ""] = token.split(".");
+  // Only a key that the cluster has not published may be answered "try later".
+  const unknownKeys: Record<string, string> = {
+    "an unknown key": withHeader(token, { kid: "unknown" }),
+    "no key's name": withHeader(token, { kid: undefined }),
+  };
   const altered: Record<string, string> = {
+    ...unknownKeys,
     "alg none": withHeader(token, { alg: "none" }),
     "alg none without a signature": `${
       withHeader(token, { alg: "none" }).split(".")[0]
     }.${payload}.`,
     "alg HS256": withHeader(token, { alg: "HS256" }),
-    "an unknown key": withHeader(token, { kid: "unknown" }),
-    "no key's name": withHeader(token, { kid: undefined }),
     "another payload": `${token.split(".")[0]}.${madeUpToken(1).split(".")[1]}.${
       token.split(".")[2]
     }`,
@@ -79,7 +83,8 @@ async function alteredTokens(attack: Attack): Promise<string> {
   const wrong: string[] = [];
   for (const [name, each] of Object.entries(altered)) {
     const { status } = await ask(attack, attestationBody(each, pem));
-    if (![400, 401, 403, 503].includes(status)) wrong.push(`${name}: ${status}`);
+    const accepted = name in unknownKeys ? [400, 401, 403, 503] : [400, 401, 403];
+    if (!accepted.includes(status)) wrong.push(`${name}: ${status}`);
     // What is looked up is limited to one a second.
     await pause(50);
   }
