@@ -147,7 +147,7 @@ Deno.test("renew-before is shorter than the lifetime it is taken from", () => {
   );
 });
 
-Deno.test("a key size that belongs to RSA is answered with the mend", () => {
+Deno.test("a key size that belongs to RSA is rejected with the fix", () => {
   assert.match(problems({ "key-size": "2048" })[0]?.expected ?? "", /key-algorithm: rsa/);
   assert.match(
     problems({ "key-algorithm": "ed25519", "key-size": "256" })[0]?.expected ?? "",

@@ -34,7 +34,7 @@ for (const [program, text, table] of pages) {
     assert.ok(text.endsWith("\n"));
   });
 
-  Deno.test(`${program} --help says which version it is`, () => {
+  Deno.test(`${program} --help states the version`, () => {
     assert.match(lines[0] ?? "", new RegExp(`^${program} 1\\.2\\.3: `));
   });
 }

@@ -117,7 +117,7 @@ const unfit: [string, RegExp, string[][]][] = [
 ];
 
 for (const [what, expected, commands] of unfit) {
-  testWith("openssl", `${what} is refused with the mend, and without the key`, async (bench) => {
+  testWith("openssl", `${what} is rejected with the fix, and without the key`, async (bench) => {
     const pem = await keyFrom(bench, commands);
     const imported = await importPrivateKey(pem);
     assert.ok(imported.kind === "refused");

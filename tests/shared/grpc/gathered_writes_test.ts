@@ -20,15 +20,15 @@ function recorded() {
   return { connection, sent };
 }
 
-Deno.test("what is written in one turn leaves as one, in its order, and each write is told of", async () => {
+Deno.test("what is written in one turn is sent as one write, in its order, and each write's callback is called", async () => {
   const { connection, sent } = recorded();
-  const told: string[] = [];
-  for (const part of ["header", "message"]) connection.write(part, () => told.push(part));
+  const completed: string[] = [];
+  for (const part of ["header", "message"]) connection.write(part, () => completed.push(part));
   assert.deepEqual(sent, []);
   await turn();
   await turn();
   assert.deepEqual(sent, ["header+message"]);
-  assert.deepEqual(told, ["header", "message"]);
+  assert.deepEqual(completed, ["header", "message"]);
   connection.write("trailer");
   await turn();
   assert.deepEqual(sent, ["header+message", "trailer"]);
@@ -43,7 +43,7 @@ Deno.test("what was written just before the end is not lost", async () => {
   assert.equal(sent.join("+"), "message+end");
 });
 
-Deno.test("a connection that is destroyed meanwhile harms nobody", async () => {
+Deno.test("a connection that is destroyed before its writes are sent causes no error", async () => {
   const { connection, sent } = recorded();
   connection.write("message");
   connection.destroy();

@@ -99,7 +99,7 @@ Deno.test("a connection that always has more keeps no other waiting, and is held
   assert.deepEqual([greedy!.isHeld, others[0]!.isHeld], [true, false]);
 });
 
-Deno.test("a connection that closes while it waits is forgotten, and harms nobody", async () => {
+Deno.test("a connection that closes while it waits is forgotten, and harms no other", async () => {
   const { streams, turns, pass } = memoryStreams(40);
   await pass(2);
   for (const { bring } of streams) bring(1);
@@ -136,7 +136,7 @@ Deno.test("connections that bring little are read at once", async () => {
   ]);
 });
 
-Deno.test("a peer that does not take its answers is not read until it does", async () => {
+Deno.test("a peer that does not read its answers is not read until it does", async () => {
   const { streams: [one], turns, pass } = memoryStreams(1);
   await pass(2);
   const { stream, source, bring } = one!;
@@ -152,7 +152,6 @@ Deno.test("a peer that does not take its answers is not read until it does", asy
   assert.deepEqual(turns.flat(), ["0:1"]);
 });
 
-/** A TLS connection of which nobody takes what arrives, from a peer that sends all it can. */
 Deno.test("what arrives over TLS faster than it is read stays with its sender", async () => {
   const ca = await TestCa.create();
   const { certificatePem: cert, privateKeyPem: key } = await ca.issue("a.test");
@@ -189,7 +188,7 @@ Deno.test("what arrives over TLS faster than it is read stays with its sender", 
     // The sender needs the event loop's I/O, which setImmediate may run ahead of.
     for (let n = 0; n < 20; n++) await pause(1);
   }
-  assert.ok(arrived <= 256 * kib, `${arrived} bytes were taken in, and nobody has read them`);
+  assert.ok(arrived <= 256 * kib, `${arrived} bytes were received, and none was read`);
   let [read, largest] = [0, 0];
   stream.on("data", (slice: Buffer) => {
     read += slice.length;

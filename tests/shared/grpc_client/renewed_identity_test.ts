@@ -53,7 +53,7 @@ class Replaceable implements ClientIdentitySource {
   }
 }
 
-/** A server that says which certificate each call shows, and has calls that last until they are released. */
+/** A server that reports which certificate each call shows, and has calls that last until they are released. */
 async function open() {
   const ca = await TestCa.create();
   const identity = { ...await ca.issue(name), clientAuthoritiesPem: ca.certificatePem };

@@ -25,7 +25,7 @@ async function until(condition: () => boolean): Promise<void> {
 const seen = ({ server, refusals }: GatedServer, count: number) =>
   until(() => server.connections.unfinished + refusals.length >= count);
 
-Deno.test("of half-open connections 64 remain: the oldest of the address with most goes, and honest clients are served", async () => {
+Deno.test("of half-open connections 64 remain: the oldest of the address with most is closed, and honest clients are served", async () => {
   await using served = await gatedServer();
   const other = await served.openPlain("127.0.0.2");
   const silent = await Promise.all(Array.from({ length: 100 }, () => served.openPlain()));
@@ -140,7 +140,7 @@ Deno.test("a client that sends while its certificate is verified keeps what it s
   await closed(socket);
 });
 
-Deno.test("a report of a refused connection that throws harms nobody", async () => {
+Deno.test("a report of a refused connection that throws harms no connection", async () => {
   await using served = await gatedServer({
     onRefusal: () => {
       throw new Error("the disk is full");
@@ -205,7 +205,7 @@ Deno.test("a resumed session is verified again", async () => {
   assert.deepEqual([served.peers.verified, served.refusals], [2, ["peer"]]);
 });
 
-Deno.test("without client certificates the connections are bounded, and those of the address with most go", async () => {
+Deno.test("without client certificates the connections are bounded, and those of the address with most are closed", async () => {
   const ca = await TestCa.create();
   const identity = await ca.issue(serverName);
   const tls = { current: () => identity, onChange: () => ({ [Symbol.dispose]() {} }) };

@@ -159,7 +159,7 @@ Deno.test("a call whose request does not end is ended after 10 to 15 seconds, an
   for (const one of [whole, other]) assert.equal((await one)["grpc-status"], "0");
 });
 
-Deno.test("a call at which grpc-js throws is reset, and the process goes on", () => {
+Deno.test("a call at which grpc-js throws is reset, and the process continues", () => {
   const http2Server = new EventEmitter();
   http2Server.on("stream", () => {
     throw new Error("the stream is in a bad state");

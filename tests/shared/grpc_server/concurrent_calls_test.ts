@@ -5,7 +5,7 @@ import { serveTcp } from "../../../src/shared/grpc_server/server.ts";
 import { stubService } from "../../support/stub_service.ts";
 import { TestCa } from "../../../scripts/support/test_ca.ts";
 
-Deno.test("a connection that sends a hundred calls at once has them answered in parts, and keeps nobody else waiting", async () => {
+Deno.test("a connection that sends a hundred calls at once has them answered in parts, and keeps no other connection waiting", async () => {
   let open = 0;
   let most = 0;
   const isFull = Promise.withResolvers<void>();
@@ -26,7 +26,7 @@ Deno.test("a connection that sends a hundred calls at once has them answered in 
   const address = `http://127.0.0.1:${server.port}`;
   using first = connect(CertificateAdministration, { address });
   using second = connect(CertificateAdministration, { address });
-  // Until a connection stands, its client does not know how many calls it may send.
+  // Until a connection is established, its client does not know how many calls it may send.
   await Promise.all(
     [first, second].map((one) => one.getCertificateInfo({ serialNumber: "other" })),
   );
@@ -63,7 +63,7 @@ for (const transport of ["http", "https"] as const) {
       { length: 40 },
       () => clients.use(connect(CertificateAdministration, { address, ...trust })),
     );
-    // Until a connection stands, its client does not know how many calls it may send.
+    // Until a connection is established, its client does not know how many calls it may send.
     await Promise.all(all.map((client) => client.getCertificateInfo({})));
     // Of half a KiB each, so that forty connections with 32 of them have ten times what one turn reads.
     const numbers = Array.from({ length: 2_000 }, (_, n) => n.toString(16).padStart(512, "0"));

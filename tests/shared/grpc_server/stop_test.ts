@@ -58,7 +58,7 @@ Deno.test("a stopping server finishes the call it has and takes no other", async
   await stopped;
 });
 
-Deno.test("a call that outlasts the grace is aborted and its caller told why", async () => {
+Deno.test("a call that outlasts the grace is aborted, and its caller receives the reason", async () => {
   await using served = await serving(20);
   const call = served.client.reportCertificates({});
   const { signal } = await served.entered;

@@ -108,7 +108,7 @@ Deno.test("a caller's signal ends a stream that waits for its next message", asy
     },
     (error) => error instanceof RpcError && error.code === status.CANCELLED,
   );
-  // The method heeds no signal, and the call is over all the same.
+  // The method ignores the signal, and the call ends all the same.
   assert.equal((await served.ended).code, status.CANCELLED);
 });
 

@@ -48,7 +48,7 @@ class Swappable implements TlsIdentitySource {
 
 function serving(tls: TlsIdentitySource, peers?: TestPeers) {
   const getInfo = (_: unknown, { peerCertificate }: { peerCertificate: Uint8Array | undefined }) =>
-    Promise.resolve({ name: peerCertificate === undefined ? "nobody" : "somebody" });
+    Promise.resolve({ name: peerCertificate === undefined ? "anonymous" : "authenticated" });
   const services = [stubService(Registration, { getInfo })];
   return serveTcp("127.0.0.1:0", { tls, peers, services, graceMs: 0 });
 }
@@ -81,7 +81,7 @@ async function shownAt(port: number): Promise<string> {
 Deno.test("a client trusts its bundle alone, and only the name it expects", async () => {
   const [ca, other] = [await TestCa.create(), await TestCa.create("Other CA")];
   await using server = await serving(new Swappable(await ca.issue(name)));
-  assert.equal(await ask(server.port, { trustBundle: trust(ca), serverName: name }), "nobody");
+  assert.equal(await ask(server.port, { trustBundle: trust(ca), serverName: name }), "anonymous");
   await assert.rejects(
     ask(server.port, { trustBundle: trust(other), serverName: name }),
     unavailable,
@@ -94,7 +94,7 @@ Deno.test("a client trusts its bundle alone, and only the name it expects", asyn
   await assert.rejects(ask(server.port, { serverName: name }), unavailable);
 });
 
-Deno.test("an IP address needs to be told its certificate's name", () => {
+Deno.test("an IP address needs its certificate's name", () => {
   const options = { address: "https://127.0.0.1:1" };
   assert.throws(() => connect(Registration, options), /say which name its certificate bears/);
 });
@@ -104,10 +104,10 @@ Deno.test("a chain is served with its leaf first", async () => {
   const leaf = await ca.issue(name);
   const certificatePem = `${leaf.certificatePem}\n${ca.certificatePem}`;
   await using server = await serving(new Swappable({ ...leaf, certificatePem }));
-  assert.equal(await ask(server.port, { trustBundle: trust(ca), serverName: name }), "nobody");
+  assert.equal(await ask(server.port, { trustBundle: trust(ca), serverName: name }), "anonymous");
 });
 
-Deno.test("a swapped certificate is shown to new connections while old ones go on", async () => {
+Deno.test("a swapped certificate is shown to new connections while old ones continue", async () => {
   const ca = await TestCa.create();
   const source = new Swappable(await ca.issue(name));
   await using server = await serving(source);
@@ -122,7 +122,7 @@ Deno.test("a swapped certificate is shown to new connections while old ones go o
   const after = await shownAt(server.port);
   assert.notEqual(before, after);
   await old.getInfo({});
-  assert.equal(await ask(server.port, { trustBundle: trust(ca), serverName: name }), "nobody");
+  assert.equal(await ask(server.port, { trustBundle: trust(ca), serverName: name }), "anonymous");
 });
 
 Deno.test("an unusable new certificate leaves the old one in service", async () => {
@@ -134,7 +134,7 @@ Deno.test("an unusable new certificate leaves the old one in service", async () 
   source.swap({ ...second, privateKeyPem: first.privateKeyPem });
   source.swap({ certificatePem: "torn", privateKeyPem: "torn" });
   assert.equal(await shownAt(server.port), before);
-  assert.equal(await ask(server.port, { trustBundle: trust(ca), serverName: name }), "nobody");
+  assert.equal(await ask(server.port, { trustBundle: trust(ca), serverName: name }), "anonymous");
 });
 
 Deno.test("a server does not start with a key that is not its certificate's", async () => {
@@ -169,7 +169,7 @@ Deno.test("where client certificates are asked for, only those of the right CA g
   const bad = await ca.issue("spiffe://cluster.local/csi-cert-node/node-1");
   assert.equal(
     await ask(server.port, { ...options, clientIdentity: fixedIdentity(good) }),
-    "somebody",
+    "authenticated",
   );
   await assert.rejects(
     ask(server.port, { ...options, clientIdentity: fixedIdentity(bad) }),
@@ -178,7 +178,7 @@ Deno.test("where client certificates are asked for, only those of the right CA g
   await assert.rejects(ask(server.port, options), unavailable);
 });
 
-/** What a server says to these first bytes, until it hangs up. */
+/** What a server answers to these first bytes, until it closes the connection. */
 async function answerTo(port: number, bytes: Uint8Array): Promise<Buffer> {
   const socket = connectPlain({ host: "127.0.0.1", port });
   const parts: Buffer[] = [];

@@ -37,7 +37,7 @@ async function failureOf(promise: Promise<unknown>): Promise<RpcError> {
   return error;
 }
 
-Deno.test("a method's answer reaches the caller, and the call is told of once", async () => {
+Deno.test("a method's answer reaches the caller, and the call is reported once", async () => {
   await using served = await serving((_, { method }) => Promise.resolve({ name: method }));
   const { name } = await served.client.getInfo({});
   assert.equal(name, "/pluginregistration.Registration/GetInfo");
@@ -94,7 +94,7 @@ Deno.test("bytes that are no message are INVALID_ARGUMENT", async () => {
   assert.match(error.details, /the bytes are not a pluginregistration\.InfoRequest/);
 });
 
-Deno.test("a request beyond the limit is RESOURCE_EXHAUSTED and says both sizes", async () => {
+Deno.test("a request beyond the limit is RESOURCE_EXHAUSTED and states both sizes", async () => {
   await using served = await serving(() => Promise.resolve({}));
   const method = "/pluginregistration.Registration/GetInfo";
   const error = await sendBytes(served.target, method, new Uint8Array(64 * 1024 + 1));

@@ -42,7 +42,7 @@ Deno.test("what a dead process left is replaced", async () => {
   assert.equal(await nameServedAt(path), "new");
 });
 
-Deno.test("a socket that somebody serves is refused and goes on", async () => {
+Deno.test("a socket that another process serves is refused and remains", async () => {
   await using folder = await temporaryFolder();
   const path = `${folder.path}/csi.sock`;
   await using _first = await serveUnix(path, named("first"));
@@ -83,7 +83,7 @@ Deno.test("stopping leaves the socket that a successor has put at the path", asy
   assert.equal(await nameServedAt(path), "successor");
 });
 
-Deno.test("a socket that somebody removed is no obstacle to stopping", async () => {
+Deno.test("a socket that was removed does not prevent stopping", async () => {
   await using folder = await temporaryFolder();
   const path = `${folder.path}/csi.sock`;
   const server = await serveUnix(path, named("x"));

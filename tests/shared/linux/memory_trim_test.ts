@@ -16,7 +16,7 @@ function start(...flags: string[]): Promise<string> {
   ]);
 }
 
-Deno.test("memory that was freed goes back to the kernel", async () => {
+Deno.test("memory that was freed is returned to the kernel", async () => {
   const { before, after } = JSON.parse(await start(`--allow-ffi=${libcPaths.join(",")}`));
   // Of the 64 MB that were freed.
   assert.ok(before - after > 32e6, `${before} resident before, ${after} after`);

@@ -19,7 +19,7 @@ function answerOf({ mask = 0, attributesMask = 0n, attributes = 0n }: Answer) {
   return new Uint8Array(view.buffer);
 }
 
-Deno.test("the number in a mount's place is its own only if the kernel says so", () => {
+Deno.test("the number in a mount's place is its own only if the kernel reports it", () => {
   // The bit of the number that mountinfo has is 0x1000: another mount gets that one later.
   for (const mask of [0, 0x17ff, 0x1fff]) {
     assert.equal(readStatx(answerOf({ mask })).mountId, undefined);
@@ -27,20 +27,20 @@ Deno.test("the number in a mount's place is its own only if the kernel says so",
   assert.equal(readStatx(answerOf({ mask: 0x47ff })).mountId, 0x1_8000_0001n);
 });
 
-Deno.test("whether a mount begins at a path is known only if the kernel says so", () => {
+Deno.test("whether a mount begins at a path is known only if the kernel reports it", () => {
   const root = 0x2000n;
-  const told = (answer: Answer) => readStatx(answerOf(answer)).isMountPoint;
-  assert.equal(told({ attributes: root }), undefined);
-  assert.equal(told({ attributesMask: ~root & 0xffffffffn, attributes: root }), undefined);
-  assert.equal(told({ attributesMask: root | 0x10n, attributes: 0x10n }), false);
-  assert.equal(told({ attributesMask: root, attributes: root }), true);
+  const read = (answer: Answer) => readStatx(answerOf(answer)).isMountPoint;
+  assert.equal(read({ attributes: root }), undefined);
+  assert.equal(read({ attributesMask: ~root & 0xffffffffn, attributes: root }), undefined);
+  assert.equal(read({ attributesMask: root | 0x10n, attributes: 0x10n }), false);
+  assert.equal(read({ attributesMask: root, attributes: root }), true);
 });
 
 Deno.test("the number of a file system is written as mountinfo writes it", () => {
   assert.equal(readStatx(answerOf({})).device, "259:65536");
 });
 
-Deno.test("nothing is told of a path that leads nowhere, and a link is not followed", async () => {
+Deno.test("nothing is reported for a path that does not exist, and a link is not followed", async () => {
   using libc = openLibc();
   const folder = await Deno.makeTempDir();
   try {

@@ -4,7 +4,7 @@ import { FakeClock, turn } from "../../../scripts/support/fake_clock.ts";
 
 const never = () => Promise.resolve(undefined);
 
-Deno.test("a cancelled job never runs, and its timer goes with it", async () => {
+Deno.test("a cancelled job never runs, and its timer is cancelled too", async () => {
   const clock = new FakeClock();
   await using scheduler = new Scheduler({ clock });
   scheduler.schedule("a", clock.now().add({ seconds: 1 }), () => assert.fail("ran"));
@@ -15,7 +15,7 @@ Deno.test("a cancelled job never runs, and its timer goes with it", async () => 
   await clock.advance({ hours: 1 });
 });
 
-Deno.test("to cancel a key that nobody scheduled is fine", async () => {
+Deno.test("to cancel a key without a job is no error", async () => {
   await using scheduler = new Scheduler({ clock: new FakeClock() });
   await scheduler.cancel("a");
 });
@@ -49,7 +49,7 @@ Deno.test("cancel aborts the run and every caller waits until it has ended", asy
 
 Deno.test("cancel resolves as well when the run throws", async () => {
   const clock = new FakeClock();
-  await using scheduler = new Scheduler({ clock, onError: () => assert.fail("told") });
+  await using scheduler = new Scheduler({ clock, onError: () => assert.fail("reported") });
   const gate = Promise.withResolvers<undefined>();
   scheduler.schedule("a", clock.now(), () => gate.promise);
   await clock.advance({ seconds: 0 });
@@ -130,10 +130,10 @@ Deno.test("a listener of the abort may schedule the key again", async () => {
 
 Deno.test("a job that cancels its own key fails with the reason instead of waiting for ever", async () => {
   const clock = new FakeClock();
-  const told: string[] = [];
+  const reported: string[] = [];
   await using scheduler: Scheduler = new Scheduler({
     clock,
-    onError: (_key, error) => told.push((error as Error).message),
+    onError: (_key, error) => reported.push((error as Error).message),
   });
   let runs = 0;
   scheduler.schedule("volume-1", clock.now(), async () => {
@@ -141,9 +141,9 @@ Deno.test("a job that cancels its own key fails with the reason instead of waiti
     if (++runs === 1) await scheduler.cancel("volume-1");
     return undefined;
   });
-  await clock.until(() => told.length > 0);
+  await clock.until(() => reported.length > 0);
   assert.equal(
-    told[0],
+    reported[0],
     "cancel was asked for within the run of volume-1, which would wait for its own end; " +
       "answer undefined from the job instead",
   );
@@ -171,11 +171,11 @@ Deno.test("a job may cancel other keys, also those that run", async () => {
   );
   scheduler.schedule("b", clock.now(), async () => {
     await scheduler.cancel("a");
-    events.push("b goes on");
+    events.push("b continues");
     return undefined;
   });
   await clock.advance({ seconds: 0 });
-  assert.deepEqual(events, ["a aborted", "b goes on"]);
+  assert.deepEqual(events, ["a aborted", "b continues"]);
 });
 
 Deno.test("what a finished run left behind may cancel its key", async () => {
@@ -195,7 +195,11 @@ Deno.test("what a finished run left behind may cancel its key", async () => {
 
 Deno.test("disposal aborts all runs, waits for them, and nothing runs after it", async () => {
   const clock = new FakeClock();
-  const scheduler = new Scheduler({ clock, concurrency: 2, onError: () => assert.fail("told") });
+  const scheduler = new Scheduler({
+    clock,
+    concurrency: 2,
+    onError: () => assert.fail("reported"),
+  });
   const gates = [Promise.withResolvers<undefined>(), Promise.withResolvers<undefined>()];
   const signals: AbortSignal[] = [];
   gates.forEach((gate, index) => {
@@ -225,18 +229,18 @@ Deno.test("disposal aborts all runs, waits for them, and nothing runs after it",
   await scheduler[Symbol.asyncDispose]();
 });
 
-Deno.test("a job that disposes the scheduler fails with the reason, and the scheduler goes on", async () => {
+Deno.test("a job that disposes the scheduler fails with the reason, and the scheduler continues", async () => {
   const clock = new FakeClock();
-  const told: string[] = [];
+  const reported: string[] = [];
   await using scheduler: Scheduler = new Scheduler({
     clock,
-    onError: (_key, error) => told.push((error as Error).message),
+    onError: (_key, error) => reported.push((error as Error).message),
   });
   scheduler.schedule("a", clock.now(), async () => {
-    if (told.length === 0) await scheduler[Symbol.asyncDispose]();
+    if (reported.length === 0) await scheduler[Symbol.asyncDispose]();
     return undefined;
   });
   await clock.advance({ minutes: 1 });
-  assert.match(told.join(), /^disposal was asked for within the run of a,/);
+  assert.match(reported.join(), /^disposal was asked for within the run of a,/);
   assert.equal(scheduler.size, 0, "the second run ended the job");
 });

@@ -3,7 +3,7 @@ import { EventLoopLimiter } from "../../../src/shared/scheduler/event_loop_yield
 import { countTurns } from "../../support/count_turns.ts";
 import { turn } from "../../../scripts/support/fake_clock.ts";
 
-Deno.test("who comes alone goes on at once", async () => {
+Deno.test("a caller that is alone continues at once", async () => {
   const turns = new EventLoopLimiter();
   let isLater = false;
   for (let count = 0; count < 3; count++) {
@@ -18,11 +18,11 @@ Deno.test("who comes alone goes on at once", async () => {
 Deno.test("who come together have a turn of the event loop each, in their order", async () => {
   const turns = new EventLoopLimiter();
   using loop = countTurns();
-  const told: { name: number; at: number }[] = [];
+  const continued: { name: number; at: number }[] = [];
   await Promise.all(Array.from({ length: 5 }, async (_, name) => {
     await turns.acquire();
-    told.push({ name, at: loop.now });
+    continued.push({ name, at: loop.now });
   }));
-  assert.deepEqual(told.map(({ name }) => name), [0, 1, 2, 3, 4]);
-  assert.equal(new Set(told.map(({ at }) => at)).size, 5);
+  assert.deepEqual(continued.map(({ name }) => name), [0, 1, 2, 3, 4]);
+  assert.equal(new Set(continued.map(({ at }) => at)).size, 5);
 });

@@ -39,15 +39,15 @@ function wait(clock: Clock, ms: number, signal: AbortSignal | undefined): Promis
 function planned(
   clock: Clock,
   { id, durationMs, obedient, endings }: Plan,
-  tell: (plan: number, what: "start" | "end") => void,
+  report: (plan: number, what: "start" | "end") => void,
 ): Job {
   let runs = 0;
   return async (signal) => {
-    tell(id, "start");
+    report(id, "start");
     try {
       await wait(clock, durationMs, obedient ? signal : undefined);
     } finally {
-      tell(id, "end");
+      report(id, "end");
     }
     const ending = endings[runs++];
     if (ending === "throw") throw new Error("as planned");
@@ -108,7 +108,7 @@ Deno.test("with few slots and a wall clock that steps, the bounds and instants s
       for (const operation of operations) {
         if (operation.kind === "schedule") {
           const { key, inMs, plan } = operation;
-          const told = (_plan: number, what: "start" | "end") => {
+          const record = (_plan: number, what: "start" | "end") => {
             if (what === "end") return void running.delete(key);
             assert.ok(!running.has(key), "one run of a key at a time");
             running.add(key);
@@ -117,7 +117,7 @@ Deno.test("with few slots and a wall clock that steps, the bounds and instants s
             assert.ok(Temporal.Instant.compare(at, clock.now()) <= 0, "none runs early");
           };
           const at = clock.now().add({ milliseconds: inMs });
-          scheduler.schedule(key, at, planned(clock, plan, told));
+          scheduler.schedule(key, at, planned(clock, plan, record));
         } else if (operation.kind === "cancel") {
           const { key } = operation;
           void scheduler.cancel(key);

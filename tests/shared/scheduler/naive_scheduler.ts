@@ -26,7 +26,7 @@ interface State {
   run: { readonly wish: Wish; endMs: number } | undefined;
 }
 
-/** The scheduler's rules without a heap, a timer, a promise or a bound: what the real one is held against. */
+/** The scheduler's rules without a heap, a timer, a promise or a bound: what the real one is compared with. */
 export class NaiveScheduler {
   readonly events: Event[] = [];
   readonly #keys = new Map<string, State>();

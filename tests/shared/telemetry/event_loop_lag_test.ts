@@ -77,7 +77,7 @@ Deno.test("what a rest's look was late to is observed by the work that comes bef
   assert.equal(exposed(metrics)["0.5"], within);
 });
 
-Deno.test("nobody looks after the end", () => {
+Deno.test("nothing is measured after the end", () => {
   const clock = new FakeClock();
   const lag = observeEventLoopLag(new Metrics(), clock);
   assert.equal(clock.timers, 1);

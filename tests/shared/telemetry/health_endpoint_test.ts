@@ -10,7 +10,7 @@ async function get(port: number, path: string, init?: RequestInit) {
   return { status: response.status, body: await response.text(), headers: response.headers };
 }
 
-Deno.test("a check that is ok answers 200, one that is not 503, and both say why", async () => {
+Deno.test("a check that is ok answers 200, one that is not 503, and both state why", async () => {
   await using health = serveHealth(address, { live: well, ready: unwell });
   const live = await get(health.port, "/livez");
   assert.equal(live.status, 200);

@@ -233,7 +233,7 @@ const endings: Record<string, string> = {
   "a throw in a microtask": `queueMicrotask(() => { log(); throw new Error("x"); });`,
   "a throw in a callback of Node.js":
     `import { readdir } from "node:fs"; readdir(".", () => { log(); throw new Error("x"); });`,
-  "a rejection that nobody handles": `log(); Promise.reject(new Error("x"));`,
+  "a rejection that is not handled": `log(); Promise.reject(new Error("x"));`,
   "an error, and a kill at once": `log("error"); Deno.kill(Deno.pid, "SIGKILL");`,
   "a kill after the function that logged":
     `await (async () => log())(); Deno.kill(Deno.pid, "SIGKILL");`,

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { toJsonValue } from "../../../src/shared/telemetry/plain_value.ts";
 
-Deno.test("values that JSON cannot say become text", async () => {
+Deno.test("values that JSON cannot express become text", async () => {
   class Empty {
     readonly #secret = 1;
     get secret() {
@@ -37,7 +37,7 @@ Deno.test("values that JSON cannot say become text", async () => {
   for (const [value, expected] of table) assert.deepEqual(toJsonValue(value), expected);
 });
 
-Deno.test("of bytes only their number is told, because they may be a key", () => {
+Deno.test("of bytes only the number is logged, because they may be a key", () => {
   assert.equal(toJsonValue(new Uint8Array(32)), "[32 bytes]");
   assert.equal(toJsonValue(new ArrayBuffer(8)), "[8 bytes]");
   assert.deepEqual(toJsonValue({ der: new TextEncoder().encode("key") }), { der: "[3 bytes]" });
@@ -96,7 +96,7 @@ Deno.test("secrets are redacted in values, keys, and errors at any depth", () =>
   assert.doesNotMatch(JSON.stringify(toJsonValue(value)), /PRIVATE|AAAA/);
 });
 
-Deno.test("whatever the value, JSON can say the plain one", () => {
+Deno.test("whatever the value, JSON can express the plain one", () => {
   const anything = fc.anything({
     withBigInt: true,
     withDate: true,

@@ -20,7 +20,7 @@ Deno.test("a text with a private key's PEM block is redacted, whatever the kind 
   }
 });
 
-Deno.test("a text with a JSON Web Token is redacted, wherever it stands", () => {
+Deno.test("a text with a JSON Web Token is redacted, wherever it is", () => {
   const unsigned = token.slice(0, token.lastIndexOf(".") + 1);
   const texts = [
     token,
@@ -59,7 +59,7 @@ Deno.test("any token within any text is redacted", () => {
   );
 });
 
-Deno.test("a text is redacted for what it holds, wherever that stands and however often", () => {
+Deno.test("a text is redacted for what it contains, wherever that is and however often", () => {
   const pieces = [
     "-----BEGIN ",
     "EC ",

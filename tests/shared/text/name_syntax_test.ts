@@ -29,7 +29,7 @@ Deno.test("what is no DNS name is refused", () => {
   }
 });
 
-Deno.test("a wildcard stands for the whole first label and only where it is asked for", () => {
+Deno.test("a wildcard replaces the whole first label, and only where it is permitted", () => {
   assert.equal(parseDnsName("*.a.example", { wildcard: true }), "*.a.example");
   assert.equal(parseDnsName("*.a.example", { wildcard: false }), undefined);
   for (const name of ["*", "*.", "a*.b", "*a.b", "a.*.b", "*.*.b", "**.b"]) {
