@@ -1,5 +1,5 @@
 /** The cluster's program: holds the CA, signs for the drivers, and keeps the inventory. */
-// First: it takes its time on another thread.
+// Imported first, because it works on another thread while the rest is loaded.
 import "./service/openssl/early_seed.ts";
 import manifest from "../deno.json" with { type: "json" };
 import { readServiceConfig } from "./service/program/config.ts";

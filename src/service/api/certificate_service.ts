@@ -73,13 +73,13 @@ async function issue(
   const outcome = await issuing.issue(caller, request, signal);
   const { pod, volumeId, predecessor } = request;
   const action = predecessor === undefined ? "issue" : "renew";
-  const told = { action, outcome: outcome.kind, caller, pod, volumeId, predecessor } as const;
+  const entry = { action, outcome: outcome.kind, caller, pod, volumeId, predecessor } as const;
   if (outcome.kind !== "issued") {
-    writeAuditEntry({ ...told, reason: outcome.reason });
+    writeAuditEntry({ ...entry, reason: outcome.reason });
     throw requestFailureError(outcome);
   }
   const { serialNumber, names, notAfter } = outcome;
-  writeAuditEntry({ ...told, serialNumber, names, notAfter });
+  writeAuditEntry({ ...entry, serialNumber, names, notAfter });
   return {
     certificateChain: outcome.chain,
     trustBundle: { certificates: outcome.trustBundle },

@@ -10,12 +10,12 @@ import { type RegisteredService, registerService } from "../../shared/grpc_serve
 
 type Response = MessageInitShape<typeof HealthCheckResponseSchema>;
 
-/** grpc.health.v1 for a server. Service "" is the server as a whole; it is not serving until told otherwise. */
+/** grpc.health.v1 for a server. Service "" is the server as a whole; it is not serving until `setStatus` says so. */
 export class HealthService {
   readonly #serving = new Map<string, boolean>([["", false]]);
   readonly #waiting = new Set<() => void>();
 
-  /** Tells whether a service, by its full name, can be used. */
+  /** Sets whether a service, by its full name, can be used. */
   setStatus(service: string, serving: boolean): void {
     this.#serving.set(service, serving);
     for (const wake of this.#waiting) wake();

@@ -36,7 +36,7 @@ const formats = {
     "1 to 128 of A-Z a-z 0-9 . _ -, a letter or digit first",
     /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/,
   ),
-  // RFC 5280, 4.1.2.2: a serial number has at most 20 octets.
+  // RFC 5280, 4.1.2.2: a serial number has at most 20 bytes.
   serialNumber: matching("1 to 40 of 0-9 a-f, as in the certificate", /^[0-9a-f]{1,40}$/),
   reason: {
     accepted: "at most 256 printable characters",

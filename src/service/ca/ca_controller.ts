@@ -24,7 +24,7 @@ export interface CaControllerOptions {
   readonly source: CaSource;
   /** Where replicas agree on the state, and drivers find the trust bundle. */
   readonly document: SharedDocument;
-  /** Is told what signs and whom to trust. */
+  /** Receives the CA that signs and the trust bundle. */
   readonly authority: CurrentCa;
   readonly scheduler: Scheduler;
   readonly clock: Clock;
@@ -45,7 +45,7 @@ const logger = getLogger(["cert-service", "ca"]);
 /** Follows the CA's source: publishes a new CA, signs with it after the delay, retires the old one. */
 export class CaController {
   readonly #options: CaControllerOptions;
-  /** What the source holds and has not been taken in. */
+  /** What the source holds and the state does not contain yet. */
   #candidate: CaSourceContent | undefined;
   /** The CA that the source holds; the one that signs, until another does. */
   #latest: LoadedCa | undefined;
@@ -60,7 +60,7 @@ export class CaController {
     this.#options = options;
   }
 
-  /** When the first that the source said has been dealt with, and why nothing can be signed with it. */
+  /** Resolves when the source's first state has been applied, with the reason why its CA cannot sign. */
   get firstResult(): Promise<{ readonly problem: string | undefined }> {
     return this.#firstResult.promise;
   }
@@ -88,7 +88,7 @@ export class CaController {
       ...(this.#state ? describeRotation(this.#state) : []),
     ];
     if (this.#rejectionReason !== undefined) {
-      lines.push(`the CA at hand is refused: ${this.#rejectionReason}`);
+      lines.push(`the CA of the source is refused: ${this.#rejectionReason}`);
     }
     if (this.#sourceProblem !== undefined) lines.push(this.#sourceProblem);
     return lines;
@@ -106,7 +106,7 @@ export class CaController {
           this.#sourceUnavailable("the CA is not there: it is waited for");
           break;
         case "unavailable":
-          this.#sourceUnavailable(`the CA cannot be looked at: ${state.problem}`);
+          this.#sourceUnavailable(`the CA cannot be read: ${state.problem}`);
           break;
         default:
           state satisfies never;
@@ -122,8 +122,9 @@ export class CaController {
     this.#sourceProblem = problem;
     const { authority } = this.#options;
     if (authority.material === undefined) authority.setUnavailable(problem, authority.anchors);
-    const goesOn = authority.material !== undefined || this.#candidate !== undefined;
-    logger.warn("{trouble}", { trouble: goesOn ? `${problem}; the one before goes on` : problem });
+    const keepsFormer = authority.material !== undefined || this.#candidate !== undefined;
+    const shown = keepsFormer ? `${problem}; the former CA stays in use` : problem;
+    logger.warn("{problem}", { problem: shown });
     this.#firstResult.resolve({ problem: undefined });
   }
 
@@ -131,7 +132,7 @@ export class CaController {
     const { clock } = this.#options;
     const secret = this.#candidate;
     const candidate = secret && await this.#load(secret);
-    // A key in strange hands is not waited with until others have been told.
+    // A compromised key stops signing at once, before the other replicas know of it.
     if (candidate?.compromised) this.#advance(candidate);
     try {
       const settings = this.#settings();
@@ -147,7 +148,7 @@ export class CaController {
       }
       this.#apply(state);
     } catch (error) {
-      // What time alone decides goes on without the document.
+      // Changes that are only due to time are applied without the document.
       if (!signal.aborted) {
         this.#advance(undefined);
         this.#firstResult.resolve({ problem: this.#rejectionReason });
@@ -161,7 +162,7 @@ export class CaController {
     return next && Temporal.Instant.compare(next, again) < 0 ? next : again;
   }
 
-  /** Undefined when it is refused: the one before goes on. */
+  /** Undefined when it is refused: the former CA stays in use. */
   async #load(secret: CaSourceContent): Promise<LoadedCa | undefined> {
     const { clock, check, authority, nodes } = this.#options;
     const loaded = await loadCa(secret, clock.now(), check, nodes?.trustDomain);
@@ -170,7 +171,7 @@ export class CaController {
         logger.error("the CA is refused, {consequence}: {problem}", {
           problem: loaded.problem,
           version: secret.version,
-          consequence: authority.material ? "the one before goes on" : "nothing is signed",
+          consequence: authority.material ? "the former CA stays in use" : "nothing is signed",
         });
       }
       this.#rejectionReason = loaded.problem;

@@ -2,10 +2,10 @@
 export interface CaSourceContent {
   readonly certificatePem: string;
   readonly privateKeyPem: string;
-  /** Roots that are to be trusted besides the CA's own (the Secret's ca.crt). */
+  /** Roots that are to be trusted in addition to the CA's own (the Secret's ca.crt). */
   readonly furtherAnchorsPem: string | undefined;
   /**
-   * The old CA's key is in strange hands: it signs no more and is trusted no more, at once
+   * The old CA's key is compromised: from now on it does not sign and is not trusted
    * (the annotation csi-cert-driver/old-key-compromised: "true").
    */
   readonly compromised: boolean;
@@ -18,12 +18,12 @@ export interface CaSourceContent {
   readonly version: string;
 }
 
-/** What is told of a CA's source. */
+/** What a CA's source reports. */
 export type CaSourceState =
   | { readonly kind: "secret"; readonly secret: CaSourceContent }
-  /** It is not there: not yet, or not any more. */
+  /** There is no CA: not yet, or not any more. */
   | { readonly kind: "absent" }
-  /** Told once for each outage. */
+  /** Reported once for each outage. */
   | { readonly kind: "unavailable"; readonly problem: string };
 
 /** Where the CA comes from. */

@@ -46,7 +46,7 @@ export class CurrentCa {
     this.#listeners.call();
   }
 
-  /** Signs nothing from now on, for a reason fit for whoever asks. */
+  /** Signs nothing from now on, for a reason that callers may see. */
   setUnavailable(reason: string, anchors: readonly Certificate[]): void {
     this.#material = undefined;
     this.#unavailableReason = reason;

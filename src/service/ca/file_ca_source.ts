@@ -8,7 +8,7 @@ export interface FileCaSourceOptions {
   readonly privateKey: TextFile;
   /** CLUSTER_ID, where node certificates are issued. */
   readonly clusterId?: string | undefined;
-  /** Tells a file that is not there from one that cannot be read. */
+  /** Whether an error means that a file does not exist, in contrast to one that cannot be read. */
   readonly isMissing: (error: unknown) => boolean;
   readonly scheduler: Scheduler;
   readonly clock: Clock;
@@ -54,7 +54,7 @@ export class FileCaSource implements CaSource {
     }
   }
 
-  /** The state as text, by which one look is told from another. */
+  /** The state as text, so that two reads can be compared. */
   async #look(): Promise<string> {
     const { certificate, privateKey, clusterId, isMissing } = this.#options;
     try {

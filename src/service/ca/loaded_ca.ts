@@ -19,7 +19,7 @@ export type CaCheck = (
   certificates: { readonly chain: readonly Certificate[]; readonly roots: readonly Certificate[] },
 ) => Promise<string | undefined>;
 
-/** Reads what a source holds; the roots may lie in its certificate's PEM or in the further anchors. */
+/** Reads what a source holds; the roots may be in its certificate's PEM or in the further anchors. */
 export async function loadCa(
   secret: CaSourceContent,
   at: Temporal.Instant,

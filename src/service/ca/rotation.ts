@@ -12,7 +12,7 @@ export interface CandidateCa {
   readonly fingerprint: string;
   /** The roots that it leads to. */
   readonly anchors: readonly Certificate[];
-  /** Roots that are trusted besides. */
+  /** Roots that are trusted in addition. */
   readonly furtherAnchors: readonly Certificate[];
   /** The CA before it is to be trusted no more, at once. */
   readonly compromised: boolean;
@@ -35,7 +35,7 @@ const tolerance = { minutes: 5 };
  * The state after a while has passed and, where one is given, after the source came to hold a CA.
  * A new CA's roots are published at once, and it signs when they have been for the delay; the roots
  * of the one before go when the last that it signed has expired. Given the same CA again, it
- * changes nothing, so replicas may each tell the same of it in any order.
+ * changes nothing, so replicas may each apply the same CA in any order.
  */
 export function nextTrustState(
   before: TrustState,
@@ -157,7 +157,7 @@ function earliestSwitch(
     .reduce((last, next) => isBefore(last, next) ? next : last, now);
 }
 
-/** An anchor that nobody wants any more. */
+/** An anchor that no CA needs any more. */
 function withRetirement(
   anchor: TrustAnchor,
   { signing }: TrustState,

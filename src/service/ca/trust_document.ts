@@ -11,7 +11,7 @@ import {
 
 const logger = getLogger(["cert-service", "ca"]);
 
-/** Others that write at the same time have written after so many tries, or something is amiss. */
+/** Other replicas that write at the same time have finished after so many tries. */
 const maxAttempts = 20;
 
 /**
@@ -52,7 +52,7 @@ function stateOf(
   const parsed = parseTrustState(data);
   if (parsed.kind === "state") return parsed.state;
   const { problem } = parsed;
-  logger.error("the trust bundle's document is written anew: {problem}", { problem });
+  logger.error("the trust bundle's document is written again: {problem}", { problem });
   if (known !== undefined) return undefined;
   const bundle = parseTrustState({ "ca.crt": data["ca.crt"] ?? "" });
   return bundle.kind === "state" ? bundle.state : undefined;

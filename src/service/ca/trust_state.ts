@@ -7,7 +7,7 @@ import {
 import { formatDuration, parseDuration } from "../../shared/text/durations.ts";
 import { encodePem } from "../../shared/crypto/pem.ts";
 
-/** A root that drivers and pods are told to trust. */
+/** A root in the trust bundle of drivers and pods. */
 export interface TrustAnchor {
   readonly fingerprint: string;
   readonly certificate: Certificate;
@@ -16,14 +16,14 @@ export interface TrustAnchor {
   readonly retireAt: Temporal.Instant | undefined;
 }
 
-/** A CA, as the replicas speak of it. */
+/** A CA, as the replicas name it. */
 export interface CaReference {
   readonly fingerprint: string;
   /** The fingerprints of the roots that it leads to. */
   readonly anchors: readonly string[];
 }
 
-/** What the replicas agree on: who signs, who will, and whom everybody trusts meanwhile. */
+/** What the replicas agree on: the CA that signs, the next one, and the roots that are trusted meanwhile. */
 export interface TrustState {
   readonly signing:
     | (CaReference & {
@@ -68,7 +68,7 @@ export function formatTrustState(
 
 /**
  * The state that a document's data holds. One with a bundle alone, as a fresh installation ships
- * it, tells of anchors that have been published for long and of no CA.
+ * it, gives anchors that have been published for long and no CA.
  */
 export function parseTrustState(
   data: Readonly<Record<string, string>>,
@@ -188,7 +188,7 @@ function instant(value: unknown, what: string): Temporal.Instant {
   try {
     if (typeof value === "string") return Temporal.Instant.from(value);
   } catch {
-    // Told below.
+    // Reported below.
   }
   throw new JsonFieldError(`${what} is no instant such as 2026-01-02T03:04:05Z`);
 }

@@ -21,8 +21,8 @@ const sweepSeconds = 60;
 const removalsPerTurn = 500;
 
 /**
- * The certificates that are valid now, as far as this process signed them or was told of them.
- * Nothing that is decided depends on it. An entry is a slot, which is a number, and octets; both lie
+ * The certificates that are valid now, as far as this process signed them or drivers reported them.
+ * No decision depends on it. An entry is a slot, which is a number, and bytes; both are stored
  * outside the heap, so that a million of them cost 0.25 GB and the garbage collector nothing.
  */
 export class Inventory {

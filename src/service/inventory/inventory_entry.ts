@@ -1,7 +1,7 @@
 import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
 import type { CertificateNames } from "../x509/certificate_names.ts";
 
-/** One certificate, as the inventory tells it. */
+/** One certificate, as the inventory returns it. */
 export interface InventoryEntry {
   readonly serialNumber: string;
   readonly pod: PodIdentity;

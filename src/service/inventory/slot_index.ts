@@ -10,7 +10,7 @@ const growth = 16;
 
 /** Slots by the hash of a text: those that were added under a hash, the newest first. */
 export class SlotIndex {
-  /** Drawn anew in each process, so that nobody can choose texts of one ring. */
+  /** Random in each process, so that no caller can choose texts of one ring. */
   readonly #seed = crypto.getRandomValues(new Uint32Array(1))[0]!;
   readonly #hashes = new PagedWords();
   readonly #rings = new Rings();

@@ -52,7 +52,7 @@ export type IssueOutcome =
 
 export interface CertificateIssuerOptions {
   readonly signer: LeafSigner;
-  /** From the pod's look-up, which waits for the cluster's API, to the decision who may ask. */
+  /** From the pod's look-up, which waits for the cluster's API, to the caller's authorization. */
   readonly lookups: FairQueue;
   /** From the request's own signature to the certificate's, which keep the processor busy. */
   readonly signatures: FairQueue;
@@ -68,7 +68,7 @@ export interface CertificateIssuerOptions {
   readonly engine?: SignatureEngine | undefined;
 }
 
-/** Issues certificates: who asks, may it, under which names, and the signature. */
+/** Issues certificates: authorizes the caller, decides the names by the policy, and signs. */
 export class CertificateIssuer {
   readonly #options: CertificateIssuerOptions;
 

@@ -57,7 +57,7 @@ export class LeafSigner {
     return this.#shortened;
   }
 
-  /** A leaf with a new random serial number; `unavailable` when there is no CA, or it is over, or as good as. */
+  /** A leaf with a new random serial number; `unavailable` when there is no CA, or it has expired or is about to. */
   async sign(
     order: LeafRequest,
   ): Promise<SignedLeaf | { readonly kind: "unavailable"; readonly reason: string }> {
@@ -68,7 +68,7 @@ export class LeafSigner {
     const notAfter = wholeSeconds(this.#end(now.add(order.validity), material).epochMilliseconds);
     if (notAfter.epochMilliseconds - now.epochMilliseconds < shortestMs) {
       const ends = latestNotAfter(material);
-      return { kind: "unavailable", reason: `the CA is valid until ${ends}: it needs a new one` };
+      return { kind: "unavailable", reason: `the CA is valid until ${ends}; replace it` };
     }
     const { names, publicKey } = order;
     const serialNumber = randomSerialNumber();

@@ -46,7 +46,7 @@ export class ServingCertificate implements AsyncDisposable {
     this.#isPlaceholder = isPlaceholder;
   }
 
-  /** Makes the first certificate and keeps it fresh until disposed; rejects when the CA is over. */
+  /** Makes the first certificate and keeps it fresh until disposed; rejects when the CA has expired. */
   static async start(options: ServingCertificateOptions): Promise<ServingCertificate> {
     const { authority, signer, scheduler, clock } = options;
     const { material } = authority;
@@ -55,7 +55,7 @@ export class ServingCertificate implements AsyncDisposable {
       await (material === undefined ? selfSignedPlaceholder(now) : makePair(signer, now));
     const serving = new ServingCertificate(options, first.pair, material === undefined);
     const renew = () => serving.#renew();
-    // The CA can have been replaced before anybody listened.
+    // The CA can have been replaced before the listener was added.
     const isStale = authority.material !== material;
     scheduler.schedule(jobKey, isStale ? clock.now() : first.renewTime, renew);
     serving.#subscription = authority.onChange(() => {
@@ -108,7 +108,7 @@ interface FreshPair {
   readonly renewTime: Temporal.Instant;
 }
 
-/** A certificate by nobody, for as long as there is none by the CA. */
+/** A self-signed certificate, for as long as there is none by the CA. */
 async function selfSignedPlaceholder(now: Temporal.Instant): Promise<FreshPair> {
   const notBefore = now.round({ smallestUnit: "second", roundingMode: "floor" });
   const notAfter = notBefore.add({ hours: 24 * 365 });

@@ -41,7 +41,7 @@ export interface WatchEvent {
 
 export interface ApiClientOptions {
   readonly clock: Clock;
-  /** How long one call may take, in milliseconds; 5 s unless told. */
+  /** How long one call may take, in milliseconds; 5 s unless given. */
   readonly timeoutMs?: number;
 }
 
@@ -57,7 +57,7 @@ const defaultTimeoutMs = 5_000;
 /**
  * The way to the API server: the Kubernetes client's types and paths over connections that are
  * kept. The client's own transport makes a new TLS connection for each call, and its watch never
- * tells that it was aborted.
+ * reports that it was aborted.
  */
 export class ApiClient implements Disposable {
   readonly #access: ApiCredentials;
@@ -141,7 +141,7 @@ export class ApiClient implements Disposable {
     }
   }
 
-  /** A signal that is aborted with the given one, or when the time for one call is over. */
+  /** A signal that is aborted with the given one, or when the time for one call has passed. */
   #limited(signal: AbortSignal) {
     const late = new AbortController();
     const timeout = new ApiTimeoutError(this.#timeoutMs);
@@ -185,7 +185,7 @@ export class ApiClient implements Disposable {
     const [client, token] = await Promise.all([this.#client(), this.#access.token()]);
     const headers = new Headers(init.headers);
     if (token !== undefined) headers.set("authorization", `Bearer ${token}`);
-    // A redirect would carry the token to where nobody sent it.
+    // A redirect would carry the token to another server.
     return await fetch(url, { ...init, headers, client, redirect: "error" });
   }
 

@@ -6,7 +6,7 @@ import { type Cluster, KubeConfig, loadYaml, type User } from "@kubernetes/clien
 export interface ApiCredentials {
   /** "https://host:port". */
   readonly server: string;
-  /** The CAs that the server's certificate is held against, PEM, beside those that Deno knows anyway. */
+  /** The CAs that the server's certificate is verified against, PEM, in addition to those that Deno has. */
   readonly caPem: () => Promise<string | undefined>;
   readonly token: () => Promise<string | undefined>;
   /** The client's certificate and key, PEM. */
@@ -40,7 +40,7 @@ export function readApiCredentials(
   };
 }
 
-/** Throws for what we would have to ignore, above all for a server whose certificate nobody checks. */
+/** Throws for what we would have to ignore, above all for a server whose certificate is not to be verified. */
 function kubeconfigAccess(path: string): ApiCredentials {
   const kubeconfig = new KubeConfig();
   const refuse = (problem: string): never => {

@@ -10,7 +10,7 @@ export type ApiResult<T> =
   | { readonly kind: "conflict" }
   /** 403: the service's own account may not make this call. */
   | { readonly kind: "forbidden"; readonly problem: string }
-  /** It cannot be told now; another try makes sense. */
+  /** The answer is not known now; another try makes sense. */
   | { readonly kind: "unavailable"; readonly problem: string };
 
 /** A call that was not answered in its time. */
@@ -56,7 +56,7 @@ export function resultOfError(error: unknown, permission: Permission): ApiResult
   return unavailable(`${call}: ${transportText(error)}`);
 }
 
-/** An answer that leaves the question open, told as an outage. */
+/** An answer that leaves the question open, reported as an outage. */
 export function toUnavailable(
   answer: Exclude<ApiResult<unknown>, { readonly kind: "answer" }>,
 ): { kind: "unavailable"; problem: string } {

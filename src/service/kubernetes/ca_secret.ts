@@ -7,7 +7,7 @@ import { type ObjectName, secretPermission } from "./permissions.ts";
 
 const logger = getLogger(["cert-service", "kubernetes"]);
 
-/** Says that the key of the CA before this one is in strange hands. */
+/** States that the key of the CA before this one is compromised. */
 const compromisedAnnotation = "csi-cert-driver/old-key-compromised";
 
 /** The CA in a Secret of type kubernetes.io/tls: tls.crt, tls.key and, for further anchors, ca.crt. */
@@ -52,13 +52,13 @@ export class CaSecretSource implements CaSource {
       if (encoded === undefined || encoded === "") continue;
       texts[key] = decodeText(encoded);
       if (texts[key] === undefined) {
-        // The API server takes nothing else, so this is one that lies or is broken.
+        // The API server accepts nothing else, so it is broken or not genuine.
         logger.error("{called}: {key} is not base64", { called, key });
       }
     }
     const missing = ["tls.crt", "tls.key"].filter((key) => texts[key] === undefined);
     if (missing.length > 0) {
-      // Told as a CA that cannot be used, so that whoever loads it keeps the former one.
+      // Reported as a CA that cannot be used, so that the former one stays in use.
       logger.error("{called} has no {missing}; expected tls.crt and tls.key, PEM", {
         called,
         missing: missing.join(" and no "),

@@ -8,7 +8,7 @@ import { configMapPermission, type ObjectName } from "./permissions.ts";
 /**
  * A ConfigMap as a document that replicas share. It is made by server-side apply, which is what
  * RBAC can allow for one name, each time under a field manager of its own and without force: of two
- * replicas that make it at once, one meets the other's fields and is told of a conflict. It is
+ * replicas that make it at once, one meets the other's fields and receives a conflict. It is
  * changed by a JSON patch that holds the version that was read.
  */
 export class ConfigMapDocument implements SharedDocument {

@@ -24,7 +24,7 @@ export interface Versioned {
 export type Observation<T> =
   | { readonly kind: "object"; readonly object: T }
   | { readonly kind: "absent" }
-  /** Told once for each outage. */
+  /** Reported once for each outage. */
   | { readonly kind: "unavailable"; readonly problem: string };
 
 export interface ObjectWatchOptions {
@@ -35,7 +35,7 @@ export interface ObjectWatchOptions {
 /** A watch ends after four to five minutes and is made again: so long can a dead connection go unnoticed. */
 const shortestWatchSeconds = 240;
 const watchSpreadSeconds = 60;
-/** The server ends a watch in time, unless it is not there any more. */
+/** The server ends a watch in time, unless it is gone. */
 const graceMs = 10_000;
 /** Where no watch is allowed. */
 const pollMs = 10_000;
@@ -46,7 +46,7 @@ const soundMs = 10_000;
 /**
  * An object now and after each change, until aborted. For each attempt the watch is opened first and
  * the object got second, so that no change falls between the two; a watch that ends, breaks or is
- * told that it is too old (410) is the end of an attempt. The watch names no version of the object: an
+ * answered that it is too old (410) is the end of an attempt. The watch names no version of the object: an
  * API server that began after the object's last change takes such a version for too old.
  */
 export async function* watchObject<T extends Versioned>(
@@ -97,9 +97,9 @@ export async function* watchObject<T extends Versioned>(
   }
 }
 
-/** What of all that is seen has not been told before. */
+/** Lets pass what has not been yielded before. */
 class ChangeFilter<T extends Versioned> {
-  /** The version that was told last; null: that it is absent. */
+  /** The version that was yielded last; null: that the object is absent. */
   #lastVersion: bigint | string | null | undefined;
   isUnavailable = false;
   #hasWarned = false;

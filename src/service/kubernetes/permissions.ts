@@ -98,7 +98,7 @@ export function describeCall(
   return object === "" ? `${verb} ${resource}` : `${verb} ${resource} ${object}`;
 }
 
-/** The RBAC rule that allows the call, in words for whoever mends it. */
+/** The RBAC rule that allows the call, in words for an operator. */
 export function describeRule(
   { apiGroup, resource, verb, namespace, name, nonResourcePath }: Permission,
 ): string {
@@ -108,7 +108,7 @@ export function describeRule(
   }
   const names = name === undefined ? "" : `, resourceNames ["${name}"]`;
   const where = namespace === undefined ? "a ClusterRole" : `a Role in namespace ${namespace}`;
-  // What is made by its name is patched into being.
+  // An object that is made by its name is made by a patch.
   const verbs = verb === "create" && name !== undefined ? ["create", "patch"] : [verb];
   return `${where} with apiGroups ["${apiGroup}"], resources ["${resource}"]${names}, ` +
     `verbs ${JSON.stringify(verbs).replace(",", ", ")}`;

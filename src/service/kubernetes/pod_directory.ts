@@ -12,7 +12,7 @@ const objectName = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
 
 /**
  * The cluster's pods, asked for one by one. Nothing is kept: a pod that was deleted, replaced or
- * finished a second ago must not get a certificate because somebody asked for it before, and a
+ * finished a second ago must not get a certificate because it was asked for before, and a
  * certificate is asked for so seldom (two thirds of a lifetime apart) that a cache would hold
  * nothing else. How many look-ups wait and run at once is bounded by the caller's queue.
  */

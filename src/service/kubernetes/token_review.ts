@@ -5,7 +5,7 @@ import type { ApiClient } from "./api_client.ts";
 import { toUnavailable } from "./api_result.ts";
 import { createTokenReviews } from "./permissions.ts";
 
-/** What the API server says of a token. */
+/** What the API server states of a token. */
 export type TokenReviewResult =
   | {
     readonly kind: "verified";
@@ -21,7 +21,7 @@ export type TokenReviewResult =
 
 const extra = "authentication.kubernetes.io/";
 
-/** Reads a review's status; what is told of a refused token is not passed on, as it may quote it. */
+/** Reads a review's status; its reason for refusing a token is not passed on, as it may quote the token. */
 export function parseTokenReview(status: V1TokenReviewStatus | undefined): TokenReviewResult {
   if (status?.authenticated !== true) {
     return {

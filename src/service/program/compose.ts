@@ -41,7 +41,7 @@ export interface ServiceOptions {
   readonly trustDocument: SharedDocument;
   /** Where denials outlive the process; absent, they do not. */
   readonly denialsDocument?: SharedDocument | undefined;
-  /** Absent: callers are believed about their pods. */
+  /** Absent: what callers state of their pods is not verified. */
   readonly pods?: PodDirectory | undefined;
   /** How nodes' client certificates are made; absent: nodes have none. */
   readonly nodeCertificates?:
@@ -104,7 +104,7 @@ export async function openService(options: ServiceOptions) {
   resources.use(policy.onChange(() => follower.refresh()));
   runInBackground(resources, (signal) => follower.run(signal));
   if (denials) runInBackground(resources, (signal) => denials.follow(signal));
-  // With a CA at hand nobody ever sees a placeholder; a source that is away says so soon.
+  // When a CA is available no client sees a placeholder; a source that is not reports that soon.
   const { problem } = await follower.firstResult;
   const serving = resources.use(
     await ServingCertificate.start({ authority, signer, scheduler, clock }),
@@ -137,7 +137,7 @@ function runInBackground(
 ): void {
   const stopping = new AbortController();
   const following = follows(stopping.signal).catch((error) => {
-    if (!stopping.signal.aborted) logger.error("a source is followed no more", { error });
+    if (!stopping.signal.aborted) logger.error("a source is no longer followed", { error });
   });
   resources.defer(async () => {
     stopping.abort();

@@ -23,7 +23,7 @@ export type CaConfig =
   | { readonly kind: "secret"; readonly namespace: string; readonly name: string }
   | { readonly kind: "files"; readonly certificateFile: string; readonly privateKeyFile: string };
 
-/** What the service's program is told. */
+/** The configuration of the service's program. */
 export interface ServiceConfig {
   /** "host:port". */
   readonly listenAddress: string;
@@ -33,7 +33,7 @@ export interface ServiceConfig {
   readonly authentication: AuthenticationConfig;
   /** Where drivers attest, with AUTHENTICATION=kubernetes. */
   readonly attestationAddress: Address;
-  /** Tells this cluster from others that have the same CA in files; undefined with the Secret. */
+  /** Distinguishes this cluster from others that have the same CA in files; undefined with the Secret. */
   readonly clusterId: string | undefined;
   readonly ca: CaConfig;
   readonly clusterDomain: string;
@@ -51,7 +51,7 @@ export interface ServiceConfig {
   readonly logging: LoggingConfig;
 }
 
-/** What a configuration lets pass that an operator has to know of, a sentence each. */
+/** What the configuration permits and an operator has to know of, a sentence each. */
 export function configurationWarnings(
   { authentication }: ServiceConfig,
   asksCluster: boolean,
@@ -132,7 +132,7 @@ function caConfig(reading: ServiceReading): CaConfig {
   return { kind: "files", certificateFile: caCertificateFile, privateKeyFile: caKeyFile };
 }
 
-/** With the CA in files nothing else tells two clusters' node certificates apart. */
+/** With the CA in files nothing else distinguishes two clusters' node certificates. */
 function requireClusterId(
   reading: ServiceReading,
   authentication: AuthenticationConfig,

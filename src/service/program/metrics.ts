@@ -33,7 +33,7 @@ export function clientCounters(metrics: Metrics): ClientCounters {
   };
 }
 
-/** A certificate service's own metrics, taken anew for each scrape: returns what exposes them. */
+/** A certificate service's own metrics, computed for each scrape: returns the function that exposes them. */
 export function serviceMetrics(metrics: Metrics, snapshot: () => ServiceSnapshot): () => string {
   const certificates = metrics.gauge(
     "csi_cert_inventory_certificates",
@@ -55,7 +55,7 @@ export function serviceMetrics(metrics: Metrics, snapshot: () => ServiceSnapshot
     "csi_cert_shortened_total",
     "Certificates given less than their validity, because the CA ends sooner.",
   );
-  let told = 0;
+  let counted = 0;
   return () => {
     const now = snapshot();
     certificates.set(now.certificates);
@@ -63,8 +63,8 @@ export function serviceMetrics(metrics: Metrics, snapshot: () => ServiceSnapshot
     for (const [kind, count] of Object.entries(now.connections)) connections.set(count, { kind });
     if (now.caNotAfter) caEnd.set(now.caNotAfter.epochMilliseconds / 1000);
     else caEnd.clear();
-    shortened.add(now.shortened - told);
-    told = now.shortened;
+    shortened.add(now.shortened - counted);
+    counted = now.shortened;
     return metrics.expose();
   };
 }

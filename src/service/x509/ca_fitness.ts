@@ -7,9 +7,9 @@ import { equalBytes } from "../../shared/crypto/der_reader.ts";
 import { readName } from "../../shared/x509/distinguished_name.ts";
 import { extensionTypes, keyPurposes, readKeyPurposes } from "../../shared/x509/extensions.ts";
 
-const keyUsageMend = "make it with -addext keyUsage=critical,keyCertSign,cRLSign";
+const keyUsageSuggestion = "make it with -addext keyUsage=critical,keyCertSign,cRLSign";
 
-/** Why no leaf can be signed with a CA certificate at an instant, and the mend; else undefined. */
+/** Why no leaf can be signed with a CA certificate at an instant, and what to do; else undefined. */
 export function caRejectionReason(
   certificate: Certificate,
   at: Temporal.Instant,
@@ -21,7 +21,7 @@ export function caRejectionReason(
   }
   if (keyUsage && !keyUsage.includes("keyCertSign")) {
     return `${shown} may not sign certificates (its keyUsage is ${keyUsage.join(", ")}); ` +
-      keyUsageMend;
+      keyUsageSuggestion;
   }
   if (Temporal.Instant.compare(at, notAfter) >= 0) {
     return `${shown} expired at ${notAfter}, and it is ${at}; give one that is valid`;
@@ -42,7 +42,9 @@ export function caWarnings(certificate: Certificate): string[] {
   const shown = describeCertificate(certificate);
   const warnings: string[] = [];
   if (keyUsage === undefined) {
-    warnings.push(`${shown} has no keyUsage: strict verifiers refuse its leaves; ${keyUsageMend}`);
+    warnings.push(
+      `${shown} has no keyUsage: strict verifiers refuse its leaves; ${keyUsageSuggestion}`,
+    );
   }
   if (own === undefined) {
     warnings.push(

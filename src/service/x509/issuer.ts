@@ -29,7 +29,7 @@ import { describePem } from "../../shared/crypto/pem.ts";
 /** A CA that can sign leaves. */
 export interface Issuer {
   readonly certificate: Certificate;
-  /** What a leaf's chain goes on with: this CA and its intermediates; empty for a root. */
+  /** What follows the leaf in its chain: this CA and its intermediates; empty for a root. */
   readonly chain: Certificate[];
   readonly privateKey: CryptoKey;
   readonly algorithm: KeyAlgorithm;
@@ -83,7 +83,7 @@ export async function loadIssuer(
 async function keyMatches(certificate: Certificate, publicKey: CryptoKey): Promise<boolean> {
   const certified = await importPublicKey(certificate.spki);
   if (certified.kind === "refused") return false;
-  // Exported again, so that two encodings of one key are the same octets.
+  // Exported again, so that two encodings of one key become the same bytes.
   const [left, right] = await Promise.all([certified.publicKey, publicKey].map(exportPublicKey));
   return left !== undefined && right !== undefined && equalBytes(left, right);
 }

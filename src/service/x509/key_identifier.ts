@@ -5,6 +5,6 @@ import { readSequence } from "../../shared/crypto/der_reader.ts";
 export function keyIdentifier(spki: Uint8Array): Uint8Array {
   const [, key] = readSequence(spki) ?? [];
   if (key === undefined) throw new TypeError("not a SubjectPublicKeyInfo");
-  // The BIT STRING's first octet counts its unused bits and is no part of the key.
+  // The BIT STRING's first byte counts its unused bits and is no part of the key.
   return createHash("sha256").update(key.content.subarray(1)).digest().subarray(0, 20);
 }

@@ -71,7 +71,7 @@ export async function signLeaf(
   return encodeDer(derSequence(signed, algorithm, derBitString(signature)));
 }
 
-/** 16 random octets as hexadecimal: positive, and of the same length in every encoding. */
+/** 16 random bytes as hexadecimal: positive, and of the same length in every encoding. */
 export function randomSerialNumber(): string {
   const bytes = new Uint8Array(16);
   do {
@@ -100,7 +100,7 @@ function constantsOf(issuer: Issuer): Constants {
   if (fields === undefined) throw new TypeError("the issuer was not loaded by loadIssuer");
   const made: Constants = {
     algorithm: signatureAlgorithm(issuer.algorithm),
-    // Octet by octet, since that is how names are compared.
+    // Byte by byte, since that is how names are compared.
     name: fields.subject.slice(),
     // Verifiers compare it with the issuer's identifier, whatever that was made from.
     keyIdentifier: identifier === undefined ? [] : [

@@ -12,7 +12,7 @@ import type { KeyAlgorithm } from "../../shared/crypto/key_algorithm.ts";
 import { importPrivateKey } from "../../shared/crypto/key_pairs.ts";
 import { curves } from "../../shared/crypto/public_key.ts";
 
-/** What a node CA belongs to besides the CA's key. */
+/** What a node CA depends on in addition to the CA's key. */
 export interface NodeCaScope {
   readonly trustDomain: string;
   /** The uid of the CA Secret, or CLUSTER_ID: one CA key in two clusters gives two node CAs. */

@@ -82,7 +82,7 @@ Deno.test("a new CA is trusted at once, signs ten minutes later, and the old one
   assert.equal(document.text?.data["ca.crt"], secretB.certificatePem);
 });
 
-Deno.test("a bad CA is refused with a reason, the old one goes on, and a good one is taken", async () => {
+Deno.test("a bad CA is refused with a reason, the old one stays in use, and a good one is accepted", async () => {
   await using one = replica();
   one.source.hold(secretA);
   await one.clock.until(() => one.signs() === "A");
@@ -117,7 +117,7 @@ Deno.test("a deleted Secret changes nothing, and it is said", async () => {
   assert.equal(one.signs(), "A");
   one.source.say({ kind: "unavailable", problem: "connection refused" });
   await one.clock.until(() =>
-    /cannot be looked at: connection refused/.test(one.follower.statusLines().join())
+    /cannot be read: connection refused/.test(one.follower.statusLines().join())
   );
   one.source.hold(secretA);
   await one.clock.until(() => one.follower.statusLines().length === 1);
@@ -231,7 +231,7 @@ Deno.test("a restart during the delay waits for the agreed instant, as the old k
   await clock.until(() => restarted.signs() === "B");
 });
 
-Deno.test("a document that is deleted or broken is written anew from what is known", async () => {
+Deno.test("a document that is deleted or broken is written again from what is known", async () => {
   const document = new ScriptedDocument();
   await using one = replica({ document });
   one.source.hold(secretA);

@@ -275,7 +275,7 @@ Deno.test("two replicas that learn of the same CA in any order agree on its inst
   assert.equal(String(settled.pending?.switchAt), "2026-03-01T13:10:00Z");
 });
 
-Deno.test("a replica that has not seen the new CA goes on with the old one while that is trusted", () => {
+Deno.test("a replica that has not seen the new CA keeps the old one while that is trusted", () => {
   const published = nextTrustState(first, b, after({ hours: 1 }), settings);
   const switched = nextTrustState(published, undefined, after({ hours: 2 }), settings);
   const both = { latest: b, previous: a };

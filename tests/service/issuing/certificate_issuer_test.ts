@@ -83,7 +83,7 @@ Deno.test("no certificate outlives an intermediate above it", async () => {
   assert.deepEqual(chain[1], parent.certificate.der);
 });
 
-Deno.test("a CA that is over signs nothing, and the refusal is not for good", async () => {
+Deno.test("a CA that has expired signs nothing, and the refusal is not for good", async () => {
   await using service = await openAuthority({ material: await makeCa({ days: 1 }) });
   await service.clock.advance({ hours: 23, minutes: 59, seconds: 55 });
   const reason = reasonOf("unavailable", await service.ask());

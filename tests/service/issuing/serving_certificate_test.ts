@@ -57,7 +57,7 @@ Deno.test("a new CA signs the serving certificate at once", async () => {
   assert.equal(leafOf(serving).issuer, next.issuer.certificate.subject);
 });
 
-Deno.test("it does not outlive the CA, and there is none when the CA is over", async () => {
+Deno.test("it does not outlive the CA, and there is none when the CA has expired", async () => {
   const material = await makeCa({ days: 1 });
   await using service = await openAuthority({ material });
   await service.clock.advance({ hours: 20 });
@@ -68,7 +68,7 @@ Deno.test("it does not outlive the CA, and there is none when the CA is over", a
   await service.clock.advance({ hours: 5 });
   await assert.rejects(
     ServingCertificate.start(service),
-    /the CA is valid until .* needs a new one/,
+    /the CA is valid until .*; replace it/,
   );
 });
 
