@@ -47,6 +47,8 @@ export function watchTextFile(options: TextWatchOptions): AsyncDisposable {
       const problem = error instanceof Error ? error.message : String(error);
       if (problem !== lastProblem) options.onError(problem);
       lastProblem = problem;
+      // The next text that can be read ends the problem, also when it is the former one.
+      known = undefined;
     }
     return clock.now().add(every);
   });

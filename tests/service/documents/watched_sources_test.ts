@@ -54,9 +54,15 @@ Deno.test("a bad policy file is refused with its line, and the old one stays unt
   file.text = new Error("permission denied");
   await time.clock.advance({ seconds: 10 });
   assert.equal(source.problem, "permission denied");
-  file.text = "rules: []";
+  file.text = good;
   await time.clock.advance({ seconds: 10 });
-  assert.deepEqual([source.problem, source.policy.rules.length], [undefined, 0]);
+  assert.deepEqual([source.problem, source.policy.rules.length], [undefined, 1]);
+  file.text = new Error("permission denied");
+  await time.clock.advance({ seconds: 10 });
+  assert.equal(source.problem, "permission denied");
+  file.text = good;
+  await time.clock.advance({ seconds: 10 });
+  assert.deepEqual([source.problem, source.policy.rules.length], [undefined, 1]);
 });
 
 Deno.test("a service does not start with a bad policy file, and has no rules without one", async () => {
