@@ -5,6 +5,7 @@ import { nodeUri } from "../access/node_identity.ts";
 import type { NodeCas } from "../ca/node_cas.ts";
 import { randomSerialNumber } from "../x509/leaf_certificate.ts";
 import { signNodeCertificate } from "../x509/node_certificate.ts";
+import { backdateMs, wholeSeconds } from "./certificate_times.ts";
 import type {
   NodeCertificateOutcome,
   NodeCertificateRequest,
@@ -18,8 +19,6 @@ export interface DerivedNodeIssuerOptions {
   readonly engine: SignatureEngine;
 }
 
-/** Replicas and nodes whose clocks are this far behind can use a certificate at once. */
-const backdateMs = 5 * 60_000;
 const lifetimeMs = 60 * 60_000;
 /** A certificate that ends sooner is of no use. */
 const leastMs = 10_000;
@@ -61,11 +60,6 @@ export class DerivedNodeIssuer implements NodeIssuer {
     }
     return { kind: "issued", chain: [leaf], serialNumber, notAfter };
   }
-}
-
-/** X.509 knows no fractions (RFC 5280, 4.1.2.5); rounded down, so that nothing is valid for longer. */
-function wholeSeconds(epochMs: number): Temporal.Instant {
-  return Temporal.Instant.fromEpochMilliseconds(Math.floor(epochMs / 1000) * 1000);
 }
 
 function unavailable(reason: string): NodeCertificateOutcome {

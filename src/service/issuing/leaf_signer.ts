@@ -4,6 +4,7 @@ import type { Issuer } from "../x509/issuer.ts";
 import { type EncodedPublicKey, randomSerialNumber, signLeaf } from "../x509/leaf_certificate.ts";
 import type { CertificateNames } from "../x509/certificate_names.ts";
 import type { SignatureEngine } from "../../shared/crypto/signature_engine.ts";
+import { backdateMs, wholeSeconds } from "./certificate_times.ts";
 import { type CurrentCa, latestNotAfter, type SigningMaterial } from "../ca/current_ca.ts";
 
 /** What a leaf is to certify, decided before. */
@@ -26,8 +27,6 @@ export interface SignedLeaf {
   readonly trustBundle: Uint8Array[];
 }
 
-/** Nodes whose clocks are this far behind can use a certificate at once. */
-const backdateMs = 5 * 60_000;
 /** The shortest validity that can be asked for is 10 s, and whole seconds take up to one of them. */
 const shortestMs = 9_000;
 
@@ -98,9 +97,4 @@ export class LeafSigner {
     }
     return last;
   }
-}
-
-/** X.509 knows no fractions (RFC 5280, 4.1.2.5); rounded down, so that nothing is valid for longer. */
-function wholeSeconds(epochMs: number): Temporal.Instant {
-  return Temporal.Instant.fromEpochMilliseconds(Math.floor(epochMs / 1000) * 1000);
 }
