@@ -158,7 +158,7 @@ async function makeDirectory(directory: string): Promise<void> {
  * Replaces a file: whenever this program ends, there is the old text or the new one, whole.
  *
  * Not so after a loss of power, for nothing waits for the disk. The mounts went with it: the kubelet has every volume
- * published again, which issues again and writes its record anew, whatever is left of the old one.
+ * published again, which issues again and writes its record again, whatever is left of the old one.
  */
 async function replaceFile(directory: string, name: string, text: string): Promise<void> {
   const temporary = join(directory, `.${name}.${randomBytes(8).toString("hex")}`);

@@ -39,7 +39,6 @@ export async function exchangeOverTls(
   const fail = (reason: string) => resolve({ kind: "failed", reason });
   using _deadline = clock.after(maxMs, () => fail(`there was no answer within ${maxMs / 1000} s`));
   const abort = () => reject(signal.reason);
-  signal.addEventListener("abort", abort, { once: true });
   const socket = connect({
     ...{ host: hostname, port, servername: serverName, ca: trustAnchors },
     // Stated, because the environment can turn the default off.
@@ -47,6 +46,8 @@ export async function exchangeOverTls(
     minVersion: "TLSv1.3",
     ALPNProtocols: ["http/1.1"],
   });
+  // After connect(), which may throw.
+  signal.addEventListener("abort", abort, { once: true });
   try {
     socket.on("error", (error) => fail(describeTlsError(error)));
     socket.on("secureConnect", () => void sendRequest(socket, compose).catch(reject));
@@ -58,7 +59,7 @@ export async function exchangeOverTls(
   }
 }
 
-/** The runtime's text with what it means here. */
+/** The runtime's text with its cause. */
 function describeTlsError(error: Error & { readonly code?: string }): string {
   const { code = "", message } = error;
   if (code === "ERR_TLS_CERT_ALTNAME_INVALID") return "its certificate bears another name";
@@ -88,7 +89,7 @@ function readResponse(socket: TLSSocket, resolve: (outcome: ExchangeOutcome) => 
         ? { kind: "response", response: progress.response }
         : { kind: "failed", reason: progress.problem },
     );
-    // At once: what else arrives is not even kept.
+    // Nothing that arrives later is kept.
     socket.removeAllListeners("data");
     socket.destroy();
   };

@@ -34,7 +34,7 @@ Deno.test("files are read through links that lead over ..data", () =>
     assert.equal(hasVolumeFiles(directory), true);
   }));
 
-Deno.test("several files are read of the same swap, what is missing among them told apart", () =>
+Deno.test("several files are read of the same swap, and a missing one is undefined", () =>
   withDirectory((directory) => {
     replaceFiles(directory, pair(1));
     assert.deepEqual(readFiles(directory, ["tls.key", "none", "tls.crt"]), [
@@ -55,7 +55,7 @@ Deno.test("a swap leaves the new files only", () =>
     assert.equal(readFile(directory, "tls.crt"), "pair 2");
   }));
 
-Deno.test("a name that is no longer used goes, a new one comes", () =>
+Deno.test("a name that is no longer used is removed, a new one is added", () =>
   withDirectory((directory) => {
     replaceFiles(directory, pair(1));
     replaceFiles(directory, pair(2, { contents: new Map([["other.pem", "x"]]) }));

@@ -123,7 +123,7 @@ mountTest(
     const reading = reader();
     for (let n = 1; n <= 1000; n += 1) {
       await mounter.replace(target, pair(n));
-      // The reader's calls run on other threads, through the midst of a swap; what they found is told here.
+      // The reader's calls run on other threads, also in the middle of a swap; their results arrive here.
       await yieldToEventLoop();
       // A swap in each turn can keep a slow reader from ever meeting one pair whole: now and then it is waited for.
       while (n % 20 === 0 && !seen.has(`pair ${n}`)) await yieldToEventLoop();

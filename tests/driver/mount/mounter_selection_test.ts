@@ -26,8 +26,8 @@ Deno.test({
   async fn() {
     await using workspace = new Workspace();
     const args = ["run", "--quiet", ...permissions, child, workspace.root];
-    const said = await run(Deno.execPath(), args);
-    assert.deepEqual(JSON.parse(said), {
+    const output = await run(Deno.execPath(), args);
+    assert.deepEqual(JSON.parse(output), {
       kind: "tmpfs",
       warnings: [],
       states: ["absent", "ours", "ours", "absent"],
@@ -40,13 +40,13 @@ Deno.test({
 });
 
 Deno.test({
-  name: "a driver without the capability to mount writes plain directories and says so",
+  name: "a driver without the capability to mount writes plain directories and logs a warning",
   ignore,
   async fn() {
     await using workspace = new Workspace();
     const args = ["--bounding-set=-all", "--inh-caps=-all", Deno.execPath(), "run", "--quiet"];
-    const said = await run("setpriv", [...args, ...permissions, child, workspace.root]);
-    const { kind, warnings, states, read } = JSON.parse(said);
+    const output = await run("setpriv", [...args, ...permissions, child, workspace.root]);
+    const { kind, warnings, states, read } = JSON.parse(output);
     assert.equal(kind, "plain");
     assert.match(warnings[0], /mounting is not possible here.*EPERM.*run the driver privileged/);
     assert.match(warnings[1], /written to disk \(ALLOW_KEYS_ON_DISK\)/);
@@ -91,7 +91,7 @@ Deno.test({
   },
 });
 
-Deno.test("a fault that is no refusal is thrown, not taken for one", async () => {
+Deno.test("an error other than a refused mount is thrown", async () => {
   await using workspace = new Workspace();
   const libc = new FaultyLibc();
   libc.callsToFault = 0;

@@ -59,7 +59,7 @@ function mount(id: number, parentId: number, mountPoint: string): MountinfoEntry
 
 const root = mount(1, 0, "/");
 
-Deno.test("nothing is mounted at a path that only lies in a mount", () => {
+Deno.test("nothing is mounted at a path below a mount point", () => {
   assert.equal(mountAt([root, mount(2, 1, "/a")], "/a/b"), undefined);
   assert.equal(mountAt([root, mount(2, 1, "/a")], "/ab"), undefined);
   assert.equal(mountAt([], "/a"), undefined);
@@ -89,7 +89,7 @@ Deno.test("mounts that name each other as parents end the search", () => {
   assert.equal(mountAt([mount(1, 1, "/"), mount(2, 1, "/a")], "/a")?.id, 2);
 });
 
-Deno.test("the lines on the way to a path tell the same of it as all the lines", () => {
+Deno.test("the lines of the mounts above a path give the same result as all lines", () => {
   const name = fc.constantFrom("a", "b", "ab", "a b", "a\\\\b");
   const path = fc.array(name, { minLength: 1, maxLength: 4 }).map((names) => `/${names.join("/")}`);
   const escaped = (path: string) => path.replaceAll("\\", "\\134").replaceAll(" ", "\\040");

@@ -50,7 +50,7 @@ Deno.test("without a C library volumes are plain directories", async () => {
 });
 
 Deno.test({
-  name: "a key is not written to disk unless that was said out loud",
+  name: "a key is not written to disk without ALLOW_KEYS_ON_DISK",
   ignore: !onDisk,
   async fn() {
     await using workspace = new Workspace();
@@ -65,7 +65,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "each key that is written to disk is warned of",
+  name: "each key that is written to disk causes a warning",
   ignore: !onDisk,
   async fn() {
     await using workspace = new Workspace();
@@ -78,7 +78,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "a directory on a tmpfs needs no leave for keys on disk",
+  name: "a directory on a tmpfs does not need ALLOW_KEYS_ON_DISK",
   ignore: !canMount,
   async fn() {
     await using workspace = new Workspace();

@@ -90,7 +90,7 @@ for (const propagation of ["unchanged", "slave"] as const) {
 }
 
 Deno.test({
-  name: "a peer namespace sees nothing in the rooms in which volumes are written",
+  name: "a peer namespace sees nothing of the staging area in which volumes are written",
   ignore,
   async fn() {
     await using workspace = new Workspace();

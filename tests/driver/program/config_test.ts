@@ -15,7 +15,7 @@ function problems(environment: Environment, hostName = "node-1"): string[] {
   return outcome.kind === "refused" ? outcome.problems : assert.fail();
 }
 
-Deno.test("a driver that is told nothing takes the documented defaults", () => {
+Deno.test("a driver without a variable set has the documented defaults", () => {
   const { config: { checkInterval, ...config }, warnings } = read({});
   assert.equal(formatDuration(checkInterval), "5m");
   assert.deepEqual(config, {
@@ -188,7 +188,7 @@ Deno.test("every problem is reported at once", () => {
   ]);
 });
 
-Deno.test("a host name that is no node's name asks for NODE_ID", () => {
+Deno.test("a host name that cannot be a node's name makes NODE_ID required", () => {
   for (const hostName of ["", "a b", "h".repeat(193)]) {
     assert.match(problems({}, hostName)[0] ?? "", /^NODE_ID is not set: expected/);
   }
@@ -260,7 +260,7 @@ Deno.test("plaintext is warned of, and never carries a token or a client certifi
   ]);
 });
 
-Deno.test("the kubelet is told CSI_ENDPOINT's path unless another is named", () => {
+Deno.test("the kubelet receives CSI_ENDPOINT's path unless KUBELET_SOCKET_PATH is set", () => {
   const directory = "/registration";
   assert.deepEqual(read({ REGISTRATION_DIR: directory }).config.registration, {
     directory,

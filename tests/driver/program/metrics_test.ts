@@ -16,7 +16,7 @@ Deno.test("calls are counted by method and code, and their time by method", () =
   assert.ok(text.includes(`grpc_server_call_seconds_count{${method}} 2`));
 });
 
-Deno.test("the gauges of a node are those of the moment, and no expiry is told without a volume", () => {
+Deno.test("the gauges of a node are current at each scrape, and without a volume there is no expiry", () => {
   const earliestExpiry = Temporal.Instant.from("2026-01-02T00:00:00Z");
   let snapshot = {
     volumes: 2,

@@ -29,11 +29,11 @@ async function withRoot(test: (root: string) => Promise<void>): Promise<void> {
   }
 }
 
-Deno.test("one driver has a base path; the next says why it waits, and goes on when the first lets go", async () => {
+Deno.test("one driver has a base path; the next reports why it waits, and continues when the first releases it", async () => {
   await withRoot(async (root) => {
     const basePath = join(root, "base");
     const first = await lockNow(basePath);
-    const told: string[] = [];
+    const reports: string[] = [];
     let waits = 0;
     const second = await acquireBasePathLock(basePath, {
       wait: (ms) => {
@@ -41,12 +41,12 @@ Deno.test("one driver has a base path; the next says why it waits, and goes on w
         if (waits === 25_000) first[Symbol.dispose]();
         return Promise.resolve();
       },
-      onWaiting: (problem) => told.push(problem),
+      onWaiting: (problem) => reports.push(problem),
     }, signal);
     assert.ok(second);
     assert.equal(waits, 25_000);
-    assert.equal(told.length, 3, "at once and then every ten seconds");
-    assert.match(told[0] ?? "", /another driver uses CERT_BASE_PATH.*stop it/);
+    assert.equal(reports.length, 3, "at once and then every ten seconds");
+    assert.match(reports[0] ?? "", /another driver uses CERT_BASE_PATH.*stop it/);
     second[Symbol.dispose]();
     assert.equal((await Deno.stat(basePath)).mode! & 0o7777, 0o700);
     assert.equal((await Deno.stat(join(basePath, ".lock"))).mode! & 0o7777, 0o600);
@@ -66,18 +66,18 @@ Deno.test("a driver that is stopped while it waits stops waiting", async () => {
   });
 });
 
-Deno.test("a base path that cannot be used is waited for, and told", async () => {
+Deno.test("a base path that cannot be used is waited for, and the cause is reported", async () => {
   await withRoot(async (root) => {
     const basePath = join(root, "base");
     await Deno.writeTextFile(basePath, "a file in its place");
-    const told: string[] = [];
+    const reports: string[] = [];
     const lock = await acquireBasePathLock(basePath, {
       wait: () => Deno.remove(basePath),
-      onWaiting: (problem) => told.push(problem),
+      onWaiting: (problem) => reports.push(problem),
     }, signal);
     assert.ok(lock);
     lock[Symbol.dispose]();
-    assert.match(told.join(), /cannot be used \(.*\); the driver continues when it can/);
+    assert.match(reports.join(), /cannot be used \(.*\); the driver continues when it can/);
   });
 });
 

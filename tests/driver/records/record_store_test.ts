@@ -103,7 +103,7 @@ Deno.test("two volumes whose names meet do not touch each other's record", () =>
     assert.deepEqual((await store.load()).records.map((record) => record.volumeId), ["b-c"]);
   }));
 
-Deno.test("a record that lies in the directory of another volume does not keep that one from its own", () =>
+Deno.test("a record in the directory of another volume does not keep that volume from its own", () =>
   withBase(async (basePath) => {
     const store = openRecordStore(basePath);
     await store.save(volume(), "certificate");
@@ -199,7 +199,7 @@ Deno.test("what an interrupted save or removal left is tidied up without a word"
     assert.deepEqual(list(basePath), [".lock", ".staging", "default-web-0-csi-1", "lost+found"]);
   }));
 
-Deno.test("a directory without a record that holds a stranger's files is reported and kept", () =>
+Deno.test("a directory without a record that contains another program's files is reported and kept", () =>
   withBase(async (basePath) => {
     await Deno.mkdir(join(basePath, "a-b-c"), { recursive: true });
     await Deno.writeTextFile(join(basePath, "a-b-c", "notes"), "x");

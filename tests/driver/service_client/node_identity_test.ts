@@ -4,7 +4,7 @@ import { NodeIdentity } from "../../../src/driver/service_client/node_identity.t
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
 
 const hourMs = 3_600_000;
-const unavailable: AttestationOutcome = { kind: "unavailable", reason: "nobody listens" };
+const unavailable: AttestationOutcome = { kind: "unavailable", reason: "connection refused" };
 const refused: AttestationOutcome = { kind: "refused", reason: "the pod is gone" };
 const waiting: AttestationOutcome = { kind: "waiting", reason: "the token file does not exist" };
 
@@ -81,7 +81,7 @@ Deno.test("the last identity stays while attestation fails, which is tried less 
   node.state.answer = unavailable;
   await node.clock.advance({ minutes: 59 });
   assert.equal(node.identity.current()?.certificatePem, "certificate 1");
-  assert.equal(node.identity.problem, "nobody listens");
+  assert.equal(node.identity.problem, "connection refused");
   const pauses = node.at.slice(2).map((at, index) => at - node.at[index + 1]!);
   assert.deepEqual(pauses.slice(0, 6), [30, 60, 120, 150, 150, 150]);
   node.state.answer = undefined;
@@ -246,7 +246,7 @@ Deno.test("a problem that a connection has disproved is not stated any longer", 
   node.state.answer = unavailable;
   await node.clock.advance({ minutes: 2 });
   await withoutConnection(node, 30);
-  assert.equal(node.identity.problem, "nobody listens");
+  assert.equal(node.identity.problem, "connection refused");
   node.identity.report("answered");
   assert.equal(node.identity.problem, undefined);
   await node.clock.advance({ minutes: 5 });

@@ -5,7 +5,7 @@ import { decodePem, encodePem } from "../../../src/shared/crypto/pem.ts";
 import { readEcPrivateKey } from "../../../src/shared/crypto/ec_private_key.ts";
 import { TestNode } from "../../support/node.ts";
 
-Deno.test("a rejection that comes after its call was aborted is nobody's, and does not end the program", async () => {
+Deno.test("a rejection that comes after its call was aborted is handled, and does not end the program", async () => {
   const unhandled: unknown[] = [];
   const listener = (event: PromiseRejectionEvent) => {
     event.preventDefault();

@@ -302,7 +302,7 @@ async function inspectVolume(volume: ModelVolume, model: NodeModel, real: Modell
   const record = node.table.get(request.volumeId);
   assert.equal(record !== undefined, volume.known, "known as the model knows it");
   const last = real.issued.get(request.volumeId);
-  // A repair or a renewal made it whole, and wrote its record anew.
+  // A repair or a renewal made it whole, and wrote its record again.
   if (record && last && record.issuedAt && record.serialNumber === last.serialNumber) {
     if (volume.seen !== "whole") volume.seen = await real.isWhole(request) ? "whole" : volume.seen;
     if (volume.recordLost) volume.recordLost = !await real.hasRecord(request);

@@ -179,7 +179,7 @@ Deno.test("a changed group is applied to the same certificate", async () => {
   assert.equal(node.issuer.requests.length, 1);
 });
 
-Deno.test("file names, modes and a second volume of the same pod are as the attributes ask", async () => {
+Deno.test("file names, modes and a second volume of the same pod are as their attributes say", async () => {
   await using node = await TestNode.create();
   const request = await node.request({
     "certificate-file": "server.pem",

@@ -56,7 +56,7 @@ Deno.test("a certificate that expired while the driver was away is renewed at on
   assert.ok((await node.leaf(request)).notAfter.since(node.clock.now()).total("hours") > 9);
 });
 
-Deno.test("an unreadable record does not keep the driver from starting; the next republish writes it anew", async () => {
+Deno.test("an unreadable record does not keep the driver from starting; the next republish writes it again", async () => {
   await using node = await TestNode.create();
   const request = await node.request();
   await node.publish(request);

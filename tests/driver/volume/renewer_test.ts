@@ -56,7 +56,7 @@ Deno.test("renewal backs off while the service is away, keeps the old pair past 
   assert.equal(node.renewer.failures(request.volumeId), 0);
 });
 
-Deno.test("a republish while the renewal asks the service is answered at once", async () => {
+Deno.test("a republish while a renewal waits for the service is answered at once", async () => {
   await using node = await TestNode.create();
   const request = await node.request({ duration: "10h" });
   await node.publish(request);

@@ -4,7 +4,7 @@ import { KeyGenerator } from "../../../src/driver/certificates/key_generator.ts"
 import { countTurns } from "../../support/count_turns.ts";
 import { TestNode } from "../../support/node.ts";
 
-Deno.test("of many volumes published at once 32 ask the service, and a call that ends while it waits asks nobody", async () => {
+Deno.test("of many volumes published at once 32 request a certificate, and a call that ends while it waits requests none", async () => {
   await using node = await TestNode.create();
   const go = Promise.withResolvers<void>();
   node.issuer.answer = async (request) => {
@@ -30,16 +30,16 @@ Deno.test("of many volumes published at once 32 ask the service, and a call that
   assert.equal(node.table.size, 59);
 });
 
-Deno.test("of many volumes published at once, and taken away at once, no two are looked at, mounted or unmounted in one turn of the event loop", async () => {
+Deno.test("of many volumes published at once and unpublished at once, no two are checked, mounted or unmounted in one turn of the event loop", async () => {
   await using node = await TestNode.create();
   using turn = countTurns();
-  const turns = { look: [] as number[], publish: [] as number[], unpublish: [] as number[] };
-  const lookedAt = new Set<string>();
+  const turns = { check: [] as number[], publish: [] as number[], unpublish: [] as number[] };
+  const checked = new Set<string>();
   const { mounter } = node;
   node.mounter = Object.assign(Object.create(mounter) as typeof mounter, {
     state: (targetPath: string) => {
-      if (!lookedAt.has(targetPath)) turns.look.push(turn.now);
-      lookedAt.add(targetPath);
+      if (!checked.has(targetPath)) turns.check.push(turn.now);
+      checked.add(targetPath);
       return mounter.state(targetPath);
     },
     publish: (...given: Parameters<typeof mounter.publish>) => {
@@ -65,7 +65,7 @@ Deno.test("of many volumes published at once, and taken away at once, no two are
   assert.equal(node.table.size, 0);
 });
 
-Deno.test("answers that come together are checked in a turn of the event loop each", async () => {
+Deno.test("answers that arrive together are verified in a turn of the event loop each", async () => {
   await using node = await TestNode.create();
   const { clock, issuer } = node;
   let signed = 0;
@@ -91,12 +91,12 @@ Deno.test("answers that come together are checked in a turn of the event loop ea
     requests.push(await node.request({ "key-algorithm": "ed25519" }));
   }
   const { signal } = new AbortController();
-  const wanted = requests.map((request) => ({
+  const parameters = requests.map((request) => ({
     ...request,
     predecessor: undefined,
     privateKeyPem: undefined,
   }));
-  const outcomes = await Promise.all(wanted.map((each) => source.issue(each, signal)));
+  const outcomes = await Promise.all(parameters.map((each) => source.issue(each, signal)));
   assert.ok(outcomes.every(({ kind }) => kind === "issued"));
   assert.equal(new Set(checks).size, 20);
 });

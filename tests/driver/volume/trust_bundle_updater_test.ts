@@ -7,7 +7,7 @@ async function anchorsIn(node: TestNode, request: PublishRequest): Promise<numbe
   return text?.match(/BEGIN CERTIFICATE/g)?.length;
 }
 
-/** The sweep may have been at the volume, which is looked at again then. */
+/** The sweep may have had the volume's lock; then the volume is tried again after a second. */
 async function checkInterval({ clock, scheduler }: TestNode): Promise<void> {
   for (const wait of [{ minutes: 5 }, { seconds: 1 }]) {
     await clock.advance(wait);
@@ -24,7 +24,7 @@ async function nodeWithVolume() {
   return { node, request, bundle: [...node.issuer.trustBundle, ...other.issuer.trustBundle] };
 }
 
-Deno.test("a volume that somebody works on when a bundle arrives gets it a second after", async () => {
+Deno.test("a volume that is locked when a bundle arrives gets it a second after the lock is released", async () => {
   const { node, request, bundle } = await nodeWithVolume();
   await using _node = node;
   {
@@ -51,29 +51,29 @@ Deno.test("a clock that steps back meanwhile does not keep a volume from the bun
   assert.equal(await anchorsIn(node, request), 2);
 });
 
-Deno.test("a look that is under way when another bundle comes does not put the old one back", async () => {
+Deno.test("a check that runs when another bundle arrives does not write the old one again", async () => {
   const { node, request, bundle } = await nodeWithVolume();
   await using _node = node;
   await node.trust.update(node.issuer.trustBundle);
   const { mounter } = node;
   const read = mounter.read.bind(mounter);
-  const looking = Promise.withResolvers<void>();
+  const reading = Promise.withResolvers<void>();
   const go = Promise.withResolvers<void>();
   mounter.read = async (...given) => {
     mounter.read = read;
-    looking.resolve();
+    reading.resolve();
     await go.promise;
     return await read(...given);
   };
   await node.clock.advance({ minutes: 5 });
-  await looking.promise;
+  await reading.promise;
   assert.equal(await node.trust.update(bundle), 1);
   go.resolve();
   await node.clock.until(() => node.scheduler.running === 0);
   assert.equal(await anchorsIn(node, request), 2);
 });
 
-Deno.test("nobody looks at the bundles after the end", async () => {
+Deno.test("after disposal no timer and no round is left", async () => {
   const { node, bundle } = await nodeWithVolume();
   await using _node = node;
   const { timers } = node.clock;
@@ -85,7 +85,7 @@ Deno.test("nobody looks at the bundles after the end", async () => {
   assert.equal(node.clock.timers, timers);
 });
 
-Deno.test("a volume that is adopted with an older bundle gets the one of now within the check interval", async () => {
+Deno.test("a volume that is adopted with an older bundle gets the current one within the check interval", async () => {
   const { node, request, bundle } = await nodeWithVolume();
   await using _node = node;
   await node.store.remove(request);
@@ -113,7 +113,7 @@ Deno.test("a volume whose bundle cannot be written does not keep the others from
   assert.equal(await anchorsIn(node, request), 2);
 });
 
-Deno.test("while nobody is followed, the bundle that came with an answer stays", async () => {
+Deno.test("while the service is not followed, the bundle of an answer stays", async () => {
   const { node, request, bundle } = await nodeWithVolume();
   await using _node = node;
   await node.trust.update(node.issuer.trustBundle);
@@ -125,7 +125,7 @@ Deno.test("while nobody is followed, the bundle that came with an answer stays",
   assert.equal(await anchorsIn(node, request), 2);
 });
 
-Deno.test("the looks at the bundles do not keep the sweep from a damaged volume", async () => {
+Deno.test("the checks of the bundles do not keep the sweep from a damaged volume", async () => {
   const { node, request, bundle } = await nodeWithVolume();
   await using _node = node;
   await node.restart();

@@ -43,23 +43,23 @@ Deno.test("10,000 volumes over a year are each renewed when due: none late, none
       remove: () => Promise.resolve(),
     },
     source: {
-      issue: async (wanted): Promise<IssueResult> => {
-        const record = table.get(wanted.volumeId);
+      issue: async (parameters): Promise<IssueResult> => {
+        const record = table.get(parameters.volumeId);
         assert.ok(record);
         const now = clock.now();
         const due = renewalTime(
           { ...record, renewBefore: undefined },
-          renewalSpread(wanted.volumeId),
+          renewalSpread(parameters.volumeId),
         );
         const lateMs = now.since(due).total("milliseconds");
-        assert.ok(lateMs >= 0 && lateMs < 1_000, `${wanted.volumeId} is ${lateMs} ms late`);
-        assert.equal(wanted.predecessor, record.serialNumber, "nobody renewed it meanwhile");
+        assert.ok(lateMs >= 0 && lateMs < 1_000, `${parameters.volumeId} is ${lateMs} ms late`);
+        assert.equal(parameters.predecessor, record.serialNumber, "not renewed meanwhile");
         mostAtOnce = Math.max(mostAtOnce, ++atOnce);
         await Promise.resolve();
         atOnce--;
-        const count = (renewals.get(wanted.volumeId) ?? 0) + 1;
-        renewals.set(wanted.volumeId, count);
-        return obtained(now, now.add(lifetimeOf(wanted)), String(count));
+        const count = (renewals.get(parameters.volumeId) ?? 0) + 1;
+        renewals.set(parameters.volumeId, count);
+        return issuedPair(now, now.add(lifetimeOf(parameters)), String(count));
       },
     },
   });
@@ -92,7 +92,7 @@ Deno.test("10,000 volumes over a year are each renewed when due: none late, none
   assert.ok(mostAtOnce <= 32, `${mostAtOnce} at once`);
 });
 
-function obtained(
+function issuedPair(
   issuedAt: Temporal.Instant,
   notAfter: Temporal.Instant,
   serialNumber: string,
