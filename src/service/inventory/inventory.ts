@@ -10,9 +10,9 @@ import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
 import { ExpiryMinutes } from "./expiry_minutes.ts";
 import type { InventoryEntry } from "./inventory_entry.ts";
 import { readRow, wholeSeconds, writeRow } from "./inventory_row.ts";
-import { OctetBlocks } from "./octet_blocks.ts";
+import { ByteBlocks } from "./byte_blocks.ts";
 import { PagedWords } from "./paged_words.ts";
-import { RowWriter } from "./row_octets.ts";
+import { RowWriter } from "./row_bytes.ts";
 import { SlotIndex } from "./slot_index.ts";
 
 const jobKey = "inventory-expiry";
@@ -30,7 +30,7 @@ export class Inventory {
   readonly #scheduler: Scheduler;
   readonly #capacity: number;
   readonly #writer = new RowWriter();
-  readonly #blocks = new OctetBlocks();
+  readonly #blocks = new ByteBlocks();
   /** The first block of each slot's row; 0: the slot is free. */
   readonly #rows = new PagedWords();
   readonly #bySerialNumber = new SlotIndex();
@@ -60,7 +60,7 @@ export class Inventory {
     const slot = this.#free.pop() ?? ++this.#highest;
     this.#writer.clear();
     writeRow(this.#writer, entry);
-    this.#rows.set(slot, this.#blocks.keep(this.#writer.octets, this.#writer.length));
+    this.#rows.set(slot, this.#blocks.keep(this.#writer.bytes, this.#writer.length));
     this.#bySerialNumber.add(slot, entry.serialNumber);
     this.#byPod.add(slot, entry.pod.uid);
     this.#expiring.add(slot, wholeSeconds(entry.notAfter));

@@ -1,10 +1,10 @@
 import type { InventoryEntry } from "./inventory_entry.ts";
-import { RowReader, type RowWriter } from "./row_octets.ts";
+import { RowReader, type RowWriter } from "./row_bytes.ts";
 
 /** How a name is written: names that follow from the pod are not repeated. */
 const repeats = { nothing: 0, commonName: 1, podName: 2, qualifiedName: 3 };
 
-/** Writes an entry, in about 150 octets where the objects that it consists of take 1,000. */
+/** Writes an entry, in about 150 bytes where the objects that it consists of take 1,000. */
 export function writeRow(row: RowWriter, entry: InventoryEntry): void {
   const { pod, names, node, predecessor } = entry;
   row.digits(entry.serialNumber);
@@ -28,8 +28,8 @@ export function writeRow(row: RowWriter, entry: InventoryEntry): void {
 }
 
 /** The entry that was written. */
-export function readRow(octets: Uint8Array): InventoryEntry {
-  const row = new RowReader(octets);
+export function readRow(bytes: Uint8Array): InventoryEntry {
+  const row = new RowReader(bytes);
   const serialNumber = row.digits();
   const uid = row.digits();
   const volumeId = row.digits();

@@ -1,15 +1,15 @@
 import { PagedWords } from "./paged_words.ts";
 
 /** Small, because a text leaves half of its last block empty. */
-const blockOctets = 32;
+const blockBytes = 32;
 const pageBits = 12;
 const pageBlocks = 1 << pageBits;
 
 /**
- * Octets in chains of equal blocks, outside the heap: the garbage collector has nothing to follow
+ * Bytes in chains of equal blocks, outside the heap: the garbage collector has nothing to follow
  * there, and whatever is freed fits whatever comes.
  */
-export class OctetBlocks {
+export class ByteBlocks {
   readonly #pages: Uint8Array[] = [];
   /** The next block of a chain, or of those that are free. */
   readonly #next = new PagedWords();
@@ -18,32 +18,32 @@ export class OctetBlocks {
   #used = 0;
 
   /** Keeps a copy; returns its first block. */
-  keep(octets: Uint8Array, length: number): number {
+  keep(bytes: Uint8Array, length: number): number {
     let first = 0;
     // From the end on, so that each block knows the one that follows.
-    for (let from = lastBlockOf(length); from >= 0; from -= blockOctets) {
+    for (let from = lastBlockOf(length); from >= 0; from -= blockBytes) {
       const block = this.#take();
       const page = this.#pages[block >>> pageBits]!;
-      const start = (block & (pageBlocks - 1)) * blockOctets;
-      const count = Math.min(blockOctets, length - from);
-      for (let index = 0; index < count; index++) page[start + index] = octets[from + index]!;
+      const start = (block & (pageBlocks - 1)) * blockBytes;
+      const count = Math.min(blockBytes, length - from);
+      for (let index = 0; index < count; index++) page[start + index] = bytes[from + index]!;
       this.#next.set(block, first);
       first = block;
     }
     return first;
   }
 
-  /** What was kept, and up to a block of other octets. */
+  /** What was kept, and up to a block of other bytes. */
   read(first: number): Uint8Array {
     const blocks: number[] = [];
     for (let block = first; block !== 0; block = this.#next.get(block)) blocks.push(block);
-    const octets = new Uint8Array(blocks.length * blockOctets);
+    const bytes = new Uint8Array(blocks.length * blockBytes);
     blocks.forEach((block, index) => {
-      const start = (block & (pageBlocks - 1)) * blockOctets;
+      const start = (block & (pageBlocks - 1)) * blockBytes;
       const page = this.#pages[block >>> pageBits]!;
-      octets.set(page.subarray(start, start + blockOctets), index * blockOctets);
+      bytes.set(page.subarray(start, start + blockBytes), index * blockBytes);
     });
-    return octets;
+    return bytes;
   }
 
   free(first: number): void {
@@ -61,12 +61,12 @@ export class OctetBlocks {
     }
     const taken = ++this.#used;
     while (this.#pages.length <= taken >>> pageBits) {
-      this.#pages.push(new Uint8Array(pageBlocks * blockOctets));
+      this.#pages.push(new Uint8Array(pageBlocks * blockBytes));
     }
     return taken;
   }
 }
 
 function lastBlockOf(length: number): number {
-  return Math.max(0, Math.ceil(length / blockOctets) - 1) * blockOctets;
+  return Math.max(0, Math.ceil(length / blockBytes) - 1) * blockBytes;
 }

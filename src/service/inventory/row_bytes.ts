@@ -1,4 +1,4 @@
-/** How a text is written. What is mostly hexadecimal digits takes half the room as octets. */
+/** How a text is written. What is mostly hexadecimal digits takes half the room as binary. */
 const forms = { text: 0, digits: 1, uuid: 2, volume: 3 };
 const volumePrefix = "csi-";
 const hyphen = 45;
@@ -10,9 +10,9 @@ for (const [value, character] of [..."0123456789abcdef"].entries()) {
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** Writes one row after the other into the same octets. */
+/** Writes one row after the other into the same bytes. */
 export class RowWriter {
-  octets = new Uint8Array(1024);
+  bytes = new Uint8Array(1024);
   length = 0;
 
   clear(): void {
@@ -24,20 +24,20 @@ export class RowWriter {
     this.#reserve(8);
     let rest = value;
     for (; rest > 127; rest = Math.floor(rest / 128)) {
-      this.octets[this.length++] = 128 + rest % 128;
+      this.bytes[this.length++] = 128 + rest % 128;
     }
-    this.octets[this.length++] = rest;
+    this.bytes[this.length++] = rest;
   }
 
   text(text: string): void {
     const start = this.length;
     this.number(text.length);
     this.#reserve(text.length);
-    const { octets, length } = this;
+    const { bytes, length } = this;
     for (let index = 0; index < text.length; index++) {
       const code = text.charCodeAt(index);
       if (code > 127) return this.#encoded(start, text);
-      octets[length + index] = code;
+      bytes[length + index] = code;
     }
     this.length += text.length;
   }
@@ -66,7 +66,7 @@ export class RowWriter {
       const high = values[text.charCodeAt(index++)] ?? -1;
       const low = values[text.charCodeAt(index++)] ?? -1;
       if ((high | low) < 0) return false;
-      this.octets[this.length++] = high * 16 + low;
+      this.bytes[this.length++] = high * 16 + low;
     }
     return true;
   }
@@ -76,33 +76,33 @@ export class RowWriter {
     this.length = start;
     this.number(encoded.length);
     this.#reserve(encoded.length);
-    this.octets.set(encoded, this.length);
+    this.bytes.set(encoded, this.length);
     this.length += encoded.length;
   }
 
   #reserve(count: number): void {
-    if (this.length + count <= this.octets.length) return;
+    if (this.length + count <= this.bytes.length) return;
     const more = new Uint8Array(2 * (this.length + count));
-    more.set(this.octets);
-    this.octets = more;
+    more.set(this.bytes);
+    this.bytes = more;
   }
 }
 
 /** Reads what a RowWriter wrote, in the same order. */
 export class RowReader {
-  readonly #octets: Uint8Array;
+  readonly #bytes: Uint8Array;
   #at = 0;
 
-  constructor(octets: Uint8Array) {
-    this.#octets = octets;
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
   }
 
   number(): number {
     let value = 0;
     for (let scale = 1;; scale *= 128) {
-      const octet = this.#octets[this.#at++] ?? 0;
-      value += octet % 128 * scale;
-      if (octet < 128) return value;
+      const byte = this.#bytes[this.#at++] ?? 0;
+      value += byte % 128 * scale;
+      if (byte < 128) return value;
     }
   }
 
@@ -122,6 +122,6 @@ export class RowReader {
 
   #take(length: number): Uint8Array {
     this.#at += length;
-    return this.#octets.subarray(this.#at - length, this.#at);
+    return this.#bytes.subarray(this.#at - length, this.#at);
   }
 }
