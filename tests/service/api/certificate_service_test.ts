@@ -111,7 +111,7 @@ Deno.test("drivers expect the service's own name: a pod's certificate does not s
   assert.equal(service.inventory.size, 0);
 });
 
-Deno.test("every refusal has the code that tells whether to try again", async () => {
+Deno.test("every refusal has the code that states whether to try again", async () => {
   await using service = await open();
   const { client } = service;
   const asked = await request();

@@ -19,7 +19,7 @@ async function serving() {
   return { health, client, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
-Deno.test("a check tells the state of the server and of each service", async () => {
+Deno.test("a check returns the state of the server and of each service", async () => {
   await using served = await serving();
   const check = async (service: string) => (await served.client.check({ service })).status;
   assert.equal(await check(""), Status.NOT_SERVING);
@@ -38,7 +38,7 @@ Deno.test("a check for a service that is not here is NOT_FOUND and names it", as
   });
 });
 
-Deno.test("a watch tells the state now, then each change, and of a service that comes later", async () => {
+Deno.test("a watch returns the state now, then each change, also of a service that is added later", async () => {
   await using served = await serving();
   const watch = served.client.watch({ service: "late" })[Symbol.asyncIterator]();
   const next = async () => (await watch.next()).value.status;

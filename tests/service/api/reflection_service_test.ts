@@ -87,7 +87,7 @@ Deno.test("every kind of symbol leads to its file", async () => {
   assert.deepEqual(files, Object.values(symbols));
 });
 
-Deno.test("what the server has not got is an error response, and the stream goes on", async () => {
+Deno.test("what the server has not got is an error response, and the stream continues", async () => {
   const responses = await ask(
     { case: "fileByFilename", value: "nope.proto" },
     { case: "fileContainingSymbol", value: "nope.Nope" },

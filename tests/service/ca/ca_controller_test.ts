@@ -152,7 +152,7 @@ Deno.test("a new CA does not sign before it could be published, and is published
   assert.equal(one.signs(), "A");
 });
 
-Deno.test("two replicas switch at one instant, and each publishes what the other was told", async () => {
+Deno.test("two replicas switch at one instant, and each publishes what the other has received", async () => {
   const clock = new FakeClock(start);
   const document = new ScriptedDocument();
   await using one = replica({ clock, document });

@@ -103,7 +103,7 @@ Deno.test("going back to the CA that signs takes the pending one back", () => {
   const back = nextTrustState(published, a, after({ hours: 1, minutes: 5 }), settings);
   assert.equal(back.pending, undefined);
   assert.equal(back.signing?.fingerprint, a.fingerprint);
-  // B's anchor is known out there since 13:00, so telling of B again does not start anew.
+  // B's anchor is known out there since 13:00, so B, given again, does not start from the beginning.
   const again = nextTrustState(back, b, after({ hours: 1, minutes: 6 }), settings);
   assert.equal(String(again.pending?.switchAt), "2026-03-01T13:10:00Z");
 });
@@ -250,7 +250,7 @@ Deno.test("no anchor retires while a leaf that leads to it is valid, unless a ke
   }));
 });
 
-Deno.test("told the same again, a state stays what it is, and so it does when nothing is told", () => {
+Deno.test("given the same CA again, or none, a state does not change", () => {
   fc.assert(fc.property(history(), (steps) => {
     let latest: LoadedCa | undefined;
     for (const { state, now, offered } of play(steps)) {
@@ -269,7 +269,7 @@ Deno.test("two replicas that learn of the same CA in any order agree on its inst
     settings,
   );
   assert.equal(String(one.pending?.switchAt), "2026-03-01T13:10:00Z");
-  // One still tells of the CA before, having read it late; the other tells of the new one again.
+  // One replica still reports the former CA, having read it late; the other reports the new one again.
   const late = nextTrustState(one, a, after({ hours: 1, seconds: 10 }), settings);
   const settled = nextTrustState(late, b, after({ hours: 1, seconds: 11 }), settings);
   assert.equal(String(settled.pending?.switchAt), "2026-03-01T13:10:00Z");

@@ -19,7 +19,7 @@ Deno.test("slots are found by their text, the newest first, before and after the
   }
 });
 
-Deno.test("texts that nobody added have as good as no slots", () => {
+Deno.test("texts that were never added have almost no slots", () => {
   const index = new SlotIndex();
   for (let slot = 1; slot <= count; slot++) index.add(slot, crypto.randomUUID());
   let found = 0;

@@ -217,7 +217,7 @@ Deno.test("200 requests at once are all answered, a bounded number at a time", a
   assert.equal(service.queue.running, 0);
 });
 
-Deno.test("over the bound a request is told when to come again", async () => {
+Deno.test("a request over the bound receives the time after which to retry", async () => {
   await using service = await openAuthority({ concurrency: 1, capacity: 1 });
   const requests = [await issueRequest(), await issueRequest(), await issueRequest()];
   const outcomes = await Promise.all(

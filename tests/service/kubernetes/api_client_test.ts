@@ -45,7 +45,7 @@ Deno.test("who leaves during a call is gone at once", async () => {
   await assert.rejects(pending, /left/);
 });
 
-Deno.test("a server of another CA, one in plaintext and one that is away are told, and get no token", async () => {
+Deno.test("a server of another CA, one in plaintext and one that is away are errors, and get no token", async () => {
   await using api = await openApi();
   await using plaintext = await openApi({ plaintext: true });
   const stranger = await TestCa.create("stranger");
@@ -60,7 +60,7 @@ Deno.test("a server of another CA, one in plaintext and one that is away are tol
   assert.match(problemOf(await getPod(api.connection)), /cannot be asked: get pods: .*refused/);
 });
 
-Deno.test("an account that the server does not know, or that may not, is told with its mend", async () => {
+Deno.test("an account that the server does not know, or that may not, is an error with a suggestion", async () => {
   await using api = await openApi();
   api.server.forbidden.add("get pods");
   assert.equal(
@@ -121,7 +121,7 @@ Deno.test("a call that is under way while the CA rotates is answered", async () 
   assert.match(problemOf(await pending), /answered 503/);
 });
 
-Deno.test("outside a cluster a kubeconfig tells the way", async () => {
+Deno.test("outside a cluster a kubeconfig names the API server", async () => {
   await using api = await openApi();
   api.server.objects.put("pods", podObject());
   await using folder = await temporaryFolder();

@@ -42,7 +42,7 @@ async function open() {
   };
 }
 
-Deno.test("the CA is told as it is, then at each change, with two calls in all", async () => {
+Deno.test("the CA is reported as it is, then at each change, with two calls in all", async () => {
   await using api = await open();
   api.put("one", { uid: "secret-uid" }, { "ca.crt": btoa("root") });
   const { until, listening } = api.listen();
@@ -72,7 +72,7 @@ Deno.test("the CA is told as it is, then at each change, with two calls in all",
   assert.equal(watch?.query.get("fieldSelector"), "metadata.name=csi-ca-secret");
 });
 
-Deno.test("other Secrets of the namespace, bookmarks and nonsense tell nothing", async () => {
+Deno.test("other Secrets of the namespace, bookmarks and nonsense report nothing", async () => {
   await using api = await open();
   api.put("one");
   const { until, seen } = api.listen();
@@ -106,7 +106,7 @@ Deno.test("nothing of a watch's line that is not JSON is in the log", async () =
   assert(!written.includes("c2Vj"), written);
 });
 
-Deno.test("a Secret that is not there yet, is deleted and made again is told each time", async () => {
+Deno.test("a Secret that is not there yet, is deleted and made again is reported each time", async () => {
   await using api = await open();
   const { until } = api.listen();
   await until("absent");
@@ -119,7 +119,7 @@ Deno.test("a Secret that is not there yet, is deleted and made again is told eac
   await until("absent", "one", "absent", "one");
 });
 
-Deno.test("what changes while the watch is cut is found after it, and nothing is told twice", async () => {
+Deno.test("what changes while the watch is cut is found after it, and nothing is reported twice", async () => {
   await using api = await open();
   api.put("one");
   const { until, seen } = api.listen();
@@ -137,7 +137,7 @@ Deno.test("what changes while the watch is cut is found after it, and nothing is
   assert.deepEqual(seen(), ["one", "two", "three", "absent"]);
 });
 
-Deno.test("a watch that is told to be too old begins anew", async () => {
+Deno.test("a watch that is answered as too old begins again", async () => {
   await using api = await open();
   api.put("one");
   const { until, seen } = api.listen();
@@ -157,7 +157,7 @@ Deno.test("a watch that is told to be too old begins anew", async () => {
   await pass(api.clock, () => seen().at(-1) === "three");
 });
 
-Deno.test("an outage is told once, the source goes on through it and slows down", async () => {
+Deno.test("an outage is reported once, and the source retries through it more slowly", async () => {
   await using api = await open();
   api.put("one");
   const { until, listening } = api.listen();
@@ -177,7 +177,7 @@ Deno.test("an outage is told once, the source goes on through it and slows down"
   assert(before.until(api.clock.now()).total("minutes") < 7);
 });
 
-Deno.test("while the server hangs nobody waits for ever, and an outage that ends without a change is silent", async () => {
+Deno.test("a watch does not wait for ever while the server hangs, and an outage that ends without a change is silent", async () => {
   await using api = await open();
   api.put("one");
   const { until, seen } = api.listen();
@@ -217,7 +217,7 @@ Deno.test("where watching is not allowed the Secret is read each ten seconds", a
   await until("one", "two");
 });
 
-Deno.test("a Secret without its keys, or with what is not base64, is told as empty and in the log", async () => {
+Deno.test("a Secret without its keys, or with what is not base64, is reported as empty and logged", async () => {
   await using logs = await captureLogs(["cert-service"]);
   await using api = await open();
   const data = { "tls.crt": "%%%", "tls.key": btoa("very secret key") };

@@ -114,6 +114,6 @@ Deno.test("no token and nothing of the Secret is in any problem or line of the l
       .join();
   assert(written.length > 5_000);
   const secrets = [key, btoa(key), "service-token", "c2VjcmV0LWtleQ", ...tokens];
-  for (const text of secrets) assert(!written.includes(text), `${text} is told`);
+  for (const text of secrets) assert(!written.includes(text), `${text} is written`);
   for (const token of tokens) assert(!written.includes(token.split(".")[1] ?? token));
 });

@@ -22,7 +22,7 @@ Deno.test("a document is not there, is made, read and changed", async () => {
   assert.equal(api.stored()?.kind, "ConfigMap");
 });
 
-Deno.test("of two replicas that make it at once one is told that it was late, and loses nothing", async () => {
+Deno.test("of two replicas that make it at once one is answered that it was late, and loses nothing", async () => {
   await using api = await open();
   const replicas = [api.replica(), api.replica()];
   const wrote = await Promise.all(
@@ -33,7 +33,7 @@ Deno.test("of two replicas that make it at once one is told that it was late, an
   assert.equal(await api.replica().write({ doc: "of 9" }, undefined, never), false);
 });
 
-Deno.test("who writes on an old version is told so; merging writers lose nothing", async () => {
+Deno.test("a write on an old version is rejected; merging writers lose nothing", async () => {
   await using api = await open();
   await api.replica().write({ list: "" }, undefined, never);
   const add = async (word: string) => {

@@ -21,7 +21,7 @@ function withoutDurations(config: ServiceConfig) {
   return [[defaultValidity, maxValidity, caRotationDelay].map(formatDuration), rest] as const;
 }
 
-Deno.test("a service that is told nothing takes the documented defaults", () => {
+Deno.test("a service without any variable has the documented defaults", () => {
   const { config, warnings } = read({});
   const [durations, rest] = withoutDurations(config);
   assert.deepEqual(durations, ["168h", "720h", "10m"]);

@@ -129,7 +129,7 @@ Deno.test("without names or purposes there is no empty extension for them", asyn
   assert.equal(extensionsOf(server)["2.5.29.37"]?.[1], "300a06082b06010505070301");
 });
 
-Deno.test("addresses are 4 and 16 octets in network order", async () => {
+Deno.test("addresses are 4 and 16 bytes in network order", async () => {
   const { parsed } = await sign(await issuerOf(), { ipAddresses: ["192.0.2.1", "2001:db8::a"] });
   const bytes = `8704c0000201871020010db800000000000000000000000a`;
   assert.deepEqual(extensionsOf(parsed)["2.5.29.17"], [false, `3018${bytes}`]);
@@ -169,7 +169,7 @@ Deno.test("the issuer's name is copied octet by octet", async () => {
   );
 });
 
-Deno.test("serial numbers are 16 octets, positive, and never the same twice", () => {
+Deno.test("serial numbers are 16 bytes, positive, and never the same twice", () => {
   const serials = Array.from({ length: 2000 }, randomSerialNumber);
   for (const serial of serials) assert.match(serial, /^[0-7][0-9a-f]{31}$/);
   assert.ok(serials.every((serial) => !serial.startsWith("00")));
