@@ -124,7 +124,6 @@ export const structure: Structure = {
       "src/shared/gen/health_pb.ts",
       "src/shared/gen/reflection_pb.ts",
       "src/shared/scheduler/fair_queue.ts",
-      "src/shared/scheduler/instants.ts",
       "src/shared/scheduler/listeners.ts",
     ],
   },

@@ -1,5 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import { yieldToEventLoop } from "../../shared/scheduler/event_loop_yield.ts";
+import { later } from "../../shared/scheduler/instants.ts";
 import type { AbandonedVolumes, UnreadableRecord, VolumeRecord } from "./volume_record.ts";
 import { isTargetPath } from "./target_path.ts";
 import { renewalDueAt, type Renewer, type RenewerParts } from "./renewer.ts";
@@ -204,8 +205,4 @@ export class Reconciler implements Disposable {
       }
     }
   }
-}
-
-function later(left: Temporal.Instant, right: Temporal.Instant): Temporal.Instant {
-  return Temporal.Instant.compare(left, right) < 0 ? right : left;
 }

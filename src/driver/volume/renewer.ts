@@ -1,5 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../../shared/scheduler/clock.ts";
+import { later } from "../../shared/scheduler/instants.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
 import type { CertificateRequester, IssueResult } from "../certificates/certificate_requester.ts";
 import type { KubeletVolumes, Mounter } from "./mounter.ts";
@@ -208,8 +209,4 @@ export class Renewer {
 export function renewalDueAt(record: VolumeRecord): Temporal.Instant {
   const renewBefore = placementOf(record)?.parsed.renewBefore;
   return renewalTime({ ...record, renewBefore }, renewalSpread(record.volumeId));
-}
-
-function later(left: Temporal.Instant, right: Temporal.Instant): Temporal.Instant {
-  return Temporal.Instant.compare(left, right) < 0 ? right : left;
 }

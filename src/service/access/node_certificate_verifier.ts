@@ -3,6 +3,7 @@ import { equalBytes } from "../../shared/crypto/der_reader.ts";
 import type { SignatureEngine } from "../../shared/crypto/signature_engine.ts";
 import type { PeerDecision, PeerVerifier } from "../../shared/grpc_server/peer_verifier.ts";
 import type { Clock } from "../../shared/scheduler/clock.ts";
+import { earlier } from "../../shared/scheduler/instants.ts";
 import { type Certificate, readCertificate } from "../../shared/x509/certificate.ts";
 import { verifyChain } from "../../shared/x509/chain.ts";
 import { clientCaRejectionReason, type ClientCaSource } from "./client_ca_source.ts";
@@ -136,10 +137,6 @@ export class NodeCertificateVerifier implements PeerVerifier {
     const [oldest] = this.#remembered.keys();
     if (oldest !== undefined) this.#remembered.delete(oldest);
   }
-}
-
-function earlier(first: Temporal.Instant, second: Temporal.Instant): Temporal.Instant {
-  return Temporal.Instant.compare(first, second) <= 0 ? first : second;
 }
 
 function rejected(reason: string): NodeVerdict {

@@ -1,4 +1,5 @@
 import type { Clock } from "../../shared/scheduler/clock.ts";
+import { earlier, later } from "../../shared/scheduler/instants.ts";
 import { Listeners } from "../../shared/scheduler/listeners.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
 import { Semaphore } from "../../shared/scheduler/semaphore.ts";
@@ -184,8 +185,8 @@ function brokenError(key: string): Error {
 /** Denied since the first, until the last. */
 function mergePod(known: Denial | undefined, denial: Denial): Denial {
   if (known === undefined) return denial;
-  const at = Temporal.Instant.compare(known.at, denial.at) < 0 ? known.at : denial.at;
-  return { ...denial, at, forgetAt: later(known.forgetAt, denial.forgetAt) };
+  const forgetAt = later(known.forgetAt, denial.forgetAt);
+  return { ...denial, at: earlier(known.at, denial.at), forgetAt };
 }
 
 /** Denied until the last: the node may have received certificates since the first. */
@@ -193,8 +194,4 @@ function mergeNode(known: NodeDenial | undefined, denial: NodeDenial): NodeDenia
   if (known === undefined) return denial;
   const forgetAt = later(known.forgetAt, denial.forgetAt);
   return { ...denial, at: later(known.at, denial.at), forgetAt };
-}
-
-function later(one: Temporal.Instant, other: Temporal.Instant): Temporal.Instant {
-  return Temporal.Instant.compare(one, other) > 0 ? one : other;
 }

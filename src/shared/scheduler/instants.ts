@@ -10,3 +10,11 @@ export function isWithin(
   return Temporal.Instant.compare(instant, now) <= 0 &&
     Temporal.Instant.compare(now, instant.add(duration)) < 0;
 }
+
+export function earlier(left: Temporal.Instant, right: Temporal.Instant): Temporal.Instant {
+  return Temporal.Instant.compare(left, right) <= 0 ? left : right;
+}
+
+export function later(left: Temporal.Instant, right: Temporal.Instant): Temporal.Instant {
+  return Temporal.Instant.compare(left, right) < 0 ? right : left;
+}
