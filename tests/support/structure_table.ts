@@ -108,7 +108,6 @@ export const structure: Structure = {
     "driver/service_client",
     "service/attestation",
     "service/openssl",
-    "service/attestation",
     "service/kubernetes",
     "service/program",
   ],

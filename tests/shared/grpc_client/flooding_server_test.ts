@@ -1,5 +1,4 @@
 import { status } from "@grpc/grpc-js";
-import { configure, type LogRecord, reset } from "@logtape/logtape";
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { once } from "node:events";
@@ -20,6 +19,7 @@ import { countTurns } from "../../support/count_turns.ts";
 import { frame, frameFlag, frameType, headerBlock, preface } from "../../support/http2_frames.ts";
 import { connectionAttempt, firstAnswer } from "../../support/reconnection.ts";
 import { stubService } from "../../support/stub_service.ts";
+import { captureLogs } from "../../support/captured_logs.ts";
 
 const name = "cert-service.csi-cert-driver.internal";
 const settings = frame(frameType.settings, 0, 0);
@@ -139,16 +139,8 @@ for (const [what, bytes] of Object.entries(floods)) {
 }
 
 Deno.test("a server that floods each connection ends each of them, and is logged once", async () => {
-  const records: LogRecord[] = [];
-  await configure({
-    reset: true,
-    sinks: { list: (record) => void records.push(record) },
-    loggers: [
-      { category: ["grpc", "client"], sinks: ["list"], lowestLevel: "debug" },
-      { category: ["logtape", "meta"], sinks: [], lowestLevel: "error" },
-    ],
-  });
-  await using _logs = { [Symbol.asyncDispose]: () => reset() };
+  await using logs = await captureLogs(["grpc", "client"]);
+  const { records } = logs;
   const server = createPlainServer((socket) => speak(socket, floods["1xx responses"]!));
   await using flooding = await listen(server);
   const address = `http://127.0.0.1:${flooding.port}`;
