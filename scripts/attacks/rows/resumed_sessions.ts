@@ -33,7 +33,11 @@ async function openSession(
   const isServed = await issueThroughOpenssl({ service, address, identity, save: file });
   if (!isServed) throw new AttackFailure("a valid certificate was not served through openssl");
   const isThere = await Deno.stat(file).then(() => true, () => false);
-  return isThere ? { service, address, identity, file } : undefined;
+  if (!isThere) return undefined;
+  const session = { service, address, identity, file };
+  // Otherwise a later refusal would say nothing about the reason.
+  if (!await resumes(session)) throw new AttackFailure("a valid session could not be resumed");
+  return session;
 }
 
 async function resumes({ service, address, file }: Session): Promise<boolean> {
