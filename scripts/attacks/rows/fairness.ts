@@ -3,6 +3,7 @@ import { grpcHeaders, grpcMessage, issueMessage, methodPaths } from "../http2/gr
 import { encodeHeaders } from "../http2/hpack.ts";
 import { concat, data, headers } from "../http2/frames.ts";
 import { type Attack, AttackFailure, type ServiceRow } from "../harness/row.ts";
+import { repeatInParallel } from "../harness/repetition.ts";
 import { pause } from "../harness/service_row.ts";
 
 function absentPod(attack: Attack, n: number): Uint8Array {
@@ -53,25 +54,22 @@ async function busyNode(attack: Attack): Promise<string> {
     issueMessage(attack.service.certificateRequest, attack.service.podOf(9)),
   );
   const statuses = new Map<string, number>();
-  const one = async (n: number) => {
-    while (!attack.isSpent() && attack.isAlive()) {
-      const connection = await attack.connect({}, n).catch(() => undefined);
-      if (connection === undefined) continue;
-      while (!attack.isSpent() && attack.isAlive() && connection.isOpen) {
-        const pairs = grpcHeaders(methodPaths.issue, attack.credentials);
-        const answers = await Promise.all(
-          Array.from({ length: 32 }, () => connection.request(pairs, body)),
-        );
-        for (const { grpcStatus, failure } of answers) {
-          const key = failure ?? `status ${grpcStatus}`;
-          statuses.set(key, (statuses.get(key) ?? 0) + 1);
-        }
+  await repeatInParallel(attack, 4, async (_, sequence) => {
+    const connection = await attack.connect({}, sequence).catch(() => undefined);
+    if (connection === undefined) return;
+    while (!attack.isSpent() && attack.isAlive() && connection.isOpen) {
+      const pairs = grpcHeaders(methodPaths.issue, attack.credentials);
+      const answers = await Promise.all(
+        Array.from({ length: 32 }, () => connection.request(pairs, body)),
+      );
+      for (const { grpcStatus, failure } of answers) {
+        const key = failure ?? `status ${grpcStatus}`;
+        statuses.set(key, (statuses.get(key) ?? 0) + 1);
       }
-      connection[Symbol.dispose]();
-      await pause(1);
     }
-  };
-  await Promise.all([0, 1, 2, 3].map(one));
+    connection[Symbol.dispose]();
+    await pause(1);
+  });
   return [...statuses].map(([status, count]) => `${count} x ${status}`).join(", ");
 }
 

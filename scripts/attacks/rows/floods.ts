@@ -18,6 +18,7 @@ import {
 } from "../http2/frames.ts";
 import { grpcHeaders, grpcMessage, issueMessage, methodPaths } from "../http2/grpc_request.ts";
 import { encodeHeaders, literal } from "../http2/hpack.ts";
+import { repeatInParallel } from "../harness/repetition.ts";
 import type { Attack, ServiceRow } from "../harness/row.ts";
 
 /** Makes the next piece that is written; `undefined` ends the connection. */
@@ -114,23 +115,20 @@ export const floods: Readonly<Record<string, Flood>> = {
 export async function flood(attack: Attack, make: Flood, polite = true): Promise<string> {
   let bytes = 0;
   let opened = 0;
-  const one = async (n: number) => {
+  await repeatInParallel(attack, connections, async (_, sequence) => {
+    const connection = await attack.connect({ polite }, sequence).catch(() => undefined);
+    if (connection === undefined) return;
+    opened++;
+    const next = make(attack, connection);
     while (!attack.isSpent() && attack.isAlive()) {
-      const connection = await attack.connect({ polite }, n).catch(() => undefined);
-      if (connection === undefined) continue;
-      opened++;
-      const next = make(attack, connection);
-      while (!attack.isSpent() && attack.isAlive()) {
-        const piece = next();
-        if (piece === undefined || !await connection.send(piece)) break;
-        bytes += piece.length;
-        // Others write too, and closes have to be noticed.
-        await new Promise((resolve) => setImmediate(resolve));
-      }
-      connection[Symbol.dispose]();
+      const piece = next();
+      if (piece === undefined || !await connection.send(piece)) break;
+      bytes += piece.length;
+      // Others write too, and closes have to be noticed.
+      await new Promise((resolve) => setImmediate(resolve));
     }
-  };
-  await Promise.all(Array.from({ length: connections }, (_, n) => one(n)));
+    connection[Symbol.dispose]();
+  });
   return `${(bytes / 1024 / 1024).toFixed(1)} MiB on ${opened} connections`;
 }
 

@@ -5,7 +5,9 @@ import { grpcHeaders, grpcMessage, issueMessage, methodPaths } from "../http2/gr
 import { encodeHeaders, indexed, literal, tableSizeUpdate } from "../http2/hpack.ts";
 import { dataFrames } from "../http2/connection.ts";
 import type { RawConnection } from "../http2/connection.ts";
+import { repeatInParallel } from "../harness/repetition.ts";
 import type { Attack, ServiceRow } from "../harness/row.ts";
+import { pause } from "../harness/service_row.ts";
 
 const connections = 4;
 
@@ -64,18 +66,15 @@ async function onFour(
   write: (connection: RawConnection) => Promise<boolean>,
 ): Promise<string> {
   let writes = 0;
-  const one = async (n: number) => {
-    while (!attack.isSpent() && attack.isAlive()) {
-      const connection = await attack.connect(options, n).catch(() => undefined);
-      if (connection === undefined) continue;
-      while (!attack.isSpent() && attack.isAlive() && await write(connection)) {
-        writes++;
-        await new Promise((resolve) => setTimeout(resolve, 1));
-      }
-      connection[Symbol.dispose]();
+  await repeatInParallel(attack, connections, async (_, sequence) => {
+    const connection = await attack.connect(options, sequence).catch(() => undefined);
+    if (connection === undefined) return;
+    while (!attack.isSpent() && attack.isAlive() && await write(connection)) {
+      writes++;
+      await pause(1);
     }
-  };
-  await Promise.all(Array.from({ length: connections }, (_, n) => one(n)));
+    connection[Symbol.dispose]();
+  });
   return `${writes} writes`;
 }
 

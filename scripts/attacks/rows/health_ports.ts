@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import { openTcp } from "../http2/socket.ts";
 import { attackerAddress, AttackFailure, type Budget } from "../harness/row.ts";
 import type { DriverRow, ServiceRow } from "../harness/row.ts";
+import { countOpen } from "../harness/repetition.ts";
 import { pause } from "../harness/service_row.ts";
 import { resetWhileStopped } from "../programs/stopped_program.ts";
 import type { Program } from "../../support/programs.ts";
@@ -41,10 +42,7 @@ const unfinishedHead = `GET /livez HTTP/1.1\r\nhost: a\r\nx-a: ${"b".repeat(1_00
 
 const unfinished: HealthAttack = async (target) => {
   const sockets = await hold(target, unfinishedHead);
-  const countOpen = () => sockets.filter(({ destroyed }) => !destroyed).length;
-  // This side may learn of a close later than it happened.
-  for (let n = 0; n < 15 && countOpen() > mostKept; n++) await pause(200);
-  const open = countOpen();
+  const open = await countOpen(sockets, ({ destroyed }) => !destroyed, mostKept);
   for (const socket of sockets) socket.destroy();
   if (open > mostKept) throw new AttackFailure(`${open} connections are kept`);
   return `${sockets.length} connections, ${open} kept`;

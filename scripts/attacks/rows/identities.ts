@@ -2,7 +2,8 @@
 import { clientAuth, type IdentityOptions, nodeUri, serverAuth } from "../programs/authority.ts";
 import { SuiteCa } from "../programs/authority.ts";
 import { type Attack, attackerAddress, AttackFailure, type ServiceRow } from "../harness/row.ts";
-import { attackingNode } from "../harness/service_row.ts";
+import { repeatInParallel } from "../harness/repetition.ts";
+import { attackingNode, pause } from "../harness/service_row.ts";
 import { clientHello } from "../http2/client_hello.ts";
 import { RawConnection } from "../http2/connection.ts";
 import { grpcHeaders, grpcMessage, issueMessage, methodPaths } from "../http2/grpc_request.ts";
@@ -74,14 +75,10 @@ async function longChains(attack: Attack): Promise<string> {
   chains.push(await attack.service.nodeCa.issueLongChain("node-9", 56));
   const foreign = await SuiteCa.create("Strangers");
   chains.push(await foreign.issueLongChain("node-9", 56));
-  let count = 0;
   let served = 0;
-  const one = async () => {
-    while (!attack.isSpent() && attack.isAlive()) {
-      if (await isServed(attack, chains[count++ % chains.length])) served++;
-    }
-  };
-  await Promise.all(Array.from({ length: 8 }, one));
+  const count = await repeatInParallel(attack, 8, async (n) => {
+    if (await isServed(attack, chains[n % chains.length])) served++;
+  });
   return `${count} handshakes, ${served} served`;
 }
 
@@ -90,14 +87,9 @@ async function manyRefused(attack: Attack): Promise<string> {
   const identities = await Promise.all(
     Object.entries(refused).slice(0, 6).map(([, make]) => make(attack)),
   );
-  let count = 0;
-  const one = async () => {
-    while (!attack.isSpent() && attack.isAlive()) {
-      const n = count++;
-      await isServed(attack, identities[n % identities.length], { from: attackerAddress(n) });
-    }
-  };
-  await Promise.all(Array.from({ length: 8 }, one));
+  const count = await repeatInParallel(attack, 8, async (n) => {
+    await isServed(attack, identities[n % identities.length], { from: attackerAddress(n) });
+  });
   return `${count} handshakes`;
 }
 
@@ -140,30 +132,20 @@ async function firstBytes(address: string, hello: Uint8Array): Promise<Uint8Arra
 
 /** New connections from 16 addresses at up to 50 a second each. */
 async function sixteenAddresses(attack: Attack): Promise<string> {
-  let count = 0;
-  const one = async (n: number) => {
-    while (!attack.isSpent() && attack.isAlive()) {
-      const began = performance.now();
-      await isServed(attack, undefined, { from: attackerAddress(n) });
-      count++;
-      const rest = 20 - (performance.now() - began);
-      if (rest > 0) await new Promise((resolve) => setTimeout(resolve, rest));
-    }
-  };
-  await Promise.all(Array.from({ length: 16 }, (_, n) => one(n)));
+  const count = await repeatInParallel(attack, 16, async (_, sequence) => {
+    const began = performance.now();
+    await isServed(attack, undefined, { from: attackerAddress(sequence) });
+    const rest = 20 - (performance.now() - began);
+    if (rest > 0) await pause(rest);
+  });
   return `${count} connections`;
 }
 
 /** As many as one address can open. */
 async function oneAddress(attack: Attack): Promise<string> {
-  let count = 0;
-  const one = async () => {
-    while (!attack.isSpent() && attack.isAlive()) {
-      await isServed(attack, undefined, { from: attackerAddress(0) });
-      count++;
-    }
-  };
-  await Promise.all(Array.from({ length: 16 }, one));
+  const count = await repeatInParallel(attack, 16, async () => {
+    await isServed(attack, undefined, { from: attackerAddress(0) });
+  });
   return `${count} connections`;
 }
 

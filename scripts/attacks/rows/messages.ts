@@ -10,6 +10,7 @@ import {
 import type { HeaderPair } from "../http2/hpack.ts";
 import type { Answer } from "../http2/connection.ts";
 import { type Attack, AttackFailure, type ServiceRow } from "../harness/row.ts";
+import { repeatInParallel } from "../harness/repetition.ts";
 import { attackingNode } from "../harness/service_row.ts";
 import { nodeName } from "../programs/cluster.ts";
 
@@ -160,17 +161,14 @@ async function eachOddCall(attack: Attack): Promise<string> {
 async function manyEmptyEntries(attack: Attack): Promise<string> {
   const body = grpcMessage(repeat(emptyEntry, 131_000));
   let count = 0;
-  const one = async (n: number) => {
-    while (!attack.isSpent() && attack.isAlive()) {
-      const connection = await attack.connect({}, n);
-      while (!attack.isSpent() && attack.isAlive() && connection.isOpen) {
-        await connection.request(grpcHeaders(methodPaths.report, attack.credentials), body);
-        count++;
-      }
-      connection[Symbol.dispose]();
+  await repeatInParallel(attack, 4, async (_, sequence) => {
+    const connection = await attack.connect({}, sequence);
+    while (!attack.isSpent() && attack.isAlive() && connection.isOpen) {
+      await connection.request(grpcHeaders(methodPaths.report, attack.credentials), body);
+      count++;
     }
-  };
-  await Promise.all([0, 1, 2, 3].map(one));
+    connection[Symbol.dispose]();
+  });
   return `${count} reports`;
 }
 

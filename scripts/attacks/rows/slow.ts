@@ -1,12 +1,18 @@
 /** Connections that are held: half a handshake, half a request, or nothing at all. */
 import type { Socket } from "node:net";
+import type { RawConnection } from "../http2/connection.ts";
 import { data, headers, windowUpdate } from "../http2/frames.ts";
 import { grpcHeaders, grpcMessage, methodPaths } from "../http2/grpc_request.ts";
 import { encodeHeaders } from "../http2/hpack.ts";
 import { openTcp } from "../http2/socket.ts";
 import { clientHello } from "../http2/client_hello.ts";
 import { type Attack, attackerAddress, AttackFailure, type ServiceRow } from "../harness/row.ts";
+import { countOpen, repeatInParallel } from "../harness/repetition.ts";
 import { pause } from "../harness/service_row.ts";
+
+/** How many the service keeps (design: section 4): those in their handshake, and of one node. */
+const mostHandshakes = 64;
+const mostOfNode = 4;
 
 /** More are not opened by one row: both ends of each are files of this machine. */
 const mostSockets = { quick: 2_000, long: 6_000 };
@@ -47,8 +53,9 @@ async function held(
 ): Promise<string> {
   const { sockets, opened } = await holdTcp(attack, first, from);
   await pause(500);
-  const open = sockets.filter(({ destroyed }) => !destroyed).length;
+  const open = await countOpen(sockets, ({ destroyed }) => !destroyed, mostHandshakes);
   for (const socket of sockets) socket.destroy();
+  if (open > mostHandshakes) throw new AttackFailure(`${open} unfinished handshakes are kept`);
   return `${opened} connections, ${open} still open at the end`;
 }
 
@@ -102,40 +109,37 @@ export async function abortHandshakes(attack: Attack): Promise<string> {
 /** One ClientHello over and over, each answered with a key exchange and a signature. */
 async function replayedHellos(attack: Attack): Promise<string> {
   const hello = clientHello();
-  let count = 0;
-  const one = async () => {
-    while (!attack.isSpent() && attack.isAlive()) {
-      const n = count++;
-      const socket = await openTcp({ address: attack.running.address, from: attackerAddress(n) })
-        .catch(() => undefined);
-      if (socket === undefined) continue;
-      socket.on("error", () => {});
-      const { promise, resolve } = Promise.withResolvers<void>();
-      const timer = setTimeout(resolve, 1_000);
-      socket.once("data", () => resolve());
-      socket.once("close", () => resolve());
-      socket.write(hello);
-      await promise;
-      clearTimeout(timer);
-      socket.resetAndDestroy();
-    }
-  };
-  await Promise.all(Array.from({ length: 8 }, one));
+  const count = await repeatInParallel(attack, 8, async (n) => {
+    const socket = await openTcp({ address: attack.running.address, from: attackerAddress(n) })
+      .catch(() => undefined);
+    if (socket === undefined) return;
+    socket.on("error", () => {});
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, 1_000);
+    socket.once("data", () => resolve());
+    socket.once("close", () => resolve());
+    socket.write(hello);
+    await promise;
+    clearTimeout(timer);
+    socket.resetAndDestroy();
+  });
   return `${count} handshakes`;
 }
 
-/** HTTP/2 connections that are set up and then do nothing. */
-async function idle(attack: Attack): Promise<string> {
+/** HTTP/2 connections that are set up and then do nothing; so many may remain open. */
+async function idle(attack: Attack, mostOpen: number): Promise<string> {
   let count = 0;
-  let open = 0;
+  const connections: RawConnection[] = [];
   while (!attack.isSpent() && attack.isAlive() && count < most(attack)) {
     const opened = await Promise.all(
       Array.from({ length: 10 }, (_, n) => attack.connect({}, n).catch(() => undefined)),
     );
     count += opened.length;
-    open += opened.filter((connection) => connection?.isOpen).length;
+    connections.push(...opened.filter((connection) => connection !== undefined));
   }
-  return `${count} connections, ${open} were accepted`;
+  const open = await countOpen(connections, ({ isOpen }) => isOpen, mostOpen);
+  if (open > mostOpen) throw new AttackFailure(`${open} of ${count} idle connections are kept`);
+  return `${count} connections, ${open} still open at the end`;
 }
 
 /** Requests whose body does not come, with every stream that a connection may have. */
@@ -225,9 +229,24 @@ export const slowRows: readonly ServiceRow[] = [
     target: "mtls",
     run: closesUnfinished,
   },
-  { name: "held/idle connections", position: "stranger", target: "mtls", run: idle },
-  { name: "held/idle connections", position: "pod", target: "mtls", run: idle },
-  { name: "held/idle connections", position: "node", target: "mtls", run: idle },
+  {
+    name: "held/idle connections",
+    position: "stranger",
+    target: "mtls",
+    run: (attack) => idle(attack, 0),
+  },
+  {
+    name: "held/idle connections",
+    position: "pod",
+    target: "mtls",
+    run: (attack) => idle(attack, 0),
+  },
+  {
+    name: "held/idle connections",
+    position: "node",
+    target: "mtls",
+    run: (attack) => idle(attack, mostOfNode),
+  },
   { name: "held/unfinished bodies", position: "node", target: "mtls", run: unfinishedBodies },
   { name: "held/slow bodies", position: "node", target: "mtls", run: slowBodies },
   { name: "held/watches", position: "node", target: "mtls", run: heldWatches },

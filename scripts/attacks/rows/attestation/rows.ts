@@ -9,6 +9,7 @@ import {
 import { driverPodName, driverPodUid, namespace, nodeName } from "../../programs/cluster.ts";
 import { ask, clusterOf, endpoint, oddRequests } from "./requests.ts";
 import { type Attack, attackerAddress, AttackFailure, type ServiceRow } from "../../harness/row.ts";
+import { repeatInParallel } from "../../harness/repetition.ts";
 import { pause } from "../../harness/service_row.ts";
 import { openSocket, openTcp } from "../../http2/socket.ts";
 import { resetWhileStopped } from "../../programs/stopped_program.ts";
@@ -23,14 +24,10 @@ async function flood(
   act: (n: number) => Promise<AttestationAnswer>,
 ): Promise<Map<number, number>> {
   const statuses = new Map<number, number>();
-  let count = 0;
-  const one = async () => {
-    while (!attack.isSpent() && attack.isAlive()) {
-      const { status } = await act(count++);
-      statuses.set(status, (statuses.get(status) ?? 0) + 1);
-    }
-  };
-  await Promise.all(Array.from({ length: parallel }, one));
+  await repeatInParallel(attack, parallel, async (n) => {
+    const { status } = await act(n);
+    statuses.set(status, (statuses.get(status) ?? 0) + 1);
+  });
   return statuses;
 }
 
