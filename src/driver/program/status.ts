@@ -1,15 +1,26 @@
 import { systemClock } from "../../shared/scheduler/system_clock.ts";
 import { hasVolumeFiles } from "../mount/atomic_directory.ts";
 import { readRecords } from "../records/record_reader.ts";
+import { describeFileError } from "../service_client/file_error.ts";
 import { renewalDueAt } from "../volume/renewer.ts";
 import type { VolumeRecord } from "../volume/volume_record.ts";
 import type { DriverConfig } from "./config.ts";
 import { program } from "./open_parts.ts";
 
-export function printStatus({ certBasePath }: DriverConfig): void {
-  const { records, unreadable } = readRecords(certBasePath);
+/** Prints the state of the node's volumes, and returns the program's exit code. */
+export function printStatus({ certBasePath }: Pick<DriverConfig, "certBasePath">): number {
+  let read: ReturnType<typeof readRecords>;
+  try {
+    read = readRecords(certBasePath);
+  } catch (error) {
+    const problem = describeFileError(`CERT_BASE_PATH ${certBasePath}`, error);
+    console.error(`${program}: ${problem}; run the command as the driver's own user`);
+    return 1;
+  }
+  const { records, unreadable } = read;
   for (const { path, problem } of unreadable) console.error(`${program}: ${path}: ${problem}`);
   console.log(formatStatusTable(volumeStatuses(records, hasVolumeFiles, systemClock.now())));
+  return 0;
 }
 
 /** One volume of this node, as `csi-driver status` shows it. */
