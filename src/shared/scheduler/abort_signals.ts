@@ -11,7 +11,7 @@ export function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<
     const abort = () => reject(signal.reason);
     if (signal.aborted) abort();
     else signal.addEventListener("abort", abort, { once: true });
-    // Also after an abort: a rejection that nobody waits for would end the program.
+    // Also after an abort: a rejection that no code awaits would end the program.
     promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
   });
 }

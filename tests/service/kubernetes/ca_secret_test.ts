@@ -232,10 +232,10 @@ Deno.test("a Secret without its keys, or with what is not base64, is reported as
   ]);
   api.server.objects.put("secrets", { metadata: secret });
   await api.clock.until(() => listening.seen.length === 2);
-  const told = logs.records.filter(({ level }) => level === "error").map(({ message }) =>
+  const logged = logs.records.filter(({ level }) => level === "error").map(({ message }) =>
     message.join("")
   );
-  assert.deepEqual(told, [
+  assert.deepEqual(logged, [
     "Secret csi-cert-system/csi-ca-secret: tls.crt is not base64",
     "Secret csi-cert-system/csi-ca-secret has no tls.crt; expected tls.crt and tls.key, PEM",
     "Secret csi-cert-system/csi-ca-secret has no tls.crt and no tls.key; expected tls.crt and " +

@@ -38,40 +38,40 @@ type Opened = Awaited<ReturnType<typeof open>>;
 
 /** Makes every call that there is, once or more; what went wrong is returned in words. */
 async function exercise({ cluster, clock, server }: Opened, token: string): Promise<string[]> {
-  const told: string[] = [];
-  const tell = (answer: unknown) => void told.push(JSON.stringify(answer) ?? "");
+  const outcomes: string[] = [];
+  const add = (answer: unknown) => void outcomes.push(JSON.stringify(answer) ?? "");
   const { keys, reviewer, pods } = cluster.attestation(driver);
   const keySet = await keys.read(never);
   // The keys themselves are public.
-  tell(keySet.kind === "answer" ? keySet.kind : keySet);
-  tell(await reviewer.review(token, never));
-  tell(await pods.find("csi-cert-driver-x7k2p", never));
-  tell(await pods.runs({ node: "node-1", uid: "u" }, never));
+  add(keySet.kind === "answer" ? keySet.kind : keySet);
+  add(await reviewer.review(token, never));
+  add(await pods.find("csi-cert-driver-x7k2p", never));
+  add(await pods.runs({ node: "node-1", uid: "u" }, never));
   const pod = { namespace: "shop", name: "web-0", uid: "u" };
-  tell(await cluster.pods.find(pod, never));
+  add(await cluster.pods.find(pod, never));
   for (const name of [denials, bundle]) {
     const document = cluster.document(name);
     await using listening = new Listening((signal) => document.watch(signal));
     const made = await document.write({ a: "1" }, undefined, never).catch((error) => `${error}`);
-    tell(made);
+    add(made);
     const read = await document.read(never).catch((error) => `${error}`);
     const version = typeof read === "object" ? read.version : "1";
-    tell(await document.write({ a: "2" }, version, never).catch((error) => `${error}`));
+    add(await document.write({ a: "2" }, version, never).catch((error) => `${error}`));
     if (made === true) await pass(clock, () => listening.seen.length > 0);
   }
   const before = server.count("get secrets");
   await using listening = new Listening((signal) => cluster.caSecret(secret).watch(signal));
   await pass(clock, () => server.count("get secrets") > before && listening.seen.length > 0);
-  for (const state of listening.seen) if (state.kind !== "secret") tell(state);
-  return told;
+  for (const state of listening.seen) if (state.kind !== "secret") add(state);
+  return outcomes;
 }
 
 Deno.test("the rules that the manifests ship are what the service needs, each of them", async () => {
   await using api = await open();
   api.server.objects.put("secrets", { metadata: secret, data: { "tls.crt": btoa("certificate") } });
   api.server.objects.put("pods", podObject());
-  const told = await exercise(api, api.server.tokens.make());
-  assert(!told.join().includes("the service's own account may not"), `${told}`);
+  const outcomes = await exercise(api, api.server.tokens.make());
+  assert(!outcomes.join().includes("the service's own account may not"), `${outcomes}`);
   const made = new Set(
     api.server.calls.map(({ text }) => text.replace(/^get pods .*/, "get pods")),
   );
@@ -83,11 +83,14 @@ Deno.test("the rules that the manifests ship are what the service needs, each of
 Deno.test("without a rule each call says which one is missing", async () => {
   await using api = await open();
   api.server.rules = [];
-  const told = (await exercise(api, api.server.tokens.make())).join("\n");
-  assert.match(told, /may not list pods csi-cert-system: it lacks a Role in namespace csi-cert-sy/);
+  const outcomes = (await exercise(api, api.server.tokens.make())).join("\n");
+  assert.match(
+    outcomes,
+    /may not list pods csi-cert-system: it lacks a Role in namespace csi-cert-sy/,
+  );
   for (const resource of ["tokenreviews", "pods", "configmaps", "secrets"]) {
     assert.match(
-      told.replaceAll("\\", ""),
+      outcomes.replaceAll("\\", ""),
       new RegExp(`it lacks a .*resources \\["${resource}"\\]`),
     );
   }
@@ -98,7 +101,7 @@ Deno.test("no token and nothing of the Secret is in any problem or line of the l
   await using api = await open();
   const key = "very secret private key";
   const data = { "tls.crt": btoa("certificate"), "tls.key": btoa(key) };
-  const told: string[] = [];
+  const outcomes: string[] = [];
   const tokens: string[] = [];
   for (const fault of [undefined, 500, 401, 403, 409, 429, "nonsense", "cut"] as const) {
     api.server.objects.put("secrets", { metadata: secret, data });
@@ -106,10 +109,10 @@ Deno.test("no token and nothing of the Secret is in any problem or line of the l
     for (const revoked of [false, true]) {
       const token = api.server.tokens.make({ revoked });
       tokens.push(token);
-      told.push(...await exercise(api, token));
+      outcomes.push(...await exercise(api, token));
     }
   }
-  const written = told.join("\n") +
+  const written = outcomes.join("\n") +
     logs.records.map((record) => Deno.inspect(record, { depth: 20, strAbbreviateSize: 1e6 }))
       .join();
   assert(written.length > 5_000);
