@@ -4,8 +4,7 @@ import { type HonestSummary, summarizeSamples } from "../honest/calls.ts";
 import { largestLag, readLag, resetPeak } from "./process_state.ts";
 import { budgetOf, type DriverRow } from "./row.ts";
 import type { AttackedService } from "../programs/service.ts";
-import { outcomeOf, pause, watchMemory } from "./service_row.ts";
-import type { Observation } from "./verdict.ts";
+import { outcomeOf, pause, type RunOutcome, watchMemory } from "./service_row.ts";
 
 const probesPerSecond = 10;
 const settleMs = 300;
@@ -25,7 +24,7 @@ export class AttackedDrivers implements AsyncDisposable {
   async run(
     row: DriverRow,
     { ms }: { ms: number },
-  ): Promise<{ seen: Observation; note: string }> {
+  ): Promise<RunOutcome> {
     if (row.service === undefined) {
       const driver = this.#shared ??= await this.#startHonest();
       const result = await runAgainst(driver, row, ms);
@@ -73,7 +72,7 @@ async function runAgainst(
   driver: AttackedDriver,
   row: DriverRow,
   ms: number,
-): Promise<{ seen: Observation; note: string }> {
+): Promise<RunOutcome> {
   const { program, healthAddress } = driver;
   let exitCode: number | undefined;
   program.ended().then(({ code }) => exitCode = code);

@@ -26,7 +26,7 @@ export interface ServiceRow extends Common {
   /** When the attack is cut off, if that is not soon after its budget is spent. */
   readonly longestMs?: number;
   /** Returns what is worth a note; throws an AttackFailure when the service did what it must not. */
-  readonly run: (attack: Attack) => Promise<string | void>;
+  readonly run: (attack: Attack) => Promise<string | Skipped | void>;
 }
 
 /** Against the driver, which has no honest callers but its kubelet. */

@@ -5,7 +5,7 @@ import { AttackedDrivers } from "./driver_row.ts";
 import { absenceOf, isPresent } from "./parts.ts";
 import { AttackFailure, budgetOf, type Row } from "./row.ts";
 import { AttackedService, type Authentication } from "../programs/service.ts";
-import { measureQuiet, runServiceRow } from "./service_row.ts";
+import { measureQuiet, type RunOutcome, runServiceRow } from "./service_row.ts";
 import { type RowResult, tableHead, tableLine } from "./table.ts";
 import {
   closingLine,
@@ -13,7 +13,6 @@ import {
   expectations,
   isWorthRepeating,
   memoryLimitMiB,
-  type Observation,
   violations,
 } from "./verdict.ts";
 
@@ -129,14 +128,17 @@ const attempts = 3;
 
 async function judged(
   row: Row,
-  run: () => Promise<{ seen: Observation; note: string }>,
+  run: () => Promise<RunOutcome>,
   limits: Partial<Expectation> = {},
 ): Promise<RowResult> {
   for (let attempt = 1;; attempt++) {
     const outcome = await run().catch((error) => reasonOf(error));
     if (typeof outcome === "string") return { row, verdict: "failed", text: outcome };
-    const { seen, note } = outcome;
+    const { seen, note, skipped } = outcome;
     const found = violations({ ...expectations[row.position], ...limits, ...row.expects }, seen);
+    if (found.length === 0 && skipped !== undefined) {
+      return { row, verdict: "skipped", text: skipped };
+    }
     if (found.length === 0) return { row, seen, verdict: "passed", text: note };
     if (attempt < attempts && isWorthRepeating(found)) continue;
     const failure = seen.honest?.failure;

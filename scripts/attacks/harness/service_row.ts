@@ -3,7 +3,8 @@ import { RawConnection } from "../http2/connection.ts";
 import type { ClientIdentity } from "../http2/socket.ts";
 import { type HonestSummary } from "../honest/calls.ts";
 import { largestLag, peakMiB, readLag, resetPeak, residentMiB } from "./process_state.ts";
-import { type Attack, attackerAddress, AttackFailure, budgetOf, type ServiceRow } from "./row.ts";
+import { type Attack, attackerAddress, AttackFailure, budgetOf } from "./row.ts";
+import type { ServiceRow, Skipped } from "./row.ts";
 import type { AttackedService, Running } from "../programs/service.ts";
 import type { Observation } from "./verdict.ts";
 
@@ -24,11 +25,18 @@ export async function measureQuiet(service: AttackedService): Promise<HonestSumm
   return await service.callers.collect();
 }
 
+/** What a row's run showed; `skipped`: why nothing was tried. */
+export interface RunOutcome {
+  readonly seen: Observation;
+  readonly note: string;
+  readonly skipped?: string | undefined;
+}
+
 export async function runServiceRow(
   row: ServiceRow,
   service: AttackedService,
   options: { ms: number; quietP99Ms: number },
-): Promise<{ seen: Observation; note: string }> {
+): Promise<RunOutcome> {
   const running = await service.running();
   if (running.isNew) await pause(500);
   const { program, healthAddress } = running;
@@ -47,7 +55,7 @@ export async function runServiceRow(
   using memory = watchMemory(program.pid, () => program.signal("SIGKILL"));
   await memory.look();
   const outcome = await outcomeOf(() => row.run(attack), attack, row.longestMs);
-  const { note } = outcome;
+  const { note, skipped } = outcome;
   const failure = outcome.failure ?? (reached() ? undefined : unreached);
   await pause(settleMs);
   dispose();
@@ -67,19 +75,21 @@ export async function runServiceRow(
   if (exitCode !== undefined || await residentMiB(program.pid) > mostAtRestMiB) {
     await service.end();
   }
-  return { seen, note };
+  return { seen, note, skipped };
 }
 
 export async function outcomeOf(
-  run: () => Promise<string | void>,
+  run: () => Promise<string | Skipped | void>,
   attack: Pick<Attack, "ms" | "isAlive">,
   longestMs = attack.ms * 3 + 10_000,
-): Promise<{ note: string; failure: string | undefined }> {
+): Promise<{ note: string; failure: string | undefined; skipped?: string }> {
   // An attack that waits for an answer that never comes must not hold the suite.
   const late = Promise.withResolvers<string>();
   const timer = setTimeout(() => late.resolve("the attack was cut off"), longestMs);
   try {
-    return { note: await Promise.race([run(), late.promise]) ?? "", failure: undefined };
+    const result = await Promise.race([run(), late.promise]) ?? "";
+    if (typeof result === "string") return { note: result, failure: undefined };
+    return { note: "", failure: undefined, skipped: result.skipped };
   } catch (error) {
     if (error instanceof AttackFailure) return { note: "", failure: error.message };
     if (!attack.isAlive()) return { note: `ended the process: ${error}`, failure: undefined };

@@ -3,7 +3,8 @@ import type { Socket } from "node:net";
 import { RawConnection } from "../http2/connection.ts";
 import { resetWhileStopped } from "../programs/stopped_program.ts";
 import { openTcp } from "../http2/socket.ts";
-import { type Attack, attackerAddress, AttackFailure, type ServiceRow } from "../harness/row.ts";
+import { type Attack, attackerAddress, AttackFailure } from "../harness/row.ts";
+import type { ServiceRow, Skipped } from "../harness/row.ts";
 import { pause } from "../harness/service_row.ts";
 
 const fewFiles = 256;
@@ -18,9 +19,11 @@ async function setLimit(pid: number, files: number): Promise<boolean> {
   }
 }
 
-async function useUp(attack: Attack): Promise<string> {
+async function useUp(attack: Attack): Promise<string | Skipped> {
   const { program, address } = attack.running;
-  if (!await setLimit(program.pid, fewFiles)) return "prlimit is missing: nothing was tried";
+  if (!await setLimit(program.pid, fewFiles)) {
+    return { skipped: "prlimit is missing (apt-get install -y util-linux)" };
+  }
   const sockets: Socket[] = [];
   for (let n = 0; n < fewFiles * 2 && attack.isAlive(); n++) {
     const socket = await openTcp({ address, from: attackerAddress(n) }).catch(() => undefined);
