@@ -188,7 +188,7 @@ export class RawConnection implements Disposable {
     } else if (type === frameType.goaway) {
       this.#goaway = `goaway ${readUint32(payload, 4)}`;
       if (readUint32(payload, 4) !== errorCode.noError) this.#settleAll(this.#goaway);
-    } else if (type === frameType.rstStream) {
+    } else if (type === frameType.resetStream) {
       this.#streams.get(stream)?.settle(`reset ${readUint32(payload)}`);
     } else if (type === frameType.data) {
       this.#streams.get(stream)?.body.push(payload);

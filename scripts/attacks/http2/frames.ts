@@ -7,7 +7,7 @@ export const frameType = {
   data: 0x0,
   headers: 0x1,
   priority: 0x2,
-  rstStream: 0x3,
+  resetStream: 0x3,
   settings: 0x4,
   pushPromise: 0x5,
   ping: 0x6,
@@ -85,7 +85,7 @@ export function goaway(lastStream = 0, code: number = errorCode.noError): Uint8A
 }
 
 export function rstStream(stream: number, code: number = errorCode.cancel): Uint8Array {
-  return frame(frameType.rstStream, 0, stream, uint32(code));
+  return frame(frameType.resetStream, 0, stream, uint32(code));
 }
 
 export function windowUpdate(stream: number, increment: number): Uint8Array {

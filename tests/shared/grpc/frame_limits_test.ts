@@ -9,12 +9,11 @@ import {
   frameType,
   headerBlock,
   preface,
+  repeat,
   requestHeaders,
 } from "../../support/http2_frames.ts";
 
 const path = "/certservice.v1.CertificateService/GetCertificateInfo";
-const repeated = (bytes: Buffer, count: number) =>
-  Buffer.concat(Array.from({ length: count }, () => bytes));
 const settings = frame(frameType.settings, 0, 0);
 const acknowledgement = frame(frameType.settings, frameFlag.ack, 0);
 const ping = frame(frameType.ping, 0, 0, Buffer.alloc(8));
@@ -33,17 +32,17 @@ function limits() {
   return { clock, limits };
 }
 
-const floods: Record<string, { bytes: Buffer; tooMuch: string }> = {
-  "PING": { bytes: repeated(ping, 1_000), tooMuch: "control frames" },
-  "SETTINGS": { bytes: repeated(settings, 1_000), tooMuch: "control frames" },
-  "RST_STREAM": { bytes: repeated(reset, 1_000), tooMuch: "control frames" },
-  "empty DATA": { bytes: repeated(data(0), 1_000), tooMuch: "control frames" },
-  "unknown frames": { bytes: repeated(frame(200, 0, 0), 1_000), tooMuch: "control frames" },
+const floods: Record<string, { bytes: Uint8Array; tooMuch: string }> = {
+  "PING": { bytes: repeat(ping, 1_000), tooMuch: "control frames" },
+  "SETTINGS": { bytes: repeat(settings, 1_000), tooMuch: "control frames" },
+  "RST_STREAM": { bytes: repeat(reset, 1_000), tooMuch: "control frames" },
+  "empty DATA": { bytes: repeat(data(0), 1_000), tooMuch: "control frames" },
+  "unknown frames": { bytes: repeat(frame(200, 0, 0), 1_000), tooMuch: "control frames" },
   "CONTINUATION": {
-    bytes: repeated(frame(frameType.continuation, 0, 1), 1_000),
+    bytes: repeat(frame(frameType.continuation, 0, 1), 1_000),
     tooMuch: "control frames",
   },
-  "long header blocks": { bytes: repeated(longHeaders, 140), tooMuch: "bytes of headers" },
+  "long header blocks": { bytes: repeat(longHeaders, 140), tooMuch: "bytes of headers" },
 };
 
 for (const [what, { bytes, tooMuch }] of Object.entries(floods)) {
@@ -62,8 +61,8 @@ for (const [what, { bytes, tooMuch }] of Object.entries(floods)) {
 Deno.test("requests, their data and window updates are not control frames", () => {
   const { limits: counted } = limits();
   const call = Buffer.concat([request(), data(1_000, frameFlag.endStream), windowUpdate]);
-  assert.equal(counted.observe(repeated(call, 10_000)), undefined);
-  assert.equal(counted.observe(repeated(data(0, frameFlag.endStream), 5_000)), undefined);
+  assert.equal(counted.observe(repeat(call, 10_000)), undefined);
+  assert.equal(counted.observe(repeat(data(0, frameFlag.endStream), 5_000)), undefined);
 });
 
 Deno.test("frames are counted alike wherever the bytes are cut", () => {
@@ -78,10 +77,10 @@ Deno.test("frames are counted alike wherever the bytes are cut", () => {
 
 Deno.test("before it has acknowledged the settings a client may send 128 requests", () => {
   const early = new FrameLimits(new FakeClock(), "client");
-  assert.equal(early.observe(Buffer.concat([preface, repeated(request(), 128)])), undefined);
+  assert.equal(early.observe(Buffer.concat([preface, repeat(request(), 128)])), undefined);
   assert.match(early.observe(request()) ?? "", /before it acknowledged/);
   const { limits: late } = limits();
-  assert.equal(late.observe(repeated(request(), 1_000)), undefined);
+  assert.equal(late.observe(repeat(request(), 1_000)), undefined);
 });
 
 /** A server's frame of headers, which ends the stream or not. */
@@ -91,7 +90,7 @@ const answerHeaders = (stream: number, flags = 0) =>
 Deno.test("a server may send 8 frames of headers on one stream, and has no preface", () => {
   const counted = new FrameLimits(new FakeClock(), "server");
   assert.equal(counted.observe(Buffer.concat([settings, acknowledgement])), undefined);
-  assert.equal(counted.observe(repeated(answerHeaders(1), 8)), undefined);
+  assert.equal(counted.observe(repeat(answerHeaders(1), 8)), undefined);
   assert.equal(counted.frames, 10);
   assert.equal(counted.observe(answerHeaders(0x7fff_ffff)), undefined);
   assert.equal(counted.observe(answerHeaders(1)), "HEADERS frames on one stream");
@@ -122,13 +121,13 @@ function bomb(pairs: number): Buffer {
   return Buffer.concat([requestHeaders(path), indexed, Buffer.alloc(pairs, 0x80 | 62)]);
 }
 
-const attacks: Record<string, () => Buffer> = {
-  "PING": () => repeated(ping, 5_000),
-  "SETTINGS": () => repeated(frame(frameType.settings, 0, 0, Buffer.of(0, 3, 0, 0, 0, 9)), 5_000),
+const attacks: Record<string, () => Uint8Array> = {
+  "PING": () => repeat(ping, 5_000),
+  "SETTINGS": () => repeat(frame(frameType.settings, 0, 0, Buffer.of(0, 3, 0, 0, 0, 9)), 5_000),
   "CONTINUATION": () =>
     Buffer.concat([
       frame(frameType.headers, 0, 1, requestHeaders(path)),
-      repeated(frame(frameType.continuation, 0, 1, headerBlock([["a", "b"]])), 5_000),
+      repeat(frame(frameType.continuation, 0, 1, headerBlock([["a", "b"]])), 5_000),
     ]),
   "begun and cancelled calls": () =>
     Buffer.concat(Array.from({ length: 5_000 }, (_, n) => {

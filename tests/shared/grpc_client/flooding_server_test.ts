@@ -16,7 +16,14 @@ import { connect } from "../../../src/shared/grpc_client/client.ts";
 import { RpcError } from "../../../src/shared/grpc/rpc_error.ts";
 import { serveTcp } from "../../../src/shared/grpc_server/server.ts";
 import { countTurns } from "../../support/count_turns.ts";
-import { frame, frameFlag, frameType, headerBlock, preface } from "../../support/http2_frames.ts";
+import {
+  frame,
+  frameFlag,
+  frameType,
+  headerBlock,
+  preface,
+  repeat,
+} from "../../support/http2_frames.ts";
 import { connectionAttempt, firstAnswer } from "../../support/reconnection.ts";
 import { stubService } from "../../support/stub_service.ts";
 import { captureLogs } from "../../support/captured_logs.ts";
@@ -28,8 +35,6 @@ const firstStream = 1;
 /** A flood that still runs after so many turns of the event loop has no bound. */
 const mostTurns = 2_000;
 
-const repeated = (bytes: Buffer, count: number) =>
-  Buffer.concat(Array.from({ length: count }, () => bytes));
 const informational = (pairs: readonly (readonly [string, string])[]) =>
   frame(
     frameType.headers,
@@ -38,15 +43,15 @@ const informational = (pairs: readonly (readonly [string, string])[]) =>
     headerBlock([[":status", "103"], ...pairs]),
   );
 
-const floods: Record<string, Buffer> = {
-  "1xx responses": repeated(informational([["x-a", "b".repeat(500)]]), 50),
-  "short 1xx responses": repeated(informational([]), 1_000),
-  "PING": repeated(frame(frameType.ping, 0, 0, Buffer.alloc(8)), 500),
-  "SETTINGS": repeated(settings, 500),
+const floods: Record<string, Uint8Array> = {
+  "1xx responses": repeat(informational([["x-a", "b".repeat(500)]]), 50),
+  "short 1xx responses": repeat(informational([]), 1_000),
+  "PING": repeat(frame(frameType.ping, 0, 0, Buffer.alloc(8)), 500),
+  "SETTINGS": repeat(settings, 500),
 };
 
 /** Writes the bytes again and again, as fast as the client reads. */
-function flood(socket: Socket, bytes: Buffer): void {
+function flood(socket: Socket, bytes: Uint8Array): void {
   const write = () => {
     if (socket.destroyed) return;
     if (socket.write(bytes)) setImmediate(write);
@@ -56,7 +61,7 @@ function flood(socket: Socket, bytes: Buffer): void {
 }
 
 /** Answers the first call of each connection with a flood. */
-function speak(socket: Socket, bytes: Buffer): void {
+function speak(socket: Socket, bytes: Uint8Array): void {
   const received: Buffer[] = [];
   const wait = (chunk: Buffer) => {
     received.push(chunk);
@@ -96,7 +101,7 @@ async function listen(server: Server) {
 }
 
 /** A server by hand whose certificate the client accepts. */
-async function floodingServer(ca: TestCa, bytes: Buffer) {
+async function floodingServer(ca: TestCa, bytes: Uint8Array) {
   const { certificatePem: cert, privateKeyPem: key } = await ca.issue(name);
   const tls = createTlsServer({ cert, key, ALPNProtocols: ["h2"] });
   tls.on("secureConnection", (socket) => speak(socket, bytes));

@@ -13,7 +13,7 @@ import {
 } from "../../support/http2_frames.ts";
 
 /** The steps of a call, in which it is broken off. */
-function callOf(method: string): Buffer[] {
+function callOf(method: string): Uint8Array[] {
   const path = `/${CertificateService.typeName}/${method}`;
   return [
     preface,
@@ -39,7 +39,7 @@ const endings: Record<string, (socket: TLSSocket) => void> = {
 
 async function endAfter(
   socket: TLSSocket,
-  { bytes, turns, end }: { bytes: Buffer; turns: number; end: (socket: TLSSocket) => void },
+  { bytes, turns, end }: { bytes: Uint8Array; turns: number; end: (socket: TLSSocket) => void },
 ): Promise<void> {
   if (bytes.length > 0) socket.write(bytes);
   for (let n = 0; n < turns; n++) await turn();
