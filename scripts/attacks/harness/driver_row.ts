@@ -1,5 +1,5 @@
 /** Carries out one row against the driver, with its kubelet beside. */
-import { AttackedDriver } from "../programs/driver.ts";
+import { AttackedDriver, driverEnvironment } from "../programs/driver.ts";
 import { type HonestSummary, summarizeSamples } from "../honest/calls.ts";
 import { largestLag, readLag, resetPeak } from "./process_state.ts";
 import { budgetOf, type DriverRow } from "./row.ts";
@@ -39,19 +39,8 @@ export class AttackedDrivers implements AsyncDisposable {
   /** A driver of the honest service, with a node's certificate. */
   async #startHonest(): Promise<AttackedDriver> {
     const { address } = await this.#service.running();
-    const { identity } = await this.#service.node(8);
-    const write = async (name: string, text = "") => {
-      const path = `${this.#directory}/${name}`;
-      await Deno.mkdir(this.#directory, { recursive: true });
-      await Deno.writeTextFile(path, text);
-      return path;
-    };
-    return await this.#start({
-      CERT_SERVICE_ADDR: `https://${address}`,
-      CERT_SERVICE_CA_FILE: await write("service-ca.crt", this.#service.ca.certificatePem),
-      CERT_SERVICE_CLIENT_CERT_FILE: await write("driver.crt", identity?.certificatePem),
-      CERT_SERVICE_CLIENT_KEY_FILE: await write("driver.key", identity?.privateKeyPem),
-    });
+    const options = { address, node: 8, directory: this.#directory };
+    return await this.#start(await driverEnvironment(this.#service, options));
   }
 
   async #start(env: Record<string, string>): Promise<AttackedDriver> {

