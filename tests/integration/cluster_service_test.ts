@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { status } from "@grpc/grpc-js";
 import { createCa } from "../../src/service/admin/init_ca.ts";
 import { systemClock } from "../../src/shared/scheduler/system_clock.ts";
-import { RpcError } from "../../src/shared/grpc/rpc_error.ts";
 import { readCertificate, readCertificates } from "../../src/shared/x509/certificate.ts";
 import { createCertificateRequest } from "../../src/shared/x509/certificate_request.ts";
 import { generateKeyPair } from "../../src/shared/crypto/key_pairs.ts";
 import { attestDriver, driverPod } from "../support/attested_driver.ts";
+import { refusal } from "./attack_fixture.ts";
 import { writeKubeconfig } from "../support/kubeconfig.ts";
 import { shippedPermissions } from "../../src/service/kubernetes/permissions.ts";
 import { podObject } from "../../scripts/support/api_pod.ts";
@@ -94,16 +94,6 @@ async function request() {
     pod: { namespace: "shop", name: "web-0", uid: podUid, serviceAccount: "web" },
     volume: { id: "csi-1", name: "certs", attributes: {} },
   };
-}
-
-async function refusal(call: Promise<unknown>): Promise<RpcError> {
-  try {
-    await call;
-  } catch (error) {
-    assert(error instanceof RpcError);
-    return error;
-  }
-  throw new Error("was not refused");
 }
 
 Deno.test("the service as a process: waits for its Secret, believes the API, rotates, and remembers who was revoked", async () => {
