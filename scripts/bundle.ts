@@ -1,5 +1,5 @@
 // Writes dist/csi-driver.js and dist/cert-service.js: each program in one minified file. With
-// BUNDLE_FOLDER set they lie there instead, and everything that runs bundles takes them from there.
+// BUNDLE_FOLDER set they are written there instead, and everything that runs bundles reads them from there.
 
 import { dirname, relative } from "node:path";
 import { stop, transform } from "esbuild";
@@ -11,7 +11,7 @@ import { entryOf, type ProgramName } from "./permissions.ts";
  */
 export const leftOut = "@grpc/proto-loader";
 
-/** Bundles what a file leads to into one minified file; returns its size in octets. */
+/** Bundles what a file leads to into one minified file; returns its size in bytes. */
 export async function bundle(entry: string, output: string): Promise<number> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["bundle", "--quiet", "--platform", "deno", `--external=${leftOut}`, entry],

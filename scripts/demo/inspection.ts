@@ -11,7 +11,7 @@ export async function listFiles(directory: string): Promise<string[][]> {
     const inside = isSymlink && name !== "..data"
       ? await Deno.stat(`${directory}/${name}`)
       : undefined;
-    const size = inside ? `, ${inside.size} octets` : "";
+    const size = inside ? `, ${inside.size} bytes` : "";
     rows.push([
       ((inside?.mode ?? mode ?? 0) & 0o7777).toString(8).padStart(4, "0"),
       name + target + size,
@@ -41,7 +41,7 @@ export async function attackFromPod(directory: string): Promise<string[]> {
   return attempts.map(([what]) => what);
 }
 
-/** Holds every volume's certificate against the CA: by openssl where it is at hand, else by our own check. */
+/** Verifies every volume's certificate by the CA: with openssl where it is available, else with our own check. */
 export async function verifyFiles(
   volumes: readonly PodVolume[],
   caFile: string,
@@ -74,7 +74,7 @@ export async function verifyFiles(
     if (verdict.kind === "refused") throw new Error(`${targetPath}: ${verdict.problem}`);
   }
   return [
-    `${volumes.length} certificates verify against the CA (openssl is not at hand: our own check)`,
+    `${volumes.length} certificates verify against the CA (openssl is not available: our own check)`,
   ];
 }
 

@@ -44,7 +44,7 @@ export class Stage implements AsyncDisposable {
   }
 
   static async open(options: DemoOptions): Promise<Stage> {
-    // Short, since a socket's path holds at most 107 octets. Not below /dev, where a program needs
+    // Short, since a socket's path holds at most 107 bytes. Not below /dev, where a program needs
     // every permission there is.
     const prefix = "csi-cert-demo-";
     const dir = Deno.env.get("XDG_RUNTIME_DIR");

@@ -27,7 +27,7 @@ const types = {
   layer: "application/vnd.oci.image.layer.v1.tar",
 } as const;
 
-/** The same files give the same octets: order, owners and times are fixed. */
+/** The same files give the same bytes: order, owners and times are fixed. */
 const reproducible = ["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner"];
 
 /**

@@ -24,7 +24,7 @@ export interface ApiRule {
   readonly name?: string;
 }
 
-/** What goes wrong with a call: a status, no answer, or a connection that is cut. */
+/** How a call fails: with a status, no answer, or a connection that is cut. */
 export type Fault = number | "hang" | "cut" | "nonsense";
 
 type Answer = Response | Promise<Response>;
@@ -43,7 +43,7 @@ export class ApiServer implements AsyncDisposable {
   /** How many calls are being answered. */
   answering = 0;
   mostAnswering = 0;
-  /** What goes wrong next, as `fail` adds it. */
+  /** The next failures, as `fail` adds them. */
   readonly faults: { text: string; fault: Fault; times: number }[] = [];
   readonly #hanging = new Set<() => void>();
   readonly #watches = new ApiWatches(this.objects);
@@ -89,7 +89,7 @@ export class ApiServer implements AsyncDisposable {
     this.#port = this.#server.port;
   }
 
-  /** Goes away: nobody listens on the port. */
+  /** Stops: no process listens on the port. */
   async stop(): Promise<void> {
     this.release();
     this.disconnect();

@@ -30,7 +30,7 @@ export class FakeClock implements Clock {
     return { [Symbol.dispose]: () => void this.#timers.delete(timer) };
   }
 
-  /** Steps the wall clock: what waits goes on waiting for as long as it would have. */
+  /** Steps the wall clock: a timer fires after the same time as without the step. */
   set(instant: Temporal.Instant): void {
     this.#now = instant;
   }

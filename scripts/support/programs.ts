@@ -88,13 +88,13 @@ export class Program implements AsyncDisposable {
     };
   }
 
-  /** Sends a signal and goes on; whether the program still runs. */
+  /** Sends a signal without waiting; returns whether the program still runs. */
   signal(signal: Deno.Signal): boolean {
     try {
       this.#process.kill(signal);
       return true;
     } catch (error) {
-      // It has terminated already, whether or not we were told yet.
+      // It has terminated already, whether or not its status has been reported yet.
       if (error instanceof TypeError) return false;
       throw error;
     }

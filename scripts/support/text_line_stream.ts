@@ -1,4 +1,4 @@
-/** Octets in, lines of text out. */
+/** Bytes in, lines of text out. */
 export class TextLineStream implements TransformStream<Uint8Array, string> {
   readonly readable: ReadableStream<string>;
   readonly writable: WritableStream<Uint8Array>;

@@ -15,7 +15,7 @@ const warmUp = 500;
 const atOnce = 8;
 const entry = new URL("measured_driver.ts", import.meta.url).pathname;
 
-/** A leak of 500 octets a pair would show in the heap; the resident memory has pools and fragments besides. */
+/** A leak of 500 bytes a pair would show in the heap; the resident memory has pools and fragments besides. */
 const heapTolerance = (count: number) => 1024 * 1024 + 500 * count;
 const residentTolerance = 48 * 1024 * 1024;
 /** The last connections may still be closing. */

@@ -101,7 +101,7 @@ Deno.test("a service that starts takes over the socket of one that was killed, a
 });
 
 Deno.test({
-  name: "only the service's own user and root can call, in a directory that everybody may write",
+  name: "only the service's own user and root can call, in a directory that every user may write",
   ignore: Deno.uid() !== 0,
   fn: async () => {
     await using folder = await temporaryFolder();

@@ -140,7 +140,7 @@ export function leafOf({ certificateChain }: { certificateChain: Uint8Array[] })
   return leaf;
 }
 
-/** What somebody tries, and how it has to end. */
+/** What an attacker tries, and the error that it has to receive. */
 export interface Attack {
   readonly attack: string;
   readonly run: (service: AttackedService) => Promise<unknown>;
@@ -148,7 +148,7 @@ export interface Attack {
   readonly message: RegExp;
   /** Why its connection is refused, where it is. */
   readonly refused?: string;
-  /** How often the API server may be asked; unbounded unless told. */
+  /** How many calls to the API server it costs; not checked unless given. */
   readonly calls?: number;
 }
 

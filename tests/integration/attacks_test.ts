@@ -85,7 +85,7 @@ Deno.test("attributes are those of the pod's spec, whatever the driver says", as
   assert(leaf.notAfter.since(service.clock.now()).total("minutes") <= 60);
 });
 
-Deno.test("a replayed request gets nobody a certificate who could not have asked for it", async () => {
+Deno.test("a replayed request gives no certificate to a caller that may not ask for it", async () => {
   await using service = await openService();
   service.put();
   const asked = await request();
@@ -176,8 +176,8 @@ Deno.test("a report of certificates that are not ours is counted as refused", as
   });
   await using restarted = await openService();
   const certificates = [held(theirs), held(ours), held(ours, "other-uid", "db-0")];
-  const told = await service.driver.reportCertificates({ certificates }, wait);
-  assert.deepEqual([told.accepted, told.refused], [2, 1]);
+  const reported = await service.driver.reportCertificates({ certificates }, wait);
+  assert.deepEqual([reported.accepted, reported.refused], [2, 1]);
   assert.equal(service.inventory.get(leafOf(ours).serialNumber)?.pod.name, "web-0");
   const elsewhere = await restarted.driver.reportCertificates({ certificates }, wait);
   assert.deepEqual([elsewhere.accepted, elsewhere.refused], [0, 3]);

@@ -4,13 +4,13 @@ import { bundle } from "../../scripts/bundle.ts";
 import { entryOf, programArguments } from "../../scripts/permissions.ts";
 import { TextLineStream } from "../../scripts/support/text_line_stream.ts";
 
-/** Octets of a process that no file backs: what the kernel cannot have back by itself. */
+/** Bytes of a process that no file backs: memory that the kernel cannot reclaim by itself. */
 async function anonymousMemory(pid: number): Promise<number> {
   const status = await Deno.readTextFile(`/proc/${pid}/status`);
   return Number(/^RssAnon:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
 }
 
-/** Resolves when a program has told its log that it is ready; reads the log to its end. */
+/** Resolves when a program has logged that it is ready; reads the log to its end. */
 function ready(log: ReadableStream<Uint8Array>): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   (async () => {
@@ -53,7 +53,7 @@ Deno.test("a driver that is ready gives back what parsing it took, also where no
         if (memory < 30 * 2 ** 20) break;
       }
     } catch {
-      assert.fail(`${memory} octets are still held`);
+      assert.fail(`${memory} bytes are still held`);
     }
   } finally {
     await Deno.remove(folder, { recursive: true });

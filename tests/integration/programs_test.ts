@@ -102,7 +102,7 @@ Deno.test("a certificate that was handed out has its audit line, though the serv
   for (const serial of serials) assert.ok(service.output.includes(`"serialNumber":"${serial}"`));
 });
 
-Deno.test("both programs tell their health, and end with code 0 on SIGTERM without a socket left", async () => {
+Deno.test("both programs report their health, and end with code 0 on SIGTERM without a socket left", async () => {
   await using stage = await open();
   const service = await stage.startService();
   const driver = await stage.startDriver();

@@ -18,7 +18,7 @@ import { TlsProgram, type VolumeFiles } from "./tls_program.ts";
 const minutes = (minutes: number) => Temporal.Duration.from({ minutes });
 /** What every certificate of this stage is valid for. */
 export const validity = minutes(1);
-/** Leaves are back-dated by 5 minutes: so far a test's clock can be ahead of the machine's. */
+/** Leaves are back-dated by 5 minutes: a test's clock can be ahead of the machine's by as much. */
 export const delay = minutes(2);
 
 /**

@@ -59,7 +59,7 @@ Deno.test("two programs talk mutual TLS across a rotation, on old and new certif
   stage.source.hold(await secretNow("New"));
   await stage.clock.until(() => rootsOf(one) === 2 && rootsOf(two) === 2);
   await conversation.goesOn();
-  // Whoever renews during the delay still gets what everybody has trusted for long.
+  // A pod that renews during the delay still gets a certificate of the CA that all pods trust.
   one.reload(await stage.issue("one"));
   assert.equal(issuerOf(one), "Old");
   await conversation.goesOn();

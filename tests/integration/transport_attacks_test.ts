@@ -42,7 +42,7 @@ Deno.test("a server with a pod's certificate, for whatever name, gets neither a 
     const attestationPort = endpoint.port;
     using lured = await attestDriver({ ...target, attestationPort }, "node-3", clock);
     assert.match(lured.identity?.problem ?? "", /its certificate bears another name/);
-    // Attested at the true service, and led astray after that.
+    // Attested at the true service, and connected to the impostor after that.
     const { attestationPort: trueOne } = service;
     using driver = await attestDriver({ ...target, attestationPort: trueOne }, "node-3", clock);
     assert.equal(driver.identity?.problem, undefined);

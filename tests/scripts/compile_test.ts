@@ -47,9 +47,9 @@ Deno.test({
         assert.match(stdout, new RegExp(`^compile: ${folder}/${name} \\d+\\.\\d MiB$`, "m"));
         const { size, mode } = await Deno.stat(`${folder}/${name}`);
         const bundled = await Deno.stat(new URL(`dist/${name}.js`, root));
-        assert.ok(size > bundled.size, `${name} holds ${size} octets, its bundle ${bundled.size}`);
+        assert.ok(size > bundled.size, `${name} holds ${size} bytes, its bundle ${bundled.size}`);
         // Without the whole node_modules, which would be tens of megabytes.
-        assert.ok(size < bundled.size + 2 ** 20, `${name} holds ${size} octets`);
+        assert.ok(size < bundled.size + 2 ** 20, `${name} holds ${size} bytes`);
         assert.equal((mode ?? 0) & 0o111, 0o111);
         const packed = Buffer.from(await Deno.readFile(`${folder}/${name}`));
         for (const { flag } of engineFlags[name]) assert.ok(packed.includes(`"${flag}"`), flag);

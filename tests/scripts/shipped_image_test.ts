@@ -74,7 +74,7 @@ Deno.test({
     // What a bundle holds is read at each start, whether it runs or not: a library that comes in is noticed.
     for (const [name, most] of [["cert-service.js", 3_500], ["csi-driver.js", 600]] as const) {
       const { size } = await Deno.stat(`${bundles}/${name}`);
-      assert.ok(size < most * 1024, `${name} holds ${size} octets`);
+      assert.ok(size < most * 1024, `${name} holds ${size} bytes`);
     }
 
     const { config, files } = await readImage(tar, `${folder.path}/image`);

@@ -41,9 +41,9 @@ export async function composeService(variables: Record<string, string>, clock: F
 
 /** The result of work that waits for timers which are due at once; the time stands still. */
 export async function settled<T>(clock: FakeClock, work: Promise<T>): Promise<T> {
-  let isOver = false;
-  const over = () => void (isOver = true);
-  work.then(over, over);
-  await clock.until(() => isOver);
+  let isSettled = false;
+  const settle = () => void (isSettled = true);
+  work.then(settle, settle);
+  await clock.until(() => isSettled);
   return await work;
 }

@@ -52,7 +52,7 @@ export class TestNode implements AsyncDisposable {
     return new TestNode(clock, await TestIssuer.create(clock), directory);
   }
 
-  /** What a program does when it starts: everything anew but what lies on the node. */
+  /** Starts the program again: every object is new, the files on the node remain. */
   start(): void {
     const { clock, mounter, store } = this;
     const table = this.table = new VolumeTable();
@@ -82,12 +82,12 @@ export class TestNode implements AsyncDisposable {
     await this.scheduler[Symbol.asyncDispose]();
     this.start();
     const restored = await this.restorer.restore();
-    // The first look at every volume is over before a test moves the clock on.
+    // The first check of every volume has ended before a test moves the clock.
     await this.clock.until(() => this.scheduler.nextRun(".sweep") === undefined);
     return restored;
   }
 
-  /** A request as the kubelet would send it; its note lies beside the target. */
+  /** A request as the kubelet would send it; its note is stored beside the target. */
   async request(
     attributes: Record<string, string> = {},
     change: Partial<PublishCall> & { uid?: string } = {},

@@ -3,7 +3,7 @@ const usualSeed = 20_260_101;
 
 /**
  * How long random tests go on, and from which seed: the same runs each time, so that one code has one outcome.
- * FUZZ_RUNS multiplies the number of runs and draws new seeds; FUZZ_SEED repeats a failure, which tells its seed.
+ * FUZZ_RUNS multiplies the number of runs and draws new seeds; FUZZ_SEED repeats a failure, whose report contains the seed.
  */
 export function runs(usual: number): { numRuns: number; seed?: number } {
   const times = Deno.env.get("FUZZ_RUNS");

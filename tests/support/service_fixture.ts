@@ -46,7 +46,7 @@ export function policy(rules: readonly PolicyRule[] = []): Policy {
   };
 }
 
-/** A rule that says nothing but what it is given. */
+/** A rule that states only what it is given. */
 export function rule(given: Partial<PolicyRule>): PolicyRule {
   return {
     namespaces: ["*"],
