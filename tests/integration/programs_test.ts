@@ -179,7 +179,24 @@ Deno.test("a program that cannot be configured says everything that is wrong, an
     },
   );
   await Deno.writeTextFile(`${stage.base}/policy.yaml`, "rules:\n  - namespace: [x]\n");
-  await assert.rejects(stage.startService(), /policy\.yaml: line 2/);
+  await assert.rejects(stage.startService(), /POLICY_FILE \S+policy\.yaml: line 2/);
+  await Deno.remove(`${stage.base}/policy.yaml`);
+  await assert.rejects(stage.startService(), /POLICY_FILE \S+policy\.yaml does not exist/);
+});
+
+Deno.test("a service that cannot read a CA's file says which variable names it, and what is wrong", async () => {
+  await using stage = await open();
+  const authentication = { AUTHENTICATION: "mtls", CLIENT_CA_FILE: stage.caDir };
+  await assert.rejects(
+    stage.startService(authentication),
+    /CLIENT_CA_FILE \S+ cannot be read: .*directory/,
+  );
+  await assert.rejects(
+    stage.startService({ ...authentication, CLIENT_CA_FILE: `${stage.caDir}/tls.key` }),
+    /CLIENT_CA_FILE \S+tls\.key: /,
+  );
+  await Deno.writeTextFile(`${stage.caDir}/tls.crt`, "none");
+  await assert.rejects(stage.startService(), /CA_CERT_FILE \S+tls\.crt: /);
 });
 
 Deno.test("init-ca makes a key that only its owner reads, never overwrites, and prints YAML for kubectl", async () => {

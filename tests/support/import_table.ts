@@ -95,7 +95,7 @@ export const folders: Readonly<Record<string, Folder>> = {
     purpose: "the driver's end of the certificate service's protocol",
     mainFile: "issuance_client.ts",
     mayImport: {
-      shared: ["crypto", "scheduler", "gen", "grpc", "x509", "attributes", "grpc_client"],
+      shared: ["text", "crypto", "scheduler", "gen", "grpc", "x509", "attributes", "grpc_client"],
       driver: ["certificates"],
     },
   },

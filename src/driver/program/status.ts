@@ -1,7 +1,7 @@
 import { systemClock } from "../../shared/scheduler/system_clock.ts";
 import { hasVolumeFiles } from "../mount/atomic_directory.ts";
 import { readRecords } from "../records/record_reader.ts";
-import { describeFileError } from "../service_client/file_error.ts";
+import { describeFileError } from "../../shared/text/file_error.ts";
 import { renewalDueAt } from "../volume/renewer.ts";
 import type { VolumeRecord } from "../volume/volume_record.ts";
 import type { DriverConfig } from "./config.ts";

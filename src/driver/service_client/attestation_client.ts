@@ -6,7 +6,7 @@ import { readTrustAnchors } from "../../shared/grpc_client/trust_anchors.ts";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import { type Certificate, readCertificates } from "../../shared/x509/certificate.ts";
 import { createCertificateRequest } from "../../shared/x509/certificate_request.ts";
-import { describeFileError } from "./file_error.ts";
+import { describeFileError } from "../../shared/text/file_error.ts";
 import type { HttpResponse } from "./http_response.ts";
 import { exchangeOverTls } from "./tls_exchange.ts";
 

@@ -7,7 +7,7 @@ import type {
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import { readCertificates } from "../../shared/x509/certificate.ts";
 import { CurrentIdentity } from "./current_identity.ts";
-import { describeFileError } from "./file_error.ts";
+import { describeFileError } from "../../shared/text/file_error.ts";
 
 /** The pause between two reads of the files: far below a third of the life of any certificate that is kept in files. */
 const readAgainMs = 30_000;

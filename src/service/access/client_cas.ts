@@ -45,7 +45,7 @@ export class ClientCas implements ClientCaSource, AsyncDisposable {
     const { file, scheduler, clock } = options;
     const pem = await file.read();
     const read = readAuthorities(pem);
-    if (typeof read === "string") throw new Error(`${file.path}: ${read}`);
+    if (typeof read === "string") throw new Error(`${file.name}: ${read}`);
     const opened = new ClientCas(options, pem, read);
     opened.#watching = watchTextFile({
       ...{ key: "client-ca", scheduler, clock, first: pem, read: file.read },

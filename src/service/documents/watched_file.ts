@@ -3,7 +3,8 @@ import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
 
 /** A file that is read as a whole. */
 export interface TextFile {
-  readonly path: string;
+  /** What messages name: the variable and the path. */
+  readonly name: string;
   /** Rejects when it cannot be read. */
   readonly read: () => Promise<string>;
 }

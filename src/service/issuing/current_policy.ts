@@ -36,7 +36,7 @@ export class CurrentPolicy implements AsyncDisposable {
     if (file === undefined) return new CurrentPolicy(options, { ...base, rules: [] });
     const text = await file.read();
     const parsed = parsePolicyFile(text);
-    if (parsed.kind === "refused") throw new Error(`${file.path}: ${parsed.problems.join("; ")}`);
+    if (parsed.kind === "refused") throw new Error(`${file.name}: ${parsed.problems.join("; ")}`);
     const opened = new CurrentPolicy(options, { ...base, rules: parsed.rules });
     opened.#watching = watchTextFile({
       ...{ key: "policy-file", scheduler, clock, read: file.read, first: text },

@@ -1,4 +1,5 @@
 import { Scheduler } from "../../shared/scheduler/scheduler.ts";
+import { describeFileError } from "../../shared/text/file_error.ts";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import { DriverPodCheck } from "../access/driver_pod_check.ts";
 import { ClientCas } from "../access/client_cas.ts";
@@ -52,10 +53,13 @@ export async function openParts(
   const watching = { authority, scheduler, clock };
   const clients = authentication.kind === "mtls"
     ? resources.use(
-      await ClientCas.open({ ...watching, file: textFile(authentication.clientCaFile) }),
+      await ClientCas.open({
+        ...watching,
+        file: textFile("CLIENT_CA_FILE", authentication.clientCaFile),
+      }),
     )
     : undefined;
-  const file = policyFile === undefined ? undefined : textFile(policyFile);
+  const file = policyFile === undefined ? undefined : textFile("POLICY_FILE", policyFile);
   const policy = resources.use(await CurrentPolicy.open({ ...watching, base: config, file }));
   const attestation = authentication.kind === "kubernetes"
     ? openAttestation(config, cluster, clock)
@@ -80,7 +84,7 @@ export async function openParts(
   );
   // A Secret is waited for; files that are bad at the start are a mistake.
   if (ca.kind === "files" && open.caProblem !== undefined) {
-    throw new Error(`${ca.certificateFile}: ${open.caProblem}`);
+    throw new Error(`CA_CERT_FILE ${ca.certificateFile}: ${open.caProblem}`);
   }
   const nodes = openNodeAccess(config, clients ?? attestation?.nodeCas, open);
   return { open, policy, clients, nodes, attestation, hasCluster: cluster !== undefined };
@@ -124,10 +128,10 @@ function caSource(
 ): CaSource {
   if (ca.kind === "files") {
     return new FileCaSource({
-      certificate: textFile(ca.certificateFile),
-      privateKey: textFile(ca.privateKeyFile),
+      certificate: textFile("CA_CERT_FILE", ca.certificateFile),
+      privateKey: textFile("CA_KEY_FILE", ca.privateKeyFile),
       clusterId,
-      isMissing: (error) => error instanceof Deno.errors.NotFound,
+      isMissing: (error) => error instanceof Error && error.cause instanceof Deno.errors.NotFound,
       scheduler,
       clock,
     });
@@ -136,6 +140,11 @@ function caSource(
   return cluster.caSecret({ namespace: ca.namespace, name: ca.name });
 }
 
-function textFile(path: string): TextFile {
-  return { path, read: () => Deno.readTextFile(path) };
+function textFile(variable: string, path: string): TextFile {
+  const name = `${variable} ${path}`;
+  const read = () =>
+    Deno.readTextFile(path).catch((cause) => {
+      throw new Error(describeFileError(name, cause), { cause });
+    });
+  return { name, read };
 }

@@ -11,7 +11,7 @@ import { makeCa, policy } from "../../support/service_fixture.ts";
 
 /** A file whose text a test changes. */
 class TestFile {
-  readonly path = "/etc/file";
+  readonly name = "POLICY_FILE /etc/file";
   text: string | Error;
 
   constructor(text: string) {
@@ -68,7 +68,7 @@ Deno.test("a bad policy file is refused with its line, and the old one stays unt
 Deno.test("a service does not start with a bad policy file, and has no rules without one", async () => {
   await using time = ticking();
   const opening = CurrentPolicy.open({ ...time, base: policy(), file: new TestFile("rules: 1") });
-  await assert.rejects(opening, /^Error: \/etc\/file: line 1: rules is not a list/);
+  await assert.rejects(opening, /^Error: POLICY_FILE \/etc\/file: line 1: rules is not a list/);
   await using source = await CurrentPolicy.open({ ...time, base: policy() });
   assert.deepEqual(source.policy.rules, []);
   assert.equal(time.scheduler.size, 0);

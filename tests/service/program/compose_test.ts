@@ -13,7 +13,7 @@ Deno.test("a policy that changes before the CA is there, or later, decides how l
   const clock = new FakeClock(start);
   await using scheduler = new Scheduler({ clock });
   let text = "rules: []";
-  const file = { path: "/etc/policy", read: () => Promise.resolve(text) };
+  const file = { name: "POLICY_FILE /etc/policy", read: () => Promise.resolve(text) };
   await using policy = await CurrentPolicy.open({ base: base(), file, scheduler, clock });
   const grant = async (validity: string) => {
     text = `rules:\n  - namespaces: [shop]\n    maxValidity: ${validity}\n`;

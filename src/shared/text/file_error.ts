@@ -1,0 +1,7 @@
+import { errorMessage } from "./error_message.ts";
+
+/** A sentence for a file that cannot be read; the runtime's own text never stands alone. */
+export function describeFileError(file: string, error: unknown): string {
+  if (error instanceof Error && error.name === "NotFound") return `${file} does not exist`;
+  return `${file} cannot be read: ${errorMessage(error)}`;
+}
