@@ -1,14 +1,5 @@
 /**
  * Attacks on the shipped programs over real sockets of the loopback, with honest callers beside them.
- *
- * deno task attacks [OPTION]... [WORD]...
- *
- * WORD      only rows whose line in --list holds the word
- * --quick   some seconds a row, without the rows that need minutes (the default)
- * --long    every row, for longer
- * --list    print the rows and end
- * --help    print this text
- *
  * Ends with "N passed, N failed" or "N passed, N failed, N skipped"; the exit code is 1 when one failed.
  */
 import { parseArgs } from "node:util";
@@ -25,6 +16,7 @@ Attacks the shipped programs over real sockets of the loopback, with honest call
 WORD      only rows whose line in --list holds the word
 --quick   some seconds a row, without the rows that need minutes (the default)
 --long    every row, for longer
+--strict  a row that only took too long fails, too: for an idle machine
 --list    print the rows and end
 --help    print this text`;
 
@@ -34,6 +26,7 @@ const { values, positionals } = parseArgs({
   options: {
     quick: { type: "boolean", default: false },
     long: { type: "boolean", default: false },
+    strict: { type: "boolean", default: false },
     list: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
     /** Attacks the bundles that are in dist/ already. */
@@ -72,6 +65,6 @@ if (!values.inside) {
   if (!values["no-bundle"]) await bundleAll();
   await inNamespace();
 }
-const closing = await runRows(selected, { isLong: values.long });
+const closing = await runRows(selected, { isLong: values.long, isStrict: values.strict });
 console.log(closing.line);
 Deno.exit(closing.failed === 0 ? 0 : 1);

@@ -4,6 +4,7 @@ import { rows } from "../../scripts/attacks/rows/all.ts";
 import {
   closingLine,
   expectations,
+  isOnlySlow,
   isWorthRepeating,
   memoryLimitMiB,
   type Observation,
@@ -86,6 +87,18 @@ Deno.test("only what a busy machine can cause is worth another attempt", () => {
   assert.equal(worth({ lag, honest: closed }), true);
   assert.equal(worth({ honest: closed }), false);
   assert.equal(worth({ lag, exitCode: 1 }), false);
+  const unanswered = honest({ calls: [300], livezFailures: ["timeout"] });
+  assert.equal(worth({ honest: unanswered }), true);
+  assert.equal(worth({ honest: honest({ calls: [10], livezFailures: ["timeout"] }) }), false);
+});
+
+Deno.test("a row is slow, and nothing worse, only when every answer came", () => {
+  const isSlow = (change: Partial<Observation>) =>
+    isOnlySlow(violations(expectations.stranger, seen(change)));
+  const lag = { aboveMs: 250, upToMs: 500 };
+  assert.equal(isSlow({ lag }), true);
+  assert.equal(isSlow({ lag, failure: "was served" }), false);
+  assert.equal(isSlow({ lag, honest: honest({ callFailures: ["closed"] }) }), false);
 });
 
 Deno.test("what the callers themselves waited for a processor is not the program's", () => {

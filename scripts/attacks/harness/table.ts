@@ -4,7 +4,8 @@ import type { Observation } from "./verdict.ts";
 
 export interface RowResult {
   readonly row: Row;
-  readonly verdict: "passed" | "failed" | "skipped";
+  /** "slow": everything held but a time, which another machine need not show. */
+  readonly verdict: "passed" | "slow" | "failed" | "skipped";
   readonly seen?: Observation | undefined;
   /** Why it failed or was skipped; else what the attack did. */
   readonly text: string;
