@@ -26,7 +26,7 @@ import { ApiServer } from "../../scripts/support/api_server.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
 import { FakeClock } from "../../scripts/support/fake_clock.ts";
 
-export const wait = { timeoutMs: 20_000 };
+export const wait = { timeoutMs: 30_000 };
 
 /** The pod that `podObject` makes, as its driver names it. */
 export const pod = {

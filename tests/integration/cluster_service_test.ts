@@ -15,7 +15,7 @@ import { Program } from "../../scripts/support/programs.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
 
 const namespace = "csi-cert-system";
-const wait = { timeoutMs: 10_000 };
+const wait = { timeoutMs: 30_000 };
 const podUid = "0f8fad5b-d9cb-469f-a165-70867728950e";
 
 /** A cluster's API, and the service as a process that finds it by KUBECONFIG. */

@@ -14,7 +14,7 @@ import { temporaryFolder } from "../support/temporary_folder.ts";
 import { FakeClock } from "../../scripts/support/fake_clock.ts";
 import { TestCa, type TestPair } from "../../scripts/support/test_ca.ts";
 
-const wait = { timeoutMs: 5_000 };
+const wait = { timeoutMs: 30_000 };
 const node = "spiffe://cluster.local/csi-cert-node/worker-1";
 
 /** The service with AUTHENTICATION=mtls and its files, and callers with certificates of their own. */

@@ -89,7 +89,7 @@ export class GatedServer implements AsyncDisposable, Parts {
   /** Calls once over a connection of its own; rejects when that fails. */
   async ask(): Promise<void> {
     using client = this.connect();
-    await client.reportCertificates({}, { timeoutMs: 10_000 });
+    await client.reportCertificates({}, { timeoutMs: 30_000 });
   }
 
   /** A TCP connection that says nothing. */

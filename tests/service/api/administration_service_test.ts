@@ -14,7 +14,7 @@ import { issued, openAuthority, pod, start } from "../../support/service_fixture
 import { temporaryFolder } from "../../support/temporary_folder.ts";
 
 const node = { kind: "node", node: "node-1" } as const;
-const wait = { timeoutMs: 20_000 };
+const wait = { timeoutMs: 30_000 };
 
 /** The administrator's service on a unix socket, and a client. */
 async function open(options: { nodes?: boolean } = {}) {

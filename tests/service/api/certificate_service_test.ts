@@ -75,7 +75,7 @@ function nodeNamed(node: string): Authenticator {
   return { authenticate: () => Promise.resolve({ kind: "caller", caller }) };
 }
 
-const wait = { timeoutMs: 20_000 };
+const wait = { timeoutMs: 30_000 };
 
 Deno.test("a driver issues and renews over TLS", async () => {
   await using service = await open();

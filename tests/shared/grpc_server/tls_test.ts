@@ -55,7 +55,7 @@ function serving(tls: TlsIdentitySource, peers?: TestPeers) {
 
 async function ask(port: number, options: Omit<ChannelOptions, "address">): Promise<string> {
   using client = connect(Registration, { address: `https://127.0.0.1:${port}`, ...options });
-  return (await client.getInfo({}, { timeoutMs: 5000 })).name;
+  return (await client.getInfo({}, { timeoutMs: 30_000 })).name;
 }
 
 const trust = (ca: TestCa) => () => ca.certificatePem;

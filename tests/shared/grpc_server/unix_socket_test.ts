@@ -11,7 +11,7 @@ function named(name: string) {
 
 async function nameServedAt(path: string): Promise<string> {
   using client = connect(Registration, { address: `unix://${path}` });
-  return (await client.getInfo({}, { timeoutMs: 5000 })).name;
+  return (await client.getInfo({}, { timeoutMs: 30_000 })).name;
 }
 
 const filesIn = (folder: string) => [...Deno.readDirSync(folder)].map(({ name }) => name);
