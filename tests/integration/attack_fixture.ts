@@ -85,7 +85,9 @@ export async function openService() {
     kept.use(connect(CertificateService, { ...tls, clientIdentity }));
   return {
     ...service,
-    ...{ api, trustBundlePem, attest },
+    api,
+    trustBundlePem,
+    attest,
     /** The driver of node-1, which is the pod's. */
     driver: first.client,
     identity: first.identity,

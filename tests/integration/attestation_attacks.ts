@@ -103,8 +103,11 @@ export async function showToken(
   const request = await createCertificateRequest(await generateKeyPair("ecdsa-p256"));
   const certificateSigningRequest = encodePem("CERTIFICATE REQUEST", request);
   const socket = connect({
-    ...{ host: "127.0.0.1", port: attestationPort, servername: serverName },
-    ...{ ca: trustBundlePem, ALPNProtocols: ["http/1.1"] },
+    host: "127.0.0.1",
+    port: attestationPort,
+    servername: serverName,
+    ca: trustBundlePem,
+    ALPNProtocols: ["http/1.1"],
   });
   const answer = readAnswer(socket);
   await secured(socket);

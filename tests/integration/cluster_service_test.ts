@@ -44,7 +44,9 @@ async function open() {
     return (stored?.data as Record<string, string> | undefined)?.["ca.crt"] ?? "";
   };
   return {
-    ...{ api, start, bundle },
+    api,
+    start,
+    bundle,
     /** Runs one of the administrator's commands to its end. */
     async command(...args: string[]): Promise<string> {
       await using program = new Program("cert-service", "source", { ADMIN_SOCKET }, args);

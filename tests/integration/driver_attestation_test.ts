@@ -30,7 +30,9 @@ async function openService(ca: TestCa) {
   await using resources = new AsyncDisposableStack();
   const server = resources.use(
     await serveTcp("127.0.0.1:0", {
-      ...{ tls, services, peers: acceptingPeers() },
+      tls,
+      services,
+      peers: acceptingPeers(),
       limits: { rates: unlimited },
       graceMs: 0,
     }),
@@ -38,7 +40,8 @@ async function openService(ca: TestCa) {
   const endpoint = resources.use(await serveAttestation(ca));
   const kept = resources.move();
   return {
-    ...{ watched, received: endpoint.received },
+    watched,
+    received: endpoint.received,
     environment: {
       CERT_SERVICE_ADDR: `https://127.0.0.1:${server.port}`,
       ATTESTATION_ADDR: `https://127.0.0.1:${endpoint.port}`,

@@ -39,7 +39,9 @@ async function open() {
   const service = stack.use(await composeService(variables, clock));
   const kept = stack.move();
   return {
-    ...{ ...service, nodes, clientCaFile: variables.CLIENT_CA_FILE },
+    ...service,
+    nodes,
+    clientCaFile: variables.CLIENT_CA_FILE,
     as: (identity: TestPair | undefined) =>
       kept.use(connect(CertificateService, {
         address: service.address,

@@ -36,7 +36,10 @@ export async function openStage(secret: CaSourceContent) {
   source.hold(secret);
   let isOpen = false;
   const opening = openService({
-    ...{ clock, scheduler, authority, policy },
+    clock,
+    scheduler,
+    authority,
+    policy,
     caSource: source,
     caRotationDelay: delay,
     trustDocument: new ScriptedDocument(),
@@ -76,7 +79,11 @@ export async function openStage(secret: CaSourceContent) {
   const signs = () => authority.material?.issuer.certificate.commonName;
   const kept = stack.move();
   return {
-    ...{ clock, source, authority, client, issue },
+    clock,
+    source,
+    authority,
+    client,
+    issue,
     start: async (name: string) =>
       kept.use(await TlsProgram.start(`${name}.shop.svc.cluster.local`, await issue(name))),
     /** Resolves when a CA of this name signs. */

@@ -27,7 +27,10 @@ Deno.test("a server with a pod's certificate, for whatever name, gets neither a 
       tls: identity,
     });
     await using endpoint = new AttestationEndpoint({
-      ...{ hostname: "127.0.0.1", port: 0, identity, clock },
+      hostname: "127.0.0.1",
+      port: 0,
+      identity,
+      clock,
       limits: new AttestationLimits(clock),
       attestor: {
         attest: () => {

@@ -25,7 +25,8 @@ export async function composeService(variables: Record<string, string>, clock: F
   const kept = resources.move();
   return {
     ...parts.open,
-    ...{ clock, metrics },
+    clock,
+    metrics,
     address: `https://127.0.0.1:${server.port}`,
     attestationPort: attestation?.port ?? 0,
     /** How many connections were refused so far for this reason. */

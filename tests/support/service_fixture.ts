@@ -113,7 +113,10 @@ export async function openAuthority(options: AuthorityOptions = {}) {
   const longestValidity = () => Temporal.Duration.from({ hours: 720 });
   const revocation = new Revocation({ clock, scheduler, store, inventory, longestValidity });
   const nodeRevocation = new NodeRevocation({
-    ...{ clock, store, backdating: { minutes: 5 }, longestLifetime: { hours: 2 } },
+    clock,
+    store,
+    backdating: { minutes: 5 },
+    longestLifetime: { hours: 2 },
   });
   const signer = new LeafSigner({ authority, clock });
   const issuing = new CertificateIssuer({

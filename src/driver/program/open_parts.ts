@@ -77,7 +77,13 @@ export async function openParts(
   const { mounter, store } = ports;
   const source = new CertificateRequester(ports.issuer, keys, clock);
   const shared = {
-    ...{ clock, scheduler, table, mounter, store, source, keys },
+    clock,
+    scheduler,
+    table,
+    mounter,
+    store,
+    source,
+    keys,
     kubelet: kubeletVolumeData,
   };
   const monitoring = openMonitoring(metrics, table, () => renewer.failing, resources);

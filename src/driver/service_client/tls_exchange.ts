@@ -40,7 +40,10 @@ export async function exchangeOverTls(
   using _deadline = clock.after(maxMs, () => fail(`there was no answer within ${maxMs / 1000} s`));
   const abort = () => reject(signal.reason);
   const socket = connect({
-    ...{ host: hostname, port, servername: serverName, ca: trustAnchors },
+    host: hostname,
+    port,
+    servername: serverName,
+    ca: trustAnchors,
     // Stated, because the environment can turn the default off.
     rejectUnauthorized: true,
     minVersion: "TLSv1.3",

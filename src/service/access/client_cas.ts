@@ -48,7 +48,11 @@ export class ClientCas implements ClientCaSource, AsyncDisposable {
     if (typeof read === "string") throw new Error(`${file.name}: ${read}`);
     const opened = new ClientCas(options, pem, read);
     opened.#watching = watchTextFile({
-      ...{ key: "client-ca", scheduler, clock, first: pem, read: file.read },
+      key: "client-ca",
+      scheduler,
+      clock,
+      first: pem,
+      read: file.read,
       onChange: (text) => opened.#change(text),
       onError: (problem) => opened.#reject(problem),
     });

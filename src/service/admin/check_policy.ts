@@ -62,7 +62,9 @@ export function checkPolicy(
     ruleTitles: ruleLines(text).map((line) => `the rule at line ${line}`),
     // Only a common name that had to be shortened shows the uid.
     pod: {
-      ...{ namespace, name, serviceAccountName: serviceAccount },
+      namespace,
+      name,
+      serviceAccountName: serviceAccount,
       uid: "00000000-0000-0000-0000-000000000000",
     },
     attributes,

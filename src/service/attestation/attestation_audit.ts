@@ -68,7 +68,10 @@ export class AttestationAudit {
       outcome: outcome.kind,
       caller: token?.node === undefined ? undefined : {
         kind: "node",
-        ...{ node: token.node, serviceAccount, podUid, tokenId: token.tokenId },
+        node: token.node,
+        serviceAccount,
+        podUid,
+        tokenId: token.tokenId,
       },
       podUid,
       serialNumber: outcome.serialNumber,

@@ -39,7 +39,11 @@ export class CurrentPolicy implements AsyncDisposable {
     if (parsed.kind === "refused") throw new Error(`${file.name}: ${parsed.problems.join("; ")}`);
     const opened = new CurrentPolicy(options, { ...base, rules: parsed.rules });
     opened.#watching = watchTextFile({
-      ...{ key: "policy-file", scheduler, clock, read: file.read, first: text },
+      key: "policy-file",
+      scheduler,
+      clock,
+      read: file.read,
+      first: text,
       onChange: (text) => opened.#change(text),
       onError: (problem) => opened.#reject(problem),
     });

@@ -92,13 +92,7 @@ export async function openService(options: ServiceOptions) {
     queue: queues.report,
     clusterDomain: options.clusterDomain,
   });
-  const follower = new CaController({
-    ...{ source: options.caSource, document: options.trustDocument },
-    ...{ authority, scheduler, clock, longestValidity },
-    delay: options.caRotationDelay,
-    ...(options.caCheck ? { check: options.caCheck } : {}),
-    nodes: options.nodeCas && { trustDomain: options.clusterDomain, cas: options.nodeCas },
-  });
+  const follower = caController(options);
   await using resources = new AsyncDisposableStack();
   // The longest validity decides how long a root is trusted after its CA's last signature.
   resources.use(policy.onChange(() => follower.refresh()));
@@ -112,11 +106,34 @@ export async function openService(options: ServiceOptions) {
   const opened = resources.move();
   return {
     ...parts,
-    ...{ queues, issuing, reporting, serving, signer, follower, denials, nodeRevocation },
+    queues,
+    issuing,
+    reporting,
+    serving,
+    signer,
+    follower,
+    denials,
+    nodeRevocation,
     /** Why the CA that was there at first cannot be used. */
     caProblem: problem,
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
+}
+
+/** Follows the source of the CA and the trust document. */
+function caController(options: ServiceOptions): CaController {
+  const { authority, scheduler, clock, policy } = options;
+  return new CaController({
+    source: options.caSource,
+    document: options.trustDocument,
+    authority,
+    scheduler,
+    clock,
+    longestValidity: () => policy.longestValidity,
+    delay: options.caRotationDelay,
+    ...(options.caCheck ? { check: options.caCheck } : {}),
+    nodes: options.nodeCas && { trustDomain: options.clusterDomain, cas: options.nodeCas },
+  });
 }
 
 /** Every queue of the program; in each the nodes take turns. */

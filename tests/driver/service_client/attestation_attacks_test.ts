@@ -124,7 +124,8 @@ async function serveSilence() {
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
-    ...{ sockets, port: (server.address() as { port: number }).port },
+    sockets,
+    port: (server.address() as { port: number }).port,
     [Symbol.asyncDispose]: async () => {
       const closed = new Promise((resolve) => server.close(resolve));
       for (const socket of sockets) socket.destroy();

@@ -52,7 +52,10 @@ export async function serveRaw(
   server.on("tlsClientError", () => {});
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const endpoint = {
-    ...{ port: (server.address() as AddressInfo).port, received, open, accepted: 0 },
+    port: (server.address() as AddressInfo).port,
+    received,
+    open,
+    accepted: 0,
     [Symbol.asyncDispose]: async () => {
       const closed = new Promise((resolve) => server.close(resolve));
       for (const socket of open) socket.destroy();

@@ -13,7 +13,8 @@ async function open() {
     privateKeyFile: `${folder.path}/tls.key`,
   };
   return {
-    ...{ files, clock: new FakeClock(Temporal.Now.instant()) },
+    files,
+    clock: new FakeClock(Temporal.Now.instant()),
     pair: () => ca.issue("spiffe://cluster.local/csi-cert-node/node-1"),
     write: async ({ certificatePem, privateKeyPem }: Partial<TestPair>) => {
       if (certificatePem) await Deno.writeTextFile(files.certificateFile, certificatePem);

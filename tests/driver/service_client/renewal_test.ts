@@ -75,7 +75,9 @@ async function openService(clock: FakeClock) {
   await using resources = new AsyncDisposableStack();
   const server = resources.use(
     await serveTcp("127.0.0.1:0", {
-      ...{ tls, services, peers: acceptingPeers() },
+      tls,
+      services,
+      peers: acceptingPeers(),
       limits: { rates: unlimited },
       graceMs: 0,
     }),
@@ -96,7 +98,14 @@ async function openService(clock: FakeClock) {
   const files = resources.use(await driverFiles(ca));
   const kept = resources.move();
   return {
-    ...{ ca, seen, watches, counts, release, accept, files, port: server.port },
+    ca,
+    seen,
+    watches,
+    counts,
+    release,
+    accept,
+    files,
+    port: server.port,
     attestation: { hostname: "127.0.0.1", port: endpoint.port, serverName, ...files },
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };

@@ -51,7 +51,10 @@ function open(identity: ClientIdentity | undefined) {
   const options = { wait, random: () => 1, identity: source };
   const ended = watchTrustBundle(client, handler, options, stop.signal);
   return {
-    ...{ clock, events, state, listeners },
+    clock,
+    events,
+    state,
+    listeners,
     breakStream: () => {
       for (const reject of breaks) reject(new Error("broken"));
       breaks.clear();

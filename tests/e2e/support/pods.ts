@@ -52,7 +52,8 @@ export function podObject(options: PodOptions): unknown {
         image: "busybox:1.37",
         command: options.command ?? waiting,
         volumeMounts: [{
-          ...{ name: "certs", mountPath },
+          name: "certs",
+          mountPath,
           readOnly: options.mountReadOnly ?? readOnly,
         }],
       }],

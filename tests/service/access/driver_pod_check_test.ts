@@ -24,7 +24,9 @@ function open() {
   const check = new DriverPodCheck({ directory, clock });
   const { signal } = new AbortController();
   return {
-    ...{ clock, calls, state },
+    clock,
+    calls,
+    state,
     confirm: async (uid = "uid-1") => (await check.confirm("node-1", uid, signal)).kind,
   };
 }

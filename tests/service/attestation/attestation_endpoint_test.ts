@@ -310,14 +310,20 @@ Deno.test("an address that sends too many requests is answered with 429 until it
 Deno.test("HTTP/2 is not offered", async () => {
   await using service = await openEndpoint();
   const socket = connect({
-    ...{ host: "127.0.0.1", port: service.endpoint.port, servername: serverName },
-    ...{ ca: service.ca.certificatePem, ALPNProtocols: ["h2"] },
+    host: "127.0.0.1",
+    port: service.endpoint.port,
+    servername: serverName,
+    ca: service.ca.certificatePem,
+    ALPNProtocols: ["h2"],
   });
   socket.on("error", silent);
   await assert.rejects(secured(socket));
   const both = connect({
-    ...{ host: "127.0.0.1", port: service.endpoint.port, servername: serverName },
-    ...{ ca: service.ca.certificatePem, ALPNProtocols: ["h2", "http/1.1"] },
+    host: "127.0.0.1",
+    port: service.endpoint.port,
+    servername: serverName,
+    ca: service.ca.certificatePem,
+    ALPNProtocols: ["h2", "http/1.1"],
   });
   await secured(both);
   assert.equal(both.alpnProtocol, "http/1.1");

@@ -50,12 +50,15 @@ export async function openAttestor() {
     },
   });
   const attestor = new Attestor({
-    ...{ verifier, account, clock },
+    verifier,
+    account,
+    clock,
     reviewer: new ApiServerTokenReviewer(connection),
     pods: new ApiServerDriverPods(connection, driver),
     issuer: new DerivedNodeIssuer({ nodeCas, trustDomain, clock, engine: webCryptoEngine }),
     audit: new AttestationAudit({
-      ...{ clock, account },
+      clock,
+      account,
       write: (entry) => entries.push(entry),
       onOutcome: (outcome) => outcomes.push(outcome),
     }),
@@ -77,7 +80,15 @@ export async function openAttestor() {
   putPod();
   const { signal } = new AbortController();
   return {
-    ...{ server, clock, attestor, nodeCas, nodeCa, keys, entries, outcomes, putPod },
+    server,
+    clock,
+    attestor,
+    nodeCas,
+    nodeCa,
+    keys,
+    entries,
+    outcomes,
+    putPod,
     certificateRequest,
     verifications: () => verifications,
     attest: (token: string, request = certificateRequest, until = signal) =>

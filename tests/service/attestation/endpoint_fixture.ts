@@ -62,11 +62,17 @@ export async function openEndpoint(options: EndpointOptions = {}) {
   });
   const tls = () =>
     connect({
-      ...{ host: "127.0.0.1", port: endpoint.port, servername: serverName },
-      ...{ ca: ca.certificatePem, ALPNProtocols: ["http/1.1"] },
+      host: "127.0.0.1",
+      port: endpoint.port,
+      servername: serverName,
+      ca: ca.certificatePem,
+      ALPNProtocols: ["http/1.1"],
     });
   return {
-    ...{ endpoint, ca, tls, listeners },
+    endpoint,
+    ca,
+    tls,
+    listeners,
     open: () => endpoint.connections,
     tcp: (localAddress = "127.0.0.1") =>
       connectTcp({ host: "127.0.0.1", port: endpoint.port, localAddress }),

@@ -24,7 +24,11 @@ function replica(options: Options = {}) {
   const onError = (_key: string, error: unknown) => errors.push(error);
   const scheduler = new Scheduler({ clock, onError, random: () => 1 });
   const follower = new CaController({
-    ...{ source, document, authority, scheduler, clock },
+    source,
+    document,
+    authority,
+    scheduler,
+    clock,
     delay: Temporal.Duration.from({ minutes: 10 }),
     longestValidity: () => Temporal.Duration.from({ hours: 720 }),
     ...(options.objection ? { check: options.objection } : {}),
@@ -32,7 +36,11 @@ function replica(options: Options = {}) {
   const stopping = new AbortController();
   const following = follower.run(stopping.signal);
   return {
-    ...{ clock, source, authority, follower, errors },
+    clock,
+    source,
+    authority,
+    follower,
+    errors,
     signs: () => authority.material?.issuer.certificate.commonName,
     trusts: () => authority.anchors.map(({ commonName }) => commonName).join(),
     [Symbol.asyncDispose]: async () => {

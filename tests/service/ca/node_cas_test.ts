@@ -32,7 +32,11 @@ function replica() {
   const scheduler = new Scheduler({ clock, onError: () => {}, random: () => 1 });
   const document = new ScriptedDocument();
   const controller = new CaController({
-    ...{ source, document, authority, scheduler, clock },
+    source,
+    document,
+    authority,
+    scheduler,
+    clock,
     delay: Temporal.Duration.from({ minutes: 10 }),
     longestValidity: () => Temporal.Duration.from({ hours: 720 }),
     nodes: { trustDomain, cas },
@@ -43,7 +47,12 @@ function replica() {
   cas.onChange(() => changes.push(accepted()));
   const accepted = () => cas.certificates.map(({ spki }) => nameOf(spki.toHex())).join();
   return {
-    ...{ clock, source, cas, document, changes, accepted },
+    clock,
+    source,
+    cas,
+    document,
+    changes,
+    accepted,
     issues: () => nameOf(cas.issuing?.certificate.spki.toHex()),
     [Symbol.asyncDispose]: async () => {
       stopping.abort();

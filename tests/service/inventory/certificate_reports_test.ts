@@ -92,7 +92,10 @@ Deno.test("a report does not replace an entry that is added while it is verified
   await using restarted = await openAuthority({ clock });
   const { inventory } = restarted;
   const reporting = new CertificateReports({
-    ...{ authority, inventory, clock, clusterDomain: "cluster.local" },
+    authority,
+    inventory,
+    clock,
+    clusterDomain: "cluster.local",
     queue: new FairQueue({ clock, concurrency: 1 }),
     engine: {
       ...webCryptoEngine,

@@ -19,7 +19,9 @@ async function open() {
     );
   const pods = new ApiServerDriverPods(api.connection, driver);
   return {
-    ...{ server: api.server, put, pods },
+    server: api.server,
+    put,
+    pods,
     keys: new ApiServerKeySet(api.connection),
     runs: (node: string, uid: string) => pods.runs({ node, uid }, never),
     [Symbol.asyncDispose]: () => api[Symbol.asyncDispose](),

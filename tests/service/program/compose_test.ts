@@ -26,7 +26,11 @@ Deno.test("a policy that changes before the CA is there, or later, decides how l
     return parsed.kind === "state" && parsed.state.signing?.longestValidity.total("hours");
   };
   const opening = openService({
-    ...{ clock, scheduler, policy, caSource, trustDocument },
+    clock,
+    scheduler,
+    policy,
+    caSource,
+    trustDocument,
     authority: new CurrentCa(),
     caRotationDelay: Temporal.Duration.from({ minutes: 10 }),
     clusterDomain: "cluster.local",

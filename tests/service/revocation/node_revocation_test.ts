@@ -9,7 +9,10 @@ function open(longestLifetime: Temporal.DurationLike | undefined = { hours: 2 },
   const clock = new FakeClock(start);
   const store = new MemoryDenialStore();
   const revocation = new NodeRevocation({
-    ...{ clock, store, backdating: { minutes }, longestLifetime },
+    clock,
+    store,
+    backdating: { minutes },
+    longestLifetime,
   });
   /** Whether a certificate is denied that node-1 got at this time. */
   const denies = (madeAt: Temporal.Instant) =>
@@ -63,7 +66,10 @@ Deno.test("a denial is kept for the longest lifetime, and for good where others 
   const clock = new FakeClock(start);
   const store = new MemoryDenialStore();
   const foreign = new NodeRevocation({
-    ...{ clock, store, backdating: { minutes: 0 }, longestLifetime: undefined },
+    clock,
+    store,
+    backdating: { minutes: 0 },
+    longestLifetime: undefined,
   });
   await foreign.revoke("node-1");
   store.forget(start.add({ hours: 24 * 3650 }));

@@ -86,7 +86,9 @@ async function open() {
     }),
   ];
   const server = await serveTcp("127.0.0.1:0", {
-    ...{ tls, services, peers: acceptingPeers() },
+    tls,
+    services,
+    peers: acceptingPeers(),
     limits: { rates: unlimited },
     graceMs: 0,
   });
@@ -96,7 +98,12 @@ async function open() {
     serverName: name,
   };
   return {
-    ...{ ca, options, port: server.port, rejected, started, release },
+    ca,
+    options,
+    port: server.port,
+    rejected,
+    started,
+    release,
     node: () => ca.issue("spiffe://cluster.local/csi-cert-node/node-1"),
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
@@ -117,7 +124,8 @@ async function relayTo(port: number) {
   });
   await new Promise<void>((resolve) => relay.listen(0, "127.0.0.1", resolve));
   return {
-    ...{ open, port: (relay.address() as AddressInfo).port },
+    open,
+    port: (relay.address() as AddressInfo).port,
     [Symbol.asyncDispose]: async () => {
       const closed = new Promise((resolve) => relay.close(resolve));
       for (const socket of open) socket.destroy();
