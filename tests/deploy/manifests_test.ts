@@ -266,14 +266,14 @@ Deno.test("the administrator's socket is in memory, where the commands look for 
   assert.equal(volume.emptyDir.medium, "Memory");
 });
 
-Deno.test("the example policy is accepted, and is mounted where its comment and the README set POLICY_FILE", async () => {
+Deno.test("the example policy is accepted, and is mounted where its comment and the documentation set POLICY_FILE", async () => {
   const [configMap] = await manifests("example-policy.yaml");
   const parsed = parsePolicyFile(configMap.data["policy.yaml"]);
   assert.deepEqual(parsed.kind === "refused" ? parsed.problems : [], []);
   const volume = deployment.spec.volumes.find(({ name }: Manifest) => name === "policy");
   assert.equal(volume.configMap.name, configMap.metadata.name);
   const { mountPath } = service.volumeMounts.find(({ name }: Manifest) => name === "policy");
-  for (const path of ["deploy/example-policy.yaml", "README.md"]) {
+  for (const path of ["deploy/example-policy.yaml", "docs/how-to/set-a-policy.md"]) {
     const text = await Deno.readTextFile(new URL(`../../${path}`, import.meta.url));
     assert.ok(text.includes(`POLICY_FILE=${mountPath}/policy.yaml`), path);
   }

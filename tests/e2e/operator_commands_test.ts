@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { rolledOut, system } from "../../scripts/support/install.ts";
 import { getJson, kubectl, until } from "../../scripts/support/kubectl.ts";
 import { Pod } from "./support/pods.ts";
-import { readmeBlock } from "./support/readme.ts";
+import { documentedBlock } from "./support/documentation.ts";
 
 /** What `csi-driver status` prints of a pod, from the driver's own pod. */
 async function status(pod: string): Promise<{ serial: string; state: string } | undefined> {
@@ -17,9 +17,9 @@ async function scale(replicas: number): Promise<void> {
   await rolledOut("deployment/cert-service");
 }
 
-/** Runs the README's commands on this pod's certificate; returns what each of them printed. */
+/** Runs the documented commands on this pod's certificate; returns what each of them printed. */
 async function runCommands(serial: string, podUid: string): Promise<string[]> {
-  const block = await readmeBlock("sh", /^service list/m);
+  const block = documentedBlock("docs/how-to/list-and-revoke.md", "sh", /^service list/m);
   const [preparation, commands] = [
     block.slice(0, block.indexOf("\nservice list")),
     block.slice(block.indexOf("\nservice list")).trim().split("\n"),
@@ -45,7 +45,7 @@ async function runCommands(serial: string, podUid: string): Promise<string[]> {
   return out.split("----\n");
 }
 
-Deno.test("the README's commands for administrators work word for word, with kubectl exec", async () => {
+Deno.test("the documented commands for administrators work word for word, with kubectl exec", async () => {
   await using pod = await Pod.start({ name: "watched" });
   const { metadata } = await pod.object();
   const shown = await until("csi-driver status shows the pod", () => status("default/watched"));

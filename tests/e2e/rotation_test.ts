@@ -10,7 +10,7 @@ interface CaFiles {
   readonly privateKeyPem: string;
 }
 
-/** Puts a CA into the Secret as the README says. */
+/** Puts a CA into the Secret as docs/how-to/rotate-the-ca.md says. */
 async function install({ certificatePem, privateKeyPem }: CaFiles): Promise<void> {
   const folder = await Deno.makeTempDir({ dir: Deno.env.get("E2E_FOLDER")! });
   await Deno.writeTextFile(`${folder}/tls.crt`, certificatePem);

@@ -4,13 +4,14 @@ import { programArguments } from "../../scripts/permissions.ts";
 import { kubectl, until } from "../../scripts/support/kubectl.ts";
 import { records, volumeMounts } from "./support/node.ts";
 import { driverName, Pod } from "./support/pods.ts";
-import { readmeBlock } from "./support/readme.ts";
+import { documentedBlock } from "./support/documentation.ts";
 
+const page = "docs/how-to/run-without-kubernetes.md";
 const folder = "/run/standalone";
 const deploy = fileURLToPath(new URL("../../deploy", import.meta.url));
 
 /**
- * What the README describes for a kind node is done on this one: `docker exec` is running it here, with
+ * What the page describes for a kind node is done on this one: `docker exec` is running it here, with
  * nothing of the tests' own environment, and what is to be copied to the node is there already.
  */
 const docker = `docker() {
@@ -38,13 +39,13 @@ for id in "\${started[@]}"; do
   echo "ended with $code"
 done`;
 
-/** The README's commands, those that start the programs and those that come when they are ready. */
-async function commands(): Promise<[starting: string, using: string]> {
-  const block = await readmeBlock("sh", /init-ca --out pki\/pods/);
+/** The page's commands, those that start the programs and those that come when they are ready. */
+function commands(): [starting: string, using: string] {
+  const block = documentedBlock(page, "sh", /init-ca --out pki\/pods/);
   const here = block.replace(/^node=.*$/m, "node=e2e-node")
     .replaceAll("/etc/csi-cert-pki", `${folder}/pki`);
   const asking = /^docker exec \$node curl .*\n/m.exec(here);
-  assert.ok(asking, "README.md does not ask the programs whether they are ready");
+  assert.ok(asking, `${page} does not ask the programs whether they are ready`);
   return [here.slice(0, asking.index), here.slice(asking.index + asking[0].length)];
 }
 
@@ -83,11 +84,11 @@ async function isReady(port: number): Promise<boolean> {
   return response?.status === 200;
 }
 
-Deno.test("as in the README, both programs serve a kubelet as plain processes that never call the API", async () => {
+Deno.test("as documented, both programs serve a kubelet as plain processes that never call the API", async () => {
   // Where this test runs alone, the product is installed.
   await kubectl(["delete", "-f", `${deploy}/csi-driver.yaml`, "--ignore-not-found"]);
   await prepare();
-  const [starting, using] = await commands();
+  const [starting, using] = commands();
   const programs = bash(`${starting}\n${epilogue}`);
   const ended = programs.output();
   try {

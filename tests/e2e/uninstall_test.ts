@@ -18,7 +18,7 @@ async function readiness(app: string): Promise<string[]> {
   }));
 }
 
-/** A CA by the README's two commands, which need nothing of ours. */
+/** A CA by the two commands of docs/how-to/own-ca.md, which need nothing of ours. */
 async function installOwnCa(): Promise<void> {
   const folder = await Deno.makeTempDir({ dir: Deno.env.get("E2E_FOLDER")! });
   const files = [`${folder}/tls.crt`, `${folder}/tls.key`] as const;

@@ -25,7 +25,7 @@ export interface Structure {
 }
 
 export interface Folder {
-  /** What the folder is for, as in the README. */
+  /** What the folder is for, as in docs/explanation/architecture.md. */
   readonly purpose: string;
   /** The file that opens with the comment about the folder. */
   readonly mainFile?: string;

@@ -5,7 +5,7 @@ const deployment = "deployment/cert-service";
 const file = "/etc/cert-service/policy/policy.yaml";
 
 /**
- * Gives the service a policy as the README says, and waits until all replicas have it; `manifest` is
+ * Gives the service a policy as docs/how-to/set-a-policy.md says, and waits until all replicas have it; `manifest` is
  * a ConfigMap as `kubectl apply` takes it. Disposing takes it away again.
  */
 export async function givePolicy(manifest: string): Promise<AsyncDisposable> {

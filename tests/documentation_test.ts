@@ -16,68 +16,51 @@ import { volumeMetrics } from "../src/driver/program/metrics.ts";
 import { knownAttributes, parseAttributes } from "../src/shared/attributes/attribute_parser.ts";
 import { templateFields } from "../src/shared/attributes/templates.ts";
 import { FakeClock } from "../scripts/support/fake_clock.ts";
+import {
+  anchors,
+  blocks,
+  links,
+  page,
+  pages,
+  root,
+  rows,
+  withoutCode,
+} from "./support/documentation.ts";
 import { folders } from "./support/import_table.ts";
 
-const root = new URL("../", import.meta.url);
-const readme = await Deno.readTextFile(new URL("README.md", root));
-
-/** The text under a heading, up to the next one. */
-function section(heading: string): string {
-  const lines = readme.split("\n");
-  const start = lines.indexOf(heading);
-  assert.notEqual(start, -1, `README.md has no heading "${heading}"`);
-  const end = lines.findIndex((line, index) => index > start && /^#{1,3} /.test(line));
-  return lines.slice(start + 1, end === -1 ? undefined : end).join("\n");
-}
-
-/** The rows below a table's heading row, cell by cell, without the marks of code. */
-function rows(text: string, firstHeading: string): string[][] {
-  const lines = text.split("\n");
-  const start = lines.findIndex((line) => cells(line)[0] === firstHeading);
-  assert.notEqual(start, -1, `there is no table that starts with "${firstHeading}"`);
-  const rest = lines.slice(start + 2);
-  const end = rest.findIndex((line) => !line.startsWith("|"));
-  return rest.slice(0, end === -1 ? undefined : end).map(cells);
-}
-
-function cells(line: string): string[] {
-  if (!line.startsWith("|")) return [];
-  return line.split("|").slice(1, -1).map((cell) => cell.trim().replaceAll("`", ""));
-}
-
 for (
-  const [heading, table] of [
-    ["### csi-driver", driverVariables],
-    ["### cert-service", serviceVariables],
+  const [path, table] of [
+    ["docs/reference/csi-driver-environment.md", driverVariables],
+    ["docs/reference/cert-service-environment.md", serviceVariables],
   ] as [string, VariableTable][]
 ) {
-  Deno.test(`the README describes each variable under "${heading}" as --help does`, () => {
+  Deno.test(`${path} describes each variable as --help does`, () => {
     const described = Object.values(table).map((variable) => [
       variable.name,
       variable.defaultText ?? variable.default ?? "",
       variable.description,
     ]);
-    assert.deepEqual(rows(section(heading), "Variable"), described);
+    assert.deepEqual(rows(page(path), "Variable"), described);
   });
 }
 
-Deno.test("the README lists the volume attributes that are accepted, and the templates' fields", () => {
-  const text = section("## Volume attributes");
+Deno.test("the reference lists the volume attributes that are accepted, and the templates' fields", () => {
+  const text = page("docs/reference/attributes.md");
   const listed = rows(text, "Attribute").map(([name]) => name);
   assert.deepEqual(listed.sort(), [...knownAttributes].sort());
   for (const field of templateFields) assert.ok(text.includes(`\`{${field}}\``), field);
 });
 
-Deno.test("the README's import table is the one that is enforced", () => {
+Deno.test("the architecture page's import table is the one that is enforced", () => {
   const enforced = Object.entries(folders).map(([folder, { purpose, mayImport }]) => {
     const wings = Object.entries(mayImport).map(([wing, names]) => `${wing}: ${names.join(", ")}`);
     return [folder, purpose.replaceAll("`", ""), wings.join("; ") || "nothing"];
   });
-  assert.deepEqual(rows(section("## Development"), "Folder"), enforced);
+  assert.deepEqual(rows(page("docs/explanation/architecture.md"), "Folder"), enforced);
 });
 
-Deno.test("the README lists the tasks there are", () => {
-  const listed = rows(section("## Development"), "Task");
+Deno.test("CONTRIBUTING.md lists the tasks", () => {
+  const listed = rows(page("CONTRIBUTING.md"), "Task");
   const tasks = Object.entries(denoJson.tasks).map(([name, { description }]) => [
     name,
     description,
@@ -85,18 +68,18 @@ Deno.test("the README lists the tasks there are", () => {
   assert.deepEqual(listed, tasks);
 });
 
-Deno.test("the README states each permission that the programs ship with", () => {
+Deno.test("the reference lists each permission of the shipped programs", () => {
   const shipped = Object.entries(permissions).flatMap(([name, list]) =>
     list.map(({ flag, reason }) => [name, flag, reason])
   );
-  assert.deepEqual(rows(section("## Security"), "Program"), shipped);
+  assert.deepEqual(rows(page("docs/reference/permissions.md"), "Program"), shipped);
 });
 
-Deno.test("the README states V8's flags", () => {
+Deno.test("the reference lists V8's flags", () => {
   const shipped = Object.entries(engineFlags).flatMap(([name, list]) =>
     list.map(({ flag, reason }) => [name, flag, reason])
   );
-  assert.deepEqual(rows(section("## Security"), "V8 of"), shipped);
+  assert.deepEqual(rows(page("docs/reference/permissions.md"), "V8 of"), shipped);
 });
 
 /** Name and type of each metric that a program registers with what it is given. */
@@ -109,7 +92,7 @@ function metricsOf(register: (metrics: Metrics) => void): string[][] {
   ]);
 }
 
-Deno.test("the README lists the metrics of each program", () => {
+Deno.test("the reference lists the metrics of each program", () => {
   const nothing = { volumes: 0, failing: 0, earliestExpiry: undefined };
   const idle = {
     certificates: 0,
@@ -132,42 +115,60 @@ Deno.test("the README lists the metrics of each program", () => {
       surviveUnhandledErrors(getLogger(), metrics, new FakeClock())[Symbol.dispose]();
     }).map((metric) => ["both", ...metric]),
   ];
-  const listed = rows(section("## Monitoring"), "Program").map((cells) => cells.slice(0, 3));
+  const listed = rows(page("docs/reference/metrics.md"), "Program").map((cells) =>
+    cells.slice(0, 3)
+  );
   assert.deepEqual(listed.sort(), exposed.sort());
 });
 
-Deno.test("the README lists the keys of a policy's rules", () => {
+Deno.test("the reference lists the keys of a policy's rules", () => {
   const refused = parsePolicyFile("rules: [{ unheardOf: 1 }]");
   assert.equal(refused.kind, "refused");
   const known = /"unheardOf" is unknown; expected one of (.*)/.exec(refused.problems.join("\n"));
-  const listed = rows(section("## Policy"), "Key").map(([key]) => key);
+  const listed = rows(page("docs/reference/policy.md"), "Key").map(([key]) => key);
   assert.deepEqual(listed.sort(), known?.[1]?.split(", ").sort());
 });
 
-/** The README's fenced blocks of YAML. */
-const examples = [...readme.matchAll(/^```yaml\n(.*?)^```/gms)].map(([, text = ""]) => text);
+/** The examples in YAML, of all pages. */
+const examples = pages().flatMap((path) => blocks(page(path), "yaml"));
 
-Deno.test("the README's example of volume attributes is accepted", () => {
+Deno.test("each documented example of volume attributes is accepted", () => {
   const found = examples.map((text) => parse(text)?.csi?.volumeAttributes).filter(Boolean);
-  assert.equal(found.length, 1);
-  assert.equal(parseAttributes(found[0]).kind, "attributes");
+  assert.notEqual(found.length, 0);
+  for (const attributes of found) assert.equal(parseAttributes(attributes).kind, "attributes");
 });
 
-Deno.test("the README's policy is accepted", () => {
+Deno.test("each documented policy is accepted", () => {
   const found = examples.filter((text) => text.startsWith("rules:"));
-  assert.equal(found.length, 1);
-  assert.deepEqual(parsePolicyFile(found[0] ?? "").kind, "rules");
+  assert.notEqual(found.length, 0);
+  for (const policy of found) assert.equal(parsePolicyFile(policy).kind, "rules", policy);
 });
 
-Deno.test("what the README links to is there", async () => {
-  for (const [, target = ""] of readme.matchAll(/\]\(([^)]+)\)/g)) {
-    if (target.startsWith("#")) {
-      const headings = [...readme.matchAll(/^#+ (.+)$/gm)].map(([, text = ""]) =>
-        `#${text.toLowerCase().replaceAll(" ", "-")}`
-      );
-      assert.ok(headings.includes(target), target);
-    } else {
-      await Deno.stat(new URL(target, root));
+for (const path of pages()) {
+  Deno.test(`every link of ${path} leads to a file and a heading that exist`, async () => {
+    for (const link of links(page(path))) {
+      if (/^https?:/.test(link)) continue;
+      const [file = "", anchor] = link.split("#");
+      const target = file === "" ? new URL(path, root) : new URL(file, new URL(path, root));
+      await Deno.stat(target);
+      if (anchor === undefined) continue;
+      const known = anchors(await Deno.readTextFile(target));
+      assert.ok(known.includes(anchor), `${link}: the headings are ${known.join(", ")}`);
     }
+  });
+
+  Deno.test(`${path} starts with its one heading of the first level`, () => {
+    const text = withoutCode(page(path));
+    assert.match(text, /^# \S/);
+    assert.equal(text.match(/^# /gm)?.length, 1);
+  });
+}
+
+Deno.test("README.md has at most 150 lines, and the two first commands near its top", () => {
+  const lines = page("README.md").trimEnd().split("\n");
+  assert.ok(lines.length <= 150, `${lines.length} lines`);
+  for (const task of ["demo", "test"]) {
+    const line = lines.indexOf(`npx --yes deno@2.9.6 task ${task}`);
+    assert.ok(line >= 0 && line < 50, task);
   }
 });
