@@ -22,6 +22,7 @@ import { bundleAll } from "./bundle.ts";
 import { mountsBelow } from "./demo/stage.ts";
 import { privateNamespace } from "./mount_namespace.ts";
 import { entryOf } from "./permissions.ts";
+import { errorMessage } from "../src/shared/text/error_message.ts";
 
 type Row = (settings: Settings, directory: string) => Promise<Result[]>;
 
@@ -61,7 +62,7 @@ async function bench(): Promise<void> {
     try {
       results.push(...await row.run(settings, directory));
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = errorMessage(error);
       console.error(error);
       results.push(skipped(Number(number), row.name, why));
     } finally {

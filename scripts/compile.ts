@@ -4,6 +4,7 @@
 import { parseArgs } from "node:util";
 import { bundleProgram } from "./bundle.ts";
 import { bundleFlags, entryOf, programFlags, type ProgramName } from "./permissions.ts";
+import { errorMessage } from "../src/shared/text/error_message.ts";
 
 interface Options {
   readonly target: string | undefined;
@@ -58,7 +59,7 @@ if (import.meta.main) {
       console.log(`compile: ${output} ${(size / 2 ** 20).toFixed(1)} MiB`);
     }
   } catch (error) {
-    console.error(`compile: ${error instanceof Error ? error.message : error}`);
+    console.error(`compile: ${errorMessage(error)}`);
     Deno.exit(1);
   }
 }

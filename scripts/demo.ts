@@ -18,6 +18,7 @@ import {
   unpublish,
 } from "./demo/story.ts";
 import { privateNamespace } from "./mount_namespace.ts";
+import { errorMessage } from "../src/shared/text/error_message.ts";
 
 const { values: flags } = parseArgs({
   args: Deno.args,
@@ -122,7 +123,7 @@ async function perform(options: DemoOptions): Promise<number> {
       console.error("\ndemo: interrupted; what it had started and laid down is gone");
       return 130;
     }
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = errorMessage(error);
     console.error(`\ndemo: failed: ${reason}`);
     return 1;
   }

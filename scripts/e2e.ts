@@ -14,6 +14,7 @@ import { clusterPrefix, machineState } from "./cluster/machine_state.ts";
 import { removeLeftovers } from "./cluster/leftovers.ts";
 import { bundleFolderVariable } from "./permissions.ts";
 import { readCounts } from "./test_counts.ts";
+import { errorMessage } from "../src/shared/text/error_message.ts";
 
 const root = new URL("../", import.meta.url);
 const shell = Deno.args.includes("--shell");
@@ -140,7 +141,7 @@ if (import.meta.main) {
     console.log(`e2e: ${Math.round((performance.now() - started) / 1000)} s`);
     close(passed, failed, skipped);
   } catch (error) {
-    console.error(`e2e: ${error instanceof Error ? error.message : error}`);
+    console.error(`e2e: ${errorMessage(error)}`);
     close(0, 1, 0);
   }
 }

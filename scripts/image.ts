@@ -7,6 +7,7 @@ import { parseArgs } from "node:util";
 import manifest from "../deno.json" with { type: "json" };
 import { type ImageConfig, writeImage } from "./image/archive.ts";
 import { layRoot, type Runtime } from "./image/root.ts";
+import { errorMessage } from "../src/shared/text/error_message.ts";
 
 /** The name that deploy/csi-driver.yaml asks for. */
 export const imageName = `csi-cert-driver:${manifest.version}`;
@@ -65,7 +66,7 @@ if (import.meta.main) {
     const size = await buildImage(out, { runtime, name });
     console.log(`image: ${out} ${(size / 2 ** 20).toFixed(1)} MiB, ${name}`);
   } catch (error) {
-    console.error(`image: ${error instanceof Error ? error.message : error}`);
+    console.error(`image: ${errorMessage(error)}`);
     Deno.exit(1);
   }
 }

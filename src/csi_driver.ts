@@ -9,6 +9,7 @@ import { printStatus } from "./driver/program/status.ts";
 import { parseCommandLine } from "./shared/config/command_line.ts";
 import { printOutput, printProblems } from "./shared/config/program_output.ts";
 import { configureLogging } from "./shared/telemetry/logging.ts";
+import { errorMessage } from "./shared/text/error_message.ts";
 
 /** Runs the program and returns its exit code; tests put faults around its ports with `wrapPorts`. */
 export async function main(
@@ -34,7 +35,7 @@ export async function main(
     return 0;
   } catch (error) {
     logger.fatal("cannot serve: {reason}", {
-      reason: error instanceof Error ? error.message : String(error),
+      reason: errorMessage(error),
       error,
     });
     return 1;

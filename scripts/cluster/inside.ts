@@ -10,6 +10,7 @@ import { ClusterNode } from "./node.ts";
 import type { Parts } from "./parts.ts";
 import { serveAddress } from "./service_proxy.ts";
 import { type Place, serviceAddress } from "./settings.ts";
+import { errorMessage } from "../../src/shared/text/error_message.ts";
 
 async function endWithParent(): Promise<never> {
   for await (const _octets of Deno.stdin.readable);
@@ -46,7 +47,7 @@ if (import.meta.main) {
   try {
     Deno.exit(await main(Deno.args));
   } catch (error) {
-    console.error(`e2e: ${error instanceof Error ? error.message : error}`);
+    console.error(`e2e: ${errorMessage(error)}`);
     Deno.exit(70);
   }
 }

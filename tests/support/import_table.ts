@@ -24,17 +24,17 @@ export const folders: Readonly<Record<string, Folder>> = {
   "shared/grpc": {
     purpose: "what client and server share: message coding, definitions, errors, limits of frames",
     mainFile: "service_definition.ts",
-    mayImport: { shared: ["scheduler"] },
+    mayImport: { shared: ["text", "scheduler"] },
   },
   "shared/linux": {
     purpose: "C library calls, and file helpers that never follow a link",
     mainFile: "libc.ts",
-    mayImport: {},
+    mayImport: { shared: ["text"] },
   },
   "shared/network": {
     purpose: "limits of what one network address can use",
     mainFile: "bounded_groups.ts",
-    mayImport: { shared: ["scheduler"] },
+    mayImport: { shared: ["text", "scheduler"] },
   },
   "shared/x509": {
     purpose: "reads and verifies certificates, makes certificate requests",
@@ -49,7 +49,7 @@ export const folders: Readonly<Record<string, Folder>> = {
   "shared/grpc_client": {
     purpose: "calls a gRPC service, and connects again when identities, files or servers change",
     mainFile: "client.ts",
-    mayImport: { shared: ["crypto", "scheduler", "grpc"] },
+    mayImport: { shared: ["text", "crypto", "scheduler", "grpc"] },
   },
   "shared/grpc_server": {
     purpose: "serves gRPC on a unix socket, or on TCP with TLS, with limits",
@@ -69,7 +69,7 @@ export const folders: Readonly<Record<string, Folder>> = {
   "shared/telemetry": {
     purpose: "logs, metrics, health endpoint, errors that no code handles",
     mainFile: "logging.ts",
-    mayImport: { shared: ["scheduler", "http"] },
+    mayImport: { shared: ["text", "scheduler", "http"] },
   },
   "driver/certificates": {
     purpose: "a key and a verified certificate for a volume, and when it is renewed",
@@ -79,17 +79,20 @@ export const folders: Readonly<Record<string, Folder>> = {
   "driver/volume": {
     purpose: "publish, unpublish, renew, reconcile after a restart, trust bundle updates",
     mainFile: "publisher.ts",
-    mayImport: { shared: ["crypto", "scheduler", "x509", "attributes"], driver: ["certificates"] },
+    mayImport: {
+      shared: ["text", "crypto", "scheduler", "x509", "attributes"],
+      driver: ["certificates"],
+    },
   },
   "driver/mount": {
     purpose: "tmpfs and plain-directory mounters, staging area, atomic directory, mountinfo",
     mainFile: "tmpfs_mounter.ts",
-    mayImport: { shared: ["linux"], driver: ["volume"] },
+    mayImport: { shared: ["text", "linux"], driver: ["volume"] },
   },
   "driver/records": {
     purpose: "`volume.json`, names of record directories, the lock on `CERT_BASE_PATH`",
     mainFile: "record_format.ts",
-    mayImport: { shared: ["linux", "attributes"], driver: ["volume"] },
+    mayImport: { shared: ["text", "linux", "attributes"], driver: ["volume"] },
   },
   "driver/service_client": {
     purpose: "the driver's end of the certificate service's protocol",
@@ -102,7 +105,7 @@ export const folders: Readonly<Record<string, Folder>> = {
   "driver/csi": {
     purpose: "CSI and plugin registration messages to and from `driver/volume`",
     mainFile: "node_service.ts",
-    mayImport: { shared: ["gen", "grpc", "attributes"], driver: ["volume"] },
+    mayImport: { shared: ["text", "gen", "grpc", "attributes"], driver: ["volume"] },
   },
   "driver/program": {
     purpose: "configuration, help, composition, metrics, status command",
@@ -120,7 +123,7 @@ export const folders: Readonly<Record<string, Folder>> = {
   "service/documents": {
     purpose: "watched files, and small documents that replicas share",
     mainFile: "shared_document.ts",
-    mayImport: { shared: ["scheduler"] },
+    mayImport: { shared: ["text", "scheduler"] },
   },
   "service/openssl": {
     purpose: "signatures through libcrypto",
@@ -164,7 +167,7 @@ export const folders: Readonly<Record<string, Folder>> = {
   "service/revocation": {
     purpose: "which pods get no further certificate, which certificates of nodes are rejected",
     mainFile: "revocation.ts",
-    mayImport: { shared: ["scheduler"], service: ["documents", "access", "inventory"] },
+    mayImport: { shared: ["text", "scheduler"], service: ["documents", "access", "inventory"] },
   },
   "service/issuing": {
     purpose: "authorize, queue, decide, sign, record; serving certificate, current policy",

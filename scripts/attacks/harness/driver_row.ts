@@ -5,6 +5,7 @@ import { largestLag, readLag, resetPeak } from "./process_state.ts";
 import { budgetOf, type DriverRow } from "./row.ts";
 import type { AttackedService } from "../programs/service.ts";
 import { outcomeOf, pause, type RunOutcome, watchMemory } from "./service_row.ts";
+import { errorMessage } from "../../../src/shared/text/error_message.ts";
 
 const probesPerSecond = 10;
 const settleMs = 300;
@@ -96,7 +97,7 @@ function probe(driver: AttackedDriver): { stop(): Promise<HonestSummary> } {
       await act();
       times.push(performance.now() - began);
     } catch (error) {
-      failures.push(error instanceof Error ? error.message : String(error));
+      failures.push(errorMessage(error));
     }
   };
   const once = async () => {

@@ -16,6 +16,7 @@ import {
   memoryLimitMiB,
   violations,
 } from "./verdict.ts";
+import { errorMessage } from "../../../src/shared/text/error_message.ts";
 
 const longestReason = 1_000;
 /** How long one attack lasts. */
@@ -124,7 +125,7 @@ async function* runOwnRows(
 /** A program that does not start fails the rows that need it. */
 function reasonOf(error: unknown): string {
   if (error instanceof AttackFailure) return error.message;
-  const text = error instanceof Error ? error.message : String(error);
+  const text = errorMessage(error);
   return `could not be run: ${text.slice(0, longestReason)}`;
 }
 

@@ -6,6 +6,7 @@
 import { grpcHeaders, grpcMessage } from "../http2/grpc_request.ts";
 import { RawConnection } from "../http2/connection.ts";
 import type { HonestNode, HonestOrder, HonestPlan, HonestSamples } from "./calls.ts";
+import { errorMessage } from "../../../src/shared/text/error_message.ts";
 
 /** A worker's own global, which the type check of the whole project takes for a window. */
 const scope = self as unknown as {
@@ -126,7 +127,7 @@ async function sample(
     samples[successes].push(performance.now() - started);
   } catch (error) {
     if (running?.signal.aborted) return;
-    samples[failures].push(error instanceof Error ? error.message : String(error));
+    samples[failures].push(errorMessage(error));
   }
 }
 

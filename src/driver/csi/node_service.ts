@@ -22,6 +22,7 @@ import {
   parseUnpublishRequest,
   type PublishCall,
 } from "./request_validation.ts";
+import { errorMessage } from "../../shared/text/error_message.ts";
 
 /** CSI specification, "NodePublishVolume Errors"; the kubelet takes PERMISSION_DENIED as final. */
 const codes = {
@@ -90,7 +91,7 @@ async function runAction(
     if (context.signal.aborted) {
       throw new RpcError(status.CANCELLED, "the call ended before the volume was ready", { cause });
     }
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = errorMessage(cause);
     throw new RpcError(status.INTERNAL, reason, { cause });
   }
 }

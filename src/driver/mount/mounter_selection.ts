@@ -6,6 +6,7 @@ import { TmpfsMounter } from "./tmpfs_mounter.ts";
 import { MountTable } from "./mount_table.ts";
 import { PlainDirectoryMounter } from "./plain_directory_mounter.ts";
 import { StagingArea } from "./staging_area.ts";
+import { errorMessage } from "../../shared/text/error_message.ts";
 
 /** The kernel's answers where mounting is not permitted, as opposed to a fault. */
 const notPermitted: ReadonlySet<string> = new Set(["EPERM", "EACCES", "ENOSYS", "ENODEV"]);
@@ -56,7 +57,7 @@ function isNotPermitted(error: unknown): boolean {
 }
 
 function fallbackWarning(error: unknown): string {
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = errorMessage(error);
   return `mounting is not possible here (${reason}): volumes become plain directories, which a ` +
     `pod's root can write to, with private keys on the target's own file system; run the ` +
     `driver privileged to have a read-only tmpfs for each volume`;

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { errorMessage } from "../../shared/text/error_message.ts";
 
 /** CERT_BASE_PATH, locked until disposed. */
 export interface BasePathLock extends Disposable {
@@ -46,7 +47,7 @@ async function tryLock(basePath: string): Promise<BasePathLock | string> {
     if (await file.tryLock(true)) return { stagingDir, [Symbol.dispose]: () => file.close() };
     file.close();
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = errorMessage(error);
     return `CERT_BASE_PATH ${basePath} cannot be used (${reason}); the driver continues when it can`;
   }
   return `another driver uses CERT_BASE_PATH ${basePath} (it holds ${path}); stop it, or give this ` +

@@ -3,6 +3,7 @@ import { entryAt, isNotFound } from "../../shared/linux/directory_entries.ts";
 import type { UnreadableRecord, VolumeRecord, VolumeStore } from "../volume/volume_record.ts";
 import { recordDirectoryName } from "./record_directory_name.ts";
 import { type ParsedRecord, parseRecord } from "./record_format.ts";
+import { errorMessage } from "../../shared/text/error_message.ts";
 
 export const recordFile = "volume.json";
 export const certificateFile = "tls.crt";
@@ -55,7 +56,7 @@ export function readRecordFile(directory: string): ParsedRecord | undefined {
   try {
     return parseRecord(Deno.readTextFileSync(path));
   } catch (error) {
-    return problem(`cannot be read (${error instanceof Error ? error.message : error})`);
+    return problem(`cannot be read (${errorMessage(error)})`);
   }
 }
 

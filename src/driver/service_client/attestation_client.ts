@@ -9,6 +9,7 @@ import { createCertificateRequest } from "../../shared/x509/certificate_request.
 import { describeFileError } from "../../shared/text/file_error.ts";
 import type { HttpResponse } from "./http_response.ts";
 import { exchangeOverTls } from "./tls_exchange.ts";
+import { errorMessage } from "../../shared/text/error_message.ts";
 
 /** The service back-dates notBefore by this. */
 const backdateMs = 5 * 60_000;
@@ -102,7 +103,7 @@ async function readFiles(
   try {
     return { trustAnchors: readTrustAnchors(text) };
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = errorMessage(error);
     return { kind: "waiting", reason: `${bundle} cannot be used: ${reason}` };
   }
 }

@@ -8,6 +8,7 @@ import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { AttestationOutcome } from "./attestation_client.ts";
 import { attestationRetryMs, reattestationPauseMs } from "./attestation_times.ts";
 import { CurrentIdentity } from "./current_identity.ts";
+import { errorMessage } from "../../shared/text/error_message.ts";
 
 const logger = getLogger(["csi-driver", "attestation"]);
 /** A connection that is missing for a shorter time is no reason to suspect the identity. */
@@ -123,7 +124,7 @@ export class NodeIdentity implements ClientIdentitySource, Disposable {
     const { signal } = this.#stop;
     const outcome = await this.#parts.attest(signal).catch((error): AttestationOutcome => ({
       kind: "unavailable",
-      reason: `the attestation failed: ${error instanceof Error ? error.message : String(error)}`,
+      reason: `the attestation failed: ${errorMessage(error)}`,
     }));
     if (signal.aborted) return;
     if (outcome.kind === "identity") this.#succeed(outcome);

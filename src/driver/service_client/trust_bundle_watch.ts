@@ -3,6 +3,7 @@ import type { CertificateService } from "../../shared/gen/certificate_service_pb
 import type { Client } from "../../shared/grpc_client/client.ts";
 import type { ClientIdentitySource } from "../../shared/grpc_client/client_identity.ts";
 import { waitUntilAborted } from "../../shared/scheduler/abort_signals.ts";
+import { errorMessage } from "../../shared/text/error_message.ts";
 
 const logger = getLogger(["csi-driver", "trust-bundle"]);
 /** The nodes connect to a restarted service spread over this time. */
@@ -55,7 +56,7 @@ export async function watchTrustBundle(
       }
     } catch (error) {
       if (either.aborted) continue;
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = errorMessage(error);
       // Logged once: a service that is away for hours is not logged at every attempt.
       if (!isDown) logger.warn("the service cannot be followed: {reason}", { reason });
       isDown = true;

@@ -7,6 +7,7 @@ import { renewalDueAt, type Renewer, type RenewerParts } from "./renewer.ts";
 import { certificateFields, checkVolume, type VolumeHealth } from "./volume_health.ts";
 import { placementOf } from "./volume_files.ts";
 import { VolumeWriter } from "./volume_writer.ts";
+import { errorMessage } from "../../shared/text/error_message.ts";
 
 const logger = getLogger(["csi-driver", "restore"]);
 /** The sweep's key; a volume id never starts with a dot. */
@@ -122,7 +123,7 @@ export class Reconciler implements Disposable {
         namespace: pod.namespace,
         pod: pod.name,
         volumeId,
-        reason: error instanceof Error ? error.message : String(error),
+        reason: errorMessage(error),
       });
       return "repaired";
     }
@@ -200,7 +201,7 @@ export class Reconciler implements Disposable {
           targetPath,
         });
       } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
+        const reason = errorMessage(error);
         logger.error("cannot remove the mount at {targetPath}: {reason}", { targetPath, reason });
       }
     }

@@ -15,6 +15,7 @@ import type { VolumeTable } from "./volume_table.ts";
 import { checkVolume, type VolumeHealth } from "./volume_health.ts";
 import { placementOf, type VolumePlacement } from "./volume_files.ts";
 import { VolumeWriter } from "./volume_writer.ts";
+import { errorMessage } from "../../shared/text/error_message.ts";
 
 const logger = getLogger(["csi-driver", "renewal"]);
 /** While another call has the volume's lock, its renewal is tried again after this. */
@@ -182,7 +183,7 @@ export class Renewer {
 
   #unexpected(error: unknown, signal: AbortSignal): IssueResult & { kind: "unavailable" } {
     signal.throwIfAborted();
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = errorMessage(error);
     return { kind: "unavailable", reason };
   }
 

@@ -6,6 +6,7 @@ import { volumeFiles, type VolumePlacement } from "./volume_files.ts";
 import type { IssuedFields } from "./volume_health.ts";
 import type { VolumeRecord, VolumeStore } from "./volume_record.ts";
 import type { VolumeTable } from "./volume_table.ts";
+import { errorMessage } from "../../shared/text/error_message.ts";
 
 const logger = getLogger(["csi-driver", "volume"]);
 
@@ -65,7 +66,7 @@ export class VolumeWriter {
           namespace: pod.namespace,
           pod: pod.name,
           volumeId,
-          reason: error instanceof Error ? error.message : String(error),
+          reason: errorMessage(error),
         },
       );
     }

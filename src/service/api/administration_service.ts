@@ -21,6 +21,7 @@ import {
   validateRevokeRequest,
   validateSerialNumber,
 } from "./request_validation.ts";
+import { errorMessage } from "../../shared/text/error_message.ts";
 
 /** The parts that answer administrators' calls. */
 export interface AdministrationParts {
@@ -117,7 +118,7 @@ async function saved<T>(target: Partial<AuditEntry>, revoke: () => Promise<T>): 
   try {
     return await revoke();
   } catch (error) {
-    const reason = `nothing is revoked: ${error instanceof Error ? error.message : String(error)}`;
+    const reason = `nothing is revoked: ${errorMessage(error)}`;
     writeAuditEntry({ action: "revoke", outcome: "unavailable", caller, ...target, reason });
     throw requestFailureError({ kind: "unavailable", reason });
   }

@@ -2,6 +2,7 @@ import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
 import type { CaSource, CaSourceState } from "./ca_source.ts";
 import { type TextFile, watchTextFile } from "../documents/watched_file.ts";
+import { errorMessage } from "../../shared/text/error_message.ts";
 
 export interface FileCaSourceOptions {
   readonly certificate: TextFile;
@@ -73,7 +74,7 @@ export class FileCaSource implements CaSource {
       return JSON.stringify({ kind: "secret", secret });
     } catch (error) {
       if (isMissing(error)) return JSON.stringify({ kind: "absent" });
-      const problem = error instanceof Error ? error.message : String(error);
+      const problem = errorMessage(error);
       return JSON.stringify({ kind: "unavailable", problem });
     }
   }

@@ -1,5 +1,6 @@
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
+import { errorMessage } from "../../shared/text/error_message.ts";
 
 /** A file that is read as a whole. */
 export interface TextFile {
@@ -45,7 +46,7 @@ export function watchTextFile(options: TextWatchOptions): AsyncDisposable {
         await options.onChange(text);
       }
     } catch (error) {
-      const problem = error instanceof Error ? error.message : String(error);
+      const problem = errorMessage(error);
       if (problem !== lastProblem) options.onError(problem);
       lastProblem = problem;
       // The next text that can be read ends the problem, also when it is the former one.

@@ -13,6 +13,7 @@ import {
   podsKey,
 } from "./denial_format.ts";
 import { type Denial, type DenialStore, dropExpired, type NodeDenial } from "./denial_store.ts";
+import { errorMessage } from "../../shared/text/error_message.ts";
 
 /** Replicas that write at the same time need a few tries; more show a fault. */
 const mostTries = 20;
@@ -93,7 +94,7 @@ export class DocumentDenialStore implements DenialStore {
       this.#isLoaded = true;
       this.#loaded.resolve();
     } catch (error) {
-      if (!signal.aborted) this.#problem = error instanceof Error ? error.message : String(error);
+      if (!signal.aborted) this.#problem = errorMessage(error);
       throw error;
     }
   }

@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { errorMessage } from "../text/error_message.ts";
 
 /** What a program is started for. */
 export type CommandLine<Command extends string> =
@@ -36,6 +37,6 @@ export function parseCommandLine<Command extends string>(
     });
     return { kind: values.help ? "help" : values.version ? "version" : "serve" };
   } catch (error) {
-    return { kind: "refused", problem: error instanceof Error ? error.message : String(error) };
+    return { kind: "refused", problem: errorMessage(error) };
   }
 }

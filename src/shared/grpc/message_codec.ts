@@ -9,6 +9,7 @@ import {
   toBinary,
 } from "@bufbuild/protobuf";
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
+import { errorMessage } from "../text/error_message.ts";
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 const lenient = new TextDecoder();
@@ -44,7 +45,7 @@ export function decodeMessage<D extends DescMessage>(
         problem: `${field} is not valid UTF-8: send text, or leave it out`,
       };
     }
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = errorMessage(error);
     return { kind: "refused", problem: `the bytes are not a ${schema.typeName} (${reason})` };
   }
 }

@@ -18,6 +18,7 @@ import { deferSessionClose } from "../grpc/deferred_session_close.ts";
 import { redirectTransportLog } from "../grpc/transport_log.ts";
 import type { Clock } from "../scheduler/clock.ts";
 import { systemClock } from "../scheduler/system_clock.ts";
+import { errorMessage } from "../text/error_message.ts";
 
 /** Where a client's calls go, and how it authenticates the server. */
 export interface ChannelOptions {
@@ -142,7 +143,7 @@ export class Channel implements Disposable {
     } catch (cause) {
       // A file in the middle of its replacement is no reason to lose what worked.
       if (old !== undefined) return;
-      const reason = cause instanceof Error ? cause.message : String(cause);
+      const reason = errorMessage(cause);
       throw new RpcError(
         status.UNAVAILABLE,
         `no connection to ${this.#options.address} can be made: ${reason}`,

@@ -19,6 +19,7 @@ import { Channel, type ChannelOptions } from "./channel.ts";
 import { decodeMessage, encodeMessage } from "../grpc/message_codec.ts";
 import { RpcError, toRpcError } from "../grpc/rpc_error.ts";
 import { type AnyMessageInit, methodPath } from "../grpc/service_definition.ts";
+import { errorMessage } from "../text/error_message.ts";
 
 export type { ChannelOptions } from "./channel.ts";
 
@@ -175,7 +176,7 @@ function encoded(schema: DescMessage, request: AnyMessageInit): Buffer {
   try {
     return encodeMessage(schema, request);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = errorMessage(cause);
     throw new RpcError(status.INVALID_ARGUMENT, `the request cannot be sent: ${reason}`, { cause });
   }
 }

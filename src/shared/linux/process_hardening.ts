@@ -1,4 +1,5 @@
 import { type Libc, openLibc } from "./libc.ts";
+import { errorMessage } from "../text/error_message.ts";
 
 const RLIMIT_CORE = 4;
 const SIGUSR1 = 10;
@@ -16,7 +17,7 @@ export function hardenProcess(): string[] {
     try {
       action();
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = errorMessage(error);
       problems.push(`${consequence}: ${reason}`);
     }
   };

@@ -1,5 +1,6 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import type { Clock } from "../scheduler/clock.ts";
+import { errorMessage } from "../text/error_message.ts";
 
 export interface WatchedListenerOptions {
   readonly clock: Clock;
@@ -130,7 +131,7 @@ export class WatchedListener {
     try {
       await this.#listen(this.#port);
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = errorMessage(error);
       this.#options.onProblem(`cannot listen again on port ${this.#port}: ${reason}`);
     }
     // It was closed while it began to listen.

@@ -1,6 +1,7 @@
 import type { Logger } from "@logtape/logtape";
 import { type CallRecord, createCallMetrics } from "./call_metrics.ts";
 import type { Metrics } from "./metrics.ts";
+import { errorMessage } from "../text/error_message.ts";
 
 /** Faults of ours, by the names of their status codes; every other code is an answer. */
 const faults = new Set(["INTERNAL", "UNKNOWN"]);
@@ -20,7 +21,7 @@ export function createCallLog(
     const { method, code, error } = call;
     const properties = { method, code, ms: Math.round(call.ms) };
     if (code === "OK") return logger.debug("{method} {code}", properties);
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = errorMessage(error);
     const failed = { ...properties, reason };
     if (faults.has(code)) return logger.error("{method} {code}: {reason}", { ...failed, error });
     if (refusals === "warning") return logger.warn("{method} {code}: {reason}", failed);

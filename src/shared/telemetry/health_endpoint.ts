@@ -3,6 +3,7 @@ import { serveRequests } from "../http/request_loop.ts";
 import type { HttpRejection } from "../http/request_reader.ts";
 import type { Clock } from "../scheduler/clock.ts";
 import { systemClock } from "../scheduler/system_clock.ts";
+import { errorMessage } from "../text/error_message.ts";
 
 /** Whether all is well, and the lines in which an operator reads why. */
 export interface HealthStatus {
@@ -58,7 +59,7 @@ function listen({ hostname, port }: { readonly hostname: string; readonly port: 
   try {
     return Deno.listen({ hostname, port });
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = errorMessage(cause);
     throw new Error(`cannot serve health checks on ${hostname} port ${port}: ${reason}`, { cause });
   }
 }
@@ -80,7 +81,7 @@ function answer(method: string, target: string, checks: HealthChecks): HttpAnswe
   try {
     return respond();
   } catch (error) {
-    return text(503, `the check failed: ${error instanceof Error ? error.message : error}\n`);
+    return text(503, `the check failed: ${errorMessage(error)}\n`);
   }
 }
 
