@@ -11,7 +11,7 @@ import { registerService, serveUnix } from "../../src/shared/grpc_server/server.
 import { certificateService } from "../../src/service/api/certificate_service.ts";
 import { systemClock } from "../../src/shared/scheduler/system_clock.ts";
 import { serveHealth } from "../../src/shared/telemetry/health_endpoint.ts";
-import { makeCa, openAuthority, policy } from "../support/service_fixture.ts";
+import { makeCa, openTestService, policy } from "../support/service_fixture.ts";
 import { FakeClock } from "../../scripts/support/fake_clock.ts";
 import { heldMemory } from "./garbage.ts";
 import { LagProbe } from "./observing.ts";
@@ -25,7 +25,7 @@ const byName: Authenticator = {
 };
 
 const clock = new FakeClock(Temporal.Now.instant());
-const parts = await openAuthority({ clock, material: await makeCa({}, clock.now()) });
+const parts = await openTestService({ clock, material: await makeCa({}, clock.now()) });
 const { signer, inventory, revocation } = parts;
 const lookups = new FairQueue({ clock: systemClock, concurrency: 16 });
 const queue = new FairQueue({

@@ -13,7 +13,7 @@ import type { UntypedImplementation } from "../../src/shared/grpc/service_defini
 import { administrationService } from "../../src/service/api/administration_service.ts";
 import { certificateService } from "../../src/service/api/certificate_service.ts";
 import { readCertificate } from "../../src/shared/x509/certificate.ts";
-import { certificateRequest, never, openAuthority, pod } from "../support/service_fixture.ts";
+import { certificateRequest, never, openTestService, pod } from "../support/service_fixture.ts";
 import { runs } from "../support/runs.ts";
 import { mutated, mutatedText } from "./mutations.ts";
 import { comparable } from "../support/comparable.ts";
@@ -28,7 +28,7 @@ const expected = [
 ];
 
 Deno.test("calls of our protocol whose octets were changed are answered or refused, and every leaf is of the pod that was named", async () => {
-  await using parts = await openAuthority();
+  await using parts = await openTestService();
   const { issued } = await (async () => {
     const outcome = await parts.ask();
     assert.ok(outcome.kind === "issued");

@@ -30,7 +30,7 @@ export async function openStage(secret: CaSourceContent) {
   await using stack = new AsyncDisposableStack();
   const scheduler = stack.use(new Scheduler({ clock }));
   const source = new ScriptedSource();
-  const authority = new CurrentCa();
+  const currentCa = new CurrentCa();
   const base = { clusterDomain: "cluster.local", defaultValidity: validity, maxValidity: validity };
   const policy = stack.use(await CurrentPolicy.open({ base, scheduler, clock }));
   source.hold(secret);
@@ -38,7 +38,7 @@ export async function openStage(secret: CaSourceContent) {
   const opening = openService({
     clock,
     scheduler,
-    authority,
+    currentCa,
     policy,
     caSource: source,
     caRotationDelay: delay,
@@ -58,7 +58,7 @@ export async function openStage(secret: CaSourceContent) {
   const client = stack.use(connect(CertificateService, {
     address: `https://127.0.0.1:${server.port}`,
     // As the driver's, from the trust bundle's ConfigMap.
-    trustBundle: () => bundlePem(authority.anchors.map(({ der }) => der)),
+    trustBundle: () => bundlePem(currentCa.anchors.map(({ der }) => der)),
     serverName: "cert-service.csi-cert-driver.internal",
   }));
 
@@ -76,12 +76,12 @@ export async function openStage(secret: CaSourceContent) {
       trustBundlePem: bundlePem(trustBundle?.certificates ?? []),
     };
   };
-  const signs = () => authority.material?.issuer.certificate.commonName;
+  const signs = () => currentCa.material?.issuer.certificate.commonName;
   const kept = stack.move();
   return {
     clock,
     source,
-    authority,
+    currentCa,
     client,
     issue,
     start: async (name: string) =>

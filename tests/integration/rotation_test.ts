@@ -89,7 +89,7 @@ Deno.test("after a compromised key its certificates are refused at once, and ren
   stage.source.hold({ ...await secretNow("New"), compromised: true });
   await stage.signing("New");
   await stage.clock.until(() => /MII/.test(one.files.trustBundlePem) && rootsOf(one) === 1);
-  const [anchor] = stage.authority.anchors;
+  const [anchor] = stage.currentCa.anchors;
   await stage.clock.until(() =>
     readCertificates(one.files.trustBundlePem)?.[0]?.serialNumber === anchor?.serialNumber
   );

@@ -27,7 +27,7 @@ import type { KeyAlgorithm } from "../../src/shared/crypto/key_algorithm.ts";
 import { FakeClock } from "../../scripts/support/fake_clock.ts";
 
 export const start = Temporal.Instant.from("2026-03-01T12:00:00.750Z");
-export const anybody: DriverCaller = { kind: "anonymous" };
+export const anonymous: DriverCaller = { kind: "anonymous" };
 export const never = new AbortController().signal;
 
 export const pod: PodIdentity = {
@@ -87,7 +87,7 @@ export async function issueRequest(given: Partial<IssueRequest> = {}): Promise<I
   };
 }
 
-export interface AuthorityOptions {
+export interface TestServiceOptions {
   readonly clock?: FakeClock;
   readonly material?: SigningMaterial;
   readonly policy?: Policy;
@@ -96,10 +96,10 @@ export interface AuthorityOptions {
   readonly concurrency?: number;
 }
 
-/** All parts of the authority, as the service puts them together, on a clock that stands still. */
-export async function openAuthority(options: AuthorityOptions = {}) {
+/** All parts of the service, as the program composes them, on a clock that stands still. */
+export async function openTestService(options: TestServiceOptions = {}) {
   const clock = options.clock ?? new FakeClock(start);
-  const authority = new CurrentCa(options.material ?? await makeCa());
+  const currentCa = new CurrentCa(options.material ?? await makeCa());
   const scheduler = new Scheduler({ clock });
   const inventory = new Inventory({ clock, scheduler });
   const lookups = new FairQueue({ clock, concurrency: 16 });
@@ -118,7 +118,7 @@ export async function openAuthority(options: AuthorityOptions = {}) {
     backdating: { minutes: 5 },
     longestLifetime: { hours: 2 },
   });
-  const signer = new LeafSigner({ authority, clock });
+  const signer = new LeafSigner({ currentCa, clock });
   const issuing = new CertificateIssuer({
     signer,
     lookups,
@@ -130,17 +130,17 @@ export async function openAuthority(options: AuthorityOptions = {}) {
   });
   const clusterDomain = "cluster.local";
   const reporting = new CertificateReports({
-    authority,
+    currentCa,
     queue: reports,
     inventory,
     clock,
     clusterDomain,
   });
-  const ask = async (given: Partial<IssueRequest> = {}, caller = anybody) =>
+  const ask = async (given: Partial<IssueRequest> = {}, caller = anonymous) =>
     await issuing.issue(caller, await issueRequest(given), never);
   return {
     clock,
-    authority,
+    currentCa,
     scheduler,
     inventory,
     queue,

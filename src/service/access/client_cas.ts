@@ -15,7 +15,7 @@ import { type TextFile, watchTextFile } from "../documents/watched_file.ts";
 
 export interface ClientCasOptions {
   readonly file: TextFile;
-  readonly authority: CurrentCa;
+  readonly currentCa: CurrentCa;
   readonly scheduler: Scheduler;
   readonly clock: Clock;
 }
@@ -44,7 +44,7 @@ export class ClientCas implements ClientCaSource, AsyncDisposable {
   static async open(options: ClientCasOptions): Promise<ClientCas> {
     const { file, scheduler, clock } = options;
     const pem = await file.read();
-    const read = readAuthorities(pem);
+    const read = readClientCas(pem);
     if (typeof read === "string") throw new Error(`${file.name}: ${read}`);
     const opened = new ClientCas(options, pem, read);
     opened.#watching = watchTextFile({
@@ -80,8 +80,8 @@ export class ClientCas implements ClientCaSource, AsyncDisposable {
   }
 
   /** Why a CA may not sign for pods while these CAs identify nodes; undefined when it may. */
-  async rejectionReason(ca: Candidate): Promise<string | undefined> {
-    return await sharedTrust(this.#certificates, ca, this.#options.clock.now());
+  async rejectionReason(ca: PodCa): Promise<string | undefined> {
+    return await podCaRejectionReason(this.#certificates, ca, this.#options.clock.now());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -89,12 +89,12 @@ export class ClientCas implements ClientCaSource, AsyncDisposable {
   }
 
   async #change(pem: string): Promise<void> {
-    const read = readAuthorities(pem);
+    const read = readClientCas(pem);
     if (typeof read === "string") return this.#reject(read);
-    const { authority, clock } = this.#options;
-    const { material, anchors } = authority;
+    const { currentCa, clock } = this.#options;
+    const { material, anchors } = currentCa;
     const chain = material ? [material.issuer.certificate, ...material.issuer.chain] : [];
-    const problem = await sharedTrust(read, { chain, roots: anchors }, clock.now());
+    const problem = await podCaRejectionReason(read, { chain, roots: anchors }, clock.now());
     if (problem !== undefined) return this.#reject(problem);
     this.#problem = undefined;
     this.#pem = pem;
@@ -111,12 +111,12 @@ export class ClientCas implements ClientCaSource, AsyncDisposable {
   }
 }
 
-interface Candidate {
+interface PodCa {
   readonly chain: readonly Certificate[];
   readonly roots: readonly Certificate[];
 }
 
-function readAuthorities(pem: string): Certificate[] | string {
+function readClientCas(pem: string): Certificate[] | string {
   const certificates = readCertificates(pem);
   if (certificates === undefined) return "it holds a certificate that is broken";
   if (certificates.length === 0) return "it holds no certificate; expected PEM blocks CERTIFICATE";
@@ -127,21 +127,24 @@ function readAuthorities(pem: string): Certificate[] | string {
   return certificates;
 }
 
-/** Whether what the CA signs would pass for a client's certificate. */
-async function sharedTrust(
-  clientAuthorities: readonly Certificate[],
-  { chain, roots }: Candidate,
+/**
+ * Why the CA that signs for pods must not be used together with the client CAs: what it signs would pass
+ * as a client certificate. Undefined when it may.
+ */
+async function podCaRejectionReason(
+  clientCas: readonly Certificate[],
+  { chain, roots }: PodCa,
   at: Temporal.Instant,
 ): Promise<string | undefined> {
-  for (const authority of clientAuthorities) {
-    const shown = describeCertificate(authority);
+  for (const clientCa of clientCas) {
+    const shown = describeCertificate(clientCa);
     const suggestion = "give nodes a CA of their own";
-    const same = [...chain, ...roots].find(({ spki }) => equalBytes(spki, authority.spki));
+    const same = [...chain, ...roots].find(({ spki }) => equalBytes(spki, clientCa.spki));
     if (same !== undefined) {
       return `${shown} of CLIENT_CA_FILE has the key of a CA that signs for pods; ${suggestion}`;
     }
     const leads = chain.length > 0 &&
-      (await verifyIssuerChain([...chain], [authority], at)).kind === "verified";
+      (await verifyIssuerChain([...chain], [clientCa], at)).kind === "verified";
     if (leads) {
       return `the CA that signs for pods leads to ${shown} of CLIENT_CA_FILE; ${suggestion}`;
     }

@@ -12,7 +12,7 @@ import { validateIssueRequest, validateReportRequest } from "./request_validatio
 /** The parts that answer drivers' calls. */
 export interface CertificateServiceParts {
   readonly authenticator: Authenticator;
-  readonly authority: CurrentCa;
+  readonly currentCa: CurrentCa;
   readonly issuing: CertificateIssuer;
   readonly reporting: CertificateReports;
 }
@@ -61,7 +61,7 @@ const reportCertificates: Method<"reportCertificates"> = async (parts, message, 
 
 const watchTrustBundle: Method<"watchTrustBundle"> = async function* (parts, _message, context) {
   await authenticate(parts, context);
-  yield* trustBundles(parts.authority, context.signal);
+  yield* trustBundles(parts.currentCa, context.signal);
 };
 
 async function issue(
@@ -99,15 +99,15 @@ async function authenticate(
 }
 
 /** The bundle now and after each change; of changes that come faster than they are read, the last. */
-async function* trustBundles(authority: CurrentCa, signal: AbortSignal) {
+async function* trustBundles(currentCa: CurrentCa, signal: AbortSignal) {
   let changed = Promise.withResolvers<void>();
   const wake = () => changed.resolve();
-  using _subscription = authority.onChange(wake);
+  using _subscription = currentCa.onChange(wake);
   signal.addEventListener("abort", wake);
   try {
     for (;;) {
       signal.throwIfAborted();
-      const { anchors } = authority;
+      const { anchors } = currentCa;
       if (anchors.length > 0) yield { certificates: anchors.map(({ der }) => der) };
       await changed.promise;
       changed = Promise.withResolvers<void>();

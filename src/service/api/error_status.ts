@@ -9,7 +9,7 @@ import { status } from "@grpc/grpc-js";
 import { RpcError } from "../../shared/grpc/rpc_error.ts";
 import { maxReasonCharacters, truncate } from "../../shared/text/printable_text.ts";
 
-/** Everything but success that the authority answers. */
+/** Every result of a request except success. */
 export interface RequestFailure {
   readonly kind:
     | "denied"

@@ -25,7 +25,7 @@ export interface CaControllerOptions {
   /** Where replicas agree on the state, and drivers find the trust bundle. */
   readonly document: SharedDocument;
   /** Receives the CA that signs and the trust bundle. */
-  readonly authority: CurrentCa;
+  readonly currentCa: CurrentCa;
   readonly scheduler: Scheduler;
   readonly clock: Clock;
   /** From a new CA's publication to its first signature. */
@@ -79,11 +79,11 @@ export class CaController {
 
   /** What an operator wants to know, a sentence each. */
   statusLines(): string[] {
-    const { authority } = this.#options;
-    const certificate = authority.material?.issuer.certificate;
+    const { currentCa } = this.#options;
+    const certificate = currentCa.material?.issuer.certificate;
     const lines = [
       certificate === undefined
-        ? authority.unavailableReason
+        ? currentCa.unavailableReason
         : `signing with ${certificate.subject}, valid until ${certificate.notAfter}`,
       ...(this.#state ? describeRotation(this.#state) : []),
     ];
@@ -120,9 +120,9 @@ export class CaController {
 
   #sourceUnavailable(problem: string): void {
     this.#sourceProblem = problem;
-    const { authority } = this.#options;
-    if (authority.material === undefined) authority.setUnavailable(problem, authority.anchors);
-    const keepsFormer = authority.material !== undefined || this.#candidate !== undefined;
+    const { currentCa } = this.#options;
+    if (currentCa.material === undefined) currentCa.setUnavailable(problem, currentCa.anchors);
+    const keepsFormer = currentCa.material !== undefined || this.#candidate !== undefined;
     const shown = keepsFormer ? `${problem}; the former CA stays in use` : problem;
     logger.warn("{problem}", { problem: shown });
     this.#firstResult.resolve({ problem: undefined });
@@ -164,20 +164,20 @@ export class CaController {
 
   /** Undefined when it is refused: the former CA stays in use. */
   async #load(secret: CaSourceContent): Promise<LoadedCa | undefined> {
-    const { clock, check, authority, nodes } = this.#options;
+    const { clock, check, currentCa, nodes } = this.#options;
     const loaded = await loadCa(secret, clock.now(), check, nodes?.trustDomain);
     if (loaded.kind === "refused") {
       if (this.#rejectionReason !== loaded.problem) {
         logger.error("the CA is refused, {consequence}: {problem}", {
           problem: loaded.problem,
           version: secret.version,
-          consequence: authority.material ? "the former CA stays in use" : "nothing is signed",
+          consequence: currentCa.material ? "the former CA stays in use" : "nothing is signed",
         });
       }
       this.#rejectionReason = loaded.problem;
-      if (authority.material === undefined) {
-        authority.setUnavailable("the CA cannot be used: its operator finds why in /readyz", [
-          ...authority.anchors,
+      if (currentCa.material === undefined) {
+        currentCa.setUnavailable("the CA cannot be used: its operator finds why in /readyz", [
+          ...currentCa.anchors,
         ]);
       }
       return undefined;
@@ -203,17 +203,17 @@ export class CaController {
   #apply(state: TrustState): void {
     logRotation(this.#state, state);
     this.#state = state;
-    const { authority } = this.#options;
+    const { currentCa } = this.#options;
     const signing = chooseSigningCa(state, { latest: this.#latest, previous: this.#signing });
     this.#applyToNodes(signing);
     if (signing === undefined) {
       const anchors = state.anchors.map(({ certificate }) => certificate);
-      return authority.setUnavailable(this.#unavailableReason(state), anchors);
+      return currentCa.setUnavailable(this.#unavailableReason(state), anchors);
     }
     if (signing.fingerprint !== this.#signing?.fingerprint) logSigning(signing);
     this.#signing = signing;
     const material = signingMaterial(signing, state);
-    if (!isCurrentMaterial(authority, material)) authority.replace(material);
+    if (!isCurrentMaterial(currentCa, material)) currentCa.replace(material);
   }
 
   /**

@@ -34,7 +34,7 @@ export function signingMaterial({ issuer, ...ca }: LoadedCa, state: TrustState):
   };
 }
 
-/** Whether the authority has this already, so that no listener need be called. */
+/** Whether the current CA has this material already, so that no listener need be called. */
 export function isCurrentMaterial({ material }: CurrentCa, next: SigningMaterial): boolean {
   return material !== undefined && material.issuer === next.issuer &&
     String(material.retireAt) === String(next.retireAt) &&

@@ -28,7 +28,7 @@ export type ReportResult =
   };
 
 export interface CertificateReportsOptions {
-  readonly authority: CurrentCa;
+  readonly currentCa: CurrentCa;
   readonly queue: FairQueue;
   readonly inventory: Inventory;
   readonly clock: Clock;
@@ -106,7 +106,7 @@ export class CertificateReports {
 
   /** Signed by the issuer of now, or by an anchor that still is one. */
   async #isSignedByUs(certificate: Certificate): Promise<boolean> {
-    const { authority: { material, anchors }, clock, engine } = this.#options;
+    const { currentCa: { material, anchors }, clock, engine } = this.#options;
     const issuers = material === undefined ? [] : [material.issuer.certificate];
     const candidates = [...issuers, ...anchors];
     const verified = await verifyChain([certificate], candidates, clock.now(), undefined, engine);

@@ -34,7 +34,7 @@ const logger = getLogger(["cert-service", "signing"]);
 
 /** Signs leaves with the CA of the moment; none outlives the CA. */
 export class LeafSigner {
-  readonly #authority: CurrentCa;
+  readonly #currentCa: CurrentCa;
   readonly #clock: Clock;
   /** Signs; the runtime's own unless given. */
   readonly #engine: SignatureEngine | undefined;
@@ -42,11 +42,11 @@ export class LeafSigner {
   #shortened = 0;
 
   constructor(options: {
-    authority: CurrentCa;
+    currentCa: CurrentCa;
     clock: Clock;
     engine?: SignatureEngine | undefined;
   }) {
-    this.#authority = options.authority;
+    this.#currentCa = options.currentCa;
     this.#clock = options.clock;
     this.#engine = options.engine;
   }
@@ -60,7 +60,7 @@ export class LeafSigner {
   async sign(
     order: LeafRequest,
   ): Promise<SignedLeaf | { readonly kind: "unavailable"; readonly reason: string }> {
-    const { material, unavailableReason } = this.#authority;
+    const { material, unavailableReason } = this.#currentCa;
     if (material === undefined) return { kind: "unavailable", reason: unavailableReason };
     const now = this.#clock.now();
     const notBefore = wholeSeconds(now.epochMilliseconds - backdateMs);

@@ -24,7 +24,7 @@ const renewalFraction = 2 / 3;
  * While there is no CA a placeholder, which no client believes, lets the port be open.
  */
 export class ServingCertificate implements AsyncDisposable {
-  readonly #authority: CurrentCa;
+  readonly #currentCa: CurrentCa;
   readonly #signer: LeafSigner;
   readonly #scheduler: Scheduler;
   readonly #clock: Clock;
@@ -38,7 +38,7 @@ export class ServingCertificate implements AsyncDisposable {
     pair: ServingKeyPair,
     isPlaceholder: boolean,
   ) {
-    this.#authority = options.authority;
+    this.#currentCa = options.currentCa;
     this.#signer = options.signer;
     this.#scheduler = options.scheduler;
     this.#clock = options.clock;
@@ -48,17 +48,17 @@ export class ServingCertificate implements AsyncDisposable {
 
   /** Makes the first certificate and keeps it fresh until disposed; rejects when the CA has expired. */
   static async start(options: ServingCertificateOptions): Promise<ServingCertificate> {
-    const { authority, signer, scheduler, clock } = options;
-    const { material } = authority;
+    const { currentCa, signer, scheduler, clock } = options;
+    const { material } = currentCa;
     const now = clock.now();
     const first =
       await (material === undefined ? selfSignedPlaceholder(now) : makePair(signer, now));
     const serving = new ServingCertificate(options, first.pair, material === undefined);
     const renew = () => serving.#renew();
     // The CA can have been replaced before the listener was added.
-    const isStale = authority.material !== material;
+    const isStale = currentCa.material !== material;
     scheduler.schedule(jobKey, isStale ? clock.now() : first.renewTime, renew);
-    serving.#subscription = authority.onChange(() => {
+    serving.#subscription = currentCa.onChange(() => {
       scheduler.schedule(jobKey, clock.now(), renew);
     });
     return serving;
@@ -87,7 +87,7 @@ export class ServingCertificate implements AsyncDisposable {
 
   async #renew(): Promise<Temporal.Instant | undefined> {
     // The next CA wakes it.
-    if (this.#authority.material === undefined) return undefined;
+    if (this.#currentCa.material === undefined) return undefined;
     const { pair, renewTime } = await makePair(this.#signer, this.#clock.now());
     this.#pair = pair;
     this.#isPlaceholder = false;
@@ -97,7 +97,7 @@ export class ServingCertificate implements AsyncDisposable {
 }
 
 export interface ServingCertificateOptions {
-  readonly authority: CurrentCa;
+  readonly currentCa: CurrentCa;
   readonly signer: LeafSigner;
   readonly scheduler: Scheduler;
   readonly clock: Clock;

@@ -14,7 +14,7 @@ import { KubernetesPodDirectory } from "./pod_directory.ts";
 import { ApiServerKeySet } from "./token_keys.ts";
 import { ApiServerTokenReviewer } from "./token_review.ts";
 
-/** All that the service has of a cluster, behind the authority's ports. */
+/** All that the service has of a cluster, behind the ports of the service. */
 export interface Cluster extends Disposable {
   readonly pods: PodDirectory;
   caSecret(secret: ObjectName): CaSource;

@@ -33,7 +33,7 @@ import { FairQueue } from "../../shared/scheduler/fair_queue.ts";
 export interface ServiceOptions {
   readonly clock: Clock;
   readonly scheduler: Scheduler;
-  readonly authority: CurrentCa;
+  readonly currentCa: CurrentCa;
   readonly policy: CurrentPolicy;
   readonly caSource: CaSource;
   readonly caRotationDelay: Temporal.Duration;
@@ -61,12 +61,12 @@ export interface ServiceOptions {
 
 const logger = getLogger(["cert-service"]);
 
-/** The authority's parts, put together and following their sources. */
+/** The parts of the service, composed and following their sources. */
 export type RunningService = Awaited<ReturnType<typeof openService>>;
 
-/** Puts the authority's parts together and lets them follow their sources until disposed; resolves when the CA has been looked at. */
+/** Composes the parts of the service, which follow their sources until disposed; resolves when the CA has been loaded once, or cannot be. */
 export async function openService(options: ServiceOptions) {
-  const { clock, scheduler, authority, policy, pods, engine = webCryptoEngine } = options;
+  const { clock, scheduler, currentCa, policy, pods, engine = webCryptoEngine } = options;
   const { denialsDocument: document } = options;
   const queues = openQueues(clock);
   const inventory = new Inventory({ clock, scheduler });
@@ -76,8 +76,8 @@ export async function openService(options: ServiceOptions) {
   const revocation = new Revocation({ clock, scheduler, store, longestValidity, inventory });
   const nodeRevocation = options.nodeCertificates &&
     new NodeRevocation({ clock, store, ...options.nodeCertificates });
-  const signer = new LeafSigner({ authority, clock, engine });
-  const parts = { authority, inventory, revocation, clock, engine };
+  const signer = new LeafSigner({ currentCa, clock, engine });
+  const parts = { currentCa, inventory, revocation, clock, engine };
   const issuing = new CertificateIssuer({
     ...parts,
     lookups: queues.lookup,
@@ -92,16 +92,16 @@ export async function openService(options: ServiceOptions) {
     queue: queues.report,
     clusterDomain: options.clusterDomain,
   });
-  const follower = caController(options);
+  const caController = openCaController(options);
   await using resources = new AsyncDisposableStack();
   // The longest validity decides how long a root is trusted after its CA's last signature.
-  resources.use(policy.onChange(() => follower.refresh()));
-  runInBackground(resources, (signal) => follower.run(signal));
+  resources.use(policy.onChange(() => caController.refresh()));
+  runInBackground(resources, (signal) => caController.run(signal));
   if (denials) runInBackground(resources, (signal) => denials.follow(signal));
   // When a CA is available no client sees a placeholder; a source that is not reports that soon.
-  const { problem } = await follower.firstResult;
+  const { problem } = await caController.firstResult;
   const serving = resources.use(
-    await ServingCertificate.start({ authority, signer, scheduler, clock }),
+    await ServingCertificate.start({ currentCa, signer, scheduler, clock }),
   );
   const opened = resources.move();
   return {
@@ -111,7 +111,7 @@ export async function openService(options: ServiceOptions) {
     reporting,
     serving,
     signer,
-    follower,
+    caController,
     denials,
     nodeRevocation,
     /** Why the CA that was there at first cannot be used. */
@@ -121,12 +121,12 @@ export async function openService(options: ServiceOptions) {
 }
 
 /** Follows the source of the CA and the trust document. */
-function caController(options: ServiceOptions): CaController {
-  const { authority, scheduler, clock, policy } = options;
+function openCaController(options: ServiceOptions): CaController {
+  const { currentCa, scheduler, clock, policy } = options;
   return new CaController({
     source: options.caSource,
     document: options.trustDocument,
-    authority,
+    currentCa,
     scheduler,
     clock,
     longestValidity: () => policy.longestValidity,

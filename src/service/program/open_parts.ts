@@ -49,8 +49,8 @@ export async function openParts(
     logger.error("the job of {key} failed", { key, error, nextAttempt });
   const scheduler = resources.use(new Scheduler({ clock, onError }));
   const cluster = resources.use(await openClusterFor(config, machine));
-  const authority = new CurrentCa();
-  const watching = { authority, scheduler, clock };
+  const currentCa = new CurrentCa();
+  const watching = { currentCa, scheduler, clock };
   const clients = authentication.kind === "mtls"
     ? resources.use(
       await ClientCas.open({

@@ -10,7 +10,7 @@ export interface Readiness {
 
 /** Whether certificates can be had, and all that an operator wants to know of it. */
 export function readiness(
-  { follower, denials, inventory, authority, serving }: RunningService,
+  { caController, denials, inventory, currentCa, serving }: RunningService,
   parts: {
     readonly policy: CurrentPolicy;
     readonly clients: ClientCas | undefined;
@@ -26,7 +26,7 @@ export function readiness(
     ? isKnown ? [] : ["the revoked pods have not been read yet"]
     : [`the revoked pods cannot be read: ${denials.problem}`];
   const lines = [
-    ...follower.statusLines(),
+    ...caController.statusLines(),
     ...denialsProblem,
     `${inventory.size} certificates in the inventory`,
     ...(policy.problem === undefined ? [] : [`the new policy is refused: ${policy.problem}`]),
@@ -36,6 +36,6 @@ export function readiness(
     ...(attestation?.keys.problem === undefined ? [] : [attestation.keys.problem]),
     ...warnings,
   ];
-  const ok = authority.material !== undefined && serving.isSigned && isKnown;
+  const ok = currentCa.material !== undefined && serving.isSigned && isKnown;
   return { ok, detail: lines.join("\n") };
 }

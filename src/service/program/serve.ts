@@ -45,8 +45,8 @@ export async function serve(
     healthAddress: endpoint ? `${config.health?.hostname}:${endpoint.port}` : "off",
   };
   const reportReadiness = readinessReporter({ config, version, addresses, health, ready, signal });
-  const { authority, serving, denials } = parts.open;
-  for (const source of [authority, serving]) resources.use(source.onChange(reportReadiness));
+  const { currentCa, serving, denials } = parts.open;
+  for (const source of [currentCa, serving]) resources.use(source.onChange(reportReadiness));
   denials?.loaded.then(reportReadiness);
   reportReadiness();
   if (!signal.aborted) await once(signal, "abort");
@@ -71,7 +71,7 @@ function serveHealthPages(
         report: open.queues.report.waiting,
       },
       connections: { ...server.connections },
-      caNotAfter: open.authority.material?.issuer.certificate.notAfter,
+      caNotAfter: open.currentCa.material?.issuer.certificate.notAfter,
       shortened: open.signer.shortened,
     })),
   });

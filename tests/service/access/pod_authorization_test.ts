@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { DriverCaller } from "../../../src/service/access/authenticator.ts";
 import type { ClusterPod, PodDirectory } from "../../../src/service/access/pod_directory.ts";
-import { issued, openAuthority, pod, reasonOf } from "../../support/service_fixture.ts";
+import { issued, openTestService, pod, reasonOf } from "../../support/service_fixture.ts";
 
 const node: DriverCaller = { kind: "node", node: "node-1" };
 
@@ -31,7 +31,7 @@ function directory(change: Partial<ClusterPod> = {}): PodDirectory {
 }
 
 Deno.test("the cluster's word counts, not the caller's: names and attributes are from the spec", async () => {
-  await using service = await openAuthority({ pods: directory() });
+  await using service = await openTestService({ pods: directory() });
   const attributes = { "dns-names": "other.shop.svc", duration: "10h" };
   const { leaf } = issued(await service.ask({ attributes }, node));
   assert(leaf.dnsNames.includes("front.shop.svc"));
@@ -50,14 +50,14 @@ Deno.test("each check that fails denies, and says which", async () => {
     [/there is no pod shop\/web-0 with uid/, { uid: "re-created" }],
   ];
   for (const [expected, change] of cases) {
-    await using service = await openAuthority({ pods: directory(change) });
+    await using service = await openTestService({ pods: directory(change) });
     assert.match(reasonOf("denied", await service.ask({}, node)), expected);
     assert.equal(service.inventory.size, 0);
   }
 });
 
 Deno.test("a pod that drains still renews, and a pod that is gone does not", async () => {
-  await using service = await openAuthority({ pods: directory({ deleting: true }) });
+  await using service = await openTestService({ pods: directory({ deleting: true }) });
   issued(await service.ask({ predecessor: "a1" }, node));
   const gone = { pod: { ...pod, uid: "gone" }, predecessor: "a1" };
   assert.match(
@@ -70,12 +70,12 @@ Deno.test("a directory that cannot be asked is no refusal", async () => {
   const pods: PodDirectory = {
     find: () => Promise.resolve({ kind: "unavailable", problem: "the API server is away" }),
   };
-  await using service = await openAuthority({ pods });
+  await using service = await openTestService({ pods });
   assert.equal(reasonOf("unavailable", await service.ask({}, node)), "the API server is away");
 });
 
 Deno.test("authorisation comes before anything of the request is parsed", async () => {
-  await using service = await openAuthority({ pods: directory({ nodeName: "node-2" }) });
+  await using service = await openTestService({ pods: directory({ nodeName: "node-2" }) });
   const nonsense = { certificateRequest: new Uint8Array([1]), attributes: { colour: "blue" } };
   reasonOf("denied", await service.ask(nonsense, node));
 });

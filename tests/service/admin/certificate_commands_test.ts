@@ -10,7 +10,7 @@ import { administrationService } from "../../../src/service/api/administration_s
 import { CertificateAdministration } from "../../../src/shared/gen/certificate_service_pb.ts";
 import { registerService, serveUnix } from "../../../src/shared/grpc_server/server.ts";
 import { yieldToEventLoop } from "../../../src/shared/scheduler/event_loop_yield.ts";
-import { issued, openAuthority, pod, start } from "../../support/service_fixture.ts";
+import { issued, openTestService, pod, start } from "../../support/service_fixture.ts";
 import { temporaryFolder } from "../../support/temporary_folder.ts";
 
 const node = { kind: "node", node: "node-1" } as const;
@@ -20,9 +20,9 @@ const expires = "2026-03-08T12:00:00Z";
 async function open() {
   await using stack = new AsyncDisposableStack();
   const folder = stack.use(await temporaryFolder());
-  const authority = stack.use(await openAuthority());
+  const parts = stack.use(await openTestService());
   const socket = `${folder.path}/admin.sock`;
-  const implementation = administrationService(authority);
+  const implementation = administrationService(parts);
   const server = stack.use(
     await serveUnix(socket, {
       services: [registerService(CertificateAdministration, implementation)],
@@ -32,7 +32,7 @@ async function open() {
   const commands = { list: listCommand, get: getCommand, revoke: revokeCommand };
   const kept = stack.move();
   return {
-    ...authority,
+    ...parts,
     server,
     socket,
     /** Runs a command; what it printed is in the result. */

@@ -10,7 +10,7 @@ import { RpcError } from "../../../src/shared/grpc/rpc_error.ts";
 import { registerService, serveUnix } from "../../../src/shared/grpc_server/server.ts";
 import { administrationService } from "../../../src/service/api/administration_service.ts";
 import { captureLogs } from "../../support/captured_logs.ts";
-import { issued, openAuthority, pod, start } from "../../support/service_fixture.ts";
+import { issued, openTestService, pod, start } from "../../support/service_fixture.ts";
 import { temporaryFolder } from "../../support/temporary_folder.ts";
 
 const node = { kind: "node", node: "node-1" } as const;
@@ -20,8 +20,8 @@ const wait = { timeoutMs: 30_000 };
 async function open(options: { nodes?: boolean } = {}) {
   await using stack = new AsyncDisposableStack();
   const folder = stack.use(await temporaryFolder());
-  const authority = stack.use(await openAuthority());
-  const { nodeRevocation, ...rest } = authority;
+  const opened = stack.use(await openTestService());
+  const { nodeRevocation, ...rest } = opened;
   const parts = options.nodes === false ? rest : { ...rest, nodeRevocation };
   const server = stack.use(
     await serveUnix(`${folder.path}/admin.sock`, {
@@ -32,7 +32,7 @@ async function open(options: { nodes?: boolean } = {}) {
   const address = `unix://${server.path}`;
   const client = stack.use(connect(CertificateAdministration, { address }));
   const kept = stack.move();
-  return { ...authority, client, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+  return { ...opened, client, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }
 
 /** The certificates of all pages. */

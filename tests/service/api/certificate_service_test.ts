@@ -15,17 +15,17 @@ import { readCertificate } from "../../../src/shared/x509/certificate.ts";
 import { encodePem } from "../../../src/shared/crypto/pem.ts";
 import { captureLogs } from "../../support/captured_logs.ts";
 import {
-  type AuthorityOptions,
   certificateRequest,
   makeCa,
-  openAuthority,
+  openTestService,
   pod,
+  type TestServiceOptions,
 } from "../../support/service_fixture.ts";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
 
 const serverName = "cert-service.csi-cert-driver.internal";
 
-interface Options extends AuthorityOptions {
+interface Options extends TestServiceOptions {
   readonly authenticator?: Authenticator;
 }
 
@@ -35,10 +35,10 @@ async function open(options: Options = {}) {
   const clock = new FakeClock(Temporal.Now.instant());
   await using stack = new AsyncDisposableStack();
   const material = options.material ?? await makeCa({}, clock.now());
-  const authority = stack.use(await openAuthority({ ...options, clock, material }));
-  const serving = stack.use(await ServingCertificate.start(authority));
+  const parts = stack.use(await openTestService({ ...options, clock, material }));
+  const serving = stack.use(await ServingCertificate.start(parts));
   const authenticator = options.authenticator ?? allowAnonymous;
-  const implementation = certificateService({ ...authority, authenticator });
+  const implementation = certificateService({ ...parts, authenticator });
   const server = stack.use(
     await serveTcp("127.0.0.1:0", {
       services: [registerService(CertificateService, implementation)],
@@ -56,7 +56,7 @@ async function open(options: Options = {}) {
     });
   const client = stack.use(connected());
   const kept = stack.move();
-  return { ...authority, client, connected, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+  return { ...parts, client, connected, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }
 
 async function request(attributes: Record<string, string> = {}) {
@@ -86,7 +86,7 @@ Deno.test("a driver issues and renews over TLS", async () => {
   assert.deepEqual(leaf?.dnsNames.slice(-1), ["web.shop.svc"]);
   assert.deepEqual(
     issued.trustBundle?.certificates.map((der) => new Uint8Array(der)),
-    service.authority.anchors.map(({ der }) => new Uint8Array(der)),
+    service.currentCa.anchors.map(({ der }) => new Uint8Array(der)),
   );
 
   const predecessorSerialNumber = leaf?.serialNumber ?? "";
@@ -212,12 +212,12 @@ Deno.test("who watches the trust bundle has it at once, and each time it changes
   const iterator = bundles[Symbol.asyncIterator]();
   const next = async () => (await iterator.next()).value?.certificates.length;
   assert.equal(await next(), 1);
-  const { material } = service.authority;
+  const { material } = service.currentCa;
   assert(material !== undefined);
   const other = await makeCa({ commonName: "Next CA" });
-  service.authority.replace({ ...material, anchors: [...material.anchors, ...other.anchors] });
+  service.currentCa.replace({ ...material, anchors: [...material.anchors, ...other.anchors] });
   assert.equal(await next(), 2);
-  service.authority.replace(material);
+  service.currentCa.replace(material);
   assert.equal(await next(), 1);
   leaving.abort();
   await assert.rejects(iterator.next());

@@ -12,7 +12,7 @@ import {
 import { RpcError } from "../../../src/shared/grpc/rpc_error.ts";
 import type { CallContext } from "../../../src/shared/grpc/service_definition.ts";
 import { configureLogging } from "../../../src/shared/telemetry/logging.ts";
-import { certificateRequest, openAuthority, pod } from "../../support/service_fixture.ts";
+import { certificateRequest, openTestService, pod } from "../../support/service_fixture.ts";
 
 /** An audit line holds its reason in the message and as a property, and some fields besides. */
 const mostLogBytes = 4 * 1024;
@@ -35,10 +35,10 @@ interface Services {
 async function refused(
   call: (services: Services) => Promise<unknown>,
 ): Promise<{ error: RpcError; log: string }> {
-  await using authority = await openAuthority();
+  await using parts = await openTestService();
   const services = {
-    service: certificateService({ ...authority, authenticator }),
-    administration: administrationService(authority),
+    service: certificateService({ ...parts, authenticator }),
+    administration: administrationService(parts),
   };
   const lines: string[] = [];
   const options = { format: "json", level: "trace", program: "cert-service" } as const;

@@ -19,14 +19,14 @@ function replica(options: Options = {}) {
   const clock = options.clock ?? new FakeClock(start);
   const document = options.document ?? new ScriptedDocument();
   const source = new ScriptedSource();
-  const authority = new CurrentCa();
+  const currentCa = new CurrentCa();
   const errors: unknown[] = [];
   const onError = (_key: string, error: unknown) => errors.push(error);
   const scheduler = new Scheduler({ clock, onError, random: () => 1 });
-  const follower = new CaController({
+  const caController = new CaController({
     source,
     document,
-    authority,
+    currentCa,
     scheduler,
     clock,
     delay: Temporal.Duration.from({ minutes: 10 }),
@@ -34,15 +34,15 @@ function replica(options: Options = {}) {
     ...(options.objection ? { check: options.objection } : {}),
   });
   const stopping = new AbortController();
-  const following = follower.run(stopping.signal);
+  const following = caController.run(stopping.signal);
   return {
     clock,
     source,
-    authority,
-    follower,
+    currentCa,
+    caController,
     errors,
-    signs: () => authority.material?.issuer.certificate.commonName,
-    trusts: () => authority.anchors.map(({ commonName }) => commonName).join(),
+    signs: () => currentCa.material?.issuer.certificate.commonName,
+    trusts: () => currentCa.anchors.map(({ commonName }) => commonName).join(),
     [Symbol.asyncDispose]: async () => {
       stopping.abort();
       await following;
@@ -57,12 +57,12 @@ Deno.test("without a CA nothing is signed, and once it appears it is", async () 
   await using one = replica();
   one.source.say({ kind: "absent" });
   await one.clock.until(() =>
-    /is not there: it is waited for/.test(one.authority.unavailableReason)
+    /is not there: it is waited for/.test(one.currentCa.unavailableReason)
   );
   assert.equal(one.signs(), undefined);
   one.source.hold(secretA);
   await one.clock.until(() => one.signs() === "A");
-  assert.deepEqual(await one.follower.firstResult, { problem: undefined });
+  assert.deepEqual(await one.caController.firstResult, { problem: undefined });
 });
 
 Deno.test("a new CA is trusted at once, signs ten minutes later, and the old one goes in the end", async () => {
@@ -75,7 +75,7 @@ Deno.test("a new CA is trusted at once, signs ten minutes later, and the old one
   await one.clock.until(() => one.trusts() === "A,B");
   assert.equal(document.text?.data["ca.crt"], secretA.certificatePem + secretB.certificatePem);
   assert.match(
-    one.follower.statusLines().join("\n"),
+    one.caController.statusLines().join("\n"),
     /published, and signs from 2026-03-01T13:10:00Z on/,
   );
   await one.clock.advance({ minutes: 9, seconds: 59 });
@@ -96,13 +96,13 @@ Deno.test("a bad CA is refused with a reason, the old one stays in use, and a go
   await one.clock.until(() => one.signs() === "A");
   one.source.hold({ ...secretB, privateKeyPem: secretA.privateKeyPem });
   await one.clock.until(() =>
-    /refused: the CA's key does not fit/.test(one.follower.statusLines().join())
+    /refused: the CA's key does not fit/.test(one.caController.statusLines().join())
   );
   await one.clock.advance({ hours: 1 });
   assert.deepEqual([one.signs(), one.trusts()], ["A", "A"]);
   one.source.hold(secretB);
   await one.clock.until(() => one.trusts() === "A,B");
-  assert.doesNotMatch(one.follower.statusLines().join(), /refused/);
+  assert.doesNotMatch(one.caController.statusLines().join(), /refused/);
 });
 
 Deno.test("a CA that is not valid yet is taken when it is", async () => {
@@ -110,7 +110,8 @@ Deno.test("a CA that is not valid yet is taken when it is", async () => {
   const at = start.add({ minutes: 6 });
   one.source.hold(await makeSecret("Early", { at }));
   const { problem } =
-    await (one.clock.until(() => one.follower.statusLines().length > 1), one.follower.firstResult);
+    await (one.clock.until(() => one.caController.statusLines().length > 1),
+      one.caController.firstResult);
   assert.match(String(problem), /is not valid before/);
   await one.clock.advance({ minutes: 2 });
   await one.clock.until(() => one.signs() === "Early");
@@ -121,14 +122,14 @@ Deno.test("a deleted Secret changes nothing, and it is said", async () => {
   one.source.hold(secretA);
   await one.clock.until(() => one.signs() === "A");
   one.source.say({ kind: "absent" });
-  await one.clock.until(() => /is not there/.test(one.follower.statusLines().join()));
+  await one.clock.until(() => /is not there/.test(one.caController.statusLines().join()));
   assert.equal(one.signs(), "A");
   one.source.say({ kind: "unavailable", problem: "connection refused" });
   await one.clock.until(() =>
-    /cannot be read: connection refused/.test(one.follower.statusLines().join())
+    /cannot be read: connection refused/.test(one.caController.statusLines().join())
   );
   one.source.hold(secretA);
-  await one.clock.until(() => one.follower.statusLines().length === 1);
+  await one.clock.until(() => one.caController.statusLines().length === 1);
 });
 
 Deno.test("after a compromised key the new CA signs at once, even while the document is away", async () => {
@@ -189,9 +190,9 @@ Deno.test("a replica that never sees the new CA signs with the old one, not past
   await clock.advance({ minutes: 10 });
   await clock.until(() => one.signs() === "B");
   assert.equal(two.signs(), "A");
-  assert.equal(String(two.authority.material?.retireAt), "2026-03-31T12:15:00Z");
+  assert.equal(String(two.currentCa.material?.retireAt), "2026-03-31T12:15:00Z");
   await clock.advance({ hours: 1 });
-  const leaf = await new LeafSigner({ authority: two.authority, clock }).sign({
+  const leaf = await new LeafSigner({ currentCa: two.currentCa, clock }).sign({
     publicKey: (await generateKeyPair("ecdsa-p256")).publicKey,
     names: { commonName: "a", dnsNames: [], ipAddresses: [], uris: [], organizationalUnits: [] },
     validity: Temporal.Duration.from({ hours: 720 }),
@@ -202,7 +203,7 @@ Deno.test("a replica that never sees the new CA signs with the old one, not past
   await clock.advance({ hours: 721 });
   await clock.until(() => two.trusts() === "B");
   assert.equal(two.signs(), undefined);
-  assert.match(two.authority.unavailableReason, /has not been seen here yet/);
+  assert.match(two.currentCa.unavailableReason, /has not been seen here yet/);
 });
 
 Deno.test("a write of another replica in between is taken in, not written over", async () => {
@@ -234,7 +235,7 @@ Deno.test("a restart during the delay waits for the agreed instant, as the old k
   restarted.source.hold(secretB);
   await clock.until(() => restarted.trusts() === "A,B");
   assert.equal(restarted.signs(), undefined);
-  assert.match(restarted.authority.unavailableReason, /the CA signs from 2026-03-01T12:10:00Z on/);
+  assert.match(restarted.currentCa.unavailableReason, /the CA signs from 2026-03-01T12:10:00Z on/);
   await clock.advance({ minutes: 6 });
   await clock.until(() => restarted.signs() === "B");
 });
@@ -257,8 +258,8 @@ Deno.test("what speaks against a CA is a refusal like any other", async () => {
     objection: () => Promise.resolve("it shares its key with the nodes' CA"),
   });
   one.source.hold(secretA);
-  await one.clock.until(() => /shares its key/.test(one.follower.statusLines().join()));
-  assert.deepEqual(await one.follower.firstResult, {
+  await one.clock.until(() => /shares its key/.test(one.caController.statusLines().join()));
+  assert.deepEqual(await one.caController.firstResult, {
     problem: "it shares its key with the nodes' CA",
   });
   assert.equal(one.signs(), undefined);

@@ -27,14 +27,14 @@ const nameOf = (spki: string | undefined) => spki === nodeA ? "A" : spki === nod
 function replica() {
   const clock = new FakeClock(start);
   const source = new ScriptedSource();
-  const authority = new CurrentCa();
+  const currentCa = new CurrentCa();
   const cas = new NodeCas(clock);
   const scheduler = new Scheduler({ clock, onError: () => {}, random: () => 1 });
   const document = new ScriptedDocument();
   const controller = new CaController({
     source,
     document,
-    authority,
+    currentCa,
     scheduler,
     clock,
     delay: Temporal.Duration.from({ minutes: 10 }),

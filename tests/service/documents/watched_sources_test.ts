@@ -114,8 +114,8 @@ Deno.test("the CAs of client certificates follow their file", async () => {
   await using time = ticking();
   const [first, second] = await Promise.all([TestCa.create("One"), TestCa.create("Two")]);
   const file = new TestFile(first.certificatePem);
-  const authority = new CurrentCa();
-  await using clients = await ClientCas.open({ ...time, authority, file });
+  const currentCa = new CurrentCa();
+  await using clients = await ClientCas.open({ ...time, currentCa, file });
   let changes = 0;
   using _subscription = clients.onChange(() => changes++);
   file.text = second.certificatePem;
@@ -137,9 +137,9 @@ Deno.test("nodes' certificates cannot come from the CA that signs for pods, at t
   const [pods, nodes] = await Promise.all([makeCa(), makeCa({ commonName: "Nodes" })]);
   const pem = (der: Uint8Array) =>
     `-----BEGIN CERTIFICATE-----\n${der.toBase64()}\n-----END CERTIFICATE-----\n`;
-  const authority = new CurrentCa(pods);
+  const currentCa = new CurrentCa(pods);
   const file = new TestFile(pem(nodes.issuer.certificate.der));
-  await using clients = await ClientCas.open({ ...time, authority, file });
+  await using clients = await ClientCas.open({ ...time, currentCa, file });
   const asCandidate = ({ issuer, anchors }: typeof pods) => ({
     chain: [issuer.certificate, ...issuer.chain],
     roots: anchors,

@@ -7,11 +7,11 @@ import type { Caller } from "../../../src/service/access/authenticator.ts";
 import { FairQueue } from "../../../src/shared/scheduler/fair_queue.ts";
 import { webCryptoEngine } from "../../../src/shared/crypto/web_crypto_engine.ts";
 import {
-  anybody,
+  anonymous,
   issued,
   makeCa,
   never,
-  openAuthority,
+  openTestService,
   pod,
 } from "../../support/service_fixture.ts";
 import { comparable } from "../../support/comparable.ts";
@@ -27,10 +27,10 @@ function held(
 
 Deno.test("a restarted service knows again what its drivers report", async () => {
   const material = await makeCa();
-  await using before = await openAuthority({ material });
+  await using before = await openTestService({ material });
   const { leaf, serialNumber } = issued(await before.ask({ attributes: { duration: "1h" } }));
   const known = before.inventory.get(serialNumber);
-  await using after = await openAuthority({ material });
+  await using after = await openTestService({ material });
   const outcome = await after.reporting.report(node, [held(leaf.der)], never);
   assert.deepEqual(outcome, { kind: "reported", accepted: 1, refused: 0 });
   const entry = after.inventory.get(serialNumber);
@@ -49,9 +49,9 @@ Deno.test("a restarted service knows again what its drivers report", async () =>
 
 Deno.test("a report is believed for what we signed ourselves, and nothing else", async () => {
   const material = await makeCa();
-  await using service = await openAuthority({ material });
-  await using stranger = await openAuthority();
-  await using restarted = await openAuthority({ material });
+  await using service = await openTestService({ material });
+  await using stranger = await openTestService();
+  await using restarted = await openTestService({ material });
   const ours = issued(await service.ask({ attributes: { duration: "1h" } })).leaf.der;
   const theirs = issued(await stranger.ask()).leaf.der;
   const forged = ours.with(ours.length - 1, (ours.at(-1) ?? 0) ^ 1);
@@ -63,19 +63,19 @@ Deno.test("a report is believed for what we signed ourselves, and nothing else",
     held(ours, { pod: { ...pod, namespace: "bank" } }),
     held(ours, { pod: { ...pod, name: "web-1" } }),
   ];
-  assert.deepEqual(await restarted.reporting.report(anybody, refused, never), {
+  assert.deepEqual(await restarted.reporting.report(anonymous, refused, never), {
     kind: "reported",
     accepted: 0,
     refused: refused.length,
   });
   await restarted.clock.advance({ hours: 2 });
-  const late = await restarted.reporting.report(anybody, [held(ours)], never);
+  const late = await restarted.reporting.report(anonymous, [held(ours)], never);
   assert.deepEqual(late, { kind: "reported", accepted: 0, refused: 1 });
   assert.equal(restarted.inventory.size, 0);
 });
 
 Deno.test("a report does not change what is known from our own signature", async () => {
-  await using service = await openAuthority();
+  await using service = await openTestService();
   const { leaf, serialNumber } = issued(await service.ask());
   const claim = held(leaf.der, { pod: { ...pod, uid: "another" } });
   await service.reporting.report(node, [claim], never);
@@ -84,15 +84,15 @@ Deno.test("a report does not change what is known from our own signature", async
 });
 
 Deno.test("a report does not replace an entry that is added while it is verified", async () => {
-  await using service = await openAuthority();
-  const { clock, authority } = service;
+  await using service = await openTestService();
+  const { clock, currentCa } = service;
   const { leaf, serialNumber } = issued(await service.ask());
   const entry = service.inventory.get(serialNumber);
   assert(entry !== undefined);
-  await using restarted = await openAuthority({ clock });
+  await using restarted = await openTestService({ clock });
   const { inventory } = restarted;
   const reporting = new CertificateReports({
-    authority,
+    currentCa,
     inventory,
     clock,
     clusterDomain: "cluster.local",
@@ -111,13 +111,13 @@ Deno.test("a report does not replace an entry that is added while it is verified
 });
 
 Deno.test("what the former CA signed is ours for as long as its anchor is published", async () => {
-  await using service = await openAuthority();
-  const old = service.authority.material;
+  await using service = await openTestService();
+  const old = service.currentCa.material;
   const { leaf } = issued(await service.ask());
   const next = await makeCa({ commonName: "Next CA" });
   const anchors = [...(old?.anchors ?? []), ...next.anchors];
-  await using during = await openAuthority({ material: { ...next, anchors } });
-  await using after = await openAuthority({ material: next });
+  await using during = await openTestService({ material: { ...next, anchors } });
+  await using after = await openTestService({ material: next });
   const report = (where: typeof during) => where.reporting.report(node, [held(leaf.der)], never);
   assert.deepEqual(await report(during), { kind: "reported", accepted: 1, refused: 0 });
   assert.deepEqual(await report(after), { kind: "reported", accepted: 0, refused: 1 });

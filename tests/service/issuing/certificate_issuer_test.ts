@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import { verifyChain } from "../../../src/shared/x509/chain.ts";
 import type { KeyAlgorithm } from "../../../src/shared/crypto/key_algorithm.ts";
 import {
-  anybody,
+  anonymous,
   certificateRequest,
   issued,
   issueRequest,
   makeCa,
   never,
-  openAuthority,
+  openTestService,
   policy,
   reasonOf,
   rule,
@@ -16,7 +16,7 @@ import {
 } from "../../support/service_fixture.ts";
 
 Deno.test("a pod gets its own names, five minutes of the past and the default validity", async () => {
-  await using service = await openAuthority();
+  await using service = await openTestService();
   const { leaf, trustBundle, serialNumber } = issued(await service.ask());
   assert.equal(leaf.commonName, "web-0.shop.svc.cluster.local");
   assert.deepEqual(leaf.dnsNames, ["web-0.shop.svc.cluster.local", "web-0"]);
@@ -25,13 +25,13 @@ Deno.test("a pod gets its own names, five minutes of the past and the default va
   assert.equal(String(leaf.notAfter), "2026-03-08T12:00:00Z");
   assert.equal(leaf.serialNumber, serialNumber);
   assert.equal(leaf.isCa, false);
-  assert.deepEqual(trustBundle, service.authority.anchors.map(({ der }) => der));
-  const anchors = [...service.authority.anchors];
+  assert.deepEqual(trustBundle, service.currentCa.anchors.map(({ der }) => der));
+  const anchors = [...service.currentCa.anchors];
   assert.deepEqual(await verifyChain([leaf], anchors, start), { kind: "verified" });
 });
 
 Deno.test("every serial number is another one of 128 bits", async () => {
-  await using service = await openAuthority();
+  await using service = await openTestService();
   const serials = new Set<string>();
   for (let count = 0; count < 50; count++) {
     serials.add(issued(await service.ask()).serialNumber);
@@ -41,7 +41,7 @@ Deno.test("every serial number is another one of 128 bits", async () => {
 });
 
 Deno.test("a certificate is valid for as long as it was asked for, from 10 seconds to the longest", async () => {
-  await using service = await openAuthority();
+  await using service = await openTestService();
   for (const duration of ["10s", "11s", "1m", "1h30m", "720h"]) {
     const { leaf, notAfter } = issued(await service.ask({ attributes: { duration } }));
     const wanted = start.add(Temporal.Duration.from(`PT${duration.toUpperCase()}`));
@@ -55,7 +55,7 @@ Deno.test("a certificate is valid for as long as it was asked for, from 10 secon
 
 Deno.test("ten years are granted where a rule says so", async () => {
   const maxValidity = Temporal.Duration.from({ hours: 87_600 });
-  await using service = await openAuthority({
+  await using service = await openTestService({
     material: await makeCa({ days: 7300 }),
     policy: policy([rule({ maxValidity })]),
   });
@@ -64,7 +64,7 @@ Deno.test("ten years are granted where a rule says so", async () => {
 });
 
 Deno.test("no certificate outlives its CA, and the shortened ones are counted", async () => {
-  await using service = await openAuthority({ material: await makeCa({ days: 2 }) });
+  await using service = await openTestService({ material: await makeCa({ days: 2 }) });
   const full = issued(await service.ask({ attributes: { duration: "24h" } }));
   assert.equal(String(full.leaf.notAfter), "2026-03-02T12:00:00Z");
   assert.equal(service.signer.shortened, 0);
@@ -77,14 +77,14 @@ Deno.test("no certificate outlives an intermediate above it", async () => {
   const material = await makeCa();
   const { issuer: parent } = await makeCa({ days: 3 });
   const issuer = { ...material.issuer, chain: [parent.certificate] };
-  await using service = await openAuthority({ material: { ...material, issuer } });
+  await using service = await openTestService({ material: { ...material, issuer } });
   const { leaf, chain } = issued(await service.ask());
   assert.equal(String(leaf.notAfter), "2026-03-04T12:00:00Z");
   assert.deepEqual(chain[1], parent.certificate.der);
 });
 
 Deno.test("a CA that has expired signs nothing, and the refusal is not for good", async () => {
-  await using service = await openAuthority({ material: await makeCa({ days: 1 }) });
+  await using service = await openTestService({ material: await makeCa({ days: 1 }) });
   await service.clock.advance({ hours: 23, minutes: 59, seconds: 55 });
   const reason = reasonOf("unavailable", await service.ask());
   assert.match(reason, /the CA is valid until 2026-03-02T12:00:00Z/);
@@ -93,7 +93,7 @@ Deno.test("a CA that has expired signs nothing, and the refusal is not for good"
 });
 
 Deno.test("every key type that is granted by default is signed, with the usages that fit it", async () => {
-  await using service = await openAuthority();
+  await using service = await openTestService();
   const types: [KeyAlgorithm, Record<string, string>][] = [
     ["ecdsa-p256", {}],
     ["ecdsa-p384", { "key-size": "384" }],
@@ -111,14 +111,14 @@ Deno.test("every key type that is granted by default is signed, with the usages 
 });
 
 Deno.test("a key of another type than the volume asks for is refused", async () => {
-  await using service = await openAuthority();
+  await using service = await openTestService();
   const attributes = { "key-algorithm": "ed25519" };
   const reason = reasonOf("invalid", await service.ask({ attributes }));
   assert.match(reason, /certificate_request: holds a key of type ecdsa-p256.*ask for ed25519/);
 });
 
 Deno.test("what is no certificate request is refused by name", async () => {
-  await using service = await openAuthority();
+  await using service = await openTestService();
   const good = await certificateRequest();
   const flipped = good.with(good.length - 1, (good.at(-1) ?? 0) ^ 1);
   const bad = [new Uint8Array([1, 2, 3]), new Uint8Array(100_000), good.slice(0, -1), flipped];
@@ -130,7 +130,7 @@ Deno.test("what is no certificate request is refused by name", async () => {
 });
 
 Deno.test("attributes that cannot be read are refused with each of them named", async () => {
-  await using service = await openAuthority();
+  await using service = await openTestService();
   const attributes = { duration: "ever", colour: "blue" };
   const reason = reasonOf("invalid", await service.ask({ attributes }));
   assert.match(reason, /volume\.attributes\["duration"\]: is "ever", expected a Go-style/);
@@ -138,7 +138,7 @@ Deno.test("attributes that cannot be read are refused with each of them named", 
 });
 
 Deno.test("a renewal keeps names, units, addresses and validity, with another key and serial", async () => {
-  await using service = await openAuthority({
+  await using service = await openTestService({
     policy: policy([rule({
       organizationalUnits: ["Shop"],
       ipRanges: [{ bits: 0x0a000000n, width: 32, prefixLength: 8 }],
@@ -179,18 +179,18 @@ Deno.test("a renewal keeps names, units, addresses and validity, with another ke
 Deno.test("a service that was restarted renews what it does not remember", async () => {
   const material = await makeCa();
   const attributes = { "dns-names": "web.shop.svc", duration: "1h" };
-  await using before = await openAuthority({ material });
+  await using before = await openTestService({ material });
   const first = issued(await before.ask({ attributes }));
-  await using after = await openAuthority({ material });
+  await using after = await openTestService({ material });
   const renewed = issued(await after.ask({ attributes, predecessor: first.serialNumber }));
   assert.deepEqual(renewed.leaf.dnsNames, first.leaf.dnsNames);
-  const { anchors } = after.authority;
+  const { anchors } = after.currentCa;
   assert.equal((await verifyChain([renewed.leaf], [...anchors], start)).kind, "verified");
 });
 
 Deno.test("a changed policy holds at the next renewal", async () => {
   let current = policy([rule({ dnsNames: ["web.example.com"] })]);
-  await using service = await openAuthority({
+  await using service = await openTestService({
     get policy() {
       return current;
     },
@@ -203,11 +203,11 @@ Deno.test("a changed policy holds at the next renewal", async () => {
 });
 
 Deno.test("200 requests at once are all answered, a bounded number at a time", async () => {
-  await using service = await openAuthority();
+  await using service = await openTestService();
   let most = 0;
   const requests = await Promise.all(Array.from({ length: 200 }, () => issueRequest()));
   const outcomes = await Promise.all(requests.map(async (request) => {
-    const outcome = await service.issuing.issue(anybody, request, never);
+    const outcome = await service.issuing.issue(anonymous, request, never);
     most = Math.max(most, service.queue.running);
     return issued(outcome).serialNumber;
   }));
@@ -218,10 +218,10 @@ Deno.test("200 requests at once are all answered, a bounded number at a time", a
 });
 
 Deno.test("a request over the bound receives the time after which to retry", async () => {
-  await using service = await openAuthority({ concurrency: 1, capacity: 1 });
+  await using service = await openTestService({ concurrency: 1, capacity: 1 });
   const requests = [await issueRequest(), await issueRequest(), await issueRequest()];
   const outcomes = await Promise.all(
-    requests.map((request) => service.issuing.issue(anybody, request, never)),
+    requests.map((request) => service.issuing.issue(anonymous, request, never)),
   );
   const overloaded = outcomes.filter(({ kind }) => kind === "overloaded");
   assert.equal(overloaded.length, 1);
@@ -231,11 +231,11 @@ Deno.test("a request over the bound receives the time after which to retry", asy
 });
 
 Deno.test("a request that was given up while it waited is not signed", async () => {
-  await using service = await openAuthority({ concurrency: 1 });
+  await using service = await openTestService({ concurrency: 1 });
   const controller = new AbortController();
   const [first, second] = [await issueRequest(), await issueRequest()];
-  const running = service.issuing.issue(anybody, first, never);
-  const waiting = service.issuing.issue(anybody, second, controller.signal);
+  const running = service.issuing.issue(anonymous, first, never);
+  const waiting = service.issuing.issue(anonymous, second, controller.signal);
   controller.abort(new Error("gone"));
   await assert.rejects(waiting, /gone/);
   issued(await running);

@@ -8,7 +8,7 @@ import {
   issueRequest,
   makeCa,
   never,
-  openAuthority,
+  openTestService,
   pod,
 } from "../../support/service_fixture.ts";
 import { openApi } from "../kubernetes/kubernetes_fixture.ts";
@@ -22,7 +22,7 @@ Deno.test("1,040 requests of a node for pods that do not exist do not delay anot
   // The API is slow: it answers the first look-ups only when the test says so.
   api.server.fail("get pods", "hang", 16);
   const pods = new KubernetesPodDirectory(api.connection);
-  await using service = await openAuthority({ pods });
+  await using service = await openTestService({ pods });
   const absent = { ...await issueRequest(), pod: { ...pod, name: "absent" } };
   const flood = Array.from({ length: 1_040 }, () => service.issuing.issue(greedy, absent, never));
   await api.clock.until(() => api.server.answering === 16);
@@ -40,7 +40,7 @@ Deno.test("1,040 requests of a node for pods that do not exist do not delay anot
 });
 
 Deno.test("a node's reports do not delay another node's report, nor any request", async () => {
-  await using service = await openAuthority({ material: await makeCa() });
+  await using service = await openTestService({ material: await makeCa() });
   const { leaf } = issued(await service.ask());
   const held = { certificate: leaf.der, pod, volumeId: "csi-1" };
   const ended: string[] = [];

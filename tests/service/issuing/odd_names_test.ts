@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { issued, openAuthority, pod, policy, rule } from "../../support/service_fixture.ts";
+import { issued, openTestService, pod, policy, rule } from "../../support/service_fixture.ts";
 
 const label63 = "x".repeat(63);
 /** A DNS name of so many characters below shop.svc.cluster.local. */
@@ -41,7 +41,7 @@ const asked: [string, string, "issued" | "denied" | "invalid"][] = [
 
 for (const [what, name, outcome] of asked) {
   Deno.test(`asked for as a DNS name, ${what} is ${outcome}`, async () => {
-    await using service = await openAuthority();
+    await using service = await openTestService();
     const answer = await service.ask({ attributes: { "dns-names": name } });
     const told = "reason" in answer ? answer.reason : "";
     assert.equal(answer.kind, outcome, told);
@@ -52,7 +52,7 @@ for (const [what, name, outcome] of asked) {
 
 for (const namespace of ["local", "svc", "cluster", "internal"]) {
   Deno.test(`a pod of a namespace called ${namespace} gets no short name that means another's`, async () => {
-    await using service = await openAuthority();
+    await using service = await openTestService();
     const own = { ...pod, namespace };
     const { leaf } = issued(await service.ask({ pod: own }));
     assert.deepEqual(leaf.dnsNames, [`web-0.${namespace}.svc.cluster.local`, "web-0"]);
@@ -64,7 +64,7 @@ for (const namespace of ["local", "svc", "cluster", "internal"]) {
 }
 
 Deno.test("a pod of a namespace called dev gets web.dev, which the cluster's DNS answers for, and no more", async () => {
-  await using service = await openAuthority();
+  await using service = await openTestService();
   const ask = async (name: string) =>
     (await service.ask({ pod: { ...pod, namespace: "dev" }, attributes: { "dns-names": name } }))
       .kind;
@@ -78,7 +78,7 @@ Deno.test("a pod of a namespace called dev gets web.dev, which the cluster's DNS
 Deno.test("no rule can give what belongs to the service, the API server or the whole cluster", async () => {
   const dnsNames = ["*.csi-cert-driver.internal", "*.svc.cluster.local", "*.default.svc"]
     .concat("kubernetes.default.svc", "cluster.local");
-  await using service = await openAuthority({ policy: policy([rule({ dnsNames })]) });
+  await using service = await openTestService({ policy: policy([rule({ dnsNames })]) });
   const names = ["cert-service.csi-cert-driver.internal", "kubernetes.default.svc", "cluster.local"]
     .concat("*.default.svc", "*.svc.cluster.local", "kubernetes");
   for (const name of names) {

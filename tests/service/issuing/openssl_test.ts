@@ -5,7 +5,7 @@ import {
   certificateRequest,
   issued,
   makeCa,
-  openAuthority,
+  openTestService,
   policy,
   rule,
 } from "../../support/service_fixture.ts";
@@ -39,7 +39,7 @@ Deno.test({
   async fn() {
     for (const algorithm of ["ecdsa-p256", "ecdsa-p384", "rsa-2048"] as const) {
       const material = await makeCa({ algorithm }, now);
-      await using service = await openAuthority({ clock: new FakeClock(now), material });
+      await using service = await openTestService({ clock: new FakeClock(now), material });
       const { leaf } = issued(await service.ask());
       const folder = await Deno.makeTempDir();
       try {
@@ -66,7 +66,7 @@ Deno.test({
   name: "openssl reads the names, units and usages that were asked for",
   ignore: !hasOpenssl,
   async fn() {
-    await using service = await openAuthority({
+    await using service = await openTestService({
       policy: policy([rule({
         organizationalUnits: ["*"],
         ipRanges: [{ bits: 0n, width: 128, prefixLength: 0 }],
@@ -103,7 +103,7 @@ Deno.test({
   name: "names and usages inside a certificate request are of no account",
   ignore: !hasOpenssl,
   async fn() {
-    await using service = await openAuthority();
+    await using service = await openTestService();
     const request = await openssl([
       ...["req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"],
       ...["-keyout", "/dev/null", "-outform", "der", "-subj", "/CN=admin"],
@@ -121,7 +121,7 @@ Deno.test({
   name: "weak keys made by openssl are refused",
   ignore: !hasOpenssl,
   async fn() {
-    await using service = await openAuthority();
+    await using service = await openTestService();
     for (const key of [["rsa:1024"], ["ec", "-pkeyopt", "ec_paramgen_curve:prime192v1"]]) {
       const request = await openssl([
         ...["req", "-new", "-nodes", "-keyout", "/dev/null", "-outform", "der", "-subj", "/CN=x"],
@@ -139,7 +139,7 @@ Deno.test({
 
 Deno.test("a leaf names its issuer's key identifier octet for octet", async () => {
   const material = await makeCa();
-  await using service = await openAuthority({ material });
+  await using service = await openTestService({ material });
   const leaf = readCertificate(issued(await service.ask()).leaf.der);
   assert.deepEqual(
     leaf?.authorityKeyIdentifier,

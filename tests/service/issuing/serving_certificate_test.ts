@@ -3,7 +3,7 @@ import { ServingCertificate } from "../../../src/service/issuing/serving_certifi
 import { type Certificate, readCertificates } from "../../../src/shared/x509/certificate.ts";
 import { derivePublicKey, importPrivateKey } from "../../../src/shared/crypto/key_pairs.ts";
 import { verifyChain } from "../../../src/shared/x509/chain.ts";
-import { makeCa, openAuthority, start } from "../../support/service_fixture.ts";
+import { makeCa, openTestService, start } from "../../support/service_fixture.ts";
 
 const name = "cert-service.csi-cert-driver.internal";
 
@@ -14,7 +14,7 @@ function leafOf(serving: ServingCertificate): Certificate {
 }
 
 Deno.test("the serving certificate bears one name, for servers only, and its key fits", async () => {
-  await using service = await openAuthority();
+  await using service = await openTestService();
   await using serving = await ServingCertificate.start(service);
   const leaf = leafOf(serving);
   assert.deepEqual([leaf.commonName, leaf.dnsNames], [name, [name]]);
@@ -22,13 +22,13 @@ Deno.test("the serving certificate bears one name, for servers only, and its key
   assert.equal(String(leaf.notAfter), "2026-03-02T12:00:00Z");
   assert.deepEqual(await derivePublicKey(serving.current().privateKeyPem), leaf.spki);
   assert.equal((await importPrivateKey(serving.current().privateKeyPem)).kind, "key");
-  const anchors = [...service.authority.anchors];
+  const anchors = [...service.currentCa.anchors];
   assert.equal((await verifyChain([leaf], anchors, start)).kind, "verified");
   assert.equal(service.inventory.size, 0);
 });
 
 Deno.test("it is renewed before it expires, with another key, again and again", async () => {
-  await using service = await openAuthority();
+  await using service = await openTestService();
   await using serving = await ServingCertificate.start(service);
   let changes = 0;
   using _subscription = serving.onChange(() => changes++);
@@ -46,12 +46,12 @@ Deno.test("it is renewed before it expires, with another key, again and again", 
 });
 
 Deno.test("a new CA signs the serving certificate at once", async () => {
-  await using service = await openAuthority();
+  await using service = await openTestService();
   await using serving = await ServingCertificate.start(service);
   const next = await makeCa({ commonName: "Next CA" });
   const changed = Promise.withResolvers<void>();
   using _subscription = serving.onChange(() => changed.resolve());
-  service.authority.replace(next);
+  service.currentCa.replace(next);
   await service.clock.advance({ milliseconds: 1 });
   await changed.promise;
   assert.equal(leafOf(serving).issuer, next.issuer.certificate.subject);
@@ -59,7 +59,7 @@ Deno.test("a new CA signs the serving certificate at once", async () => {
 
 Deno.test("it does not outlive the CA, and there is none when the CA has expired", async () => {
   const material = await makeCa({ days: 1 });
-  await using service = await openAuthority({ material });
+  await using service = await openTestService({ material });
   await service.clock.advance({ hours: 20 });
   {
     await using serving = await ServingCertificate.start(service);
@@ -73,9 +73,9 @@ Deno.test("it does not outlive the CA, and there is none when the CA has expired
 });
 
 Deno.test("once disposed it is not renewed any more", async () => {
-  await using service = await openAuthority();
+  await using service = await openTestService();
   const serving = await ServingCertificate.start(service);
   await serving[Symbol.asyncDispose]();
-  service.authority.replace(await makeCa());
+  service.currentCa.replace(await makeCa());
   assert.equal(service.scheduler.size, 0);
 });

@@ -31,7 +31,7 @@ Deno.test("a policy that changes before the CA is there, or later, decides how l
     policy,
     caSource,
     trustDocument,
-    authority: new CurrentCa(),
+    currentCa: new CurrentCa(),
     caRotationDelay: Temporal.Duration.from({ minutes: 10 }),
     clusterDomain: "cluster.local",
   });

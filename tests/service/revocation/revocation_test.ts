@@ -2,14 +2,14 @@ import assert from "node:assert/strict";
 import {
   issued,
   makeCa,
-  openAuthority,
+  openTestService,
   pod,
   reasonOf,
   start,
 } from "../../support/service_fixture.ts";
 
 Deno.test("a pod that was revoked gets no further certificate, another pod does", async () => {
-  await using service = await openAuthority();
+  await using service = await openTestService();
   const { serialNumber } = issued(await service.ask({ attributes: { duration: "24h" } }));
   const { validUntil } = await service.revocation.revoke(pod.uid);
   assert.equal(String(validUntil), "2026-03-02T12:00:00Z");
@@ -20,14 +20,14 @@ Deno.test("a pod that was revoked gets no further certificate, another pod does"
 });
 
 Deno.test("a pod of which nothing is known can be revoked, for the longest that it can hold one", async () => {
-  await using service = await openAuthority();
+  await using service = await openTestService();
   const { validUntil } = await service.revocation.revoke(pod.uid);
   assert.equal(String(validUntil), String(start.add({ hours: 720 })));
   reasonOf("denied", await service.ask());
 });
 
 Deno.test("a denial is forgotten when no certificate is requested for the pod any more", async () => {
-  await using service = await openAuthority({ material: await makeCa() });
+  await using service = await openTestService({ material: await makeCa() });
   await service.revocation.revoke(pod.uid);
   await service.clock.advance({ hours: 720 });
   assert.equal(service.store.size, 1);
@@ -36,7 +36,7 @@ Deno.test("a denial is forgotten when no certificate is requested for the pod an
 });
 
 Deno.test("a pod that keeps requesting certificates stays denied, since the first time", async () => {
-  await using service = await openAuthority();
+  await using service = await openTestService();
   await service.revocation.revoke(pod.uid);
   for (let days = 0; days < 120; days += 10) {
     await service.clock.advance({ hours: 240 });
@@ -46,7 +46,7 @@ Deno.test("a pod that keeps requesting certificates stays denied, since the firs
 });
 
 Deno.test("a certificate that was being signed while its pod was revoked is not given out", async () => {
-  await using service = await openAuthority();
+  await using service = await openTestService();
   const sign = service.signer.sign.bind(service.signer);
   service.signer.sign = async (order) => {
     const signed = await sign(order);
