@@ -9,24 +9,31 @@ const scope = self as unknown as {
 
 const answersMs: number[] = [];
 const failures: string[] = [];
+/** So many failures in a row make one that counts, as the kubelet does by default (failureThreshold). */
+const failureThreshold = 3;
 let isStopping = false;
 
 async function probe(address: string, everyMs: number): Promise<void> {
+  let inARow: string[] = [];
   for (let path = "livez"; !isStopping; path = path === "livez" ? "readyz" : "livez") {
     const started = performance.now();
-    try {
-      const answer = await fetch(`http://${address}/${path}`, {
-        signal: AbortSignal.timeout(10_000),
-      });
-      await answer.body?.cancel();
-      if (!answer.ok) failures.push(`${path}: ${answer.status}`);
-    } catch (error) {
-      failures.push(`${path}: ${error}`);
-    }
+    const failure = await failureOf(`http://${address}/${path}`);
     answersMs.push(performance.now() - started);
+    inARow = failure === undefined ? [] : [...inARow, `${path}: ${failure}`];
+    if (inARow.length === failureThreshold) failures.push(inARow.join(", "));
     await new Promise((resolve) => setTimeout(resolve, everyMs));
   }
   scope.postMessage({ answersMs, failures });
+}
+
+async function failureOf(url: string): Promise<string | undefined> {
+  try {
+    const answer = await fetch(url, { signal: AbortSignal.timeout(10_000) });
+    await answer.body?.cancel();
+    return answer.ok ? undefined : `${answer.status}`;
+  } catch (error) {
+    return String(error);
+  }
 }
 
 scope.onmessage = ({ data }) => {

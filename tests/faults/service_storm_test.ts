@@ -17,8 +17,8 @@ const connections = 50;
 const capacity = 2_048;
 /** As long as a driver waits for an answer. */
 const askMs = 20_000;
-/** The drivers notice that there is something to ask within this. */
-const arrivalMs = 5_000;
+/** The drivers notice that there is something to ask within this: faster than any machine signs. */
+const arrivalMs = 2_000;
 /** What thousands of calls in progress may take. */
 const mostGrowthMib = 600;
 const entry = new URL("stormed_service.ts", import.meta.url).pathname;
