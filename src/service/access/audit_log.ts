@@ -8,17 +8,9 @@ const logger = getLogger(["cert-service", "audit"]);
 
 /** One decision of the service. Nothing in it is secret. */
 export interface AuditEntry {
-  readonly action:
-    | "attest"
-    | "issue"
-    | "renew"
-    | "revoke"
-    | "report"
-    | "list"
-    | "get"
-    | "authenticate";
+  readonly action: keyof typeof actionNames;
   readonly outcome: string;
-  /** Undefined where it is not known who calls. */
+  /** Undefined for a caller that is not authenticated. */
   readonly caller: Caller | undefined;
   readonly pod?: PodIdentity | undefined;
   readonly podUid?: string | undefined;
@@ -31,16 +23,33 @@ export interface AuditEntry {
   readonly notAfter?: Temporal.Instant | undefined;
   readonly accepted?: number | undefined;
   readonly refused?: number | undefined;
-  /** Why it was refused, or what the administrator gave as the reason; a long one is cut. */
+  /** Why the action failed, or the reason that the administrator gave; a long one is cut. */
   readonly reason?: string | undefined;
 }
 
-/** Writes the one line of a decision; undefined properties are left out. */
+/** The actions of the audit log, and what a line's message calls them. */
+const actionNames = {
+  attest: "attestation",
+  issue: "issuance",
+  renew: "renewal",
+  revoke: "revocation",
+  report: "report",
+  list: "listing",
+  get: "look-up",
+  authenticate: "authentication",
+};
+
+/** All other outcomes are failures, and have a reason. */
+const successes: ReadonlySet<string> = new Set(["issued", "revoked", "reported", "shown"]);
+
+/**
+ * Writes the line of one decision; properties that are undefined are left out. The record is built
+ * here: `logger.info` parses the message's template each time and copies the properties, which takes
+ * 12 of 25 µs a line, 4 % of what issuing a certificate takes.
+ */
 export function writeAuditEntry(entry: AuditEntry): void {
   const properties = propertiesOf(entry);
-  const rawMessage = template(properties);
-  // As a record, because logger.info() parses the same template each time and copies the properties:
-  // half of the cost of a line.
+  const rawMessage = template(entry, properties);
   const record: LogRecord = {
     category: logger.category,
     level: "info",
@@ -60,17 +69,14 @@ type AuditProperties = Record<
   unknown
 >;
 
-/**
- * In the order of the line. Written out, because objects that are composed of others are slow to
- * make and to read.
- */
+/** The properties of a line, in their order. */
 function propertiesOf(entry: AuditEntry): AuditProperties {
   const { caller, pod, names } = entry;
   const node = caller?.kind === "node" ? caller : undefined;
   return {
     action: entry.action,
     outcome: entry.outcome,
-    // First in the line when nothing else is known of the pod.
+    // Before the other properties where the pod's uid alone is known.
     ...(entry.podUid === undefined ? {} : { podUid: entry.podUid }),
     revokedNode: entry.revokedNode,
     volumeId: entry.volumeId,
@@ -94,30 +100,25 @@ function propertiesOf(entry: AuditEntry): AuditProperties {
     dnsNames: names?.dnsNames,
     ipAddresses: names?.ipAddresses,
     uris: names?.uris,
-    notAfter: entry.notAfter && textOf(entry.notAfter),
+    notAfter: entry.notAfter?.toString(),
   };
 }
 
-let lastText: { readonly instant: Temporal.Instant; readonly text: string } | undefined;
-
-/** Certificates of one second mostly end at one instant, whose text costs more than all else here. */
-function textOf(instant: Temporal.Instant): string {
-  if (!lastText?.instant.equals(instant)) lastText = { instant, text: instant.toString() };
-  return lastText.text;
-}
-
-function template(properties: AuditProperties): string {
-  let text = "{action} {outcome} for {caller}";
-  if (properties.podName !== undefined) text += ": pod {namespace}/{podName} ({podUid})";
-  else if (properties.podUid !== undefined) text += ": pod {podUid}";
-  else if (properties.revokedNode !== undefined) text += ": node {revokedNode}";
+function template({ action, outcome }: AuditEntry, properties: AuditProperties): string {
+  let text = actionNames[action];
+  text += successes.has(outcome)
+    ? " succeeded: caller {caller}"
+    : " failed ({outcome}): caller {caller}";
+  if (properties.podName !== undefined) text += ", pod {namespace}/{podName} ({podUid})";
+  else if (properties.podUid !== undefined) text += ", pod {podUid}";
+  else if (properties.revokedNode !== undefined) text += ", node {revokedNode}";
   if (properties.serialNumber !== undefined) text += ", serial number {serialNumber}";
-  if (properties.accepted !== undefined) text += ": {accepted} accepted, {refused} refused";
+  if (properties.accepted !== undefined) text += ", {accepted} accepted, {refused} refused";
   if (properties.reason !== undefined) text += ": {reason}";
   return text;
 }
 
-/** Texts and names of each template, alternating; there are few templates. */
+/** By template: its texts and the names of its properties, alternating. There are few templates. */
 const partsOf = new Map<string, readonly string[]>();
 
 /** The message in LogTape's form: texts and values alternate. */
@@ -133,14 +134,14 @@ function messageOf(template: string, properties: AuditProperties): unknown[] {
 }
 
 function callerText(caller: Caller | undefined): string {
-  if (caller === undefined) return "a stranger";
+  if (caller === undefined) return "unauthenticated";
   switch (caller.kind) {
     case "node":
       return `node ${caller.node}`;
     case "administrator":
       return "local administrator";
     case "anonymous":
-      return "anybody";
+      return "anonymous";
     default:
       return caller satisfies never;
   }
