@@ -64,7 +64,7 @@ export const folders: Readonly<Record<string, Folder>> = {
   "shared/http": {
     purpose: "serves HTTP/1.1, one request per connection, with a deadline and caps",
     mainFile: "request_reader.ts",
-    mayImport: { shared: ["scheduler", "network"] },
+    mayImport: { shared: ["text", "scheduler", "network"] },
   },
   "shared/telemetry": {
     purpose: "logs, metrics, health endpoint, errors that no code handles",

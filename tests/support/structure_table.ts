@@ -117,13 +117,11 @@ export const structure: Structure = {
       "src/shared/gen/plugin_registration_pb.ts",
       "src/shared/linux/directory_entries.ts",
       "src/shared/linux/memory_trim.ts",
-      "src/shared/scheduler/coalescing_timer.ts",
     ],
     [service]: [
       "src/shared/gen/health_pb.ts",
       "src/shared/gen/reflection_pb.ts",
       "src/shared/scheduler/fair_queue.ts",
-      "src/shared/scheduler/listeners.ts",
     ],
   },
 };

@@ -4,8 +4,8 @@ import { Registration } from "../../shared/gen/plugin_registration_pb.ts";
 import type { CompletedCall } from "../../shared/grpc_server/call.ts";
 import { registerService, serveUnix } from "../../shared/grpc_server/server.ts";
 import { hardenProcess } from "../../shared/linux/process_hardening.ts";
-import { waitUntilAborted } from "../../shared/scheduler/abort_signals.ts";
-import { systemClock, wait } from "../../shared/scheduler/system_clock.ts";
+import { pause, waitUntilAborted } from "../../shared/scheduler/abort_signals.ts";
+import { systemClock } from "../../shared/scheduler/system_clock.ts";
 import { createCallLog } from "../../shared/telemetry/call_log.ts";
 import { serveHealth } from "../../shared/telemetry/health_endpoint.ts";
 import { Metrics } from "../../shared/telemetry/metrics.ts";
@@ -139,4 +139,8 @@ async function watchService(
     onDisconnected: () => trust.disconnected(),
   };
   await watchTrustBundle(client, handler, { wait, random: Math.random, identity }, signal);
+}
+
+function wait(ms: number, signal: AbortSignal): Promise<void> {
+  return pause(systemClock, ms, signal);
 }

@@ -1,4 +1,5 @@
 import type { Clock } from "../../shared/scheduler/clock.ts";
+import { Listeners } from "../../shared/scheduler/listeners.ts";
 import type { ClientIdentity } from "../../shared/grpc_client/client_identity.ts";
 
 /** Old connections are closed this long before their certificate expires, or at nine tenths of a shorter lifetime. */
@@ -7,7 +8,7 @@ const closingMs = 30_000;
 /** The identity in use and its listeners; signals of each identity when it is about to expire. */
 export class CurrentIdentity implements Disposable {
   readonly #clock: Pick<Clock, "after">;
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Listeners();
   readonly #timers = new Set<Disposable>();
   #identity: ClientIdentity | undefined;
 
@@ -34,17 +35,15 @@ export class CurrentIdentity implements Disposable {
       expiring.abort();
     });
     this.#timers.add(timer);
-    for (const listener of [...this.#listeners]) listener();
+    this.#listeners.call();
   }
 
   onChange(listener: () => void): Disposable {
-    this.#listeners.add(listener);
-    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+    return this.#listeners.add(listener);
   }
 
   [Symbol.dispose](): void {
     for (const timer of this.#timers) timer[Symbol.dispose]();
     this.#timers.clear();
-    this.#listeners.clear();
   }
 }

@@ -4,6 +4,7 @@ import type { CurrentCa } from "../ca/current_ca.ts";
 import type { CertificateReports } from "../inventory/certificate_reports.ts";
 import type { CertificateIssuer, IssueRequest } from "../issuing/certificate_issuer.ts";
 import type { CertificateService } from "../../shared/gen/certificate_service_pb.ts";
+import { changes } from "../../shared/scheduler/listeners.ts";
 import type { CallContext, ServiceImplementation } from "../../shared/grpc/service_definition.ts";
 import { auditInvalidRequest } from "./audited_validation.ts";
 import { requestFailureError } from "./error_status.ts";
@@ -100,19 +101,9 @@ async function authenticate(
 
 /** The bundle now and after each change; of changes that come faster than they are read, the last. */
 async function* trustBundles(currentCa: CurrentCa, signal: AbortSignal) {
-  let changed = Promise.withResolvers<void>();
-  const wake = () => changed.resolve();
-  using _subscription = currentCa.onChange(wake);
-  signal.addEventListener("abort", wake);
-  try {
-    for (;;) {
-      signal.throwIfAborted();
-      const { anchors } = currentCa;
-      if (anchors.length > 0) yield { certificates: anchors.map(({ der }) => der) };
-      await changed.promise;
-      changed = Promise.withResolvers<void>();
-    }
-  } finally {
-    signal.removeEventListener("abort", wake);
+  for await (const _ of changes((listener) => currentCa.onChange(listener), signal)) {
+    const { anchors } = currentCa;
+    if (anchors.length > 0) yield { certificates: anchors.map(({ der }) => der) };
   }
+  throw signal.reason;
 }

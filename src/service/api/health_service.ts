@@ -6,6 +6,7 @@ import {
   type HealthCheckResponseSchema,
 } from "../../shared/gen/health_pb.ts";
 import { RpcError } from "../../shared/grpc/rpc_error.ts";
+import { changes, Listeners } from "../../shared/scheduler/listeners.ts";
 import { type RegisteredService, registerService } from "../../shared/grpc_server/server.ts";
 
 type Response = MessageInitShape<typeof HealthCheckResponseSchema>;
@@ -13,12 +14,12 @@ type Response = MessageInitShape<typeof HealthCheckResponseSchema>;
 /** grpc.health.v1 for a server. Service "" is the server as a whole; it is not serving until `setStatus` says so. */
 export class HealthService {
   readonly #serving = new Map<string, boolean>([["", false]]);
-  readonly #waiting = new Set<() => void>();
+  readonly #listeners = new Listeners();
 
   /** Sets whether a service, by its full name, can be used. */
   setStatus(service: string, serving: boolean): void {
     this.#serving.set(service, serving);
-    for (const wake of this.#waiting) wake();
+    this.#listeners.call();
   }
 
   /** What a server registers. */
@@ -43,20 +44,10 @@ export class HealthService {
 
   async *#watch(service: string, signal: AbortSignal): AsyncGenerator<Response> {
     let last: ServingStatus | undefined;
-    while (!signal.aborted) {
+    for await (const _ of changes((listener) => this.#listeners.add(listener), signal)) {
       const now = this.#statusOf(service);
-      if (now === last) await this.#change(signal);
-      else yield { status: last = now };
+      if (now !== last) yield { status: last = now };
     }
-  }
-
-  /** Resolves at the next change or when the signal is aborted; nothing of a watch that ended stays behind. */
-  async #change(signal: AbortSignal): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#waiting.add(resolve);
-    signal.addEventListener("abort", () => resolve());
-    await promise;
-    this.#waiting.delete(resolve);
   }
 
   #statusOf(service: string): ServingStatus {

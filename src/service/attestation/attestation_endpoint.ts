@@ -12,7 +12,7 @@
  */
 
 import { getLogger } from "@logtape/logtape";
-import { concernsOneConnection } from "../../shared/http/accept_error.ts";
+import { acceptConnections } from "../../shared/http/accept_loop.ts";
 import { type ConnectionCaps, ConnectionLimits } from "../../shared/http/connection_limits.ts";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import { errorMessage } from "../../shared/text/error_message.ts";
@@ -52,8 +52,6 @@ const connectionMs = 5_000;
 /** The answer takes a moment to be written. */
 const attestationMs = 4_500;
 const lateReason = `the attestation did not finish within ${attestationMs / 1_000} s of connecting`;
-/** Without file descriptors accept fails at once, again and again. */
-const acceptPauseMs = 100;
 const soon = Temporal.Duration.from({ seconds: 2 });
 
 const logger = getLogger(["cert-service", "attestation"]);
@@ -69,9 +67,7 @@ export class AttestationEndpoint implements AsyncDisposable {
   /** Connections whose request is not complete: nothing is lost when they are closed. */
   readonly #unread = new Set<Disposable>();
   readonly #ended: Promise<void>;
-  #isStopping = false;
-  /** Ends the pause of the accept loop, of which there is one at a time. */
-  #endPause = () => {};
+  readonly #stopping = new AbortController();
 
   /** Throws when the address cannot be listened on. */
   constructor(options: AttestationEndpointOptions) {
@@ -88,7 +84,11 @@ export class AttestationEndpoint implements AsyncDisposable {
     }
     this.#tls = new TlsLeg(identity.current(), clock);
     this.#subscription = identity.onChange(() => this.#changeCertificate());
-    this.#ended = this.#acceptAll();
+    this.#ended = acceptConnections(this.#listener, {
+      clock,
+      onConnection: (client) => this.#receive(client),
+      onProblem: (problem) => logger.warn("cannot accept a connection: {problem}", { problem }),
+    }, this.#stopping.signal);
   }
 
   get port(): number {
@@ -103,8 +103,7 @@ export class AttestationEndpoint implements AsyncDisposable {
   /** Accepts no further connection and answers the requests that are complete. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#subscription[Symbol.dispose]();
-    this.#isStopping = true;
-    this.#endPause();
+    this.#stopping.abort();
     this.#listener.close();
     await this.#ended;
     for (const connection of this.#unread) connection[Symbol.dispose]();
@@ -120,19 +119,6 @@ export class AttestationEndpoint implements AsyncDisposable {
       logger.error("the new serving certificate cannot be used, the old one stays: {problem}", {
         problem,
       });
-    }
-  }
-
-  async #acceptAll(): Promise<void> {
-    while (!this.#isStopping) {
-      try {
-        this.#receive(await this.#listener.accept());
-      } catch (error) {
-        if (this.#isStopping) return;
-        if (concernsOneConnection(error)) continue;
-        logger.warn("cannot accept a connection: {problem}", { problem: errorMessage(error) });
-        await this.#pause();
-      }
     }
   }
 
@@ -203,12 +189,6 @@ export class AttestationEndpoint implements AsyncDisposable {
       const reason = "the attestation failed; see the service's log";
       return { kind: "unavailable", reason, retryAfter: soon };
     }
-  }
-
-  async #pause(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    using _timer = this.#options.clock.after(acceptPauseMs, this.#endPause = resolve);
-    await promise;
   }
 }
 

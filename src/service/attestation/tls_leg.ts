@@ -1,8 +1,7 @@
 import { getLogger } from "@logtape/logtape";
-import { concernsOneConnection } from "../../shared/http/accept_error.ts";
+import { acceptConnections } from "../../shared/http/accept_loop.ts";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import { abortable } from "../../shared/scheduler/abort_signals.ts";
-import { errorMessage } from "../../shared/text/error_message.ts";
 
 /** A key pair and its chain, PEM. */
 export interface ServingPair {
@@ -21,8 +20,6 @@ export interface SecuredConnection {
 const loopback = "127.0.0.1";
 /** Connections of other processes in the same network namespace. */
 const mostUnexpected = 64;
-/** Without file descriptors accept fails at once, again and again. */
-const acceptPauseMs = 100;
 
 const logger = getLogger(["cert-service", "attestation"]);
 
@@ -64,7 +61,6 @@ export class TlsLeg implements AsyncDisposable {
 /** One certificate's listener, which ends with the last connection that it has begun. */
 class Listening {
   readonly ended: Promise<void>;
-  readonly #clock: Clock;
   readonly #listener: Deno.TlsListener;
   /** By the port of our end: what receives its TLS connection. */
   readonly #waiting = new Map<number, (connection: Deno.TlsConn) => void>();
@@ -74,13 +70,16 @@ class Listening {
   readonly #abandoned = new Set<number>();
   #connecting = 0;
   #isRetired = false;
-  #isClosed = false;
+  readonly #closing = new AbortController();
 
   constructor({ certificatePem: cert, privateKeyPem: key }: ServingPair, clock: Clock) {
-    this.#clock = clock;
     const options = { cert, key, alpnProtocols: ["http/1.1"] };
     this.#listener = Deno.listenTls({ hostname: loopback, port: 0, ...options });
-    this.ended = this.#acceptAll();
+    this.ended = acceptConnections(this.#listener, {
+      clock,
+      onConnection: (connection) => this.#receive(connection),
+      onProblem: (problem) => logger.warn("cannot accept a TLS connection: {problem}", { problem }),
+    }, this.#closing.signal);
   }
 
   async connect(signal: AbortSignal): Promise<SecuredConnection> {
@@ -102,8 +101,8 @@ class Listening {
   /** Accepts no further connection once those that have begun are accepted. */
   retire(): void {
     this.#isRetired = true;
-    if (this.#connecting > 0 || this.#isClosed) return;
-    this.#isClosed = true;
+    if (this.#connecting > 0 || this.#closing.signal.aborted) return;
+    this.#closing.abort();
     this.#listener.close();
     this.#forgetEarly();
   }
@@ -124,19 +123,6 @@ class Listening {
       this.#abandoned.add(port);
       wire.close();
       throw error;
-    }
-  }
-
-  async #acceptAll(): Promise<void> {
-    while (!this.#isClosed) {
-      try {
-        this.#receive(await this.#listener.accept());
-      } catch (error) {
-        if (this.#isClosed) return;
-        if (concernsOneConnection(error)) continue;
-        logger.warn("cannot accept a TLS connection: {problem}", { problem: errorMessage(error) });
-        await new Promise<void>((resolve) => void this.#clock.after(acceptPauseMs, resolve));
-      }
     }
   }
 

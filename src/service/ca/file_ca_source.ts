@@ -1,5 +1,6 @@
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
+import { changes, Listeners } from "../../shared/scheduler/listeners.ts";
 import type { CaSource, CaSourceState } from "./ca_source.ts";
 import { type TextFile, watchTextFile } from "../documents/watched_file.ts";
 import { errorMessage } from "../../shared/text/error_message.ts";
@@ -25,11 +26,9 @@ export class FileCaSource implements CaSource {
 
   async *watch(signal: AbortSignal): AsyncGenerator<CaSourceState> {
     const { scheduler, clock } = this.#options;
-    const states: CaSourceState[] = [];
-    let waiting = Promise.withResolvers<void>();
-    const wake = () => waiting.resolve();
     const first = await this.#look();
-    yield parse(first);
+    let latest = first;
+    const listeners = new Listeners();
     await using _watched = watchTextFile({
       key: "ca-files",
       scheduler,
@@ -37,21 +36,14 @@ export class FileCaSource implements CaSource {
       read: () => this.#look(),
       first,
       onChange: (text) => {
-        states.push(parse(text));
-        wake();
+        latest = text;
+        listeners.call();
         return Promise.resolve();
       },
       onError: () => {},
     });
-    signal.addEventListener("abort", wake);
-    try {
-      while (!signal.aborted) {
-        for (let next = states.shift(); next; next = states.shift()) yield next;
-        await waiting.promise;
-        waiting = Promise.withResolvers();
-      }
-    } finally {
-      signal.removeEventListener("abort", wake);
+    for await (const _ of changes((listener) => listeners.add(listener), signal)) {
+      yield parse(latest);
     }
   }
 

@@ -1,9 +1,10 @@
+import { changes, Listeners } from "../../shared/scheduler/listeners.ts";
 import type { SharedDocument, SharedDocumentContent } from "./shared_document.ts";
 
 /** A document of this process alone, for as long as the process lives. */
 export class MemoryDocument implements SharedDocument {
   #text: SharedDocumentContent | undefined;
-  readonly #waiting = new Set<() => void>();
+  readonly #listeners = new Listeners();
 
   read(): Promise<SharedDocumentContent | undefined> {
     return Promise.resolve(this.#text);
@@ -15,24 +16,11 @@ export class MemoryDocument implements SharedDocument {
   ): Promise<boolean> {
     if (this.#text?.version !== version) return Promise.resolve(false);
     this.#text = { data: { ...data }, version: String(Number(version ?? 0) + 1) };
-    for (const wake of [...this.#waiting]) wake();
+    this.#listeners.call();
     return Promise.resolve(true);
   }
 
-  async *watch(signal: AbortSignal): AsyncGenerator<void> {
-    let changed = Promise.withResolvers<void>();
-    const wake = () => changed.resolve();
-    this.#waiting.add(wake);
-    signal.addEventListener("abort", wake);
-    try {
-      while (!signal.aborted) {
-        yield;
-        await changed.promise;
-        changed = Promise.withResolvers();
-      }
-    } finally {
-      signal.removeEventListener("abort", wake);
-      this.#waiting.delete(wake);
-    }
+  watch(signal: AbortSignal): AsyncGenerator<void> {
+    return changes((listener) => this.#listeners.add(listener), signal);
   }
 }

@@ -1,4 +1,5 @@
 import { getLogger } from "@logtape/logtape";
+import { pause } from "../../shared/scheduler/abort_signals.ts";
 import { fullJitterDelay } from "../../shared/scheduler/backoff.ts";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import { type ApiResult, toUnavailable } from "./api_result.ts";
@@ -177,17 +178,4 @@ class WatchAttempt implements Disposable {
     this.#timer[Symbol.dispose]();
     this.#over.abort();
   }
-}
-
-/** Waits, until aborted. */
-function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  if (signal.aborted) resolve();
-  const timer = clock.after(ms, resolve);
-  const stop = () => resolve();
-  signal.addEventListener("abort", stop);
-  return promise.finally(() => {
-    timer[Symbol.dispose]();
-    signal.removeEventListener("abort", stop);
-  });
 }

@@ -4,6 +4,7 @@ import type { Http2Server, ServerHttp2Session, ServerHttp2Stream } from "node:ht
 import type { IncomingHttpHeaders } from "node:http2";
 import { constants } from "node:http2";
 import type { Clock } from "../scheduler/clock.ts";
+import { CoalescingTimer } from "../scheduler/coalescing_timer.ts";
 import type { AcceptedPeer } from "./peer_gate.ts";
 import { errorMessage } from "../text/error_message.ts";
 
@@ -38,17 +39,16 @@ export interface CallAdmissionOptions {
 
 /** Checks each call before grpc-js receives it, and answers those that grpc-js must not receive. */
 export class CallAdmission implements Disposable {
-  readonly #clock: Clock;
   readonly #streamingPaths: ReadonlySet<string>;
   readonly #peers = new WeakMap<ServerHttp2Session, AcceptedPeer>();
   /** Calls whose request has not ended, by the interval in which they began; the first is this one. */
   #unfinished: Set<ServerHttp2Stream>[] = [new Set(), new Set(), new Set()];
-  #timer: Disposable | undefined;
+  readonly #sorting: CoalescingTimer;
   /** The client of the call or connection that grpc-js is receiving in this very moment. */
   #entering: AcceptedPeer | undefined;
 
   constructor({ clock, streamingPaths }: CallAdmissionOptions) {
-    this.#clock = clock;
+    this.#sorting = new CoalescingTimer(clock, sortMs, () => this.#endLate());
     this.#streamingPaths = streamingPaths;
   }
 
@@ -134,14 +134,14 @@ export class CallAdmission implements Disposable {
     stream.once("end", () => {
       for (const streams of this.#unfinished) streams.delete(stream);
     });
-    this.#timer ??= this.#clock.after(sortMs, () => this.#endLate());
+    this.#sorting.schedule();
   }
 
   #endLate(): void {
     const late = this.#unfinished.pop()!;
     this.#unfinished = [new Set(), ...this.#unfinished];
     const isEmpty = this.#unfinished.every(({ size }) => size === 0);
-    this.#timer = isEmpty ? undefined : this.#clock.after(sortMs, () => this.#endLate());
+    if (!isEmpty) this.#sorting.schedule();
     const reason = `the request has not ended within ${longestBodyMs / 1_000} s`;
     for (const stream of late) {
       if (!stream.destroyed && !stream.closed) refuse(stream, status.DEADLINE_EXCEEDED, reason);
@@ -149,7 +149,7 @@ export class CallAdmission implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#timer?.[Symbol.dispose]();
+    this.#sorting[Symbol.dispose]();
   }
 }
 

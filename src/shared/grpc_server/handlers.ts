@@ -12,6 +12,7 @@ import { once } from "node:events";
 import { deliver, type HandlerOptions, runCall } from "./call.ts";
 import { decodeMessage, encodeMessage } from "../grpc/message_codec.ts";
 import { RpcError } from "../grpc/rpc_error.ts";
+import { abortable } from "../scheduler/abort_signals.ts";
 import {
   type AnyMessageInit,
   type CallContext,
@@ -133,28 +134,15 @@ async function send(
   let finished = false;
   try {
     for (;;) {
-      const next = await unlessAborted(iterator.next(), signal);
+      const next = await abortable(iterator.next(), signal);
       finished = next.done === true;
       if (finished) return;
       const taken = call.write(encodeMessage(schema, next.value));
-      if (!taken) await unlessAborted(once(call, "drain"), signal);
+      if (!taken) await abortable(once(call, "drain"), signal);
     }
   } finally {
     // Not awaited: an iterator that waits for something else would hold the call.
     if (!finished) iterator.return?.().catch(() => {});
-  }
-}
-
-/** Rejects as soon as the signal is aborted, whatever becomes of the promise. */
-async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  const aborted = Promise.withResolvers<never>();
-  const onAbort = () => aborted.reject(signal.reason);
-  signal.addEventListener("abort", onAbort);
-  if (signal.aborted) onAbort();
-  try {
-    return await Promise.race([promise, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Clock } from "../scheduler/clock.ts";
-import { concernsOneConnection } from "./accept_error.ts";
+import { acceptConnections } from "./accept_loop.ts";
 import { type ConnectionCaps, ConnectionLimits } from "./connection_limits.ts";
 import { encodeAnswer, type HttpAnswer } from "./http_answer.ts";
 import { type HttpRejection, parseRequestHead, type RequestHead } from "./request_reader.ts";
@@ -25,8 +25,6 @@ export interface RequestLoopOptions {
   readonly reject: (rejection: HttpRejection) => HttpAnswer;
 }
 
-/** Accepting fails at once and again while there are no file descriptors (EMFILE). */
-const acceptPauseMs = 100;
 /** An honest request arrives in a few pieces; each piece costs a turn of the event loop. */
 const mostReads = 64;
 /** Discarded after an early answer, so that the kernel does not reset the connection before it is read. */
@@ -57,8 +55,6 @@ class RequestLoop {
   readonly #limits: ConnectionLimits;
   readonly #stopping = new AbortController();
   readonly #serving = new Set<Promise<void>>();
-  /** Ends the pause of the accept loop, of which there is one at a time. */
-  #endPause = () => {};
 
   constructor(options: RequestLoopOptions) {
     this.#options = options;
@@ -72,30 +68,17 @@ class RequestLoop {
   stop(): void {
     if (this.#stopping.signal.aborted) return;
     this.#stopping.abort();
-    this.#endPause();
     this.#options.listener.close();
   }
 
   async run(): Promise<void> {
-    const { listener } = this.#options;
-    while (!this.#stopping.signal.aborted) {
-      try {
-        const serving = this.#serve(await listener.accept());
-        this.#serving.add(serving);
-        serving.finally(() => this.#serving.delete(serving));
-      } catch (error) {
-        if (this.#stopping.signal.aborted) break;
-        if (!concernsOneConnection(error)) await this.#pause();
-      }
-    }
+    const { listener, clock } = this.#options;
+    const onConnection = (connection: Deno.TcpConn) => {
+      const serving = this.#serve(connection).finally(() => this.#serving.delete(serving));
+      this.#serving.add(serving);
+    };
+    await acceptConnections(listener, { clock, onConnection }, this.#stopping.signal);
     await Promise.all(this.#serving);
-  }
-
-  /** Waits before the next attempt to accept, or until the loop stops. */
-  async #pause(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    using _timer = this.#options.clock.after(acceptPauseMs, this.#endPause = resolve);
-    await promise;
   }
 
   /** Serves a connection and closes it; never rejects. */

@@ -1,3 +1,5 @@
+import type { Clock } from "./clock.ts";
+
 /** Resolves when the signal is aborted. */
 export function waitUntilAborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve();
@@ -5,7 +7,19 @@ export function waitUntilAborted(signal: AbortSignal): Promise<void> {
     signal.addEventListener("abort", () => resolve(), { once: true })
   );
 }
-/** The promise's outcome, or a rejection with the signal's reason if that comes first. */
+
+/** Resolves after so many milliseconds, or when the signal is aborted if that is earlier. */
+export async function pause(
+  clock: Pick<Clock, "after">,
+  ms: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const elapsed = Promise.withResolvers<void>();
+  using _timer = clock.after(ms, elapsed.resolve);
+  await abortable(elapsed.promise, signal).catch(() => {});
+}
+
+/** The promise's outcome, or a rejection with the signal's reason if the abort is earlier. */
 export function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const abort = () => reject(signal.reason);

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Clock } from "./clock.ts";
 
 /** A longer setTimeout fires at once, because its delay is kept in 32 signed bits. */
@@ -9,11 +8,6 @@ export const systemClock: Clock = {
   now: () => Temporal.Now.instant(),
   after: (ms, callback) => ms <= 0 ? nextTurn(callback) : timeout(ms, callback),
 };
-
-/** Resolves after so many milliseconds, or at the signal: the caller looks at it. */
-export async function wait(ms: number, signal: AbortSignal): Promise<void> {
-  await sleep(ms, undefined, { signal }).catch(() => {});
-}
 
 /** A turn of the event loop later; a timeout of zero would take a millisecond or two. */
 function nextTurn(callback: () => void): Disposable {
