@@ -114,7 +114,8 @@ export const onPods: Attack[] = [
       return issue(service);
     },
     code: PERMISSION_DENIED,
-    message: /takes in an annotation, which is not granted by default as a node can write it/,
+    message:
+      /uses an annotation, which is not granted by default because a node can write annotations/,
   },
   {
     attack: "pod IPs that the node's kubelet wrote, asked for as a name",

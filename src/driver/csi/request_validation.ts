@@ -1,5 +1,7 @@
 import { parseAttributes } from "../../shared/attributes/attribute_parser.ts";
 import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
+import { isIdentifier, isObjectName } from "../../shared/text/kubernetes_names.ts";
+import { isDnsLabel } from "../../shared/text/name_syntax.ts";
 import type { PublishRequest } from "../volume/publish_request.ts";
 import { targetPattern } from "../volume/target_path.ts";
 
@@ -28,11 +30,6 @@ export type ParseResult<T> =
   | { readonly kind: "refused"; readonly problems: readonly FieldProblem[] };
 
 const kubeletPrefix = "csi.storage.k8s.io/";
-// CSI specification, "Size Limits": identifiers hold at most 128 bytes.
-const volumeIdPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
-const uidPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
-const namespacePattern = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
-const subdomainPattern = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/;
 /** PATH_MAX without its NUL. */
 const pathMost = 4095;
 const accessModes = [
@@ -114,7 +111,7 @@ function userAttributes(context: Readonly<Record<string, string>>): Record<strin
 }
 
 function checkVolumeId(volumeId: string, problems: FieldProblem[]): string {
-  if (!volumeIdPattern.test(volumeId)) {
+  if (!isIdentifier(volumeId)) {
     problems.push({
       field: "volume_id",
       given: got(volumeId),
@@ -181,21 +178,20 @@ function checkPod(
     }
     return value ?? "";
   };
-  const subdomain = (value: string) => value.length <= 253 && subdomainPattern.test(value);
   check(
     "ephemeral",
     (value) => value === "true",
     `"true": this driver serves inline ephemeral volumes only`,
   );
   return {
-    name: check("pod.name", subdomain, "the pod's name (needs podInfoOnMount in the CSIDriver)"),
+    name: check("pod.name", isObjectName, "the pod's name (needs podInfoOnMount in the CSIDriver)"),
     namespace: check(
       "pod.namespace",
-      (value) => namespacePattern.test(value),
+      isDnsLabel,
       "the pod's namespace",
     ),
-    uid: check("pod.uid", (value) => uidPattern.test(value), "the pod's uid"),
-    serviceAccount: check("serviceAccount.name", subdomain, "the pod's service account"),
+    uid: check("pod.uid", isIdentifier, "the pod's uid"),
+    serviceAccount: check("serviceAccount.name", isObjectName, "the pod's service account"),
   };
 }
 

@@ -21,11 +21,11 @@ import {
   absolutePath,
   type Address,
   booleanWord,
-  durationBetween,
   maxSocketPathBytes,
   parseSocketPath,
   utf8Length,
 } from "../../shared/config/value_parsers.ts";
+import { durationBetween } from "../../shared/text/durations.ts";
 import { hasUnprintable } from "../../shared/text/printable_text.ts";
 import type { ServiceConnection } from "../service_client/connection.ts";
 import { driverName } from "../../shared/text/product_names.ts";

@@ -1,3 +1,5 @@
+import { isObjectName } from "../../shared/text/kubernetes_names.ts";
+import { nodeUriPrefix } from "../../shared/text/product_names.ts";
 import type { Certificate } from "../../shared/x509/certificate.ts";
 import { attributeValues, readName } from "../../shared/x509/distinguished_name.ts";
 import { extensionTypes, keyPurposes, readKeyPurposes } from "../../shared/x509/extensions.ts";
@@ -15,12 +17,9 @@ export type NodeIdentityResult =
   | { readonly kind: "node"; readonly identity: NodeIdentity }
   | { readonly kind: "rejected"; readonly reason: string };
 
-const nodeName = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/;
-const longestNodeName = 253;
-
 /** The URI that identifies the node in its certificate; undefined for what is not a node's name. */
 export function nodeUri(trustDomain: string, node: string): string | undefined {
-  return isNodeName(node) ? `${prefixOf(trustDomain)}${node}` : undefined;
+  return isObjectName(node) ? `${nodeUriPrefix(trustDomain)}${node}` : undefined;
 }
 
 /**
@@ -37,10 +36,10 @@ export function readNodeIdentity(
   if (!purposes?.includes(keyPurposes.clientAuth)) {
     return rejected("its extendedKeyUsage does not contain clientAuth");
   }
-  const prefix = prefixOf(trustDomain);
+  const prefix = nodeUriPrefix(trustDomain);
   const [uri = "", ...others] = certificate.uris;
   const node = uri.startsWith(prefix) ? uri.slice(prefix.length) : "";
-  if (others.length > 0 || !isNodeName(node)) {
+  if (others.length > 0 || !isObjectName(node)) {
     return rejected(`it names no node: expected ${prefix}NAME as its one URI`);
   }
   if (!statesPodUid) return { kind: "node", identity: { node, podUid: undefined } };
@@ -54,14 +53,6 @@ function readPodUid(certificate: Certificate): string | undefined {
   const subject = fields && readName(fields.subject);
   const [uid, ...others] = subject ? attributeValues(subject, podUidAttribute) : [];
   return others.length === 0 && uid !== "" ? uid : undefined;
-}
-
-function isNodeName(name: string): boolean {
-  return name.length <= longestNodeName && nodeName.test(name);
-}
-
-function prefixOf(trustDomain: string): string {
-  return `spiffe://${trustDomain}/csi-cert-node/`;
 }
 
 function rejected(problem: string): NodeIdentityResult {

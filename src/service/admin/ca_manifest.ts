@@ -1,3 +1,4 @@
+import { installed } from "../../shared/text/product_names.ts";
 import type { NewCa } from "./init_ca.ts";
 
 /**
@@ -5,10 +6,11 @@ import type { NewCa } from "./init_ca.ts";
  * the CA, and the trust bundle by which drivers know the service. Holds the CA's private key.
  */
 export function caManifest({ certificatePem, privateKeyPem }: NewCa): string {
+  const { namespace, caSecret, trustBundle } = installed;
   return `apiVersion: v1
 kind: Namespace
 metadata:
-  name: csi-cert-system
+  name: ${namespace}
   labels:
     app.kubernetes.io/part-of: csi-cert-driver
     pod-security.kubernetes.io/enforce: privileged
@@ -16,8 +18,8 @@ metadata:
 apiVersion: v1
 kind: Secret
 metadata:
-  name: csi-ca-secret
-  namespace: csi-cert-system
+  name: ${caSecret}
+  namespace: ${namespace}
 type: kubernetes.io/tls
 data:
   tls.crt: ${btoa(certificatePem)}
@@ -26,8 +28,8 @@ data:
 apiVersion: v1
 kind: ConfigMap
 metadata:
-  name: csi-cert-trust-bundle
-  namespace: csi-cert-system
+  name: ${trustBundle}
+  namespace: ${namespace}
 data:
   ca.crt: |
 ${certificatePem.trimEnd().split("\n").map((line) => `    ${line}`).join("\n")}

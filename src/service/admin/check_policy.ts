@@ -1,3 +1,4 @@
+import { isObjectName, parseNamespacedName } from "../../shared/text/kubernetes_names.ts";
 import { abbreviate } from "../../shared/text/printable_text.ts";
 import { formatPreview, previewPolicy } from "../policy/policy_preview.ts";
 import type { Policy } from "../policy/policy.ts";
@@ -11,10 +12,6 @@ export interface PodArguments {
   readonly attributes: Readonly<Record<string, string>>;
 }
 
-const podName =
-  /^([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)\/([a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?)$/;
-const accountName = /^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/;
-
 /** Reads the command line's words for a pod, or names each that is wrong. */
 export function parsePodArguments(
   given: {
@@ -24,13 +21,13 @@ export function parsePodArguments(
   },
 ): { kind: "pod"; pod: PodArguments } | { kind: "refused"; problems: string[] } {
   const problems: string[] = [];
-  const [, namespace = "", name = ""] = podName.exec(given.pod ?? "") ?? [];
-  if (name === "") {
+  const pod = parseNamespacedName(given.pod ?? "");
+  if (pod === undefined) {
     const shown = given.pod === undefined ? "missing" : `"${abbreviate(given.pod)}"`;
     problems.push(`--pod is ${shown}; expected NAMESPACE/NAME`);
   }
   const { serviceAccount = "default" } = given;
-  if (!accountName.test(serviceAccount)) {
+  if (!isObjectName(serviceAccount)) {
     problems.push(`--service-account is "${abbreviate(serviceAccount)}"; expected a name`);
   }
   const attributes: Record<string, string> = {};
@@ -39,8 +36,8 @@ export function parsePodArguments(
     if (at < 1) problems.push(`--attribute is "${abbreviate(text)}"; expected KEY=VALUE`);
     else attributes[text.slice(0, at)] = text.slice(at + 1);
   }
-  if (problems.length > 0) return { kind: "refused", problems };
-  return { kind: "pod", pod: { namespace, name, serviceAccount, attributes } };
+  if (pod === undefined || problems.length > 0) return { kind: "refused", problems };
+  return { kind: "pod", pod: { ...pod, serviceAccount, attributes } };
 }
 
 /**

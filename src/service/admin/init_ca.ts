@@ -1,3 +1,4 @@
+import { maxCommonNameLength } from "../../shared/text/name_syntax.ts";
 import { abbreviate, hasUnprintable } from "../../shared/text/printable_text.ts";
 import { createSelfSignedCa } from "../x509/self_signed_ca.ts";
 
@@ -15,8 +16,6 @@ export interface NewCa {
   readonly privateKeyPem: string;
 }
 
-/** RFC 5280, appendix A: ub-common-name. */
-const longestCommonName = 64;
 /** 100 years. */
 const mostDays = 36_500;
 /** For clocks that are behind, as for the certificates that the CA will sign. */
@@ -43,10 +42,12 @@ export function parseInitCaOptions(
     );
   }
   const isName = subject.trim() === subject && subject !== "" &&
-    [...subject].length <= longestCommonName && !hasUnprintable(subject);
+    [...subject].length <= maxCommonNameLength && !hasUnprintable(subject);
   if (!isName) {
     problems.push(
-      `--subject is "${abbreviate(subject)}"; expected a common name of 1 to 64 printable ` +
+      `--subject is "${
+        abbreviate(subject)
+      }"; expected a common name of 1 to ${maxCommonNameLength} printable ` +
         "characters, with no blank at either end",
     );
   }

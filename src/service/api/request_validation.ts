@@ -9,6 +9,8 @@ import type {
   ReportCertificatesRequest,
   RevokeCertificateRequest,
 } from "../../shared/gen/certificate_service_pb.ts";
+import { isIdentifier, isObjectName } from "../../shared/text/kubernetes_names.ts";
+import { isDnsLabel } from "../../shared/text/name_syntax.ts";
 import { abbreviate, hasUnprintable, joinProblems } from "../../shared/text/printable_text.ts";
 import { requestFailureError } from "./error_status.ts";
 
@@ -18,29 +20,27 @@ interface Format {
   readonly accepts: (value: string) => boolean;
 }
 
-const subdomain = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/;
-const matching = (accepted: string, pattern: RegExp, most = 253): Format => ({
-  accepted,
-  accepts: (value) => value.length <= most && pattern.test(value),
-});
-
 const formats = {
-  label: matching(
-    "1 to 63 of a-z 0-9 -, a letter or digit at both ends",
-    /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/,
-    63,
-  ),
-  objectName: matching("the name of a Kubernetes object: 1 to 253 of a-z 0-9 - .", subdomain),
-  // The CSI specification gives identifiers 128 bytes; a uid that is no UUID is a static pod's.
-  identifier: matching(
-    "1 to 128 of A-Z a-z 0-9 . _ -, a letter or digit first",
-    /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/,
-  ),
+  label: {
+    accepted: "1 to 63 of a-z 0-9 -, a letter or digit at both ends",
+    accepts: isDnsLabel,
+  },
+  objectName: {
+    accepted: "the name of a Kubernetes object: 1 to 253 of a-z 0-9 - .",
+    accepts: isObjectName,
+  },
+  identifier: {
+    accepted: "1 to 128 of A-Z a-z 0-9 . _ -, a letter or digit first",
+    accepts: isIdentifier,
+  },
   // RFC 5280, 4.1.2.2: a serial number has at most 20 bytes.
-  serialNumber: matching("1 to 40 of 0-9 a-f, as in the certificate", /^[0-9a-f]{1,40}$/),
+  serialNumber: {
+    accepted: "1 to 40 of 0-9 a-f, as in the certificate",
+    accepts: (value) => /^[0-9a-f]{1,40}$/.test(value),
+  },
   reason: {
     accepted: "at most 256 printable characters",
-    accepts: (value: string) => value.length <= 256 && !hasUnprintable(value),
+    accepts: (value) => value.length <= 256 && !hasUnprintable(value),
   },
 } satisfies Record<string, Format>;
 

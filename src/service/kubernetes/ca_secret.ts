@@ -1,9 +1,10 @@
 import type { V1Secret } from "@kubernetes/client-node";
 import { getLogger } from "@logtape/logtape";
+import type { NamespacedName } from "../../shared/text/kubernetes_names.ts";
 import type { CaSource, CaSourceState } from "../ca/ca_source.ts";
 import type { ApiClient } from "./api_client.ts";
 import { type ObjectWatchOptions, type Observation, watchObject } from "./object_watch.ts";
-import { type ObjectName, secretPermission } from "./permissions.ts";
+import { secretPermission } from "./permissions.ts";
 
 const logger = getLogger(["cert-service", "kubernetes"]);
 
@@ -13,10 +14,10 @@ const compromisedAnnotation = "csi-cert-driver/old-key-compromised";
 /** The CA in a Secret of type kubernetes.io/tls: tls.crt, tls.key and, for further anchors, ca.crt. */
 export class CaSecretSource implements CaSource {
   readonly #connection: ApiClient;
-  readonly #secret: ObjectName;
+  readonly #secret: NamespacedName;
   readonly #options: ObjectWatchOptions;
 
-  constructor(connection: ApiClient, secret: ObjectName, options: ObjectWatchOptions) {
+  constructor(connection: ApiClient, secret: NamespacedName, options: ObjectWatchOptions) {
     this.#connection = connection;
     this.#secret = secret;
     this.#options = options;

@@ -1,3 +1,4 @@
+import type { NamespacedName } from "../../shared/text/kubernetes_names.ts";
 import type { DriverPodDirectory } from "../access/driver_pod_check.ts";
 import type { DriverPods, TokenReviewer } from "../attestation/attestor.ts";
 import type { KeySetSource } from "../attestation/key_set_cache.ts";
@@ -9,7 +10,6 @@ import { ApiClient, type ApiClientOptions } from "./api_client.ts";
 import { CaSecretSource } from "./ca_secret.ts";
 import { ConfigMapDocument } from "./config_map_document.ts";
 import { ApiServerDriverPods } from "./driver_pods.ts";
-import type { ObjectName } from "./permissions.ts";
 import { KubernetesPodDirectory } from "./pod_directory.ts";
 import { ApiServerKeySet } from "./token_keys.ts";
 import { ApiServerTokenReviewer } from "./token_review.ts";
@@ -17,10 +17,10 @@ import { ApiServerTokenReviewer } from "./token_review.ts";
 /** All that the service has of a cluster, behind the ports of the service. */
 export interface Cluster extends Disposable {
   readonly pods: PodDirectory;
-  caSecret(secret: ObjectName): CaSource;
-  document(configMap: ObjectName): SharedDocument;
+  caSecret(secret: NamespacedName): CaSource;
+  document(configMap: NamespacedName): SharedDocument;
   /** What the attestation of nodes asks the cluster. */
-  attestation(driver: ObjectName): {
+  attestation(driver: NamespacedName): {
     readonly keys: KeySetSource;
     readonly reviewer: TokenReviewer;
     readonly pods: DriverPods & DriverPodDirectory;

@@ -1,9 +1,10 @@
 import { PatchStrategy, setHeaderOptions, type V1ConfigMap } from "@kubernetes/client-node";
+import type { NamespacedName } from "../../shared/text/kubernetes_names.ts";
 import type { SharedDocument, SharedDocumentContent } from "../documents/shared_document.ts";
 import { toUnavailable } from "./api_result.ts";
 import type { ApiClient } from "./api_client.ts";
 import { type ObjectWatchOptions, watchObject } from "./object_watch.ts";
-import { configMapPermission, type ObjectName } from "./permissions.ts";
+import { configMapPermission } from "./permissions.ts";
 
 /**
  * A ConfigMap as a document that replicas share. It is made by server-side apply, which is what
@@ -13,10 +14,10 @@ import { configMapPermission, type ObjectName } from "./permissions.ts";
  */
 export class ConfigMapDocument implements SharedDocument {
   readonly #connection: ApiClient;
-  readonly #object: ObjectName;
+  readonly #object: NamespacedName;
   readonly #options: ObjectWatchOptions;
 
-  constructor(connection: ApiClient, object: ObjectName, options: ObjectWatchOptions) {
+  constructor(connection: ApiClient, object: NamespacedName, options: ObjectWatchOptions) {
     this.#connection = connection;
     this.#object = object;
     this.#options = options;

@@ -1,27 +1,27 @@
 import type { V1Pod } from "@kubernetes/client-node";
+import { isObjectName, type NamespacedName } from "../../shared/text/kubernetes_names.ts";
 import type { DriverPodDirectory } from "../access/driver_pod_check.ts";
 import type { DriverPod, DriverPods } from "../attestation/attestor.ts";
 import type { ApiClient } from "./api_client.ts";
 import { toUnavailable } from "./api_result.ts";
-import { getPods, listDriverPods, type ObjectName } from "./permissions.ts";
+import { getPods, listDriverPods } from "./permissions.ts";
 
-/** RFC 1123 names: what is none is no pod, and no piece of a path or a selector. */
-const objectName = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
 /** More than one namespace's pods on a node can be. */
 const mostPods = 500;
 
 /** The pods of the driver's service account, in its namespace. */
 export class ApiServerDriverPods implements DriverPods, DriverPodDirectory {
   readonly #connection: ApiClient;
-  readonly #account: ObjectName;
+  readonly #account: NamespacedName;
 
-  constructor(connection: ApiClient, account: ObjectName) {
+  constructor(connection: ApiClient, account: NamespacedName) {
     this.#connection = connection;
     this.#account = account;
   }
 
   async find(name: string, signal: AbortSignal): ReturnType<DriverPods["find"]> {
-    if (!objectName.test(name)) return { kind: "absent" };
+    // Anything else must not become a part of a path or a selector.
+    if (!isObjectName(name)) return { kind: "absent" };
     const { namespace } = this.#account;
     const answer = await this.#connection.call(
       getPods,
@@ -39,7 +39,7 @@ export class ApiServerDriverPods implements DriverPods, DriverPodDirectory {
     { node, uid }: { readonly node: string; readonly uid: string },
     signal: AbortSignal,
   ): ReturnType<DriverPodDirectory["runs"]> {
-    if (!objectName.test(node)) return { kind: "answer", runs: false };
+    if (!isObjectName(node)) return { kind: "answer", runs: false };
     const { namespace, name: account } = this.#account;
     const fieldSelector = `spec.nodeName=${node}`;
     const answer = await this.#connection.call(

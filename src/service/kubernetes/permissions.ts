@@ -1,3 +1,6 @@
+import type { NamespacedName } from "../../shared/text/kubernetes_names.ts";
+import { installed } from "../../shared/text/product_names.ts";
+
 /** One kind of call to the API server, as RBAC grants it. */
 export interface Permission {
   /** In place of a resource: a path, such as /openid/v1/jwks. */
@@ -9,12 +12,6 @@ export interface Permission {
   readonly namespace?: string;
   /** Undefined: any object. */
   readonly name?: string;
-}
-
-/** An object's place. */
-export interface ObjectName {
-  readonly namespace: string;
-  readonly name: string;
 }
 
 export const createTokenReviews: Permission = {
@@ -41,7 +38,7 @@ export const readTokenKeys: Permission = {
   verb: "get",
 };
 
-export function secretPermission(verb: "get" | "watch", secret: ObjectName): Permission {
+export function secretPermission(verb: "get" | "watch", secret: NamespacedName): Permission {
   return { apiGroup: "", resource: "secrets", verb, ...secret };
 }
 
@@ -51,7 +48,7 @@ export function secretPermission(verb: "get" | "watch", secret: ObjectName): Per
  */
 export function configMapPermission(
   verb: "get" | "watch" | "patch" | "create",
-  configMap: ObjectName,
+  configMap: NamespacedName,
 ): Permission {
   return { apiGroup: "", resource: "configmaps", verb, ...configMap };
 }
@@ -60,8 +57,8 @@ export function configMapPermission(
 export function servicePermissions(
   { driverNamespace, secret, documents }: {
     readonly driverNamespace: string;
-    readonly secret: ObjectName;
-    readonly documents: readonly ObjectName[];
+    readonly secret: NamespacedName;
+    readonly documents: readonly NamespacedName[];
   },
 ): Permission[] {
   return [
@@ -81,12 +78,12 @@ export function servicePermissions(
 
 /** What the manifests in deploy/ install. */
 export const shippedPermissions: readonly Permission[] = servicePermissions({
-  driverNamespace: "csi-cert-system",
-  secret: { namespace: "csi-cert-system", name: "csi-ca-secret" },
-  documents: [
-    { namespace: "csi-cert-system", name: "csi-cert-trust-bundle" },
-    { namespace: "csi-cert-system", name: "csi-cert-denials" },
-  ],
+  driverNamespace: installed.namespace,
+  secret: { namespace: installed.namespace, name: installed.caSecret },
+  documents: [installed.trustBundle, installed.denials].map((name) => ({
+    namespace: installed.namespace,
+    name,
+  })),
 });
 
 /** The call in a few words: "get secrets csi-cert-system/csi-ca-secret". */

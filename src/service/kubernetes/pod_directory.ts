@@ -1,14 +1,12 @@
 import type { V1Pod } from "@kubernetes/client-node";
 import type { ClusterPod, PodDirectory } from "../access/pod_directory.ts";
 import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
+import { isObjectName } from "../../shared/text/kubernetes_names.ts";
+import { isDnsLabel } from "../../shared/text/name_syntax.ts";
+import { driverName } from "../../shared/text/product_names.ts";
 import { toUnavailable } from "./api_result.ts";
 import type { ApiClient } from "./api_client.ts";
 import { getPods } from "./permissions.ts";
-
-/** The name under which pods name this driver in their volumes. */
-const driverName = "csi.k8s.cert-driver";
-/** RFC 1123 names, as the API server has them: what is none is no pod, and no piece of a path. */
-const objectName = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
 
 /**
  * The cluster's pods, asked for one by one. Nothing is kept: a pod that was deleted, replaced or
@@ -27,7 +25,8 @@ export class KubernetesPodDirectory implements PodDirectory {
     { namespace, name, uid }: Pick<PodIdentity, "namespace" | "name" | "uid">,
     signal: AbortSignal,
   ): ReturnType<PodDirectory["find"]> {
-    if (!objectName.test(namespace) || !objectName.test(name)) return { kind: "absent" };
+    // Anything else must not become a part of a path.
+    if (!isDnsLabel(namespace) || !isObjectName(name)) return { kind: "absent" };
     const answer = await this.#connection.call(
       getPods,
       signal,

@@ -1,37 +1,64 @@
-import { parseDnsName } from "../../shared/text/name_syntax.ts";
+import { maxCommonNameLength, parseDnsName } from "../../shared/text/name_syntax.ts";
+import { installed, serverName } from "../../shared/text/product_names.ts";
+
+/** The names of a pod whose volume asks for none. */
+export interface DefaultNames {
+  /** POD.NAMESPACE.svc.CLUSTER_DOMAIN; undefined where DNS does not allow it (63, 253 characters). */
+  readonly fullName: string | undefined;
+  /** The pod's name alone; undefined where that is not one label, or is reserved. */
+  readonly bareName: string | undefined;
+  readonly commonName: string;
+}
+
+export function computeDefaultNames(
+  pod: { readonly name: string; readonly namespace: string; readonly uid: string },
+  clusterDomain: string,
+): DefaultNames {
+  const reserved = [...reservedBareNames, ...clusterDomain.split(".")];
+  return {
+    fullName: parseDnsName(podDnsName(pod, clusterDomain)),
+    bareName: podBareName(pod.name, reserved),
+    commonName: podCommonName(pod, clusterDomain),
+  };
+}
 
 /** The pod's full DNS name, `POD.NAMESPACE.svc.CLUSTER_DOMAIN`. */
 export function podDnsName(pod: { name: string; namespace: string }, clusterDomain: string) {
   return `${pod.name}.${pod.namespace}.svc.${clusterDomain}`;
 }
 
-/** RFC 5280, appendix A: ub-common-name. */
-const longestCommonName = 64;
-
 /**
  * The pod's full DNS name, or where that is over 64 characters its first 55, "-", and 8 hexadecimal
- * digits of the pod's uid: the first 8 found in it, in lower case, with zeros behind them where the
- * uid holds fewer. A plain cut would let a dotted pod name choose any common name.
+ * digits of the pod's uid: the first 8 found in it, in lower case, followed by zeros where the uid
+ * holds fewer. If the name were only cut, a dotted pod name could choose any common name.
  */
 export function podCommonName(
   pod: { name: string; namespace: string; uid: string },
   clusterDomain: string,
 ): string {
   const name = podDnsName(pod, clusterDomain);
-  if (name.length <= longestCommonName) return name;
+  if (name.length <= maxCommonNameLength) return name;
   const digits = pod.uid.replace(/[^0-9A-Fa-f]/g, "").slice(0, 8).toLowerCase().padEnd(8, "0");
-  return `${name.slice(0, longestCommonName - 9)}-${digits}`;
+  return `${name.slice(0, maxCommonNameLength - 9)}-${digits}`;
 }
 
-/** Names that no pod may bear bare: the machine's own, the API server's, and our service's labels. */
+/** The pod's own SPIFFE ID, which its volume has to ask for: that of its service account. */
+export function podSpiffeId(
+  pod: { readonly namespace: string; readonly serviceAccountName: string },
+  clusterDomain: string,
+): string {
+  return `spiffe://${clusterDomain}/ns/${pod.namespace}/sa/${pod.serviceAccountName}`;
+}
+
+/** Labels with a meaning of their own: this machine, the API server, and parts of the service's names. */
 export const reservedBareNames: readonly string[] = [
   "localhost",
   "kubernetes",
-  ..."cert-service.csi-cert-driver.internal".split("."),
-  ..."csi-cert-system.svc.cluster.local".split("."),
+  ...serverName.split("."),
+  ...`${installed.namespace}.svc.cluster.local`.split("."),
 ];
 
-/** The pod's name as a DNS name of its own: one label, not reserved, else undefined. */
+/** The pod's name as a DNS name: one label that is not reserved, else undefined. */
 export function podBareName(podName: string, reserved: readonly string[]): string | undefined {
   if (podName.includes(".") || reserved.includes(podName)) return undefined;
   return parseDnsName(podName);

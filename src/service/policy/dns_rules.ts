@@ -1,21 +1,19 @@
 import { parseDnsName } from "../../shared/text/name_syntax.ts";
+import { serviceDomain } from "../../shared/text/product_names.ts";
 
-/** Contains the one name of the service's own serving certificate. */
-const ownDomain = "csi-cert-driver.internal";
-
-/** RFC 6761, 6762, 7686, 8375, 9476 and ICANN's "internal": names that mean something of their own. */
+/** Top-level domains of special use: RFC 6761, 6762, 7686, 8375, 9476, and ICANN's "internal". */
 const specialUse = ["local", "localhost", "internal", "test", "example", "invalid", "onion"]
   .concat("arpa", "alt");
 
 /**
- * Why no policy can grant a name, in words that follow it; undefined when one could. A wildcard is
- * what it covers.
+ * Why no policy can grant a name, in words that follow the name; undefined when a policy could. A
+ * wildcard is checked for every name that it covers.
  */
 export function reservedNameReason(name: string, clusterDomain: string): string | undefined {
   const covered = name.replace(/^\*\./, "");
-  if (isWithin(covered, ownDomain)) return "belongs to the certificate service itself";
+  if (isWithin(covered, serviceDomain)) return "belongs to the certificate service itself";
   if (isWithin(covered, "localhost")) return "is the name of every machine";
-  if (isWithin(clusterDomain, covered)) return "is the cluster's own domain or holds it";
+  if (isWithin(clusterDomain, covered)) return "is the cluster's own domain or contains it";
   if (name.startsWith("*.") && covered === `svc.${clusterDomain}`) {
     return "covers every namespace";
   }
@@ -44,15 +42,16 @@ export function isNamespaceName(name: string, namespace: string, clusterDomain: 
 }
 
 /**
- * Whether LABEL.NAMESPACE can only mean the namespace's. Not where it ends as the cluster's own
- * names or as names of special use do: "printer.local" is a machine of the local network. A name
- * such as "dev" is let be: the cluster's DNS already answers for web.dev before the Internet's.
+ * Whether LABEL.NAMESPACE can only be a name of the namespace. It is not when the namespace is called
+ * as the end of the cluster's own names or of names of special use: "printer.local" is a machine of
+ * the local network. A namespace such as "dev" is accepted, because in a pod the cluster's DNS answers
+ * for web.dev before the Internet's does.
  */
 export function allowsShortNames(namespace: string, clusterDomain: string): boolean {
   return !["svc", "pod", ...clusterDomain.split("."), ...specialUse].includes(namespace);
 }
 
-/** Whether a name fits a pattern label by label; "*" in the pattern is exactly one label. */
+/** Whether a name matches a pattern label by label; "*" in the pattern matches exactly one label. */
 export function matchesDnsPattern(name: string, pattern: string): boolean {
   const [labels, patterns] = [name.split("."), pattern.split(".")];
   return labels.length === patterns.length &&
@@ -60,8 +59,8 @@ export function matchesDnsPattern(name: string, pattern: string): boolean {
 }
 
 /**
- * A pattern that matchesLabels takes, or undefined: a DNS name in which "*" may stand for whole
- * labels, with a literal label last, and two of them behind a "*".
+ * Reads a pattern of `matchesDnsPattern`: a DNS name in which "*" can replace whole labels, with at
+ * least two literal labels after the last "*".
  */
 export function parseDnsPattern(text: string): string | undefined {
   const name = text.split(".").map((label) => label === "*" ? "x" : label).join(".");

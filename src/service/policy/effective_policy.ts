@@ -1,16 +1,21 @@
 import { type KeyAlgorithm, keyAlgorithms } from "../../shared/crypto/key_algorithm.ts";
+import { isDnsLabel } from "../../shared/text/name_syntax.ts";
 import type { Policy, PolicyRule } from "./policy.ts";
 
-/** What the default and all rules for one namespace come to. */
-export type EffectivePolicy = Required<Omit<PolicyRule, "namespaces">>;
+/** What pods of one namespace may have: the default and all rules for the namespace together. */
+export interface EffectivePolicy extends Required<Omit<PolicyRule, "namespaces">> {
+  readonly clusterDomain: string;
+  /** The validity where a volume asks for none: never over `maxValidity`. */
+  readonly defaultValidity: Temporal.Duration;
+}
 
-/** RSA-4096 costs a node seconds for each key, so a rule has to say that it is wanted. */
+/** An RSA-4096 key takes a node seconds to make, so that only a rule allows it. */
 export const defaultKeyAlgorithms: readonly KeyAlgorithm[] = keyAlgorithms
   .filter((algorithm) => algorithm !== "rsa-4096");
 
-/** Puts the rules for a namespace together: lists add up, of single values the last one counts. */
+/** Combines the rules for a namespace: lists are joined, of single values the last one is used. */
 export function computeEffectivePolicy(policy: Policy, namespace: string): EffectivePolicy {
-  let allowance: EffectivePolicy = {
+  let combined: Required<Omit<PolicyRule, "namespaces">> = {
     dnsNames: [],
     uris: [],
     ipRanges: [],
@@ -22,19 +27,29 @@ export function computeEffectivePolicy(policy: Policy, namespace: string): Effec
   };
   for (const { namespaces, ...rule } of policy.rules) {
     if (!namespaces.some((pattern) => matchesNamespace(namespace, pattern))) continue;
-    allowance = {
-      ...allowance,
+    combined = {
+      ...combined,
       ...rule,
-      dnsNames: [...allowance.dnsNames, ...rule.dnsNames],
-      uris: [...allowance.uris, ...rule.uris],
-      ipRanges: [...allowance.ipRanges, ...rule.ipRanges],
-      organizationalUnits: [...allowance.organizationalUnits, ...rule.organizationalUnits],
+      dnsNames: [...combined.dnsNames, ...rule.dnsNames],
+      uris: [...combined.uris, ...rule.uris],
+      ipRanges: [...combined.ipRanges, ...rule.ipRanges],
+      organizationalUnits: [...combined.organizationalUnits, ...rule.organizationalUnits],
     };
   }
-  return allowance;
+  const { clusterDomain, defaultValidity } = policy;
+  const isDefaultTooLong = Temporal.Duration.compare(defaultValidity, combined.maxValidity) > 0;
+  return {
+    ...combined,
+    clusterDomain,
+    defaultValidity: isDefaultTooLong ? combined.maxValidity : defaultValidity,
+  };
 }
 
-/** A pattern is a name, or the beginning of one with "*" behind. */
+/** Whether a text is the name of a namespace, or the start of one followed by "*". */
+export function isNamespacePattern(text: string): boolean {
+  return isDnsLabel(text) || /^(?:[a-z0-9][a-z0-9-]{0,61})?\*$/.test(text);
+}
+
 export function matchesNamespace(namespace: string, pattern: string): boolean {
   return pattern.endsWith("*") ? namespace.startsWith(pattern.slice(0, -1)) : namespace === pattern;
 }

@@ -8,11 +8,11 @@ export interface IpRange {
   readonly prefixLength: number;
 }
 
-/** Reads "10.0.0.0/8" or "fd00::/8"; undefined for anything else, bits behind the prefix included. */
+/** Reads "10.0.0.0/8" or "fd00::/8"; undefined for anything else, also for bits after the prefix. */
 export function parseIpRange(text: string): IpRange | undefined {
   const [, address = "", length = ""] = /^([0-9A-Fa-f:.]+)\/(0|[1-9][0-9]{0,2})$/.exec(text) ?? [];
   const canonical = parseIpAddress(address);
-  // An IPv4-mapped address becomes an IPv4 address, whose prefix would count from elsewhere.
+  // An IPv4-mapped address becomes an IPv4 address, whose prefix would begin at another bit.
   if (canonical === undefined || canonical.includes(":") !== address.includes(":")) {
     return undefined;
   }
@@ -23,7 +23,7 @@ export function parseIpRange(text: string): IpRange | undefined {
   return networkOf(bits, range) === bits ? range : undefined;
 }
 
-/** Whether the address, canonical text, is in the range. */
+/** Whether an address, in canonical text, is in the range. */
 export function rangeContains(range: IpRange, address: string): boolean {
   const { bits, width } = addressBits(address);
   return width === range.width && networkOf(bits, range) === range.bits;

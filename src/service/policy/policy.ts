@@ -1,39 +1,39 @@
 /**
  * This folder decides which names, lifetimes and keys a pod may have: the rules, the policy file,
  * the decision and the preview of it, and the names that a pod gets by default. Its main types are
- * `Policy`, `EffectivePolicy`, `PolicyDecision` and `RequestedNames`. It never learns who calls,
+ * `Policy`, `EffectivePolicy`, `PolicyDecision` and `DefaultNames`. It does not know the caller,
  * reads no file and no clock, and does not log.
  */
 
 import type { KeyAlgorithm } from "../../shared/crypto/key_algorithm.ts";
 import type { IpRange } from "./ip_ranges.ts";
 
-/** What pods may have: the default, and what rules add to it. */
+/** What pods may have: the default, and the rules that change it. */
 export interface Policy {
   readonly clusterDomain: string;
   /** The validity where a volume asks for none. */
   readonly defaultValidity: Temporal.Duration;
-  /** The longest validity where no rule says otherwise. */
+  /** The longest validity where no rule states another. */
   readonly maxValidity: Temporal.Duration;
   readonly rules: readonly PolicyRule[];
 }
 
-/** What pods of some namespaces may have beyond the default. */
+/** What pods of some namespaces may have in addition to the default. */
 export interface PolicyRule {
-  /** Names of namespaces, or the beginnings of names with "*" behind. */
+  /** Names of namespaces, or the start of names followed by "*". */
   readonly namespaces: readonly string[];
-  /** DNS names in which "*" stands for exactly one label. */
+  /** DNS names in which "*" matches exactly one label. */
   readonly dnsNames: readonly string[];
-  /** URIs in which "*" stands for exactly one segment of the path. */
+  /** URIs in which "*" matches exactly one segment of the path. */
   readonly uris: readonly string[];
   readonly ipRanges: readonly IpRange[];
   /** Exactly these; "*" for any. */
   readonly organizationalUnits: readonly string[];
-  /** In place of the default's; of several rules the last that states it counts. */
+  /** Replaces the default; of several rules the last one that states it applies. */
   readonly maxValidity?: Temporal.Duration;
   readonly keyAlgorithms?: readonly KeyAlgorithm[];
-  /** Whether a pod's name alone is on its certificate. */
+  /** Whether a certificate contains the pod's name alone. */
   readonly bareNames?: boolean;
-  /** Whether templates may take in annotations. */
+  /** Whether templates may use annotations. */
   readonly annotations?: boolean;
 }

@@ -1,40 +1,39 @@
 /**
- * The policy file: YAML that says what namespaces may have beyond the default.
+ * The policy file: YAML that states what namespaces may have in addition to the default.
  *
  *     rules:
- *       - namespaces: [shop, "team-*"]          # names, or beginnings of names with * behind
- *         dnsNames: ["*.shop.example.com"]      # * is exactly one label
- *         uris: ["https://shop.example.com/*"]  # * is exactly one segment of the path
+ *       - namespaces: [shop, "team-*"]          # names, or the start of names followed by *
+ *         dnsNames: ["*.shop.example.com"]      # * matches exactly one label
+ *         uris: ["https://shop.example.com/*"]  # * matches exactly one segment of the path
  *         ipRanges: [10.0.0.0/8]
  *         organizationalUnits: [Payments]       # or "*" for any
  *         maxValidity: 2160h
  *         keyAlgorithms: [ecdsa-p256, rsa-4096]
- *         bareNames: false                      # the pod's name alone, on unless switched off
- *         annotations: true                     # templates may take in annotations
+ *         bareNames: false                      # whether the pod's name alone is granted [true]
+ *         annotations: true                     # whether templates may use annotations [false]
  *
- * All rules that fit a namespace count: their lists add up, of each single value (the last four)
- * the last rule that states it does.
+ * All rules that match a namespace apply: their lists are joined, and of keyAlgorithms and the single
+ * values the last rule that states one applies.
  */
 import { LineCounter, type Node, type ParsedNode, parseDocument, type YAMLMap } from "yaml";
 import { isMap, isScalar, isSeq } from "yaml";
 import { abbreviate } from "../../shared/text/printable_text.ts";
-import { parseDuration } from "../../shared/text/durations.ts";
+import { validityFormat } from "../../shared/text/durations.ts";
 import { keyAlgorithms } from "../../shared/crypto/key_algorithm.ts";
 import { parseDnsPattern } from "./dns_rules.ts";
+import { isNamespacePattern } from "./effective_policy.ts";
 import { parseIpRange } from "./ip_ranges.ts";
 import type { PolicyRule } from "./policy.ts";
 import { parseUriPattern } from "./uri_rules.ts";
 
-/** A value that passes, else what is accepted in its place. */
+/** What a field accepts: in words, and as a parser that returns undefined for anything else. */
 interface Format<T> {
   readonly expected: string;
   readonly parse: (value: unknown) => T | undefined;
 }
 
-/** Far over any policy that people keep in a ConfigMap (1 MiB at most). */
-const longestFile = 1_048_576;
-const shortestMs = 10_000;
-const longestMs = 87_600 * 3_600_000;
+/** A ConfigMap holds at most 1 MiB. */
+const maxFileCharacters = 1_048_576;
 
 const text = <T>(parse: (text: string) => T | undefined) => (value: unknown) =>
   typeof value === "string" ? parse(value) : undefined;
@@ -46,19 +45,20 @@ const boolean: Format<boolean> = {
 
 const lists = {
   namespaces: {
-    expected: 'a namespace, the beginning of one with * behind ("team-*"), or "*"',
-    parse: matching(/^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?|(?:[a-z0-9][a-z0-9-]{0,61})?\*)$/),
+    expected: 'the name of a namespace, the start of one and "*" ("team-*"), or "*" for all',
+    parse: text((value) => isNamespacePattern(value) ? value : undefined),
   },
   dnsNames: {
-    expected: "a DNS name in lower case, in which * may stand for whole labels if two follow it",
+    expected:
+      "a DNS name in lower case, in which * can replace whole labels if two more labels follow",
     parse: text(parseDnsPattern),
   },
   uris: {
-    expected: "an absolute URI, in which * may stand for whole segments of the path",
+    expected: "an absolute URI, in which * can replace whole segments of the path",
     parse: text(parseUriPattern),
   },
   ipRanges: {
-    expected: "a CIDR range such as 10.0.0.0/8, with no bits behind the prefix",
+    expected: "a CIDR range such as 10.0.0.0/8, with no bits set after the prefix",
     parse: text(parseIpRange),
   },
   organizationalUnits: {
@@ -72,25 +72,19 @@ const lists = {
 } satisfies Record<string, Format<unknown>>;
 
 const singles = {
-  maxValidity: {
-    expected: 'a Go-style duration from 10s to 87600h, such as "2160h"',
-    parse: text((value) => {
-      const ms = parseDuration(value)?.total("milliseconds") ?? 0;
-      return ms >= shortestMs && ms <= longestMs ? parseDuration(value) : undefined;
-    }),
-  },
+  maxValidity: { expected: validityFormat.expected, parse: text(validityFormat.parse) },
   bareNames: boolean,
   annotations: boolean,
 } satisfies Record<string, Format<unknown>>;
 
 const ruleKeys = [...Object.keys(lists), ...Object.keys(singles)];
 
-/** Reads a policy file's text, or names every problem with its line. */
+/** Reads the text of a policy file, or reports every problem with its line. */
 export function parsePolicyFile(
   text: string,
 ): { kind: "rules"; rules: PolicyRule[] } | { kind: "refused"; problems: string[] } {
-  if (text.length > longestFile) {
-    return { kind: "refused", problems: [`has over ${longestFile} characters`] };
+  if (text.length > maxFileCharacters) {
+    return { kind: "refused", problems: [`has over ${maxFileCharacters} characters`] };
   }
   const reader = new PolicyFileReader(text);
   const rules = reader.rules();
@@ -99,7 +93,7 @@ export function parsePolicyFile(
     : { kind: "rules", rules };
 }
 
-/** The line that each rule of a policy file begins at. */
+/** The line on which each rule of a policy file begins. */
 export function ruleLines(text: string): number[] {
   const lines = new LineCounter();
   const rules = parseDocument(text, { lineCounter: lines, prettyErrors: false }).get("rules");
@@ -128,7 +122,7 @@ class PolicyFileReader {
     if (this.#root === null) return [];
     const root = this.#fields(this.#root, "the file", ["rules"]);
     const rules = root?.get("rules");
-    if (root && !rules) this.#refuse(this.#root, 'has no "rules"', 'a list under "rules"');
+    if (root && !rules) this.#reject(this.#root, 'has no "rules"', 'a list under "rules"');
     return rules ? this.#items(rules, "rules", (rule) => this.#rule(rule)) : [];
   }
 
@@ -136,7 +130,7 @@ class PolicyFileReader {
     const fields = this.#fields(node, "a rule", ruleKeys);
     if (fields === undefined) return undefined;
     if (!fields.has("namespaces")) {
-      this.#refuse(node, 'a rule without "namespaces"', 'a list of them, or ["*"] for all');
+      this.#reject(node, 'a rule without "namespaces"', 'a list of them, or ["*"] for all');
     }
     const list = <T>(key: string, format: Format<T>): T[] => {
       const value = fields.get(key);
@@ -164,17 +158,17 @@ class PolicyFileReader {
     };
   }
 
-  /** A mapping's values by key; undefined, and the problem noted, where it is none. */
+  /** A mapping's values by key. For another node reports a problem, and returns undefined. */
   #fields(node: Node, what: string, keys: readonly string[]): Map<string, Node> | undefined {
     if (!isMap(node)) {
-      this.#refuse(node, `${what} is not a mapping`, `a mapping with ${keys.join(", ")}`);
+      this.#reject(node, `${what} is not a mapping`, `a mapping with ${keys.join(", ")}`);
       return undefined;
     }
     const fields = new Map<string, Node>();
     for (const { key, value } of (node as YAMLMap<Node, Node | null>).items) {
       const name = isScalar(key) ? String(key.value) : "";
       if (!keys.includes(name)) {
-        this.#refuse(key, `"${abbreviate(name)}" is unknown`, `one of ${keys.join(", ")}`);
+        this.#reject(key, `"${abbreviate(name)}" is unknown`, `one of ${keys.join(", ")}`);
       } else if (value) fields.set(name, value);
     }
     return fields;
@@ -184,20 +178,22 @@ class PolicyFileReader {
     if (isSeq(node) && (node.items.length > 0 || key === "rules")) {
       return (node.items as Node[]).map(read).filter((item) => item !== undefined);
     }
-    this.#refuse(node, `${key} is not a list of something`, "a list ([one, two])");
+    this.#reject(node, `${key} is not a list with at least one item`, "a list ([one, two])");
     return [];
   }
 
   #value<T>(node: Node, key: string, { expected, parse }: Format<T>): T | undefined {
     const value = isScalar(node) ? parse(node.value) : undefined;
     if (value === undefined) {
-      const given = isScalar(node) ? `is "${abbreviate(String(node.value))}"` : "is no plain value";
-      this.#refuse(node, `${key} ${given}`, expected);
+      const given = isScalar(node)
+        ? `is "${abbreviate(String(node.value))}"`
+        : "is not a single value";
+      this.#reject(node, `${key} ${given}`, expected);
     }
     return value;
   }
 
-  #refuse(node: Node, problem: string, expected: string): void {
+  #reject(node: Node, problem: string, expected: string): void {
     const { line } = this.#lines.linePos(node.range?.[0] ?? 0);
     this.problems.push(`line ${line}: ${problem}; expected ${expected}`);
   }

@@ -9,14 +9,14 @@ import { matchesNamespace } from "./effective_policy.ts";
 
 export interface PreviewRequest {
   readonly policy: Policy;
-  /** How each of the policy's rules is called, such as "the rule at line 4". */
+  /** A name for each rule of the policy, such as "the rule at line 4". */
   readonly ruleTitles: readonly string[];
   readonly pod: PodFields;
-  /** The volume's. */
+  /** Of the volume. */
   readonly attributes: Readonly<Record<string, string>>;
 }
 
-/** One thing on the certificate, and who grants it. */
+/** One property of the certificate, and the default or the rule that grants it. */
 export interface PreviewLine {
   readonly what: string;
   readonly value: string;
@@ -27,7 +27,7 @@ export type Preview =
   | { readonly kind: "granted"; readonly lines: readonly PreviewLine[] }
   | { readonly kind: "denied"; readonly reason: string };
 
-/** What a pod's volume would get under a policy, thing by thing; or why it would get nothing. */
+/** Each property of the certificate that a policy grants a pod's volume, or why it grants none. */
 export function previewPolicy(request: PreviewRequest): Preview {
   const { policy, pod } = request;
   const parsed = parseAttributes(request.attributes);
@@ -44,10 +44,18 @@ export function previewPolicy(request: PreviewRequest): Preview {
   const all: PolicyRequest = { pod, names, validity: duration, keyAlgorithm };
   const decision = decidePolicy(policy, all);
   if (decision.kind === "denied") return decision;
-  const { defaultCommonName, ownName } = names;
+  const { defaults } = names;
   const nothing: PolicyRequest = {
     pod,
-    names: { ...noNames, defaultCommonName, commonName: defaultCommonName, ownName },
+    names: {
+      defaults,
+      commonName: defaults.commonName,
+      dnsNames: [],
+      ipAddresses: [],
+      uris: [],
+      organizationalUnits: [],
+      fromAnnotations: [],
+    },
     validity: undefined,
     keyAlgorithm: "ecdsa-p256",
   };
@@ -65,7 +73,7 @@ export function previewPolicy(request: PreviewRequest): Preview {
         "DNS name",
         dnsNames,
         (value) =>
-          value === names.bareName || value === ownName
+          value === defaults.bareName || value === defaults.fullName
             ? byDefault
             : grantedByFor({ dnsNames: [value] }),
       ),
@@ -88,19 +96,8 @@ export function previewPolicy(request: PreviewRequest): Preview {
 }
 
 const byDefault = "by default";
-const noNames: RequestedNames = {
-  ownName: undefined,
-  bareName: undefined,
-  defaultCommonName: "",
-  commonName: "",
-  dnsNames: [],
-  ipAddresses: [],
-  uris: [],
-  organizationalUnits: [],
-  fromAnnotations: [],
-};
 
-/** Who grants one thing: the default, or the first rule that does alone. */
+/** What grants one property: the default, or the first rule that grants it by itself. */
 function grantedBy({ policy, ruleTitles, pod }: PreviewRequest, one: PolicyRequest): string {
   const grants = (rules: Policy["rules"]) =>
     decidePolicy({ ...policy, rules }, one).kind === "granted";

@@ -1,32 +1,24 @@
 import { abbreviate, joinProblems } from "../../shared/text/printable_text.ts";
 import type { VolumeAttributes } from "../../shared/attributes/volume_attributes.ts";
-import { podBareName, podCommonName, podDnsName, reservedBareNames } from "./default_names.ts";
-import { parseDnsName, parseUri } from "../../shared/text/name_syntax.ts";
+import { computeDefaultNames, type DefaultNames, podDnsName } from "./default_names.ts";
+import { maxCommonNameLength, parseDnsName, parseUri } from "../../shared/text/name_syntax.ts";
 import { expandTemplate, type PodFields } from "../../shared/attributes/templates.ts";
 
-/** The names that a leaf for a pod's volume would bear, before policy has seen them. */
+/** The names of a certificate for a pod's volume, before the policy is applied. */
 export interface RequestedNames {
-  /** POD.NAMESPACE.svc.CLUSTER_DOMAIN; undefined where that is no DNS name (253, 63 characters). */
-  readonly ownName: string | undefined;
-  /** The pod's name alone, where that can be a DNS name; policy can withhold it. */
-  readonly bareName: string | undefined;
-  /** What the pod bears unless its volume asks for another. */
-  readonly defaultCommonName: string;
+  readonly defaults: DefaultNames;
   readonly commonName: string;
   readonly dnsNames: readonly string[];
   readonly ipAddresses: readonly string[];
   readonly uris: readonly string[];
   readonly organizationalUnits: readonly string[];
-  /** The templates that took in an annotation, which a node can write. */
+  /** The templates that use an annotation, which a node can write. */
   readonly fromAnnotations: readonly string[];
 }
 
 type Expansion = { readonly text: string } | { readonly problem: string };
 
-/** RFC 5280, appendix A: ub-common-name. */
-const longestCommonName = 64;
-
-/** Puts the pod's fields into the volume's templates, or says which cannot be filled, and why. */
+/** Expands the volume's templates with the pod's fields, or reports those that cannot be expanded. */
 export function computeRequestedNames(
   pod: PodFields,
   attributes: VolumeAttributes,
@@ -39,19 +31,16 @@ export function computeRequestedNames(
     problems.push(`${attribute}: ${expansion.problem}`);
     return "";
   };
-  const defaultCommonName = podCommonName(pod, clusterDomain);
-  const ownName = podDnsName(pod, clusterDomain);
+  const defaults = computeDefaultNames(pod, clusterDomain);
+  const fullName = podDnsName(pod, clusterDomain);
   const template = attributes.commonNameTemplate;
-  const reserved = [...reservedBareNames, ...clusterDomain.split(".")];
   const names: RequestedNames = {
-    ownName: parseDnsName(ownName),
-    bareName: podBareName(pod.name, reserved),
-    defaultCommonName,
-    commonName: template === undefined ? defaultCommonName : expand(
+    defaults,
+    commonName: template === undefined ? defaults.commonName : expand(
       "cn_template",
       template,
-      // The pod's own name may be over 64 characters, and then has a form that is not.
-      (text) => text === ownName ? { text: defaultCommonName } : checkCommonName(text),
+      // The pod's full name can be longer than a common name; the default is then a shorter form.
+      (text) => text === fullName ? { text: defaults.commonName } : checkCommonName(text),
     ),
     dnsNames: attributes.dnsNames.map((name) => expand("dns-names", name, checkDnsName)),
     ipAddresses: attributes.ipAddresses,
@@ -80,7 +69,7 @@ function expandField(
   return { problem: `${abbreviate(template)}${became} ${checked.problem}` };
 }
 
-/** A pod that was looked up has labels, if only none. */
+/** Labels are undefined only where the pod was not looked up. */
 function whyMissing(pod: PodFields): string {
   return pod.labels === undefined
     ? "which the certificate service does not know: it runs without access to Kubernetes"
@@ -89,8 +78,10 @@ function whyMissing(pod: PodFields): string {
 
 function checkCommonName(text: string): Expansion {
   if (parseDnsName(text) === undefined) return { problem: "is not a DNS name in lower case" };
-  if (text.length <= longestCommonName) return { text };
-  return { problem: `has ${text.length} characters; a common name has at most 64` };
+  if (text.length <= maxCommonNameLength) return { text };
+  return {
+    problem: `has ${text.length} characters; a common name has at most ${maxCommonNameLength}`,
+  };
 }
 
 function checkDnsName(text: string): Expansion {

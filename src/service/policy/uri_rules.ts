@@ -1,25 +1,18 @@
 import { parseUri } from "../../shared/text/name_syntax.ts";
-
-/** The pod's own SPIFFE ID: its service account's, in the cluster as the trust domain. */
-export function podSpiffeId(
-  pod: { readonly namespace: string; readonly serviceAccountName: string },
-  clusterDomain: string,
-): string {
-  return `spiffe://${clusterDomain}/ns/${pod.namespace}/sa/${pod.serviceAccountName}`;
-}
+import { nodeUriPrefix } from "../../shared/text/product_names.ts";
 
 export function isSpiffeId(uri: string): boolean {
   return uri.startsWith("spiffe:");
 }
 
-/** Whether a URI names one of the cluster's nodes, which no policy can let a pod do. */
+/** Whether a URI identifies a node of the cluster; no policy grants such a URI to a pod. */
 export function isNodeUri(uri: string, clusterDomain: string): boolean {
-  return `${uri}/`.startsWith(`spiffe://${clusterDomain}/csi-cert-node/`);
+  return `${uri}/`.startsWith(nodeUriPrefix(clusterDomain));
 }
 
 /**
- * Whether a URI fits a pattern segment by segment; "*" in the pattern is exactly one segment, that
- * neither holds a query or an escaped octet nor steps to another.
+ * Whether a URI matches a pattern segment by segment. "*" in the pattern matches exactly one
+ * segment, which has no query and no escaped byte, and is neither "." nor "..".
  */
 export function matchesUriPattern(uri: string, pattern: string): boolean {
   const [segments, patterns] = [uri.split("/"), pattern.split("/")];
@@ -29,7 +22,7 @@ export function matchesUriPattern(uri: string, pattern: string): boolean {
   });
 }
 
-/** A pattern that matchesSegments takes, or undefined: a URI with "*" for whole segments of its path. */
+/** Reads a pattern of `matchesUriPattern`: a URI in which "*" can replace whole segments of the path. */
 export function parseUriPattern(text: string): string | undefined {
   const [scheme = "", empty, host, ...path] = text.split("/");
   if (!text.includes("*")) return parseUri(text);

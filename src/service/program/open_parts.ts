@@ -1,5 +1,6 @@
 import { Scheduler } from "../../shared/scheduler/scheduler.ts";
 import { describeFileError } from "../../shared/text/file_error.ts";
+import { installed } from "../../shared/text/product_names.ts";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import { DriverPodCheck } from "../access/driver_pod_check.ts";
 import { ClientCas } from "../access/client_cas.ts";
@@ -24,9 +25,6 @@ const nodeCertificates = {
   mtls: { backdating: { minutes: 0 }, longestLifetime: undefined },
   none: undefined,
 };
-
-/** Where the shipped role lets the service write. */
-const ownNamespace = "csi-cert-system";
 
 export type ServiceParts = Awaited<ReturnType<typeof openParts>>;
 
@@ -64,7 +62,9 @@ export async function openParts(
   const attestation = authentication.kind === "kubernetes"
     ? openAttestation(config, cluster, clock)
     : undefined;
-  const document = (name: string) => cluster?.document({ namespace: ownNamespace, name });
+  // The shipped role lets the service write there.
+  const { namespace, trustBundle, denials } = installed;
+  const document = (name: string) => cluster?.document({ namespace, name });
   const open = resources.use(
     await openService({
       engine: await openOpensslEngine(),
@@ -73,8 +73,8 @@ export async function openParts(
       caSource: caSource(config, { scheduler, clock, cluster }),
       caRotationDelay: config.caRotationDelay,
       caCheck: clients && ((candidate) => clients.rejectionReason(candidate)),
-      trustDocument: document("csi-cert-trust-bundle") ?? new MemoryDocument(),
-      denialsDocument: document("csi-cert-denials"),
+      trustDocument: document(trustBundle) ?? new MemoryDocument(),
+      denialsDocument: document(denials),
       pods: cluster?.pods,
       driverPods: attestation?.driverPods,
       nodeCertificates: nodeCertificates[authentication.kind],

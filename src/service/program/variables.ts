@@ -3,20 +3,16 @@ import type { VariableTable } from "../../shared/config/environment.ts";
 import {
   absolutePath,
   booleanWord,
-  durationBetween,
   oneOf,
   parseAddress,
-  parseObjectName,
-  parseServiceAccount,
 } from "../../shared/config/value_parsers.ts";
+import { durationBetween, validityFormat } from "../../shared/text/durations.ts";
+import { isObjectName, parseNamespacedName } from "../../shared/text/kubernetes_names.ts";
+import { isDnsLabel } from "../../shared/text/name_syntax.ts";
+import { installed } from "../../shared/text/product_names.ts";
 import { adminVariables } from "./admin_socket.ts";
 
 const file = { expected: "an absolute path", parse: absolutePath() };
-const objectName = {
-  expected: "the name of a Kubernetes object: lower-case letters, digits, - and .",
-  parse: parseObjectName,
-};
-const validity = durationBetween("10s", "87600h");
 
 /** The service's own variables and those it shares with the driver, in the order of --help. */
 export const serviceVariables = {
@@ -63,22 +59,24 @@ export const serviceVariables = {
   },
   driverServiceAccount: {
     name: "DRIVER_SERVICE_ACCOUNT",
-    default: "csi-cert-system/csi-cert-driver",
-    description: "the service account whose tokens speak for nodes",
-    expected: "namespace/name",
-    parse: parseServiceAccount,
+    default: `${installed.namespace}/${installed.driverServiceAccount}`,
+    description: "the driver's service account, whose tokens identify nodes",
+    expected: "NAMESPACE/NAME",
+    parse: parseNamespacedName,
   },
   caSecretName: {
     name: "CA_SECRET_NAME",
-    default: "csi-ca-secret",
+    default: installed.caSecret,
     description: "the Secret with the CA (tls.crt, tls.key, optional ca.crt)",
-    ...objectName,
+    expected: "the name of a Secret: at most 253 lower-case letters, digits, - and .",
+    parse: (text: string) => isObjectName(text) ? text : undefined,
   },
   caSecretNamespace: {
     name: "CA_SECRET_NAMESPACE",
     default: "kube-system",
     description: "its namespace",
-    ...objectName,
+    expected: "the name of a namespace: at most 63 lower-case letters, digits and -",
+    parse: (text: string) => isDnsLabel(text) ? text : undefined,
   },
   caCertificateFile: {
     name: "CA_CERT_FILE",
@@ -96,13 +94,13 @@ export const serviceVariables = {
     name: "DEFAULT_VALIDITY",
     defaultText: "168h, or MAX_VALIDITY if shorter",
     description: "a certificate's lifetime where its volume names none",
-    ...validity,
+    ...validityFormat,
   },
   maxValidity: {
     name: "MAX_VALIDITY",
     default: "720h",
     description: "the longest lifetime a volume gets",
-    ...validity,
+    ...validityFormat,
   },
   policyFile: {
     name: "POLICY_FILE",

@@ -1,4 +1,4 @@
-import { parseDuration } from "../text/durations.ts";
+import { parseDuration, validityFormat } from "../text/durations.ts";
 import {
   type AttributeTexts,
   readAttribute,
@@ -7,7 +7,6 @@ import {
 } from "./attribute_reader.ts";
 import type { VolumeAttributes } from "./volume_attributes.ts";
 
-const shortestMs = 10_000;
 const longestMs = 87_600 * 3_600_000;
 
 /** `duration`, `validity_days` and `renew-before`. */
@@ -30,10 +29,8 @@ export function readLifetimeAttributes(
 }
 
 function readDuration(text: string): ReadResult<Temporal.Duration> {
-  const value = parseDuration(text);
-  const ms = value?.total("milliseconds") ?? 0;
-  if (value && ms >= shortestMs && ms <= longestMs) return { value };
-  return { expected: 'a Go-style duration from 10s to 87600h, such as "24h" or "1h30m"' };
+  const value = validityFormat.parse(text);
+  return value ? { value } : { expected: validityFormat.expected };
 }
 
 function readDays(text: string): ReadResult<Temporal.Duration> {

@@ -1,5 +1,4 @@
 import { hasUnprintable } from "../text/printable_text.ts";
-import { parseDuration } from "../text/durations.ts";
 import { parseDnsName, parseIpAddress } from "../text/name_syntax.ts";
 
 /** Where to listen. */
@@ -22,16 +21,6 @@ export function oneOf<const W extends string>(...words: W[]) {
 export function booleanWord(yes: string, no: string) {
   return (text: string): boolean | undefined =>
     text === yes ? true : text === no ? false : undefined;
-}
-
-/** A parser of durations that accepts both bounds and what is between them, and its description. */
-export function durationBetween(least: string, most: string) {
-  const ms = (text: string) => parseDuration(text)?.total("milliseconds") ?? NaN;
-  const expected = `a duration from ${least} to ${most}, such as "90s" or "1h30m"`;
-  const parse = (text: string): Temporal.Duration | undefined => {
-    return ms(text) >= ms(least) && ms(text) <= ms(most) ? parseDuration(text) : undefined;
-  };
-  return { expected, parse };
 }
 
 /** An absolute path without "." or "..", without a slash at its end, of at most `bytes` bytes. */
@@ -79,21 +68,6 @@ export function parseServiceUrl(text: string): string | undefined {
   return address === undefined || address.port === 0
     ? undefined
     : `${scheme}://${formatAddress(address)}`;
-}
-
-/** A name that Kubernetes gives its objects: a DNS name, or a number. */
-export function parseObjectName(text: string): string | undefined {
-  const isLabel = (part: string) => /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/.test(part);
-  return text.length <= 253 && text.split(".").every(isLabel) ? text : undefined;
-}
-
-/** "namespace/name". */
-export function parseServiceAccount(
-  text: string,
-): { readonly namespace: string; readonly name: string } | undefined {
-  const [namespace = "", name = "", ...rest] = text.split("/");
-  if (rest.length > 0 || !parseObjectName(namespace) || !parseObjectName(name)) return undefined;
-  return { namespace, name };
 }
 
 /** UTF-8 bytes, which is what the kernel and the CSI specification count. */

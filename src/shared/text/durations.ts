@@ -51,6 +51,19 @@ function sumOfTerms(text: string): bigint | undefined {
   return sum;
 }
 
+/** A parser of the durations between two bounds, both included, and what it accepts in words. */
+export function durationBetween(least: string, most: string) {
+  const ms = (text: string) => parseDuration(text)?.total("milliseconds") ?? NaN;
+  return {
+    expected: `a Go-style duration from ${least} to ${most}, such as "90s" or "1h30m"`,
+    parse: (text: string): Temporal.Duration | undefined =>
+      ms(text) >= ms(least) && ms(text) <= ms(most) ? parseDuration(text) : undefined,
+  };
+}
+
+/** What a certificate's validity can be, in an attribute, in a policy and in the configuration. */
+export const validityFormat = durationBetween("10s", "87600h");
+
 /**
  * Writes a duration in the shortest Go style ("168h", "1h30m", "1.5s", "500ms", "0s"), to the
  * millisecond. Days count 24 hours; weeks, months and years throw RangeError.

@@ -6,8 +6,13 @@
  * environment.
  */
 
-/** DNS labels as certificates bear them: lower-case letters, digits and inner hyphens (RFC 1123). */
-const label = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+/** Whether a text is an RFC 1123 label: 1 to 63 lower-case letters, digits and inner hyphens. */
+export function isDnsLabel(text: string): boolean {
+  return /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/.test(text);
+}
+
+/** The longest common name (RFC 5280, appendix A: ub-common-name). */
+export const maxCommonNameLength = 64;
 
 /** A last label that inet_aton and the URL standard read as the end of an IPv4 address. */
 const numeric = /^(?:[0-9]+|0x[0-9a-f]*)$/;
@@ -21,7 +26,7 @@ export function parseDnsName(text: string, options?: { wildcard?: boolean }): st
   if (text.length > 253) return undefined;
   const name = options?.wildcard && text.startsWith("*.") ? text.slice(2) : text;
   const labels = name.split(".");
-  if (!labels.every((part) => label.test(part)) || numeric.test(labels.at(-1) ?? "")) {
+  if (!labels.every(isDnsLabel) || numeric.test(labels.at(-1) ?? "")) {
     return undefined;
   }
   if (labels.some((part) => part.startsWith("xn--")) && !isInternationalName(name)) {

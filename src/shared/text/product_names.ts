@@ -1,8 +1,25 @@
 /** The name that pods' volumes and the CSIDriver object give this driver. */
 export const driverName = "csi.k8s.cert-driver";
 
-/** The one name of the serving certificate; no policy grants it, and drivers expect no other. */
-export const serverName = "cert-service.csi-cert-driver.internal";
+/** The domain of the certificate service; no policy grants a name in it. */
+export const serviceDomain = "csi-cert-driver.internal";
+
+/** The one name of the serving certificate; drivers expect no other. */
+export const serverName = `cert-service.${serviceDomain}`;
 
 /** The audience of the tokens that are meant for this service. */
 export const tokenAudience = "csi-cert-service";
+
+/** The names of the objects that deploy/csi-driver.yaml installs or lets the service make. */
+export const installed = {
+  namespace: "csi-cert-system",
+  driverServiceAccount: "csi-cert-driver",
+  caSecret: "csi-ca-secret",
+  trustBundle: "csi-cert-trust-bundle",
+  denials: "csi-cert-denials",
+} as const;
+
+/** What the URI in a node's client certificate begins with; the node's name follows. */
+export function nodeUriPrefix(trustDomain: string): string {
+  return `spiffe://${trustDomain}/csi-cert-node/`;
+}

@@ -18,7 +18,7 @@ function check(attributes: Record<string, string>, namespace = "shop") {
   return checkPolicy(file, policy(), pod);
 }
 
-Deno.test("check-policy prints what a pod gets, and which rule says so", () => {
+Deno.test("check-policy prints what a pod gets, and which rule grants it", () => {
   const outcome = check({
     "dns-names": "pay.shop.example.com,web.shop.svc",
     "ip-sans": "10.1.2.3",
@@ -42,6 +42,12 @@ Deno.test("check-policy prints what a pod gets, and which rule says so", () => {
     "validity | 2000h | by the rule at line 7",
     "key | rsa-4096 | by the rule at line 7",
   ]);
+});
+
+Deno.test("check-policy grants a pod's bare name as its common name by default", () => {
+  const outcome = check({ "cn_template": "{metadata.name}" });
+  assert(outcome.kind === "granted", JSON.stringify(outcome));
+  assert.match(outcome.text, /common name +web-0 +by default/);
 });
 
 Deno.test("check-policy prints why a pod gets nothing, as the pod's event would", () => {

@@ -46,11 +46,11 @@ rules:
   });
 });
 
-Deno.test("no rules at all are a policy", () => {
+Deno.test("a policy file can have an empty list of rules", () => {
   assert.deepEqual(parsePolicyFile("rules: []"), { kind: "rules", rules: [] });
 });
 
-Deno.test("each problem is reported with its line and what is accepted", () => {
+Deno.test("each problem of a policy file is reported with its line and what is accepted", () => {
   const found = problems(`rules:
   - namespaces: [Shop]
     dnsNames:
@@ -69,7 +69,7 @@ Deno.test("each problem is reported with its line and what is accepted", () => {
     /^line 8: "colour" is unknown; expected one of namespaces, dnsNames/,
   );
   const text = found.join("\n");
-  assert.match(text, /line 2: namespaces is "Shop"; expected a namespace/);
+  assert.match(text, /line 2: namespaces is "Shop"; expected the name of a namespace/);
   assert.match(text, /line 4: dnsNames is "\*\.com"/);
   assert.match(text, /line 5: dnsNames is "a\.\*"/);
   assert.match(text, /line 6: dnsNames is "x\*\.example\.com"/);
@@ -79,7 +79,7 @@ Deno.test("each problem is reported with its line and what is accepted", () => {
   assert.match(text, /line 11: bareNames is "no"; expected true or false/);
 });
 
-Deno.test("patterns that would grant too much are refused", () => {
+Deno.test("patterns that would grant too much are rejected", () => {
   const refused = ["*", "*.*", "*.com", "*.*.com", "a.*.com", "A.example.com", "a..b", "a.b."]
     .concat(`${"a.".repeat(126)}aa`, "b\u00fccher.example.com", "a b.example.com", "1.2.3.4");
   for (const pattern of refused) {
@@ -94,7 +94,7 @@ Deno.test("patterns that would grant too much are refused", () => {
   }
 });
 
-Deno.test("what is no policy at all is refused in words", () => {
+Deno.test("a file that is not a policy is rejected with its line", () => {
   assert.match(problems("")[0] ?? "", /^line 1: empty; expected a mapping with "rules"/);
   assert.match(problems("rules:\n")[0] ?? "", /rules/);
   assert.match(problems("hello")[0] ?? "", /^line 1: the file is not a mapping/);
@@ -115,7 +115,7 @@ Deno.test("what is no policy at all is refused in words", () => {
   assert.match(problems("rules: !!js/function 'x'\n")[0] ?? "", /^line 1: /);
 });
 
-Deno.test("no text makes the reader throw", () => {
+Deno.test("no text makes the parser throw", () => {
   const piece = fc.constantFrom(
     ..."rules namespaces [ ] { } : - * & ! a.b \n \" ' # 0 | > ,".split(" "),
   );

@@ -2,13 +2,7 @@ import assert from "node:assert/strict";
 import { computeRequestedNames } from "../../../src/service/policy/requested_names.ts";
 import { parseAttributes } from "../../../src/shared/attributes/attribute_parser.ts";
 import type { PodFields } from "../../../src/shared/attributes/templates.ts";
-
-const web: PodFields = {
-  namespace: "shop",
-  name: "web-0",
-  uid: "0f8fad5b-d9cb-469f-a165-70867728950e",
-  serviceAccountName: "web",
-};
+import { web } from "./policy_fixture.ts";
 
 function names(attributes: Record<string, string>, pod: PodFields = web) {
   const parsed = parseAttributes(attributes);
@@ -16,7 +10,7 @@ function names(attributes: Record<string, string>, pod: PodFields = web) {
   return computeRequestedNames(pod, parsed.attributes, "cluster.local");
 }
 
-function granted(attributes: Record<string, string>, pod: PodFields = web) {
+function requested(attributes: Record<string, string>, pod: PodFields = web) {
   const outcome = names(attributes, pod);
   assert(outcome.kind === "names", JSON.stringify(outcome));
   return outcome.names;
@@ -34,39 +28,41 @@ function podOfLength(length: number): PodFields {
 }
 
 Deno.test("a pod without attributes has its full name and its bare name", () => {
-  const { ownName, bareName, commonName, dnsNames } = granted({});
-  assert.equal(ownName, "web-0.shop.svc.cluster.local");
+  const { defaults: { fullName, bareName }, commonName, dnsNames } = requested({});
+  assert.equal(fullName, "web-0.shop.svc.cluster.local");
   assert.equal(bareName, "web-0");
-  assert.equal(commonName, ownName);
+  assert.equal(commonName, fullName);
   assert.deepEqual(dnsNames, []);
 });
 
-Deno.test("a full name of 64 characters is the common name, one of 65 is cut and marked", () => {
-  assert.equal(granted({}, podOfLength(64)).commonName.length, 64);
-  assert.equal(granted({}, podOfLength(64)).commonName.slice(-6), ".local");
-  const { commonName, ownName } = granted({}, podOfLength(65));
+Deno.test("a full name of 64 characters is the common name, one of 65 is shortened", () => {
+  assert.equal(requested({}, podOfLength(64)).commonName.length, 64);
+  assert.equal(requested({}, podOfLength(64)).commonName.slice(-6), ".local");
+  const { commonName, defaults } = requested({}, podOfLength(65));
   assert.equal(commonName.length, 64);
   assert.equal(commonName.slice(-9), "-0f8fad5b");
-  assert.equal(ownName?.length, 65);
+  assert.equal(defaults.fullName?.length, 65);
 });
 
-Deno.test("a pod whose full name is none in DNS has no such subjectAltName", () => {
-  const long = granted({}, { ...web, name: "a".repeat(253) });
-  assert.equal(long.ownName, undefined);
-  assert.equal(long.bareName, undefined);
+Deno.test("a pod whose full name is not a DNS name has no such subjectAltName", () => {
+  const long = requested({}, { ...web, name: "a".repeat(253) });
+  assert.equal(long.defaults.fullName, undefined);
+  assert.equal(long.defaults.bareName, undefined);
   assert.equal(long.commonName.length, 64);
   const dotted = { ...web, name: `${"a".repeat(60)}.${"b".repeat(60)}.${"c".repeat(60)}` };
-  assert.equal(granted({}, dotted).ownName?.length, 205);
+  assert.equal(requested({}, dotted).defaults.fullName?.length, 205);
 });
 
-Deno.test("a dotted name, and one that means something of its own, is not bare", () => {
+Deno.test("a dotted or reserved pod name is not a bare name", () => {
   const notBare = ["a.b", "localhost", "kubernetes", "cert-service", "csi-cert-driver"]
     .concat("internal", "svc", "cluster", "local", "csi-cert-system");
-  for (const name of notBare) assert.equal(granted({}, { ...web, name }).bareName, undefined, name);
+  for (const name of notBare) {
+    assert.equal(requested({}, { ...web, name }).defaults.bareName, undefined, name);
+  }
 });
 
-Deno.test("templates take in the pod's fields", () => {
-  const asked = granted({
+Deno.test("templates are expanded with the pod's fields", () => {
+  const asked = requested({
     "cn_template": "{metadata.name}.{metadata.namespace}",
     "dns-names": "{metadata.labels.app}.shop.svc, *.{metadata.namespace}.svc",
     "uri-sans": "spiffe://cluster.local/ns/{metadata.namespace}/sa/{spec.serviceAccountName}",
@@ -76,7 +72,7 @@ Deno.test("templates take in the pod's fields", () => {
   assert.deepEqual(asked.uris, ["spiffe://cluster.local/ns/shop/sa/web"]);
 });
 
-Deno.test("a field that is missing is named, and whether anybody could know it", () => {
+Deno.test("a missing field is named, and whether the pod lacks it or the service cannot look it up", () => {
   const attributes = { "dns-names": "{metadata.labels.app}.shop.svc" };
   assert.match(
     problem(attributes),
@@ -85,7 +81,7 @@ Deno.test("a field that is missing is named, and whether anybody could know it",
   assert.match(problem(attributes, { ...web, labels: {} }), /which this pod does not have/);
 });
 
-Deno.test("a template that becomes no name is refused with what it became", () => {
+Deno.test("a template whose text is not a name is rejected with that text", () => {
   for (const app of ["Front_End", "a..b", "*.*", "x".repeat(64), "a b", "a.", "{metadata.name}"]) {
     const reason = problem({ "dns-names": "{metadata.labels.app}.shop" }, {
       ...web,
@@ -100,10 +96,10 @@ Deno.test("a template that becomes no name is refused with what it became", () =
   );
 });
 
-Deno.test("a common name over 64 characters is refused unless it is the pod's own name", () => {
+Deno.test("a common name over 64 characters is rejected unless it is the pod's full name", () => {
   const long = podOfLength(80);
   const own = "{metadata.name}.{metadata.namespace}.svc.cluster.local";
-  assert.equal(granted({ "cn_template": own }, long).commonName, granted({}, long).commonName);
+  assert.equal(requested({ "cn_template": own }, long).commonName, requested({}, long).commonName);
   const other = { "cn_template": "x.{metadata.name}.{metadata.namespace}.svc" };
   assert.match(
     problem(other, long),
@@ -111,8 +107,8 @@ Deno.test("a common name over 64 characters is refused unless it is the pod's ow
   );
 });
 
-Deno.test("what was fed from annotations is said", () => {
-  const asked = granted(
+Deno.test("templates that use annotations are listed", () => {
+  const asked = requested(
     { "dns-names": "{metadata.annotations.host}.shop, x.shop" },
     { ...web, annotations: { host: "web" } },
   );
