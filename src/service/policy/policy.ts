@@ -1,8 +1,8 @@
 /**
  * This folder decides which names, lifetimes and keys a pod may have: the rules, the policy file,
  * the decision and the preview of it, and the names that a pod gets by default. Its main types are
- * `Policy`, `EffectivePolicy`, `PolicyDecision` and `DefaultNames`. It does not know the caller,
- * reads no file and no clock, and does not log.
+ * `Policy`, `EffectivePolicy`, `PolicyDecision` and `DefaultNames`. It never learns who the caller
+ * is, and never reads a file or a clock.
  */
 
 import type { KeyAlgorithm } from "../../shared/crypto/key_algorithm.ts";

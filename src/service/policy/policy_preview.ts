@@ -3,7 +3,7 @@ import { formatDuration } from "../../shared/text/durations.ts";
 import { joinProblems } from "../../shared/text/printable_text.ts";
 import type { PodFields } from "../../shared/attributes/templates.ts";
 import { computeRequestedNames, type RequestedNames } from "./requested_names.ts";
-import { decidePolicy, type PolicyRequest } from "./decision.ts";
+import { decidePolicy, type PolicyDecision, type PolicyRequest } from "./decision.ts";
 import type { Policy } from "./policy.ts";
 import { matchesNamespace } from "./effective_policy.ts";
 
@@ -40,11 +40,17 @@ export function previewPolicy(request: PreviewRequest): Preview {
   const { duration, keyAlgorithm } = parsed.attributes;
   const requested = computeRequestedNames(pod, parsed.attributes, policy.clusterDomain);
   if (requested.kind === "invalid") return { kind: "denied", reason: requested.reason };
-  const { names } = requested;
-  const all: PolicyRequest = { pod, names, validity: duration, keyAlgorithm };
+  const all: PolicyRequest = { pod, names: requested.names, validity: duration, keyAlgorithm };
   const decision = decidePolicy(policy, all);
   if (decision.kind === "denied") return decision;
-  const { defaults } = names;
+  return { kind: "granted", lines: previewLines(request, all, decision) };
+}
+
+function previewLines(
+  request: PreviewRequest,
+  { pod, names: { defaults, fromAnnotations }, keyAlgorithm }: PolicyRequest,
+  granted: PolicyDecision & { readonly kind: "granted" },
+): PreviewLine[] {
   const nothing: PolicyRequest = {
     pod,
     names: {
@@ -59,40 +65,32 @@ export function previewPolicy(request: PreviewRequest): Preview {
     validity: undefined,
     keyAlgorithm: "ecdsa-p256",
   };
-  const grantedByFor = (given: Partial<RequestedNames>, rest: Partial<PolicyRequest> = {}) =>
-    grantedBy(request, { ...nothing, ...rest, names: { ...nothing.names, ...given } });
-  const { commonName, dnsNames, ipAddresses, uris, organizationalUnits } = decision.names;
-  const lines = (what: string, values: readonly string[], one: (value: string) => string) =>
-    values.map((value): PreviewLine => ({ what, value, grantedBy: one(value) }));
-  const validity = formatDuration(decision.validity);
-  return {
-    kind: "granted",
-    lines: [
-      ...lines("common name", [commonName], (value) => grantedByFor({ commonName: value })),
-      ...lines(
-        "DNS name",
-        dnsNames,
-        (value) =>
-          value === defaults.bareName || value === defaults.fullName
-            ? byDefault
-            : grantedByFor({ dnsNames: [value] }),
-      ),
-      ...lines("IP address", ipAddresses, (value) => grantedByFor({ ipAddresses: [value] })),
-      ...lines("URI", uris, (value) => grantedByFor({ uris: [value] })),
-      ...lines(
-        "organizational unit",
-        organizationalUnits,
-        (value) => grantedByFor({ organizationalUnits: [value] }),
-      ),
-      ...lines(
-        "from annotations",
-        names.fromAnnotations,
-        (value) => grantedByFor({ fromAnnotations: [value] }),
-      ),
-      ...lines("validity", [validity], () => grantedByFor({}, { validity: decision.validity })),
-      ...lines("key", [keyAlgorithm], () => grantedByFor({}, { keyAlgorithm })),
-    ],
-  };
+  const { commonName, dnsNames, ipAddresses, uris, organizationalUnits } = granted.names;
+  const line = (what: string, value: string, only: Partial<PolicyRequest>): PreviewLine => ({
+    what,
+    value,
+    grantedBy: grantedBy(request, { ...nothing, ...only }),
+  });
+  const name = (what: string, value: string, only: Partial<RequestedNames>) =>
+    line(what, value, { names: { ...nothing.names, ...only } });
+  return [
+    name("common name", commonName, { commonName }),
+    ...dnsNames.map((value) =>
+      value === defaults.bareName || value === defaults.fullName
+        ? { what: "DNS name", value, grantedBy: byDefault }
+        : name("DNS name", value, { dnsNames: [value] })
+    ),
+    ...ipAddresses.map((value) => name("IP address", value, { ipAddresses: [value] })),
+    ...uris.map((value) => name("URI", value, { uris: [value] })),
+    ...organizationalUnits.map((value) =>
+      name("organizational unit", value, { organizationalUnits: [value] })
+    ),
+    ...fromAnnotations.map((value) =>
+      name("from annotations", value, { fromAnnotations: [value] })
+    ),
+    line("validity", formatDuration(granted.validity), { validity: granted.validity }),
+    line("key", keyAlgorithm, { keyAlgorithm }),
+  ];
 }
 
 const byDefault = "by default";

@@ -10,7 +10,8 @@ import { absolutePath, maxSocketPathBytes } from "../../shared/config/value_pars
 export const adminVariables = {
   adminSocket: {
     name: "ADMIN_SOCKET",
-    description: "the unix socket of list, get and revoke; the service has none where it is unset",
+    description:
+      "the unix socket of the commands list, get and revoke; where it is unset the service has none",
     expected: `an absolute path of at most ${maxSocketPathBytes} bytes`,
     parse: absolutePath(maxSocketPathBytes),
   },

@@ -19,14 +19,15 @@ export const serviceVariables = {
   listenAddress: {
     name: "LISTEN_ADDR",
     default: "0.0.0.0:50051",
-    description: "where drivers call",
+    description: "the address of the gRPC port, which drivers call",
     expected: 'host:port, such as "0.0.0.0:50051" or "[::]:50051"',
     parse: parseAddress,
   },
   tls: {
     name: "TLS",
     default: "on",
-    description: "off: plaintext, which also needs AUTHENTICATION=none and http:// at the drivers",
+    description:
+      "off: plaintext, which needs AUTHENTICATION=none, and http:// in the drivers' CERT_SERVICE_ADDR",
     expected: "on or off",
     parse: booleanWord("on", "off"),
   },
@@ -34,26 +35,31 @@ export const serviceVariables = {
     name: "AUTHENTICATION",
     default: "kubernetes",
     description:
-      "who callers are: kubernetes (nodes attest with their driver's token), mtls (certificates " +
-      "from files) or none",
+      "how callers are authenticated: kubernetes (nodes attest with the driver's token), mtls " +
+      "(client certificates from files) or none",
     expected: "kubernetes, mtls or none",
     parse: oneOf("kubernetes", "mtls", "none"),
   },
   clientCaFile: {
     name: "CLIENT_CA_FILE",
-    description: "the CA of the drivers' certificates, for mtls; not the CA that signs for pods",
+    description:
+      "with AUTHENTICATION=mtls: the CA of the drivers' client certificates, PEM; not the CA that " +
+      "signs for pods",
     ...file,
   },
   attestationAddress: {
     name: "ATTESTATION_LISTEN_ADDR",
     default: "0.0.0.0:50052",
-    description: "where drivers show their token, with AUTHENTICATION=kubernetes",
+    description:
+      "with AUTHENTICATION=kubernetes: the address where drivers attest with their token",
     expected: 'host:port, such as "0.0.0.0:50052" or "[::]:50052"',
     parse: parseAddress,
   },
   clusterId: {
     name: "CLUSTER_ID",
-    description: "this cluster's own text for node certificates, where the CA is in files",
+    description:
+      "with AUTHENTICATION=kubernetes and the CA in files: a text that no other cluster has, such " +
+      "as the cluster's name",
     expected: "1 to 253 letters, digits and characters of . _ : -",
     parse: (text: string) => /^[A-Za-z0-9._:-]{1,253}$/.test(text) ? text : undefined,
   },
@@ -74,37 +80,38 @@ export const serviceVariables = {
   caSecretNamespace: {
     name: "CA_SECRET_NAMESPACE",
     default: "kube-system",
-    description: "its namespace",
+    description: "the namespace of that Secret",
     expected: "the name of a namespace: at most 63 lower-case letters, digits and -",
     parse: (text: string) => isDnsLabel(text) ? text : undefined,
   },
   caCertificateFile: {
     name: "CA_CERT_FILE",
-    description: "the CA's certificate, PEM, in place of the Secret",
+    description: "the CA's certificate, PEM, instead of the Secret",
     ...file,
   },
-  caKeyFile: { name: "CA_KEY_FILE", description: "its private key, PEM", ...file },
+  caKeyFile: { name: "CA_KEY_FILE", description: "the CA's private key, PEM", ...file },
   caRotationDelay: {
     name: "CA_ROTATION_DELAY",
     default: "10m",
-    description: "from a new CA's publication to the first signature with it",
+    description: "the time from the publication of a new CA to its first signature",
     ...durationBetween("0s", "720h"),
   },
   defaultValidity: {
     name: "DEFAULT_VALIDITY",
     defaultText: "168h, or MAX_VALIDITY if shorter",
-    description: "a certificate's lifetime where its volume names none",
+    description: "the lifetime of a certificate whose volume states none",
     ...validityFormat,
   },
   maxValidity: {
     name: "MAX_VALIDITY",
     default: "720h",
-    description: "the longest lifetime a volume gets",
+    description:
+      "the longest lifetime that a volume can ask for, unless a policy rule states another",
     ...validityFormat,
   },
   policyFile: {
     name: "POLICY_FILE",
-    description: "what namespaces may have beyond the default",
+    description: "the policy: what namespaces may have in addition to the default",
     ...file,
   },
   ...adminVariables,
