@@ -3,9 +3,11 @@ import { getLogger } from "@logtape/logtape";
 import { parse } from "yaml";
 import denoJson from "../deno.json" with { type: "json" };
 import { engineFlags, permissions } from "../scripts/permissions.ts";
+import type { AuditEntry } from "../src/service/access/audit_log.ts";
 import { parsePolicyFile } from "../src/service/policy/policy_file.ts";
 import { driverVariables } from "../src/driver/program/config.ts";
 import type { VariableTable } from "../src/shared/config/environment.ts";
+import { commands } from "../src/service/program/run_command.ts";
 import { serviceVariables } from "../src/service/program/variables.ts";
 import { createCallMetrics } from "../src/shared/telemetry/call_metrics.ts";
 import { observeEventLoopLag } from "../src/shared/telemetry/event_loop_lag.ts";
@@ -16,16 +18,7 @@ import { volumeMetrics } from "../src/driver/program/metrics.ts";
 import { knownAttributes, parseAttributes } from "../src/shared/attributes/attribute_parser.ts";
 import { templateFields } from "../src/shared/attributes/templates.ts";
 import { FakeClock } from "../scripts/support/fake_clock.ts";
-import {
-  anchors,
-  blocks,
-  links,
-  page,
-  pages,
-  root,
-  rows,
-  withoutCode,
-} from "./support/documentation.ts";
+import { blocks, page, pages, rows, sourceTexts } from "./support/documentation.ts";
 import { folders } from "./support/import_table.ts";
 
 for (
@@ -144,31 +137,54 @@ Deno.test("each documented policy is accepted", () => {
   for (const policy of found) assert.equal(parsePolicyFile(policy).kind, "rules", policy);
 });
 
-for (const path of pages()) {
-  Deno.test(`every link of ${path} leads to a file and a heading that exist`, async () => {
-    for (const link of links(page(path))) {
-      if (/^https?:/.test(link)) continue;
-      const [file = "", anchor] = link.split("#");
-      const target = file === "" ? new URL(path, root) : new URL(file, new URL(path, root));
-      await Deno.stat(target);
-      if (anchor === undefined) continue;
-      const known = anchors(await Deno.readTextFile(target));
-      assert.ok(known.includes(anchor), `${link}: the headings are ${known.join(", ")}`);
-    }
-  });
+/** All source text, with messages that continue on the next line put together. */
+const sources = sourceTexts("src").join("\n")
+  .replace(/["`]\s*\+\s*["`]/g, "");
 
-  Deno.test(`${path} starts with its one heading of the first level`, () => {
-    const text = withoutCode(page(path));
-    assert.match(text, /^# \S/);
-    assert.equal(text.match(/^# /gm)?.length, 1);
-  });
+/** The parts of a quoted message between "…", which stands for what differs, that can be found by. */
+function fixedParts(message: string): string[] {
+  return message.split("…").map((part) => part.trim()).filter((part) => part.length >= 10);
 }
 
-Deno.test("README.md has at most 150 lines, and the two first commands near its top", () => {
-  const lines = page("README.md").trimEnd().split("\n");
-  assert.ok(lines.length <= 150, `${lines.length} lines`);
-  for (const task of ["demo", "test"]) {
-    const line = lines.indexOf(`npx --yes deno@2.9.6 task ${task}`);
-    assert.ok(line >= 0 && line < 50, task);
-  }
+Deno.test("every message that the errors page quotes is one of the programs'", () => {
+  const text = page("docs/reference/errors.md");
+  const quoted = [...text.matchAll(/^\| (`.*?`)\s+\| [A-Z]/gm)]
+    .flatMap(([, cell = ""]) => cell.split(/`, `/)).map((one) => one.replaceAll("`", ""))
+    // The kubelet's own text.
+    .filter((message) => !message.startsWith("driver name csi.k8s"));
+  assert.ok(quoted.length > 25, `${quoted.length} messages`);
+  for (const part of quoted.flatMap(fixedParts)) assert.ok(sources.includes(part), part);
+});
+
+Deno.test("every log message that the reference lists is one of the programs'", () => {
+  const listed = [
+    ...page("docs/reference/logs.md").matchAll(/^\| `(.*?)` +\| (?:info|warn|err|fat)/gm),
+  ]
+    .map(([, message = ""]) => message);
+  assert.ok(listed.length > 15, `${listed.length} messages`);
+  for (const message of listed) assert.ok(sources.includes(message), message);
+});
+
+Deno.test("the reference lists the audit log's actions", () => {
+  const listed = rows(page("docs/reference/logs.md"), "action").flatMap(([cell = ""]) =>
+    cell.split(", ")
+  );
+  const actions: Record<AuditEntry["action"], true> = {
+    attest: true,
+    authenticate: true,
+    get: true,
+    issue: true,
+    list: true,
+    renew: true,
+    report: true,
+    revoke: true,
+  };
+  assert.deepEqual(listed.sort(), Object.keys(actions));
+});
+
+Deno.test("the reference lists the commands", () => {
+  const listed = rows(page("docs/reference/commands.md"), "Command").map(([command]) => command);
+  const known = ["csi-driver", "csi-driver status", "cert-service"]
+    .concat(commands.map((command) => `cert-service ${command}`));
+  assert.deepEqual(listed.sort(), known.sort());
 });

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 export const root = new URL("../../", import.meta.url);
 
 /** The pages outside docs/. */
-const pagesOfTheRoot = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"];
+const pagesOfTheRoot = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"];
 
 /** The text of a page by its path from the repository's folder. */
 export function page(path: string): string {
@@ -13,14 +13,19 @@ export function page(path: string): string {
 
 /** The paths of all pages, from the repository's folder. */
 export function pages(): string[] {
-  return [...pagesOfTheRoot, ...pagesBelow("docs")].sort();
+  return [...pagesOfTheRoot, ...filesBelow("docs", ".md")].sort();
 }
 
-function pagesBelow(folder: string): string[] {
+/** The texts of all TypeScript files below a folder. */
+export function sourceTexts(folder: string): string[] {
+  return filesBelow(folder, ".ts").map(page);
+}
+
+function filesBelow(folder: string, ending: string): string[] {
   return [...Deno.readDirSync(new URL(folder, root))].flatMap(({ name, isDirectory }) => {
     const path = `${folder}/${name}`;
-    if (isDirectory) return pagesBelow(path);
-    return name.endsWith(".md") ? [path] : [];
+    if (isDirectory) return filesBelow(path, ending);
+    return name.endsWith(ending) ? [path] : [];
   });
 }
 

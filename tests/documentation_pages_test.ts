@@ -1,0 +1,64 @@
+import assert from "node:assert/strict";
+import { anchors, links, page, pages, root, withoutCode } from "./support/documentation.ts";
+
+/** Words that a reader who learnt English as a second language has to guess at, or that are not the field's. */
+const unclearWords = [
+  "anew",
+  "beforehand",
+  "besides",
+  "disowned",
+  "mend",
+  "misfit",
+  "nobody",
+  "octets?",
+  "somebody",
+  "stranger",
+  "strange hands",
+  "tells?",
+  "told",
+  "vouche[ds]",
+  "is let be",
+  "goes on",
+];
+const unclear = new RegExp(`\\b(?:${unclearWords.join("|")})\\b`, "gi");
+
+for (const path of pages()) {
+  const text = withoutCode(page(path));
+
+  Deno.test(`every link of ${path} leads to a file and a heading that exist`, async () => {
+    for (const link of links(text)) {
+      if (/^https?:/.test(link)) continue;
+      const [file = "", anchor] = link.split("#");
+      const target = file === "" ? new URL(path, root) : new URL(file, new URL(path, root));
+      await Deno.stat(target);
+      if (anchor === undefined) continue;
+      const known = anchors(await Deno.readTextFile(target));
+      assert.ok(known.includes(anchor), `${link}: the headings are ${known.join(", ")}`);
+    }
+  });
+
+  Deno.test(`${path} starts with its one heading of the first level`, () => {
+    assert.match(text, /^# \S/);
+    assert.equal(text.match(/^# /gm)?.length, 1);
+  });
+
+  Deno.test(`${path} is free of words that are not plain technical English`, () => {
+    const prose = text.replace(/`[^`]*`/g, "");
+    assert.deepEqual(prose.match(unclear) ?? [], []);
+  });
+}
+
+Deno.test("docs/README.md lists every page below docs/", () => {
+  const listed = links(page("docs/README.md")).map((link) => `docs/${link}`);
+  const all = pages().filter((path) => path.startsWith("docs/") && path !== "docs/README.md");
+  assert.deepEqual(all.filter((path) => !listed.includes(path)), []);
+});
+
+Deno.test("README.md has at most 150 lines, and the commands of the demo and the tests near its top", () => {
+  const lines = page("README.md").trimEnd().split("\n");
+  assert.ok(lines.length <= 150, `${lines.length} lines`);
+  for (const task of ["demo", "test"]) {
+    const line = lines.indexOf(`npx --yes deno@2.9.6 task ${task}`);
+    assert.ok(line >= 0 && line < 50, task);
+  }
+});
