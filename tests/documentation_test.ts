@@ -141,9 +141,11 @@ Deno.test("each documented policy is accepted", () => {
 const sources = sourceTexts("src").join("\n")
   .replace(/["`]\s*\+\s*["`]/g, "");
 
-/** The parts of a quoted message between "…", which stands for what differs, that can be found by. */
+/** The parts of a quoted message between "…", which stands for what differs, that are long enough to search for. */
 function fixedParts(message: string): string[] {
-  return message.split("…").map((part) => part.trim()).filter((part) => part.length >= 10);
+  return message.split("…").map((part) => part.trim().replace(/^\W+/, "")).filter((part) =>
+    part.length >= 10
+  );
 }
 
 Deno.test("every message that the errors page quotes is one of the programs'", () => {
