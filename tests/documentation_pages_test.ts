@@ -37,6 +37,11 @@ for (const path of pages()) {
     }
   });
 
+  Deno.test(`every file of the repository that ${path} names exists`, async () => {
+    const named = text.matchAll(/`((?:src|tests|scripts|deploy|proto|docs)\/[\w./-]+)`/g);
+    for (const [, file = ""] of named) await Deno.stat(new URL(file, root));
+  });
+
   Deno.test(`${path} starts with its one heading of the first level`, () => {
     assert.match(text, /^# \S/);
     assert.equal(text.match(/^# /gm)?.length, 1);
