@@ -4,7 +4,13 @@ import assert from "node:assert/strict";
 export const root = new URL("../../", import.meta.url);
 
 /** The pages outside docs/. */
-const pagesOfTheRoot = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"];
+const pagesOutsideDocs = [
+  "README.md",
+  "CONTRIBUTING.md",
+  "CHANGELOG.md",
+  "SECURITY.md",
+  "tests/faults/README.md",
+];
 
 /** The text of a page by its path from the repository's folder. */
 export function page(path: string): string {
@@ -13,7 +19,7 @@ export function page(path: string): string {
 
 /** The paths of all pages, from the repository's folder. */
 export function pages(): string[] {
-  return [...pagesOfTheRoot, ...filesBelow("docs", ".md")].sort();
+  return [...pagesOutsideDocs, ...filesBelow("docs", ".md")].sort();
 }
 
 /** The texts of all TypeScript files below a folder. */
