@@ -1,51 +1,43 @@
-/**
- * Attacks on the shipped programs over real sockets of the loopback, with honest callers beside them.
- * Ends with "N passed, N failed" or "N passed, N failed, N skipped"; the exit code is 1 when one failed.
- */
-import { parseArgs } from "node:util";
+// Attacks on the shipped programs over real sockets of the loopback, with honest callers beside them.
+// Ends with "N passed, N failed" or "N passed, N failed, N skipped"; the exit code is 1 when one failed.
+
 import { runRows } from "./attacks/harness/run.ts";
 import { rows } from "./attacks/rows/all.ts";
 import { bundleAll } from "./bundle.ts";
 import { privateNamespace } from "./mount_namespace.ts";
 import { runGroup } from "./process_group.ts";
+import { taskArguments } from "./support/task_options.ts";
 
-const help = `deno task attacks [OPTION]... [WORD]...
-
-Attacks the shipped programs over real sockets of the loopback, with honest callers beside them.
-
-WORD      only rows whose line in --list holds the word
---quick   some seconds a row, without the rows that need minutes (the default)
---long    every row, for longer
---strict  a row that only took too long fails, too: for an idle machine
---list    print the rows and end
---help    print this text`;
-
-const { values, positionals } = parseArgs({
-  args: Deno.args,
-  allowPositionals: true,
+const { options, words } = taskArguments({
+  name: "attacks",
+  words: { WORD: "only rows whose line in --list contains the word" },
   options: {
-    quick: { type: "boolean", default: false },
-    long: { type: "boolean", default: false },
-    strict: { type: "boolean", default: false },
-    list: { type: "boolean", default: false },
-    help: { type: "boolean", default: false },
-    /** Attacks the bundles that are in dist/ already. */
-    "no-bundle": { type: "boolean", default: false },
-    /** Set by the suite itself when it has started itself again where it may mount. */
-    inside: { type: "boolean", default: false },
+    quick: {
+      type: "boolean",
+      help: "some seconds a row, without the rows that need minutes (the default)",
+    },
+    long: { type: "boolean", help: "every row, for longer" },
+    strict: {
+      type: "boolean",
+      help: "fail a row that took too long, for a machine with spare time",
+    },
+    list: { type: "boolean", help: "print the rows and end" },
+    "no-bundle": { type: "boolean", help: "attack the bundles that are in dist/ already" },
+    // Set by the suite itself when it has started itself again where it may mount.
+    inside: { type: "boolean" },
   },
 });
 
-if (values.help) {
-  console.log(help);
-  Deno.exit(0);
-}
 const selected = rows.filter((row) => {
   const line = `${row.name} (${row.position}, ${row.target})`;
-  return (values.long || !row.isLong || positionals.length > 0) &&
-    positionals.every((word) => line.includes(word));
+  return (options.long || !row.isLong || words.length > 0) &&
+    words.every((word) => line.includes(word));
 });
-if (values.list) {
+if (selected.length === 0) {
+  console.error(`attacks: no row contains ${words.join(" and ")}; --list prints the rows`);
+  Deno.exit(2);
+}
+if (options.list) {
   for (const { name, position, target } of selected) {
     console.log(`${name} (${position}, ${target})`);
   }
@@ -61,10 +53,10 @@ async function inNamespace(): Promise<void> {
   Deno.exit((await runGroup([command, ...args, ...again, "--inside"], root)).success ? 0 : 1);
 }
 
-if (!values.inside) {
-  if (!values["no-bundle"]) await bundleAll();
+if (!options.inside) {
+  if (!options["no-bundle"]) await bundleAll();
   await inNamespace();
 }
-const closing = await runRows(selected, { isLong: values.long, isStrict: values.strict });
+const closing = await runRows(selected, { isLong: options.long, isStrict: options.strict });
 console.log(closing.line);
 Deno.exit(closing.failed === 0 ? 0 : 1);

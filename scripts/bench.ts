@@ -1,14 +1,6 @@
-/**
- * What each step costs, compared with references that are measured in the same run.
- *
- * --quick       fewer and shorter rounds: minutes become seconds, and the noise grows
- * --rows 1,2    these rows only
- * --dist DIR    bundles to measure instead of building dist/ again
- * --out FILE    where the results go as JSON (dist/bench.json)
- */
+// What each step costs, compared with references that are measured in the same run.
+
 import { dirname } from "node:path";
-import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { burstRow } from "./bench/burst_row.ts";
 import { memoryRow } from "./bench/memory_row.ts";
 import { nodeRow } from "./bench/node_row.ts";
@@ -23,6 +15,7 @@ import { mountsBelow } from "./demo/stage.ts";
 import { privateNamespace } from "./mount_namespace.ts";
 import { entryOf } from "./permissions.ts";
 import { errorMessage } from "../src/shared/text/error_message.ts";
+import { taskArguments } from "./support/task_options.ts";
 
 type Row = (settings: Settings, directory: string) => Promise<Result[]>;
 
@@ -36,15 +29,20 @@ const rows: Readonly<Record<string, { name: string; run: Row }>> = {
   7: { name: "start to ready", run: startRow },
 };
 
-const { values: flags } = parseArgs({
-  args: Deno.args,
+const { options: flags } = taskArguments({
+  name: "bench",
   options: {
-    quick: { type: "boolean", default: false },
-    rows: { type: "string", default: Object.keys(rows).join(",") },
-    dist: { type: "string" },
-    out: { type: "string", default: fileURLToPath(new URL("../dist/bench.json", import.meta.url)) },
+    quick: { type: "boolean", help: "fewer and shorter rounds, with more noise" },
+    rows: {
+      type: "string",
+      value: "1,2",
+      default: Object.keys(rows).join(","),
+      help: "these rows only",
+    },
+    dist: { type: "string", value: "DIR", help: "measure these bundles instead of new ones" },
+    out: { type: "string", value: "FILE", default: "dist/bench.json", help: "the results as JSON" },
     // Set by the benchmark itself when it has started itself again where it may mount.
-    inside: { type: "boolean", default: false },
+    inside: { type: "boolean" },
   },
 });
 

@@ -4,6 +4,7 @@
 import { dirname, relative } from "node:path";
 import { stop, transform } from "esbuild";
 import { entryOf, type ProgramName } from "./permissions.ts";
+import { taskArguments } from "./support/task_options.ts";
 
 /**
  * What the gRPC library loads for channelz and for ORCA's load reports, neither of which the programs
@@ -66,4 +67,7 @@ export async function bundleAll(): Promise<void> {
   for (const name of ["csi-driver", "cert-service"] as const) await bundleProgram(name);
 }
 
-if (import.meta.main) await bundleAll();
+if (import.meta.main) {
+  taskArguments({ name: "bundle", options: {} });
+  await bundleAll();
+}

@@ -1,22 +1,13 @@
 // Writes dist/csi-driver and dist/cert-service: self-contained binaries of the minified bundles.
-// deno task compile [--target x86_64-unknown-linux-gnu] [--out DIR]
 
-import { parseArgs } from "node:util";
 import { bundleProgram } from "./bundle.ts";
 import { bundleFlags, entryOf, programFlags, type ProgramName } from "./permissions.ts";
 import { errorMessage } from "../src/shared/text/error_message.ts";
+import { taskArguments } from "./support/task_options.ts";
 
 interface Options {
   readonly target: string | undefined;
   readonly folder: string;
-}
-
-function options(): Options {
-  const { values } = parseArgs({
-    args: Deno.args,
-    options: { target: { type: "string" }, out: { type: "string", default: "dist" } },
-  });
-  return { target: values.target, folder: values.out };
 }
 
 /** Packs the bundle, not the sources: what was tested as a bundle is what the binary holds. */
@@ -50,7 +41,14 @@ function baseBinaryMissing(words: string): string {
 }
 
 if (import.meta.main) {
-  const chosen = options();
+  const { options } = taskArguments({
+    name: "compile",
+    options: {
+      target: { type: "string", value: "x86_64-unknown-linux-gnu", help: "the target machine" },
+      out: { type: "string", value: "DIR", default: "dist", help: "the folder of the binaries" },
+    },
+  });
+  const chosen: Options = { target: options.target, folder: options.out };
   try {
     for (const name of ["csi-driver", "cert-service"] as const) {
       await bundleProgram(name);

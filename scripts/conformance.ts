@@ -1,4 +1,3 @@
-// deno task conformance
 // csi-sanity against the bundled driver over its socket, then our own equivalents of what csi-sanity asks only of drivers
 // that create volumes. Ends with "N passed, N failed, N skipped".
 
@@ -6,6 +5,7 @@ import { bundleAll } from "./bundle.ts";
 import { installCsiSanity, readReport, runCsiSanity } from "./conformance/csi_sanity.ts";
 import { privateNamespace } from "./mount_namespace.ts";
 import { runGroup } from "./process_group.ts";
+import { taskArguments } from "./support/task_options.ts";
 import { readCounts } from "./test_counts.ts";
 import expected from "./conformance/skipped_specs.json" with { type: "json" };
 
@@ -59,7 +59,12 @@ async function inside(): Promise<never> {
   Deno.exit(failed === 0 ? 0 : 1);
 }
 
-const namespace = Deno.args.includes("--inside") ? undefined : await privateNamespace();
+const { options } = taskArguments({
+  name: "conformance",
+  // Set by the suite itself when it has started itself again where it may mount.
+  options: { inside: { type: "boolean" } },
+});
+const namespace = options.inside ? undefined : await privateNamespace();
 if (namespace === undefined) await inside();
 else {
   const { command, args } = namespace;

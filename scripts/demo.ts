@@ -1,10 +1,5 @@
-/**
- * The main job on this machine: both programs as processes, and this script as their kubelet.
- *
- * --bundle   run the minified bundles instead of the TypeScript
- * --plain    do not mount: volumes are plain directories
- */
-import { parseArgs } from "node:util";
+// The main job on this machine: both programs as processes, and this script as their kubelet.
+
 import { bundleAll } from "./bundle.ts";
 import { heading, note, shown } from "./demo/console.ts";
 import { type DemoOptions, Stage } from "./demo/stage.ts";
@@ -19,14 +14,15 @@ import {
 } from "./demo/story.ts";
 import { privateNamespace } from "./mount_namespace.ts";
 import { errorMessage } from "../src/shared/text/error_message.ts";
+import { taskArguments } from "./support/task_options.ts";
 
-const { values: flags } = parseArgs({
-  args: Deno.args,
+const { options: flags } = taskArguments({
+  name: "demo",
   options: {
-    bundle: { type: "boolean", default: false },
-    plain: { type: "boolean", default: false },
+    bundle: { type: "boolean", help: "run the minified bundles instead of the TypeScript" },
+    plain: { type: "boolean", help: "do not mount: volumes are plain directories" },
     // Set by the demo itself when it has started itself again where it may mount.
-    inside: { type: "boolean", default: false },
+    inside: { type: "boolean" },
   },
 });
 

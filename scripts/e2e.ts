@@ -1,6 +1,4 @@
 // The whole product on a real Kubernetes of one node, which lives and ends with this program.
-// deno task e2e [PATH | NAME-OF-A-TEST | --flag-of-deno-test] …
-// deno task e2e --shell    leaves out the tests and opens a shell with the node up
 // Ends with the line "N passed, N failed, N skipped".
 
 import { fileURLToPath } from "node:url";
@@ -15,9 +13,23 @@ import { removeLeftovers } from "./cluster/leftovers.ts";
 import { bundleFolderVariable } from "./permissions.ts";
 import { readCounts } from "./test_counts.ts";
 import { errorMessage } from "../src/shared/text/error_message.ts";
+import { taskArguments } from "./support/task_options.ts";
+import {
+  missedSelection,
+  selectionArguments,
+  selectTests,
+  type TestSelection,
+  testWords,
+} from "./test_selection.ts";
 
 const root = new URL("../", import.meta.url);
-const shell = Deno.args.includes("--shell");
+const { words, options: { shell } } = taskArguments({
+  name: "e2e",
+  words: testWords,
+  options: {
+    shell: { type: "boolean", help: "leave out the tests and open a shell with the node up" },
+  },
+});
 
 /** Aborted by Ctrl-C and the like: what was begun is taken away then, as at any other end. */
 const interruption = new AbortController();
@@ -46,15 +58,10 @@ function close(passed: number, failed: number, skipped: number): never {
   Deno.exit(failed === 0 ? 0 : 1);
 }
 
-/** Arguments of `deno test`: what exists is a path, another word is a part of tests' names. */
-function selection(): string[] {
-  const paths = Deno.args.filter((arg) => suites.some((suite) => suite.startsWith(arg)));
-  const others = Deno.args.filter((arg) => !paths.includes(arg));
-  const flags = others.map((arg) => arg.startsWith("-") ? arg : `--filter=${arg}`);
-  const chosen = suites.filter((suite) =>
-    paths.length === 0 || paths.some((path) => suite.startsWith(path))
-  );
-  return [...flags, ...chosen];
+/** The selected tests, in the order of their suites. */
+async function selection(): Promise<TestSelection> {
+  const { files, names } = await selectTests("e2e", words, { below: "tests/e2e" });
+  return { names, files: suites.filter((suite) => files.includes(suite)) };
 }
 
 /** Runs the node with a command in it; returns the command's output once all of it has ended. */
@@ -90,7 +97,10 @@ async function show(stream: ReadableStream<Uint8Array>): Promise<string> {
   return text;
 }
 
-async function perform(parts: Parts): Promise<{ passed: number; failed: number; skipped: number }> {
+async function perform(
+  parts: Parts,
+  selected: TestSelection,
+): Promise<{ passed: number; failed: number; skipped: number }> {
   await removeLeftovers();
   const before = await machineState();
   const folder = await Deno.makeTempDir({ prefix: `${clusterPrefix}${Deno.pid}-` });
@@ -106,7 +116,13 @@ async function perform(parts: Parts): Promise<{ passed: number; failed: number; 
     interruption.signal.throwIfAborted();
     heading(`One node of Kubernetes ${parts.version}`);
     await makeCgroups(place.cgroup);
-    const tests = [Deno.execPath(), "test", "--allow-all", "--no-check", ...selection()];
+    const tests = [
+      Deno.execPath(),
+      "test",
+      "--allow-all",
+      "--no-check",
+      ...selectionArguments(selected),
+    ];
     output = await runNode(place, parts, shell ? ["/bin/bash"] : tests);
   } finally {
     await removeCgroups(place.cgroup);
@@ -115,18 +131,21 @@ async function perform(parts: Parts): Promise<{ passed: number; failed: number; 
   if (shell) return { passed: 0, failed: 0, skipped: 0 };
   const counts = readCounts(output);
   if (interruption.signal.aborted || !counts) return { passed: 0, failed: 1, skipped: 0 };
+  const missed = missedSelection(selected, counts);
+  if (missed !== undefined) note(missed);
   const left = before.differences(await machineState());
   heading("What is left on the machine");
   for (const difference of left) note(difference);
   if (left.length === 0) note("nothing: mounts, cgroups, sysctls and processes are as before");
   return {
     passed: counts.passed + (left.length === 0 ? 1 : 0),
-    failed: counts.failed + (left.length === 0 ? 0 : 1),
+    failed: counts.failed + (left.length === 0 ? 0 : 1) + (missed === undefined ? 0 : 1),
     skipped: counts.ignored.length,
   };
 }
 
 if (import.meta.main) {
+  const selected = await selection();
   const found = await findParts((text) => progress(() => text));
   if (found.kind === "missing") {
     console.log(`e2e: skipped: ${found.reason}`);
@@ -137,7 +156,7 @@ if (import.meta.main) {
     Deno.addSignalListener(signal, () => interruption.abort(new Error("interrupted")));
   }
   try {
-    const { passed, failed, skipped } = await perform(found.parts);
+    const { passed, failed, skipped } = await perform(found.parts, selected);
     console.log(`e2e: ${Math.round((performance.now() - started) / 1000)} s`);
     close(passed, failed, skipped);
   } catch (error) {

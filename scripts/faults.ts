@@ -1,12 +1,19 @@
-// deno task faults [PATH | --flag-of-deno-test] …
 // What goes wrong on a node and in a cluster, done to the real programs, and what comes of it. Mounts are made in a
 // private mount namespace and go with it. Ends with "N passed, N failed" or "N passed, N failed, N skipped".
 
 import { privateNamespace } from "./mount_namespace.ts";
 import { runGroup } from "./process_group.ts";
 import { readCounts } from "./test_counts.ts";
+import { taskArguments } from "./support/task_options.ts";
+import { missedSelection, selectionArguments, selectTests, testWords } from "./test_selection.ts";
 
 const root = new URL("../", import.meta.url);
+const { words } = taskArguments({
+  name: "faults",
+  words: testWords,
+  options: {},
+});
+const selection = await selectTests("faults", words, { below: "tests/faults" });
 const namespace = await privateNamespace();
 console.log(
   namespace === undefined
@@ -14,12 +21,15 @@ console.log(
     : `faults: in a private mount namespace (${namespace.description})`,
 );
 const prefix = namespace === undefined ? [] : [namespace.command, ...namespace.args];
-const paths = Deno.args.length === 0 ? ["tests/faults"] : Deno.args;
-const command = [...prefix, Deno.execPath(), "test", "--allow-all", "--no-check", ...paths];
+const command = [...prefix, Deno.execPath(), "test", "--allow-all", "--no-check"]
+  .concat(selectionArguments(selection));
 const { success, output } = await runGroup(command, root);
 const counts = readCounts(output);
-if (counts === undefined) {
-  console.error("faults: ended without counts");
+const problem = counts === undefined
+  ? "the tests ended without counts"
+  : missedSelection(selection, counts);
+if (counts === undefined || problem !== undefined) {
+  console.error(`faults: ${problem}`);
   console.log("0 passed, 1 failed");
   Deno.exit(1);
 }

@@ -1,4 +1,6 @@
-// Writes src/shared/gen from proto/. With --check it writes nothing and fails when src/shared/gen differs.
+// Writes src/shared/gen from proto/.
+
+import { taskArguments } from "./support/task_options.ts";
 
 const buf = "npm:@bufbuild/buf@1.75.0/buf";
 const plugin = "npm:@bufbuild/protoc-gen-es@2.17.0";
@@ -52,7 +54,13 @@ async function differences(): Promise<string[]> {
   }
 }
 
-if (Deno.args.includes("--check")) {
+const { options } = taskArguments({
+  name: "generate",
+  options: {
+    check: { type: "boolean", help: "write nothing, and fail when src/shared/gen differs" },
+  },
+});
+if (options.check) {
   const files = await differences();
   if (files.length > 0) {
     console.error(

@@ -1,13 +1,12 @@
 // Writes the image as one tar for `ctr images import`, `podman load` or `docker load`.
-// deno task image [--runtime compiled|bundle] [--out FILE] [--tag NAME:TAG]
 // The default is what the Containerfile builds; `bundle` does without the compiler's base binary.
 
 import { dirname } from "node:path";
-import { parseArgs } from "node:util";
 import manifest from "../deno.json" with { type: "json" };
 import { type ImageConfig, writeImage } from "./image/archive.ts";
 import { layRoot, type Runtime } from "./image/root.ts";
 import { errorMessage } from "../src/shared/text/error_message.ts";
+import { taskArguments } from "./support/task_options.ts";
 
 /** The name that deploy/csi-driver.yaml asks for. */
 export const imageName = `csi-cert-driver:${manifest.version}`;
@@ -49,15 +48,20 @@ export async function buildImage(
 }
 
 if (import.meta.main) {
-  const { values } = parseArgs({
-    args: Deno.args,
+  const { options } = taskArguments({
+    name: "image",
     options: {
-      runtime: { type: "string", default: "compiled" },
-      out: { type: "string", default: "dist/image.tar" },
-      tag: { type: "string", default: imageName },
+      runtime: {
+        type: "string",
+        value: "compiled|bundle",
+        default: "compiled",
+        help: "the form of the programs; bundle needs no base binary",
+      },
+      out: { type: "string", value: "FILE", default: "dist/image.tar", help: "the image's file" },
+      tag: { type: "string", value: "NAME:TAG", default: imageName, help: "the image's name" },
     },
   });
-  const { runtime, out, tag: name } = values;
+  const { runtime, out, tag: name } = options;
   if (runtime !== "compiled" && runtime !== "bundle") {
     console.error(`image: --runtime ${runtime}: expected compiled or bundle`);
     Deno.exit(2);

@@ -1,11 +1,10 @@
 // Writes dist/sbom.json: what the two programs are made of, as CycloneDX 1.6.
-// deno run -A scripts/sbom.ts [--out FILE]
 
 import { dirname } from "node:path";
-import { parseArgs } from "node:util";
 import manifest from "../deno.json" with { type: "json" };
 import { leftOut } from "./bundle.ts";
 import { entryOf } from "./permissions.ts";
+import { taskArguments } from "./support/task_options.ts";
 
 interface Graph {
   readonly modules: readonly { readonly kind: string; readonly npmPackage?: string }[];
@@ -74,11 +73,13 @@ export async function billOfMaterials(): Promise<unknown> {
 }
 
 if (import.meta.main) {
-  const { values } = parseArgs({
-    args: Deno.args,
-    options: { out: { type: "string", default: "dist/sbom.json" } },
+  const { options: { out } } = taskArguments({
+    name: "sbom",
+    options: {
+      out: { type: "string", value: "FILE", default: "dist/sbom.json", help: "the file" },
+    },
   });
-  await Deno.mkdir(dirname(values.out), { recursive: true });
-  await Deno.writeTextFile(values.out, JSON.stringify(await billOfMaterials(), null, 2) + "\n");
-  console.log(`sbom: ${values.out}`);
+  await Deno.mkdir(dirname(out), { recursive: true });
+  await Deno.writeTextFile(out, JSON.stringify(await billOfMaterials(), null, 2) + "\n");
+  console.log(`sbom: ${out}`);
 }
