@@ -1,5 +1,6 @@
 import { connect } from "node:http2";
 import { Buffer } from "node:buffer";
+import { serverName } from "../../src/shared/text/product_names.ts";
 
 /** Sends messages that were encoded before to one gRPC method: a client that costs less than a real one. */
 export class GrpcLoad implements Disposable {
@@ -18,9 +19,7 @@ export class GrpcLoad implements Disposable {
   ) {
     this.#path = options.path;
     this.#frames = options.messages.map(frame);
-    const tls = options.ca === undefined
-      ? {}
-      : { ca: options.ca, servername: "cert-service.csi-cert-driver.internal" };
+    const tls = options.ca === undefined ? {} : { ca: options.ca, servername: serverName };
     this.#sessions = Array.from(
       { length: options.connections },
       () => connect(options.url, tls as never),

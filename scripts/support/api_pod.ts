@@ -1,4 +1,5 @@
 import type { GivenObject } from "./api_objects.ts";
+import { driverName } from "../../src/shared/text/product_names.ts";
 
 /** A pod as the API server has it, running on node-1 with one volume of our driver's. */
 export function podObject(
@@ -9,7 +10,7 @@ export function podObject(
     attributes?: Record<string, string>;
   } = {},
 ): GivenObject {
-  const csi = { driver: "csi.k8s.cert-driver", volumeAttributes: given.attributes ?? {} };
+  const csi = { driver: driverName, volumeAttributes: given.attributes ?? {} };
   return {
     metadata: {
       name: "web-0",

@@ -1,4 +1,5 @@
 import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
+import { tokenAudience } from "../../src/shared/text/product_names.ts";
 
 /** Service account tokens, and what an API server says of them. */
 export interface TokenOptions {
@@ -82,7 +83,7 @@ export class ApiTokens {
   make(options: TokenOptions = {}): string {
     const known: Known = {
       account: "csi-cert-system/csi-cert-driver",
-      audiences: ["csi-cert-service"],
+      audiences: [tokenAudience],
       pod: { name: "csi-cert-driver-x7k2p", uid: "5a1d7c1e-0000-4000-8000-000000000001" },
       node: "node-1",
       expiresAt: Temporal.Now.instant().add({ hours: 1 }),

@@ -2,6 +2,7 @@ import { createHash, randomUUID } from "node:crypto";
 import { Identity, Node } from "../../src/shared/gen/csi_pb.ts";
 import { Registration } from "../../src/shared/gen/plugin_registration_pb.ts";
 import { connect } from "../../src/shared/grpc_client/client.ts";
+import { driverName } from "../../src/shared/text/product_names.ts";
 
 /** A pod as its author writes it, as far as our volume is concerned. */
 export interface PodSpec {
@@ -42,7 +43,7 @@ export class Kubelet {
 
   /** The handshake on the registration socket, then NodeGetInfo; returns what the driver said. */
   async register(): Promise<{ name: string; endpoint: string; nodeId: string }> {
-    const socket = `${this.registrationDir}/csi.k8s.cert-driver-reg.sock`;
+    const socket = `${this.registrationDir}/${driverName}-reg.sock`;
     using registration = connect(Registration, { address: `unix://${socket}` });
     const { name, endpoint, type, supportedVersions } = await registration.getInfo({}, {
       timeoutMs: callMs,
@@ -92,7 +93,7 @@ export class Kubelet {
   async note({ targetPath, uid, volumeId }: PodVolume): Promise<void> {
     const parent = targetPath.slice(0, -"/mount".length);
     await Deno.mkdir(parent, { recursive: true, mode: 0o750 });
-    const note = { podUID: uid, driverName: "csi.k8s.cert-driver", volumeHandle: volumeId };
+    const note = { podUID: uid, driverName, volumeHandle: volumeId };
     await Deno.writeTextFile(`${parent}/vol_data.json`, JSON.stringify(note));
   }
 

@@ -13,6 +13,7 @@ import { Program } from "../../support/programs.ts";
 import { type Answer, RawConnection } from "../http2/connection.ts";
 import { grpcHeaders, grpcMessage } from "../http2/grpc_request.ts";
 import type { AttackedService } from "./service.ts";
+import { driverName } from "../../../src/shared/text/product_names.ts";
 
 export interface DriverOptions {
   readonly directory: string;
@@ -54,7 +55,7 @@ export class AttackedDriver implements AsyncDisposable {
     this.program = program;
     this.healthAddress = healthAddress;
     this.csiAddress = `unix://${directory}/csi.sock`;
-    const registration = `${directory}/kubelet/plugins_registry/csi.k8s.cert-driver-reg.sock`;
+    const registration = `${directory}/kubelet/plugins_registry/${driverName}-reg.sock`;
     this.registrationAddress = `unix://${registration}`;
     this.#kubelet = new Kubelet(`${directory}/kubelet`);
   }

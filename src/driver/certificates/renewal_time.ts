@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { backoffCeiling } from "../../shared/scheduler/backoff.ts";
 
 /** What the renewal instant is worked out from. */
 export interface CertificateTerms {
@@ -41,9 +42,7 @@ export function minimumRenewalAge(lifetimeMs: number): number {
   return Math.max(0, Math.min(leastAgeMs, lifetimeMs * leastAgeShare));
 }
 
-/** Base and ceiling of the wait after a failed renewal, in milliseconds. */
-const retryBaseMs = 1_000;
-const retryMaxMs = 300_000;
+const backoff = { baseMs: 1_000, maxMs: 300_000 };
 /** Near its end a certificate is tried this many times in what is left of it. */
 const triesInRemainder = 10;
 /** The shortest wait, so that a certificate about to expire does not become a busy loop. */
@@ -59,8 +58,8 @@ export function renewalRetryDelay(
   random: number,
   retryAfterMs = 0,
 ): number {
-  const ceiling = Math.min(retryMaxMs, retryBaseMs * 2 ** Math.min(attempt - 1, 20));
-  const nearEnd = remainingMs > 0 ? remainingMs / triesInRemainder : retryMaxMs;
+  const ceiling = backoffCeiling(attempt, backoff);
+  const nearEnd = remainingMs > 0 ? remainingMs / triesInRemainder : backoff.maxMs;
   // An overloaded service's own delay is the minimum: the jitter is added to it.
   return retryAfterMs + Math.max(retryLeastMs, random * Math.min(ceiling, nearEnd));
 }

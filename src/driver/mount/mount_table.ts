@@ -3,9 +3,10 @@ import { type Libc, mountFlags, type MountRequest } from "../../shared/linux/lib
 import { findMount, type MountinfoEntry, parseMountinfo } from "./mountinfo.ts";
 import { mountinfoPath } from "../../shared/linux/proc_files.ts";
 import type { PathMount } from "../../shared/linux/statx.ts";
+import { driverName } from "../../shared/text/product_names.ts";
 
 /** The source name of all our mounts, by which mountinfo shows that they are ours. */
-export const mountSource = "csi.k8s.cert-driver";
+export const mountSource = driverName;
 
 /** What a mount shows; it stays as it is wherever the mount is moved. */
 export type MountOrigin = Pick<MountinfoEntry, "fileSystem" | "source">;

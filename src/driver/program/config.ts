@@ -21,10 +21,10 @@ import {
   absolutePath,
   type Address,
   booleanWord,
-  maxSocketPathBytes,
   parseSocketPath,
   utf8Length,
 } from "../../shared/config/value_parsers.ts";
+import { maxSocketPathBytes } from "../../shared/text/limits.ts";
 import { durationBetween } from "../../shared/text/durations.ts";
 import { hasUnprintable } from "../../shared/text/printable_text.ts";
 import type { ServiceConnection } from "../service_client/connection.ts";

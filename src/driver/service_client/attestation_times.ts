@@ -1,3 +1,4 @@
+import { backoffCeiling } from "../../shared/scheduler/backoff.ts";
 import type { AttestationOutcome } from "./attestation_client.ts";
 
 /** The shortest pause between attempts while an identity is in use, or after a token was refused. */
@@ -6,7 +7,9 @@ const longestPauseMs = 5 * 60_000;
 /** A missing file is mostly a mount that is not complete yet; another look at it sends nothing. */
 const missingFileMs = 2_000;
 /** Without an identity no certificate is issued on this node, and attempts do not burden a service that is unreachable. */
-const urgent = { firstMs: 1_000, longestMs: 30_000 };
+const urgent = { baseMs: 1_000, maxMs: 30_000 };
+const patient = { baseMs: 2 * leastPauseMs, maxMs: longestPauseMs };
+const reattestation = { baseMs: leastPauseMs, maxMs: longestPauseMs };
 
 /**
  * Milliseconds until the next attempt at a certificate that is due, after `failures` that failed in a row. The pause doubles,
@@ -19,11 +22,8 @@ export function attestationRetryMs(
 ): number {
   if (outcome.kind === "waiting") return missingFileMs;
   const isUrgent = !isUsable && outcome.kind !== "refused";
-  const [firstMs, longestMs] = isUrgent
-    ? [urgent.firstMs, urgent.longestMs]
-    : [2 * leastPauseMs, longestPauseMs];
-  const upperMs = Math.min(longestMs, firstMs * 2 ** (failures - 1));
-  const pauseMs = upperMs * (1 + random()) / 2;
+  const ceilingMs = backoffCeiling(failures, isUrgent ? urgent : patient);
+  const pauseMs = ceilingMs * (1 + random()) / 2;
   return Math.max(pauseMs, retryAfterMs(outcome));
 }
 
@@ -35,7 +35,7 @@ export function reattestationPauseMs(
   outcome: AttestationOutcome,
   reattestations: number,
 ): number {
-  const pauseMs = Math.min(longestPauseMs, leastPauseMs * 2 ** Math.max(0, reattestations - 1));
+  const pauseMs = backoffCeiling(Math.max(1, reattestations), reattestation);
   return Math.max(pauseMs, retryAfterMs(outcome));
 }
 

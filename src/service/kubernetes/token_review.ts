@@ -4,6 +4,8 @@ import type { TokenReviewer } from "../attestation/attestor.ts";
 import type { ApiClient } from "./api_client.ts";
 import { toUnavailable } from "./api_result.ts";
 import { createTokenReviews } from "./permissions.ts";
+import { isObjectName } from "../../shared/text/kubernetes_names.ts";
+import { isDnsLabel } from "../../shared/text/name_syntax.ts";
 
 /** What the API server states of a token. */
 export type TokenReviewResult =
@@ -46,7 +48,7 @@ export function parseTokenReview(status: V1TokenReviewStatus | undefined): Token
   return { kind: "verified", username, pod, node, tokenId };
 }
 
-const serviceAccount = /^system:serviceaccount:([a-z0-9-]{1,63}):([a-z0-9.-]{1,253})$/;
+const serviceAccount = /^system:serviceaccount:([^:]*):([^:]*)$/;
 
 /** The API server's reviews: only it knows whether a token's pod and account still exist. */
 export class ApiServerTokenReviewer implements TokenReviewer {
@@ -67,7 +69,8 @@ export class ApiServerTokenReviewer implements TokenReviewer {
     const reviewed = parseTokenReview(answer.value.status);
     if (reviewed.kind === "refused") return { kind: "refused", reason: reviewed.problem };
     const { username, ...verified } = reviewed;
-    const [, namespace, name] = serviceAccount.exec(username) ?? [];
-    return { ...verified, account: namespace === undefined ? undefined : `${namespace}/${name}` };
+    const [, namespace = "", name = ""] = serviceAccount.exec(username) ?? [];
+    const isAccount = isDnsLabel(namespace) && isObjectName(name);
+    return { ...verified, account: isAccount ? `${namespace}/${name}` : undefined };
   }
 }

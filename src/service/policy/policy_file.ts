@@ -19,6 +19,10 @@ import { LineCounter, type Node, type ParsedNode, parseDocument, type YAMLMap } 
 import { isMap, isScalar, isSeq } from "yaml";
 import { abbreviate } from "../../shared/text/printable_text.ts";
 import { validityFormat } from "../../shared/text/durations.ts";
+import {
+  isOrganizationalUnit,
+  organizationalUnitSyntax,
+} from "../../shared/attributes/name_attributes.ts";
 import { keyAlgorithms } from "../../shared/crypto/key_algorithm.ts";
 import { parseDnsPattern } from "./dns_rules.ts";
 import { isNamespacePattern } from "./effective_policy.ts";
@@ -37,7 +41,6 @@ const maxFileCharacters = 1_048_576;
 
 const text = <T>(parse: (text: string) => T | undefined) => (value: unknown) =>
   typeof value === "string" ? parse(value) : undefined;
-const matching = (pattern: RegExp) => text((value) => pattern.test(value) ? value : undefined);
 const boolean: Format<boolean> = {
   expected: "true or false",
   parse: (value) => typeof value === "boolean" ? value : undefined,
@@ -62,8 +65,8 @@ const lists = {
     parse: text(parseIpRange),
   },
   organizationalUnits: {
-    expected: '1 to 64 letters, digits, blanks, dots, underscores and hyphens, or "*"',
-    parse: matching(/^(?:[A-Za-z0-9 ._-]{1,64}|\*)$/),
+    expected: `${organizationalUnitSyntax}, or "*"`,
+    parse: text((value) => value === "*" || isOrganizationalUnit(value) ? value : undefined),
   },
   keyAlgorithms: {
     expected: `one of ${keyAlgorithms.join(", ")}`,

@@ -4,7 +4,8 @@ import {
   EnvironmentReader,
   type VariableTable,
 } from "../../shared/config/environment.ts";
-import { absolutePath, maxSocketPathBytes } from "../../shared/config/value_parsers.ts";
+import { absolutePath } from "../../shared/config/value_parsers.ts";
+import { maxSocketPathBytes } from "../../shared/text/limits.ts";
 
 /** The variable that the service and the commands that call it share. */
 export const adminVariables = {

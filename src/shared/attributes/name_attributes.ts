@@ -6,7 +6,12 @@ import {
   type ReadResult,
   type ReportProblem,
 } from "./attribute_reader.ts";
-import { parseDnsName, parseIpAddress, parseUri } from "../text/name_syntax.ts";
+import {
+  maxCommonNameLength,
+  parseDnsName,
+  parseIpAddress,
+  parseUri,
+} from "../text/name_syntax.ts";
 import { checkTemplate, isTemplate } from "./templates.ts";
 
 /** `cn_template`, `organizational_units`, `dns-names`, `ip-sans` and `uri-sans`. */
@@ -29,9 +34,12 @@ export function readNameAttributes(
 function readCommonName(text: string): ReadResult<string> {
   const problem = checkTemplate(text);
   if (problem !== undefined) return { expected: `a DNS name or a template of one: ${problem}` };
-  const fits = isTemplate(text) || text.length <= 64;
+  const fits = isTemplate(text) || text.length <= maxCommonNameLength;
   if (fits && parseDnsName(sample(text))) return { value: text };
-  return { expected: "a DNS name in lower case of at most 64 characters, or a template of one" };
+  return {
+    expected: `a DNS name in lower case of at most ${maxCommonNameLength} characters, ` +
+      "or a template of one",
+  };
 }
 
 /** The shortest name a template can become: what is wrong with it is wrong for every pod. */
@@ -39,9 +47,17 @@ function sample(template: string): string {
   return template.replace(/\{[^{}]*\}/g, "a");
 }
 
+/** Whether a text may be an organizational unit. */
+export function isOrganizationalUnit(text: string): boolean {
+  return /^[A-Za-z0-9 ._-]{1,64}$/.test(text);
+}
+
+/** What `isOrganizationalUnit` accepts, in words. */
+export const organizationalUnitSyntax =
+  "1 to 64 letters, digits, blanks, dots, underscores and hyphens";
+
 function readUnit(text: string): ReadResult<string> {
-  if (/^[A-Za-z0-9 ._-]{1,64}$/.test(text)) return { value: text };
-  return { expected: "1 to 64 letters, digits, blanks, dots, underscores and hyphens" };
+  return isOrganizationalUnit(text) ? { value: text } : { expected: organizationalUnitSyntax };
 }
 
 function readDnsName(text: string): ReadResult<string> {

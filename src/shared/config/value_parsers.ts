@@ -1,3 +1,4 @@
+import { maxSocketPathBytes } from "../text/limits.ts";
 import { hasUnprintable } from "../text/printable_text.ts";
 import { parseDnsName, parseIpAddress } from "../text/name_syntax.ts";
 
@@ -8,9 +9,6 @@ export interface Address {
   /** 0 lets the system choose. */
   readonly port: number;
 }
-
-/** sun_path of unix(7) has 108 bytes, the closing zero among them. */
-export const maxSocketPathBytes = 107;
 
 /** A reader of one of some words. */
 export function oneOf<const W extends string>(...words: W[]) {

@@ -1,8 +1,6 @@
 import { connect } from "node:net";
 import { dirname, join } from "node:path";
-
-/** sockaddr_un on Linux takes 108 bytes, the terminating zero included (unix(7)). */
-const longestPath = 107;
+import { maxSocketPathBytes } from "../text/limits.ts";
 
 /** A path for a unix socket of ours. */
 export interface ClaimedSocketPath {
@@ -22,9 +20,9 @@ export interface ClaimedSocketPath {
  * there since. So we listen at a hidden name, which the kubelet's plugin watcher overlooks, and rename.
  */
 export async function claimSocketPath(path: string): Promise<ClaimedSocketPath> {
-  if (new TextEncoder().encode(path).length > longestPath) {
+  if (new TextEncoder().encode(path).length > maxSocketPathBytes) {
     throw new Error(
-      `${path} is longer than the ${longestPath} bytes that a unix socket's path may have`,
+      `${path} is longer than the ${maxSocketPathBytes} bytes that a unix socket's path may have`,
     );
   }
   await Deno.mkdir(dirname(path), { recursive: true });
