@@ -19,6 +19,7 @@ import { knownAttributes, parseAttributes } from "../src/shared/attributes/attri
 import { templateFields } from "../src/shared/attributes/templates.ts";
 import { FakeClock } from "../scripts/support/fake_clock.ts";
 import { blocks, page, pages, rows, sourceTexts } from "./support/documentation.ts";
+import { documentedBlock } from "./e2e/support/documentation.ts";
 import { folders } from "./support/import_table.ts";
 
 for (
@@ -183,6 +184,12 @@ Deno.test("the reference lists the audit log's actions", () => {
   };
   assert.deepEqual(listed.sort(), Object.keys(actions));
 });
+
+for (const name of ["administration", "standalone"] as const) {
+  Deno.test(`the commands that the cluster tests run are in the page: ${name}`, () => {
+    assert.notEqual(documentedBlock(name), "");
+  });
+}
 
 Deno.test("the reference lists the commands", () => {
   const listed = rows(page("docs/reference/commands.md"), "Command").map(([command]) => command);

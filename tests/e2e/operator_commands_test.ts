@@ -19,7 +19,7 @@ async function scale(replicas: number): Promise<void> {
 
 /** Runs the documented commands on this pod's certificate; returns what each of them printed. */
 async function runCommands(serial: string, podUid: string): Promise<string[]> {
-  const block = documentedBlock("docs/how-to/list-and-revoke.md", "sh", /^service list/m);
+  const block = documentedBlock("administration");
   const [preparation, commands] = [
     block.slice(0, block.indexOf("\nservice list")),
     block.slice(block.indexOf("\nservice list")).trim().split("\n"),

@@ -6,7 +6,6 @@ import { records, volumeMounts } from "./support/node.ts";
 import { driverName, Pod } from "./support/pods.ts";
 import { documentedBlock } from "./support/documentation.ts";
 
-const page = "docs/how-to/run-without-kubernetes.md";
 const folder = "/run/standalone";
 const deploy = fileURLToPath(new URL("../../deploy", import.meta.url));
 
@@ -39,13 +38,13 @@ for id in "\${started[@]}"; do
   echo "ended with $code"
 done`;
 
-/** The page's commands, those that start the programs and those that come when they are ready. */
+/** The documented commands, those that start the programs and those that come when they are ready. */
 function commands(): [starting: string, using: string] {
-  const block = documentedBlock(page, "sh", /init-ca --out pki\/pods/);
+  const block = documentedBlock("standalone");
   const here = block.replace(/^node=.*$/m, "node=e2e-node")
     .replaceAll("/etc/csi-cert-pki", `${folder}/pki`);
   const asking = /^docker exec \$node curl .*\n/m.exec(here);
-  assert.ok(asking, `${page} does not ask the programs whether they are ready`);
+  assert.ok(asking);
   return [here.slice(0, asking.index), here.slice(asking.index + asking[0].length)];
 }
 

@@ -1,8 +1,23 @@
 import { blocks, page } from "../../support/documentation.ts";
 
-/** A page's first block of code in a language that holds the text. */
-export function documentedBlock(path: string, language: "sh" | "yaml", holds: RegExp): string {
-  const found = blocks(page(path), language).find((text) => holds.test(text));
-  if (found === undefined) throw new Error(`${path} has no block of ${language} with ${holds}`);
+/** The blocks of commands that tests run word for word: the page, and what the block contains. */
+export const documentedCommands = {
+  administration: {
+    path: "docs/how-to/list-and-revoke.md",
+    contains: [/^service list/m, /^service get [0-9a-f]+$/m, /^service revoke --pod-uid /m],
+  },
+  standalone: {
+    path: "docs/how-to/run-without-kubernetes.md",
+    contains: [/init-ca --out pki\/pods/, /^node=.*$/m, /^docker exec \$node curl .*\n/m],
+  },
+} as const;
+
+/** The text of such a block. */
+export function documentedBlock(name: keyof typeof documentedCommands): string {
+  const { path, contains } = documentedCommands[name];
+  const found = blocks(page(path), "sh").find((text) => contains.every((part) => part.test(text)));
+  if (found === undefined) {
+    throw new Error(`${path} has no block of sh with ${contains.join(", ")}`);
+  }
   return found;
 }
