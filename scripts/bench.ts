@@ -11,7 +11,7 @@ import { serviceRow } from "./bench/service_row.ts";
 import type { Settings } from "./bench/settings.ts";
 import { startRow } from "./bench/start_row.ts";
 import { bundleAll } from "./bundle.ts";
-import { mountsBelow } from "./demo/stage.ts";
+import { mountsBelow } from "./demo/test_environment.ts";
 import { privateNamespace } from "./mount_namespace.ts";
 import { entryOf } from "./permissions.ts";
 import { errorMessage } from "../src/shared/text/error_message.ts";

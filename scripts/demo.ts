@@ -2,7 +2,7 @@
 
 import { bundleAll } from "./bundle.ts";
 import { heading, note, shown } from "./demo/console.ts";
-import { type DemoOptions, Stage } from "./demo/stage.ts";
+import { type DemoOptions, TestEnvironment } from "./demo/test_environment.ts";
 import {
   inspect,
   policy,
@@ -11,7 +11,7 @@ import {
   republish,
   shortLifetime,
   unpublish,
-} from "./demo/story.ts";
+} from "./demo/scenario.ts";
 import { privateNamespace } from "./mount_namespace.ts";
 import { errorMessage } from "../src/shared/text/error_message.ts";
 import { taskArguments } from "./support/task_options.ts";
@@ -26,32 +26,40 @@ const { options: flags } = taskArguments({
   },
 });
 
-async function story(stage: Stage, signal: AbortSignal): Promise<string> {
+async function scenario(environment: TestEnvironment, signal: AbortSignal): Promise<string> {
   const step = <T>(text: string, action: () => Promise<T>): Promise<T> => {
     signal.throwIfAborted();
     heading(text);
     return abortable(action(), signal);
   };
   await step("1. A throw-away CA, and both programs", async () => {
-    await stage.command(["init-ca", "--out", stage.caDir, "--days", "30", "--subject", "Demo CA"]);
-    await Deno.writeTextFile(`${stage.base}/policy.yaml`, policy);
+    await environment.command([
+      "init-ca",
+      "--out",
+      environment.caDir,
+      "--days",
+      "30",
+      "--subject",
+      "Demo CA",
+    ]);
+    await Deno.writeTextFile(`${environment.base}/policy.yaml`, policy);
     shown("cert-service init-ca made a CA, valid for 30 days");
   });
   let programs = await step("2. The programs start, the kubelet finds the driver", async () => {
-    const service = await stage.startService();
-    const driver = await stage.startDriver();
-    const { name, nodeId } = await stage.kubelet.register();
+    const service = await environment.startService();
+    const driver = await environment.startDriver();
+    const { name, nodeId } = await environment.kubelet.register();
     shown(`cert-service is process ${service.pid}, csi-driver is process ${driver.pid}`);
     shown(`registered as ${name} on node ${nodeId}`);
     const { node, notAfter } = await service.logged(({ action }) => action === "attest");
     shown(`${node} has shown its token once: its client certificate is valid until ${notAfter}`);
     return { service, driver };
   });
-  const volumes = await step("3. Pods land on the node", () => publishPods(stage));
-  await step("4. What a pod sees", () => inspect(stage, volumes));
-  await step("5. The kubelet asks again", () => republish(stage, volumes));
+  const volumes = await step("3. Pods land on the node", () => publishPods(environment));
+  await step("4. What a pod sees", () => inspect(environment, volumes));
+  await step("5. The kubelet asks again", () => republish(environment, volumes));
   await step("6. The service's certificates, as cert-service list prints them", async () => {
-    for (const line of (await stage.command(["list", "--namespace", "shop"])).split("\n")) {
+    for (const line of (await environment.command(["list", "--namespace", "shop"])).split("\n")) {
       note(line);
     }
   });
@@ -59,28 +67,28 @@ async function story(stage: Stage, signal: AbortSignal): Promise<string> {
   if (!courier) throw new Error("no volume was published");
   const result = await step(
     `7. Renewal of courier's certificate, which lives ${shortLifetime}`,
-    () => renewals(stage, courier, programs),
+    () => renewals(environment, courier, programs),
   );
   programs = result;
   await step("8. This node's volumes, as csi-driver status prints them", async () => {
-    for (const line of (await stage.status()).split("\n")) note(line);
+    for (const line of (await environment.status()).split("\n")) note(line);
   });
-  await step("9. The pods go", () => unpublish(stage, volumes));
+  await step("9. The pods go", () => unpublish(environment, volumes));
   await step("10. The programs stop", async () => {
     for (const program of [programs.driver, programs.service]) {
       const { code } = await program.stop("SIGTERM");
       if (code !== 0) throw new Error(`${program.name} ended with ${code}:\n${program.tail()}`);
     }
-    if (/PRIVATE KEY/.test(stage.output)) throw new Error("a private key is in a log");
+    if (/PRIVATE KEY/.test(environment.output)) throw new Error("a private key is in a log");
     shown("both ended with code 0 on SIGTERM; no key is in anything they wrote");
   });
   return `${volumes.length} certificates issued into ${
-    stage.options.plain ? "plain directories" : "volumes mounted read-only"
+    environment.options.plain ? "plain directories" : "volumes mounted read-only"
   }, 3 renewals (2 of them right after kill -9), ${result.reads} reads that all saw a matching pair, ` +
     "nothing left behind";
 }
 
-/** Lets go of an action when the signal comes; what it started is stopped with the stage. */
+/** Lets go of an action when the signal comes; what it started is stopped with the environment. */
 function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const abort = () => reject(signal.reason);
@@ -96,19 +104,21 @@ async function perform(options: DemoOptions): Promise<number> {
   }
   const started = performance.now();
   try {
-    await using stage = await Stage.open(options);
+    await using environment = await TestEnvironment.open(options);
     if (options.plain) {
       note(
-        `No mounts: volumes are plain directories in ${stage.base}${
-          stage.inMemory ? ", which is in memory" : ", ON A DISK: fit for a throw-away CA only"
+        `No mounts: volumes are plain directories in ${environment.base}${
+          environment.inMemory
+            ? ", which is in memory"
+            : ", ON A DISK: fit for a throw-away CA only"
         }.`,
       );
     }
     let line: string;
     try {
-      line = await story(stage, interrupted.signal);
+      line = await scenario(environment, interrupted.signal);
     } catch (error) {
-      if (!interrupted.signal.aborted) console.error(stage.tails());
+      if (!interrupted.signal.aborted) console.error(environment.tails());
       throw error;
     }
     const seconds = Math.round((performance.now() - started) / 1000);

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { Stage } from "../demo/stage.ts";
+import { TestEnvironment } from "../demo/test_environment.ts";
 
 const module = "github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity";
 const version = "v5.6.0";
@@ -40,19 +40,19 @@ async function exists(path: string): Promise<boolean> {
 /** Runs csi-sanity against both bundled programs; returns its JSON report. */
 export async function runCsiSanity(program: string): Promise<string> {
   const mounting = await mayMount();
-  await using stage = await Stage.open({ form: "bundle", plain: !mounting });
-  await stage.command(["init-ca", "--out", stage.caDir]);
-  await Deno.writeTextFile(`${stage.base}/policy.yaml`, "rules: []\n");
-  await stage.startService();
-  await stage.startDriver();
-  const report = `${stage.base}/report.json`;
-  const parent = `${stage.kubelet.root}/pods/sanity/volumes/kubernetes.io~csi/certs`;
+  await using environment = await TestEnvironment.open({ form: "bundle", plain: !mounting });
+  await environment.command(["init-ca", "--out", environment.caDir]);
+  await Deno.writeTextFile(`${environment.base}/policy.yaml`, "rules: []\n");
+  await environment.startService();
+  await environment.startDriver();
+  const report = `${environment.base}/report.json`;
+  const parent = `${environment.kubelet.root}/pods/sanity/volumes/kubernetes.io~csi/certs`;
   await Deno.mkdir(parent, { recursive: true });
   await new Deno.Command(program, {
     args: [
-      ["-csi.endpoint", `${stage.base}/csi.sock`],
+      ["-csi.endpoint", `${environment.base}/csi.sock`],
       ["-csi.mountdir", `${parent}/mount`],
-      ["-csi.stagingdir", `${stage.base}/staging`],
+      ["-csi.stagingdir", `${environment.base}/staging`],
       ["-ginkgo.skip", skip],
       ["-ginkgo.json-report", report],
     ].flat(),

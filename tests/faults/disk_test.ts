@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
-import type { Stage } from "../../scripts/demo/stage.ts";
+import type { TestEnvironment } from "../../scripts/demo/test_environment.ts";
 import { pair, Workspace } from "../driver/mount/mount_workspace.ts";
 import {
   assertExactly,
   ignore,
   makeDue,
-  openStage,
+  openEnvironment,
   readiness,
   Recoveries,
   run,
   wholePair,
-} from "./fault_stage.ts";
+} from "./fault_environment.ts";
 
 interface DiskFault {
   readonly name: string;
@@ -63,7 +63,7 @@ const faults: readonly DiskFault[] = [
 ];
 
 /** CERT_BASE_PATH as a small file system of its own. */
-async function mountRecords({ recordsDir }: Stage, options: string): Promise<void> {
+async function mountRecords({ recordsDir }: TestEnvironment, options: string): Promise<void> {
   await Deno.mkdir(recordsDir, { recursive: true });
   await run("mount", "-t", "tmpfs", "-o", options, "records", recordsDir);
 }
@@ -74,36 +74,36 @@ for (const { name, options, strike, mend, told } of faults) {
       `${name} under CERT_BASE_PATH: what is mounted is renewed once and served, what is new fails clearly`,
     ignore,
     async fn() {
-      await using stage = await openStage();
+      await using environment = await openEnvironment();
       const recoveries = new Recoveries();
-      await mountRecords(stage, options);
-      await stage.startService();
-      const first = await stage.startDriver();
-      await stage.kubelet.register();
-      const mounted = stage.kubelet.admit({ name: "web-0", namespace: "shop" });
-      await stage.kubelet.publish(mounted);
+      await mountRecords(environment, options);
+      await environment.startService();
+      const first = await environment.startDriver();
+      await environment.kubelet.register();
+      const mounted = environment.kubelet.admit({ name: "web-0", namespace: "shop" });
+      await environment.kubelet.publish(mounted);
       const before = await wholePair(mounted);
       await first.stop();
-      await makeDue(stage, mounted);
-      await strike(stage.recordsDir);
-      const driver = await stage.startDriver();
+      await makeDue(environment, mounted);
+      await strike(environment.recordsDir);
+      const driver = await environment.startDriver();
       await driver.logged(({ message }) => message.startsWith("renewed"));
       const renewed = await wholePair(mounted);
       assert.notEqual(renewed.serialNumber, before.serialNumber);
-      const refused = stage.kubelet.admit({ name: "web-1", namespace: "shop" });
-      await assert.rejects(stage.kubelet.publish(refused), told);
+      const refused = environment.kubelet.admit({ name: "web-1", namespace: "shop" });
+      await assert.rejects(environment.kubelet.publish(refused), told);
       await assert.rejects(Deno.lstat(refused.targetPath), Deno.errors.NotFound);
-      await stage.kubelet.publish(mounted);
+      await environment.kubelet.publish(mounted);
       assert.equal((await wholePair(mounted)).serialNumber, renewed.serialNumber);
-      await mend(stage.recordsDir);
+      await mend(environment.recordsDir);
       await recoveries.time(async () => {
-        await stage.kubelet.publish(refused);
-        await stage.kubelet.publish(mounted);
+        await environment.kubelet.publish(refused);
+        await environment.kubelet.publish(mounted);
       });
       assert.equal((await wholePair(mounted)).serialNumber, renewed.serialNumber, "renewed once");
-      await assertExactly(stage, [mounted, refused]);
-      for (const volume of [mounted, refused]) await stage.kubelet.unpublish(volume);
-      await assertExactly(stage, []);
+      await assertExactly(environment, [mounted, refused]);
+      for (const volume of [mounted, refused]) await environment.kubelet.unpublish(volume);
+      await assertExactly(environment, []);
       recoveries.tell("the disk was mended and the kubelet asked again");
     },
   });
@@ -114,18 +114,18 @@ Deno.test({
     "a driver that cannot use CERT_BASE_PATH stays up, says why it is not ready, and goes on when it can",
   ignore,
   async fn() {
-    await using stage = await openStage();
+    await using environment = await openEnvironment();
     const recoveries = new Recoveries();
-    await mountRecords(stage, "ro");
-    await stage.startService();
-    const driver = stage.launchDriver({ HEALTH_ADDR: "127.0.0.1:19808" });
+    await mountRecords(environment, "ro");
+    await environment.startService();
+    const driver = environment.launchDriver({ HEALTH_ADDR: "127.0.0.1:19808" });
     const { message } = await driver.logged(({ message }) => message.startsWith("waiting"));
     assert.match(message, /cannot be used.*Read-only file system/);
     const { status, text } = await readiness("127.0.0.1:19808");
     assert.equal(status, 503);
     assert.match(text, /Read-only file system/);
     assert.equal((await (await fetch("http://127.0.0.1:19808/livez")).text()).slice(0, 2), "ok");
-    await run("mount", "-o", "remount,rw", stage.recordsDir);
+    await run("mount", "-o", "remount,rw", environment.recordsDir);
     await recoveries.time(() => driver.ready());
     assert.equal((await readiness("127.0.0.1:19808")).status, 200);
     recoveries.tell("the disk became writable");

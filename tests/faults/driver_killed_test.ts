@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { mountsBelow, type Stage } from "../../scripts/demo/stage.ts";
+import { mountsBelow, type TestEnvironment } from "../../scripts/demo/test_environment.ts";
 import type { PodVolume } from "../../scripts/support/kubelet.ts";
 import type { Program } from "../../scripts/support/programs.ts";
 import {
@@ -9,12 +9,12 @@ import {
   ignore,
   isRuntimeAbort,
   makeDue,
-  openStage,
+  openEnvironment,
   recordPath,
   Recoveries,
   steppable,
   wholePair,
-} from "./fault_stage.ts";
+} from "./fault_environment.ts";
 
 const pod = { name: "web-0", namespace: "shop" };
 
@@ -33,7 +33,7 @@ function assertKilled(status: Deno.CommandStatus, step: string): void {
 
 /** Each driver that starts first makes whole what the last one was killed at. */
 async function killedAtEach(
-  stage: Stage,
+  environment: TestEnvironment,
   steps: readonly string[],
   env: Record<string, string>,
   die: (driver: Program, uid: string) => Promise<PodVolume>,
@@ -45,7 +45,7 @@ async function killedAtEach(
     const uid = randomUUID();
     await recoveries.time(async () => {
       const victim = { VICTIM: uid, ...env, ...(step === undefined ? {} : { DIE_BEFORE: step }) };
-      const driver = await stage.startDriver(victim, steppable);
+      const driver = await environment.startDriver(victim, steppable);
       if (!hurt) return driver;
       try {
         await heal(hurt.volume, driver);
@@ -53,7 +53,7 @@ async function killedAtEach(
       } catch (error) {
         const isRunning = driver.signal("SIGCONT");
         if (isRunning || !isRuntimeAbort(await driver.ended())) failedAfter(hurt.step)(error);
-        const next = await stage.startDriver(victim, steppable);
+        const next = await environment.startDriver(victim, steppable);
         await heal(hurt.volume, next).catch(failedAfter(hurt.step));
         return next;
       }
@@ -76,25 +76,25 @@ Deno.test({
   name: "a driver killed at any step of a publish: the kubelet's retry makes one whole volume",
   ignore,
   async fn() {
-    await using stage = await openStage();
-    await stage.startService();
+    await using environment = await openEnvironment();
+    await environment.startService();
     const uid = randomUUID();
-    const undisturbed = await stage.startDriver({ VICTIM: uid }, steppable);
-    await stage.kubelet.register();
-    const first = stage.kubelet.admit(pod, uid);
-    await stage.kubelet.publish(first);
-    await stage.kubelet.unpublish(first);
+    const undisturbed = await environment.startDriver({ VICTIM: uid }, steppable);
+    await environment.kubelet.register();
+    const first = environment.kubelet.admit(pod, uid);
+    await environment.kubelet.publish(first);
+    await environment.kubelet.unpublish(first);
     const steps = await stepsOf(undisturbed, ["issue", "publish", "save"]);
     assert.ok(steps.length > 25, `${steps.length} steps: ${steps.join(", ")}`);
-    await killedAtEach(stage, steps, {}, async (_driver, uid) => {
-      const volume = stage.kubelet.admit(pod, uid);
-      await assert.rejects(stage.kubelet.publish(volume));
+    await killedAtEach(environment, steps, {}, async (_driver, uid) => {
+      const volume = environment.kubelet.admit(pod, uid);
+      await assert.rejects(environment.kubelet.publish(volume));
       return volume;
     }, async (volume) => {
-      await stage.kubelet.publish(volume);
-      await assertExactly(stage, [volume]);
-      await stage.kubelet.unpublish(volume);
-      await assertExactly(stage, []);
+      await environment.kubelet.publish(volume);
+      await assertExactly(environment, [volume]);
+      await environment.kubelet.unpublish(volume);
+      await assertExactly(environment, []);
     });
   },
 });
@@ -103,24 +103,24 @@ Deno.test({
   name: "a driver killed at any step of an unpublish: the kubelet's retry leaves nothing behind",
   ignore,
   async fn() {
-    await using stage = await openStage();
-    await stage.startService();
+    await using environment = await openEnvironment();
+    await environment.startService();
     const uid = randomUUID();
-    const undisturbed = await stage.startDriver({ VICTIM: uid }, steppable);
-    await stage.kubelet.register();
-    const first = stage.kubelet.admit(pod, uid);
-    await stage.kubelet.publish(first);
-    await stage.kubelet.unpublish(first);
+    const undisturbed = await environment.startDriver({ VICTIM: uid }, steppable);
+    await environment.kubelet.register();
+    const first = environment.kubelet.admit(pod, uid);
+    await environment.kubelet.publish(first);
+    await environment.kubelet.unpublish(first);
     const steps = await stepsOf(undisturbed, ["unpublish", "remove"]);
     assert.ok(steps.length > 8, `${steps.length} steps: ${steps.join(", ")}`);
-    await killedAtEach(stage, steps, {}, async (_driver, uid) => {
-      const volume = stage.kubelet.admit(pod, uid);
-      await stage.kubelet.publish(volume);
-      await assert.rejects(stage.kubelet.unpublish(volume));
+    await killedAtEach(environment, steps, {}, async (_driver, uid) => {
+      const volume = environment.kubelet.admit(pod, uid);
+      await environment.kubelet.publish(volume);
+      await assert.rejects(environment.kubelet.unpublish(volume));
       return volume;
     }, async (volume) => {
-      await stage.kubelet.unpublish(volume);
-      await assertExactly(stage, []);
+      await environment.kubelet.unpublish(volume);
+      await assertExactly(environment, []);
     });
   },
 });
@@ -130,49 +130,49 @@ Deno.test({
     "a driver killed at any step of a renewal: the pod always sees a whole pair, and the renewal is made good",
   ignore,
   async fn() {
-    await using stage = await openStage();
-    await stage.startService();
+    await using environment = await openEnvironment();
+    await environment.startService();
     const uids = [randomUUID(), randomUUID()] as const;
-    const undisturbed = await stage.startDriver({}, steppable);
-    await stage.kubelet.register();
-    const volumes = uids.map((uid) => stage.kubelet.admit(pod, uid));
-    for (const volume of volumes) await stage.kubelet.publish(volume);
+    const undisturbed = await environment.startDriver({}, steppable);
+    await environment.kubelet.register();
+    const volumes = uids.map((uid) => environment.kubelet.admit(pod, uid));
+    for (const volume of volumes) await environment.kubelet.publish(volume);
     await undisturbed.stop();
     const [first, second] = volumes as [PodVolume, PodVolume];
-    await makeDue(stage, first);
-    const renewing = await stage.startDriver({ VICTIM: first.uid }, steppable);
+    await makeDue(environment, first);
+    const renewing = await environment.startDriver({ VICTIM: first.uid }, steppable);
     await renewing.logged(({ message }) => message.startsWith("renewed"));
     const steps = await stepsOf(renewing, ["issue", "replace", "save"]);
     assert.ok(steps.length > 20, `${steps.length} steps: ${steps.join(", ")}`);
     const recoveries = new Recoveries();
     let [victim, healing] = [second, first];
     for (const step of steps) {
-      await makeDue(stage, victim);
+      await makeDue(environment, victim);
       const env = { VICTIM: victim.uid, DIE_BEFORE: step, HOLD: "true" };
       const driver = await recoveries.time(async () => {
-        const driver = await stage.startDriver(env, steppable);
-        await eventually(() => assertRenewed(stage, healing)).catch(failedAfter(step));
+        const driver = await environment.startDriver(env, steppable);
+        await eventually(() => assertRenewed(environment, healing)).catch(failedAfter(step));
         return driver;
       });
       assertKilled(await driver.stop("SIGUSR2"), step);
       for (const volume of volumes) await wholePair(volume).catch(failedAfter(step));
-      const targets = (await mountsBelow(stage.kubelet.root)).sort();
+      const targets = (await mountsBelow(environment.kubelet.root)).sort();
       assert.deepEqual(targets, volumes.map(({ targetPath }) => targetPath).sort());
       [victim, healing] = [healing, victim];
     }
-    await stage.startDriver();
-    await eventually(() => assertRenewed(stage, healing));
-    await eventually(() => assertExactly(stage, volumes));
+    await environment.startDriver();
+    await eventually(() => assertRenewed(environment, healing));
+    await eventually(() => assertExactly(environment, volumes));
     recoveries.tell("killed and started again");
-    for (const volume of volumes) await stage.kubelet.unpublish(volume);
-    await assertExactly(stage, []);
+    for (const volume of volumes) await environment.kubelet.unpublish(volume);
+    await assertExactly(environment, []);
   },
 });
 
 /** The record is of the certificate in the mount, and no renewal is due. */
-async function assertRenewed(stage: Stage, volume: PodVolume): Promise<void> {
+async function assertRenewed(environment: TestEnvironment, volume: PodVolume): Promise<void> {
   const leaf = await wholePair(volume);
-  const record = JSON.parse(await Deno.readTextFile(recordPath(stage, volume)));
+  const record = JSON.parse(await Deno.readTextFile(recordPath(environment, volume)));
   assert.equal(record.serialNumber, leaf.serialNumber);
   assert.ok(record.issuedAt > "2001", "the renewal is done");
 }

@@ -1,27 +1,34 @@
 import { status } from "@grpc/grpc-js";
 import assert from "node:assert/strict";
-import type { Stage } from "../../scripts/demo/stage.ts";
+import type { TestEnvironment } from "../../scripts/demo/test_environment.ts";
 import type { RpcError } from "../../src/shared/grpc/rpc_error.ts";
 import { type PodVolume, publishRequest } from "../../scripts/support/kubelet.ts";
 import type { Program } from "../../scripts/support/programs.ts";
-import { assertExactly, ignore, openStage, Recoveries, retried, wholePair } from "./fault_stage.ts";
+import {
+  assertExactly,
+  ignore,
+  openEnvironment,
+  Recoveries,
+  retried,
+  wholePair,
+} from "./fault_environment.ts";
 
-/** A stage whose service can be frozen, so that a publish hangs where it asks for its certificate. */
+/** A environment whose service can be frozen, so that a publish hangs where it asks for its certificate. */
 async function frozen(
-  test: (stage: Stage, volume: PodVolume, service: Program) => Promise<void>,
+  test: (environment: TestEnvironment, volume: PodVolume, service: Program) => Promise<void>,
 ): Promise<void> {
-  await using stage = await openStage();
-  const service = await stage.startService();
-  await stage.startDriver();
-  await stage.kubelet.register();
-  const warm = stage.kubelet.admit({ name: "warm", namespace: "shop" });
-  await stage.kubelet.publish(warm);
-  await stage.kubelet.unpublish(warm);
-  const volume = stage.kubelet.admit({ name: "web-0", namespace: "shop" });
-  await stage.kubelet.note(volume);
+  await using environment = await openEnvironment();
+  const service = await environment.startService();
+  await environment.startDriver();
+  await environment.kubelet.register();
+  const warm = environment.kubelet.admit({ name: "warm", namespace: "shop" });
+  await environment.kubelet.publish(warm);
+  await environment.kubelet.unpublish(warm);
+  const volume = environment.kubelet.admit({ name: "web-0", namespace: "shop" });
+  await environment.kubelet.note(volume);
   service.signal("SIGSTOP");
   try {
-    await test(stage, volume, service);
+    await test(environment, volume, service);
   } finally {
     service.signal("SIGCONT");
   }
@@ -36,20 +43,20 @@ Deno.test({
     "a kubelet that times out and retries while the first call runs gets one certificate and one mount",
   ignore,
   async fn() {
-    await frozen(async (stage, volume, service) => {
+    await frozen(async (environment, volume, service) => {
       const recoveries = new Recoveries();
-      using node = stage.kubelet.node();
+      using node = environment.kubelet.node();
       const request = publishRequest(volume);
       const first = codeOf(node.nodePublishVolume(request, { timeoutMs: 500 }));
       const long = codeOf(node.nodePublishVolume(request, { timeoutMs: 15_000 }));
       assert.equal(await first, "DEADLINE_EXCEEDED");
       assert.equal(await long, "ABORTED");
       service.signal("SIGCONT");
-      await recoveries.time(() => retried(() => stage.kubelet.publish(volume)));
+      await recoveries.time(() => retried(() => environment.kubelet.publish(volume)));
       const { serialNumber } = await wholePair(volume);
-      await stage.kubelet.publish(volume);
+      await environment.kubelet.publish(volume);
       assert.equal((await wholePair(volume)).serialNumber, serialNumber);
-      await assertExactly(stage, [volume]);
+      await assertExactly(environment, [volume]);
       recoveries.tell("a call timed out");
     });
   },
@@ -59,8 +66,8 @@ Deno.test({
   name: "a publish that the kubelet cancels leaves nothing, also when the certificate comes later",
   ignore,
   async fn() {
-    await frozen(async (stage, volume, service) => {
-      using node = stage.kubelet.node();
+    await frozen(async (environment, volume, service) => {
+      using node = environment.kubelet.node();
       const giveUp = new AbortController();
       const call = codeOf(
         node.nodePublishVolume(publishRequest(volume), { signal: giveUp.signal }),
@@ -71,7 +78,7 @@ Deno.test({
       service.signal("SIGCONT");
       await retried(() => node.nodeUnpublishVolume(volume).then(() => {}));
       await assert.rejects(Deno.lstat(volume.targetPath), Deno.errors.NotFound);
-      await assertExactly(stage, []);
+      await assertExactly(environment, []);
     });
   },
 });
@@ -80,15 +87,15 @@ Deno.test({
   name: "an unpublish during a publish is told to try again, and then takes everything away",
   ignore,
   async fn() {
-    await frozen(async (stage, volume, service) => {
-      using node = stage.kubelet.node();
+    await frozen(async (environment, volume, service) => {
+      using node = environment.kubelet.node();
       const publishing = codeOf(node.nodePublishVolume(publishRequest(volume)));
       await new Promise((resolve) => setTimeout(resolve, 200));
       assert.equal(await codeOf(node.nodeUnpublishVolume(volume)), "ABORTED");
       service.signal("SIGCONT");
       assert.equal(await publishing, "OK");
-      await stage.kubelet.unpublish(volume);
-      await assertExactly(stage, []);
+      await environment.kubelet.unpublish(volume);
+      await assertExactly(environment, []);
     });
   },
 });
@@ -97,18 +104,18 @@ Deno.test({
   name: "a publish for a pod that is going: whichever call comes last, nothing stays behind",
   ignore,
   async fn() {
-    await using stage = await openStage();
-    await stage.startService();
-    const driver = await stage.startDriver({ CHECK_INTERVAL: "10s" });
-    await stage.kubelet.register();
-    const volume = stage.kubelet.admit({ name: "web-0", namespace: "shop" });
-    await stage.kubelet.publish(volume);
-    await stage.kubelet.unpublish(volume);
+    await using environment = await openEnvironment();
+    await environment.startService();
+    const driver = await environment.startDriver({ CHECK_INTERVAL: "10s" });
+    await environment.kubelet.register();
+    const volume = environment.kubelet.admit({ name: "web-0", namespace: "shop" });
+    await environment.kubelet.publish(volume);
+    await environment.kubelet.unpublish(volume);
     // A call that was on its way when the pod went: nobody will ever unpublish it.
-    using node = stage.kubelet.node();
+    using node = environment.kubelet.node();
     await node.nodePublishVolume(publishRequest(volume));
     await driver.logged(({ message }) => message.startsWith("removed the volume"));
     await assert.rejects(Deno.lstat(volume.targetPath), Deno.errors.NotFound);
-    await assertExactly(stage, []);
+    await assertExactly(environment, []);
   },
 });

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { mountsBelow, type Stage } from "../../scripts/demo/stage.ts";
+import { mountsBelow, type TestEnvironment } from "../../scripts/demo/test_environment.ts";
 import { CertificateService } from "../../src/shared/gen/certificate_service_pb.ts";
 import { connect } from "../../src/shared/grpc_client/client.ts";
 import { Program } from "../../scripts/support/programs.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
-import { ignore, openStage, recordNames } from "./fault_stage.ts";
+import { ignore, openEnvironment, recordNames } from "./fault_environment.ts";
 import { persistently } from "./persistence.ts";
 import { openFiles } from "./observing.ts";
 
@@ -34,14 +34,14 @@ async function holdings(driver: Program): Promise<Holdings> {
   return { files: openFiles(driver.pid), heap: Number(heapUsed), resident: Number(rss) };
 }
 
-async function publishAndUnpublish(stage: Stage, count: number): Promise<void> {
+async function publishAndUnpublish(environment: TestEnvironment, count: number): Promise<void> {
   let left = count;
   const attributes = { "key-algorithm": "ed25519", duration: "1h" };
   await Promise.all(Array.from({ length: atOnce }, async () => {
     while (left-- > 0) {
-      const volume = stage.kubelet.admit({ name: "web-0", namespace: "shop", attributes });
-      await persistently(() => stage.kubelet.publish(volume));
-      await persistently(() => stage.kubelet.unpublish(volume));
+      const volume = environment.kubelet.admit({ name: "web-0", namespace: "shop", attributes });
+      await persistently(() => environment.kubelet.publish(volume));
+      await persistently(() => environment.kubelet.unpublish(volume));
     }
   }));
 }
@@ -54,21 +54,21 @@ Deno.test({
   name: "volumes that come and go leave no descriptor, no mount, no record and no memory behind",
   ignore,
   async fn() {
-    await using stage = await openStage();
-    await stage.startService();
-    const driver = await stage.startDriver({}, entry);
-    await stage.kubelet.register();
-    await publishAndUnpublish(stage, warmUp);
+    await using environment = await openEnvironment();
+    await environment.startService();
+    const driver = await environment.startDriver({}, entry);
+    await environment.kubelet.register();
+    await publishAndUnpublish(environment, warmUp);
     const before = await holdings(driver);
     const started = performance.now();
-    await publishAndUnpublish(stage, pairs);
+    await publishAndUnpublish(environment, pairs);
     const seconds = (performance.now() - started) / 1000;
     const after = await holdings(driver);
     console.log(
       `    ${pairs} pairs in ${seconds.toFixed(0)} s: from ${shown(before)} to ${shown(after)}`,
     );
-    assert.deepEqual(await mountsBelow(stage.kubelet.root), []);
-    assert.deepEqual(recordNames(stage), []);
+    assert.deepEqual(await mountsBelow(environment.kubelet.root), []);
+    assert.deepEqual(recordNames(environment), []);
     assert.ok(after.files - before.files <= fileTolerance, "descriptors");
     assert.ok(after.heap - before.heap <= heapTolerance(pairs), "heap");
     assert.ok(after.resident - before.resident <= residentTolerance, "resident memory");

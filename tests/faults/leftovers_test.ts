@@ -4,22 +4,22 @@ import {
   assertExactly,
   eventually,
   ignore,
-  openStage,
+  openEnvironment,
   recordNames,
   recordPath,
   run,
-} from "./fault_stage.ts";
+} from "./fault_environment.ts";
 
 Deno.test({
   name:
     "what a killed driver left is collected at start and by the sweep, and nothing that a pod uses",
   ignore,
   async fn() {
-    await using stage = await openStage();
-    await stage.startService();
-    const first = await stage.startDriver();
-    await stage.kubelet.register();
-    const admit = (name: string) => stage.kubelet.admit({ name, namespace: "shop" });
+    await using environment = await openEnvironment();
+    await environment.startService();
+    const first = await environment.startDriver();
+    await environment.kubelet.register();
+    const admit = (name: string) => environment.kubelet.admit({ name, namespace: "shop" });
     const [used, unrecorded, gone, lost, broken] = [
       admit("used"),
       admit("unrecorded"),
@@ -28,10 +28,10 @@ Deno.test({
       admit("broken"),
     ] as const;
     const all = [used, unrecorded, gone, lost, broken];
-    for (const volume of all) await stage.kubelet.publish(volume);
+    for (const volume of all) await environment.kubelet.publish(volume);
     await first.stop("SIGKILL");
     const directoryOf = (volume: PodVolume) =>
-      recordPath(stage, volume).replace("/volume.json", "");
+      recordPath(environment, volume).replace("/volume.json", "");
     const forget = async ({ targetPath }: PodVolume) =>
       await Deno.remove(targetPath.replace(/mount$/, "vol_data.json"));
     // Mounted, without a record; the pod lives.
@@ -42,13 +42,13 @@ Deno.test({
     await Deno.remove(directoryOf(lost), { recursive: true });
     await forget(lost);
     // A record that cannot be read, of a pod that is gone with its mount.
-    await Deno.writeTextFile(recordPath(stage, broken), "{");
+    await Deno.writeTextFile(recordPath(environment, broken), "{");
     await run("umount", broken.targetPath);
     await Deno.remove(broken.targetPath);
     await forget(broken);
     const temporary = `${directoryOf(used)}/.volume.json.0123456789abcdef`;
     await Deno.writeTextFile(temporary, "half of a rec");
-    const driver = await stage.startDriver({ CHECK_INTERVAL: "10s" });
+    const driver = await environment.startDriver({ CHECK_INTERVAL: "10s" });
     const restored = await driver.logged(({ message }) => message.startsWith("restored"));
     assert.deepEqual([restored.healthy, restored.removed, restored.unreadable], [1, 1, 1]);
     for (const { targetPath } of [gone, lost]) {
@@ -58,11 +58,11 @@ Deno.test({
     // The sweep, ten seconds later, takes what cannot be read; the republish adopts what has no record.
     await eventually(async () => {
       await Promise.resolve();
-      assert.deepEqual(recordNames(stage).length, 1);
+      assert.deepEqual(recordNames(environment).length, 1);
     }, 15_000);
-    await stage.kubelet.publish(unrecorded);
-    await assertExactly(stage, [used, unrecorded]);
-    for (const volume of [used, unrecorded]) await stage.kubelet.unpublish(volume);
-    await assertExactly(stage, []);
+    await environment.kubelet.publish(unrecorded);
+    await assertExactly(environment, [used, unrecorded]);
+    for (const volume of [used, unrecorded]) await environment.kubelet.unpublish(volume);
+    await assertExactly(environment, []);
   },
 });

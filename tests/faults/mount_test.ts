@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mountsBelow, type Stage } from "../../scripts/demo/stage.ts";
+import { mountsBelow, type TestEnvironment } from "../../scripts/demo/test_environment.ts";
 import type { PodVolume } from "../../scripts/support/kubelet.ts";
 import type { Program } from "../../scripts/support/programs.ts";
 import {
@@ -7,19 +7,21 @@ import {
   eventually,
   ignore,
   isRuntimeAbort,
-  openStage,
+  openEnvironment,
   Recoveries,
   retried,
   run,
   wholePair,
-} from "./fault_stage.ts";
+} from "./fault_environment.ts";
 
-async function published(stage: Stage): Promise<{ driver: Program; volume: PodVolume }> {
-  await stage.startService();
-  const driver = await stage.startDriver();
-  await stage.kubelet.register();
-  const volume = stage.kubelet.admit({ name: "web-0", namespace: "shop" });
-  await stage.kubelet.publish(volume);
+async function published(
+  environment: TestEnvironment,
+): Promise<{ driver: Program; volume: PodVolume }> {
+  await environment.startService();
+  const driver = await environment.startDriver();
+  await environment.kubelet.register();
+  const volume = environment.kubelet.admit({ name: "web-0", namespace: "shop" });
+  await environment.kubelet.publish(volume);
   return { driver, volume };
 }
 
@@ -27,20 +29,20 @@ Deno.test({
   name: "a mount taken away from under the driver is back at the next republish",
   ignore,
   async fn() {
-    await using stage = await openStage();
-    const { volume } = await published(stage);
+    await using environment = await openEnvironment();
+    const { volume } = await published(environment);
     const recoveries = new Recoveries();
     for (const how of [[], ["--lazy"]]) {
       await run("umount", ...how, volume.targetPath);
-      await recoveries.time(() => stage.kubelet.publish(volume));
-      await assertExactly(stage, [volume]);
+      await recoveries.time(() => environment.kubelet.publish(volume));
+      await assertExactly(environment, [volume]);
     }
     await run("umount", volume.targetPath);
     await Deno.remove(volume.targetPath);
-    await recoveries.time(() => stage.kubelet.publish(volume));
-    await assertExactly(stage, [volume]);
-    await stage.kubelet.unpublish(volume);
-    await assertExactly(stage, []);
+    await recoveries.time(() => environment.kubelet.publish(volume));
+    await assertExactly(environment, [volume]);
+    await environment.kubelet.unpublish(volume);
+    await assertExactly(environment, []);
     recoveries.tell("a mount was taken away");
   },
 });
@@ -49,14 +51,14 @@ Deno.test({
   name: "a node that was restarted, its mounts gone, has its volumes back before the kubelet asks",
   ignore,
   async fn() {
-    await using stage = await openStage();
-    const { driver, volume } = await published(stage);
+    await using environment = await openEnvironment();
+    const { driver, volume } = await published(environment);
     const recoveries = new Recoveries();
     await driver.stop("SIGKILL");
     await run("umount", volume.targetPath);
     await recoveries.time(async () => {
-      await stage.startDriver();
-      await eventually(() => assertExactly(stage, [volume]));
+      await environment.startDriver();
+      await eventually(() => assertExactly(environment, [volume]));
     });
     recoveries.tell("all mounts were gone");
   },
@@ -66,15 +68,15 @@ Deno.test({
   name: "an empty tmpfs of ours, left from before, is filled where it is",
   ignore,
   async fn() {
-    await using stage = await openStage();
-    const { volume } = await published(stage);
+    await using environment = await openEnvironment();
+    const { volume } = await published(environment);
     await run("umount", volume.targetPath);
     const mount = ["-t", "tmpfs", "-o", "nosuid,nodev,noexec", "csi.k8s.cert-driver"];
     await run("mount", ...mount, volume.targetPath);
-    await stage.kubelet.publish(volume);
-    await assertExactly(stage, [volume]);
-    await stage.kubelet.unpublish(volume);
-    await assertExactly(stage, []);
+    await environment.kubelet.publish(volume);
+    await assertExactly(environment, [volume]);
+    await environment.kubelet.unpublish(volume);
+    await assertExactly(environment, []);
   },
 });
 
@@ -83,12 +85,12 @@ Deno.test({
     "a file, a link or another's mount in the target's place is told of, left alone, and no end",
   ignore,
   async fn() {
-    await using stage = await openStage();
-    const { driver, volume } = await published(stage);
+    await using environment = await openEnvironment();
+    const { driver, volume } = await published(environment);
     const { targetPath } = volume;
     const places: [string, () => Promise<void>, () => Promise<void>][] = [
       ["a file", () => Deno.writeTextFile(targetPath, "precious"), () => Deno.remove(targetPath)],
-      ["a link", () => Deno.symlink(stage.base, targetPath), () => Deno.remove(targetPath)],
+      ["a link", () => Deno.symlink(environment.base, targetPath), () => Deno.remove(targetPath)],
       ["another's mount", async () => {
         await Deno.mkdir(targetPath);
         await run("mount", "-t", "tmpfs", "other", targetPath);
@@ -101,15 +103,15 @@ Deno.test({
     for (const [what, place, clear] of places) {
       await place();
       await assert.rejects(
-        stage.kubelet.publish(volume),
+        environment.kubelet.publish(volume),
         /not this driver's|is not a directory/,
         what,
       );
-      using node = stage.kubelet.node();
+      using node = environment.kubelet.node();
       await assert.rejects(node.nodeUnpublishVolume(volume), /not this driver's/, what);
       await clear();
-      await stage.kubelet.publish(volume);
-      await assertExactly(stage, [volume]);
+      await environment.kubelet.publish(volume);
+      await assertExactly(environment, [volume]);
       await run("umount", targetPath);
       if (what !== "another's mount") await Deno.remove(targetPath);
     }
@@ -121,17 +123,17 @@ Deno.test({
   name: "a plain directory in the target's place is mounted over; what it holds is never removed",
   ignore,
   async fn() {
-    await using stage = await openStage();
-    const { volume } = await published(stage);
+    await using environment = await openEnvironment();
+    const { volume } = await published(environment);
     await run("umount", volume.targetPath);
     await Deno.writeTextFile(`${volume.targetPath}/notes`, "precious");
-    await stage.kubelet.publish(volume);
-    await assertExactly(stage, [volume]);
-    await assert.rejects(stage.kubelet.unpublish(volume), /notes.*move it away/);
+    await environment.kubelet.publish(volume);
+    await assertExactly(environment, [volume]);
+    await assert.rejects(environment.kubelet.unpublish(volume), /notes.*move it away/);
     assert.equal(await Deno.readTextFile(`${volume.targetPath}/notes`), "precious");
     await Deno.remove(`${volume.targetPath}/notes`);
-    await stage.kubelet.unpublish(volume);
-    await assertExactly(stage, []);
+    await environment.kubelet.unpublish(volume);
+    await assertExactly(environment, []);
   },
 });
 
@@ -139,24 +141,24 @@ Deno.test({
   name: "a thousand republishes and fifty restarts leave one mount and the one certificate",
   ignore,
   async fn() {
-    await using stage = await openStage();
-    let { driver, volume } = await published(stage);
+    await using environment = await openEnvironment();
+    let { driver, volume } = await published(environment);
     const { serialNumber } = await wholePair(volume);
     const recoveries = new Recoveries();
     for (let restart = 0; restart < 50; restart++) {
-      const republish = () => retried(() => stage.kubelet.publish(volume));
+      const republish = () => retried(() => environment.kubelet.publish(volume));
       await Promise.all(Array.from({ length: 20 }, republish));
       const end = await driver.stop(restart % 2 === 0 ? "SIGKILL" : "SIGTERM");
       const isAsTold = end.signal === "SIGKILL" || end.code === 0 || isRuntimeAbort(end);
       assert.ok(isAsTold, driver.tail());
-      driver = await recoveries.time(() => stage.startDriver());
+      driver = await recoveries.time(() => environment.startDriver());
     }
-    assert.deepEqual(await mountsBelow(stage.base), [
+    assert.deepEqual(await mountsBelow(environment.base), [
       volume.targetPath,
-      `${stage.recordsDir}/.staging`,
+      `${environment.recordsDir}/.staging`,
     ]);
     assert.equal((await wholePair(volume)).serialNumber, serialNumber);
-    await assertExactly(stage, [volume]);
+    await assertExactly(environment, [volume]);
     recoveries.tell("the driver was restarted");
   },
 });

@@ -4,13 +4,13 @@ import type { PodVolume } from "../../scripts/support/kubelet.ts";
 import {
   assertExactly,
   ignore,
-  openStage,
+  openEnvironment,
   recordNames,
   recordPath,
   Recoveries,
   run,
   wholePair,
-} from "./fault_stage.ts";
+} from "./fault_environment.ts";
 import { persistently } from "./persistence.ts";
 
 type Damage = (path: string, outside: string) => Promise<void>;
@@ -52,35 +52,39 @@ Deno.test({
     "a damaged record: the driver starts, and the next republish writes it anew without issuing again",
   ignore,
   async fn() {
-    await using stage = await openStage();
+    await using environment = await openEnvironment();
     const recoveries = new Recoveries();
-    await stage.startService();
-    const first = await stage.startDriver();
-    await stage.kubelet.register();
+    await environment.startService();
+    const first = await environment.startDriver();
+    await environment.kubelet.register();
     const volumes = new Map<string, { volume: PodVolume; serialNumber: string }>();
     for (const [index, name] of Object.keys(damages).entries()) {
-      const volume = stage.kubelet.admit({ name: `web-${index}`, namespace: "shop" });
-      await stage.kubelet.publish(volume);
+      const volume = environment.kubelet.admit({ name: `web-${index}`, namespace: "shop" });
+      await environment.kubelet.publish(volume);
       volumes.set(name, { volume, serialNumber: (await wholePair(volume)).serialNumber });
     }
     await first.stop();
     for (const [name, { volume }] of volumes) {
-      const outside = `${stage.base}/outside ${name}`;
+      const outside = `${environment.base}/outside ${name}`;
       await Deno.mkdir(outside);
-      await damages[name]?.(recordPath(stage, volume), outside);
+      await damages[name]?.(recordPath(environment, volume), outside);
     }
-    const outside = await textsBelow(stage.base, "outside");
-    const driver = await stage.startDriver();
+    const outside = await textsBelow(environment.base, "outside");
+    const driver = await environment.startDriver();
     const restored = await driver.logged(({ message }) => message.startsWith("restored"));
     assert.deepEqual([restored.healthy, restored.unreadable], [0, volumes.size]);
     for (const [name, { volume, serialNumber }] of volumes) {
-      await recoveries.time(() => stage.kubelet.publish(volume));
+      await recoveries.time(() => environment.kubelet.publish(volume));
       assert.equal((await wholePair(volume)).serialNumber, serialNumber, `a record ${name}`);
     }
-    await assertExactly(stage, [...volumes.values()].map(({ volume }) => volume));
-    assert.deepEqual(await textsBelow(stage.base, "outside"), outside, "no link was followed");
-    for (const { volume } of volumes.values()) await stage.kubelet.unpublish(volume);
-    assert.deepEqual(recordNames(stage), []);
+    await assertExactly(environment, [...volumes.values()].map(({ volume }) => volume));
+    assert.deepEqual(
+      await textsBelow(environment.base, "outside"),
+      outside,
+      "no link was followed",
+    );
+    for (const { volume } of volumes.values()) await environment.kubelet.unpublish(volume);
+    assert.deepEqual(recordNames(environment), []);
     recoveries.tell("a record was damaged");
   },
 });
@@ -90,11 +94,11 @@ Deno.test({
     "a loss of power takes the mounts and leaves the records in any state: the kubelet's calls make every volume whole",
   ignore,
   async fn() {
-    await using stage = await openStage();
+    await using environment = await openEnvironment();
     const recoveries = new Recoveries();
-    await stage.startService();
-    const first = await stage.startDriver();
-    await stage.kubelet.register();
+    await environment.startService();
+    const first = await environment.startDriver();
+    await environment.kubelet.register();
     const lost: Readonly<Record<string, Damage>> = {
       "on the disk": () => Promise.resolve(),
       "as blocks of zeros": (path) => Deno.writeFile(path, new Uint8Array(4096)),
@@ -106,27 +110,27 @@ Deno.test({
     };
     const volumes: PodVolume[] = [];
     for (const index of Object.keys(lost).keys()) {
-      const volume = stage.kubelet.admit({ name: `web-${index}`, namespace: "shop" });
-      await stage.kubelet.publish(volume);
+      const volume = environment.kubelet.admit({ name: `web-${index}`, namespace: "shop" });
+      await environment.kubelet.publish(volume);
       volumes.push(volume);
     }
     await first.stop("SIGKILL");
     for (const [index, damage] of Object.values(lost).entries()) {
       const volume = volumes[index]!;
       await run("umount", volume.targetPath);
-      await damage(recordPath(stage, volume), "");
+      await damage(recordPath(environment, volume), "");
     }
-    const driver = await stage.startDriver();
+    const driver = await environment.startDriver();
     const restored = await driver.logged(({ message }) => message.startsWith("restored"));
     assert.deepEqual([restored.healthy, restored.repaired, restored.unreadable], [0, 1, 3]);
     for (const volume of volumes) {
       // The driver repairs by itself what has its record; the kubelet tries again meanwhile.
-      await recoveries.time(() => persistently(() => stage.kubelet.publish(volume)));
+      await recoveries.time(() => persistently(() => environment.kubelet.publish(volume)));
       await wholePair(volume);
     }
-    await assertExactly(stage, volumes);
-    for (const volume of volumes) await stage.kubelet.unpublish(volume);
-    assert.deepEqual(recordNames(stage), []);
+    await assertExactly(environment, volumes);
+    for (const volume of volumes) await environment.kubelet.unpublish(volume);
+    assert.deepEqual(recordNames(environment), []);
     recoveries.tell("the power came back");
   },
 });

@@ -1,19 +1,19 @@
 import assert from "node:assert/strict";
-import type { Stage } from "../../scripts/demo/stage.ts";
+import type { TestEnvironment } from "../../scripts/demo/test_environment.ts";
 import type { PodVolume } from "../../scripts/support/kubelet.ts";
 import {
   assertExactly,
   ignore,
   isRuntimeAbort,
   makeDue,
-  openStage,
+  openEnvironment,
   Recoveries,
   retried,
   wholePair,
-} from "./fault_stage.ts";
+} from "./fault_environment.ts";
 
-function admit(stage: Stage, name: string): PodVolume {
-  return stage.kubelet.admit({ name, namespace: "shop" });
+function admit(environment: TestEnvironment, name: string): PodVolume {
+  return environment.kubelet.admit({ name, namespace: "shop" });
 }
 
 Deno.test({
@@ -21,37 +21,41 @@ Deno.test({
     "a service killed before, during and after a publish: the kubelet's retry makes one whole volume",
   ignore,
   async fn() {
-    await using stage = await openStage();
+    await using environment = await openEnvironment();
     const recoveries = new Recoveries();
-    let service = await stage.startService();
-    const driver = await stage.startDriver();
-    await stage.kubelet.register();
-    const [before, during, after] = [admit(stage, "a"), admit(stage, "b"), admit(stage, "c")];
+    let service = await environment.startService();
+    const driver = await environment.startDriver();
+    await environment.kubelet.register();
+    const [before, during, after] = [
+      admit(environment, "a"),
+      admit(environment, "b"),
+      admit(environment, "c"),
+    ];
     const comeBack = async (volume: PodVolume) => {
       await recoveries.time(async () => {
-        service = await stage.startService();
-        await retried(() => stage.kubelet.publish(volume));
+        service = await environment.startService();
+        await retried(() => environment.kubelet.publish(volume));
       });
     };
     await service.stop("SIGKILL");
-    await assert.rejects(stage.kubelet.publish(before), /cannot be used now|could not/);
+    await assert.rejects(environment.kubelet.publish(before), /cannot be used now|could not/);
     await assert.rejects(Deno.lstat(before.targetPath), Deno.errors.NotFound);
     await comeBack(before);
     // Frozen, it has the request and has not answered.
     service.signal("SIGSTOP");
-    const publishing = assert.rejects(stage.kubelet.publish(during));
+    const publishing = assert.rejects(environment.kubelet.publish(during));
     await new Promise((resolve) => setTimeout(resolve, 300));
     await service.stop("SIGKILL");
     await publishing;
     await comeBack(during);
-    await stage.kubelet.publish(after);
+    await environment.kubelet.publish(after);
     const { serialNumber } = await wholePair(after);
     await service.stop("SIGKILL");
-    await stage.kubelet.publish(after);
+    await environment.kubelet.publish(after);
     assert.equal((await wholePair(after)).serialNumber, serialNumber);
     await comeBack(after);
     assert.equal((await wholePair(after)).serialNumber, serialNumber);
-    await assertExactly(stage, [before, during, after]);
+    await assertExactly(environment, [before, during, after]);
     assert.equal((await driver.stop()).code, 0);
     recoveries.tell("the service was killed");
   },
@@ -62,27 +66,27 @@ Deno.test({
     "a renewal that falls due while the service is away: the old pair stays, the new one comes within a minute",
   ignore,
   async fn() {
-    await using stage = await openStage();
+    await using environment = await openEnvironment();
     const recoveries = new Recoveries();
-    const service = await stage.startService();
-    const first = await stage.startDriver();
-    await stage.kubelet.register();
-    const volume = admit(stage, "web-0");
-    await stage.kubelet.publish(volume);
+    const service = await environment.startService();
+    const first = await environment.startDriver();
+    await environment.kubelet.register();
+    const volume = admit(environment, "web-0");
+    await environment.kubelet.publish(volume);
     const { serialNumber } = await wholePair(volume);
     await first.stop();
     await service.stop("SIGKILL");
-    await makeDue(stage, volume);
-    const driver = await stage.startDriver();
+    await makeDue(environment, volume);
+    const driver = await environment.startDriver();
     await driver.logged(({ message }) => message.startsWith("could not renew"));
-    await stage.kubelet.publish(volume);
+    await environment.kubelet.publish(volume);
     assert.equal((await wholePair(volume)).serialNumber, serialNumber);
     await recoveries.time(async () => {
-      await stage.startService();
+      await environment.startService();
       await driver.logged(({ message }) => message.startsWith("renewed"));
     });
     assert.notEqual((await wholePair(volume)).serialNumber, serialNumber);
-    await assertExactly(stage, [volume]);
+    await assertExactly(environment, [volume]);
     recoveries.tell("the service came back to a renewal that was due");
   },
 });
@@ -91,20 +95,23 @@ Deno.test({
   name: "a service that is stopped and started ten times takes no driver with it",
   ignore,
   async fn() {
-    await using stage = await openStage();
-    let service = await stage.startService();
-    const driver = await stage.startDriver();
-    await stage.kubelet.register();
+    await using environment = await openEnvironment();
+    let service = await environment.startService();
+    const driver = await environment.startDriver();
+    await environment.kubelet.register();
     const volumes: PodVolume[] = [];
     for (let round = 0; round < 10; round++) {
-      const some = Array.from({ length: 4 }, (_, each) => admit(stage, `web-${round}-${each}`));
-      await Promise.all(some.map((volume) => retried(() => stage.kubelet.publish(volume))));
+      const some = Array.from(
+        { length: 4 },
+        (_, each) => admit(environment, `web-${round}-${each}`),
+      );
+      await Promise.all(some.map((volume) => retried(() => environment.kubelet.publish(volume))));
       volumes.push(...some);
       const end = await service.stop("SIGTERM");
       assert.ok(end.code === 0 || isRuntimeAbort(end), service.tail());
-      service = await stage.startService();
+      service = await environment.startService();
     }
-    await assertExactly(stage, volumes);
+    await assertExactly(environment, volumes);
     const end = await driver.stop();
     assert.ok(end.code === 0 || isRuntimeAbort(end), driver.tail());
   },

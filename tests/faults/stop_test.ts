@@ -1,7 +1,13 @@
 import { status } from "@grpc/grpc-js";
 import assert from "node:assert/strict";
 import type { RpcError } from "../../src/shared/grpc/rpc_error.ts";
-import { assertExactly, ignore, openStage, Recoveries, retried } from "./fault_stage.ts";
+import {
+  assertExactly,
+  ignore,
+  openEnvironment,
+  Recoveries,
+  retried,
+} from "./fault_environment.ts";
 
 /** The kubelet's own, for a pod that does not say otherwise. */
 const graceMs = 30_000;
@@ -14,18 +20,18 @@ for (const isServiceFrozen of [false, true]) {
       `SIGTERM under load${where}: calls finish or are refused, the sockets go, and the exit is 0 in time`,
     ignore,
     async fn() {
-      await using stage = await openStage();
+      await using environment = await openEnvironment();
       const recoveries = new Recoveries();
-      const service = await stage.startService();
-      const driver = await stage.startDriver();
-      await stage.kubelet.register();
+      const service = await environment.startService();
+      const driver = await environment.startDriver();
+      await environment.kubelet.register();
       const volumes = Array.from(
         { length: 60 },
-        (_, index) => stage.kubelet.admit({ name: `web-${index}`, namespace: "shop" }),
+        (_, index) => environment.kubelet.admit({ name: `web-${index}`, namespace: "shop" }),
       );
       if (isServiceFrozen) service.signal("SIGSTOP");
       const calls = volumes.map((volume) =>
-        stage.kubelet.publish(volume).then(() => status.OK, (error: RpcError) => error.code)
+        environment.kubelet.publish(volume).then(() => status.OK, (error: RpcError) => error.code)
       );
       // In the middle of the work: one volume is there, or each waits for its certificate.
       if (isServiceFrozen) await new Promise((resolve) => setTimeout(resolve, 500));
@@ -39,18 +45,20 @@ for (const isServiceFrozen of [false, true]) {
       for (const code of await Promise.all(calls)) {
         assert.ok(clean.has(code), `a call ended with ${status[code]}`);
       }
-      const registration = `${stage.kubelet.registrationDir}/csi.k8s.cert-driver-reg.sock`;
-      for (const socket of [`${stage.base}/csi.sock`, registration]) {
+      const registration = `${environment.kubelet.registrationDir}/csi.k8s.cert-driver-reg.sock`;
+      for (const socket of [`${environment.base}/csi.sock`, registration]) {
         await assert.rejects(Deno.lstat(socket), Deno.errors.NotFound);
       }
       console.log(`    stopped after ${(ms / 1000).toFixed(2)} s`);
       await recoveries.time(async () => {
-        await stage.startDriver();
-        await Promise.all(volumes.map((volume) => retried(() => stage.kubelet.publish(volume))));
+        await environment.startDriver();
+        await Promise.all(
+          volumes.map((volume) => retried(() => environment.kubelet.publish(volume))),
+        );
       });
-      await assertExactly(stage, volumes);
-      for (const volume of volumes) await stage.kubelet.unpublish(volume);
-      await assertExactly(stage, []);
+      await assertExactly(environment, volumes);
+      for (const volume of volumes) await environment.kubelet.unpublish(volume);
+      await assertExactly(environment, []);
       recoveries.tell("60 calls were cut off by a stop");
     },
   });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { mountsBelow } from "../../scripts/demo/stage.ts";
-import { ignore, openStage } from "./fault_stage.ts";
+import { mountsBelow } from "../../scripts/demo/test_environment.ts";
+import { ignore, openEnvironment } from "./fault_environment.ts";
 import { persistently } from "./persistence.ts";
 import { HealthProbe, openFiles, percentiles, residentMemory } from "./observing.ts";
 
@@ -13,19 +13,19 @@ Deno.test({
     "1,000 volumes published at once on one node are all served, in bounded memory, while health answers",
   ignore,
   async fn() {
-    await using stage = await openStage();
-    const service = await stage.startService();
-    const driver = await stage.startDriver();
+    await using environment = await openEnvironment();
+    const service = await environment.startService();
+    const driver = await environment.startDriver();
     const { healthAddress } = await driver.ready();
-    await stage.kubelet.register();
-    const first = stage.kubelet.admit({ name: "first", namespace: "shop" });
-    await stage.kubelet.publish(first);
+    await environment.kubelet.register();
+    const first = environment.kubelet.admit({ name: "first", namespace: "shop" });
+    await environment.kubelet.publish(first);
     const before = await residentMemory(driver.pid);
     const pods = Array.from(
       { length: volumes },
-      (_, index) => stage.kubelet.admit({ name: `web-${index}`, namespace: "shop" }),
+      (_, index) => environment.kubelet.admit({ name: `web-${index}`, namespace: "shop" }),
     );
-    for (const pod of pods) await stage.kubelet.note(pod);
+    for (const pod of pods) await environment.kubelet.note(pod);
     const started = performance.now();
     const tookMs: number[] = [];
     let files = 0;
@@ -33,7 +33,7 @@ Deno.test({
     {
       await using health = new HealthProbe(healthAddress);
       await Promise.all(pods.map(async (pod) => {
-        const calls = await persistently(() => stage.kubelet.publish(pod));
+        const calls = await persistently(() => environment.kubelet.publish(pod));
         tries += calls;
         files = Math.max(files, openFiles(driver.pid));
         tookMs.push(performance.now() - started);
@@ -51,10 +51,10 @@ Deno.test({
       assert.deepEqual(failures, []);
       assert.ok(highest - before.now < mostGrowth, `${highest - before.now} MiB more`);
     }
-    assert.equal((await mountsBelow(stage.kubelet.root)).length, volumes + 1);
+    assert.equal((await mountsBelow(environment.kubelet.root)).length, volumes + 1);
     await Promise.all(
-      [first, ...pods].map((pod) => persistently(() => stage.kubelet.unpublish(pod))),
+      [first, ...pods].map((pod) => persistently(() => environment.kubelet.unpublish(pod))),
     );
-    assert.deepEqual(await mountsBelow(stage.kubelet.root), []);
+    assert.deepEqual(await mountsBelow(environment.kubelet.root), []);
   },
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { bundle } from "../../scripts/bundle.ts";
-import { Stage } from "../../scripts/demo/stage.ts";
-import { policy } from "../../scripts/demo/story.ts";
+import { TestEnvironment } from "../../scripts/demo/test_environment.ts";
+import { policy } from "../../scripts/demo/scenario.ts";
 import { entryOf, programArguments } from "../../scripts/permissions.ts";
 import { Program } from "../../scripts/support/programs.ts";
 import {
@@ -12,11 +12,11 @@ import { Health } from "../../src/shared/gen/health_pb.ts";
 import { connect } from "../../src/shared/grpc_client/client.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
 
-async function open(): Promise<Stage> {
-  const stage = await Stage.open({ form: "source", plain: true });
-  await stage.command(["init-ca", "--out", stage.caDir]);
-  await Deno.writeTextFile(`${stage.base}/policy.yaml`, policy);
-  return stage;
+async function open(): Promise<TestEnvironment> {
+  const environment = await TestEnvironment.open({ form: "source", plain: true });
+  await environment.command(["init-ca", "--out", environment.caDir]);
+  await Deno.writeTextFile(`${environment.base}/policy.yaml`, policy);
+  return environment;
 }
 
 /** Runs a command of cert-service to its end. */
@@ -27,8 +27,8 @@ async function run(socket: string, ...args: string[]) {
 }
 
 Deno.test("the commands' exit codes differ for success, failure and a wrong command line", async () => {
-  await using stage = await open();
-  await stage.startService();
+  await using environment = await open();
+  await environment.startService();
   const rows: [string[], number, RegExp][] = [
     [["list"], 0, /^POD +NODE +SERIAL +EXPIRES +STATE$/],
     [["list", "--output", "json"], 0, /^$/],
@@ -39,11 +39,11 @@ Deno.test("the commands' exit codes differ for success, failure and a wrong comm
     [["lost"], 2, /^cert-service: unknown command "lost"/],
   ];
   for (const [args, code, output] of rows) {
-    const result = await run(stage.adminSocket, ...args);
+    const result = await run(environment.adminSocket, ...args);
     assert.equal(result.code, code, `${args}: ${result.output}`);
     assert.match(result.output, output);
   }
-  const missing = await run(`${stage.base}/none.sock`, "list");
+  const missing = await run(`${environment.base}/none.sock`, "list");
   assert.equal(missing.code, 1);
   assert.match(missing.output, /^cert-service: list: there is no socket \/.*none\.sock: /);
   const relative = await run("admin.sock", "list");
@@ -52,24 +52,24 @@ Deno.test("the commands' exit codes differ for success, failure and a wrong comm
 });
 
 Deno.test("a list into a program that reads its first line only ends without an error", async () => {
-  await using stage = await open();
-  await stage.startService();
+  await using environment = await open();
+  await environment.startService();
   const list = [...programArguments("cert-service", "source"), "list"]
     .map((word) => `'${word}'`).join(" ");
   const { code, stdout, stderr } = await new Deno.Command("bash", {
     args: ["-o", "pipefail", "-c", `'${Deno.execPath()}' ${list} | exec true`],
-    env: { ADMIN_SOCKET: stage.adminSocket },
+    env: { ADMIN_SOCKET: environment.adminSocket },
   }).output();
   const decoder = new TextDecoder();
   assert.deepEqual([code, decoder.decode(stdout), decoder.decode(stderr)], [0, "", ""]);
 });
 
 Deno.test("the drivers' port answers neither administration nor health, and the socket no driver's call", async () => {
-  await using stage = await open();
-  const service = await stage.startService();
+  await using environment = await open();
+  const service = await environment.startService();
   const tcp = {
     address: `https://${(await service.ready()).address}`,
-    trustBundle: () => Deno.readTextFileSync(`${stage.caDir}/tls.crt`),
+    trustBundle: () => Deno.readTextFileSync(`${environment.caDir}/tls.crt`),
     serverName: "cert-service.csi-cert-driver.internal",
   };
   const unimplemented = { code: 12 };
@@ -77,27 +77,27 @@ Deno.test("the drivers' port answers neither administration nor health, and the 
   await assert.rejects(Array.fromAsync(administration.listCertificates({})), unimplemented);
   using health = connect(Health, tcp);
   await assert.rejects(health.check({}), unimplemented);
-  using driver = connect(CertificateService, { address: `unix://${stage.adminSocket}` });
+  using driver = connect(CertificateService, { address: `unix://${environment.adminSocket}` });
   await assert.rejects(driver.reportCertificates({}), unimplemented);
 });
 
 Deno.test("a service that starts takes over the socket of one that was killed, and never of one that lives", async () => {
-  await using stage = await open();
-  const first = await stage.startService();
+  await using environment = await open();
+  const first = await environment.startService();
   await assert.rejects(
-    stage.startService({ LISTEN_ADDR: "127.0.0.1:0" }),
+    environment.startService({ LISTEN_ADDR: "127.0.0.1:0" }),
     /another process is serving .*admin\.sock/,
   );
-  assert.equal((await run(stage.adminSocket, "list")).code, 0);
+  assert.equal((await run(environment.adminSocket, "list")).code, 0);
   await first.stop("SIGKILL");
-  assert.ok((await Deno.lstat(stage.adminSocket)).isSocket);
-  const unserved = await run(stage.adminSocket, "list");
+  assert.ok((await Deno.lstat(environment.adminSocket)).isSocket);
+  const unserved = await run(environment.adminSocket, "list");
   assert.equal(unserved.code, 1);
   assert.match(unserved.output, /no process serves the socket .*: cert-service has ended/);
-  const second = await stage.startService();
-  assert.equal((await run(stage.adminSocket, "list")).code, 0);
+  const second = await environment.startService();
+  assert.equal((await run(environment.adminSocket, "list")).code, 0);
   assert.equal((await second.stop()).code, 0);
-  await assert.rejects(Deno.lstat(stage.adminSocket), Deno.errors.NotFound);
+  await assert.rejects(Deno.lstat(environment.adminSocket), Deno.errors.NotFound);
 });
 
 Deno.test({

@@ -8,16 +8,16 @@ import { connect } from "../../src/shared/grpc_client/client.ts";
 import { readCertificate, readCertificates } from "../../src/shared/x509/certificate.ts";
 import { createCertificateRequest } from "../../src/shared/x509/certificate_request.ts";
 import { generateKeyPair } from "../../src/shared/crypto/key_pairs.ts";
-import { Stage } from "../../scripts/demo/stage.ts";
-import { policy } from "../../scripts/demo/story.ts";
+import { TestEnvironment } from "../../scripts/demo/test_environment.ts";
+import { policy } from "../../scripts/demo/scenario.ts";
 import type { PodSpec, PodVolume } from "../../scripts/support/kubelet.ts";
 
 /** Both programs as processes, registered with a kubelet; volumes are plain directories. */
-async function open(): Promise<Stage> {
-  const stage = await Stage.open({ form: "source", plain: true });
-  await stage.command(["init-ca", "--out", stage.caDir]);
-  await Deno.writeTextFile(`${stage.base}/policy.yaml`, policy);
-  return stage;
+async function open(): Promise<TestEnvironment> {
+  const environment = await TestEnvironment.open({ form: "source", plain: true });
+  await environment.command(["init-ca", "--out", environment.caDir]);
+  await Deno.writeTextFile(`${environment.base}/policy.yaml`, policy);
+  return environment;
 }
 
 async function leafOf({ targetPath }: PodVolume) {
@@ -26,55 +26,55 @@ async function leafOf({ targetPath }: PodVolume) {
   return leaf;
 }
 
-function serviceClient(stage: Stage, address: string) {
+function serviceClient(environment: TestEnvironment, address: string) {
   return connect(CertificateService, {
     address: `https://${address}`,
-    trustBundle: () => Deno.readTextFileSync(`${stage.caDir}/tls.crt`),
+    trustBundle: () => Deno.readTextFileSync(`${environment.caDir}/tls.crt`),
     serverName: "cert-service.csi-cert-driver.internal",
   });
 }
 
 Deno.test("a killed driver comes back with its volumes: nothing is issued, and the renewals go on", async () => {
-  await using stage = await open();
-  await stage.startService();
-  const first = await stage.startDriver();
-  await stage.kubelet.register();
-  const long = stage.kubelet.admit({ name: "long", namespace: "shop" });
-  const short = stage.kubelet.admit({
+  await using environment = await open();
+  await environment.startService();
+  const first = await environment.startDriver();
+  await environment.kubelet.register();
+  const long = environment.kubelet.admit({ name: "long", namespace: "shop" });
+  const short = environment.kubelet.admit({
     name: "short",
     namespace: "shop",
     attributes: { duration: "10s" },
   });
-  for (const volume of [long, short]) await stage.kubelet.publish(volume);
+  for (const volume of [long, short]) await environment.kubelet.publish(volume);
   const before = await leafOf(long);
   await first.stop("SIGKILL");
-  const second = await stage.startDriver();
+  const second = await environment.startDriver();
   const restored = await second.logged(({ message }) => message.startsWith("restored"));
   assert.deepEqual([restored.healthy, restored.repaired, restored.removed], [2, 0, 0]);
-  await stage.kubelet.register();
-  await stage.kubelet.publish(long);
+  await environment.kubelet.register();
+  await environment.kubelet.publish(long);
   assert.equal((await leafOf(long)).serialNumber, before.serialNumber);
   const renewed = await second.logged(({ message }) => message === "renewed shop/short");
   assert.equal((await leafOf(short)).serialNumber, renewed.serialNumber);
-  for (const volume of [long, short]) await stage.kubelet.unpublish(volume);
+  for (const volume of [long, short]) await environment.kubelet.unpublish(volume);
 });
 
 Deno.test("a killed service comes back: it renews what it does not remember, and its inventory fills again", async () => {
-  await using stage = await open();
-  const first = await stage.startService();
-  const driver = await stage.startDriver();
-  await stage.kubelet.register();
+  await using environment = await open();
+  const first = await environment.startService();
+  const driver = await environment.startDriver();
+  await environment.kubelet.register();
   const spec: PodSpec = { name: "web-0", namespace: "shop", attributes: { duration: "10s" } };
-  const volume = stage.kubelet.admit(spec);
-  const lasting = stage.kubelet.admit({ name: "web-1", namespace: "shop" });
-  for (const each of [volume, lasting]) await stage.kubelet.publish(each);
+  const volume = environment.kubelet.admit(spec);
+  const lasting = environment.kubelet.admit({ name: "web-1", namespace: "shop" });
+  for (const each of [volume, lasting]) await environment.kubelet.publish(each);
   await first.stop("SIGKILL");
   // A healthy volume is no concern of a service that is away.
-  await stage.kubelet.publish(lasting);
-  const second = await stage.startService();
+  await environment.kubelet.publish(lasting);
+  const second = await environment.startService();
   await driver.logged(({ message }) => message === "renewed shop/web-0");
   await second.logged(({ action, accepted }) => action === "report" && Number(accepted) > 0);
-  const serials = (await stage.command(["list", "-o", "json"])).split("\n")
+  const serials = (await environment.command(["list", "-o", "json"])).split("\n")
     .map((line) => JSON.parse(line).serialNumber);
   for (const each of [volume, lasting]) {
     assert.ok(serials.includes((await leafOf(each)).serialNumber), `${each.pod.name} is listed`);
@@ -82,9 +82,9 @@ Deno.test("a killed service comes back: it renews what it does not remember, and
 });
 
 Deno.test("a certificate that was handed out has its audit line, though the service is killed at that instant", async () => {
-  await using stage = await open();
-  const service = await stage.startService();
-  using client = serviceClient(stage, (await service.ready()).address);
+  await using environment = await open();
+  const service = await environment.startService();
+  using client = serviceClient(environment, (await service.ready()).address);
   const certificateRequest = await createCertificateRequest(await generateKeyPair("ecdsa-p256"));
   const ask = async (n: number) => {
     const { certificateChain: [leaf] } = await client.issueCertificate({
@@ -103,9 +103,9 @@ Deno.test("a certificate that was handed out has its audit line, though the serv
 });
 
 Deno.test("both programs report their health, and end with code 0 on SIGTERM without a socket left", async () => {
-  await using stage = await open();
-  const service = await stage.startService();
-  const driver = await stage.startDriver();
+  await using environment = await open();
+  const service = await environment.startService();
+  const driver = await environment.startDriver();
   for (const program of [service, driver]) {
     const { healthAddress } = await program.ready();
     for (const path of ["livez", "readyz"]) {
@@ -119,48 +119,50 @@ Deno.test("both programs report their health, and end with code 0 on SIGTERM wit
   assert.match(await ofService.text(), /^csi_cert_inventory_certificates 0$/m);
   const readyz = await fetch(`http://${(await service.ready()).healthAddress}/readyz`);
   assert.match(await readyz.text(), /AUTHENTICATION=none/);
-  using health = connect(Health, { address: `unix://${stage.adminSocket}` });
+  using health = connect(Health, { address: `unix://${environment.adminSocket}` });
   for (const service of ["", CertificateService.typeName, CertificateAdministration.typeName]) {
     assert.equal((await health.check({ service })).status, 1, service);
   }
   for (const program of [driver, service]) {
     assert.equal((await program.stop("SIGTERM")).code, 0, program.tail());
   }
-  const registration = `${stage.kubelet.registrationDir}/csi.k8s.cert-driver-reg.sock`;
-  for (const socket of [`${stage.base}/csi.sock`, registration, stage.adminSocket]) {
+  const registration = `${environment.kubelet.registrationDir}/csi.k8s.cert-driver-reg.sock`;
+  for (const socket of [`${environment.base}/csi.sock`, registration, environment.adminSocket]) {
     await assert.rejects(Deno.lstat(socket), Deno.errors.NotFound);
   }
 });
 
 Deno.test("no key is in anything that a full run writes outside the volumes", async () => {
-  await using stage = await open();
-  const service = await stage.startService({ LOG_LEVEL: "trace" });
-  let driver = await stage.startDriver({ LOG_LEVEL: "trace" });
-  await stage.kubelet.register();
+  await using environment = await open();
+  const service = await environment.startService({ LOG_LEVEL: "trace" });
+  let driver = await environment.startDriver({ LOG_LEVEL: "trace" });
+  await environment.kubelet.register();
   const specs: PodSpec[] = [
     { name: "a", namespace: "shop", attributes: { "reuse-private-key": "true", duration: "10s" } },
     { name: "b", namespace: "shop", attributes: { "key-algorithm": "rsa", "key-size": "2048" } },
     { name: "c", namespace: "shop", attributes: { "key-algorithm": "ed25519" } },
   ];
-  const volumes = specs.map((spec) => stage.kubelet.admit(spec));
-  for (const volume of volumes) await stage.kubelet.publish(volume);
-  const refused = stage.kubelet.admit({
+  const volumes = specs.map((spec) => environment.kubelet.admit(spec));
+  for (const volume of volumes) await environment.kubelet.publish(volume);
+  const refused = environment.kubelet.admit({
     name: "d",
     namespace: "shop",
     attributes: { "dns-names": "kubernetes.default.svc" },
   });
-  await assert.rejects(stage.kubelet.publish(refused), /kubernetes\.default\.svc/);
+  await assert.rejects(environment.kubelet.publish(refused), /kubernetes\.default\.svc/);
   await driver.logged(({ message }) => message === "renewed shop/a");
-  const secrets = await Promise.all([...volumes.map(({ targetPath }) => targetPath), stage.caDir]
-    .map(secretLines));
+  const secrets = await Promise.all(
+    [...volumes.map(({ targetPath }) => targetPath), environment.caDir]
+      .map(secretLines),
+  );
   await driver.stop("SIGKILL");
-  driver = await stage.startDriver({ LOG_LEVEL: "trace" });
-  await stage.kubelet.register();
-  const written = [stage.output, await textBelow(stage.recordsDir)];
-  for (const volume of volumes) await stage.kubelet.unpublish(volume);
+  driver = await environment.startDriver({ LOG_LEVEL: "trace" });
+  await environment.kubelet.register();
+  const written = [environment.output, await textBelow(environment.recordsDir)];
+  for (const volume of volumes) await environment.kubelet.unpublish(volume);
   await driver.stop();
   await service.stop();
-  written.push(stage.output, await textBelow(stage.recordsDir));
+  written.push(environment.output, await textBelow(environment.recordsDir));
   const text = written.join("\n");
   assert.ok(text.includes("published shop/b"), "the search looks at what was written");
   assert.ok(!text.includes("PRIVATE KEY"));
@@ -168,9 +170,13 @@ Deno.test("no key is in anything that a full run writes outside the volumes", as
 });
 
 Deno.test("a program that cannot be configured says everything that is wrong, and ends with 2", async () => {
-  await using stage = await open();
+  await using environment = await open();
   await assert.rejects(
-    stage.startDriver({ NODE_ID: "two words", CHECK_INTERVAL: "soon", CSI_ENDPOINT: "tcp://x" }),
+    environment.startDriver({
+      NODE_ID: "two words",
+      CHECK_INTERVAL: "soon",
+      CSI_ENDPOINT: "tcp://x",
+    }),
     (error: Error) => {
       for (const name of ["NODE_ID", "CHECK_INTERVAL", "CSI_ENDPOINT", "code 2"]) {
         assert.ok(error.message.includes(name), error.message);
@@ -178,37 +184,40 @@ Deno.test("a program that cannot be configured says everything that is wrong, an
       return true;
     },
   );
-  await Deno.writeTextFile(`${stage.base}/policy.yaml`, "rules:\n  - namespace: [x]\n");
-  await assert.rejects(stage.startService(), /POLICY_FILE \S+policy\.yaml: line 2/);
-  await Deno.remove(`${stage.base}/policy.yaml`);
-  await assert.rejects(stage.startService(), /POLICY_FILE \S+policy\.yaml does not exist/);
+  await Deno.writeTextFile(`${environment.base}/policy.yaml`, "rules:\n  - namespace: [x]\n");
+  await assert.rejects(environment.startService(), /POLICY_FILE \S+policy\.yaml: line 2/);
+  await Deno.remove(`${environment.base}/policy.yaml`);
+  await assert.rejects(environment.startService(), /POLICY_FILE \S+policy\.yaml does not exist/);
 });
 
 Deno.test("a service that cannot read a CA's file says which variable names it, and what is wrong", async () => {
-  await using stage = await open();
-  const authentication = { AUTHENTICATION: "mtls", CLIENT_CA_FILE: stage.caDir };
+  await using environment = await open();
+  const authentication = { AUTHENTICATION: "mtls", CLIENT_CA_FILE: environment.caDir };
   await assert.rejects(
-    stage.startService(authentication),
+    environment.startService(authentication),
     /CLIENT_CA_FILE \S+ cannot be read: .*directory/,
   );
   await assert.rejects(
-    stage.startService({ ...authentication, CLIENT_CA_FILE: `${stage.caDir}/tls.key` }),
+    environment.startService({ ...authentication, CLIENT_CA_FILE: `${environment.caDir}/tls.key` }),
     /CLIENT_CA_FILE \S+tls\.key: /,
   );
-  await Deno.writeTextFile(`${stage.caDir}/tls.crt`, "none");
-  await assert.rejects(stage.startService(), /CA_CERT_FILE \S+tls\.crt: /);
+  await Deno.writeTextFile(`${environment.caDir}/tls.crt`, "none");
+  await assert.rejects(environment.startService(), /CA_CERT_FILE \S+tls\.crt: /);
 });
 
 Deno.test("init-ca makes a key that only its owner reads, never overwrites, and prints YAML for kubectl", async () => {
-  await using stage = await open();
-  const { mode } = await Deno.stat(`${stage.caDir}/tls.key`);
+  await using environment = await open();
+  const { mode } = await Deno.stat(`${environment.caDir}/tls.key`);
   assert.equal((mode ?? 0) & 0o777, 0o600);
-  const key = await Deno.readTextFile(`${stage.caDir}/tls.key`);
-  await assert.rejects(stage.command(["init-ca", "--out", stage.caDir]), /exists/i);
-  assert.equal(await Deno.readTextFile(`${stage.caDir}/tls.key`), key);
-  await assert.rejects(stage.command(["init-ca"]), /--out DIR or --kubernetes/);
-  await assert.rejects(stage.command(["init-ca", "--out", "x", "--days", "0"]), /--days is "0"/);
-  const yaml = await stage.command(["init-ca", "--kubernetes", "--key", "ecdsa-p384"]);
+  const key = await Deno.readTextFile(`${environment.caDir}/tls.key`);
+  await assert.rejects(environment.command(["init-ca", "--out", environment.caDir]), /exists/i);
+  assert.equal(await Deno.readTextFile(`${environment.caDir}/tls.key`), key);
+  await assert.rejects(environment.command(["init-ca"]), /--out DIR or --kubernetes/);
+  await assert.rejects(
+    environment.command(["init-ca", "--out", "x", "--days", "0"]),
+    /--days is "0"/,
+  );
+  const yaml = await environment.command(["init-ca", "--kubernetes", "--key", "ecdsa-p384"]);
   for (const kind of ["Namespace", "Secret", "ConfigMap"]) {
     assert.match(yaml, RegExp(`kind: ${kind}`));
   }

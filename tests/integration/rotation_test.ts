@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readCertificates } from "../../src/shared/x509/certificate.ts";
 import { makeSecret } from "../service/ca/rotation_fixture.ts";
 import { forge } from "../support/certificate_forge.ts";
-import { delay, followTrust, openStage, rootsOf } from "./rotation_stage.ts";
+import { delay, followTrust, openEnvironment, rootsOf } from "./rotation_environment.ts";
 import { OpenConnection, type TlsProgram } from "./tls_program.ts";
 
 /** Two programs that call each other all the time, over new connections and over one that stays. */
@@ -50,55 +50,55 @@ const secretNow = (commonName: string) => {
 };
 
 Deno.test("two programs talk mutual TLS across a rotation, on old and new certificates, without one failure", async () => {
-  await using stage = await openStage(await secretNow("Old"));
-  const [one, two] = [await stage.start("one"), await stage.start("two")];
-  using _following = followTrust(stage, [one, two]);
+  await using environment = await openEnvironment(await secretNow("Old"));
+  const [one, two] = [await environment.start("one"), await environment.start("two")];
+  using _following = followTrust(environment, [one, two]);
   await using conversation = await talk(one, two);
   await conversation.goesOn();
 
-  stage.source.hold(await secretNow("New"));
-  await stage.clock.until(() => rootsOf(one) === 2 && rootsOf(two) === 2);
+  environment.source.hold(await secretNow("New"));
+  await environment.clock.until(() => rootsOf(one) === 2 && rootsOf(two) === 2);
   await conversation.goesOn();
   // A pod that renews during the delay still gets a certificate of the CA that all pods trust.
-  one.reload(await stage.issue("one"));
+  one.reload(await environment.issue("one"));
   assert.equal(issuerOf(one), "Old");
   await conversation.goesOn();
 
-  await stage.clock.advance(delay);
-  await stage.signing("New");
-  one.reload(await stage.issue("one"));
+  await environment.clock.advance(delay);
+  await environment.signing("New");
+  one.reload(await environment.issue("one"));
   assert.deepEqual([issuerOf(one), issuerOf(two)], ["New", "Old"]);
   await conversation.goesOn();
-  two.reload(await stage.issue("two"));
+  two.reload(await environment.issue("two"));
   await conversation.goesOn();
 
   // One minute, the longest validity, and five of tolerance: the old root leaves all volumes.
-  await stage.clock.advance({ minutes: 6 });
-  await stage.clock.until(() => rootsOf(one) === 1 && rootsOf(two) === 1);
+  await environment.clock.advance({ minutes: 6 });
+  await environment.clock.until(() => rootsOf(one) === 1 && rootsOf(two) === 1);
   await conversation.goesOn();
   assert.deepEqual(conversation.failures, []);
   assert(conversation.calls >= 72, String(conversation.calls));
 });
 
 Deno.test("after a compromised key its certificates are refused at once, and renewed ones are believed", async () => {
-  await using stage = await openStage(await secretNow("Stolen"));
-  const [one, two] = [await stage.start("one"), await stage.start("two")];
-  using _following = followTrust(stage, [one, two]);
+  await using environment = await openEnvironment(await secretNow("Stolen"));
+  const [one, two] = [await environment.start("one"), await environment.start("two")];
+  using _following = followTrust(environment, [one, two]);
   assert.equal(await one.call(two), undefined);
 
-  stage.source.hold({ ...await secretNow("New"), compromised: true });
-  await stage.signing("New");
-  await stage.clock.until(() => /MII/.test(one.files.trustBundlePem) && rootsOf(one) === 1);
-  const [anchor] = stage.currentCa.anchors;
-  await stage.clock.until(() =>
+  environment.source.hold({ ...await secretNow("New"), compromised: true });
+  await environment.signing("New");
+  await environment.clock.until(() => /MII/.test(one.files.trustBundlePem) && rootsOf(one) === 1);
+  const [anchor] = environment.currentCa.anchors;
+  await environment.clock.until(() =>
     readCertificates(one.files.trustBundlePem)?.[0]?.serialNumber === anchor?.serialNumber
   );
   // No clock was moved: what the stolen key signed is worth nothing from now on.
   assert.notEqual(await one.call(two), undefined);
   assert.notEqual(await two.call(one), undefined);
-  one.reload(await stage.issue("one"));
+  one.reload(await environment.issue("one"));
   assert.notEqual(await one.call(two), undefined);
-  two.reload(await stage.issue("two"));
+  two.reload(await environment.issue("two"));
   assert.deepEqual([await one.call(two), await two.call(one)], [undefined, undefined]);
   assert.deepEqual([issuerOf(one), issuerOf(two)], ["New", "New"]);
 });
@@ -113,17 +113,17 @@ Deno.test("an intermediate's chain is in tls.crt and its root in ca.crt, and ano
     const furtherAnchorsPem = root.certificatePem;
     return { certificatePem, privateKeyPem, furtherAnchorsPem, compromised: false, version: "1" };
   };
-  await using stage = await openStage(await intermediate("First"));
-  const [one, two] = [await stage.start("one"), await stage.start("two")];
+  await using environment = await openEnvironment(await intermediate("First"));
+  const [one, two] = [await environment.start("one"), await environment.start("two")];
   const subjects = (pem: string) => readCertificates(pem)?.map(({ commonName }) => commonName);
   assert.deepEqual(subjects(one.files.certificatePem), ["one.shop.svc.cluster.local", "First"]);
   assert.deepEqual(subjects(one.files.trustBundlePem), ["Root"]);
   await using conversation = await talk(one, two);
   await conversation.goesOn();
-  await stage.clock.advance(delay);
-  stage.source.hold(await intermediate("Second"));
-  await stage.signing("Second");
-  one.reload(await stage.issue("one"));
+  await environment.clock.advance(delay);
+  environment.source.hold(await intermediate("Second"));
+  await environment.signing("Second");
+  one.reload(await environment.issue("one"));
   assert.deepEqual([issuerOf(one), issuerOf(two)], ["Second", "First"]);
   await conversation.goesOn();
   assert.deepEqual(conversation.failures, []);

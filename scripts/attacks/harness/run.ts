@@ -1,5 +1,5 @@
 /** Runs rows one after the other, each against the program that it is for, and prints the table. */
-import { mountsBelow } from "../../demo/stage.ts";
+import { mountsBelow } from "../../demo/test_environment.ts";
 import type { HonestSummary } from "../honest/calls.ts";
 import { AttackedDrivers } from "./driver_row.ts";
 import { absenceOf, isPresent } from "./parts.ts";

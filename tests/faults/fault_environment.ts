@@ -1,6 +1,6 @@
 import { status } from "@grpc/grpc-js";
 import assert from "node:assert/strict";
-import { mountsBelow, Stage } from "../../scripts/demo/stage.ts";
+import { mountsBelow, TestEnvironment } from "../../scripts/demo/test_environment.ts";
 import { RpcError } from "../../src/shared/grpc/rpc_error.ts";
 import { type Certificate, readCertificates } from "../../src/shared/x509/certificate.ts";
 import { derivePublicKey } from "../../src/shared/crypto/key_pairs.ts";
@@ -11,11 +11,11 @@ export const ignore = !canMount;
 export const steppable = new URL("steppable_driver.ts", import.meta.url).pathname;
 
 /** Both programs as processes in a private mount namespace, the service started. */
-export async function openStage(): Promise<Stage> {
-  const stage = await Stage.open({ form: "source", plain: false });
-  await stage.command(["init-ca", "--out", stage.caDir]);
-  await Deno.writeTextFile(`${stage.base}/policy.yaml`, "rules: []\n");
-  return stage;
+export async function openEnvironment(): Promise<TestEnvironment> {
+  const environment = await TestEnvironment.open({ form: "source", plain: false });
+  await environment.command(["init-ca", "--out", environment.caDir]);
+  await Deno.writeTextFile(`${environment.base}/policy.yaml`, "rules: []\n");
+  return environment;
 }
 
 /** The leaf that a pod sees; throws unless it comes with its own key and a trust bundle. */
@@ -30,37 +30,46 @@ export async function wholePair({ targetPath }: PodVolume): Promise<Certificate>
 }
 
 /** What lies below CERT_BASE_PATH, the driver's own hidden entries left out. */
-export function recordNames(stage: Stage): string[] {
-  return [...Deno.readDirSync(stage.recordsDir)].map(({ name }) => name)
+export function recordNames(environment: TestEnvironment): string[] {
+  return [...Deno.readDirSync(environment.recordsDir)].map(({ name }) => name)
     .filter((name) => !name.startsWith("."));
 }
 
-export function recordPath(stage: Stage, { volumeId }: PodVolume): string {
-  const name = recordNames(stage).find((name) => name.endsWith(volumeId));
-  return `${stage.recordsDir}/${name}/volume.json`;
+export function recordPath(environment: TestEnvironment, { volumeId }: PodVolume): string {
+  const name = recordNames(environment).find((name) => name.endsWith(volumeId));
+  return `${environment.recordsDir}/${name}/volume.json`;
 }
 
 /** Throws unless exactly these volumes are there: each whole, with one mount and one record, and nothing else. */
-export async function assertExactly(stage: Stage, volumes: readonly PodVolume[]): Promise<void> {
+export async function assertExactly(
+  environment: TestEnvironment,
+  volumes: readonly PodVolume[],
+): Promise<void> {
   const targets = volumes.map(({ targetPath }) => targetPath).sort();
-  assert.deepEqual((await mountsBelow(stage.kubelet.root)).sort(), targets, "one mount for each");
+  assert.deepEqual(
+    (await mountsBelow(environment.kubelet.root)).sort(),
+    targets,
+    "one mount for each",
+  );
   // A running driver has its staging area, with nothing in it.
-  const stagingDir = `${stage.recordsDir}/.staging`;
-  const own = (await mountsBelow(stage.recordsDir)).filter((path) => path !== stagingDir);
+  const stagingDir = `${environment.recordsDir}/.staging`;
+  const own = (await mountsBelow(environment.recordsDir)).filter((path) => path !== stagingDir);
   assert.deepEqual(own, [], "no other mount of the driver's own is left");
-  assert.deepEqual([...Deno.readDirSync(stagingDir)], [], "no room is left");
+  assert.deepEqual([...Deno.readDirSync(stagingDir)], [], "the staging area is empty");
   for (const volume of volumes) {
     const leaf = await wholePair(volume);
-    const record = JSON.parse(await Deno.readTextFile(recordPath(stage, volume)));
+    const record = JSON.parse(await Deno.readTextFile(recordPath(environment, volume)));
     assert.equal(record.serialNumber, leaf.serialNumber, "the record is of this certificate");
   }
-  const records = recordNames(stage);
+  const records = recordNames(environment);
   assert.equal(records.length, volumes.length, `records: ${records}`);
   for (const name of records) {
-    const files = [...Deno.readDirSync(`${stage.recordsDir}/${name}`)].map(({ name }) => name);
+    const files = [...Deno.readDirSync(`${environment.recordsDir}/${name}`)].map(({ name }) =>
+      name
+    );
     assert.deepEqual(files.sort(), ["tls.crt", "volume.json"]);
   }
-  const staging = [...Deno.readDirSync(`${stage.recordsDir}/.staging`)];
+  const staging = [...Deno.readDirSync(`${environment.recordsDir}/.staging`)];
   assert.deepEqual(staging, [], "nothing lies in the staging area");
 }
 
@@ -126,8 +135,8 @@ export class Recoveries {
 }
 
 /** Makes a volume's renewal due when the driver starts, as if its certificate had been issued long ago. */
-export async function makeDue(stage: Stage, volume: PodVolume): Promise<void> {
-  const path = recordPath(stage, volume);
+export async function makeDue(environment: TestEnvironment, volume: PodVolume): Promise<void> {
+  const path = recordPath(environment, volume);
   const record = JSON.parse(await Deno.readTextFile(path));
   record.issuedAt = "2000-01-01T00:00:00Z";
   await Deno.writeTextFile(path, JSON.stringify(record));

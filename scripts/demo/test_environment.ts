@@ -19,7 +19,7 @@ export interface DemoOptions {
 const nodeName = "demo-node";
 
 /** Everything the demo starts and lays down, so that one disposal removes it. */
-export class Stage implements AsyncDisposable {
+export class TestEnvironment implements AsyncDisposable {
   readonly base: string;
   readonly kubelet: Kubelet;
   readonly options: DemoOptions;
@@ -43,7 +43,7 @@ export class Stage implements AsyncDisposable {
     this.kubelet = new Kubelet(`${base}/kubelet`, (volume) => cluster?.admit(volume));
   }
 
-  static async open(options: DemoOptions): Promise<Stage> {
+  static async open(options: DemoOptions): Promise<TestEnvironment> {
     // Short, since a socket's path holds at most 107 bytes. Not below /dev, where a program needs
     // every permission there is.
     const prefix = "csi-cert-demo-";
@@ -53,7 +53,7 @@ export class Stage implements AsyncDisposable {
       if (!base) continue;
       const inMemory = inMemoryTypes.has((await statfs(base)).type);
       const cluster = options.cluster ? await DemoCluster.start(base, nodeName) : undefined;
-      return new Stage(base, inMemory, options, cluster);
+      return new TestEnvironment(base, inMemory, options, cluster);
     }
     throw new Error("no directory for temporary files can be written");
   }

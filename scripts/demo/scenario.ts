@@ -4,7 +4,7 @@ import { type Certificate, readCertificates } from "../../src/shared/x509/certif
 import { note, progress, shown, table } from "./console.ts";
 import { attackFromPod, listFiles, verifyFiles } from "./inspection.ts";
 import { PairReader } from "./reader.ts";
-import { mountsBelow, type Stage } from "./stage.ts";
+import { mountsBelow, type TestEnvironment } from "./test_environment.ts";
 
 /** The lifetime of the certificate that is watched being renewed. */
 export const shortLifetime = "10s";
@@ -35,10 +35,10 @@ const pods: PodSpec[] = [
 ];
 
 /** Publishes every pod's volume at once, as a kubelet does when pods land on its node together. */
-export async function publishPods(stage: Stage): Promise<PodVolume[]> {
-  const volumes = pods.map((pod) => stage.kubelet.admit(pod));
+export async function publishPods(environment: TestEnvironment): Promise<PodVolume[]> {
+  const volumes = pods.map((pod) => environment.kubelet.admit(pod));
   const started = performance.now();
-  await Promise.all(volumes.map((volume) => stage.kubelet.publish(volume)));
+  await Promise.all(volumes.map((volume) => environment.kubelet.publish(volume)));
   const ms = Math.round(performance.now() - started);
   shown(`${volumes.length} volumes published at once in ${ms} ms, one with an RSA key`);
   const rows = [];
@@ -57,11 +57,14 @@ export async function publishPods(stage: Stage): Promise<PodVolume[]> {
 }
 
 /** Shows one volume's mount and files, and that a pod cannot change them. */
-export async function inspect(stage: Stage, volumes: readonly PodVolume[]): Promise<void> {
+export async function inspect(
+  environment: TestEnvironment,
+  volumes: readonly PodVolume[],
+): Promise<void> {
   const [first] = volumes;
   if (!first) throw new Error("no volume was published");
-  const mounts = await mountsBelow(stage.kubelet.root);
-  if (stage.options.plain) {
+  const mounts = await mountsBelow(environment.kubelet.root);
+  if (environment.options.plain) {
     note("volumes are plain directories: mounting is not permitted here");
   } else {
     if (mounts.length !== volumes.length) {
@@ -70,21 +73,24 @@ export async function inspect(stage: Stage, volumes: readonly PodVolume[]): Prom
     shown(`${mounts.length} mounts, one for each volume, each a tmpfs of its own`);
   }
   table(["MODE", "FILE"], await listFiles(first.targetPath));
-  if (!stage.options.plain) {
+  if (!environment.options.plain) {
     for (const { pod, targetPath } of volumes.slice(0, 2)) {
       const refused = await attackFromPod(targetPath);
       const asked = pod.readOnly ?? true ? "readOnly: true" : "readOnly: false";
       shown(`nothing can be written there (${asked}): ${refused.join(", ")} refused`);
     }
   }
-  for (const line of await verifyFiles(volumes, `${stage.caDir}/tls.crt`)) shown(line);
+  for (const line of await verifyFiles(volumes, `${environment.caDir}/tls.crt`)) shown(line);
 }
 
 /** A republish of what is healthy issues nothing, also when the service is asked nothing. */
-export async function republish(stage: Stage, volumes: readonly PodVolume[]): Promise<void> {
+export async function republish(
+  environment: TestEnvironment,
+  volumes: readonly PodVolume[],
+): Promise<void> {
   for (const volume of volumes.slice(0, 4)) {
     const before = await leafAt(volume.targetPath);
-    await stage.kubelet.publish(volume);
+    await environment.kubelet.publish(volume);
     const after = await leafAt(volume.targetPath);
     if (before.serialNumber !== after.serialNumber) {
       throw new Error(`the republish of ${volume.pod.name} issued a second certificate`);
@@ -95,7 +101,7 @@ export async function republish(stage: Stage, volumes: readonly PodVolume[]): Pr
 
 /** Renewals that happen while a reader looks on and each program is killed in turn. */
 export async function renewals(
-  stage: Stage,
+  environment: TestEnvironment,
   volume: PodVolume,
   programs: { driver: Program; service: Program },
 ): Promise<{ driver: Program; service: Program; reads: number }> {
@@ -108,11 +114,11 @@ export async function renewals(
   };
   await next(`renewed at 80 % of its ${shortLifetime}`);
   await driver.stop("SIGKILL");
-  driver = await stage.startDriver();
-  await stage.kubelet.register();
+  driver = await environment.startDriver();
+  await environment.kubelet.register();
   await next("driver killed and started again, renewed on time");
   await service.stop("SIGKILL");
-  service = await stage.startService();
+  service = await environment.startService();
   await next("service killed and started again, renewed on time");
   reader.check();
   const { reads, serialNumbers } = reader.seen;
@@ -125,17 +131,22 @@ export async function renewals(
 }
 
 /** Takes everything away and looks for what was left. */
-export async function unpublish(stage: Stage, volumes: readonly PodVolume[]): Promise<void> {
-  for (const volume of volumes) await stage.kubelet.unpublish(volume);
-  const mounts = await mountsBelow(stage.kubelet.root);
+export async function unpublish(
+  environment: TestEnvironment,
+  volumes: readonly PodVolume[],
+): Promise<void> {
+  for (const volume of volumes) await environment.kubelet.unpublish(volume);
+  const mounts = await mountsBelow(environment.kubelet.root);
   if (mounts.length > 0) throw new Error(`mounts were left: ${mounts.join(", ")}`);
   const records = [];
-  for await (const { name } of Deno.readDir(stage.recordsDir)) {
+  for await (const { name } of Deno.readDir(environment.recordsDir)) {
     if (!name.startsWith(".")) records.push(name);
   }
   if (records.length > 0) throw new Error(`records were left: ${records.join(", ")}`);
   const leftPods = [];
-  for await (const { name } of Deno.readDir(`${stage.kubelet.root}/pods`)) leftPods.push(name);
+  for await (const { name } of Deno.readDir(`${environment.kubelet.root}/pods`)) {
+    leftPods.push(name);
+  }
   if (leftPods.length > 0) throw new Error(`pod directories were left: ${leftPods.join(", ")}`);
   shown(`${volumes.length} volumes unpublished: no mount, no record, no directory is left`);
 }

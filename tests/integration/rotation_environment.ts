@@ -16,7 +16,7 @@ import { FakeClock } from "../../scripts/support/fake_clock.ts";
 import { TlsProgram, type VolumeFiles } from "./tls_program.ts";
 
 const minutes = (minutes: number) => Temporal.Duration.from({ minutes });
-/** What every certificate of this stage is valid for. */
+/** What every certificate of this environment is valid for. */
 export const validity = minutes(1);
 /** Leaves are back-dated by 5 minutes: a test's clock can be ahead of the machine's by as much. */
 export const delay = minutes(2);
@@ -25,7 +25,7 @@ export const delay = minutes(2);
  * The service on a TLS socket with a CA that a test changes, and pods' programs whose volumes follow
  * the trust bundle as a driver's do. Starts at the machine's time, by which TLS looks.
  */
-export async function openStage(secret: CaSourceContent) {
+export async function openEnvironment(secret: CaSourceContent) {
   const clock = new FakeClock(Temporal.Instant.fromEpochMilliseconds(Date.now()));
   await using stack = new AsyncDisposableStack();
   const scheduler = stack.use(new Scheduler({ clock }));
@@ -94,7 +94,7 @@ export async function openStage(secret: CaSourceContent) {
 
 /** Takes up each trust bundle that the service pushes, in all volumes at once, as drivers do. */
 export function followTrust(
-  { client }: Pick<Awaited<ReturnType<typeof openStage>>, "client">,
+  { client }: Pick<Awaited<ReturnType<typeof openEnvironment>>, "client">,
   programs: readonly TlsProgram[],
 ): Disposable {
   const leaving = new AbortController();
