@@ -3,7 +3,6 @@
  * certificate for each node would need a connection for each, and CAPACITY bounds the queue. At a
  * SIGUSR1 it reports how many requests waited at most, at a SIGUSR2 how much memory it holds.
  */
-import { CertificateIssuer } from "../../src/service/issuing/certificate_issuer.ts";
 import type { Authenticator } from "../../src/service/access/authenticator.ts";
 import { FairQueue } from "../../src/shared/scheduler/fair_queue.ts";
 import { CertificateService } from "../../src/shared/gen/certificate_service_pb.ts";
@@ -11,7 +10,7 @@ import { registerService, serveUnix } from "../../src/shared/grpc_server/server.
 import { certificateService } from "../../src/service/api/certificate_service.ts";
 import { systemClock } from "../../src/shared/scheduler/system_clock.ts";
 import { serveHealth } from "../../src/shared/telemetry/health_endpoint.ts";
-import { makeCa, openTestService, policy } from "../support/service_fixture.ts";
+import { makeCa, openTestService } from "../support/service_fixture.ts";
 import { FakeClock } from "../../scripts/support/fake_clock.ts";
 import { heldMemory } from "./garbage.ts";
 import { LagProbe } from "./observing.ts";
@@ -24,24 +23,16 @@ const byName: Authenticator = {
   },
 };
 
-const clock = new FakeClock(Temporal.Now.instant());
-const parts = await openTestService({ clock, material: await makeCa({}, clock.now()) });
-const { signer, inventory, revocation } = parts;
-const lookups = new FairQueue({ clock: systemClock, concurrency: 16 });
+const clock = new FakeClock(Temporal.Instant.fromEpochMilliseconds(Date.now()));
 const queue = new FairQueue({
   clock: systemClock,
   concurrency: 4,
   capacity: Number(Deno.env.get("CAPACITY")),
 });
-const issuing = new CertificateIssuer({
-  signer,
-  lookups,
-  signatures: queue,
-  inventory,
-  revocation,
-  policy: () => policy(),
-});
-const service = certificateService({ ...parts, issuing, authenticator: byName });
+const lookup = new FairQueue({ clock: systemClock, concurrency: 16 });
+const material = await makeCa({}, clock.now());
+const parts = await openTestService({ clock, material, queues: { lookup, signature: queue } });
+const service = certificateService({ ...parts, authenticator: byName });
 let mostWaiting = 0;
 /** Certificates that were signed while so many requests waited: then the order of the queue matters. */
 const contended = 1_000;

@@ -1,3 +1,4 @@
+import { MemoryDocument } from "../../src/service/documents/memory_document.ts";
 import { openService } from "../../src/service/program/compose.ts";
 import { CurrentCa } from "../../src/service/ca/current_ca.ts";
 import { CurrentPolicy } from "../../src/service/issuing/current_policy.ts";
@@ -43,6 +44,7 @@ export async function openEnvironment(secret: CaSourceContent) {
     caSource: source,
     caRotationDelay: delay,
     trustDocument: new ScriptedDocument(),
+    denialsDocument: new MemoryDocument(),
     clusterDomain: "cluster.local",
   }).finally(() => isOpen = true);
   await clock.until(() => isOpen);

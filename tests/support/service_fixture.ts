@@ -1,23 +1,21 @@
 import assert from "node:assert/strict";
 import { CurrentCa, type SigningMaterial } from "../../src/service/ca/current_ca.ts";
-import { Inventory } from "../../src/service/inventory/inventory.ts";
-import {
-  CertificateIssuer,
-  type IssuedCertificate,
-  type IssueOutcome,
-  type IssueRequest,
+import type {
+  IssuedCertificate,
+  IssueOutcome,
+  IssueRequest,
 } from "../../src/service/issuing/certificate_issuer.ts";
-import { LeafSigner } from "../../src/service/issuing/leaf_signer.ts";
 import type { Policy, PolicyRule } from "../../src/service/policy/policy.ts";
 import type { DriverCaller } from "../../src/service/access/authenticator.ts";
 import type { PodDirectory } from "../../src/service/access/pod_directory.ts";
 import type { PodIdentity } from "../../src/shared/attributes/pod_identity.ts";
-import { CertificateReports } from "../../src/service/inventory/certificate_reports.ts";
-import { MemoryDenialStore } from "../../src/service/revocation/denial_store.ts";
-import { NodeRevocation } from "../../src/service/revocation/node_revocation.ts";
-import { Revocation } from "../../src/service/revocation/revocation.ts";
+import { MemoryDocument } from "../../src/service/documents/memory_document.ts";
+import {
+  composeIssuing,
+  openQueues,
+  type ServiceQueues,
+} from "../../src/service/program/compose.ts";
 import { createCa, type InitCaOptions } from "../../src/service/admin/init_ca.ts";
-import { FairQueue } from "../../src/shared/scheduler/fair_queue.ts";
 import { Scheduler } from "../../src/shared/scheduler/scheduler.ts";
 import { type Certificate, readCertificate } from "../../src/shared/x509/certificate.ts";
 import { createCertificateRequest } from "../../src/shared/x509/certificate_request.ts";
@@ -92,67 +90,50 @@ export interface TestServiceOptions {
   readonly material?: SigningMaterial;
   readonly policy?: Policy;
   readonly pods?: PodDirectory;
-  readonly capacity?: number;
-  readonly concurrency?: number;
+  /** In place of the program's own. */
+  readonly queues?: Partial<ServiceQueues>;
 }
 
-/** All parts of the service, as the program composes them, on a clock that stands still. */
+/** The parts of the service that issue, as the program composes them, on a clock that stands still. */
 export async function openTestService(options: TestServiceOptions = {}) {
-  const clock = options.clock ?? new FakeClock(start);
-  const currentCa = new CurrentCa(options.material ?? await makeCa());
-  const scheduler = new Scheduler({ clock });
-  const inventory = new Inventory({ clock, scheduler });
-  const lookups = new FairQueue({ clock, concurrency: 16 });
-  const reports = new FairQueue({ clock, concurrency: 2 });
-  const queue = new FairQueue({
+  const { clock = new FakeClock(start), pods } = options;
+  await using resources = new AsyncDisposableStack();
+  const scheduler = resources.use(new Scheduler({ clock }));
+  const parts = composeIssuing({
     clock,
-    concurrency: options.concurrency ?? 4,
-    capacity: options.capacity ?? 4_096,
-  });
-  const store = new MemoryDenialStore();
-  const longestValidity = () => Temporal.Duration.from({ hours: 720 });
-  const revocation = new Revocation({ clock, scheduler, store, inventory, longestValidity });
-  const nodeRevocation = new NodeRevocation({
-    clock,
-    store,
-    backdating: { minutes: 5 },
-    longestLifetime: { hours: 2 },
-  });
-  const signer = new LeafSigner({ currentCa, clock });
-  const issuing = new CertificateIssuer({
-    signer,
-    lookups,
-    signatures: queue,
-    inventory,
-    revocation,
-    policy: () => options.policy ?? policy(),
-    ...(options.pods ? { pods: options.pods } : {}),
-  });
-  const clusterDomain = "cluster.local";
-  const reporting = new CertificateReports({
-    currentCa,
-    queue: reports,
-    inventory,
-    clock,
-    clusterDomain,
-  });
-  const ask = async (given: Partial<IssueRequest> = {}, caller = anonymous) =>
-    await issuing.issue(caller, await issueRequest(given), never);
-  return {
-    clock,
-    currentCa,
     scheduler,
-    inventory,
-    queue,
-    lookups,
-    store,
-    revocation,
+    currentCa: new CurrentCa(options.material ?? await makeCa()),
+    policy: {
+      get policy() {
+        return options.policy ?? policy();
+      },
+      longestValidity: Temporal.Duration.from({ hours: 720 }),
+    },
+    denialsDocument: new MemoryDocument(),
+    pods,
+    nodeCertificates: { backdating: { minutes: 5 }, longestLifetime: { hours: 2 } },
+    clusterDomain: "cluster.local",
+    queues: { ...openQueues(clock), ...options.queues },
+  });
+  const stopping = new AbortController();
+  const running = parts.denials.run(stopping.signal);
+  resources.defer(async () => {
+    stopping.abort();
+    await running;
+  });
+  await clock.until(() => parts.denials.isLoaded);
+  const ask = async (given: Partial<IssueRequest> = {}, caller = anonymous) =>
+    await parts.issuing.issue(caller, await issueRequest(given), never);
+  const { nodeRevocation } = parts;
+  assert(nodeRevocation !== undefined);
+  const opened = resources.move();
+  return {
+    ...parts,
+    clock,
     nodeRevocation,
-    signer,
-    issuing,
-    reporting,
+    scheduler,
     ask,
-    [Symbol.asyncDispose]: () => scheduler[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
 }
 

@@ -1,6 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../../shared/scheduler/clock.ts";
-import type { SharedDocument } from "../documents/shared_document.ts";
+import { type SharedDocument, updateDocument } from "../documents/shared_document.ts";
 import { type CandidateCa, nextTrustState, type RotationSettings } from "./rotation.ts";
 import {
   emptyTrustState,
@@ -11,13 +11,10 @@ import {
 
 const logger = getLogger(["cert-service", "ca"]);
 
-/** Other replicas that write at the same time have finished after so many tries. */
-const maxAttempts = 20;
-
 /**
- * Brings the document, and so all replicas, to the state that follows from it now, and answers with
- * that state. Another replica's write in between is taken in first. Rejects when the document cannot
- * be read or written.
+ * Computes the state that follows now from the document and the candidate, and writes it. Returns
+ * that state. A write of another replica in between is taken into account. Rejects when the document
+ * cannot be read or written.
  */
 export async function updateTrustDocument(
   { document, clock, settings }: {
@@ -25,26 +22,24 @@ export async function updateTrustDocument(
     readonly clock: Clock;
     readonly settings: RotationSettings;
   },
-  /** Takes the place of a document that is gone or broken. */
+  /** Replaces a document that is missing or broken. */
   known: TrustState | undefined,
   candidate: CandidateCa | undefined,
   signal: AbortSignal,
 ): Promise<TrustState> {
-  for (let attempt = 0; attempt < maxAttempts; attempt++) {
-    const text = await document.read(signal);
-    const before = (text && stateOf(text.data, known)) ?? known ?? emptyTrustState;
+  return await updateDocument(document, (content) => {
+    const before = (content && readDocument(content.data, known)) ?? known ?? emptyTrustState;
     const after = nextTrustState(before, candidate, clock.now(), settings);
-    const data = { ...text?.data, ...formatTrustState(after) };
-    const isWritten = text === undefined
+    const data = { ...content?.data, ...formatTrustState(after) };
+    const isWritten = content === undefined
       ? after.anchors.length === 0
-      : Object.entries(data).every(([key, value]) => text.data[key] === value);
-    if (isWritten || await document.write(data, text?.version, signal)) return after;
-  }
-  throw new Error("the trust bundle's document changes faster than it can be written");
+      : Object.entries(data).every(([key, value]) => content.data[key] === value);
+    return { value: after, data: isWritten ? undefined : data };
+  }, signal);
 }
 
-/** Undefined where the data say less than is known. */
-function stateOf(
+/** Undefined where the data state less than is known. */
+function readDocument(
   data: Readonly<Record<string, string>>,
   known: TrustState | undefined,
 ): TrustState | undefined {

@@ -1,7 +1,8 @@
 /**
  * This folder reads texts from outside the process: files that are watched, and small documents
  * that the service's replicas share. Its main types are the port `SharedDocument` and
- * `MemoryDocument`; its main function is `watchTextFile`. It never interprets a text.
+ * `MemoryDocument`; its main functions are `watchTextFile` and `updateDocument`. It never interprets
+ * a text.
  */
 
 /** A text that replicas share. */
@@ -25,4 +26,29 @@ export interface SharedDocument {
   ): Promise<boolean>;
   /** Yields when something may have changed, until aborted; survives disconnects. */
   watch(signal: AbortSignal): AsyncIterable<void>;
+}
+
+/** Replicas that write at the same time need a few attempts; more indicate a fault. */
+const maxAttempts = 20;
+
+/**
+ * Writes the data that `change` computes from the document's content, and returns the value that it
+ * returned with them. `change` is called again with the newer content when another replica writes in
+ * between; data that are undefined leave the document as it is. Rejects when the document cannot be
+ * read or written, and as `change` throws.
+ */
+export async function updateDocument<T>(
+  document: SharedDocument,
+  change: (content: SharedDocumentContent | undefined) => {
+    readonly value: T;
+    readonly data: Readonly<Record<string, string>> | undefined;
+  },
+  signal: AbortSignal,
+): Promise<T> {
+  for (let attempt = 0; attempt < maxAttempts; attempt++) {
+    const content = await document.read(signal);
+    const { value, data } = change(content);
+    if (data === undefined || await document.write(data, content?.version, signal)) return value;
+  }
+  throw new Error("the shared document changes faster than it can be written");
 }

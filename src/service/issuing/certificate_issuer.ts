@@ -60,8 +60,8 @@ export interface CertificateIssuerOptions {
   readonly revocation: Revocation;
   /** Asked for each certificate, so that a changed policy holds at the next renewal. */
   readonly policy: () => Policy;
-  /** Absent: callers are believed about their pods. */
-  readonly pods?: PodDirectory;
+  /** Absent: what callers state of their pods is not verified. */
+  readonly pods?: PodDirectory | undefined;
   /** Confirms that the driver's pod still runs on the caller's node; absent, that is not checked. */
   readonly driverPods?: Pick<DriverPodCheck, "confirm"> | undefined;
   /** Verifies requests; the runtime's own unless given. */

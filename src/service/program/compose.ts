@@ -23,24 +23,20 @@ import type { PodDirectory } from "../access/pod_directory.ts";
 import type { NodeCas } from "../ca/node_cas.ts";
 import type { SharedDocument } from "../documents/shared_document.ts";
 import { CertificateReports } from "../inventory/certificate_reports.ts";
-import { MemoryDenialStore } from "../revocation/denial_store.ts";
+import { DenialStore } from "../revocation/denial_store.ts";
 import { NodeRevocation } from "../revocation/node_revocation.ts";
 import { Revocation } from "../revocation/revocation.ts";
 import { ServingCertificate } from "../issuing/serving_certificate.ts";
-import { DocumentDenialStore } from "../revocation/denial_document.ts";
 import { FairQueue } from "../../shared/scheduler/fair_queue.ts";
 
-export interface ServiceOptions {
+/** What the parts that issue, record and revoke depend on. */
+export interface IssuingOptions {
   readonly clock: Clock;
   readonly scheduler: Scheduler;
   readonly currentCa: CurrentCa;
-  readonly policy: CurrentPolicy;
-  readonly caSource: CaSource;
-  readonly caRotationDelay: Temporal.Duration;
-  readonly caCheck?: CaCheck | undefined;
-  readonly trustDocument: SharedDocument;
-  /** Where denials outlive the process; absent, they do not. */
-  readonly denialsDocument?: SharedDocument | undefined;
+  readonly policy: Pick<CurrentPolicy, "policy" | "longestValidity">;
+  /** Where the replicas keep denials. */
+  readonly denialsDocument: SharedDocument;
   /** Absent: what callers state of their pods is not verified. */
   readonly pods?: PodDirectory | undefined;
   /** How nodes' client certificates are made; absent: nodes have none. */
@@ -50,13 +46,31 @@ export interface ServiceOptions {
       readonly longestLifetime: Temporal.DurationLike | undefined;
     }
     | undefined;
-  /** Absent: node certificates are not derived from the CA. */
-  readonly nodeCas?: NodeCas | undefined;
   /** Absent: the driver's pod is not looked up again for each certificate. */
   readonly driverPods?: DriverPodCheck | undefined;
   readonly clusterDomain: string;
   /** Signs and verifies; the runtime's own unless given. */
   readonly engine?: SignatureEngine | undefined;
+  readonly queues?: ServiceQueues | undefined;
+}
+
+export interface ServiceOptions extends IssuingOptions {
+  readonly policy: CurrentPolicy;
+  readonly caSource: CaSource;
+  readonly caRotationDelay: Temporal.Duration;
+  readonly caCheck?: CaCheck | undefined;
+  readonly trustDocument: SharedDocument;
+  /** Absent: node certificates are not derived from the CA. */
+  readonly nodeCas?: NodeCas | undefined;
+}
+
+/** Every queue of the program. */
+export interface ServiceQueues {
+  /** From a pod's look-up to the caller's authorization. */
+  readonly lookup: FairQueue;
+  readonly signature: FairQueue;
+  /** Reports of certificates. */
+  readonly report: FairQueue;
 }
 
 const logger = getLogger(["cert-service"]);
@@ -64,18 +78,16 @@ const logger = getLogger(["cert-service"]);
 /** The parts of the service, composed and following their sources. */
 export type RunningService = Awaited<ReturnType<typeof openService>>;
 
-/** Composes the parts of the service, which follow their sources until disposed; resolves when the CA has been loaded once, or cannot be. */
-export async function openService(options: ServiceOptions) {
-  const { clock, scheduler, currentCa, policy, pods, engine = webCryptoEngine } = options;
-  const { denialsDocument: document } = options;
-  const queues = openQueues(clock);
+/** Composes the parts that issue, record and revoke. They start nothing, and use the CA that `currentCa` holds. */
+export function composeIssuing(options: IssuingOptions) {
+  const { clock, scheduler, currentCa, policy, pods, driverPods, nodeCertificates } = options;
+  const { clusterDomain, engine = webCryptoEngine, queues = openQueues(clock) } = options;
   const inventory = new Inventory({ clock, scheduler });
-  const denials = document && new DocumentDenialStore({ document, scheduler, clock });
+  const store = new DenialStore({ document: options.denialsDocument, scheduler, clock });
   const longestValidity = () => policy.longestValidity;
-  const store = denials ?? new MemoryDenialStore();
   const revocation = new Revocation({ clock, scheduler, store, longestValidity, inventory });
-  const nodeRevocation = options.nodeCertificates &&
-    new NodeRevocation({ clock, store, ...options.nodeCertificates });
+  const nodeRevocation = nodeCertificates &&
+    new NodeRevocation({ clock, store, ...nodeCertificates });
   const signer = new LeafSigner({ currentCa, clock, engine });
   const parts = { currentCa, inventory, revocation, clock, engine };
   const issuing = new CertificateIssuer({
@@ -84,20 +96,27 @@ export async function openService(options: ServiceOptions) {
     signatures: queues.signature,
     signer,
     policy: () => policy.policy,
-    driverPods: options.driverPods,
-    ...(pods ? { pods } : {}),
+    pods,
+    driverPods,
   });
-  const reporting = new CertificateReports({
-    ...parts,
-    queue: queues.report,
-    clusterDomain: options.clusterDomain,
-  });
+  const reporting = new CertificateReports({ ...parts, queue: queues.report, clusterDomain });
+  return { ...parts, queues, signer, issuing, reporting, denials: store, nodeRevocation };
+}
+
+/**
+ * Composes the parts of the service, which follow their sources until disposed. Resolves when the
+ * CA's source has been read for the first time.
+ */
+export async function openService(options: ServiceOptions) {
+  const { currentCa, scheduler, clock, policy } = options;
+  const parts = composeIssuing(options);
+  const { signer, denials } = parts;
   const caController = openCaController(options);
   await using resources = new AsyncDisposableStack();
   // The longest validity decides how long a root is trusted after its CA's last signature.
   resources.use(policy.onChange(() => caController.refresh()));
   runInBackground(resources, (signal) => caController.run(signal));
-  if (denials) runInBackground(resources, (signal) => denials.follow(signal));
+  runInBackground(resources, (signal) => denials.run(signal));
   // When a CA is available no client sees a placeholder; a source that is not reports that soon.
   const { problem } = await caController.firstResult;
   const serving = resources.use(
@@ -106,14 +125,8 @@ export async function openService(options: ServiceOptions) {
   const opened = resources.move();
   return {
     ...parts,
-    queues,
-    issuing,
-    reporting,
     serving,
-    signer,
     caController,
-    denials,
-    nodeRevocation,
     /** Why the CA that was there at first cannot be used. */
     caProblem: problem,
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
@@ -136,8 +149,8 @@ function openCaController(options: ServiceOptions): CaController {
   });
 }
 
-/** Every queue of the program; in each the nodes take turns. */
-function openQueues(clock: Clock) {
+/** In each queue the nodes take turns. */
+export function openQueues(clock: Clock): ServiceQueues {
   return {
     // They wait for the cluster's API, which answers in some milliseconds.
     lookup: new FairQueue({ clock, concurrency: 16 }),

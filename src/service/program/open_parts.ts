@@ -64,7 +64,7 @@ export async function openParts(
     : undefined;
   // The shipped role lets the service write there.
   const { namespace, trustBundle, denials } = installed;
-  const document = (name: string) => cluster?.document({ namespace, name });
+  const document = (name: string) => cluster?.document({ namespace, name }) ?? new MemoryDocument();
   const open = resources.use(
     await openService({
       engine: await openOpensslEngine(),
@@ -73,7 +73,7 @@ export async function openParts(
       caSource: caSource(config, { scheduler, clock, cluster }),
       caRotationDelay: config.caRotationDelay,
       caCheck: clients && ((candidate) => clients.rejectionReason(candidate)),
-      trustDocument: document(trustBundle) ?? new MemoryDocument(),
+      trustDocument: document(trustBundle),
       denialsDocument: document(denials),
       pods: cluster?.pods,
       driverPods: attestation?.driverPods,

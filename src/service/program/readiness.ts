@@ -21,9 +21,9 @@ export function readiness(
   },
 ): Readiness {
   const { policy, clients, attestation, warnings } = parts;
-  const isKnown = denials?.isLoaded ?? true;
-  const denialsProblem = denials?.problem === undefined
-    ? isKnown ? [] : ["the revoked pods have not been read yet"]
+  const isLoaded = denials.isLoaded;
+  const denialsProblem = denials.problem === undefined
+    ? isLoaded ? [] : ["the revoked pods have not been read yet"]
     : [`the revoked pods cannot be read: ${denials.problem}`];
   const lines = [
     ...caController.statusLines(),
@@ -36,6 +36,6 @@ export function readiness(
     ...(attestation?.keys.problem === undefined ? [] : [attestation.keys.problem]),
     ...warnings,
   ];
-  const ok = currentCa.material !== undefined && serving.isSigned && isKnown;
+  const ok = currentCa.material !== undefined && serving.isSigned && isLoaded;
   return { ok, detail: lines.join("\n") };
 }

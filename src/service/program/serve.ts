@@ -47,7 +47,7 @@ export async function serve(
   const reportReadiness = readinessReporter({ config, version, addresses, health, ready, signal });
   const { currentCa, serving, denials } = parts.open;
   for (const source of [currentCa, serving]) resources.use(source.onChange(reportReadiness));
-  denials?.loaded.then(reportReadiness);
+  denials.loaded.then(reportReadiness);
   reportReadiness();
   if (!signal.aborted) await once(signal, "abort");
   reportReadiness();

@@ -1,4 +1,18 @@
-import type { Denial, NodeDenial } from "./denial_store.ts";
+/** One pod that gets no further certificate. */
+export interface Denial {
+  readonly podUid: string;
+  readonly at: Temporal.Instant;
+  /** When it can be forgotten, because no certificate was requested for the pod for so long. */
+  readonly forgetAt: Temporal.Instant;
+}
+
+/** One node whose client certificates of before an instant are rejected. */
+export interface NodeDenial {
+  readonly node: string;
+  readonly at: Temporal.Instant;
+  /** When it can be forgotten, because those certificates have expired. */
+  readonly forgetAt: Temporal.Instant;
+}
 
 /**
  * Each kind of denial has a key of its own in the document's data. A replica of a version that does

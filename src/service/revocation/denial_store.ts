@@ -1,86 +1,217 @@
+import type { Clock } from "../../shared/scheduler/clock.ts";
+import { earlier, later } from "../../shared/scheduler/instants.ts";
 import { Listeners } from "../../shared/scheduler/listeners.ts";
+import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
+import { Semaphore } from "../../shared/scheduler/semaphore.ts";
+import { type SharedDocument, updateDocument } from "../documents/shared_document.ts";
+import {
+  type Denial,
+  formatDenials,
+  formatNodeDenials,
+  type NodeDenial,
+  nodesKey,
+  parseDenials,
+  parseNodeDenials,
+  podsKey,
+} from "./denial_format.ts";
+import { errorMessage } from "../../shared/text/error_message.ts";
 
-/** One pod that gets no further certificate. */
-export interface Denial {
-  readonly podUid: string;
-  readonly at: Temporal.Instant;
-  /** When it can be forgotten, because no certificate was requested for the pod for so long. */
-  readonly forgetAt: Temporal.Instant;
-}
+/**
+ * A ConfigMap holds 1 MiB; the denial of a pod has at most 230 bytes (a uid has up to 128), that of
+ * a node 350 (a name has up to 253).
+ */
+const mostDenials = 4_000;
+const mostNodeDenials = 300;
 
-/** One node whose client certificates of before an instant are rejected. */
-export interface NodeDenial {
-  readonly node: string;
-  readonly at: Temporal.Instant;
-  /** When it can be forgotten, because those certificates have expired. */
-  readonly forgetAt: Temporal.Instant;
+const jobKey = "denials";
+
+export interface DenialStoreOptions {
+  readonly document: SharedDocument;
+  readonly scheduler: Scheduler;
+  readonly clock: Clock;
 }
 
 /**
- * Where denials are kept. A durable one loads all before the service signs anything, has written a
- * denial before `save` resolves, and reads what other replicas wrote within seconds: `get` is called
- * before each signature.
+ * Keeps denials in a document that all replicas read. All are loaded before the service signs
+ * anything, a denial is written before `save` resolves, and what other replicas write is read within
+ * seconds.
  */
-export interface DenialStore {
-  /** Whether all denials are known, so that something may be signed. */
-  readonly isLoaded: boolean;
-  /** Adds the denial, or replaces the pod's former one. */
-  save(denial: Denial): Promise<void>;
-  get(podUid: string): Denial | undefined;
-  /** Adds the denial, or replaces the node's former one. */
-  saveNode(denial: NodeDenial): Promise<void>;
-  getNode(node: string): NodeDenial | undefined;
-  /** Calls back when the denials of nodes have changed. */
-  onNodesChange(listener: () => void): Disposable;
-  /** Forgets the denials whose `forgetAt` has passed. */
-  forget(before: Temporal.Instant): void;
-}
+export class DenialStore {
+  readonly #options: DenialStoreOptions;
+  readonly #document: SharedDocument;
+  /**
+   * Held from a read or write of the document until its outcome is in memory: an answer that arrives
+   * late must not replace a newer one, or a pod that is denied receives a certificate.
+   */
+  readonly #lock = new Semaphore(1);
+  #denials: Map<string, Denial> = new Map();
+  #nodes: Map<string, NodeDenial> = new Map();
+  readonly #nodesListeners = new Listeners();
+  #forgetBefore = Temporal.Instant.fromEpochMilliseconds(0);
+  #isLoaded = false;
+  #problem: string | undefined;
+  readonly #loaded = Promise.withResolvers<void>();
 
-/** Keeps denials for as long as the process lives. */
-export class MemoryDenialStore implements DenialStore {
-  readonly isLoaded = true;
-  readonly #denials = new Map<string, Denial>();
-  readonly #nodes = new Map<string, NodeDenial>();
-  readonly #listeners = new Listeners();
-
-  get size(): number {
-    return this.#denials.size;
+  constructor(options: DenialStoreOptions) {
+    this.#options = options;
+    this.#document = options.document;
   }
 
-  save(denial: Denial): Promise<void> {
-    this.#denials.set(denial.podUid, denial);
-    return Promise.resolve();
+  /** Whether all denials are known, so that certificates may be signed. */
+  get isLoaded(): boolean {
+    return this.#isLoaded;
   }
 
+  /** Resolves when all denials have been read for the first time. */
+  get loaded(): Promise<void> {
+    return this.#loaded.promise;
+  }
+
+  /** Why the newest denials are not known. */
+  get problem(): string | undefined {
+    return this.#problem;
+  }
+
+  /** Reads the document, and again after each change, until the signal is aborted. */
+  async run(signal: AbortSignal): Promise<void> {
+    this.#refresh();
+    for await (const _change of this.#document.watch(signal)) this.#refresh();
+    await this.#options.scheduler.cancel(jobKey);
+  }
+
+  #refresh(): void {
+    const { scheduler, clock } = this.#options;
+    scheduler.schedule(jobKey, clock.now(), (signal) => this.#load(signal));
+  }
+
+  async #load(signal: AbortSignal): Promise<undefined> {
+    try {
+      using _lock = await this.#lock.acquire(signal);
+      const content = await this.#document.read(signal);
+      const denials = parseDenials(content?.data[podsKey]);
+      if (denials === undefined) throw brokenError(podsKey);
+      const nodes = parseNodeDenials(content?.data[nodesKey]);
+      if (nodes === undefined) throw brokenError(nodesKey);
+      this.#denials = denials;
+      this.#setNodes(nodes);
+      this.#problem = undefined;
+      this.#isLoaded = true;
+      this.#loaded.resolve();
+    } catch (error) {
+      if (!signal.aborted) this.#problem = errorMessage(error);
+      throw error;
+    }
+  }
+
+  /** Called before each signature. */
   get(podUid: string): Denial | undefined {
     return this.#denials.get(podUid);
-  }
-
-  saveNode(denial: NodeDenial): Promise<void> {
-    this.#nodes.set(denial.node, denial);
-    this.#listeners.call();
-    return Promise.resolve();
   }
 
   getNode(node: string): NodeDenial | undefined {
     return this.#nodes.get(node);
   }
 
+  /** Calls back when the denials of nodes have changed, until disposed. */
   onNodesChange(listener: () => void): Disposable {
-    return this.#listeners.add(listener);
+    return this.#nodesListeners.add(listener);
   }
 
+  /**
+   * Adds the denial, or extends the pod's former one. Rejects when it cannot be written, or when there
+   * are as many as a document holds.
+   */
+  async save(denial: Denial): Promise<void> {
+    const { signal } = new AbortController();
+    using _lock = await this.#lock.acquire(signal);
+    this.#denials = await this.#update(podsKey, signal, (text) => {
+      const denials = parseDenials(text) ?? this.#knownInstead(podsKey, this.#denials);
+      dropExpired(denials, this.#forgetBefore);
+      denials.set(denial.podUid, mergePod(denials.get(denial.podUid), denial));
+      // After a restart, nothing has been forgotten yet.
+      if (denials.size > mostDenials) dropExpired(denials, this.#options.clock.now());
+      if (denials.size > mostDenials) {
+        throw new Error(`${mostDenials} pods are denied, and their list can hold no more`);
+      }
+      return [denials, formatDenials(denials.values())];
+    });
+  }
+
+  /** Adds the denial, or extends the node's former one. Rejects as `save` does. */
+  async saveNode(denial: NodeDenial): Promise<void> {
+    const { signal } = new AbortController();
+    using _lock = await this.#lock.acquire(signal);
+    const nodes = await this.#update(nodesKey, signal, (text) => {
+      const nodes = parseNodeDenials(text) ?? this.#knownInstead(nodesKey, this.#nodes);
+      dropExpired(nodes, this.#options.clock.now());
+      nodes.set(denial.node, mergeNode(nodes.get(denial.node), denial));
+      if (nodes.size > mostNodeDenials) {
+        throw new Error(`${mostNodeDenials} nodes are denied, and their list can hold no more`);
+      }
+      return [nodes, formatNodeDenials(nodes.values())];
+    });
+    this.#setNodes(nodes);
+  }
+
+  /** What replaces a broken text; throws when the denials that it held were never read. */
+  #knownInstead<T>(key: string, known: ReadonlyMap<string, T>): Map<string, T> {
+    if (!this.#isLoaded) throw brokenError(key);
+    return new Map(known);
+  }
+
+  /** Changes the text of one key, and leaves the others as they are. */
+  async #update<T>(
+    key: string,
+    signal: AbortSignal,
+    change: (text: string | undefined) => [T, string],
+  ): Promise<T> {
+    return await updateDocument(this.#document, (content) => {
+      const [value, text] = change(content?.data[key]);
+      return { value, data: { ...content?.data, [key]: text } };
+    }, signal);
+  }
+
+  #setNodes(nodes: Map<string, NodeDenial>): void {
+    const isChanged = nodes.size !== this.#nodes.size ||
+      [...nodes.values()].some(({ node, at }) => !this.#nodes.get(node)?.at.equals(at));
+    this.#nodes = nodes;
+    if (isChanged) this.#nodesListeners.call();
+  }
+
+  /**
+   * Forgets the denials whose `forgetAt` is before an instant. They are removed from the document with
+   * the next denial that is written.
+   */
   forget(before: Temporal.Instant): void {
+    this.#forgetBefore = before;
     for (const denials of [this.#denials, this.#nodes]) dropExpired(denials, before);
   }
 }
 
 /** Removes the denials whose `forgetAt` is before an instant. */
-export function dropExpired(
+function dropExpired(
   denials: Map<string, { readonly forgetAt: Temporal.Instant }>,
   before: Temporal.Instant,
 ): void {
   for (const [key, { forgetAt }] of denials) {
     if (Temporal.Instant.compare(forgetAt, before) < 0) denials.delete(key);
   }
+}
+
+function brokenError(key: string): Error {
+  return new Error(`${key} is broken: correct it, or remove it`);
+}
+
+/** Denied since the first, until the last. */
+function mergePod(known: Denial | undefined, denial: Denial): Denial {
+  if (known === undefined) return denial;
+  const forgetAt = later(known.forgetAt, denial.forgetAt);
+  return { ...denial, at: earlier(known.at, denial.at), forgetAt };
+}
+
+/** Denied until the last: the node may have received certificates since the first. */
+function mergeNode(known: NodeDenial | undefined, denial: NodeDenial): NodeDenial {
+  if (known === undefined) return denial;
+  const forgetAt = later(known.forgetAt, denial.forgetAt);
+  return { ...denial, at: later(known.at, denial.at), forgetAt };
 }

@@ -1,8 +1,8 @@
 /**
  * This folder denies pods further certificates; a certificate that a pod has stays valid until it
  * expires. It also rejects the client certificates that a node has. Its main types are
- * `Revocation`, `NodeRevocation`, `Denial` and the port `DenialStore`. It never ends a denial before
- * the last certificate that it is about has expired.
+ * `Revocation`, `NodeRevocation`, `Denial` and `DenialStore`. It never ends a denial before the last
+ * certificate that it is about has expired.
  */
 
 import type { Clock } from "../../shared/scheduler/clock.ts";

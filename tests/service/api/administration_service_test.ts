@@ -127,8 +127,8 @@ Deno.test("where nodes have no certificates there is none to revoke", async () =
 Deno.test("a revocation that cannot be stored says so, and why", async () => {
   await using service = await open();
   const away = () => Promise.reject(new Error("the API server is away"));
-  service.store.save = away;
-  service.store.saveNode = away;
+  service.denials.save = away;
+  service.denials.saveNode = away;
   for (
     const target of [
       { case: "podUid", value: pod.uid },

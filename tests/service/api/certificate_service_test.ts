@@ -22,6 +22,7 @@ import {
   type TestServiceOptions,
 } from "../../support/service_fixture.ts";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
+import { FairQueue } from "../../../src/shared/scheduler/fair_queue.ts";
 
 const serverName = "cert-service.csi-cert-driver.internal";
 
@@ -32,7 +33,7 @@ interface Options extends TestServiceOptions {
 /** The whole service on a TLS socket, and a client that trusts its CA. */
 async function open(options: Options = {}) {
   // The TLS stack compares with the machine's clock.
-  const clock = new FakeClock(Temporal.Now.instant());
+  const clock = new FakeClock(Temporal.Instant.fromEpochMilliseconds(Date.now()));
   await using stack = new AsyncDisposableStack();
   const material = options.material ?? await makeCa({}, clock.now());
   const parts = stack.use(await openTestService({ ...options, clock, material }));
@@ -126,11 +127,12 @@ Deno.test("every refusal has the code that states whether to try again", async (
 });
 
 Deno.test("over its bound the service says when to come again", async () => {
-  await using service = await open({ concurrency: 1, capacity: 1 });
+  const signature = new FairQueue({ clock: new FakeClock(), concurrency: 1, capacity: 1 });
+  await using service = await open({ queues: { signature } });
   const work = Promise.withResolvers<void>();
   const never = new AbortController().signal;
-  const blocking = service.queue.run("", () => work.promise, never);
-  const waiting = service.queue.run("", () => work.promise, never);
+  const blocking = signature.run("", () => work.promise, never);
+  const waiting = signature.run("", () => work.promise, never);
   const overloaded = await refusal(service.client.issueCertificate(await request(), wait));
   assert.equal(overloaded.code, status.RESOURCE_EXHAUSTED);
   assert.equal(overloaded.retryAfterMs, 1000);

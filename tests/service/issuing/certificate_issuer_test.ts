@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { verifyChain } from "../../../src/shared/x509/chain.ts";
 import type { KeyAlgorithm } from "../../../src/shared/crypto/key_algorithm.ts";
+import { FakeClock } from "../../../scripts/support/fake_clock.ts";
+import { FairQueue } from "../../../src/shared/scheduler/fair_queue.ts";
 import {
   anonymous,
   certificateRequest,
@@ -208,17 +210,19 @@ Deno.test("200 requests at once are all answered, a bounded number at a time", a
   const requests = await Promise.all(Array.from({ length: 200 }, () => issueRequest()));
   const outcomes = await Promise.all(requests.map(async (request) => {
     const outcome = await service.issuing.issue(anonymous, request, never);
-    most = Math.max(most, service.queue.running);
+    most = Math.max(most, service.queues.signature.running);
     return issued(outcome).serialNumber;
   }));
   assert.equal(new Set(outcomes).size, 200);
   assert.equal(service.inventory.size, 200);
   assert(most <= 4, `${most} ran at once`);
-  assert.equal(service.queue.running, 0);
+  assert.equal(service.queues.signature.running, 0);
 });
 
 Deno.test("a request over the bound receives the time after which to retry", async () => {
-  await using service = await openTestService({ concurrency: 1, capacity: 1 });
+  const clock = new FakeClock(start);
+  const signature = new FairQueue({ clock, concurrency: 1, capacity: 1 });
+  await using service = await openTestService({ clock, queues: { signature } });
   const requests = [await issueRequest(), await issueRequest(), await issueRequest()];
   const outcomes = await Promise.all(
     requests.map((request) => service.issuing.issue(anonymous, request, never)),
@@ -231,7 +235,9 @@ Deno.test("a request over the bound receives the time after which to retry", asy
 });
 
 Deno.test("a request that was given up while it waited is not signed", async () => {
-  await using service = await openTestService({ concurrency: 1 });
+  const clock = new FakeClock(start);
+  const signature = new FairQueue({ clock, concurrency: 1 });
+  await using service = await openTestService({ clock, queues: { signature } });
   const controller = new AbortController();
   const [first, second] = [await issueRequest(), await issueRequest()];
   const running = service.issuing.issue(anonymous, first, never);

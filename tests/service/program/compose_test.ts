@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { CurrentCa } from "../../../src/service/ca/current_ca.ts";
 import { parseTrustState } from "../../../src/service/ca/trust_state.ts";
 import { CurrentPolicy } from "../../../src/service/issuing/current_policy.ts";
+import { MemoryDocument } from "../../../src/service/documents/memory_document.ts";
 import { openService } from "../../../src/service/program/compose.ts";
 import { Scheduler } from "../../../src/shared/scheduler/scheduler.ts";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
@@ -31,6 +32,7 @@ Deno.test("a policy that changes before the CA is there, or later, decides how l
     policy,
     caSource,
     trustDocument,
+    denialsDocument: new MemoryDocument(),
     currentCa: new CurrentCa(),
     caRotationDelay: Temporal.Duration.from({ minutes: 10 }),
     clusterDomain: "cluster.local",

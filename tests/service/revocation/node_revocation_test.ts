@@ -1,27 +1,31 @@
 import assert from "node:assert/strict";
-import { MemoryDenialStore } from "../../../src/service/revocation/denial_store.ts";
+import { MemoryDocument } from "../../../src/service/documents/memory_document.ts";
+import { DenialStore } from "../../../src/service/revocation/denial_store.ts";
 import { NodeRevocation } from "../../../src/service/revocation/node_revocation.ts";
+import { Scheduler } from "../../../src/shared/scheduler/scheduler.ts";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
 
 const start = Temporal.Instant.from("2026-03-01T12:00:00.750Z");
 
-function open(longestLifetime: Temporal.DurationLike | undefined = { hours: 2 }, minutes = 5) {
+function open(longestLifetime: Temporal.DurationLike | undefined, minutes: number) {
   const clock = new FakeClock(start);
-  const store = new MemoryDenialStore();
-  const revocation = new NodeRevocation({
-    clock,
-    store,
-    backdating: { minutes },
-    longestLifetime,
-  });
-  /** Whether a certificate is denied that node-1 got at this time. */
+  const scheduler = new Scheduler({ clock });
+  const store = new DenialStore({ document: new MemoryDocument(), scheduler, clock });
+  const backdating = { minutes };
+  const revocation = new NodeRevocation({ clock, store, backdating, longestLifetime });
+  /** Whether a certificate is denied that node-1 received at this time. */
   const denies = (madeAt: Temporal.Instant) =>
-    revocation.isDenied("node-1", madeAt.subtract({ minutes }));
+    revocation.isDenied("node-1", madeAt.subtract(backdating));
   return { clock, store, revocation, denies };
 }
 
+/** Where the service issues the nodes' certificates. */
+const openOwn = () => open({ hours: 2 }, 5);
+/** Where another CA issues them (AUTHENTICATION=mtls). */
+const openForeign = () => open(undefined, 0);
+
 Deno.test("certificates of before the revocation are denied, those of after it are not", async () => {
-  const { revocation, denies } = open();
+  const { revocation, denies } = openOwn();
   assert.equal(denies(start), false);
   await revocation.revoke("node-1");
   for (const hours of [0, 1, 2]) assert.equal(denies(start.subtract({ hours })), true);
@@ -30,13 +34,13 @@ Deno.test("certificates of before the revocation are denied, those of after it a
 });
 
 Deno.test("a certificate by a replica whose clock is a minute ahead is denied as well", async () => {
-  const { revocation, denies } = open();
+  const { revocation, denies } = openOwn();
   await revocation.revoke("node-1");
   assert.equal(denies(start.add({ seconds: 59 })), true);
 });
 
 Deno.test("a second revocation denies what the node received since the first", async () => {
-  const { clock, revocation, denies } = open();
+  const { clock, revocation, denies } = openOwn();
   await revocation.revoke("node-1");
   await clock.advance({ minutes: 30 });
   assert.equal(denies(start.add({ minutes: 20 })), false);
@@ -45,7 +49,7 @@ Deno.test("a second revocation denies what the node received since the first", a
 });
 
 Deno.test("a revocation calls back, so that open connections are verified again", async () => {
-  const { revocation } = open();
+  const { revocation } = openOwn();
   let calls = 0;
   const subscription = revocation.onChange(() => calls++);
   await revocation.revoke("node-1");
@@ -56,22 +60,15 @@ Deno.test("a revocation calls back, so that open connections are verified again"
 });
 
 Deno.test("a denial is kept for the longest lifetime, and for good where others make certificates", async () => {
-  const own = open();
+  const own = openOwn();
   await own.revocation.revoke("node-1");
   const forgetAt = own.store.getNode("node-1")?.forgetAt;
   assert.equal(String(forgetAt), String(start.add({ hours: 2, minutes: 1 })));
   own.store.forget(start.add({ hours: 3 }));
   assert.equal(own.store.getNode("node-1"), undefined);
 
-  const clock = new FakeClock(start);
-  const store = new MemoryDenialStore();
-  const foreign = new NodeRevocation({
-    clock,
-    store,
-    backdating: { minutes: 0 },
-    longestLifetime: undefined,
-  });
-  await foreign.revoke("node-1");
-  store.forget(start.add({ hours: 24 * 3650 }));
-  assert.equal(foreign.isDenied("node-1", start.subtract({ hours: 24 * 300 })), true);
+  const foreign = openForeign();
+  await foreign.revocation.revoke("node-1");
+  foreign.store.forget(start.add({ hours: 24 * 3650 }));
+  assert.equal(foreign.denies(start.subtract({ hours: 24 * 300 })), true);
 });

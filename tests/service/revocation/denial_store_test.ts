@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
-import { DocumentDenialStore } from "../../../src/service/revocation/denial_document.ts";
-import { formatDenials, formatNodeDenials } from "../../../src/service/revocation/denial_format.ts";
-import type { Denial, NodeDenial } from "../../../src/service/revocation/denial_store.ts";
+import { DenialStore } from "../../../src/service/revocation/denial_store.ts";
+import {
+  type Denial,
+  formatDenials,
+  formatNodeDenials,
+  type NodeDenial,
+} from "../../../src/service/revocation/denial_format.ts";
 import { Scheduler } from "../../../src/shared/scheduler/scheduler.ts";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
 import { ScriptedDocument, start } from "../ca/rotation_fixture.ts";
@@ -19,15 +23,15 @@ function written({ podUid, at, forgetAt }: Denial) {
 /** One replica's denials, on a clock that stands still. */
 function replica(document: ScriptedDocument, clock = new FakeClock(start)) {
   const scheduler = new Scheduler({ clock, random: () => 1 });
-  const denials = new DocumentDenialStore({ document, scheduler, clock });
+  const denials = new DenialStore({ document, scheduler, clock });
   const stopping = new AbortController();
-  const following = denials.follow(stopping.signal);
+  const running = denials.run(stopping.signal);
   return {
     clock,
     denials,
     [Symbol.asyncDispose]: async () => {
       stopping.abort();
-      await following;
+      await running;
       await scheduler[Symbol.asyncDispose]();
     },
   };
