@@ -7,7 +7,7 @@ import {
 import { absolutePath } from "../../shared/config/value_parsers.ts";
 import { maxSocketPathBytes } from "../../shared/text/limits.ts";
 
-/** The variable that the service and the commands that call it share. */
+/** The variable that the service and the commands that call it have in common. */
 export const adminVariables = {
   adminSocket: {
     name: "ADMIN_SOCKET",
@@ -18,11 +18,11 @@ export const adminVariables = {
   },
 } as const satisfies VariableTable;
 
-/** Where the commands call when ADMIN_SOCKET is unset; deploy/csi-driver.yaml sets the same path. */
-const usualPath = "/run/cert-service/admin.sock";
+/** The socket of the commands where ADMIN_SOCKET is unset; deploy/csi-driver.yaml sets the same path. */
+export const usualAdminSocket = "/run/cert-service/admin.sock";
 
-/** Reads nothing else of the environment: a command works however the service is configured. */
+/** Reads no other variable, so that a command works with every configuration of the service. */
 export function readAdminSocket(environment: Environment): ConfigResult<{ path: string }> {
   const reading = new EnvironmentReader(environment, adminVariables);
-  return reading.outcome(() => ({ path: reading.values.adminSocket ?? usualPath }));
+  return reading.outcome(() => ({ path: reading.values.adminSocket ?? usualAdminSocket }));
 }

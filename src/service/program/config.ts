@@ -9,18 +9,19 @@ import {
   type LoggingConfig,
   loggingConfig,
 } from "../../shared/config/common_variables.ts";
-import { serverName } from "../../shared/text/product_names.ts";
-import { serviceVariables } from "./variables.ts";
+import { formatDuration, parseDuration } from "../../shared/text/durations.ts";
+import type { NamespacedName } from "../../shared/text/kubernetes_names.ts";
+import { serviceVariables, usualValidity } from "./variables.ts";
 
-/** How callers prove who they are. */
+/** How callers are authenticated. */
 export type AuthenticationConfig =
   | { readonly kind: "kubernetes" }
   | { readonly kind: "mtls"; readonly clientCaFile: string }
   | { readonly kind: "none" };
 
-/** Where the CA comes from. */
+/** Where the CA is stored. */
 export type CaConfig =
-  | { readonly kind: "secret"; readonly namespace: string; readonly name: string }
+  | NamespacedName & { readonly kind: "secret" }
   | { readonly kind: "files"; readonly certificateFile: string; readonly privateKeyFile: string };
 
 /** The configuration of the service's program. */
@@ -28,8 +29,6 @@ export interface ServiceConfig {
   /** "host:port". */
   readonly listenAddress: string;
   readonly tls: boolean;
-  /** The one name on the serving certificate. */
-  readonly serverName: string;
   readonly authentication: AuthenticationConfig;
   /** Where drivers attest, with AUTHENTICATION=kubernetes. */
   readonly attestationAddress: Address;
@@ -40,28 +39,32 @@ export interface ServiceConfig {
   readonly defaultValidity: Temporal.Duration;
   /** Not shorter than the default. */
   readonly maxValidity: Temporal.Duration;
-  /** From a new CA's publication to the first signature with it. */
+  /** From the publication of a new CA to its first signature. */
   readonly caRotationDelay: Temporal.Duration;
   readonly policyFile: string | undefined;
-  /** Whose tokens speak for nodes. */
-  readonly driverServiceAccount: { readonly namespace: string; readonly name: string };
+  /** Its tokens identify nodes. */
+  readonly driverServiceAccount: NamespacedName;
   /** Undefined: administrators cannot call. */
   readonly adminSocket: string | undefined;
+  /** Undefined: no health endpoint. */
   readonly health: Address | undefined;
   readonly logging: LoggingConfig;
 }
 
-/** What the configuration permits and an operator has to know of, a sentence each. */
+const noAuthentication =
+  "AUTHENTICATION=none: every client that reaches LISTEN_ADDR gets certificates";
+const noPodCheck =
+  "without the Kubernetes API the service does not verify what callers state about " +
+  "pods: a node can get certificates for any pod";
+
+/** Risks of the configuration that /readyz shows, a sentence each. */
 export function configurationWarnings(
   { authentication }: ServiceConfig,
-  asksCluster: boolean,
+  usesCluster: boolean,
 ): string[] {
-  const anybody = "AUTHENTICATION=none: whoever reaches this service gets certificates";
-  const anyPod = "without the Kubernetes API callers are believed about their pods: " +
-    "a node can have certificates for any pod";
   return [
-    ...(authentication.kind === "none" ? [anybody] : []),
-    ...(asksCluster ? [] : [anyPod]),
+    ...(authentication.kind === "none" ? [noAuthentication] : []),
+    ...(usesCluster ? [] : [noPodCheck]),
   ];
 }
 
@@ -78,7 +81,6 @@ export function readServiceConfig(environment: Environment): ConfigResult<Servic
   return reading.outcome(() => ({
     listenAddress: formatAddress(values.listenAddress),
     tls: values.tls,
-    serverName,
     authentication,
     attestationAddress: values.attestationAddress,
     clusterId: ca.kind === "files" ? values.clusterId : undefined,
@@ -99,13 +101,17 @@ function authenticationConfig(reading: ServiceReading): AuthenticationConfig {
   const { authentication: kind, clientCaFile, tls } = reading.values;
   if (!reading.isValid("AUTHENTICATION", "TLS", "CLIENT_CA_FILE")) return { kind: "none" };
   if (kind === "none") {
-    reading.warnings.push("AUTHENTICATION=none: whoever reaches LISTEN_ADDR gets certificates");
+    reading.warnings.push(noAuthentication);
   } else if (!tls) {
-    const reason = "tokens and client certificates need TLS";
+    const reason = "client certificates need TLS";
     reading.reject("TLS", `on with AUTHENTICATION=${kind} (${reason}), or AUTHENTICATION=none`);
   }
   if (kind !== "mtls") {
-    if (clientCaFile) reading.warnings.push("CLIENT_CA_FILE is read with AUTHENTICATION=mtls only");
+    if (clientCaFile) {
+      reading.warnings.push(
+        `CLIENT_CA_FILE is ignored: AUTHENTICATION is ${kind}, and only mtls uses it`,
+      );
+    }
     return { kind };
   }
   if (clientCaFile === undefined) {
@@ -119,20 +125,21 @@ function caConfig(reading: ServiceReading): CaConfig {
   const [certificate, key] = ["CA_CERT_FILE", "CA_KEY_FILE"] as const;
   if (reading.isSet(certificate) !== reading.isSet(key)) {
     const missing = reading.isSet(key) ? certificate : key;
-    reading.reject(missing, "an absolute path, as the other half of the pair is set");
+    const set = reading.isSet(key) ? key : certificate;
+    reading.reject(missing, `an absolute path, because ${set} is set and both are needed`);
   }
   if (caCertificateFile === undefined || caKeyFile === undefined) {
     return { kind: "secret", namespace: caSecretNamespace, name: caSecretName };
   }
   if (reading.isSet("CA_SECRET_NAME") || reading.isSet("CA_SECRET_NAMESPACE")) {
     reading.warnings.push(
-      "CA_CERT_FILE is set: CA_SECRET_NAME and CA_SECRET_NAMESPACE are not read",
+      "CA_SECRET_NAME and CA_SECRET_NAMESPACE are ignored: CA_CERT_FILE is set",
     );
   }
   return { kind: "files", certificateFile: caCertificateFile, privateKeyFile: caKeyFile };
 }
 
-/** With the CA in files nothing else distinguishes two clusters' node certificates. */
+/** With the CA in files only CLUSTER_ID distinguishes the node certificates of two clusters. */
 function requireClusterId(
   reading: ServiceReading,
   authentication: AuthenticationConfig,
@@ -149,7 +156,7 @@ function requireClusterId(
   }
   if (!isNeeded && reading.isSet("CLUSTER_ID")) {
     reading.warnings.push(
-      "CLUSTER_ID is read with AUTHENTICATION=kubernetes and CA_CERT_FILE only",
+      "CLUSTER_ID is ignored: only AUTHENTICATION=kubernetes with CA_CERT_FILE uses it",
     );
   }
 }
@@ -159,11 +166,12 @@ function readDefaultValidity(reading: ServiceReading): Temporal.Duration {
   const isOver = (duration: Temporal.Duration) =>
     Temporal.Duration.compare(duration, maxValidity) > 0;
   if (defaultValidity === undefined) {
-    const usual = Temporal.Duration.from({ hours: 168 });
+    const usual = parseDuration(usualValidity) ?? maxValidity;
     return isOver(usual) ? maxValidity : usual;
   }
   if (reading.isValid("MAX_VALIDITY") && isOver(defaultValidity)) {
-    reading.reject("DEFAULT_VALIDITY", "at most MAX_VALIDITY (720h where that is not set)");
+    const most = formatDuration(maxValidity);
+    reading.reject("DEFAULT_VALIDITY", `at most MAX_VALIDITY, which is ${most}`);
   }
   return defaultValidity;
 }

@@ -14,6 +14,9 @@ import { adminVariables } from "./admin_socket.ts";
 
 const file = { expected: "an absolute path", parse: absolutePath() };
 
+/** The default validity, unless MAX_VALIDITY is shorter. */
+export const usualValidity = "168h";
+
 /** The service's own variables and those it shares with the driver, in the order of --help. */
 export const serviceVariables = {
   listenAddress: {
@@ -98,7 +101,7 @@ export const serviceVariables = {
   },
   defaultValidity: {
     name: "DEFAULT_VALIDITY",
-    defaultText: "168h, or MAX_VALIDITY if shorter",
+    defaultText: `${usualValidity}, or MAX_VALIDITY if shorter`,
     description: "the lifetime of a certificate whose volume states none",
     ...validityFormat,
   },

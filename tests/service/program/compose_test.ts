@@ -4,13 +4,42 @@ import { parseTrustState } from "../../../src/service/ca/trust_state.ts";
 import { CurrentPolicy } from "../../../src/service/issuing/current_policy.ts";
 import { MemoryDocument } from "../../../src/service/documents/memory_document.ts";
 import { openService } from "../../../src/service/program/compose.ts";
+import { readiness } from "../../../src/service/program/readiness.ts";
 import { Scheduler } from "../../../src/shared/scheduler/scheduler.ts";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
 import { settled } from "../../support/composed_service.ts";
 import { policy as base } from "../../support/service_fixture.ts";
 import { makeSecret, ScriptedDocument, ScriptedSource, start } from "../ca/rotation_fixture.ts";
 
-Deno.test("a policy that changes before the CA is there, or later, decides how long roots are trusted", async () => {
+Deno.test("readiness states once that the CA is missing", async () => {
+  const clock = new FakeClock(start);
+  await using scheduler = new Scheduler({ clock });
+  await using policy = await CurrentPolicy.open({ base: base(), scheduler, clock });
+  const caSource = new ScriptedSource();
+  caSource.say({ kind: "absent" });
+  await using service = await settled(
+    clock,
+    openService({
+      clock,
+      scheduler,
+      policy,
+      caSource,
+      trustDocument: new ScriptedDocument(),
+      currentCa: new CurrentCa(),
+      caRotationDelay: Temporal.Duration.from({ minutes: 10 }),
+      clusterDomain: "cluster.local",
+    }),
+  );
+  const parts = { policy, clients: undefined, attestation: undefined, warnings: [] };
+  const { ok, detail } = readiness(service, parts);
+  assert.equal(ok, false);
+  const [missing, inventory, ...others] = detail.split("\n");
+  assert.match(missing ?? "", /^the CA is not there/);
+  assert.equal(inventory, "0 certificates in the inventory");
+  assert.deepEqual(others, []);
+});
+
+Deno.test("a policy that changes before or after the CA is loaded decides how long roots are trusted", async () => {
   const clock = new FakeClock(start);
   await using scheduler = new Scheduler({ clock });
   let text = "rules: []";

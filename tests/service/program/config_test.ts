@@ -28,7 +28,6 @@ Deno.test("a service without any variable has the documented defaults", () => {
   assert.deepEqual(rest, {
     listenAddress: "0.0.0.0:50051",
     tls: true,
-    serverName: "cert-service.csi-cert-driver.internal",
     authentication: { kind: "kubernetes" },
     attestationAddress: { hostname: "0.0.0.0", port: 50052 },
     clusterId: undefined,
@@ -68,7 +67,6 @@ Deno.test("every variable of the service is read", () => {
   assert.deepEqual(rest, {
     listenAddress: "[::]:443",
     tls: true,
-    serverName: "cert-service.csi-cert-driver.internal",
     authentication: { kind: "kubernetes" },
     attestationAddress: { hostname: "::", port: 444 },
     clusterId: "prod-1.example:7",
@@ -92,14 +90,14 @@ const bad: Record<string, string[]> = {
   CLUSTER_ID: ["a b", "a/b", "\u00e9", "a".repeat(254)],
   DRIVER_SERVICE_ACCOUNT: ["csi-cert-driver", "a/b/c", "/b", "a/", "A/b", "a/b c", "a/b..c"],
   CA_SECRET_NAME: ["Secret", "a/b", "../a", "-a", "a".repeat(254)],
-  CA_SECRET_NAMESPACE: ["kube system", "a_b"],
+  CA_SECRET_NAMESPACE: ["kube system", "a_b", "a.b", "a".repeat(64)],
   CA_ROTATION_DELAY: ["-1s", "721h", "10"],
   DEFAULT_VALIDITY: ["9s", "0", "-1h", "87601h", "7d"],
   MAX_VALIDITY: ["9s", "87601h", "1y"],
   POLICY_FILE: ["policy.yaml"],
 };
 for (const [name, values] of Object.entries(bad)) {
-  Deno.test(`${name} is refused with what it held and what is accepted`, () => {
+  Deno.test(`a bad ${name} is rejected with its value and what is accepted`, () => {
     for (const value of values) {
       const [problem = "", ...others] = problems({ [name]: value });
       assert.deepEqual(others, []);
@@ -109,42 +107,49 @@ for (const [name, values] of Object.entries(bad)) {
   });
 }
 
-Deno.test("the default validity is at most the longest, and follows it where unset", () => {
+Deno.test("the default validity is at most MAX_VALIDITY, and is shortened to it where unset", () => {
   assert.equal(formatDuration(read({ MAX_VALIDITY: "24h" }).config.defaultValidity), "24h");
   read({ DEFAULT_VALIDITY: "720h" });
   const over = { DEFAULT_VALIDITY: "48h", MAX_VALIDITY: "24h" };
-  assert.match(problems(over).join(), /^DEFAULT_VALIDITY="48h": expected at most MAX_VALIDITY/);
-  assert.match(problems({ DEFAULT_VALIDITY: "721h" }).join(), /^DEFAULT_VALIDITY="721h"/);
+  assert.match(
+    problems(over).join(),
+    /^DEFAULT_VALIDITY="48h": expected at most MAX_VALIDITY, which is 24h$/,
+  );
+  assert.match(problems({ DEFAULT_VALIDITY: "721h" }).join(), /^DEFAULT_VALIDITY="721h": .* 720h$/);
   assert.deepEqual(problems({ DEFAULT_VALIDITY: "48h", MAX_VALIDITY: "1" }).length, 1);
 });
 
-Deno.test("mtls needs the clients' CA", () => {
+Deno.test("AUTHENTICATION=mtls needs CLIENT_CA_FILE", () => {
   assert.match(problems({ AUTHENTICATION: "mtls" }).join(), /^CLIENT_CA_FILE is not set/);
   const mtls = read({ AUTHENTICATION: "mtls", CLIENT_CA_FILE: "/client/ca.crt" });
   assert.deepEqual(mtls.config.authentication, { kind: "mtls", clientCaFile: "/client/ca.crt" });
   assert.deepEqual(mtls.warnings, []);
   const { warnings } = read({ CLIENT_CA_FILE: "/ca.crt" });
-  assert.deepEqual(warnings, ["CLIENT_CA_FILE is read with AUTHENTICATION=mtls only"]);
+  assert.deepEqual(warnings, [
+    "CLIENT_CA_FILE is ignored: AUTHENTICATION is kubernetes, and only mtls uses it",
+  ]);
 });
 
-Deno.test("plaintext goes with AUTHENTICATION=none alone", () => {
+Deno.test("TLS=off needs AUTHENTICATION=none", () => {
   assert.match(problems({ TLS: "off" }).join(), /^TLS="off": expected on with AUTHENTICATION=kube/);
   const mtls = { TLS: "off", AUTHENTICATION: "mtls", CLIENT_CA_FILE: "/ca.crt" };
   assert.match(problems(mtls).join(), /^TLS="off"/);
   const { config, warnings } = read({ TLS: "off", AUTHENTICATION: "none" });
   assert.equal(config.tls, false);
-  assert.match(warnings.join(), /^AUTHENTICATION=none: whoever reaches LISTEN_ADDR/);
+  assert.match(warnings.join(), /^AUTHENTICATION=none: every client that reaches LISTEN_ADDR/);
 });
 
 const caFiles = { CA_CERT_FILE: "/tls.crt", CA_KEY_FILE: "/tls.key" };
 
-Deno.test("nodes that attest need CLUSTER_ID where the CA is in files, and nothing else reads it", () => {
+Deno.test("CLUSTER_ID is required where nodes attest and the CA is in files, and ignored elsewhere", () => {
   assert.deepEqual(problems(caFiles), [
     "CLUSTER_ID is not set: expected a text that no other cluster has, such as its name, with " +
     "AUTHENTICATION=kubernetes and the CA in files",
   ]);
   assert.equal(read({ ...caFiles, CLUSTER_ID: "one" }).config.clusterId, "one");
-  const unread = ["CLUSTER_ID is read with AUTHENTICATION=kubernetes and CA_CERT_FILE only"];
+  const unread = [
+    "CLUSTER_ID is ignored: only AUTHENTICATION=kubernetes with CA_CERT_FILE uses it",
+  ];
   const withSecret = read({ CLUSTER_ID: "one" });
   assert.deepEqual([withSecret.config.clusterId, withSecret.warnings], [undefined, unread]);
   const mtls = { ...caFiles, AUTHENTICATION: "mtls", CLIENT_CA_FILE: "/ca.crt" };
@@ -153,16 +158,16 @@ Deno.test("nodes that attest need CLUSTER_ID where the CA is in files, and nothi
   assert.equal(problems({ ...caFiles, CLUSTER_ID: "a b" }).length, 1);
 });
 
-Deno.test("the CA's two files come together or not at all", () => {
+Deno.test("CA_CERT_FILE and CA_KEY_FILE are set together or not at all", () => {
   const mtls = { AUTHENTICATION: "mtls", CLIENT_CA_FILE: "/ca.crt" };
   const [certificate, key] = [{ CA_CERT_FILE: "/tls.crt" }, { CA_KEY_FILE: "/tls.key" }];
   assert.match(problems({ ...mtls, ...certificate }).join(), /^CA_KEY_FILE is not set/);
   assert.match(problems({ ...mtls, ...key }).join(), /^CA_CERT_FILE is not set/);
   const both = { ...mtls, ...certificate, ...key, CA_SECRET_NAME: "ca" };
-  assert.match(read(both).warnings.join(), /CA_SECRET_NAME .*not read/);
+  assert.match(read(both).warnings.join(), /^CA_SECRET_NAME .* ignored/);
 });
 
-Deno.test("the commands read ADMIN_SOCKET alone, and know where the manifest puts the socket", () => {
+Deno.test("the commands read no variable but ADMIN_SOCKET, whose default is the path of the manifest", () => {
   const socket = (environment: Environment) => {
     const read = readAdminSocket({ ...environment, LISTEN_ADDR: "nonsense", TLS: "maybe" });
     return read.kind === "config" ? read.config.path : read.problems.join();
