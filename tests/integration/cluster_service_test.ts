@@ -158,7 +158,7 @@ Deno.test("the service as a process: waits for its Secret, believes the API, rot
   const revocation = await cluster.command("revoke", "--pod-uid", podUid, "--reason", "test");
   assert.match(
     revocation,
-    /^pod 0f8fad5b-\S+ gets no further certificate; what it has expires at /,
+    /^pod 0f8fad5b-\S+ gets no further certificate; its certificates expire at /,
   );
   const revoked = await refusal(reattested.issueCertificate(await request(), wait));
   assert.equal(revoked.code, status.PERMISSION_DENIED);

@@ -205,7 +205,10 @@ export const folders: Readonly<Record<string, Folder>> = {
   "service/admin": {
     purpose: "administrator's commands: `list`, `get`, `revoke`, `init-ca`, `check-policy`",
     mainFile: "commands.ts",
-    mayImport: { shared: ["text", "gen", "grpc", "grpc_client"], service: ["x509", "policy"] },
+    mayImport: {
+      shared: ["text", "crypto", "gen", "grpc", "grpc_client"],
+      service: ["x509", "policy"],
+    },
   },
   "service/program": {
     purpose: "configuration, help, composition, readiness, metrics",

@@ -8,9 +8,9 @@ export type ConnectResult =
   | { readonly kind: "connected"; readonly client: AdministrationClient }
   | { readonly kind: "failed"; readonly problem: string };
 
-/** Connects to a running service's local socket, or says why that cannot be done and what to do. */
+/** Connects to the local socket of a running service, or reports why it cannot and what to do. */
 export async function connectAdministration(path: string): Promise<ConnectResult> {
-  // Tried first without gRPC, whose errors name neither the cause nor the remedy.
+  // Tried first without gRPC, whose errors do not name the cause.
   const code = await connectionError(path);
   if (code !== undefined) return { kind: "failed", problem: connectionProblem(path, code) };
   return {

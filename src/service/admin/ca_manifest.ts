@@ -2,8 +2,9 @@ import { installed } from "../../shared/text/product_names.ts";
 import type { NewCa } from "./init_ca.ts";
 
 /**
- * What a fresh installation needs before the service runs, for `kubectl apply -f -`: the namespace,
- * the CA, and the trust bundle by which drivers know the service. Holds the CA's private key.
+ * The objects that an installation needs before the service starts, for `kubectl apply -f -`: the
+ * namespace, the CA, and the trust bundle with which drivers verify the service. Contains the CA's
+ * private key.
  */
 export function caManifest({ certificatePem, privateKeyPem }: NewCa): string {
   const { namespace, caSecret, trustBundle } = installed;

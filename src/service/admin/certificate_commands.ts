@@ -12,11 +12,11 @@ import {
 } from "./certificate_text.ts";
 import { type CommandResult, refused } from "./command_result.ts";
 
-/** What the commands that call a running service need of the process. */
+/** What the commands that call a running service use of the process. */
 export interface CommandEnvironment {
   /** The path of the service's local socket. */
   readonly socket: string;
-  /** Writes to standard output; rejects when nothing reads it any more. */
+  /** Writes to standard output; rejects when its reader has ended. */
   readonly write: (text: string) => Promise<void>;
 }
 
@@ -26,7 +26,7 @@ const podUid = /^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$/;
 
 const done: CommandResult = { kind: "done", exitCode: 0, output: "" };
 
-/** `list`: the certificates that this replica knows, page by page. */
+/** `list`: prints the certificates that this replica knows, page by page. */
 export async function listCommand(
   args: string[],
   environment: CommandEnvironment,
@@ -46,7 +46,7 @@ export async function listCommand(
   const request = { namespace, node, ...(podUid.test(pod) ? { podUid: pod } : { podName: pod }) };
   return await withService(environment, async (client) => {
     let isEmpty = true;
-    // A list is never in memory as a whole: each page is printed before the next one is read.
+    // The whole list is never in memory: each page is printed before the next one is read.
     for await (const { certificates } of client.listCertificates(request)) {
       await environment.write(format(certificates));
       isEmpty = false;
@@ -56,7 +56,7 @@ export async function listCommand(
   });
 }
 
-/** `get`: one certificate. */
+/** `get`: prints one certificate. */
 export async function getCommand(
   args: string[],
   environment: CommandEnvironment,
@@ -80,7 +80,7 @@ export async function getCommand(
   });
 }
 
-/** `revoke`: no further certificate for a pod, or no further call with a node's certificates. */
+/** `revoke`: stops certificates for a pod, or rejects the client certificates of a node. */
 export async function revokeCommand(
   args: string[],
   environment: CommandEnvironment,
@@ -111,13 +111,13 @@ export async function revokeCommand(
     const output = target.case === "nodeName"
       ? `the certificates that node ${target.value} has are rejected from now on; its driver gets ` +
         "another one as long as its pod runs there\n"
-      : `pod ${answer.podUid} gets no further certificate; what it has expires at ` +
+      : `pod ${answer.podUid} gets no further certificate; its certificates expire at ` +
         `${instantText(answer.validUntil)} at the latest\n`;
     return { ...done, output };
   });
 }
 
-/** The form that openssl prints, too: upper case, colons between the bytes. */
+/** Also accepts the form that openssl prints: upper case, colons between the bytes. */
 function plainSerialNumber(text: string): string {
   return text.toLowerCase().replaceAll(":", "");
 }
@@ -135,7 +135,7 @@ function unknownOutput(output: string): CommandResult {
   return refused(`--output is "${abbreviate(output)}"; expected table or json`);
 }
 
-/** Runs a command's calls. Their errors are results: what the service rejects is the caller's. */
+/** Runs the calls of a command. An error of the service becomes a result; INVALID_ARGUMENT is `refused`. */
 async function withService(
   { socket }: CommandEnvironment,
   call: (client: AdministrationClient) => Promise<CommandResult>,

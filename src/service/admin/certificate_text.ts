@@ -2,7 +2,7 @@ import type { CertificateInfo } from "../../shared/gen/certificate_service_pb.ts
 
 type Timestamp = NonNullable<CertificateInfo["notAfter"]>;
 
-/** A table whose columns never become narrower, so that it can be printed page by page. */
+/** A table whose columns never become narrower, because it is printed page by page. */
 export class CertificateTable {
   readonly #widths = titles.map(({ length }) => length);
   #hasTitles = false;
@@ -39,7 +39,7 @@ function row({ pod, node, serialNumber, notAfter, revokedAt }: CertificateInfo):
   ];
 }
 
-/** All that is known of one certificate, a line for each property that it has. */
+/** Every property that a certificate has, a line each. */
 export function certificateDetails(certificate: CertificateInfo): string {
   const { pod } = certificate;
   const lines: [string, string | undefined][] = [
@@ -62,7 +62,7 @@ export function certificateDetails(certificate: CertificateInfo): string {
     .map(([name, value]) => `${name.padEnd(15)}  ${value}\n`).join("");
 }
 
-/** One line of JSON; what a certificate does not have is null or an empty list. */
+/** One line of JSON; a property that the certificate does not have is null or an empty list. */
 export function certificateJson(certificate: CertificateInfo): string {
   const { pod } = certificate;
   return JSON.stringify({

@@ -4,7 +4,7 @@ import { formatPreview, previewPolicy } from "../policy/policy_preview.ts";
 import type { Policy } from "../policy/policy.ts";
 import { parsePolicyFile, ruleLines } from "../policy/policy_file.ts";
 
-/** What `check-policy` is asked. */
+/** The pod that `check-policy` is called for. */
 export interface PodArguments {
   readonly namespace: string;
   readonly name: string;
@@ -12,7 +12,7 @@ export interface PodArguments {
   readonly attributes: Readonly<Record<string, string>>;
 }
 
-/** Reads the command line's words for a pod, or names each that is wrong. */
+/** Reads the pod from the command line, or reports every problem. */
 export function parsePodArguments(
   given: {
     readonly pod: string | undefined;
@@ -40,10 +40,7 @@ export function parsePodArguments(
   return { kind: "pod", pod: { ...pod, serviceAccount, attributes } };
 }
 
-/**
- * What a policy file gives a pod, as text, and whether it gives anything. `refused`: the file itself
- * is bad.
- */
+/** The certificate that a policy file grants a pod, or why it grants none. `refused`: the file is bad. */
 export function checkPolicy(
   text: string,
   base: Omit<Policy, "rules">,
@@ -57,7 +54,7 @@ export function checkPolicy(
   const preview = previewPolicy({
     policy: { ...base, rules: parsed.rules },
     ruleTitles: ruleLines(text).map((line) => `the rule at line ${line}`),
-    // Only a common name that had to be shortened shows the uid.
+    // The uid is visible only in a common name that is shortened.
     pod: {
       namespace,
       name,
@@ -66,8 +63,8 @@ export function checkPolicy(
     },
     attributes,
   });
-  const called = `pod ${namespace}/${name}`;
+  const shown = `pod ${namespace}/${name}`;
   return preview.kind === "denied"
-    ? { kind: "denied", text: `${called} gets no certificate: ${preview.reason}` }
-    : { kind: "granted", text: formatPreview(`${called} gets a certificate:`, preview.lines) };
+    ? { kind: "denied", text: `${shown} gets no certificate: ${preview.reason}` }
+    : { kind: "granted", text: formatPreview(`${shown} gets a certificate:`, preview.lines) };
 }

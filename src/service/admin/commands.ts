@@ -3,7 +3,7 @@
  * service over its local socket, and `init-ca` and `check-policy`, which need none. Its main
  * functions are `initCa`, `checkPolicyFile`, `listCommand`, `getCommand` and `revokeCommand`; its
  * main type is `CommandResult`. It must never load certificate code for a command that calls a
- * service, because that command runs beside the service and within the same limit of memory.
+ * service, because that command runs in the service's container and counts against its memory limit.
  */
 
 import { join } from "node:path";
@@ -14,7 +14,7 @@ import { type CommandResult, refused } from "./command_result.ts";
 import type { Policy } from "../policy/policy.ts";
 import { createCa, type NewCa, parseInitCaOptions } from "./init_ca.ts";
 
-/** `init-ca`: a new CA, to files by way of `write`, or as a manifest on the output. */
+/** `init-ca`: makes a CA, and writes it to files with `write` or returns it as a manifest. */
 export async function initCa(
   args: string[],
   now: Temporal.Instant,
@@ -47,7 +47,7 @@ export async function initCa(
   };
 }
 
-/** `check-policy`: what a policy file gives a pod; exit code 1 where that is nothing. */
+/** `check-policy`: prints what a policy file grants a pod; exit code 1 when the pod is denied. */
 export async function checkPolicyFile(
   args: string[],
   base: Omit<Policy, "rules">,

@@ -1,11 +1,9 @@
+import { caKeyAlgorithms } from "../../shared/crypto/key_algorithm.ts";
 import { maxCommonNameLength } from "../../shared/text/name_syntax.ts";
 import { abbreviate, hasUnprintable } from "../../shared/text/printable_text.ts";
-import { createSelfSignedCa } from "../x509/self_signed_ca.ts";
-
-const rootAlgorithms = ["ecdsa-p256", "ecdsa-p384", "rsa-2048", "rsa-4096"] as const;
 
 export interface InitCaOptions {
-  readonly algorithm: typeof rootAlgorithms[number];
+  readonly algorithm: typeof caKeyAlgorithms[number];
   readonly days: number;
   readonly commonName: string;
 }
@@ -16,12 +14,18 @@ export interface NewCa {
   readonly privateKeyPem: string;
 }
 
+/** The CA of a command line without options. */
+export const defaultCa: InitCaOptions = {
+  algorithm: "ecdsa-p256",
+  days: 3650,
+  commonName: "csi-cert-driver CA",
+};
 /** 100 years. */
-const mostDays = 36_500;
-/** For clocks that are behind, as for the certificates that the CA will sign. */
+export const maxCaDays = 36_500;
+/** For hosts whose clock is behind, as in the certificates that the CA signs. */
 const backdate = { minutes: 5 };
 
-/** Reads the command line's words for a CA; those that are absent have their defaults. */
+/** Reads the options of `init-ca`; one that is absent has its default. */
 export function parseInitCaOptions(
   given: {
     readonly key?: string | undefined;
@@ -29,16 +33,17 @@ export function parseInitCaOptions(
     readonly subject?: string | undefined;
   },
 ): { kind: "options"; options: InitCaOptions } | { kind: "refused"; problems: string[] } {
-  const { key = "ecdsa-p256", days = "3650", subject = "csi-cert-driver CA" } = given;
+  const { key = defaultCa.algorithm, days = `${defaultCa.days}` } = given;
+  const { subject = defaultCa.commonName } = given;
   const problems: string[] = [];
-  const algorithm = rootAlgorithms.find((one) => one === key);
+  const algorithm = caKeyAlgorithms.find((one) => one === key);
   if (algorithm === undefined) {
-    problems.push(`--key is "${abbreviate(key)}"; expected one of ${rootAlgorithms.join(", ")}`);
+    problems.push(`--key is "${abbreviate(key)}"; expected one of ${caKeyAlgorithms.join(", ")}`);
   }
   const number = /^[1-9][0-9]{0,4}$/.test(days) ? Number(days) : 0;
-  if (number < 1 || number > mostDays) {
+  if (number < 1 || number > maxCaDays) {
     problems.push(
-      `--days is "${abbreviate(days)}"; expected a whole number from 1 to ${mostDays}`,
+      `--days is "${abbreviate(days)}"; expected a whole number from 1 to ${maxCaDays}`,
     );
   }
   const isName = subject.trim() === subject && subject !== "" &&
@@ -48,17 +53,19 @@ export function parseInitCaOptions(
       `--subject is "${
         abbreviate(subject)
       }"; expected a common name of 1 to ${maxCommonNameLength} printable ` +
-        "characters, with no blank at either end",
+        "characters, with no space at either end",
     );
   }
   if (algorithm === undefined || problems.length > 0) return { kind: "refused", problems };
   return { kind: "options", options: { algorithm, days: number, commonName: subject } };
 }
 
-/** A new self-signed CA, valid for the days that were asked for. */
-export function createCa(options: InitCaOptions, now: Temporal.Instant): Promise<NewCa> {
+/** Makes a self-signed CA that is valid from now on for the given number of days. */
+export async function createCa(options: InitCaOptions, now: Temporal.Instant): Promise<NewCa> {
+  // Loaded here, because the help page needs this file for its defaults alone.
+  const { createSelfSignedCa } = await import("../x509/self_signed_ca.ts");
   const start = now.round({ smallestUnit: "second", roundingMode: "floor" });
-  return createSelfSignedCa({
+  return await createSelfSignedCa({
     algorithm: options.algorithm,
     commonName: options.commonName,
     notBefore: start.subtract(backdate),

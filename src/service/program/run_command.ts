@@ -1,5 +1,6 @@
 import { printProblems } from "../../shared/config/program_output.ts";
 import { systemClock as clock } from "../../shared/scheduler/system_clock.ts";
+import { describeFileError } from "../../shared/text/file_error.ts";
 import { errorMessage } from "../../shared/text/error_message.ts";
 import type { CommandResult } from "../admin/command_result.ts";
 import type { NewCa } from "../admin/init_ca.ts";
@@ -11,16 +12,16 @@ import { program } from "./logger.ts";
 export const commands = ["init-ca", "check-policy", "list", "get", "revoke"] as const;
 export type Command = typeof commands[number];
 
-/** Runs a subcommand and returns the exit code. Each loads what it needs, and no more. */
+/** Runs a subcommand and returns the exit code. Each subcommand loads only the code that it needs. */
 export async function runCommand(command: Command, args: string[]): Promise<number> {
   let outcome: CommandResult;
   try {
     outcome = await resultOf(command, args);
     if (outcome.kind === "done") await writeOutput(outcome.output);
   } catch (error) {
-    // The reader has seen enough, as `head` does.
+    // The reader of a pipe, such as `head`, has ended.
     if (error instanceof Deno.errors.BrokenPipe) return 0;
-    outcome = { kind: "refused", problems: [errorMessage(error)] };
+    outcome = { kind: "refused", problems: [describeError(error)] };
   }
   switch (outcome.kind) {
     case "done":
@@ -35,17 +36,27 @@ export async function runCommand(command: Command, args: string[]): Promise<numb
   }
 }
 
+/** Of an option that is not accepted, the first sentence: the parser's next one is about "--". */
+function describeError(error: unknown): string {
+  const message = errorMessage(error);
+  const isOption = error instanceof TypeError && "code" in error &&
+    String(error.code).startsWith("ERR_PARSE_ARGS");
+  if (!isOption) return message;
+  const [sentence = message] = message.split(/\. |\n/);
+  return sentence.charAt(0).toLowerCase() + sentence.slice(1);
+}
+
 async function resultOf(command: Command, args: string[]): Promise<CommandResult> {
   if (command === "init-ca") {
     const { initCa } = await import("../admin/commands.ts");
     return await initCa(args, clock.now(), writeCa);
   }
   if (command === "check-policy") {
-    // What holds without any rule is what the service in this environment would have.
+    // The default without any rule is that of a service with this environment.
     const read = readServiceConfig(Deno.env.toObject());
     if (read.kind === "refused") return read;
     const { checkPolicyFile } = await import("../admin/commands.ts");
-    return await checkPolicyFile(args, read.config, (path) => Deno.readTextFile(path));
+    return await checkPolicyFile(args, read.config, readPolicyFile);
   }
   const read = readAdminSocket(Deno.env.toObject());
   if (read.kind === "refused") return read;
@@ -55,6 +66,14 @@ async function resultOf(command: Command, args: string[]): Promise<CommandResult
   );
   const run = { list: listCommand, get: getCommand, revoke: revokeCommand }[command];
   return await run(args, environment);
+}
+
+async function readPolicyFile(path: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    throw new Error(describeFileError(`the policy file ${path}`, error));
+  }
 }
 
 async function writeOutput(text: string): Promise<void> {

@@ -1,3 +1,4 @@
+import type { caKeyAlgorithms } from "../../shared/crypto/key_algorithm.ts";
 import {
   exportPrivateKey,
   exportPublicKey,
@@ -8,14 +9,14 @@ import { keyIdentifier } from "./key_identifier.ts";
 import { randomSerialNumber } from "./leaf_certificate.ts";
 import { encodePem } from "../../shared/crypto/pem.ts";
 
-/** A new key and its self-signed root certificate, with all that strict verifiers ask of a root. */
+/** Makes a key and its self-signed root certificate, with everything that strict verifiers require. */
 export async function createSelfSignedCa(options: {
-  algorithm: "ecdsa-p256" | "ecdsa-p384" | "rsa-2048" | "rsa-4096";
+  algorithm: typeof caKeyAlgorithms[number];
   commonName: string;
   notBefore: Temporal.Instant;
   notAfter: Temporal.Instant;
 }): Promise<{ certificatePem: string; privateKeyPem: string }> {
-  // Roots are made once in years: a library does it, which is not even loaded where leaves are signed.
+  // A root is made once in years, by a library that is loaded only then.
   const x509 = await import("./peculiar_x509.ts");
   const keys = await generateKeyPair(options.algorithm);
   const spki = await exportPublicKey(keys.publicKey);

@@ -119,7 +119,7 @@ Deno.test("revoke takes a pod, a certificate or a node, and says what follows", 
   const { serialNumber } = issued(await service.ask({}, node));
   assert.equal(
     outputOf(await service.run("revoke", "--serial", serialNumber, "--reason", "stolen")),
-    `pod ${pod.uid} gets no further certificate; what it has expires at ${expires} at the latest\n`,
+    `pod ${pod.uid} gets no further certificate; its certificates expire at ${expires} at the latest\n`,
   );
   assert.equal((await service.ask()).kind, "denied");
   assert.match(
