@@ -25,6 +25,7 @@ Deno.test("readiness states once that the CA is missing", async () => {
       policy,
       caSource,
       trustDocument: new ScriptedDocument(),
+      denialsDocument: new ScriptedDocument(),
       currentCa: new CurrentCa(),
       caRotationDelay: Temporal.Duration.from({ minutes: 10 }),
       clusterDomain: "cluster.local",
