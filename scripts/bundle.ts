@@ -7,12 +7,12 @@ import { entryOf, type ProgramName } from "./permissions.ts";
 import { taskArguments } from "./support/task_options.ts";
 
 /**
- * What the gRPC library loads for channelz and for ORCA's load reports, neither of which the programs
- * ask of it: a fifth of the driver's bundle, and of what Deno reads at each of its starts.
+ * A package that the gRPC library loads for channelz and for ORCA's load reports. The programs use
+ * neither; it would be a fifth of the driver's bundle, which Deno reads at each start.
  */
 export const leftOut = "@grpc/proto-loader";
 
-/** Bundles what a file leads to into one minified file; returns its size in bytes. */
+/** Bundles a file and its imports into one minified file; returns its size in bytes. */
 export async function bundle(entry: string, output: string): Promise<number> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["bundle", "--quiet", "--platform", "deno", `--external=${leftOut}`, entry],
@@ -29,7 +29,7 @@ export async function bundle(entry: string, output: string): Promise<number> {
   }
   const minified = await minify(decoder.decode(stdout));
   await Deno.mkdir(dirname(output), { recursive: true });
-  // Renamed into place, so that nobody runs half a file.
+  // Renamed into place, so that no process runs an incomplete file.
   const unfinished = `${output}.${crypto.randomUUID()}`;
   await Deno.writeTextFile(unfinished, minified);
   await Deno.rename(unfinished, output);
@@ -40,8 +40,7 @@ export async function bundle(entry: string, output: string): Promise<number> {
  * Shorter names and no blanks, but the same statements.
  *
  * `deno bundle --minify` rewrites statements too, and its esbuild (0.25) then inlines a variable
- * that is used once even if `using` declares it: what it holds is never disposed (esbuild issue
- * 4482).
+ * that is used once even if `using` declares it: its value is never disposed (esbuild issue 4482).
  */
 async function minify(code: string): Promise<string> {
   try {
@@ -56,7 +55,7 @@ async function minify(code: string): Promise<string> {
   }
 }
 
-/** Bundles a program to where its bundle is run from; says so, with the size. */
+/** Bundles a program to the path from which its bundle is run, and prints the path and the size. */
 export async function bundleProgram(name: ProgramName): Promise<void> {
   const output = entryOf(name, "bundle");
   const size = await bundle(entryOf(name, "source"), output);

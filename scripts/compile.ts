@@ -10,7 +10,7 @@ interface Options {
   readonly folder: string;
 }
 
-/** Packs the bundle, not the sources: what was tested as a bundle is what the binary holds. */
+/** Packs the bundle, not the sources: the binary contains what was tested as a bundle. */
 async function compile(name: ProgramName, { target, folder }: Options): Promise<string> {
   const output = `${folder}/${name}`;
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
@@ -28,15 +28,15 @@ async function compile(name: ProgramName, { target, folder }: Options): Promise<
 function baseBinaryMissing(words: string): string {
   const given = Deno.env.get("DENORT_BIN");
   const cause = words.match(/https:\S+denort[^\s)]*/)?.[0] ?? "Deno's download host";
-  const wanted = `denort of Deno ${Deno.version.deno}, for the target's machine`;
+  const required = `denort of Deno ${Deno.version.deno}, for the target's machine`;
   return [
     "the base binary is missing (denort: Deno without its tools; a compiled program starts with it).",
     given === undefined
-      ? `It could not be had from ${cause}.\nEither run this where that can be reached, or fetch ` +
-        `the file elsewhere, unpack it and set DENORT_BIN to it (${wanted}).`
-      : `DENORT_BIN=${given} could not be used.\nEither set it to an unpacked ${wanted}; or unset ` +
+      ? `It cannot be downloaded from ${cause}.\nEither run this on a machine that can reach it, or fetch ` +
+        `the file elsewhere, unpack it and set DENORT_BIN to it (${required}).`
+      : `DENORT_BIN=${given} cannot be used.\nEither set it to an unpacked ${required}; or unset ` +
         `it, and it is downloaded.`,
-    `deno compile said:\n${words}`,
+    `deno compile printed:\n${words}`,
   ].join("\n");
 }
 

@@ -11,19 +11,19 @@ import expected from "./conformance/skipped_specs.json" with { type: "json" };
 
 const root = new URL("../", import.meta.url);
 
-function say(text: string): void {
+function log(text: string): void {
   console.log(`conformance: ${text}`);
 }
 
-/** Tells what was skipped and why; returns what is wrong with the report. */
-function hold(report: ReturnType<typeof readReport>): string[] {
+/** Prints what was skipped and why; returns what is wrong with the report. */
+function verify(report: ReturnType<typeof readReport>): string[] {
   const reasons = new Map(
     Object.entries(expected).flatMap(([reason, names]) =>
       names.map((name) => [name, reason] as const)
     ),
   );
   for (const [reason, names] of Object.entries(expected)) {
-    say(`${names.length} specs skipped: ${reason}`);
+    log(`${names.length} specs skipped: ${reason}`);
   }
   const { passed, failed, skipped } = report;
   const skippedNow = new Set(skipped);
@@ -32,23 +32,23 @@ function hold(report: ReturnType<typeof readReport>): string[] {
     ...skipped.filter((name) => !reasons.has(name)).map((name) => `skipped unexpectedly: ${name}`),
     ...[...reasons.keys()].filter((name) => !skippedNow.has(name))
       .map((name) =>
-        `not skipped any more, so take it off scripts/conformance/skipped_specs.json: ${name}`
+        `not skipped any more, so remove it from scripts/conformance/skipped_specs.json: ${name}`
       ),
-    ...(passed.length === 0 ? ["no spec passed: csi-sanity asked nothing"] : []),
+    ...(passed.length === 0 ? ["no spec passed: csi-sanity tested nothing"] : []),
   ];
 }
 
 async function inside(): Promise<never> {
-  const program = await installCsiSanity(say);
+  const program = await installCsiSanity(log);
   if (program.kind === "missing") {
-    say(`skipped: ${program.reason}`);
+    log(`skipped: ${program.reason}`);
     console.log("0 passed, 0 failed, 1 skipped");
     Deno.exit(0);
   }
   await bundleAll();
   const report = readReport(await runCsiSanity(program.path));
-  const problems = hold(report);
-  for (const name of report.passed) say(`passed: ${name}`);
+  const problems = verify(report);
+  for (const name of report.passed) log(`passed: ${name}`);
   for (const problem of problems) console.error(`conformance: ${problem}`);
   const tests = [Deno.execPath(), "test", "--allow-all", "--no-check", "tests/conformance"];
   const counts = readCounts((await runGroup(tests, root)).output);

@@ -52,12 +52,12 @@ async function scenario(environment: TestEnvironment, signal: AbortSignal): Prom
     shown(`cert-service is process ${service.pid}, csi-driver is process ${driver.pid}`);
     shown(`registered as ${name} on node ${nodeId}`);
     const { node, notAfter } = await service.logged(({ action }) => action === "attest");
-    shown(`${node} has shown its token once: its client certificate is valid until ${notAfter}`);
+    shown(`${node} attested with its token: its client certificate is valid until ${notAfter}`);
     return { service, driver };
   });
-  const volumes = await step("3. Pods land on the node", () => publishPods(environment));
+  const volumes = await step("3. Pods are scheduled to the node", () => publishPods(environment));
   await step("4. What a pod sees", () => inspect(environment, volumes));
-  await step("5. The kubelet asks again", () => republish(environment, volumes));
+  await step("5. The kubelet publishes again", () => republish(environment, volumes));
   await step("6. The service's certificates, as cert-service list prints them", async () => {
     for (const line of (await environment.command(["list", "--namespace", "shop"])).split("\n")) {
       note(line);
@@ -73,14 +73,14 @@ async function scenario(environment: TestEnvironment, signal: AbortSignal): Prom
   await step("8. This node's volumes, as csi-driver status prints them", async () => {
     for (const line of (await environment.status()).split("\n")) note(line);
   });
-  await step("9. The pods go", () => unpublish(environment, volumes));
+  await step("9. The pods are deleted", () => unpublish(environment, volumes));
   await step("10. The programs stop", async () => {
     for (const program of [programs.driver, programs.service]) {
       const { code } = await program.stop("SIGTERM");
       if (code !== 0) throw new Error(`${program.name} ended with ${code}:\n${program.tail()}`);
     }
     if (/PRIVATE KEY/.test(environment.output)) throw new Error("a private key is in a log");
-    shown("both ended with code 0 on SIGTERM; no key is in anything they wrote");
+    shown("both ended with code 0 on SIGTERM; no key is in their output");
   });
   return `${volumes.length} certificates issued into ${
     environment.options.plain ? "plain directories" : "volumes mounted read-only"
@@ -88,7 +88,7 @@ async function scenario(environment: TestEnvironment, signal: AbortSignal): Prom
     "nothing left behind";
 }
 
-/** Lets go of an action when the signal comes; what it started is stopped with the environment. */
+/** Stops waiting for an action when the signal is aborted; disposing the environment stops it. */
 function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const abort = () => reject(signal.reason);
@@ -126,7 +126,7 @@ async function perform(options: DemoOptions): Promise<number> {
     return 0;
   } catch (error) {
     if (interrupted.signal.aborted) {
-      console.error("\ndemo: interrupted; what it had started and laid down is gone");
+      console.error("\ndemo: interrupted; its processes and files are removed");
       return 130;
     }
     const reason = errorMessage(error);
@@ -153,7 +153,7 @@ if (import.meta.main) {
         ...Deno.args,
       ],
     }).spawn();
-    // The child hears Ctrl-C itself; this process only waits for it to clean up.
+    // The child receives Ctrl-C itself; this process only waits until it has cleaned up.
     for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
       Deno.addSignalListener(name, () => {
         if (name !== "SIGINT") child.kill(name);

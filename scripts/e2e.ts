@@ -31,7 +31,7 @@ const { words, options: { shell } } = taskArguments({
   },
 });
 
-/** Aborted by Ctrl-C and the like: what was begun is taken away then, as at any other end. */
+/** Aborted by Ctrl-C and similar signals: what was started is removed then, as at any other end. */
 const interruption = new AbortController();
 
 /** The order of the tests: those before the last two need the product installed. */
@@ -73,11 +73,11 @@ async function runNode(place: Place, parts: Parts, command: string[]): Promise<s
       .concat(JSON.stringify(place), JSON.stringify(parts), ...command),
     cwd: root,
     env: { E2E_SHELL: String(shell) },
-    // Its standard input ends with this program, however it ends, and then so does the child.
+    // Its standard input ends with this program, for whatever reason, and then the child ends.
     stdin: shell ? "inherit" : "piped",
     stdout: shell ? "inherit" : "piped",
   }).spawn();
-  // Its only child ends with it, and with that, the first process of the namespaces, all of them.
+  // Its only child ends with it. That is the first process of the namespaces, so all others end too.
   const end = () => child.kill("SIGKILL");
   interruption.signal.addEventListener("abort", end);
   if (interruption.signal.aborted) end();
@@ -134,7 +134,7 @@ async function perform(
   const missed = missedSelection(selected, counts);
   if (missed !== undefined) note(missed);
   const left = before.differences(await machineState());
-  heading("What is left on the machine");
+  heading("What remains on the machine");
   for (const difference of left) note(difference);
   if (left.length === 0) note("nothing: mounts, cgroups, sysctls and processes are as before");
   return {

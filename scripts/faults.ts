@@ -1,5 +1,5 @@
-// What goes wrong on a node and in a cluster, done to the real programs, and what comes of it. Mounts are made in a
-// private mount namespace and go with it. Ends with "N passed, N failed" or "N passed, N failed, N skipped".
+// Faults of a node and of a cluster, caused to the real programs, and their consequences. Mounts are made in a private
+// mount namespace and end with it. Ends with "N passed, N failed" or "N passed, N failed, N skipped".
 
 import { privateNamespace } from "./mount_namespace.ts";
 import { runGroup } from "./process_group.ts";

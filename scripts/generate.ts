@@ -5,7 +5,7 @@ import { taskArguments } from "./support/task_options.ts";
 const buf = "npm:@bufbuild/buf@1.75.0/buf";
 const plugin = "npm:@bufbuild/protoc-gen-es@2.17.0";
 
-// Without the lock file: these two are tools, no part of what is built.
+// Without the lock file: these two are tools and not part of the programs.
 const run = ["run", "--quiet", "--no-lock", "--allow-all"];
 
 const root = new URL("../", import.meta.url);
@@ -29,7 +29,7 @@ async function generateInto(folder: string): Promise<void> {
     stdout: "inherit",
     stderr: "inherit",
   }).spawn().status;
-  if (!success) throw new Error("buf could not generate from proto/: its own words are above");
+  if (!success) throw new Error("buf cannot generate from proto/: its messages are above");
 }
 
 /** File name to text, of a folder's files. */
@@ -46,9 +46,9 @@ async function differences(): Promise<string[]> {
   const fresh = await Deno.makeTempDir();
   try {
     await generateInto(fresh);
-    const [wanted, found] = [await textsOf(fresh), await textsOf(generated)];
-    const names = new Set([...wanted.keys(), ...found.keys()]);
-    return [...names].filter((name) => wanted.get(name) !== found.get(name)).sort();
+    const [expected, found] = [await textsOf(fresh), await textsOf(generated)];
+    const names = new Set([...expected.keys(), ...found.keys()]);
+    return [...names].filter((name) => expected.get(name) !== found.get(name)).sort();
   } finally {
     await Deno.remove(fresh, { recursive: true });
   }

@@ -1,14 +1,14 @@
 // Writes the image as one tar for `ctr images import`, `podman load` or `docker load`.
-// The default is what the Containerfile builds; `bundle` does without the compiler's base binary.
+// The default is what the Containerfile builds; `bundle` needs no base binary of the compiler.
 
 import { dirname } from "node:path";
 import manifest from "../deno.json" with { type: "json" };
 import { type ImageConfig, writeImage } from "./image/archive.ts";
-import { layRoot, type Runtime } from "./image/root.ts";
+import { type Runtime, writeRoot } from "./image/root.ts";
 import { errorMessage } from "../src/shared/text/error_message.ts";
 import { taskArguments } from "./support/task_options.ts";
 
-/** The name that deploy/csi-driver.yaml asks for. */
+/** The image name in deploy/csi-driver.yaml. */
 export const imageName = `csi-cert-driver:${manifest.version}`;
 
 const config: ImageConfig = {
@@ -29,7 +29,7 @@ const config: ImageConfig = {
   exposedPorts: [50051, 50052, 9808],
 };
 
-/** Lays the image out and writes it; returns the size of the file in bytes. */
+/** Writes the image; returns the size of the file in bytes. */
 export async function buildImage(
   output: string,
   options: { readonly runtime: Runtime; readonly name?: string },
@@ -38,7 +38,7 @@ export async function buildImage(
   try {
     // Otherwise only root could enter the image's root directory.
     await Deno.chmod(root, 0o755);
-    await layRoot(root, options.runtime);
+    await writeRoot(root, options.runtime);
     await Deno.mkdir(dirname(output), { recursive: true });
     await writeImage({ name: options.name ?? imageName, root, config }, output);
   } finally {

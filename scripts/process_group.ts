@@ -4,7 +4,7 @@ const graceMs = 5_000;
 /**
  * Runs a command in a process group of its own, showing what it writes, and returns that with its
  * success. When it has ended, so has everything it started. A SIGINT, SIGTERM or SIGHUP to this
- * program goes to the whole group, and then this program ends with 128 + the signal's number.
+ * program is sent to the whole group, and then this program ends with 128 + the signal's number.
  */
 export async function runGroup(
   [program = "", ...args]: readonly string[],
@@ -28,7 +28,7 @@ export async function runGroup(
   const shown = show(child.stdout);
   const { success } = await child.status;
   clearTimeout(force);
-  // What is left holds the pipe open and would outlive us.
+  // A remaining process would keep the pipe open and outlive this program.
   signalGroup(child.pid, "SIGKILL");
   const output = await shown;
   if (interruption !== undefined) Deno.exit(exitCodes[interruption]);
@@ -52,12 +52,12 @@ function signalGroup(leader: number, signal: Deno.Signal): void {
   try {
     Deno.kill(-leader, signal);
   } catch (error) {
-    // ESRCH: nobody is left in the group.
+    // ESRCH: no process is left in the group.
     if (!(error instanceof Deno.errors.NotFound) && !/ESRCH/.test(String(error))) throw error;
   }
 }
 
-/** Passes a stream on to stdout as it comes; returns all of it as text. */
+/** Copies a stream to stdout as it arrives; returns all of it as text. */
 async function show(stream: ReadableStream<Uint8Array>): Promise<string> {
   const decoder = new TextDecoder();
   let text = "";

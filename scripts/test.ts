@@ -28,7 +28,7 @@ const task = {
 const deno = Deno.execPath();
 const root = new URL("../", import.meta.url);
 
-function say(text: string): void {
+function log(text: string): void {
   console.log(`test: ${text}`);
 }
 
@@ -49,7 +49,7 @@ async function reportMissingPrograms(): Promise<void> {
     "GnuTLS's certtool": ["certtool", "--version"],
   };
   for (const [name, command] of Object.entries(needed)) {
-    if (!await succeeds(command)) say(`${name} is not installed: tests that run it are ignored`);
+    if (!await succeeds(command)) log(`${name} is not installed: tests that run it are ignored`);
   }
 }
 
@@ -59,21 +59,21 @@ async function test(
   flags: readonly string[],
 ): Promise<{ passed: boolean; words: string }> {
   const namespace = await privateNamespace();
-  say(
+  log(
     namespace === undefined
       ? "mounting is not permitted here: tests that mount are ignored"
       : `tests mount in a private mount namespace (${namespace.description})`,
   );
   const prefix = namespace === undefined ? [] : [namespace.command, ...namespace.args];
   await reportMissingPrograms();
-  say("tests");
+  log("tests");
   // Not checked here: the type check comes before, or was left out.
   const args = ["test", "--allow-all", "--no-check", ...flags, ...selectionArguments(selection)];
   const { success, output } = await runGroup([...prefix, deno, ...args], root);
   const counts = readCounts(output);
   if (counts === undefined) return { passed: false, words: "tests (they ended without counts)" };
   const { passed, failed, ignored } = counts;
-  for (const name of ignored) say(`ignored: ${name}`);
+  for (const name of ignored) log(`ignored: ${name}`);
   const missed = missedSelection(selection, counts);
   if (missed !== undefined) return { passed: false, words: missed };
   const tail = ignored.length === 0 ? "" : ` (${ignored.length} ignored, named above)`;
@@ -93,12 +93,12 @@ const checks = {
 const failed: string[] = [];
 if (isWhole) {
   for (const [name, args] of Object.entries(checks)) {
-    say(name);
+    log(name);
     if (!(await runGroup([deno, ...args], root)).success) failed.push(name);
   }
 } else {
   const files = `${selection.files.length} ${selection.files.length === 1 ? "file" : "files"}`;
-  say(`${files}; ${Object.keys(checks).join(", ")} are left to "deno task test" alone`);
+  log(`${files}; ${Object.keys(checks).join(", ")} are left to "deno task test" alone`);
 }
 const flags = [
   ...isWhole ? ["--quiet"] : [],
@@ -109,8 +109,8 @@ const tests = await test(selection, flags);
 if (!tests.passed) failed.push(tests.words);
 
 if (failed.length === 0) {
-  say(isWhole ? `${Object.keys(checks).join(", ")} and ${tests.words}` : tests.words);
+  log(isWhole ? `${Object.keys(checks).join(", ")} and ${tests.words}` : tests.words);
 } else {
-  say(`FAILED: ${failed.join(", ")}${tests.passed ? `; ${tests.words}` : ""}`);
+  log(`FAILED: ${failed.join(", ")}${tests.passed ? `; ${tests.words}` : ""}`);
   Deno.exit(1);
 }

@@ -46,7 +46,7 @@ export interface Requests {
   readonly messages: readonly Uint8Array[];
 }
 
-/** So many requests, each for a P-256 key and a pod of its own. */
+/** Makes a number of requests, each for a P-256 key and a pod of its own. */
 export async function makeRequests(count: number): Promise<Requests> {
   const pems: string[] = [];
   const messages: Uint8Array[] = [];

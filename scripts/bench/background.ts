@@ -57,7 +57,7 @@ export class Background implements AsyncDisposable {
     try {
       this.#process.kill(signal);
     } catch {
-      // Gone already.
+      // It has already ended.
     }
     await this.#process.status;
   }

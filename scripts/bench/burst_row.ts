@@ -13,7 +13,7 @@ import type { Settings } from "./settings.ts";
 
 const row = 3;
 
-/** Everything at once: a node that comes up full, and fifty of them. */
+/** Everything at once: a node that starts with all its pods, and fifty such nodes. */
 export async function burstRow(settings: Settings, directory: string): Promise<Result[]> {
   const ca = await makeCa(directory, "P-256");
   await using resources = new AsyncDisposableStack();
@@ -71,7 +71,7 @@ async function oneNode(
   return results;
 }
 
-/** Connections of many nodes, each of which asks for all its certificates at once; the milliseconds until the last came. */
+/** Connections of many nodes, each of which requests all its certificates at once; returns the milliseconds until the last. */
 async function manyNodes(address: string, nodes: number, perNode: number): Promise<number> {
   const request = await createCertificateRequest(await generateKeyPair("ecdsa-p256"));
   const certificateRequest = request as Uint8Array<ArrayBuffer>;
@@ -103,7 +103,7 @@ async function manyNodes(address: string, nodes: number, perNode: number): Promi
   return performance.now() - from;
 }
 
-/** Looks at a program until disposed: at its memory, and at what it says of its event loop. */
+/** Observes a program's memory and its event loop's metrics until disposed. */
 async function watch(healthAddress: string, process: Background) {
   const stopping = new AbortController();
   const before = await lagOf(healthAddress);

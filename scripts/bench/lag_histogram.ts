@@ -2,7 +2,7 @@ const buckets = /^event_loop_lag_seconds_bucket\{le="(.+)"\} (\d+)$/gm;
 
 /** The event-loop lag that a program exposes among its metrics. */
 export class LagHistogram {
-  /** How many were at most so many seconds; the last is all of them. */
+  /** How many samples were at most each bound; the last is the number of samples. */
   readonly #counts: readonly (readonly [bound: number, count: number])[];
   readonly #sum: number;
 
@@ -13,7 +13,7 @@ export class LagHistogram {
     this.#sum = Number(/^event_loop_lag_seconds_sum (.+)$/m.exec(metrics)?.[1] ?? 0);
   }
 
-  /** What came to it since another time. */
+  /** The difference from an earlier reading. */
   since(before: LagHistogram): { meanMs: number; percentileMs(share: number): number } {
     const counts = this.#counts.map(([bound, count], index) =>
       [bound, count - (before.#counts[index]?.[1] ?? 0)] as const

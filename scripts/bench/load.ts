@@ -5,7 +5,7 @@ export interface Load {
   readonly latencies: readonly number[];
 }
 
-/** Calls as often as it can, so many at a time, for a while; a call that fails ends it. */
+/** Calls as often as possible with a fixed concurrency for some time; a call that fails ends it. */
 export async function load(
   concurrency: number,
   seconds: number,
@@ -29,7 +29,7 @@ export async function load(
   };
 }
 
-/** Does a fixed number of things, so many at a time; the milliseconds that each took, in their order of ending. */
+/** Runs a number of actions with a fixed concurrency; returns the milliseconds of each, in the order of their ends. */
 export async function batch(
   count: number,
   concurrency: number,

@@ -47,7 +47,7 @@ function add(n: number): void {
   inventory.add({ serialNumber, pod, volumeId, node: "node-1", names, ...times });
 }
 
-/** On the heap, and in array buffers beside it, after a collection, which --expose-gc lets us ask for. */
+/** Bytes on the heap and in array buffers after a collection, which --expose-gc permits. */
 function used(): number {
   (globalThis as unknown as { gc: () => void }).gc();
   const { heapUsed, external } = Deno.memoryUsage();

@@ -11,7 +11,7 @@ const mebi = 2 ** 20;
 /** As in the image, where Deno has nowhere to keep compiled code: it parses the program at each start. */
 const nothingCached = { DENO_DIR: "/dev/null/none" };
 
-/** What the programs hold: at rest, and for each volume and entry. */
+/** The programs' memory: idle, and for each volume and entry. */
 export async function memoryRow(settings: Settings, directory: string): Promise<Result[]> {
   const ca = await makeCa(directory, "P-256");
   const bare = await atRest(await bareDeno(directory)) / mebi;

@@ -69,7 +69,7 @@ export class NodeProcess implements AsyncDisposable {
     return new NodeProcess(process, "", directory, socket);
   }
 
-  /** Lays down what a kubelet lays down before it calls. */
+  /** Makes the files that a kubelet makes before it calls. */
   async admit(n: number): Promise<PodVolume> {
     const volume = this.kubelet.admit({ name: `web-${n}`, namespace: "shop" });
     await this.kubelet.note(volume);

@@ -63,7 +63,7 @@ export async function nodeRow(settings: Settings, directory: string): Promise<Re
   return results;
 }
 
-/** Publishes volumes and takes them away again; the sorted milliseconds that each publish took. */
+/** Publishes volumes and unpublishes them; returns the sorted milliseconds of the publishes. */
 async function publishes(
   node: NodeProcess,
   count: number,
@@ -81,7 +81,7 @@ function lines(
   all: Record<string, number[]>,
 ): Result[] {
   const name = `publish, ${concurrency} at once`;
-  // What is done a hundred times at once waits for its turn on the cores.
+  // A hundred publishes at once wait for the processor.
   const share = Math.max(1, concurrency / Math.min(2, navigator.hardwareConcurrency));
   const least = samples.idle.map((ms, round) => ms + (samples.bare[round] ?? NaN) * share);
   const what = "do-nothing driver + bare cryptography";

@@ -8,7 +8,7 @@ import { interleave, ratioOf } from "./statistics.ts";
 
 const row = 5;
 
-/** From the start of a driver whose node holds volumes to ready. */
+/** From the start of a driver whose node has volumes to ready. */
 export async function restartRow(settings: Settings, directory: string): Promise<Result[]> {
   if (!settings.mounts) {
     return [skipped(row, "restart", "mounting is not permitted on this machine")];

@@ -5,7 +5,7 @@ import type { Settings } from "./settings.ts";
 import { interleave, ratioOf } from "./statistics.ts";
 
 const row = 4;
-/** How many volumes a sample schedules, whatever the size of the schedule. */
+/** How many volumes a sample schedules, for each size of the schedule. */
 const scheduled = 100_000;
 
 /** What the schedule of many volumes costs: to make it, and over a simulated day. */
@@ -34,7 +34,7 @@ export async function schedulerRow(settings: Settings): Promise<Result[]> {
   return results;
 }
 
-/** Keys and instants, all there before anything is measured: to make an instant takes longer than to schedule it. */
+/** Keys and instants, made before the measurement: making an instant takes longer than scheduling it. */
 function manyVolumes() {
   const now = new FakeClock().now();
   return Array.from({ length: scheduled }, (_, n) => ({
@@ -44,7 +44,7 @@ function manyVolumes() {
 }
 
 /**
- * Microseconds to schedule one of so many volumes.
+ * Microseconds to schedule one of a number of volumes.
  *
  * Every sample schedules the same volumes, shared out among schedules of that size, and keeps all of
  * them to its end: a small one alone would be over before the garbage collector first looks at it.
@@ -64,7 +64,7 @@ async function planned(
   return ms * 1_000 / scheduled;
 }
 
-/** Microseconds for each run of so many volumes that renew once in a day, all else of the day included. */
+/** Microseconds for each run of volumes that renew once a day, with everything else that the day costs. */
 async function aDay(size: number): Promise<number> {
   const clock = new FakeClock();
   await using scheduler = new Scheduler({ clock });

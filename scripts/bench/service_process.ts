@@ -77,7 +77,7 @@ async function connects(port: number): Promise<true | undefined> {
   }
 }
 
-/** The Go program that does nothing but sign, with the same CA. */
+/** The Go program that only signs, with the same CA. */
 export async function startGoSigner(
   program: string,
   directory: string,

@@ -18,13 +18,13 @@ const targets: Readonly<Record<CaKind, number | undefined>> = {
   "RSA-4096": 0.8,
 };
 
-/** What each does beside verifying the request and signing, if that is not what ours does. */
+/** What each does in addition to verifying the request and signing, where that differs from ours. */
 const peerNames = {
   cfssl: "cfssl (JSON, HTTP)",
   stepCa: "step-ca (JSON, TLS, an Ed25519 token to check)",
   goSigner: "grpc-go + crypto/x509, nothing else",
 };
-/** More than it can sign in a second; each takes a token that was made before. */
+/** More than it can sign in a second; each needs a token that is made in advance. */
 const stepCaAtMost = 6_000;
 
 /** From a request to a chain, through the real service: certificates a second. */
@@ -46,7 +46,7 @@ interface Bench {
   readonly programs: Readonly<Record<"stepCa" | "goSigner", Built>>;
 }
 
-/** Signs once; `prepare` comes before so many seconds of it, and is not counted. */
+/** Signs once; `prepare` runs before a number of seconds of it, and is not counted. */
 interface Signer {
   readonly call: (n: number) => Promise<unknown>;
   readonly prepare?: (seconds: number) => void;
@@ -87,7 +87,7 @@ async function underCa(settings: Settings, directory: string, bench: Bench): Pro
     // Code is slow when it runs for the first time: not counted.
     for (const [, run] of running) await run();
     const candidates: Record<string, () => Promise<number>> = Object.fromEntries(running);
-    // The same whatever the number at once, and it takes seconds.
+    // The same for each concurrency, and it takes seconds.
     if (concurrency === 8) candidates.limit = () => opensslLimit(kind, cores);
     const samples = await interleave(settings.quick ? 3 : 7, candidates);
     results.push(...lines(kind, concurrency, samples));
@@ -97,7 +97,7 @@ async function underCa(settings: Settings, directory: string, bench: Bench): Pro
   return [...results, ...skips];
 }
 
-/** What signs beside us, by the names of `peerNames`. */
+/** The other signing services, by the names of `peerNames`. */
 async function startPeers(
   directory: string,
   { ca, kind, requests, programs }: Bench,

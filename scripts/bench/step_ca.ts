@@ -4,7 +4,7 @@ import { Background } from "./background.ts";
 import { freePort } from "./service_process.ts";
 
 const provisioner = "bench";
-/** step-ca wants a name in each token; it is also the leaf's. */
+/** step-ca requires a name in each token; it is also the leaf's. */
 const subject = "web-0.shop.svc.cluster.local";
 
 /** step-ca with a CA; it has no database, so that it keeps only which tokens were used. */
@@ -50,7 +50,7 @@ export class StepCa implements AsyncDisposable {
     return new StepCa(process, url, Deno.createHttpClient({ caCerts }), privateKey);
   }
 
-  /** Has so many requests ready, each with a token of its own: one is taken once only. */
+  /** Prepares a number of requests, each with a token of its own: a token is accepted once. */
   prepare(count: number, pems: readonly string[]): void {
     while (this.#bodies.length < count) {
       const csr = pems[this.#bodies.length % pems.length];

@@ -5,7 +5,7 @@ import type { VolumeStore } from "../../src/driver/volume/volume_record.ts";
 
 const times: Record<string, number[]> = {};
 
-/** The same function, its time taken. */
+/** The same function, with its time measured. */
 function timed<A extends unknown[], R>(name: string, call: (...args: A) => Promise<R>) {
   return async (...args: A): Promise<R> => {
     const from = performance.now();

@@ -45,7 +45,7 @@ async function hierarchies(): Promise<string[]> {
   return found;
 }
 
-/** A cgroup's files go with it; a directory with a process that is just ending is tried again. */
+/** Removes a cgroup's directory, and retries while a process in it is still ending. */
 async function removeTree(path: string): Promise<void> {
   if (!await exists(path)) return;
   for await (const { name, isDirectory } of Deno.readDir(path)) {

@@ -44,7 +44,7 @@ export async function buildTools(go: string, folder: string): Promise<string | u
   return words && `the tools could not be built: ${words}`;
 }
 
-/** Static programs of a module's packages; returns the last words of a build that failed. */
+/** Static programs of a module's packages; returns the end of the output of a build that failed. */
 async function build(
   go: string,
   module: string,

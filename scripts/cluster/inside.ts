@@ -1,7 +1,7 @@
 /**
  * Runs as the first process of a cluster's own namespaces: starts the node, installs the product as
- * a user would, and then runs a command. When it ends, so does everything in the namespaces. It
- * ends too when its standard input does, which is how it learns that its parent is gone.
+ * a user would, and then runs a command. When it ends, every process in the namespaces ends. It
+ * also ends when its standard input ends, because its parent has ended then.
  *
  * inside.ts PLACE-AS-JSON PARTS-AS-JSON COMMAND [ARGUMENT…]
  */
@@ -13,14 +13,14 @@ import { type Place, serviceAddress } from "./settings.ts";
 import { errorMessage } from "../../src/shared/text/error_message.ts";
 
 async function endWithParent(): Promise<never> {
-  for await (const _octets of Deno.stdin.readable);
+  for await (const _chunk of Deno.stdin.readable);
   Deno.exit(1);
 }
 
 async function main([placeText = "", partsText = "", program = "", ...args]: string[]) {
   const place: Place = JSON.parse(placeText);
   const parts: Parts = JSON.parse(partsText);
-  // For us and all that we start, the tests among it.
+  // For this process and its children, which include the tests.
   const programs = [parts.kubernetes, parts.tools, "/usr/local/sbin", "/usr/sbin", "/usr/bin"];
   Deno.env.set("PATH", [...programs, "/sbin", "/bin"].join(":"));
   Deno.env.set("KUBECONFIG", `${place.folder}/pki/admin.kubeconfig`);

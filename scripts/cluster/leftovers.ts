@@ -2,8 +2,8 @@ import { listCgroups, removeCgroups } from "./cgroup.ts";
 import { clusterPrefix } from "./machine_state.ts";
 
 /**
- * Removes the cgroups and folders of runs that were killed before they could. Their names hold the
- * id of the process that made them; what belongs to one that still lives is left alone.
+ * Removes the cgroups and folders of runs that were killed before they could. Their names contain
+ * the id of the process that made them; those of a running process are kept.
  */
 export async function removeLeftovers(): Promise<void> {
   for (const name of await listCgroups()) {

@@ -35,7 +35,7 @@ export async function machineState(): Promise<MachineState> {
 async function mounts(): Promise<string[]> {
   const text = await Deno.readTextFile("/proc/self/mountinfo");
   return text.trim().split("\n").map((line) => `mount at ${line.split(" ")[4]}`)
-    // Others may mount too while we run; a cluster's mounts lie in these places.
+    // Other programs may mount meanwhile; a cluster's mounts are below these paths.
     .filter((fact) => /^mount at \/(run|var)\//.test(fact) || fact.includes(clusterPrefix));
 }
 

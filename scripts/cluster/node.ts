@@ -16,7 +16,7 @@ import {
 const patienceMs = 180_000;
 
 /** What a kubelet sets for the whole machine; it finds them set, in files of the cluster's own. */
-const wantedSysctls = {
+const requiredSysctls = {
   "vm/overcommit_memory": 1,
   "vm/panic_on_oom": 0,
   "kernel/panic": 10,
@@ -61,7 +61,7 @@ export class ClusterNode {
     this.#started = true;
   }
 
-  /** The paths of the machine that a cluster uses are this cluster's own, and sysctls stay. */
+  /** Gives the cluster its own copies of the machine's paths that it uses, and keeps the sysctls. */
   async #prepareMounts(): Promise<void> {
     await run(["mount", "--make-rprivate", "/"]);
     await run(["mount", "-t", "tmpfs", "run", "/run"]);
@@ -70,7 +70,7 @@ export class ClusterNode {
       await Deno.mkdir(own, { recursive: true });
       await run(["mount", "--bind", own, path]);
     }
-    for (const [name, value] of Object.entries(wantedSysctls)) {
+    for (const [name, value] of Object.entries(requiredSysctls)) {
       const own = this.#file(name.replaceAll("/", "."));
       await Deno.writeTextFile(own, `${value}\n`);
       await run(["mount", "--bind", own, `/proc/sys/${name}`]);
@@ -107,7 +107,7 @@ export class ClusterNode {
     await Deno.writeTextFile(this.#file("audit-policy.json"), JSON.stringify(auditPolicy));
   }
 
-  /** What it writes goes to a log; its end is noticed by the one who waits for it. */
+  /** Starts a program that writes to a log file; whoever waits for it notices its end. */
   #spawn(name: string, command: readonly string[]): void {
     const log = this.#file(`logs/${name}.log`);
     const child = new Deno.Command("sh", {

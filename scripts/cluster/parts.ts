@@ -1,11 +1,11 @@
 import { buildKubernetes, buildTools, digestOfTools, kubernetesVersion } from "./go_programs.ts";
 
-/** The programs that make up the node, by where they lie. */
+/** The folders of the programs that make up the node. */
 export interface Parts {
-  /** Holds kube-apiserver, kube-controller-manager, kube-scheduler, kubelet and kubectl. */
+  /** Contains kube-apiserver, kube-controller-manager, kube-scheduler, kubelet and kubectl. */
   readonly kubernetes: string;
   readonly version: string;
-  /** Holds the peer that pods of the tests run: see tests/e2e/peer. */
+  /** Contains the peer that pods of the tests run: see tests/e2e/peer. */
   readonly tools: string;
 }
 

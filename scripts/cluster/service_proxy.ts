@@ -1,4 +1,4 @@
-/** Where a connection goes, or undefined while nobody is ready. */
+/** The endpoint for a connection; undefined while none is ready. */
 export type PickEndpoint = () => Promise<Deno.ConnectOptions | undefined>;
 
 /**
@@ -23,6 +23,6 @@ async function join(from: Deno.Conn, pick: PickEndpoint): Promise<void> {
     using to = await Deno.connect(endpoint);
     await Promise.race([from.readable.pipeTo(to.writable), to.readable.pipeTo(from.writable)]);
   } catch {
-    // Either end went away, or the endpoint just did: the caller sees its connection close.
+    // One end has closed, or the endpoint has ended: the caller sees its connection close.
   }
 }

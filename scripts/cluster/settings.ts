@@ -1,6 +1,6 @@
-/** Where everything of one cluster lies and what it goes by. */
+/** The folder and the names of one cluster. */
 export interface Place {
-  /** Holds certificates, settings and logs. */
+  /** Contains certificates, settings and logs. */
   readonly folder: string;
   readonly nodeName: string;
   /** In each cgroup hierarchy, below its root. */
@@ -12,7 +12,7 @@ export const nodeAddress = "10.88.0.1";
 export const serviceAddress = "10.96.0.50";
 export const podSubnet = "10.88.0.0/24";
 
-/** The kubelet's; what is unusual lets it run where root lacks capabilities, or on cgroup v1. */
+/** The kubelet's configuration; unusual values let it run where root lacks capabilities, or on cgroup v1. */
 export function kubeletSettings({ folder, cgroup }: Place): unknown {
   return {
     apiVersion: "kubelet.config.k8s.io/v1beta1",
@@ -84,7 +84,7 @@ export const cniSettings = {
   }],
 };
 
-/** The command lines of what runs beside containerd and etcd, by their programs' names. */
+/** The command lines of the programs other than containerd and etcd, by the programs' names. */
 export function commandLines(place: Place): Readonly<Record<string, readonly string[]>> {
   const { folder, nodeName } = place;
   const pki = `${folder}/pki`;
@@ -132,7 +132,7 @@ export function commandLines(place: Place): Readonly<Record<string, readonly str
   };
 }
 
-/** What the product's two accounts ask of the API server is written down, and nothing else. */
+/** The audit policy: it records the requests of the product's two accounts and nothing else. */
 export const auditPolicy = {
   apiVersion: "audit.k8s.io/v1",
   kind: "Policy",

@@ -1,7 +1,7 @@
 import { type ImageConfig, writeImage } from "../image/archive.ts";
 import { layProgram } from "../image/root.ts";
 
-/** Sleeps for as long as an unsigned clock can tell. */
+/** Sleeps for the longest time that an unsigned clock can count. */
 const sleeping: ImageConfig = { entrypoint: ["/bin/busybox", "sleep", "2147483647"] };
 
 /**

@@ -4,7 +4,7 @@ import { TestEnvironment } from "../demo/test_environment.ts";
 const module = "github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity";
 const version = "v5.6.0";
 
-/** Asks for volumes of a controller's making; the list of what is skipped is held against the report. */
+/** Skips specs that need a controller; the report's skipped specs are compared with the expected list. */
 const skip = String.raw`\[Controller Server\]|NodeUnpublishVolume should remove target path`;
 
 type Program =
@@ -12,12 +12,12 @@ type Program =
   | { readonly kind: "missing"; readonly reason: string };
 
 /** csi-sanity of the pinned version, built once into the user's cache. */
-export async function installCsiSanity(say: (text: string) => void): Promise<Program> {
+export async function installCsiSanity(log: (text: string) => void): Promise<Program> {
   const cache = Deno.env.get("XDG_CACHE_HOME") ?? join(Deno.env.get("HOME") ?? "/tmp", ".cache");
   const folder = join(cache, "csi-cert-driver", `csi-sanity-${version}`);
   const path = join(folder, "csi-sanity");
   if (await exists(path)) return { kind: "installed", path };
-  say(`building csi-sanity ${version} into ${folder}`);
+  log(`building csi-sanity ${version} into ${folder}`);
   try {
     const { success, stderr } = await new Deno.Command("go", {
       args: ["install", `${module}@${version}`],
@@ -76,7 +76,7 @@ interface Spec {
   readonly Failure?: { readonly Message?: string };
 }
 
-/** The specs of a report by what became of them. */
+/** The specs of a report by their outcome. */
 export function readReport(text: string) {
   const suites: { readonly SpecReports: readonly Spec[] }[] = JSON.parse(text);
   const specs = suites.flatMap(({ SpecReports }) => SpecReports)

@@ -1,4 +1,4 @@
-/** What the demo says, and how. */
+/** The demo's output and its format. */
 
 const colour = Deno.stdout.isTerminal() && !Deno.noColor;
 
@@ -6,12 +6,12 @@ function paint(code: number, text: string): string {
   return colour ? `\x1b[${code}m${text}\x1b[0m` : text;
 }
 
-/** A heading: what is shown next. */
+/** Prints a heading. */
 export function heading(text: string): void {
   console.log(`\n${paint(1, text)}`);
 }
 
-/** Something that was shown to hold. */
+/** Prints a property that was verified. */
 export function shown(text: string): void {
   console.log(`  ${paint(32, "✓")} ${text}`);
 }

@@ -8,7 +8,7 @@ import { mountsBelow, type TestEnvironment } from "./test_environment.ts";
 
 /** The lifetime of the certificate that is watched being renewed. */
 export const shortLifetime = "10s";
-/** A renewal that is not seen after this many milliseconds will not come. */
+/** The longest wait for a renewal. */
 const renewalMs = 15_000;
 
 export const policy =
@@ -83,7 +83,7 @@ export async function inspect(
   for (const line of await verifyFiles(volumes, `${environment.caDir}/tls.crt`)) shown(line);
 }
 
-/** A republish of what is healthy issues nothing, also when the service is asked nothing. */
+/** A republish of a healthy volume issues nothing, also while the service is away. */
 export async function republish(
   environment: TestEnvironment,
   volumes: readonly PodVolume[],
@@ -130,25 +130,25 @@ export async function renewals(
   return { driver, service, reads };
 }
 
-/** Takes everything away and looks for what was left. */
+/** Unpublishes every volume and verifies that nothing remains. */
 export async function unpublish(
   environment: TestEnvironment,
   volumes: readonly PodVolume[],
 ): Promise<void> {
   for (const volume of volumes) await environment.kubelet.unpublish(volume);
   const mounts = await mountsBelow(environment.kubelet.root);
-  if (mounts.length > 0) throw new Error(`mounts were left: ${mounts.join(", ")}`);
+  if (mounts.length > 0) throw new Error(`mounts remain: ${mounts.join(", ")}`);
   const records = [];
   for await (const { name } of Deno.readDir(environment.recordsDir)) {
     if (!name.startsWith(".")) records.push(name);
   }
-  if (records.length > 0) throw new Error(`records were left: ${records.join(", ")}`);
+  if (records.length > 0) throw new Error(`records remain: ${records.join(", ")}`);
   const leftPods = [];
   for await (const { name } of Deno.readDir(`${environment.kubelet.root}/pods`)) {
     leftPods.push(name);
   }
-  if (leftPods.length > 0) throw new Error(`pod directories were left: ${leftPods.join(", ")}`);
-  shown(`${volumes.length} volumes unpublished: no mount, no record, no directory is left`);
+  if (leftPods.length > 0) throw new Error(`pod directories remain: ${leftPods.join(", ")}`);
+  shown(`${volumes.length} volumes unpublished: no mount, record or directory remains`);
 }
 
 async function awaitRenewal(
@@ -162,7 +162,7 @@ async function awaitRenewal(
   const deadline = Date.now() + renewalMs;
   while (Date.now() < deadline) {
     const leaf = await leafAt(targetPath);
-    // Told once the reader has seen it as well, so that it is counted.
+    // Reported once the reader has seen it as well, so that it is counted.
     if (leaf.serialNumber !== serialNumber && reader.seen.serialNumbers.has(leaf.serialNumber)) {
       return leaf;
     }

@@ -18,14 +18,14 @@ export interface DemoOptions {
 
 const nodeName = "demo-node";
 
-/** Everything the demo starts and lays down, so that one disposal removes it. */
+/** The processes and files of a demo or a test; disposing it ends and removes all of them. */
 export class TestEnvironment implements AsyncDisposable {
   readonly base: string;
   readonly kubelet: Kubelet;
   readonly options: DemoOptions;
   readonly #cluster: DemoCluster | undefined;
   readonly #programs: Program[] = [];
-  /** Whether the base lies in memory: keys in plain directories never reach a disk then. */
+  /** Whether the base is in memory: keys in plain directories then never reach a disk. */
   readonly inMemory: boolean;
   #listenAddress = "127.0.0.1:0";
   #attestationAddress = "127.0.0.1:0";
@@ -96,7 +96,7 @@ export class TestEnvironment implements AsyncDisposable {
     return program.output;
   }
 
-  /** Starts the service, with these variables besides the usual ones; resolves once it serves. */
+  /** Starts the service, with these variables in addition to the usual ones; resolves once it serves. */
   async startService(env: Record<string, string> = {}): Promise<Program> {
     const program = this.#start("cert-service", {
       LISTEN_ADDR: this.#listenAddress,

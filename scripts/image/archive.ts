@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 
-/** What a container of the image gets unless it is told otherwise. */
+/** The defaults of a container of the image. */
 export interface ImageConfig {
   readonly entrypoint: readonly string[];
   readonly user?: string;
@@ -17,7 +17,7 @@ export interface Image {
   readonly config: ImageConfig;
 }
 
-/** As Go and image indexes name machines. */
+/** The machine's name in Go and in image indexes. */
 export const architecture = Deno.build.arch === "aarch64" ? "arm64" : "amd64";
 
 const types = {

@@ -12,12 +12,12 @@ const bundles = "/usr/local/lib/csi-cert-driver";
  *
  * `compiled`: the self-contained binary, which is what the Containerfile ships.
  * `bundle`: the same bundle with Deno itself, for machines that cannot have the compiler's base
- * binary; the entry points are scripts there, and so the image holds a shell.
+ * binary; its entry points are scripts, so the image contains a shell.
  */
 export type Runtime = "compiled" | "bundle";
 
-/** Lays the image's root file system out in an empty folder. */
-export async function layRoot(root: string, runtime: Runtime): Promise<void> {
+/** Writes the image's root file system into an empty folder. */
+export async function writeRoot(root: string, runtime: Runtime): Promise<void> {
   await layUsers(root);
   await layLibcrypto(root);
   await Deno.mkdir(`${root}${binaries}`, { recursive: true });
@@ -25,10 +25,10 @@ export async function layRoot(root: string, runtime: Runtime): Promise<void> {
   else await layBundle(root);
 }
 
-/** Copies a program, and the libraries it is linked to, to where they lie on this machine. */
+/** Copies a program, and the libraries it is linked to, to their paths on this machine. */
 export async function layProgram(root: string, from: string, to = from): Promise<void> {
   await copy(from, `${root}${to}`);
-  // A static program makes ldd fail, and needs nothing.
+  // ldd fails for a static program, which needs no libraries.
   const { stdout } = await new Deno.Command("ldd", { args: [from], stderr: "null" }).output();
   for (const [, path = ""] of new TextDecoder().decode(stdout).matchAll(/(?:^|\s)(\/\S+) \(0x/gm)) {
     await copy(path, `${root}${path}`);
@@ -51,7 +51,7 @@ async function layUsers(root: string): Promise<void> {
   );
 }
 
-/** The distroless images have it, and the service signs with it. */
+/** The distroless images contain it, and the service signs with it. */
 async function layLibcrypto(root: string): Promise<void> {
   for (const path of libcryptoPaths) {
     if (await Deno.stat(path).then(({ isFile }) => isFile, () => false)) {

@@ -20,7 +20,7 @@ export interface ObjectEvent {
   readonly collection: string;
 }
 
-/** What a test gives of an object; the rest is filled in. */
+/** The fields of an object that a test states; the others have defaults. */
 export interface GivenObject {
   metadata: { name: string; namespace: string; uid?: string; [field: string]: unknown };
   [field: string]: unknown;
@@ -34,7 +34,7 @@ const kinds: Record<string, string> = { pods: "Pod", secrets: "Secret", configma
 
 export class ApiObjects {
   #version = 1_000;
-  /** What is older is gone from the history. */
+  /** Older versions are no longer in the history. */
   #oldest = 0;
   readonly #objects = new Map<string, StoredObject>();
   readonly #history: ObjectEvent[] = [];
@@ -77,7 +77,7 @@ export class ApiObjects {
     };
     this.#objects.set(key, object);
     const type = before === undefined ? "ADDED" : "MODIFIED";
-    this.#tell({ type, object, version, collection: `${resource}/${namespace}` });
+    this.#notify({ type, object, version, collection: `${resource}/${namespace}` });
     return object;
   }
 
@@ -92,7 +92,7 @@ export class ApiObjects {
     const version = ++this.#version;
     const object = structuredClone(before);
     object.metadata.resourceVersion = `${version}`;
-    this.#tell({ type: "DELETED", object, version, collection: `${resource}/${namespace}` });
+    this.#notify({ type: "DELETED", object, version, collection: `${resource}/${namespace}` });
   }
 
   /** Server-side apply of an object's data. */
@@ -113,7 +113,7 @@ export class ApiObjects {
     return { kind: before === undefined ? "created" : "changed", object };
   }
 
-  /** Forgets the history, as etcd's compaction does. */
+  /** Clears the history, as etcd's compaction does. */
   compact(): void {
     this.#oldest = ++this.#version;
     this.#history.length = 0;
@@ -142,7 +142,7 @@ export class ApiObjects {
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
-  #tell(event: ObjectEvent): void {
+  #notify(event: ObjectEvent): void {
     this.#history.push(event);
     for (const listener of [...this.#listeners]) listener(event);
   }

@@ -29,12 +29,12 @@ export type Fault = number | "hang" | "cut" | "nonsense";
 
 type Answer = Response | Promise<Response>;
 
-/** An API server for tests: HTTPS, the JSON of the real one, and faults when asked for. */
+/** An API server for tests: HTTPS, the JSON of the real one, and faults when a test requests them. */
 export class ApiServer implements AsyncDisposable {
   readonly objects = new ApiObjects();
   readonly tokens = new ApiTokens();
   readonly calls: ApiCall[] = [];
-  /** The tokens that are taken as the service's own. */
+  /** The tokens that are accepted as the service's own. */
   readonly accounts = new Set(["service-token"]);
   /** What the service's role grants; undefined: everything. */
   rules: readonly ApiRule[] | undefined;
@@ -97,7 +97,7 @@ export class ApiServer implements AsyncDisposable {
     this.#server = undefined;
   }
 
-  /** The next calls whose text begins so go wrong. */
+  /** Makes the next calls whose text has this prefix fail. */
   fail(text: string, fault: Fault, times = 1): void {
     this.faults.push({ text, fault, times });
   }
@@ -113,9 +113,9 @@ export class ApiServer implements AsyncDisposable {
     this.#watches.disconnect();
   }
 
-  /** Says something to all watches: a bookmark, an error, nonsense. */
-  say(line: string): void {
-    this.#watches.say(line);
+  /** Sends a line to all watches: a bookmark, an error, nonsense. */
+  send(line: string): void {
+    this.#watches.send(line);
   }
 
   /** How many calls there were whose text begins so. */

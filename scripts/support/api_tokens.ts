@@ -1,7 +1,7 @@
 import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import { tokenAudience } from "../../src/shared/text/product_names.ts";
 
-/** Service account tokens, and what an API server says of them. */
+/** Service account tokens, and an API server's reviews of them. */
 export interface TokenOptions {
   /** "namespace/name"; the driver's unless given. */
   readonly account?: string;
@@ -56,7 +56,7 @@ export class ApiTokens {
     this.#keys.set(keyId, { kind, ...pair });
   }
 
-  /** A key is published no more, and signs no more. */
+  /** Stops publishing a key and signing with it. */
   removeKey(keyId: string): void {
     this.#keys.delete(keyId);
   }
@@ -132,7 +132,7 @@ export class ApiTokens {
     const audiences = spec?.audiences ?? [];
     const shared = known?.audiences.filter((audience) => audiences.includes(audience)) ?? [];
     if (!known || known.revoked || Temporal.Instant.compare(known.expiresAt, now) <= 0) {
-      // The real one can quote pieces of what it was shown.
+      // The real one can quote pieces of the token.
       return { user: {}, error: `[invalid bearer token, cannot parse ${spec?.token}]` };
     }
     if (shared.length === 0) return { user: {}, error: "token audiences do not match" };

@@ -16,7 +16,7 @@ export class ApiWatches {
     return this.#open.size;
   }
 
-  /** Answers with what there is, or was since a version, and then with each change. */
+  /** Answers with the present objects, or the changes since a version, and then with each change. */
   open({ resource, namespace }: Target, name: string, query: URLSearchParams): Response {
     // RBAC of one name allows a watch of that one name only.
     if (query.get("fieldSelector") !== `metadata.name=${name}`) return status(403, "Forbidden");
@@ -54,7 +54,7 @@ export class ApiWatches {
     this.#open.clear();
   }
 
-  say(line: string): void {
+  send(line: string): void {
     for (const watch of this.#open) watch.enqueue(new TextEncoder().encode(`${line}\n`));
   }
 }

@@ -1,9 +1,9 @@
 import { openLibc } from "../../src/shared/linux/libc.ts";
 
-/** Set once it was said that we may not mount: each test file is a world of its own, the environment is not. */
-const saidVariable = "TESTS_SAID_CANNOT_MOUNT";
+/** Set once the missing privilege was reported: test files share the environment, and nothing else. */
+const reportedVariable = "TESTS_REPORTED_CANNOT_MOUNT";
 
-/** Whether this process may mount, as root with all capabilities can; said once on stderr when it may not. */
+/** Whether this process may mount, as root with all capabilities can; reported once on stderr when it may not. */
 export const canMount = probe();
 
 function probe(): boolean {
@@ -14,10 +14,10 @@ function probe(): boolean {
     libc.unmount(directory);
     return true;
   } catch (error) {
-    if (!Deno.env.has(saidVariable)) {
+    if (!Deno.env.has(reportedVariable)) {
       console.error(`tests that mount are ignored: ${error}; run them as root in \`unshare -m\``);
     }
-    Deno.env.set(saidVariable, "yes");
+    Deno.env.set(reportedVariable, "yes");
     return false;
   } finally {
     Deno.removeSync(directory);

@@ -62,7 +62,9 @@ export class FakeClock implements Clock {
    */
   async until(condition: () => boolean, turns = 100_000): Promise<void> {
     for (let taken = 0; !condition(); taken++) {
-      if (taken >= turns) throw new Error(`still not so after ${turns} turns: ${condition}`);
+      if (taken >= turns) {
+        throw new Error(`the condition does not hold after ${turns} turns: ${condition}`);
+      }
       await this.advance({ milliseconds: 0 });
     }
   }

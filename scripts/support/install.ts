@@ -36,7 +36,7 @@ export async function applyManifest(): Promise<void> {
   await kubectl(["apply", "-k", overlay]);
 }
 
-/** Installs as docs/how-to/install.md says, and waits until both programs are ready. */
+/** Installs as docs/how-to/install.md describes, and waits until both programs are ready. */
 export async function installProduct(): Promise<void> {
   const started = performance.now();
   await kubectl(["apply", "-f", "-"], await initCa());

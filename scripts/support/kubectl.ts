@@ -1,4 +1,4 @@
-/** Runs kubectl as the cluster's administrator; throws with what it said. */
+/** Runs kubectl as the cluster's administrator; throws with its output. */
 export async function kubectl(args: readonly string[], input?: string): Promise<string> {
   const { success, stdout, stderr } = await tryKubectl(args, input);
   if (!success) throw new Error(`kubectl ${args.join(" ")}: ${stderr.trim() || stdout.trim()}`);
@@ -11,7 +11,7 @@ export interface KubectlOutcome {
   readonly stderr: string;
 }
 
-/** The same where failing is an outcome like another. */
+/** The same, with a failure as an outcome like another. */
 export async function tryKubectl(
   args: readonly string[],
   input?: string,
@@ -44,7 +44,7 @@ export async function apply(...objects: unknown[]): Promise<void> {
   await kubectl(["apply", "-f", "-"], objects.map((each) => JSON.stringify(each)).join("\n---\n"));
 }
 
-/** Asks again until the answer is something; throws with the last words of `what` after the limit. */
+/** Repeats a question until it has an answer; throws an error that names `what` after the limit. */
 export async function until<T>(
   what: string,
   look: () => Promise<T | undefined | false>,

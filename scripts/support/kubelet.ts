@@ -24,10 +24,10 @@ export interface PodVolume {
 }
 
 const volumeName = "certs";
-/** What a real kubelet gives a call. */
+/** A real kubelet's deadline for a call. */
 const callMs = 120_000;
 
-/** Says to the driver what a real kubelet (1.36) was recorded to say, in its order. */
+/** Calls the driver as a real kubelet (1.36) was recorded to call it, in the same order. */
 export class Kubelet {
   readonly root: string;
   readonly registrationDir: string;
@@ -41,7 +41,7 @@ export class Kubelet {
     this.registrationDir = `${root}/plugins_registry`;
   }
 
-  /** The handshake on the registration socket, then NodeGetInfo; returns what the driver said. */
+  /** The handshake on the registration socket, then NodeGetInfo; returns the driver's answer. */
   async register(): Promise<{ name: string; endpoint: string; nodeId: string }> {
     const socket = `${this.registrationDir}/${driverName}-reg.sock`;
     using registration = connect(Registration, { address: `unix://${socket}` });
@@ -66,7 +66,7 @@ export class Kubelet {
     return connect(Identity, { address: `unix://${this.#endpoint}` });
   }
 
-  /** Names a volume as the kubelet does; nothing is called yet. */
+  /** Names a volume as the kubelet does, without a call to the driver. */
   admit(pod: PodSpec, uid: string = randomUUID()): PodVolume {
     const hash = createHash("sha256").update(`${volumeName}${this.root}${uid}`).digest("hex");
     const targetPath = `${this.root}/pods/${uid}/volumes/kubernetes.io~csi/${volumeName}/mount`;
@@ -75,7 +75,7 @@ export class Kubelet {
     return volume;
   }
 
-  /** The parent directory and the kubelet's note beside the target, then NodePublishVolume. */
+  /** Makes the parent directory and the kubelet's file beside the target, then calls NodePublishVolume. */
   async publish(volume: PodVolume): Promise<void> {
     await this.note(volume);
     await this.#capabilities();
@@ -83,13 +83,13 @@ export class Kubelet {
     await node.nodePublishVolume(publishRequest(volume), { timeoutMs: callMs });
   }
 
-  /** A real kubelet makes a connection for each call. */
+  /** Opens a connection for each call, as a real kubelet does. */
   async #capabilities(): Promise<void> {
     using node = this.node();
     await node.nodeGetCapabilities({}, { timeoutMs: callMs });
   }
 
-  /** What the kubelet lays down before it calls. */
+  /** Makes the files that the kubelet makes before it calls. */
   async note({ targetPath, uid, volumeId }: PodVolume): Promise<void> {
     const parent = targetPath.slice(0, -"/mount".length);
     await Deno.mkdir(parent, { recursive: true, mode: 0o750 });
@@ -97,12 +97,12 @@ export class Kubelet {
     await Deno.writeTextFile(`${parent}/vol_data.json`, JSON.stringify(note));
   }
 
-  /** NodeUnpublishVolume, then the pod's directory. */
+  /** Calls NodeUnpublishVolume, then removes the pod's directory. */
   async unpublish({ volumeId, targetPath, uid }: PodVolume): Promise<void> {
     using node = this.node();
     await node.nodeUnpublishVolume({ volumeId, targetPath }, { timeoutMs: callMs });
     await Deno.remove(`${targetPath.slice(0, -"/mount".length)}/vol_data.json`);
-    // Not recursive below the target: a target that the driver left behind must be seen.
+    // Not recursive below the target: a target that the driver did not remove must be noticed.
     await Deno.remove(targetPath.slice(0, -"/mount".length));
     await Deno.remove(`${this.root}/pods/${uid}`, { recursive: true });
   }

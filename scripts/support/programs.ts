@@ -37,7 +37,7 @@ export class Program implements AsyncDisposable {
       this.#read(this.#process.stdout),
       this.#read(this.#process.stderr),
     ]).then(() => {});
-    // Its last words may still be on their way when it has ended.
+    // The end of its output may arrive after it has ended.
     this.ended().then((status) => {
       this.#ended = status;
       this.#wake();

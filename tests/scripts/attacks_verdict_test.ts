@@ -46,7 +46,7 @@ function honest(change: Partial<HonestSamples>) {
 }
 
 Deno.test("a row passes while every part of its expectation holds", () => {
-  assert.deepEqual(violations(expectations.stranger, seen()), []);
+  assert.deepEqual(violations(expectations.unauthenticated, seen()), []);
   assert.deepEqual(violations(expectations.node, seen({ memoryMiB: 1_000 })), []);
 });
 
@@ -72,7 +72,7 @@ const violated: readonly [string, Partial<Observation>, RegExp][] = [
 
 for (const [what, change, sentence] of violated) {
   Deno.test(`a row fails when ${what}`, () => {
-    const found = violations(expectations.stranger, seen(change));
+    const found = violations(expectations.unauthenticated, seen(change));
     assert.equal(found.length, 1);
     assert.match(found[0]!.sentence, sentence);
   });
@@ -80,7 +80,7 @@ for (const [what, change, sentence] of violated) {
 
 Deno.test("only what a busy machine can cause is worth another attempt", () => {
   const worth = (change: Partial<Observation>) =>
-    isWorthRepeating(violations(expectations.stranger, seen(change)));
+    isWorthRepeating(violations(expectations.unauthenticated, seen(change)));
   const lag = { aboveMs: 250, upToMs: 500 };
   const closed = honest({ calls: [10], connectionFailures: ["closed"] });
   assert.equal(worth({ lag }), true);
@@ -94,7 +94,7 @@ Deno.test("only what a busy machine can cause is worth another attempt", () => {
 
 Deno.test("a row is slow, and nothing worse, only when every answer came", () => {
   const isSlow = (change: Partial<Observation>) =>
-    isOnlySlow(violations(expectations.stranger, seen(change)));
+    isOnlySlow(violations(expectations.unauthenticated, seen(change)));
   const lag = { aboveMs: 250, upToMs: 500 };
   assert.equal(isSlow({ lag }), true);
   assert.equal(isSlow({ lag, failure: "was served" }), false);
@@ -104,12 +104,12 @@ Deno.test("a row is slow, and nothing worse, only when every answer came", () =>
 Deno.test("what the callers themselves waited for a processor is not the program's", () => {
   const busy = honest({ calls: [300], ownLags: [40] });
   const slow = seen({ lag: { aboveMs: 250, upToMs: 500 }, honest: busy });
-  assert.deepEqual(violations(expectations.stranger, slow), []);
+  assert.deepEqual(violations(expectations.unauthenticated, slow), []);
 });
 
 Deno.test("latencies below the machine's noise are not compared", () => {
   const quick = seen({ quietP99Ms: 1, honest: honest({ calls: [200] }) });
-  assert.deepEqual(violations(expectations.stranger, quick), []);
+  assert.deepEqual(violations(expectations.unauthenticated, quick), []);
 });
 
 Deno.test("the closing line names skipped rows only where there are some", () => {

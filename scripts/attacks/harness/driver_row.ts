@@ -1,4 +1,4 @@
-/** Carries out one row against the driver, with its kubelet beside. */
+/** Runs one row against the driver, while its kubelet calls it. */
 import { AttackedDriver, driverEnvironment } from "../programs/driver.ts";
 import { type HonestSummary, summarizeSamples } from "../honest/calls.ts";
 import { largestLag, readLag, resetPeak } from "./process_state.ts";

@@ -1,4 +1,4 @@
-/** One row of the suite: an attack, who carries it out, and what must hold meanwhile. */
+/** One row of the suite: an attack, the attacker's position, and what must hold meanwhile. */
 import type { ConnectionOptions, RawConnection } from "../http2/connection.ts";
 import type { SocketOptions } from "../http2/socket.ts";
 import type { AttackedDriver } from "../programs/driver.ts";
@@ -7,7 +7,7 @@ import type { AttackedService, Running } from "../programs/service.ts";
 import type { Expectation } from "./verdict.ts";
 
 /** Who attacks: without a certificate, with a pod's valid one, or with a node's valid one. */
-export type Position = "stranger" | "pod" | "node";
+export type Position = "unauthenticated" | "pod" | "node";
 
 interface Common {
   /** "group/what", lower case. */

@@ -8,7 +8,7 @@ import type { ServiceRow, Skipped } from "./row.ts";
 import type { AttackedService, Running } from "../programs/service.ts";
 import type { Observation } from "./verdict.ts";
 
-/** Honest callers are watched for so long after the attack: what it left behind counts too. */
+/** How long honest callers are observed after the attack: its later effects count too. */
 const settleMs = 300;
 /** A process that needs more is ended by the suite, before the machine runs out of memory. */
 const mostMiB = 3_072;
@@ -83,7 +83,7 @@ export async function outcomeOf(
   attack: Pick<Attack, "ms" | "isAlive">,
   longestMs = attack.ms * 3 + 10_000,
 ): Promise<{ note: string; failure: string | undefined; skipped?: string }> {
-  // An attack that waits for an answer that never comes must not hold the suite.
+  // An attack that waits for an answer in vain must not block the suite.
   const late = Promise.withResolvers<string>();
   const timer = setTimeout(() => late.resolve("the attack was cut off"), longestMs);
   try {
@@ -147,7 +147,7 @@ async function attackerOf(
   { position }: ServiceRow,
   service: AttackedService,
 ): Promise<{ identity?: ClientIdentity | undefined; token?: string | undefined }> {
-  if (position === "stranger") return {};
+  if (position === "unauthenticated") return {};
   if (position === "pod") return { identity: await service.pod() };
   return await service.node(attackingNode);
 }

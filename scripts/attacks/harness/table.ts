@@ -4,7 +4,7 @@ import type { Observation } from "./verdict.ts";
 
 export interface RowResult {
   readonly row: Row;
-  /** "slow": everything held but a time, which another machine need not show. */
+  /** "slow": only a time was exceeded, which another machine may not show. */
   readonly verdict: "passed" | "slow" | "failed" | "skipped";
   readonly seen?: Observation | undefined;
   /** Why it failed or was skipped; else what the attack did. */

@@ -42,7 +42,7 @@ const outside: Expectation = {
 };
 
 export const expectations: Readonly<Record<Position, Expectation>> = {
-  stranger: outside,
+  unauthenticated: outside,
   pod: outside,
   node: { ...outside, memoryMiB: memoryLimitMiB.service, p99Factor: undefined },
 };

@@ -1,4 +1,4 @@
-/** What the honest worker is asked for and answers, and how its samples are summarised. */
+/** The messages to and from the honest worker, and the summary of its samples. */
 import type { ClientIdentity } from "../http2/socket.ts";
 
 /** One honest node: with a certificate, or a token in each call's metadata. */

@@ -8,7 +8,7 @@ import { RawConnection } from "../http2/connection.ts";
 import type { HonestNode, HonestOrder, HonestPlan, HonestSamples } from "./calls.ts";
 import { errorMessage } from "../../../src/shared/text/error_message.ts";
 
-/** A worker's own global, which the type check of the whole project takes for a window. */
+/** A worker's own global; the type check of the whole project assumes a window. */
 const scope = self as unknown as {
   postMessage(message: unknown): void;
   onmessage: (event: MessageEvent<HonestOrder>) => void;
@@ -131,7 +131,7 @@ async function sample(
   }
 }
 
-/** Begins an act so many times a second, whether or not the ones before have ended. */
+/** Starts an action at a fixed rate, whether or not the earlier ones have ended. */
 function repeat(perSecond: number, signal: AbortSignal, act: () => Promise<void>): void {
   if (perSecond <= 0) return;
   const timer = setInterval(() => {

@@ -6,7 +6,7 @@ export type HelloVersion = "1.3" | "1.2" | "1.1";
 
 const legacyVersions = { "1.3": 0x0303, "1.2": 0x0303, "1.1": 0x0302 } as const;
 
-/** One record that holds a whole ClientHello. */
+/** One record that contains a whole ClientHello. */
 export function clientHello(version: HelloVersion = "1.3"): Uint8Array {
   const legacy = uint16(legacyVersions[version]);
   const suites = version === "1.3" ? uint16(0x1301, 0x1302) : uint16(0xc02b, 0xc02f, 0xc013);

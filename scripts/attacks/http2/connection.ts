@@ -31,7 +31,7 @@ export interface ConnectionOptions extends SocketOptions {
   readonly polite?: boolean | undefined;
 }
 
-/** What came back on one stream. */
+/** The answer on one stream. */
 export interface Answer {
   /** "200", or undefined when the stream ended without one. */
   readonly httpStatus: string | undefined;
@@ -101,7 +101,7 @@ export class RawConnection implements Disposable {
     return !this.#isClosed;
   }
 
-  /** Why the peer said that it closes, with the code of its GOAWAY. */
+  /** The reason for closing that the peer sent, with the code of its GOAWAY. */
   get goawayReason(): string | undefined {
     return this.#goaway;
   }
@@ -122,7 +122,7 @@ export class RawConnection implements Disposable {
     return stream;
   }
 
-  /** Writes the bytes; resolves with whether the connection is still open when they were taken. */
+  /** Writes the bytes; resolves with whether the connection is still open when they are sent. */
   async send(...parts: readonly Uint8Array[]): Promise<boolean> {
     if (this.#isClosed) return false;
     const { stream } = this.socket;
@@ -136,7 +136,7 @@ export class RawConnection implements Disposable {
     return !this.#isClosed;
   }
 
-  /** One request with its whole body; resolves with what came back. Never rejects. */
+  /** Sends one request with its whole body; resolves with the answer. Never rejects. */
   async request(
     pairs: readonly HeaderPair[],
     body: Uint8Array | undefined,
@@ -152,7 +152,7 @@ export class RawConnection implements Disposable {
     return await answer;
   }
 
-  /** What comes back on a stream that the caller writes by itself. */
+  /** The answer on a stream that the caller writes. */
   async answerOf(stream: number, timeoutMs = 5_000): Promise<Answer> {
     const { promise, resolve } = Promise.withResolvers<string | undefined>();
     const open: OpenStream = { fields: new Map(), body: [], settle: resolve };
@@ -236,7 +236,7 @@ export class RawConnection implements Disposable {
   }
 }
 
-/** A body in frames of the size that every peer takes. */
+/** A body in frames of the size that every peer accepts. */
 export function dataFrames(stream: number, body: Uint8Array, frameBytes = 16_384): Uint8Array[] {
   const frames: Uint8Array[] = [];
   for (let at = 0; at === 0 || at < body.length; at += frameBytes) {

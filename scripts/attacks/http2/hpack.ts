@@ -1,5 +1,5 @@
 /**
- * Header compression (RFC 7541): an encoder that writes each field in the form an attack asks for,
+ * Header compression (RFC 7541): an encoder that writes each field in the form that an attack needs,
  * never with Huffman's code, and a decoder for answers of a server whose table was set to 0 bytes.
  */
 import { concat } from "./frames.ts";
@@ -32,7 +32,7 @@ export function tableSizeUpdate(bytes: number): Uint8Array {
   return integer(0x20, 5, bytes);
 }
 
-/** Section 5.1; `first` holds the bits in front of the prefix. */
+/** Section 5.1; `first` contains the bits in front of the prefix. */
 export function integer(first: number, prefixBits: number, value: number): Uint8Array {
   const most = 2 ** prefixBits - 1;
   if (value < most) return Uint8Array.of(first | value);

@@ -89,7 +89,7 @@ export function splitAddress(address: string): [host: string, port: number] {
   return [address.slice(0, at), Number(address.slice(at + 1))];
 }
 
-/** The ways in which a connection ends without HTTP/2 being asked. */
+/** The ways in which a connection ends without HTTP/2. */
 export const socketEndings = {
   fin: ({ raw }: OpenSocket) => void raw.end(),
   reset: ({ raw }: OpenSocket) => void raw.resetAndDestroy(),

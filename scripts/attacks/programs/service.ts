@@ -148,7 +148,7 @@ export class AttackedService implements AsyncDisposable {
     });
   }
 
-  /** The pod for which node N may ask. */
+  /** The pod for which node N may request certificates. */
   podOf(n: number): typeof examplePod {
     return this.cluster === undefined ? examplePod : {
       ...examplePod,

@@ -78,7 +78,7 @@ async function resetsBeforeAccept({ service, running }: Attack): Promise<string>
 export const acceptingRows: readonly ServiceRow[] = [
   {
     name: "accepting/file descriptors used up",
-    position: "stranger",
+    position: "unauthenticated",
     target: "mtls",
     // New connections cannot be accepted meanwhile; open ones keep working, and the program runs.
     expects: { connectionsFailed: Infinity },
@@ -86,7 +86,7 @@ export const acceptingRows: readonly ServiceRow[] = [
   },
   {
     name: "accepting/resets before accept",
-    position: "stranger",
+    position: "unauthenticated",
     target: "mtls",
     run: resetsBeforeAccept,
   },

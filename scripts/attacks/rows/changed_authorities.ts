@@ -56,7 +56,7 @@ async function v1Anchor(folder: string): Promise<string | Skipped> {
   if (!await hasOpenssl()) return { skipped: "openssl is missing" };
   await using service = await AttackedService.prepare("mtls", folder);
   const anchor = await makeV1Anchor(folder);
-  // Beside the node CA, so that the service starts and serves the honest nodes.
+  // In addition to the node CA, so that the service starts and serves the honest nodes.
   const both = service.nodeCa.certificatePem + anchor.certificatePem;
   await Deno.writeTextFile(`${folder}/node-ca.crt`, both);
   const running = await service.running().catch((error: Error) => error);
@@ -78,7 +78,7 @@ async function v1Anchor(folder: string): Promise<string | Skipped> {
   return "refused";
 }
 
-/** Whether the server's HTTP/2 answers, be it with an error: a stranger must not come so far. */
+/** Whether the server's HTTP/2 answers, even with an error: an unauthenticated client must not reach it. */
 async function passesTls(
   service: AttackedService,
   address: string,
@@ -96,7 +96,7 @@ async function passesTls(
 
 export const rotationRows: readonly ServiceRow[] = [{
   name: "authorities/rotation under load",
-  position: "stranger",
+  position: "unauthenticated",
   target: "kubernetes",
   // A change of the CA is work of the service's own, which its nodes may notice in their latency.
   expects: { p99Factor: undefined },
@@ -106,7 +106,7 @@ export const rotationRows: readonly ServiceRow[] = [{
 
 export const anchorRows: readonly OwnRow[] = [{
   name: "authorities/an anchor of X.509 version 1",
-  position: "stranger",
+  position: "unauthenticated",
   target: "own",
   run: v1Anchor,
 }];

@@ -100,7 +100,7 @@ async function callAndEnd(
     }
     await ending(connection, callFrames(attack, connection, path));
   } catch {
-    // The service refused the connection, which is what a stranger's shall meet.
+    // The service refused the connection, as it has to for an unauthenticated client.
   } finally {
     setTimeout(() => connection[Symbol.dispose](), 200);
   }
@@ -159,7 +159,12 @@ async function endInTurn(attack: Attack): Promise<string> {
 
 export const endingRows: readonly ServiceRow[] = [
   ...rowsOf("node", "mtls"),
-  { name: "call and close/each way", position: "stranger", target: "mtls", run: endInTurn },
+  { name: "call and close/each way", position: "unauthenticated", target: "mtls", run: endInTurn },
   { name: "call and close/each way", position: "pod", target: "mtls", run: endInTurn },
-  { name: "call and close/each way", position: "stranger", target: "kubernetes", run: endInTurn },
+  {
+    name: "call and close/each way",
+    position: "unauthenticated",
+    target: "kubernetes",
+    run: endInTurn,
+  },
 ];

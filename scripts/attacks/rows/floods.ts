@@ -172,7 +172,7 @@ export const floodRows: readonly ServiceRow[] = [
     target: "mtls",
     run: neverAcknowledge,
   },
-  { name: "flood/each kind", position: "stranger", target: "mtls", run: floodInTurn },
+  { name: "flood/each kind", position: "unauthenticated", target: "mtls", run: floodInTurn },
   { name: "flood/each kind", position: "pod", target: "mtls", run: floodInTurn },
-  { name: "flood/each kind", position: "stranger", target: "kubernetes", run: floodInTurn },
+  { name: "flood/each kind", position: "unauthenticated", target: "kubernetes", run: floodInTurn },
 ];

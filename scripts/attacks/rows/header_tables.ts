@@ -18,7 +18,7 @@ const callBlock = encodeHeaders(grpcHeaders(methodPaths.issue));
 
 /**
  * A list of 60 KB, just below what servers permit, in a block of 150 bytes. What is written at once
- * is read in one turn of the server's event loop, and the resets free the places for further streams.
+ * is read in one iteration of the server's event loop, and the resets free the places for further streams.
  */
 export async function writeBombs(
   connection: RawConnection,
@@ -82,7 +82,7 @@ async function onFour(
   return `${writes} writes`;
 }
 
-/** Limits that are announced by SETTINGS hold once these are acknowledged, which is not done here. */
+/** Limits in SETTINGS apply once these are acknowledged, which is not done here. */
 function perStream(make: (stream: number) => Uint8Array) {
   return (attack: Attack) =>
     onFour(
@@ -103,7 +103,7 @@ function zeroWindow(attack: Attack): Promise<string> {
   });
 }
 
-/** Messages that are small on the wire and large when decompressed, so many on each stream. */
+/** Messages that are small on the wire and large when decompressed, a number of them on each stream. */
 function compressed(
   encoding: "gzip" | "deflate",
   { bytes, messages }: { bytes: number; messages: number },
@@ -122,7 +122,7 @@ function compressed(
   };
 }
 
-/** More than any method takes, and as much as may pass for a report. */
+/** More than any method accepts, and the largest size that a report may have. */
 const tooMuch = { bytes: 16 * 1024 * 1024, messages: 1 };
 const permitted = { bytes: 500 * 1024, messages: 300 };
 
@@ -151,13 +151,14 @@ export const headerTableRows: readonly ServiceRow[] = [
     run,
   })),
   ...(["hpack bomb of 60 KB a stream", "gzip messages queued"] as const).flatMap((name) =>
-    ([["stranger", "mtls"], ["pod", "mtls"], ["stranger", "kubernetes"]] as const).map(
-      ([position, target]): ServiceRow => ({
-        name: `memory/${name}`,
-        position,
-        target,
-        run: attacks[name]!,
-      }),
-    )
+    ([["unauthenticated", "mtls"], ["pod", "mtls"], ["unauthenticated", "kubernetes"]] as const)
+      .map(
+        ([position, target]): ServiceRow => ({
+          name: `memory/${name}`,
+          position,
+          target,
+          run: attacks[name]!,
+        }),
+      )
   ),
 ];

@@ -132,7 +132,7 @@ async function answerTo(address: string, text: string): Promise<string> {
   return answer;
 }
 
-/** Whatever is slow to accept finds connections that have ended before. */
+/** A port that is slow to accept finds connections that have already ended. */
 const resetBeforeAccept: HealthAttack = async ({ healthAddress, program }) => {
   const count = await resetWhileStopped(program, healthAddress);
   const began = performance.now();
@@ -161,7 +161,7 @@ export const serviceHealthRows: readonly ServiceRow[] = Object.entries(attacks).
   [name, run],
 ) => ({
   name: `health port/${name}`,
-  position: "stranger",
+  position: "unauthenticated",
   target: "mtls",
   expects,
   run: (attack) => run({ ...attack, ...attack.running }),
@@ -171,7 +171,7 @@ export const driverHealthRows: readonly DriverRow[] = Object.entries(attacks).ma
   [name, run],
 ) => ({
   name: `health port/${name}`,
-  position: "stranger",
+  position: "unauthenticated",
   target: "driver",
   // Both programs have the same health port: what costs it most is tried on the service.
   isLong: name === "huge headers" || name === "unfinished requests are closed",

@@ -152,15 +152,30 @@ async function oneAddress(attack: Attack): Promise<string> {
 export const identityRows: readonly ServiceRow[] = [
   {
     name: "identities/each that is no node's",
-    position: "stranger",
+    position: "unauthenticated",
     target: "mtls",
     run: eachIdentity,
   },
-  { name: "identities/many refused", position: "stranger", target: "mtls", run: manyRefused },
+  {
+    name: "identities/many refused",
+    position: "unauthenticated",
+    target: "mtls",
+    run: manyRefused,
+  },
   { name: "identities/chains of 45 to 64 KB", position: "node", target: "mtls", run: longChains },
   ...(["mtls", "kubernetes"] as const).flatMap((target): ServiceRow[] => [
-    { name: "handshakes/other protocols", position: "stranger", target, run: otherProtocols },
-    { name: "handshakes/from 16 addresses", position: "stranger", target, run: sixteenAddresses },
-    { name: "handshakes/from one address", position: "stranger", target, run: oneAddress },
+    {
+      name: "handshakes/other protocols",
+      position: "unauthenticated",
+      target,
+      run: otherProtocols,
+    },
+    {
+      name: "handshakes/from 16 addresses",
+      position: "unauthenticated",
+      target,
+      run: sixteenAddresses,
+    },
+    { name: "handshakes/from one address", position: "unauthenticated", target, run: oneAddress },
   ]),
 ];

@@ -29,9 +29,9 @@ const kib = 1024;
 /** The message sizes that the service accepts at most (design: section 4). */
 const limits = { issue: 32 * kib, renew: 32 * kib, report: 256 * kib, watch: 4 * kib };
 
-/** A message of exactly so many bytes: field 15 of no message, which parsers skip. */
+/** A message of a given size: its field 15 is unknown, so parsers skip it. */
 function padded(bytes: number, message: Uint8Array = new Uint8Array()): Uint8Array {
-  // A tag of one byte and a length of three: 2 + 3 * 7 bits hold up to 2 MiB.
+  // A tag of one byte and a length of three: 2 + 3 * 7 bits count up to 2 MiB.
   const rest = bytes - message.length - 4;
   const length = Uint8Array.of(rest & 0x7f | 0x80, (rest >> 7) & 0x7f | 0x80, rest >> 14);
   return concat(message, Uint8Array.of(0x7a), length, new Uint8Array(rest));
@@ -53,12 +53,12 @@ function prefix(options: { compressed?: number; length?: number }): OddCall {
   };
 }
 
-/** What the service answers is left to it: a deadline is the caller's own matter. */
+/** Any answer is accepted: a deadline concerns the caller alone. */
 function deadline(value: string): OddCall {
   return { headers: [["grpc-timeout", value]], mayPass: true };
 }
 
-/** An entry of a report that holds nothing: two bytes on the wire. */
+/** An empty entry of a report: two bytes on the wire. */
 const emptyEntry = Uint8Array.of(0x0a, 0x00);
 /** string fields 1 to 4 of a pod, in bytes that are no UTF-8. */
 const badPod = concat(...[1, 2, 3, 4].map((n) => Uint8Array.of(n * 8 + 2, 2, 0xc3, 0x28)));
@@ -79,7 +79,7 @@ const calls: Readonly<Record<string, OddCall>> = {
   "prefix shorter than its message": prefix({ length: 1 }),
   "prefix longer than its message": prefix({ length: 100_000 }),
   "prefix of 4 GB": prefix({ length: 0xffff_ffff }),
-  // grpc-js 1.14 reads such a message as it is, where the protocol wants INTERNAL: no harm is done.
+  // grpc-js 1.14 reads such a message, where the protocol requires INTERNAL; that is harmless.
   "compressed flag without compression": { ...prefix({ compressed: 1 }), mayPass: true },
   "compressed flag of 255": { ...prefix({ compressed: 255 }), mayPass: true },
   "no message": { body: () => new Uint8Array() },

@@ -1,4 +1,4 @@
-/** TLS sessions that are taken up again after what they were accepted for is no longer so. */
+/** TLS sessions that are resumed after the reason for accepting them no longer applies. */
 import { SuiteCa } from "../programs/authority.ts";
 import { hasOpenssl, issueThroughOpenssl } from "../tools/openssl_session.ts";
 import { AttackFailure, type OwnRow, type Skipped } from "../harness/row.ts";
@@ -35,7 +35,7 @@ async function openSession(
   const isThere = await Deno.stat(file).then(() => true, () => false);
   if (!isThere) return undefined;
   const session = { service, address, identity, file };
-  // Otherwise a later refusal would say nothing about the reason.
+  // Otherwise a later refusal could have another reason.
   if (!await resumes(session)) throw new AttackFailure("a valid session could not be resumed");
   return session;
 }
@@ -78,7 +78,7 @@ async function afterCaRemoval(folder: string): Promise<string | Skipped> {
   return "refused";
 }
 
-/** A ticket of another TLS port of the process, where no certificate was asked for. */
+/** A ticket of another TLS port of the process, where no certificate was requested. */
 async function ofAnotherPort(folder: string): Promise<string | Skipped> {
   if (!await hasOpenssl()) return { skipped: "openssl is missing" };
   await using service = await AttackedService.prepare("kubernetes", folder);
@@ -126,7 +126,7 @@ export const resumedSessionRows: readonly OwnRow[] = [
   },
   {
     name: "resumed sessions/of the attestation endpoint",
-    position: "stranger",
+    position: "unauthenticated",
     target: "own",
     needs: "attestation",
     run: ofAnotherPort,

@@ -19,14 +19,14 @@ async function signalled(program: Program): Promise<string> {
 
 export const serviceSignalRows: readonly ServiceRow[] = [{
   name: "signals/SIGUSR1",
-  position: "stranger",
+  position: "unauthenticated",
   target: "mtls",
   run: ({ running }) => signalled(running.program),
 }];
 
 export const driverSignalRows: readonly DriverRow[] = [{
   name: "signals/SIGUSR1",
-  position: "stranger",
+  position: "unauthenticated",
   target: "driver",
   endsDriver: true,
   expects: { p99Factor: undefined },

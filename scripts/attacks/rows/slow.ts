@@ -1,4 +1,4 @@
-/** Connections that are held: half a handshake, half a request, or nothing at all. */
+/** Connections that are kept open: with half a handshake, half a request, or no data. */
 import type { Socket } from "node:net";
 import type { RawConnection } from "../http2/connection.ts";
 import { data, headers, windowUpdate } from "../http2/frames.ts";
@@ -59,7 +59,7 @@ async function held(
   return `${opened} connections, ${open} still open at the end`;
 }
 
-/** A byte of a handshake at a time, for longer than a handshake may take. */
+/** A handshake that is sent one byte at a time, for longer than a handshake may last. */
 async function slowHandshakes(attack: Attack): Promise<string> {
   const hello = clientHello();
   const { sockets } = await holdTcp(attack, () => hello.subarray(0, 1));
@@ -126,7 +126,7 @@ async function replayedHellos(attack: Attack): Promise<string> {
   return `${count} handshakes`;
 }
 
-/** HTTP/2 connections that are set up and then do nothing; so many may remain open. */
+/** HTTP/2 connections that are set up and then idle; a limited number may remain open. */
 async function idle(attack: Attack, mostOpen: number): Promise<string> {
   let count = 0;
   const connections: RawConnection[] = [];
@@ -142,7 +142,7 @@ async function idle(attack: Attack, mostOpen: number): Promise<string> {
   return `${count} connections, ${open} still open at the end`;
 }
 
-/** Requests whose body does not come, with every stream that a connection may have. */
+/** Requests whose body does not arrive, with every stream that a connection may have. */
 async function unfinishedBodies(attack: Attack): Promise<string> {
   const block = encodeHeaders(grpcHeaders(methodPaths.issue, attack.credentials));
   const start = grpcMessage(new Uint8Array(), { length: 30_000 });
@@ -159,7 +159,7 @@ async function unfinishedBodies(attack: Attack): Promise<string> {
   return `${streams} streams`;
 }
 
-/** A body that comes a byte at a time. */
+/** A body that is sent one byte at a time. */
 async function slowBodies(attack: Attack): Promise<string> {
   const block = encodeHeaders(grpcHeaders(methodPaths.issue, attack.credentials));
   const connection = await attack.connect();
@@ -176,7 +176,7 @@ async function slowBodies(attack: Attack): Promise<string> {
   return `${bytes} bytes on ${streams.length} streams`;
 }
 
-/** Watches that are held with a window too small for what they send. */
+/** Watches whose window is too small for what the service sends. */
 async function heldWatches(attack: Attack): Promise<string> {
   const block = encodeHeaders(grpcHeaders(methodPaths.watch, attack.credentials));
   let streams = 0;
@@ -193,10 +193,10 @@ async function heldWatches(attack: Attack): Promise<string> {
   return `${streams} watches`;
 }
 
-/** Every program beside the service may share the honest nodes' address (SNAT). */
+/** Every other program may share the honest nodes' address (SNAT). */
 const honestAddress = () => "127.0.0.1";
 
-/** What needs no certificate, whatever AUTHENTICATION is. */
+/** Rows that need no certificate, for each value of AUTHENTICATION. */
 const beforeTls: Readonly<Record<string, (attack: Attack) => Promise<string>>> = {
   "held/half-open connections": (attack) => held(attack, () => undefined),
   "held/slow handshakes": slowHandshakes,
@@ -208,7 +208,7 @@ export const slowRows: readonly ServiceRow[] = [
   ...(["mtls", "kubernetes"] as const).flatMap((target) =>
     Object.entries(beforeTls).map(([name, run]): ServiceRow => ({
       name,
-      position: "stranger",
+      position: "unauthenticated",
       target,
       // The gRPC port is the same with both: the quick form attacks it once.
       isLong: target === "kubernetes",
@@ -217,7 +217,7 @@ export const slowRows: readonly ServiceRow[] = [
   ),
   {
     name: "held/half-open connections from the honest nodes' address",
-    position: "stranger",
+    position: "unauthenticated",
     target: "mtls",
     // A node that shares the attacker's address shares its limits; open connections keep working.
     expects: { connectionsFailed: Infinity },
@@ -225,13 +225,13 @@ export const slowRows: readonly ServiceRow[] = [
   },
   {
     name: "held/unfinished handshakes are closed",
-    position: "stranger",
+    position: "unauthenticated",
     target: "mtls",
     run: closesUnfinished,
   },
   {
     name: "held/idle connections",
-    position: "stranger",
+    position: "unauthenticated",
     target: "mtls",
     run: (attack) => idle(attack, 0),
   },

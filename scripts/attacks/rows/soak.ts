@@ -28,7 +28,7 @@ async function soak(attack: Attack): Promise<string> {
 
 export const soakRows: readonly ServiceRow[] = [{
   name: "handshakes/soak of aborted ones",
-  position: "stranger",
+  position: "unauthenticated",
   target: "mtls",
   isLong: true,
   longestMs: 2 * 60 * 60_000,

@@ -1,4 +1,4 @@
-/** HTTP/2 through `openssl s_client`, which can keep a TLS session and take it up again. */
+/** HTTP/2 through `openssl s_client`, which can store a TLS session and resume it. */
 import {
   concat,
   FrameReader,
@@ -18,7 +18,7 @@ export interface SessionAttempt {
   readonly address: string;
   /** PEM files of the client's certificate and key; absent in a resumption. */
   readonly identity?: { readonly certificateFile: string; readonly keyFile: string };
-  /** Where the session is stored, or taken from. */
+  /** The file in which the session is stored, or from which it is read. */
   readonly save?: string;
   readonly resume?: string;
   /** "h2" unless given. */

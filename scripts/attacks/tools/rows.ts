@@ -16,7 +16,7 @@ async function openForwarder(service: AttackedService) {
   return { program, forwarder: await startForwarder(target) };
 }
 
-/** Failures that are listed have their reason beside them; another one fails the row. */
+/** Each listed failure has its reason; any other failure fails the row. */
 async function h2spec(folder: string): Promise<string | Skipped> {
   const built = await buildH2spec();
   if (built.kind === "missing") return { skipped: built.reason };

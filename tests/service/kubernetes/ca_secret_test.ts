@@ -81,12 +81,12 @@ Deno.test("other Secrets of the namespace, bookmarks and nonsense report nothing
   const other = { metadata: { namespace: secret.namespace, name: "other" }, data: {} };
   api.server.objects.put("secrets", other);
   const bookmark = { kind: "Secret", metadata: { resourceVersion: "99999" } };
-  api.server.say(JSON.stringify({ type: "BOOKMARK", object: bookmark }));
+  api.server.send(JSON.stringify({ type: "BOOKMARK", object: bookmark }));
   const foreign = { metadata: { name: "other", resourceVersion: "99999" } };
-  api.server.say(JSON.stringify({ type: "MODIFIED", object: foreign }));
+  api.server.send(JSON.stringify({ type: "MODIFIED", object: foreign }));
   api.put("two");
   await until("one", "two");
-  api.server.say("this is no JSON");
+  api.server.send("this is no JSON");
   await pass(api.clock, () => api.server.count("watch") === 2);
   await api.watching();
   assert.deepEqual(seen(), ["one", "two"]);
@@ -99,7 +99,7 @@ Deno.test("nothing of a watch's line that is not JSON is in the log", async () =
   const { until } = api.listen();
   await until("one");
   await api.watching();
-  api.server.say(`{"tls.key": c2VjcmV0}`);
+  api.server.send(`{"tls.key": c2VjcmV0}`);
   await pass(api.clock, () => api.server.count("watch") === 2);
   const written = Deno.inspect(logs.records, { depth: 20 });
   assert.match(written, /a line of the watch is not JSON/);
@@ -145,7 +145,7 @@ Deno.test("a watch that is answered as too old begins again", async () => {
   await api.watching();
   const gone = { kind: "Status", code: 410, reason: "Expired" };
   api.server.objects.compact();
-  api.server.say(JSON.stringify({ type: "ERROR", object: gone }));
+  api.server.send(JSON.stringify({ type: "ERROR", object: gone }));
   await api.clock.until(() => api.server.openWatches === 0);
   api.put("two");
   await pass(api.clock, () => api.server.count("watch") === 2);

@@ -1,4 +1,4 @@
-/** The attestation endpoint: the one place where a stranger is answered. */
+/** The attestation endpoint: the one port that answers unauthenticated clients. */
 import { readCertificates } from "../../../../src/shared/x509/certificate.ts";
 import {
   type AttestationAnswer,
@@ -17,7 +17,7 @@ import { madeUpToken, withHeader } from "../../programs/tokens.ts";
 
 const longestAcceptMs = 2_000;
 
-/** Requests in parallel until the time is spent; the statuses that came back, counted. */
+/** Sends requests in parallel until the time is over; counts the statuses of the answers. */
 async function flood(
   attack: Attack,
   parallel: number,
@@ -134,7 +134,7 @@ async function replays(attack: Attack): Promise<string> {
   return text(await flood(attack, 16, (n) => ask(attack, body, n)));
 }
 
-/** Bodies that come a byte at a time; each connection has 5 s from accept to close. */
+/** Bodies that arrive one byte at a time; each connection has 5 s from accept to close. */
 async function slowBodies(attack: Attack): Promise<string> {
   const request = attestationRequest("a".repeat(1_000)).slice(0, 200);
   const open = await Promise.all(Array.from({ length: 200 }, async (_, n) => {
@@ -177,7 +177,7 @@ async function manyConnections(attack: Attack): Promise<string> {
   return `${count} connections, ${open} open at the end`;
 }
 
-/** The API server hangs or fails: strangers are refused, and honest nodes keep their connections. */
+/** The API server hangs or fails: unauthenticated clients are refused, and honest nodes keep their connections. */
 async function badApiServer(attack: Attack, fault: "hang" | 500): Promise<string> {
   const { api } = clusterOf(attack);
   const { pem } = await exampleCsr();
@@ -224,7 +224,7 @@ export const attestationRows: readonly ServiceRow[] = Object.entries(attacks).ma
   [name, run],
 ) => ({
   name: `attestation/${name}`,
-  position: "stranger",
+  position: "unauthenticated",
   target: "kubernetes",
   needs: "attestation",
   run,

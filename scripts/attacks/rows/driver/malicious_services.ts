@@ -1,4 +1,4 @@
-/** A certificate service that was taken over, or is no such service, against the driver. */
+/** A compromised certificate service, or a server that is none, against the driver. */
 import { concat, data, errorCode, frame, frameFlag, frameType } from "../../http2/frames.ts";
 import {
   goaway,
@@ -45,7 +45,7 @@ function forever(peer: Peer, piece: () => Uint8Array): void {
 const bombEntry = literal(["x-a", "b".repeat(3_900)], "indexed");
 const mebibyte = new Uint8Array(1024 * 1024);
 
-/** Frames of 16 KiB that make up 1 MiB of a message, whatever the driver's window is. */
+/** Frames of 16 KiB that make up 1 MiB of a message, regardless of the driver's window. */
 function mebibyteOf(stream: number): Uint8Array {
   const part = data(stream, mebibyte.subarray(0, 16_384), false);
   return repeat(part, 64);
@@ -154,7 +154,7 @@ export const maliciousServiceRows: readonly DriverRow[] = Object.entries(behavio
   [name, behaviour],
 ): DriverRow => ({
   name: `malicious service/${name}`,
-  position: "stranger",
+  position: "unauthenticated",
   target: "driver",
   isLong: longOnly.has(name),
   expects: { p99Factor: undefined },

@@ -1,4 +1,4 @@
-/** A service that flaps, and then an honest one on the same address: the driver has to come back. */
+/** A service that flaps, and then an honest one on the same address: the driver has to reconnect. */
 import { AttackedDriver, driverEnvironment } from "../../programs/driver.ts";
 import { type Behaviour, MaliciousService } from "../../programs/malicious_service.ts";
 import { AttackedService } from "../../programs/service.ts";
@@ -7,7 +7,7 @@ import { pause } from "../../harness/service_row.ts";
 import { goaway, settings } from "../../http2/frames.ts";
 import { freePort } from "../../../bench/service_process.ts";
 
-/** How long the driver may need to find the honest service, whatever was there before. */
+/** How long the driver may need to reach the honest service after each kind of server. */
 const longestReturnMs = 20_000;
 
 /** In turn: reset, closed at once, silent, and a GOAWAY after SETTINGS. */
@@ -56,7 +56,7 @@ async function flapsThenServes(folder: string, { ms }: Budget): Promise<string> 
 
 export const returningServiceRows: readonly OwnRow[] = [{
   name: "malicious service/flapping, then an honest one",
-  position: "stranger",
+  position: "unauthenticated",
   target: "own",
   run: flapsThenServes,
 }];

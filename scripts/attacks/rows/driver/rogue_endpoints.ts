@@ -73,7 +73,7 @@ async function rogue(folder: string, { ms }: Budget, make: MakeIdentity): Promis
 export const rogueEndpointRows: readonly OwnRow[] = [
   {
     name: "attestation/a rogue endpoint of a foreign CA",
-    position: "stranger",
+    position: "unauthenticated",
     target: "own",
     needs: "attestation",
     run: (folder, budget) => rogue(folder, budget, foreignCa),
