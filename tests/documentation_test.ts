@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { getLogger } from "@logtape/logtape";
-import { parse } from "yaml";
 import denoJson from "../deno.json" with { type: "json" };
 import { engineFlags, permissions } from "../scripts/permissions.ts";
 import type { AuditEntry } from "../src/service/access/audit_log.ts";
@@ -15,10 +14,10 @@ import { Metrics } from "../src/shared/telemetry/metrics.ts";
 import { surviveUnhandledErrors } from "../src/shared/telemetry/unhandled_errors.ts";
 import { clientCounters, serviceMetrics } from "../src/service/program/metrics.ts";
 import { volumeMetrics } from "../src/driver/program/metrics.ts";
-import { knownAttributes, parseAttributes } from "../src/shared/attributes/attribute_parser.ts";
+import { knownAttributes } from "../src/shared/attributes/attribute_parser.ts";
 import { templateFields } from "../src/shared/attributes/templates.ts";
 import { FakeClock } from "../scripts/support/fake_clock.ts";
-import { blocks, page, pages, rows, sourceTexts } from "./support/documentation.ts";
+import { page, pages, rows, sourceTexts } from "./support/documentation.ts";
 import { documentedBlock } from "./e2e/support/documentation.ts";
 import { folders } from "./support/import_table.ts";
 
@@ -123,21 +122,6 @@ Deno.test("the reference lists the keys of a policy's rules", () => {
   assert.deepEqual(listed.sort(), known?.[1]?.split(", ").sort());
 });
 
-/** The examples in YAML, of all pages. */
-const examples = pages().flatMap((path) => blocks(page(path), "yaml"));
-
-Deno.test("each documented example of volume attributes is accepted", () => {
-  const found = examples.map((text) => parse(text)?.csi?.volumeAttributes).filter(Boolean);
-  assert.notEqual(found.length, 0);
-  for (const attributes of found) assert.equal(parseAttributes(attributes).kind, "attributes");
-});
-
-Deno.test("each documented policy is accepted", () => {
-  const found = examples.filter((text) => text.startsWith("rules:"));
-  assert.notEqual(found.length, 0);
-  for (const policy of found) assert.equal(parsePolicyFile(policy).kind, "rules", policy);
-});
-
 /** All source text, with messages that continue on the next line put together. */
 const sources = sourceTexts("src").join("\n")
   .replace(/["`]\s*\+\s*["`]/g, "");
@@ -156,6 +140,21 @@ Deno.test("every message that the errors page quotes is one of the programs'", (
     // The kubelet's own text.
     .filter((message) => !message.startsWith("driver name csi.k8s"));
   assert.ok(quoted.length > 25, `${quoted.length} messages`);
+  for (const part of quoted.flatMap(fixedParts)) assert.ok(sources.includes(part), part);
+});
+
+/** What the how-to pages quote of other programs: the kubelet, kubectl, nginx, OpenSSL. */
+const foreign = ["not found in the list of registered CSI drivers", "key values mismatch"]
+  .concat("ErrImagePull");
+
+Deno.test("every message that a how-to page quotes as a problem is one of the programs'", () => {
+  const problems = pages().filter((path) => path.startsWith("docs/how-to/")).map((path) =>
+    page(path).split(/^## What can go wrong$/m)[1]?.split(/^## /m)[0] ?? ""
+  );
+  const quoted = problems.flatMap((text) => [
+    ...text.matchAll(/^(?:\| |- \*\*)`([^`]{12,})`/gm),
+  ]).map(([, message = ""]) => message).filter((message) => !foreign.includes(message));
+  assert.ok(quoted.length > 12, `${quoted.length} messages`);
   for (const part of quoted.flatMap(fixedParts)) assert.ok(sources.includes(part), part);
 });
 

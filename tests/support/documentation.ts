@@ -55,10 +55,12 @@ function cells(line: string): string[] {
   return line.split("|").slice(1, -1).map((cell) => cell.trim().replaceAll("`", ""));
 }
 
-/** A page's fenced blocks of code in one language. */
+/** A page's fenced blocks of code in one language, also those that belong to an item of a list. */
 export function blocks(text: string, language: string): string[] {
-  const fenced = text.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, "gms"));
-  return [...fenced].map(([, block = ""]) => block);
+  const fenced = text.matchAll(new RegExp(`^( *)\`\`\`${language}\\n(.*?)^\\1\`\`\``, "gms"));
+  return [...fenced].map(([, indent = "", block = ""]) =>
+    block.replaceAll(new RegExp(`^${indent}`, "gm"), "")
+  );
 }
 
 /** The anchors of a page: one for each heading, as GitHub names them. */
