@@ -3,6 +3,7 @@ import { Inventory } from "../../src/service/inventory/inventory.ts";
 import { Scheduler } from "../../src/shared/scheduler/scheduler.ts";
 import { VolumeTable } from "../../src/driver/volume/volume_table.ts";
 import { FakeClock } from "../support/fake_clock.ts";
+import { parseAttributes } from "../../src/shared/attributes/attribute_parser.ts";
 
 const [what, count = "1000"] = Deno.args;
 const total = Number(count);
@@ -27,12 +28,16 @@ function add(n: number): void {
   const serialNumber = crypto.getRandomValues(new Uint8Array(16)).toHex();
   const volumeId = `csi-${serialNumber}${serialNumber}`;
   if (what === "volumes") {
+    const attributes = { duration: "24h" };
+    const parsed = parseAttributes(attributes);
+    if (parsed.kind === "refused") throw new Error("the attributes are refused");
     table.set({
       volumeId,
       volumeName: "certs",
       targetPath: `/var/lib/kubelet/pods/${pod.uid}/volumes/kubernetes.io~csi/certs/mount`,
       pod,
-      attributes: { duration: "24h" },
+      attributes,
+      parsed: parsed.attributes,
       group: undefined,
       issuedAt: clock.now(),
       serialNumber,

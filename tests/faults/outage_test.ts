@@ -3,15 +3,11 @@ import type { CertificateService } from "../../src/shared/gen/certificate_servic
 import type { Client } from "../../src/shared/grpc_client/client.ts";
 import { watchTrustBundle } from "../../src/driver/service_client/trust_bundle_watch.ts";
 import { Scheduler } from "../../src/shared/scheduler/scheduler.ts";
-import { CertificateRequester } from "../../src/driver/certificates/certificate_requester.ts";
-import { KeyGenerator } from "../../src/driver/certificates/key_generator.ts";
 import type { Mounter, VolumeFiles } from "../../src/driver/volume/mounter.ts";
-import type { VolumeStore } from "../../src/driver/volume/volume_record.ts";
 import { parsePublishRequest } from "../../src/driver/csi/request_validation.ts";
-import { Publisher } from "../../src/driver/volume/publisher.ts";
-import { Renewer } from "../../src/driver/volume/renewer.ts";
-import { VolumeTable } from "../../src/driver/volume/volume_table.ts";
+import { composeVolumes } from "../../src/driver/program/compose_volumes.ts";
 import { FakeClock } from "../../scripts/support/fake_clock.ts";
+import { memoryStore } from "../support/memory_store.ts";
 import { rawRequest } from "../support/node.ts";
 import { TestIssuer } from "../support/test_issuer.ts";
 
@@ -20,27 +16,17 @@ const drivers = 1000;
 /** Volumes in memory. */
 function memoryMounter(): Mounter {
   const mounted = new Map<string, VolumeFiles>();
-  const write = (path: string, files: VolumeFiles) => {
-    mounted.set(path, files);
-    return Promise.resolve();
-  };
+  const write = (path: string, files: VolumeFiles) => void mounted.set(path, files);
   return {
     kind: "tmpfs",
     state: (path) => mounted.has(path) ? "ours" : "absent",
     publish: write,
     replace: write,
-    read: (path, name) => Promise.resolve(mounted.get(path)?.contents.get(name)),
-    readAll: (path, names) =>
-      Promise.resolve(names.map((name) => mounted.get(path)?.contents.get(name))),
-    unpublish: (path) => Promise.resolve(void mounted.delete(path)),
+    read: (path, names) => names.map((name) => mounted.get(path)?.contents.get(name)),
+    unpublish: (path) => void mounted.delete(path),
+    mounted: () => [...mounted.keys()],
   };
 }
-
-const memoryStore: VolumeStore = {
-  save: () => Promise.resolve(),
-  load: () => Promise.resolve({ records: [], unreadable: [] }),
-  remove: () => Promise.resolve(),
-};
 
 Deno.test("a service away for eighty minutes over the renewals of a thousand drivers: all renew within a minute of its return, and do not stampede it", async () => {
   const clock = new FakeClock();
@@ -52,6 +38,7 @@ Deno.test("a service away for eighty minutes over the renewals of a thousand dri
   const asked: number[] = [];
   const connected: number[] = [];
   issuer.answer = (request) => {
+    if (isAway) return Promise.resolve(away);
     asked.push(clock.now().epochMilliseconds);
     return issuer.sign(request);
   };
@@ -70,18 +57,19 @@ Deno.test("a service away for eighty minutes over the renewals of a thousand dri
   // One for all, for the test's own sake: a driver's jobs have keys that no other driver's have.
   await using scheduler = new Scheduler({ clock, random: nextRandom, concurrency: drivers });
   const settled = () => clock.until(() => scheduler.running === 0);
-  const tables: VolumeTable[] = [];
+  const tables: ReturnType<typeof composeVolumes>["table"][] = [];
   for (let driver = 0; driver < drivers; driver++) {
-    const table = new VolumeTable();
-    const keys = new KeyGenerator(clock);
-    const real = new CertificateRequester(issuer, keys, clock);
-    const source: Pick<CertificateRequester, "issue"> = {
-      issue: (wanted, signal) => isAway ? Promise.resolve(away) : real.issue(wanted, signal),
-    };
-    const parts = { clock, scheduler, table, mounter: memoryMounter(), store: memoryStore };
-    const rest = { source, keys, kubelet: { hasVolume: () => true } };
-    const renewer = new Renewer({ ...parts, ...rest, random: nextRandom });
-    const publisher = new Publisher({ ...parts, ...rest, renewer });
+    const { table, renewer, publisher } = composeVolumes({
+      clock,
+      scheduler,
+      mounter: memoryMounter(),
+      store: memoryStore,
+      issuer,
+      kubelet: { hasVolume: () => true },
+      random: nextRandom,
+      checkInterval: Temporal.Duration.from({ minutes: 5 }),
+      onRenewal: () => {},
+    });
     const parsed = parsePublishRequest(rawRequest("/k", `uid-${driver}`, { duration: "24h" }));
     assert.ok(parsed.kind === "request");
     await publisher.publish(parsed.request, stopping.signal);

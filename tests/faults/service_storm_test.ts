@@ -42,7 +42,7 @@ async function obtain(
     turnedAway.count++;
     if (outcome.kind === "overloaded" && !outcome.retryAfter) turnedAway.early++;
     const askedMs = outcome.kind === "overloaded" ? outcome.retryAfter?.total("milliseconds") : 0;
-    await sleep(renewalRetryDelay(attempt, Infinity, Math.random(), askedMs));
+    await sleep(renewalRetryDelay(attempt, Infinity, Math.random, askedMs));
   }
 }
 

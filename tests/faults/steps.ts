@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import type { DriverPorts } from "../../src/driver/program/open_parts.ts";
+import type { DriverPorts } from "../../src/driver/program/compose_volumes.ts";
 import type { IssuanceClient } from "../../src/driver/certificates/issuance_client.ts";
 import type { Mounter } from "../../src/driver/volume/mounter.ts";
 import type { VolumeStore } from "../../src/driver/volume/volume_record.ts";
@@ -38,15 +38,16 @@ export class Steps {
   around({ mounter, store, issuer }: DriverPorts): DriverPorts {
     const { victim } = this.#options;
     const at = (path: string) => path.includes(victim);
-    const wrappedMounter: Mounter & Disposable = {
+    const wrappedMounter: Mounter = {
       kind: mounter.kind,
       state: (path) => mounter.state(path),
-      read: (path, name) => mounter.read(path, name),
-      readAll: (path, names) => mounter.readAll(path, names),
-      publish: (path, files) => this.#run(at(path), "publish", () => mounter.publish(path, files)),
-      replace: (path, files) => this.#run(at(path), "replace", () => mounter.replace(path, files)),
-      unpublish: (path) => this.#run(at(path), "unpublish", () => mounter.unpublish(path)),
-      [Symbol.dispose]: () => mounter[Symbol.dispose](),
+      read: (path, names) => mounter.read(path, names),
+      publish: (path, files) =>
+        this.#runSync(at(path), "publish", () => mounter.publish(path, files)),
+      replace: (path, files) =>
+        this.#runSync(at(path), "replace", () => mounter.replace(path, files)),
+      unpublish: (path) => this.#runSync(at(path), "unpublish", () => mounter.unpublish(path)),
+      mounted: () => mounter.mounted(),
     };
     const wrappedStore: VolumeStore = {
       load: () => store.load(),
@@ -54,6 +55,7 @@ export class Steps {
         this.#run(record.pod.uid === victim, "save", () => store.save(record, pem)),
       remove: (record) =>
         this.#run(record.pod.uid === victim, "remove", () => store.remove(record)),
+      removeUnreadable: (record) => store.removeUnreadable(record),
     };
     const wrappedIssuer: IssuanceClient = {
       issue: async (request, signal) => {
@@ -74,6 +76,13 @@ export class Steps {
     const result = await this.#port.run(port, action);
     this.#reach(`${port}: end`);
     return result;
+  }
+
+  #runSync(counts: boolean, port: string, action: () => void): void {
+    if (!counts) return action();
+    this.#reach(`${port}: begin`);
+    this.#port.run(port, action);
+    this.#reach(`${port}: end`);
   }
 
   #reach(what: string): void {

@@ -1,97 +1,101 @@
 import { randomUUID } from "node:crypto";
 import { kubeletVolumeData } from "../../src/driver/mount/kubelet_volume_data.ts";
+import { selectMounter } from "../../src/driver/mount/mounter_selection.ts";
+import { parseMountinfo } from "../../src/driver/mount/mountinfo.ts";
 import { PlainDirectoryMounter } from "../../src/driver/mount/plain_directory_mounter.ts";
+import { composeVolumes } from "../../src/driver/program/compose_volumes.ts";
 import { openRecordStore } from "../../src/driver/records/record_store.ts";
-import { Scheduler } from "../../src/shared/scheduler/scheduler.ts";
-import { CertificateRequester } from "../../src/driver/certificates/certificate_requester.ts";
-import { KeyGenerator } from "../../src/driver/certificates/key_generator.ts";
 import type { Mounter } from "../../src/driver/volume/mounter.ts";
-import type { VolumeStore } from "../../src/driver/volume/volume_record.ts";
-import { Publisher } from "../../src/driver/volume/publisher.ts";
+import type { Volume, VolumeStore } from "../../src/driver/volume/volume_record.ts";
 import { parsePublishRequest, type PublishCall } from "../../src/driver/csi/request_validation.ts";
-import type { PublishRequest } from "../../src/driver/volume/publish_request.ts";
-import { Renewer } from "../../src/driver/volume/renewer.ts";
-import { Reconciler } from "../../src/driver/volume/reconciler.ts";
-import { TrustBundleUpdater } from "../../src/driver/volume/trust_bundle_updater.ts";
-import { VolumeTable } from "../../src/driver/volume/volume_table.ts";
+import { mountFlags, openLibc } from "../../src/shared/linux/libc.ts";
+import { mountinfoPath } from "../../src/shared/linux/proc_files.ts";
+import { Scheduler } from "../../src/shared/scheduler/scheduler.ts";
 import { type Certificate, readCertificates } from "../../src/shared/x509/certificate.ts";
 import { FakeClock } from "../../scripts/support/fake_clock.ts";
 import { TestIssuer } from "./test_issuer.ts";
 
-/** A node's volume domain over real directories and records, on a clock that tests move. */
+/** The mounter of every TestNode; a test file that runs the volumes' tests again replaces it. */
+export const nodeMounter = { kind: "plain" as Mounter["kind"] };
+
+type Volumes = ReturnType<typeof composeVolumes>;
+
+/** A node's volume domain over real directories or mounts and real records, on a clock that tests move. */
 export class TestNode implements AsyncDisposable {
   readonly clock: FakeClock;
   readonly issuer: TestIssuer;
   readonly directory: string;
+  readonly #openedMounter: Mounter & Disposable;
+  /** The outcome of every attempt at a renewal. */
+  readonly renewals: ("renewed" | "failed")[] = [];
   mounter: Mounter;
   store: VolumeStore;
-  table!: VolumeTable;
   scheduler!: Scheduler;
-  renewer!: Renewer;
-  publisher!: Publisher;
-  restorer!: Reconciler;
-  trust!: TrustBundleUpdater;
+  table!: Volumes["table"];
+  renewer!: Volumes["renewer"];
+  publisher!: Volumes["publisher"];
+  reconciler!: Volumes["reconciler"];
+  trust!: Volumes["trust"];
 
-  private constructor(clock: FakeClock, issuer: TestIssuer, directory: string) {
+  private constructor(
+    clock: FakeClock,
+    issuer: TestIssuer,
+    directory: string,
+    mounter: Mounter & Disposable,
+  ) {
     this.clock = clock;
     this.issuer = issuer;
     this.directory = directory;
-    this.mounter = new PlainDirectoryMounter({
-      mounts: undefined,
-      allowKeysOnDisk: true,
-      onWarning: () => {},
-    });
+    this.mounter = this.#openedMounter = mounter;
     this.store = openRecordStore(`${directory}/records`);
     this.start();
   }
 
   static async create(): Promise<TestNode> {
-    const clock = new FakeClock();
     const directory = await Deno.makeTempDir({ prefix: "csi-node-" });
     await Deno.mkdir(`${directory}/records`);
-    return new TestNode(clock, await TestIssuer.create(clock), directory);
+    const clock = new FakeClock();
+    const issuer = await TestIssuer.create(clock);
+    return new TestNode(clock, issuer, directory, await openMounter(`${directory}/staging`));
   }
 
   /** Starts the program again: every object is new, the files on the node remain. */
   start(): void {
-    const { clock, mounter, store } = this;
-    const table = this.table = new VolumeTable();
-    const scheduler = this.scheduler = new Scheduler({ clock });
-    const keys = new KeyGenerator(clock);
-    const source = new CertificateRequester(this.issuer, keys, clock);
-    const parts = {
+    const { clock, mounter, store, issuer } = this;
+    this.scheduler = new Scheduler({ clock });
+    const volumes = composeVolumes({
       clock,
-      table,
-      scheduler,
       mounter,
       store,
-      source,
-      keys,
+      issuer,
+      scheduler: this.scheduler,
       kubelet: kubeletVolumeData,
-    };
-    const renewer = this.renewer = new Renewer({ ...parts, random: () => 1 });
-    this.publisher = new Publisher({ ...parts, renewer });
-    const checkInterval = Temporal.Duration.from({ minutes: 5 });
-    this.restorer = new Reconciler({ ...parts, renewer, checkInterval });
-    const onUntrusted = renewer.renewSoon.bind(renewer);
-    this.trust = new TrustBundleUpdater({ ...parts, checkInterval, onUntrusted });
+      random: () => 1,
+      checkInterval: Temporal.Duration.from({ minutes: 5 }),
+      onRenewal: (outcome) => void this.renewals.push(outcome),
+    });
+    this.table = volumes.table;
+    this.renewer = volumes.renewer;
+    this.publisher = volumes.publisher;
+    this.reconciler = volumes.reconciler;
+    this.trust = volumes.trust;
   }
 
   /** The program ends at once and starts again. */
   async restart() {
     await this.scheduler[Symbol.asyncDispose]();
     this.start();
-    const restored = await this.restorer.restore();
+    const restored = await this.reconciler.restore();
     // The first check of every volume has ended before a test moves the clock.
     await this.clock.until(() => this.scheduler.nextRun(".sweep") === undefined);
     return restored;
   }
 
-  /** A request as the kubelet would send it; its note is stored beside the target. */
+  /** A request as the kubelet would send it; the kubelet's record is stored beside the target. */
   async request(
     attributes: Record<string, string> = {},
     change: Partial<PublishCall> & { uid?: string } = {},
-  ): Promise<PublishRequest> {
+  ): Promise<Volume> {
     const { uid = randomUUID(), ...rest } = change;
     const raw = rawRequest(this.directory, uid, attributes);
     const parsed = parsePublishRequest({ ...raw, ...rest });
@@ -102,39 +106,83 @@ export class TestNode implements AsyncDisposable {
     return parsed.request;
   }
 
-  publish(request: PublishRequest, signal: AbortSignal = new AbortController().signal) {
+  publish(request: Volume, signal: AbortSignal = new AbortController().signal) {
     return this.publisher.publish(request, signal);
   }
 
   /** Moves the clock to the volume's next run, and no further: what it waits for may time out. */
-  async untilDue(request: PublishRequest): Promise<void> {
+  async untilDue(request: Volume): Promise<void> {
     const due = this.scheduler.nextRun(request.volumeId);
     if (!due) throw new Error("no renewal is scheduled");
     await this.clock.advance(due.since(this.clock.now()));
   }
 
   /** Moves the clock to the volume's next run and waits for its end. */
-  async renew(request: PublishRequest): Promise<void> {
-    const asked = this.issuer.requests.length;
+  async renew(request: Volume): Promise<void> {
+    const requested = this.issuer.requests.length;
     await this.untilDue(request);
     await this.clock.until(() => this.scheduler.running === 0);
-    // A sweep that held the volume just then puts the renewal off by a second.
-    if (this.issuer.requests.length === asked) await this.clock.advance({ seconds: 1 });
+    // A sweep that has the volume's lock just then delays the renewal by a second.
+    if (this.issuer.requests.length === requested) await this.clock.advance({ seconds: 1 });
     await this.clock.until(() =>
-      this.issuer.requests.length > asked && this.scheduler.running === 0
+      this.issuer.requests.length > requested && this.scheduler.running === 0
     );
   }
 
-  async leaf(request: PublishRequest): Promise<Certificate> {
-    const text = await this.mounter.read(request.targetPath, request.parsed.certificateFile);
-    const leaf = readCertificates(text ?? "")?.[0];
+  /** The text of one file of a volume. */
+  read({ targetPath }: Volume, name: string): string | undefined {
+    return this.#openedMounter.read(targetPath, [name])[0];
+  }
+
+  leaf(request: Volume): Certificate {
+    const leaf = readCertificates(this.read(request, request.parsed.certificateFile) ?? "")?.[0];
     if (!leaf) throw new Error("no certificate is mounted");
     return leaf;
   }
 
+  /** Changes a volume's files behind the driver; `change` receives the directory of the current ones. */
+  async damage(
+    { targetPath }: Pick<Volume, "targetPath">,
+    change: (files: string) => Promise<unknown>,
+  ): Promise<void> {
+    if (this.#openedMounter.kind === "plain") return void await change(`${targetPath}/..data`);
+    using libc = openLibc();
+    const remount = { target: targetPath, flags: mountFlags.remount | mountFlags.bind };
+    libc.mount(remount);
+    await change(`${targetPath}/..data`);
+    libc.mount({ ...remount, flags: remount.flags | mountFlags.readOnly });
+  }
+
+  /** Removes a volume's mount and target behind the driver. */
+  async removeTarget({ targetPath }: Pick<Volume, "targetPath">): Promise<void> {
+    unmountBelow(targetPath);
+    await Deno.remove(targetPath, { recursive: true });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.scheduler[Symbol.asyncDispose]();
+    this.#openedMounter[Symbol.dispose]();
+    unmountBelow(this.directory);
     await Deno.remove(this.directory, { recursive: true });
+  }
+}
+
+async function openMounter(stagingDir: string): Promise<Mounter & Disposable> {
+  const rules = { allowKeysOnDisk: true, onWarning: () => {} };
+  if (nodeMounter.kind === "plain") {
+    return new PlainDirectoryMounter({ ...rules, mounts: undefined });
+  }
+  const mounter = await selectMounter({ ...rules, stagingDir });
+  if (mounter.kind === "plain") throw new Error("mounting is not permitted");
+  return mounter;
+}
+
+/** Unmounts what is mounted at a directory and below it. */
+function unmountBelow(directory: string): void {
+  using libc = openLibc();
+  const path = Deno.realPathSync(directory);
+  for (const { mountPoint } of parseMountinfo(libc.readText(mountinfoPath)).reverse()) {
+    if (mountPoint === path || mountPoint.startsWith(`${path}/`)) libc.unmount(mountPoint);
   }
 }
 

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
-import { backoffCeiling } from "../../shared/scheduler/backoff.ts";
+import { type Backoff, fullJitterDelay } from "../../shared/scheduler/backoff.ts";
 
-/** What the renewal instant is worked out from. */
+/** What the renewal instant depends on. */
 export interface CertificateTerms {
   /** When the certificate was issued; not its notBefore, which is back-dated. */
   readonly issuedAt: Temporal.Instant;
@@ -10,7 +10,10 @@ export interface CertificateTerms {
   readonly renewBefore: Temporal.Duration | undefined;
 }
 
-/** Renewal is due when a fifth of the lifetime is left. */
+/**
+ * A certificate of a volume is renewed when a fifth of its lifetime is left. The driver's own certificate for the service
+ * and the service's serving certificate have other fractions, because no pod has to load them again.
+ */
 const dueShare = 0.8;
 /** Volumes issued together renew spread over this share of the lifetime, after they are due. */
 const spreadShare = 0.04;
@@ -42,7 +45,8 @@ export function minimumRenewalAge(lifetimeMs: number): number {
   return Math.max(0, Math.min(leastAgeMs, lifetimeMs * leastAgeShare));
 }
 
-const backoff = { baseMs: 1_000, maxMs: 300_000 };
+/** The bounds of the wait after a failed renewal. */
+const backoff: Backoff = { baseMs: 1_000, maxMs: 300_000 };
 /** Near its end a certificate is tried this many times in what is left of it. */
 const triesInRemainder = 10;
 /** The shortest wait, so that a certificate about to expire does not become a busy loop. */
@@ -50,16 +54,16 @@ const retryLeastMs = 1_000;
 
 /**
  * The wait in milliseconds before failed attempt number `attempt` (1 for the first) is repeated:
- * full jitter that doubles up to 5 minutes, and less as expiry nears. `random` is from 0 to 1.
+ * full jitter that doubles up to 5 minutes, and less as expiry nears. `random` returns 0 to 1.
  */
 export function renewalRetryDelay(
   attempt: number,
   remainingMs: number,
-  random: number,
+  random: () => number,
   retryAfterMs = 0,
 ): number {
-  const ceiling = backoffCeiling(attempt, backoff);
-  const nearEnd = remainingMs > 0 ? remainingMs / triesInRemainder : backoff.maxMs;
+  const nearEndMs = remainingMs > 0 ? remainingMs / triesInRemainder : backoff.maxMs;
+  const bounds = { ...backoff, maxMs: Math.min(backoff.maxMs, nearEndMs) };
   // An overloaded service's own delay is the minimum: the jitter is added to it.
-  return retryAfterMs + Math.max(retryLeastMs, random * Math.min(ceiling, nearEnd));
+  return retryAfterMs + Math.max(retryLeastMs, fullJitterDelay(attempt, bounds, random));
 }

@@ -3,13 +3,12 @@ import type { ServiceImplementation } from "../../shared/grpc/service_definition
 
 /** The CSI Identity service (CSI specification, "Identity Service RPC"). */
 export function identityService(
-  options: { name: string; version: string; ready: () => boolean },
+  { name, version }: { readonly name: string; readonly version: string },
 ): ServiceImplementation<typeof Identity> {
-  const { name, version, ready } = options;
   return {
     getPluginInfo: () => Promise.resolve({ name, vendorVersion: version }),
     // No controller, no topology: a node-only plugin has no plugin capability to declare.
     getPluginCapabilities: () => Promise.resolve({ capabilities: [] }),
-    probe: () => Promise.resolve({ ready: ready() }),
+    probe: () => Promise.resolve({ ready: true }),
   };
 }

@@ -14,6 +14,7 @@ import {
 } from "../../shared/gen/csi_pb.ts";
 import { RpcError } from "../../shared/grpc/rpc_error.ts";
 import type { CallContext, ServiceImplementation } from "../../shared/grpc/service_definition.ts";
+import { errorMessage } from "../../shared/text/error_message.ts";
 import type { Publisher, PublishRejection, PublishResult } from "../volume/publisher.ts";
 import {
   describeProblems,
@@ -22,7 +23,6 @@ import {
   parseUnpublishRequest,
   type PublishCall,
 } from "./request_validation.ts";
-import { errorMessage } from "../../shared/text/error_message.ts";
 
 /** CSI specification, "NodePublishVolume Errors"; the kubelet takes PERMISSION_DENIED as final. */
 const codes = {
@@ -91,8 +91,7 @@ async function runAction(
     if (context.signal.aborted) {
       throw new RpcError(status.CANCELLED, "the call ended before the volume was ready", { cause });
     }
-    const reason = errorMessage(cause);
-    throw new RpcError(status.INTERNAL, reason, { cause });
+    throw new RpcError(status.INTERNAL, errorMessage(cause), { cause });
   }
 }
 

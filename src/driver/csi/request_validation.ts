@@ -2,8 +2,9 @@ import { parseAttributes } from "../../shared/attributes/attribute_parser.ts";
 import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
 import { isIdentifier, isObjectName } from "../../shared/text/kubernetes_names.ts";
 import { isDnsLabel } from "../../shared/text/name_syntax.ts";
-import type { PublishRequest } from "../volume/publish_request.ts";
+import type { PublishedTarget } from "../volume/publisher.ts";
 import { targetPattern } from "../volume/target_path.ts";
+import type { Volume } from "../volume/volume_record.ts";
 
 /** A publish call as it arrived, free of the transport's types; nothing in it is trusted yet. */
 export interface PublishCall {
@@ -40,7 +41,7 @@ const accessModes = [
 ];
 
 /** Checks a publish call; every problem is reported, not only the first. */
-export function parsePublishRequest(raw: PublishCall): ParseResult<PublishRequest> {
+export function parsePublishRequest(raw: PublishCall): ParseResult<Volume> {
   const problems: FieldProblem[] = [];
   const volumeId = checkVolumeId(raw.volumeId, problems);
   checkCapability(raw, problems);
@@ -78,8 +79,8 @@ export function parsePublishRequest(raw: PublishCall): ParseResult<PublishReques
 
 /** Checks an unpublish call. */
 export function parseUnpublishRequest(
-  raw: { readonly volumeId: string; readonly targetPath: string },
-): ParseResult<{ readonly volumeId: string; readonly targetPath: string }> {
+  raw: PublishedTarget,
+): ParseResult<PublishedTarget> {
   const problems: FieldProblem[] = [];
   const volumeId = checkVolumeId(raw.volumeId, problems);
   checkTarget(raw.targetPath, undefined, problems);

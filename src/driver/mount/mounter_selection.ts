@@ -1,12 +1,11 @@
-import type { AbandonedVolumes } from "../volume/volume_record.ts";
 import type { Mounter } from "../volume/mounter.ts";
 import { SystemCallError } from "../../shared/linux/errno.ts";
 import { type Libc, openLibc } from "../../shared/linux/libc.ts";
+import { errorMessage } from "../../shared/text/error_message.ts";
 import { TmpfsMounter } from "./tmpfs_mounter.ts";
 import { MountTable } from "./mount_table.ts";
 import { PlainDirectoryMounter } from "./plain_directory_mounter.ts";
 import { StagingArea } from "./staging_area.ts";
-import { errorMessage } from "../../shared/text/error_message.ts";
 
 /** The kernel's answers where mounting is not permitted, as opposed to a fault. */
 const notPermitted: ReadonlySet<string> = new Set(["EPERM", "EACCES", "ENOSYS", "ENODEV"]);
@@ -24,7 +23,7 @@ export interface MounterOptions {
 /** Finds out whether this program may mount, cleans up after a killed one, and returns the mounter that fits. */
 export async function selectMounter(
   options: MounterOptions,
-): Promise<Mounter & Pick<AbandonedVolumes, "mounted"> & Disposable> {
+): Promise<Mounter & Disposable> {
   const { allowKeysOnDisk, onWarning } = options;
   await Deno.mkdir(options.stagingDir, { recursive: true, mode: 0o700 });
   const directory = await Deno.realPath(options.stagingDir);
@@ -57,8 +56,9 @@ function isNotPermitted(error: unknown): boolean {
 }
 
 function fallbackWarning(error: unknown): string {
-  const reason = errorMessage(error);
-  return `mounting is not possible here (${reason}): volumes become plain directories, which a ` +
+  return `mounting is not possible here (${
+    errorMessage(error)
+  }): volumes become plain directories, which a ` +
     `pod's root can write to, with private keys on the target's own file system; run the ` +
     `driver privileged to have a read-only tmpfs for each volume`;
 }

@@ -11,7 +11,7 @@ export interface MountinfoEntry {
   readonly source: string;
 }
 
-/** All mounts that the text names; a line of another form is passed over. */
+/** All mounts that the text names; a line of another form is skipped. */
 export function parseMountinfo(text: string): MountinfoEntry[] {
   return text.split("\n").map(parseLine).filter((mount) => mount !== undefined);
 }
@@ -62,41 +62,25 @@ export function mountAt(
   return current?.mountPoint === path ? current : undefined;
 }
 
-/**
- * The mount that is visible at this very path, as mountAt() finds it in the whole text.
- *
- * A node full of pods has thousands of lines: only those of mounts on the way to the path are read closely.
- */
-export function findMount(text: string, path: string): MountinfoEntry | undefined {
-  const way = new Set(["/"]);
-  for (let end = path.length; end > 0; end = path.lastIndexOf("/", end - 1)) {
-    way.add(path.slice(0, end));
-  }
-  const known = linesByPoint(text);
-  const lines = [...way].flatMap((point) => known.get(point) ?? []);
-  return mountAt(parseMountinfo(lines.join("\n")), path);
-}
+/** The mounts of a table by where they begin: a node full of pods has thousands, and few are on the way to a path. */
+export class MountIndex {
+  readonly #byPoint: ReadonlyMap<string, readonly MountinfoEntry[]>;
+  /** Every mount, in the order of the table. */
+  readonly all: readonly MountinfoEntry[];
 
-/** The last table that was read: it is often read again while nothing has changed. */
-let indexed: { readonly text: string; readonly lines: ReadonlyMap<string, string[]> } | undefined;
+  constructor(text: string) {
+    this.all = parseMountinfo(text);
+    this.#byPoint = Map.groupBy(this.all, ({ mountPoint }) => mountPoint);
+  }
 
-/** The lines of the mounts at each place, in their order. */
-function linesByPoint(text: string): ReadonlyMap<string, string[]> {
-  if (indexed?.text === text) {
-    // A table that is back where it was is another string of the same text: comparing the two takes
-    // as long as reading them, and comparing one with itself takes no time.
-    indexed = { text, lines: indexed.lines };
-    return indexed.lines;
+  /** The mount that is visible at this very path, as mountAt() finds it in the whole table. */
+  at(path: string): MountinfoEntry | undefined {
+    const above = new Set(["/"]);
+    for (let end = path.length; end > 0; end = path.lastIndexOf("/", end - 1)) {
+      above.add(path.slice(0, end));
+    }
+    return mountAt([...above].flatMap((point) => this.#byPoint.get(point) ?? []), path);
   }
-  const lines = new Map<string, string[]>();
-  for (const line of text.split("\n")) {
-    const point = unescape(line.split(" ", 5)[4] ?? "");
-    const there = lines.get(point);
-    if (there === undefined) lines.set(point, [line]);
-    else there.push(line);
-  }
-  indexed = { text, lines };
-  return lines;
 }
 
 /** Of the mounts on one parent, the first that a walk along the path meets; of equals, the last. */

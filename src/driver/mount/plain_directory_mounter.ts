@@ -38,15 +38,11 @@ export class PlainDirectoryMounter implements Mounter, Disposable {
     return hasVolumeFiles(path) ? "ours" : "absent";
   }
 
-  publish(targetPath: string, files: VolumeFiles): Promise<void> {
-    return Promise.try(() => this.#publish(targetPath, files));
-  }
-
-  #publish(targetPath: string, files: VolumeFiles): void {
-    if (this.state(targetPath) === "ours") return this.#replace(targetPath, files);
+  publish(targetPath: string, files: VolumeFiles): void {
+    if (this.state(targetPath) === "ours") return this.replace(targetPath, files);
     using undo = new DisposableStack();
     const path = createTarget(targetPath, undo);
-    this.#refuseMount(path);
+    this.#rejectMount(path);
     this.#checkFileSystem(path);
     // The pod sees this very directory, so its users need to enter it.
     Deno.chmodSync(path, 0o755);
@@ -55,11 +51,7 @@ export class PlainDirectoryMounter implements Mounter, Disposable {
     undo.move();
   }
 
-  replace(targetPath: string, files: VolumeFiles): Promise<void> {
-    return Promise.try(() => this.#replace(targetPath, files));
-  }
-
-  #replace(targetPath: string, files: VolumeFiles): void {
+  replace(targetPath: string, files: VolumeFiles): void {
     const path = resolveTarget(targetPath);
     if (path === undefined || this.state(path) !== "ours") {
       throw new Error(`no volume of this driver is at target path ${targetPath}`);
@@ -68,23 +60,17 @@ export class PlainDirectoryMounter implements Mounter, Disposable {
     replaceFiles(path, files);
   }
 
-  read(targetPath: string, name: string): Promise<string | undefined> {
-    return this.readAll(targetPath, [name]).then(([text]) => text);
+  read(targetPath: string, names: readonly string[]): (string | undefined)[] {
+    return this.state(targetPath) === "ours"
+      ? readFiles(targetPath, names)
+      : names.map(() => undefined);
   }
 
-  readAll(targetPath: string, names: readonly string[]): Promise<(string | undefined)[]> {
-    return Promise.try(() =>
-      this.state(targetPath) === "ours" ? readFiles(targetPath, names) : names.map(() => undefined)
-    );
-  }
-
-  unpublish(targetPath: string): Promise<void> {
-    return Promise.try(() => {
-      const path = resolveTarget(targetPath);
-      if (path === undefined) return;
-      this.#refuseMount(path);
-      removeTarget(path);
-    });
+  unpublish(targetPath: string): void {
+    const path = resolveTarget(targetPath);
+    if (path === undefined) return;
+    this.#rejectMount(path);
+    removeTarget(path);
   }
 
   /** Nothing is mounted here. */
@@ -100,7 +86,7 @@ export class PlainDirectoryMounter implements Mounter, Disposable {
     return this.#options.mounts?.at(path);
   }
 
-  #refuseMount(path: string): void {
+  #rejectMount(path: string): void {
     const mount = this.#mountAt(path);
     if (mount !== undefined) throw foreignMountError(path, mount);
   }

@@ -6,7 +6,7 @@ import { isBusy, isOwnMount, type MountTable } from "./mount_table.ts";
 
 const hardened = mountFlags.noSuid | mountFlags.noDev | mountFlags.noExec;
 
-/** Room for two generations of the files of a volume; a trust bundle of some 400 KiB still fits. */
+/** Space for two generations of the files of a volume; a trust bundle of some 400 KiB still fits. */
 const volumeOptions = "mode=0755,size=1m,nr_inodes=64";
 
 /**
@@ -20,7 +20,7 @@ const pause = new Int32Array(new SharedArrayBuffer(4));
  * A part of the mount table that no other process sees, in which volumes are written.
  *
  * A mount appears in every peer of the mount that it is put on. So the directories are on a tmpfs of their own that is made
- * private before anything is mounted on it. It stays until disposed: for each unmount the kernel waits until no
+ * private before anything is mounted on it. It remains until disposed: for each unmount the kernel waits until no
  * processor uses the old table any more, which takes longer than all the rest of a publish.
  */
 export class StagingArea implements Disposable {

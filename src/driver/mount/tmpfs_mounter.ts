@@ -53,24 +53,22 @@ export class TmpfsMounter implements Mounter, Disposable {
     return isOwnMount(mount) ? "ours" : "foreign";
   }
 
-  publish(targetPath: string, files: VolumeFiles): Promise<void> {
-    return Promise.try(() => {
-      using undo = new DisposableStack();
-      const path = createTarget(targetPath, undo);
-      const mount = this.#mounts.at(path);
-      if (mount && isOwnMount(mount)) this.#replace(path, files);
-      else this.#mount(path, files, undo);
-      undo.move();
-    });
+  publish(targetPath: string, files: VolumeFiles): void {
+    using undo = new DisposableStack();
+    const path = createTarget(targetPath, undo);
+    const mount = this.#mounts.at(path);
+    if (mount && isOwnMount(mount)) this.replace(path, files);
+    else this.#mount(path, files, undo);
+    undo.move();
   }
 
   #mount(path: string, files: VolumeFiles, undo: DisposableStack): void {
     using staged = this.#staging.createDirectory();
     staged.mountTmpfs();
     replaceFiles(staged.path, files);
-    // Read-only before the move, not after: flags of a mount do not reach the copies that its peers have got.
+    // Read-only before the move, not after: flags of a mount do not reach the copies that its peers have received.
     staged.makeReadOnly();
-    // Looked at again just before: mount(2) follows a link.
+    // Checked again just before, because mount(2) follows a link.
     requireDirectory(path);
     const mount = this.#mounts.at(path);
     if (mount !== undefined) throw foreignMountError(path, mount);
@@ -78,32 +76,23 @@ export class TmpfsMounter implements Mounter, Disposable {
     undo.defer(() => this.#mounts.unmount(path));
   }
 
-  replace(targetPath: string, files: VolumeFiles): Promise<void> {
-    return Promise.try(() => this.#replace(targetPath, files));
-  }
-
-  #replace(targetPath: string, files: VolumeFiles): void {
-    const path = this.#published(targetPath);
+  replace(targetPath: string, files: VolumeFiles): void {
+    const path = resolveTarget(targetPath);
+    if (path === undefined || this.state(path) !== "ours") {
+      throw new Error(`no volume of this driver is mounted at target path ${targetPath}`);
+    }
     using staged = this.#staging.createDirectory();
     staged.bindWritable(path);
     replaceFiles(staged.path, files);
   }
 
-  read(targetPath: string, name: string): Promise<string | undefined> {
-    return this.readAll(targetPath, [name]).then(([text]) => text);
+  read(targetPath: string, names: readonly string[]): (string | undefined)[] {
+    return this.state(targetPath) === "ours"
+      ? readFiles(targetPath, names)
+      : names.map(() => undefined);
   }
 
-  readAll(targetPath: string, names: readonly string[]): Promise<(string | undefined)[]> {
-    return Promise.try(() =>
-      this.state(targetPath) === "ours" ? readFiles(targetPath, names) : names.map(() => undefined)
-    );
-  }
-
-  unpublish(targetPath: string): Promise<void> {
-    return Promise.try(() => this.#unpublish(targetPath));
-  }
-
-  #unpublish(targetPath: string): void {
+  unpublish(targetPath: string): void {
     const path = resolveTarget(targetPath);
     if (path === undefined || entryKind(path) === "absent") return;
     requireDirectory(path);
@@ -114,7 +103,6 @@ export class TmpfsMounter implements Mounter, Disposable {
     removeTarget(path);
   }
 
-  /** Every place at which a volume of this driver's is mounted, as the kernel spells it. */
   mounted(): string[] {
     const places = this.#mounts.all().filter(isOwnMount).map(({ mountPoint }) => mountPoint);
     return [...new Set(places)];
@@ -123,13 +111,5 @@ export class TmpfsMounter implements Mounter, Disposable {
   [Symbol.dispose](): void {
     this.#staging[Symbol.dispose]();
     this.#mounts[Symbol.dispose]();
-  }
-
-  #published(targetPath: string): string {
-    const path = resolveTarget(targetPath);
-    if (path === undefined || this.state(path) !== "ours") {
-      throw new Error(`no volume of this driver is mounted at target path ${targetPath}`);
-    }
-    return path;
   }
 }

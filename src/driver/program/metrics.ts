@@ -1,6 +1,6 @@
 import type { Metrics } from "../../shared/telemetry/metrics.ts";
 
-/** What a driver's volumes look like at one moment. */
+/** The state of a driver's volumes at one moment. */
 export interface VolumeSnapshot {
   readonly volumes: number;
   /** Those whose last attempt at a renewal failed. */
@@ -9,8 +9,8 @@ export interface VolumeSnapshot {
   readonly earliestExpiry: Temporal.Instant | undefined;
 }
 
-/** A driver's own metrics; the gauges are read again for each scrape. */
-export function volumeMetrics(metrics: Metrics, snapshot: () => VolumeSnapshot) {
+/** A driver's own metrics; the gauges are set for each scrape. */
+export function volumeMetrics(metrics: Metrics) {
   const volumes = metrics.gauge("csi_cert_volumes", "Volumes published on this node.");
   const failing = metrics.gauge(
     "csi_cert_volumes_renewal_failing",
@@ -26,12 +26,13 @@ export function volumeMetrics(metrics: Metrics, snapshot: () => VolumeSnapshot) 
   );
   for (const outcome of ["renewed", "failed"]) renewals.add(0, { outcome });
   return {
-    renewal: (outcome: "renewed" | "failed") => renewals.add(1, { outcome }),
-    expose(): string {
-      const now = snapshot();
-      volumes.set(now.volumes);
-      failing.set(now.failing);
-      if (now.earliestExpiry) expiry.set(now.earliestExpiry.epochMilliseconds / 1000);
+    countRenewal: (outcome: "renewed" | "failed") => renewals.add(1, { outcome }),
+    /** The text of a scrape. */
+    expose(snapshot: VolumeSnapshot): string {
+      const { earliestExpiry } = snapshot;
+      volumes.set(snapshot.volumes);
+      failing.set(snapshot.failing);
+      if (earliestExpiry) expiry.set(earliestExpiry.epochMilliseconds / 1000);
       else expiry.clear();
       return metrics.expose();
     },

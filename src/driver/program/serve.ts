@@ -57,15 +57,14 @@ export async function serve(
     { stagingDir: lock.stagingDir, wrapPorts, metrics },
     resources,
   );
-  const { monitoring } = parts;
   health.detail = () => describeState(parts);
-  health.metrics = monitoring.expose;
+  health.metrics = parts.exposeMetrics;
   await restoreVolumes(parts);
-  await serveSockets(config, version, parts, resources);
+  await serveSockets(config, { version, metrics }, parts, resources);
   const watching = watchService(parts, signal);
   await Promise.race([parts.service.attested, waitUntilAborted(signal)]);
   health.ready = true;
-  monitoring.onActivity();
+  parts.onActivity();
   logger.info("ready on {address}", {
     event: "ready",
     address: config.socketPath,
@@ -99,16 +98,16 @@ async function restoreVolumes({ reconciler }: DriverParts): Promise<void> {
 /** Serves CSI, and then the registration socket: the kubelet calls as soon as it finds that one. */
 async function serveSockets(
   { nodeId, registration, socketPath }: DriverConfig,
-  version: string,
-  { publisher, monitoring }: DriverParts,
+  { version, metrics }: { readonly version: string; readonly metrics: Metrics },
+  { publisher, onActivity }: DriverParts,
   resources: AsyncDisposableStack,
 ): Promise<void> {
-  const logCall = createCallLog(logger, monitoring.metrics, "warning");
+  const logCall = createCallLog(logger, metrics, "warning");
   const onCall = (call: CompletedCall) => {
     logCall({ ...call, code: status[call.code] });
-    monitoring.onActivity();
+    onActivity();
   };
-  const identity = identityService({ name: driverName, version, ready: () => true });
+  const identity = identityService({ name: driverName, version });
   const node = nodeService({ nodeId, publisher });
   const services = [registerService(Identity, identity), registerService(Node, node)];
   resources.use(await serveUnix(socketPath, { services, onCall }));
@@ -131,11 +130,9 @@ async function watchService(
   const handler = {
     onConnected: async () => {
       renewer.retryFailed(retrySpreadMs);
-      const mounted = (await readMountedCertificates(table, mounter))
-        .map(({ leaf, record }) => ({ ...record, certificate: leaf.der }));
-      await reportCertificates(client, mounted, signal);
+      await reportCertificates(client, await readMountedCertificates(table, mounter), signal);
     },
-    onBundle: async (certificates: readonly Uint8Array[]) => void await trust.update(certificates),
+    onBundle: (certificates: readonly Uint8Array[]) => trust.update(certificates),
     onDisconnected: () => trust.disconnected(),
   };
   await watchTrustBundle(client, handler, { wait, random: Math.random, identity }, signal);

@@ -47,8 +47,8 @@ async function tryLock(basePath: string): Promise<BasePathLock | string> {
     if (await file.tryLock(true)) return { stagingDir, [Symbol.dispose]: () => file.close() };
     file.close();
   } catch (error) {
-    const reason = errorMessage(error);
-    return `CERT_BASE_PATH ${basePath} cannot be used (${reason}); the driver continues when it can`;
+    return `CERT_BASE_PATH ${basePath} cannot be used (${errorMessage(error)}); ` +
+      "the driver continues when it can";
   }
   return `another driver uses CERT_BASE_PATH ${basePath} (it holds ${path}); stop it, or give this ` +
     `one a directory of its own`;

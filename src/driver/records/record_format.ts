@@ -5,7 +5,9 @@
  * never changes a file that the driver did not write.
  */
 
+import { parseAttributes } from "../../shared/attributes/attribute_parser.ts";
 import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
+import type { VolumeAttributes } from "../../shared/attributes/volume_attributes.ts";
 import type { VolumeRecord } from "../volume/volume_record.ts";
 
 /** Raised by every change that an older driver would misread. */
@@ -38,7 +40,7 @@ export type ParsedRecord =
   | { readonly kind: "record"; readonly record: VolumeRecord }
   | { readonly kind: "unreadable"; readonly problem: string };
 
-/** Reads volume.json; every field is looked at, and a key that we do not know is ignored. */
+/** Reads volume.json; every field is checked, and an unknown key is ignored. */
 export function parseRecord(text: string): ParsedRecord {
   let document: unknown;
   try {
@@ -55,18 +57,20 @@ export function parseRecord(text: string): ParsedRecord {
   try {
     return { kind: "record", record: readRecord(document) };
   } catch (error) {
-    if (error instanceof JsonFieldError) return unreadable(error.message);
+    if (error instanceof FieldError) return unreadable(error.message);
     throw error;
   }
 }
 
 function readRecord(document: Fields): VolumeRecord {
+  const attributes = readAttributes(object(document, "attributes"));
   return {
     volumeId: text(document, "volumeId"),
     volumeName: text(document, "volumeName"),
     targetPath: text(document, "targetPath"),
     pod: readPod(object(document, "pod")),
-    attributes: readAttributes(object(document, "attributes")),
+    attributes,
+    parsed: parse(attributes),
     group: readGroup(document.group),
     issuedAt: instant(document, "issuedAt"),
     serialNumber: text(document, "serialNumber"),
@@ -88,22 +92,32 @@ function readAttributes(attributes: Fields): Record<string, string> {
   return attributes as Record<string, string>;
 }
 
+/** Another version of the driver may have stored attributes that this one does not accept. */
+function parse(attributes: Record<string, string>): VolumeAttributes {
+  const parsed = parseAttributes(attributes);
+  if (parsed.kind === "attributes") return parsed.attributes;
+  const [first] = parsed.problems;
+  throw new FieldError(
+    `"attributes" has ${first?.attribute} "${first?.given}", expected ${first?.expected}`,
+  );
+}
+
 function readGroup(group: unknown): number | undefined {
   if (group === undefined) return undefined;
   if (typeof group === "number" && Number.isInteger(group) && group >= 0) return group;
-  throw new JsonFieldError("group", "a group id", group);
+  throw mismatch("group", "a group id", group);
 }
 
 function text(fields: Fields, name: string): string {
   const value = fields[name];
   if (typeof value === "string") return value;
-  throw new JsonFieldError(name, "a string", value);
+  throw mismatch(name, "a string", value);
 }
 
 function object(fields: Fields, name: string): Fields {
   const value = fields[name];
   if (isObject(value)) return value;
-  throw new JsonFieldError(name, "an object", value);
+  throw mismatch(name, "an object", value);
 }
 
 function instant(fields: Fields, name: string): Temporal.Instant {
@@ -111,16 +125,17 @@ function instant(fields: Fields, name: string): Temporal.Instant {
   try {
     return Temporal.Instant.from(value);
   } catch {
-    throw new JsonFieldError(name, "an instant (RFC 3339)", value);
+    throw mismatch(name, "an instant (RFC 3339)", value);
   }
 }
 
 type Fields = Record<string, unknown>;
 
-class JsonFieldError extends Error {
-  constructor(name: string, expected: string, given: unknown) {
-    super(`${JSON.stringify(name)} has to be ${expected}, not ${abbreviate(given)}`);
-  }
+/** A field of a record that cannot be used. */
+class FieldError extends Error {}
+
+function mismatch(name: string, expected: string, given: unknown): FieldError {
+  return new FieldError(`${JSON.stringify(name)} has to be ${expected}, not ${abbreviate(given)}`);
 }
 
 function isObject(value: unknown): value is Fields {
@@ -128,8 +143,8 @@ function isObject(value: unknown): value is Fields {
 }
 
 function abbreviate(value: unknown): string {
-  const shown = JSON.stringify(value) ?? "absent";
-  return shown.length > 40 ? `${shown.slice(0, 39)}…` : shown;
+  const text = JSON.stringify(value) ?? "absent";
+  return text.length > 40 ? `${text.slice(0, 39)}…` : text;
 }
 
 function unreadable(problem: string): ParsedRecord {

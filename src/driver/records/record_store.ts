@@ -1,12 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { entryAt, isNotFound, removeEntry } from "../../shared/linux/directory_entries.ts";
-import type {
-  AbandonedVolumes,
-  UnreadableRecord,
-  VolumeRecord,
-  VolumeStore,
-} from "../volume/volume_record.ts";
+import type { UnreadableRecord, VolumeRecord, VolumeStore } from "../volume/volume_record.ts";
 import { recordDirectoryName } from "./record_directory_name.ts";
 import { formatRecord } from "./record_format.ts";
 import {
@@ -28,7 +23,7 @@ import {
 export function openRecordStore(
   basePath: string,
   directoryName: (record: Named) => string = recordDirectoryName,
-): VolumeStore & Pick<AbandonedVolumes, "removeUnreadable"> {
+): VolumeStore {
   return new RecordStore(basePath, directoryName);
 }
 

@@ -103,8 +103,7 @@ async function readFiles(
   try {
     return { trustAnchors: readTrustAnchors(text) };
   } catch (error) {
-    const reason = errorMessage(error);
-    return { kind: "waiting", reason: `${bundle} cannot be used: ${reason}` };
+    return { kind: "waiting", reason: `${bundle} cannot be used: ${errorMessage(error)}` };
   }
 }
 

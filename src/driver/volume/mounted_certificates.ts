@@ -1,24 +1,21 @@
-import { type Certificate, readCertificates } from "../../shared/x509/certificate.ts";
 import { yieldToEventLoop } from "../../shared/scheduler/event_loop_yield.ts";
+import { readCertificates } from "../../shared/x509/certificate.ts";
 import type { Mounter } from "./mounter.ts";
+import { readContents } from "./volume_files.ts";
 import type { VolumeRecord } from "./volume_record.ts";
 import type { VolumeTable } from "./volume_table.ts";
-import { placementOf } from "./volume_files.ts";
 
-/** The leaf that each mounted volume holds. */
+/** The records of the mounted volumes, each with the leaf (DER) that its volume contains. */
 export async function readMountedCertificates(
   table: VolumeTable,
   mounter: Mounter,
-): Promise<{ leaf: Certificate; record: VolumeRecord }[]> {
-  const held = [];
+): Promise<(VolumeRecord & { readonly certificate: Uint8Array })[]> {
+  const mounted = [];
   for (const record of table.all()) {
-    const placement = placementOf(record);
-    const text = placement &&
-      await mounter.read(record.targetPath, placement.parsed.certificateFile);
-    const leaf = text && readCertificates(text)?.[0];
-    if (leaf) held.push({ leaf, record });
+    const leaf = readCertificates(readContents(mounter, record).certificatePem)?.[0];
+    if (leaf) mounted.push({ ...record, certificate: leaf.der });
     // A node full of pods answers its kubelet meanwhile.
     await yieldToEventLoop();
   }
-  return held;
+  return mounted;
 }

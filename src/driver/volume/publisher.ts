@@ -12,15 +12,17 @@ import { EventLoopLimiter } from "../../shared/scheduler/event_loop_yield.ts";
 import type { CertificateRequester } from "../certificates/certificate_requester.ts";
 import type { IssueOutcome } from "../certificates/issuance_client.ts";
 import type { KeyGenerator } from "../certificates/key_generator.ts";
-import { volumeLogFields } from "./log_fields.ts";
 import type { Mounter } from "./mounter.ts";
-import type { PublishRequest } from "./publish_request.ts";
 import type { Renewer } from "./renewer.ts";
-import { volumeFiles, type VolumePlacement } from "./volume_files.ts";
-import { certificateFields, checkVolume, type VolumeHealth } from "./volume_health.ts";
-import type { VolumeRecord, VolumeStore } from "./volume_record.ts";
+import { certificateFacts, checkVolume, type VolumeHealth } from "./volume_health.ts";
+import {
+  type Volume,
+  volumeLogFields,
+  type VolumeRecord,
+  type VolumeStore,
+} from "./volume_record.ts";
 import type { VolumeTable } from "./volume_table.ts";
-import { VolumeWriter } from "./volume_writer.ts";
+import type { VolumeWriter } from "./volume_writer.ts";
 
 const logger = getLogger(["csi-driver", "volume"]);
 
@@ -36,13 +38,17 @@ export type PublishRejection =
 
 export type PublishResult = { readonly kind: "done" } | PublishRejection;
 
+/** What the kubelet names when it removes a volume. */
+export type PublishedTarget = Pick<Volume, "volumeId" | "targetPath">;
+
 /** The parts that publishing is composed of. */
 export interface PublisherParts {
   readonly clock: Clock;
   readonly table: VolumeTable;
   readonly mounter: Mounter;
   readonly store: VolumeStore;
-  readonly source: Pick<CertificateRequester, "issue">;
+  readonly writer: VolumeWriter;
+  readonly requester: Pick<CertificateRequester, "issue">;
   readonly keys: KeyGenerator;
   readonly renewer: Renewer;
 }
@@ -50,43 +56,40 @@ export interface PublisherParts {
 /** Publishes and unpublishes volumes: idempotent, one call at a time for each volume. */
 export class Publisher {
   readonly #parts: PublisherParts;
-  readonly #writer: VolumeWriter;
-  /** A check and an unmount run without a pause, and a node starts and drains many pods at once. */
-  readonly #turns = new EventLoopLimiter();
+  /** A check and an unmount block the event loop, and a node starts and drains many pods at once. */
+  readonly #eventLoop = new EventLoopLimiter();
 
   constructor(parts: PublisherParts) {
     this.#parts = parts;
-    this.#writer = new VolumeWriter(parts);
   }
 
-  /** Gives the pod its volume; a healthy one is left as it is and needs no service. */
-  async publish(request: PublishRequest, signal: AbortSignal): Promise<PublishResult> {
-    const { table } = this.#parts;
-    using lock = table.locks.tryAcquire(request.volumeId);
-    await this.#turns.acquire();
-    const known = table.get(request.volumeId);
-    const mismatch = known && this.#mismatch(known, request);
+  /** Gives the pod its volume; a healthy one remains as it is and needs no service. */
+  async publish(volume: Volume, signal: AbortSignal): Promise<PublishResult> {
+    const { table, mounter, clock } = this.#parts;
+    using lock = table.locks.tryAcquire(volume.volumeId);
+    await this.#eventLoop.acquire();
+    const known = table.get(volume.volumeId);
+    const mismatch = known && this.#mismatch(known, volume);
     if (mismatch) return mismatch;
-    const health = await checkVolume(this.#parts.mounter, request, this.#parts.clock.now());
+    const health = await checkVolume(mounter, volume, clock.now());
     if (lock === undefined) {
       // A renewal that runs meanwhile is no reason to fail the republish of a healthy volume.
-      if (known && health.kind === "healthy") return { kind: "done" };
-      return busy(request.volumeId);
+      return known && health.kind === "healthy" ? { kind: "done" } : busy(volume.volumeId);
     }
-    if (health.kind === "foreign") {
-      return { kind: "occupied", reason: foreignTargetText(request.targetPath) };
+    switch (health.kind) {
+      case "foreign":
+        return foreignTarget(volume.targetPath);
+      case "healthy":
+        return await this.#adoptOrUpdate(volume, known, health);
+      default:
+        return await this.#issue(volume, known, health, signal);
     }
-    if (health.kind === "healthy") return await this.#adoptOrUpdate(request, known, health);
-    return await this.#issue(request, known, health, signal);
   }
 
   /** Removes the volume; succeeds when there is none. */
-  async unpublish(
-    request: { readonly volumeId: string; readonly targetPath: string },
-  ): Promise<PublishResult> {
+  async unpublish({ volumeId, targetPath }: PublishedTarget): Promise<PublishResult> {
     const { table, mounter, renewer, store, keys } = this.#parts;
-    const { volumeId, targetPath } = request;
-    // Without the lock: the renewal that is waited for takes it.
+    // Without the lock: the renewal that is waited for holds it.
     await renewer.cancel(volumeId);
     using lock = table.locks.tryAcquire(volumeId);
     const record = table.get(volumeId);
@@ -94,11 +97,9 @@ export class Publisher {
       if (record) renewer.schedule(record);
       return busy(volumeId);
     }
-    await this.#turns.acquire();
-    if (mounter.state(targetPath) === "foreign") {
-      return { kind: "occupied", reason: foreignTargetText(targetPath) };
-    }
-    await mounter.unpublish(targetPath);
+    await this.#eventLoop.acquire();
+    if (mounter.state(targetPath) === "foreign") return foreignTarget(targetPath);
+    mounter.unpublish(targetPath);
     keys.discard(volumeId);
     if (record === undefined) return { kind: "done" };
     if (record.targetPath !== targetPath && mounter.state(record.targetPath) === "ours") {
@@ -111,19 +112,20 @@ export class Publisher {
     return { kind: "done" };
   }
 
-  #mismatch(known: VolumeRecord, request: PublishRequest): PublishRejection | undefined {
-    const { volumeId } = request;
-    if (known.targetPath !== request.targetPath) {
+  /** Why the call cannot be for the volume that is known by this id. */
+  #mismatch(known: VolumeRecord, volume: Volume): PublishRejection | undefined {
+    const { volumeId } = volume;
+    if (known.targetPath !== volume.targetPath) {
       if (this.#parts.mounter.state(known.targetPath) !== "ours") return undefined;
       const reason =
         `volume ${volumeId} is published at ${known.targetPath}; unpublish it there first`;
       return { kind: "occupied", reason };
     }
-    if (known.pod.uid !== request.pod.uid) {
+    if (known.pod.uid !== volume.pod.uid) {
       const reason = `volume ${volumeId} belongs to the pod with uid ${known.pod.uid}`;
       return { kind: "conflict", reason };
     }
-    const differing = differingKeys(known.attributes, request.attributes);
+    const differing = differingKeys(known.attributes, volume.attributes);
     if (differing.length === 0) return undefined;
     const reason = `volume ${volumeId} is published with other attributes (${
       differing.join(", ")
@@ -133,53 +135,48 @@ export class Publisher {
 
   /** A healthy volume: adopted if its record was lost, given another group if that changed. */
   async #adoptOrUpdate(
-    request: PublishRequest,
+    volume: Volume,
     known: VolumeRecord | undefined,
-    health: Extract<VolumeHealth, { kind: "healthy" }>,
+    { leaf, contents }: Extract<VolumeHealth, { kind: "healthy" }>,
   ): Promise<PublishResult> {
-    const { mounter, table, renewer } = this.#parts;
-    const { leaf } = health;
-    const isRecorded = known?.serialNumber === leaf.serialNumber && table.isSaved(known.volumeId);
-    if (isRecorded && known.group === request.group) return { kind: "done" };
-    if (known && known.group !== request.group) {
-      await mounter.replace(request.targetPath, volumeFiles(health.contents, request));
-    }
-    const issued = known?.serialNumber === leaf.serialNumber ? known : certificateFields(leaf);
-    const { issuedAt, serialNumber, notAfter } = issued;
-    const record: VolumeRecord = { ...volumeOf(request), issuedAt, serialNumber, notAfter };
-    await this.#writer.record(record, health.contents.certificatePem);
+    const { table, renewer, writer } = this.#parts;
+    const isCurrent = known?.serialNumber === leaf.serialNumber;
+    const hasOtherGroup = known !== undefined && known.group !== volume.group;
+    if (isCurrent && table.isSaved(volume.volumeId) && !hasOtherGroup) return { kind: "done" };
+    if (hasOtherGroup) writer.replaceFiles(volume, contents);
+    const { issuedAt, serialNumber, notAfter } = isCurrent ? known : certificateFacts(leaf);
+    const record: VolumeRecord = { ...volume, issuedAt, serialNumber, notAfter };
+    await writer.saveRecord(record, contents.certificatePem);
     renewer.schedule(record);
     if (!known) logger.info("adopted {namespace}/{pod}", volumeLogFields(record));
     return { kind: "done" };
   }
 
   async #issue(
-    request: PublishRequest,
+    volume: Volume,
     known: VolumeRecord | undefined,
     health: VolumeHealth,
     signal: AbortSignal,
   ): Promise<PublishResult> {
-    const { mounter, source, renewer } = this.#parts;
-    const mounted = health.kind === "broken";
-    const issued = await source.issue({
-      ...request,
-      predecessor: known?.serialNumber,
-      privateKeyPem: undefined,
-    }, signal);
+    const { mounter, requester, renewer, writer } = this.#parts;
+    const isMounted = health.kind === "broken";
+    const predecessor = known?.serialNumber;
+    const parameters = { ...volume, predecessor, privateKeyPem: undefined };
+    const issued = await requester.issue(parameters, signal);
     if (issued.kind !== "issued") {
       if (issued.kind !== "denied") return issued;
-      // A denial is final for the kubelet: no unpublish will come. So nothing may stay behind, and a
-      // volume that is mounted must not get one, or its mount would stay for ever.
-      if (mounted) return { kind: "unavailable", reason: issued.reason };
+      // A denial is final for the kubelet: it sends no unpublish. So nothing may remain, and a volume that is mounted
+      // must not get one, or its mount would remain for ever.
+      if (isMounted) return { kind: "unavailable", reason: issued.reason };
       if (known) await this.#remove(known);
       return issued;
     }
     // The call may have ended meanwhile; then the kubelet would not remove the volume.
     signal.throwIfAborted();
-    if (known && known.targetPath !== request.targetPath) await mounter.unpublish(known.targetPath);
-    const record = await this.#writer.write(volumeOf(request), issued, placement(request));
+    if (known && known.targetPath !== volume.targetPath) mounter.unpublish(known.targetPath);
+    const record = await writer.write(volume, issued);
     renewer.schedule(record);
-    logger.info("published {namespace}/{pod}", { ...volumeLogFields(record), renewed: mounted });
+    logger.info("published {namespace}/{pod}", { ...volumeLogFields(record), renewed: isMounted });
     return { kind: "done" };
   }
 
@@ -198,18 +195,11 @@ function busy(volumeId: string): PublishRejection {
   };
 }
 
-function foreignTargetText(targetPath: string): string {
-  return `target path ${targetPath} holds a file, a link or a mount that is not this driver's; ` +
+function foreignTarget(targetPath: string): PublishRejection {
+  const reason =
+    `target path ${targetPath} holds a file, a link or a mount that is not this driver's; ` +
     "it is left alone: remove it, and the next attempt succeeds";
-}
-
-function placement({ targetPath, parsed, group }: PublishRequest): VolumePlacement {
-  return { targetPath, parsed, group };
-}
-
-function volumeOf(request: PublishRequest) {
-  const { volumeId, volumeName, targetPath, pod, attributes, group } = request;
-  return { volumeId, volumeName, targetPath, pod, attributes, group };
+  return { kind: "occupied", reason };
 }
 
 function differingKeys(

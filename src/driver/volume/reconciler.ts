@@ -1,13 +1,11 @@
 import { getLogger } from "@logtape/logtape";
 import { yieldToEventLoop } from "../../shared/scheduler/event_loop_yield.ts";
 import { later } from "../../shared/scheduler/instants.ts";
-import type { AbandonedVolumes, UnreadableRecord, VolumeRecord } from "./volume_record.ts";
-import { isTargetPath } from "./target_path.ts";
-import { renewalDueAt, type Renewer, type RenewerParts } from "./renewer.ts";
-import { certificateFields, checkVolume, type VolumeHealth } from "./volume_health.ts";
-import { placementOf } from "./volume_files.ts";
-import { VolumeWriter } from "./volume_writer.ts";
 import { errorMessage } from "../../shared/text/error_message.ts";
+import { renewalDueAt, type Renewer, type RenewerParts } from "./renewer.ts";
+import { isTargetPath } from "./target_path.ts";
+import { certificateFacts, checkVolume, type VolumeHealth } from "./volume_health.ts";
+import { type UnreadableRecord, volumeLogFields, type VolumeRecord } from "./volume_record.ts";
 
 const logger = getLogger(["csi-driver", "restore"]);
 /** The sweep's key; a volume id never starts with a dot. */
@@ -29,10 +27,9 @@ export interface ReconcileCounts {
 }
 
 export type ReconcilerParts =
-  & Pick<RenewerParts, "clock" | "scheduler" | "table" | "mounter" | "store" | "kubelet">
+  & Pick<RenewerParts, "clock" | "scheduler" | "table" | "mounter" | "store" | "writer" | "kubelet">
   & {
     readonly renewer: Renewer;
-    readonly leftovers?: AbandonedVolumes;
     /** Between two sweeps. */
     readonly checkInterval: Temporal.Duration;
   };
@@ -42,13 +39,11 @@ type ReconcileOutcome = "healthy" | "repaired" | "removed";
 /** Compares the records with what is mounted: at start, and by a sweep while the driver runs. */
 export class Reconciler implements Disposable {
   readonly #parts: ReconcilerParts;
-  readonly #writer: VolumeWriter;
   #unreadable: readonly UnreadableRecord[] = [];
   #timer: Disposable | undefined;
 
   constructor(parts: ReconcilerParts) {
     this.#parts = parts;
-    this.#writer = new VolumeWriter(parts);
   }
 
   /** Reads the records and schedules what they ask for; then sweeps at every check interval until disposed. */
@@ -65,7 +60,7 @@ export class Reconciler implements Disposable {
       table.set(record);
       counts[await this.#reconcile(record, { trustEmbeddedPublicKey: true })]++;
     }
-    await this.#removeAbandonedMounts();
+    this.#removeAbandonedMounts();
     // The first sweep after the start derives each public key from its private key: neither the
     // mounted volumes nor the first calls wait for that.
     const { clock, scheduler } = this.#parts;
@@ -88,13 +83,11 @@ export class Reconciler implements Disposable {
   }
 
   /** Repairs broken volumes, corrects every schedule, and removes what the kubelet has given up. */
-  async #sweep(): Promise<undefined> {
+  async #sweep(): Promise<void> {
+    const { store } = this.#parts;
     await this.#reconcileAll();
-    await this.#removeAbandonedMounts();
-    const { leftovers } = this.#parts;
-    if (leftovers) {
-      this.#unreadable = this.#unreadable.filter((each) => !leftovers.removeUnreadable(each));
-    }
+    this.#removeAbandonedMounts();
+    this.#unreadable = this.#unreadable.filter((record) => !store.removeUnreadable(record));
   }
 
   /** Yields after each volume, so that calls are answered meanwhile. */
@@ -118,11 +111,8 @@ export class Reconciler implements Disposable {
     try {
       return await this.#reconcileVolume(record, how);
     } catch (error) {
-      const { pod, volumeId } = record;
       logger.error("cannot reconcile {namespace}/{pod}, to be tried again: {reason}", {
-        namespace: pod.namespace,
-        pod: pod.name,
-        volumeId,
+        ...volumeLogFields(record),
         reason: errorMessage(error),
       });
       return "repaired";
@@ -134,14 +124,13 @@ export class Reconciler implements Disposable {
     how: { trustEmbeddedPublicKey: boolean },
   ): Promise<ReconcileOutcome> {
     const { clock, mounter, kubelet, renewer } = this.#parts;
-    const placement = placementOf(record);
     const now = clock.now();
-    const health = placement && await checkVolume(mounter, placement, now, how);
+    const health = await checkVolume(mounter, record, now, how);
     // The kubelet removes its record when it has torn the volume down: then no pod uses it.
-    if (!kubelet.hasVolume(record.targetPath) && health?.kind !== "foreign") {
+    if (!kubelet.hasVolume(record.targetPath) && health.kind !== "foreign") {
       return await this.#remove(record);
     }
-    if (health?.kind !== "healthy") {
+    if (health.kind !== "healthy") {
       // At once, however soon its renewal would have been; one that failed keeps its backoff.
       if (renewer.failures(record.volumeId) === 0) renewer.schedule(record, now);
       else this.#ensureRun(record, now);
@@ -158,10 +147,11 @@ export class Reconciler implements Disposable {
     record: VolumeRecord,
     { leaf, contents }: Extract<VolumeHealth, { kind: "healthy" }>,
   ): Promise<VolumeRecord> {
+    const { table, writer } = this.#parts;
     const isCurrent = record.serialNumber === leaf.serialNumber;
-    if (isCurrent && this.#parts.table.isSaved(record.volumeId)) return record;
-    const current = isCurrent ? record : { ...record, ...certificateFields(leaf) };
-    await this.#writer.record(current, contents.certificatePem);
+    if (isCurrent && table.isSaved(record.volumeId)) return record;
+    const current = isCurrent ? record : { ...record, ...certificateFacts(leaf) };
+    await writer.saveRecord(current, contents.certificatePem);
     return current;
   }
 
@@ -175,28 +165,26 @@ export class Reconciler implements Disposable {
 
   async #remove(record: VolumeRecord): Promise<ReconcileOutcome> {
     const { mounter, renewer, store, table } = this.#parts;
-    const { pod, volumeId, targetPath } = record;
+    const { volumeId, targetPath } = record;
     // Its renewal, if one runs, waits for the lock and does not find the volume when it has it.
     await renewer.cancel(volumeId);
-    await mounter.unpublish(targetPath);
+    mounter.unpublish(targetPath);
     await store.remove(record);
     table.delete(volumeId);
     logger.info("removed the volume of {namespace}/{pod}, which the kubelet gave up", {
-      namespace: pod.namespace,
-      pod: pod.name,
-      volumeId,
+      ...volumeLogFields(record),
       targetPath,
     });
     return "removed";
   }
 
-  /** Mounts without a record whose volume the kubelet gave up; one that it holds waits for its republish. */
-  async #removeAbandonedMounts(): Promise<void> {
-    const { leftovers, kubelet, mounter } = this.#parts;
-    for (const targetPath of leftovers?.mounted() ?? []) {
+  /** Unmounts mounts without a record whose volume the kubelet gave up; one that it has waits for its republish. */
+  #removeAbandonedMounts(): void {
+    const { kubelet, mounter } = this.#parts;
+    for (const targetPath of mounter.mounted()) {
       if (!isTargetPath(targetPath) || kubelet.hasVolume(targetPath)) continue;
       try {
-        await mounter.unpublish(targetPath);
+        mounter.unpublish(targetPath);
         logger.info("removed the mount at {targetPath}: the kubelet has no volume there", {
           targetPath,
         });

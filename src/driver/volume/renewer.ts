@@ -2,20 +2,19 @@ import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import { later } from "../../shared/scheduler/instants.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
+import { errorMessage } from "../../shared/text/error_message.ts";
 import type { CertificateRequester, IssueResult } from "../certificates/certificate_requester.ts";
-import type { KubeletVolumes, Mounter } from "./mounter.ts";
-import type { VolumeRecord, VolumeStore } from "./volume_record.ts";
 import {
   minimumRenewalAge,
   renewalRetryDelay,
   renewalSpread,
   renewalTime,
 } from "../certificates/renewal_time.ts";
-import type { VolumeTable } from "./volume_table.ts";
+import type { KubeletVolumes, Mounter } from "./mounter.ts";
 import { checkVolume, type VolumeHealth } from "./volume_health.ts";
-import { placementOf, type VolumePlacement } from "./volume_files.ts";
-import { VolumeWriter } from "./volume_writer.ts";
-import { errorMessage } from "../../shared/text/error_message.ts";
+import { volumeLogFields, type VolumeRecord, type VolumeStore } from "./volume_record.ts";
+import type { VolumeTable } from "./volume_table.ts";
+import type { VolumeWriter } from "./volume_writer.ts";
 
 const logger = getLogger(["csi-driver", "renewal"]);
 /** While another call has the volume's lock, its renewal is tried again after this. */
@@ -31,24 +30,23 @@ export interface RenewerParts {
   readonly table: VolumeTable;
   readonly mounter: Mounter;
   readonly store: VolumeStore;
-  readonly source: Pick<CertificateRequester, "issue">;
+  readonly writer: VolumeWriter;
+  readonly requester: Pick<CertificateRequester, "issue">;
   readonly kubelet: KubeletVolumes;
   /** From 0 to 1. */
   readonly random: () => number;
   /** Receives each attempt's outcome. */
-  readonly onRenewal?: (outcome: "renewed" | "failed") => void;
+  readonly onRenewal: (outcome: "renewed" | "failed") => void;
 }
 
 /** Keeps every volume's certificate from expiring, and repairs what was found broken. */
 export class Renewer {
   readonly #parts: RenewerParts;
-  readonly #writer: VolumeWriter;
   /** Failed attempts since the last success, by volume id. */
   readonly #failures = new Map<string, number>();
 
   constructor(parts: RenewerParts) {
     this.#parts = parts;
-    this.#writer = new VolumeWriter(parts);
   }
 
   /** Renews the volume when it is due, or at `at`. */
@@ -84,111 +82,83 @@ export class Renewer {
     return this.#failures.get(volumeId) ?? 0;
   }
 
-  /** The service answers again: what failed meanwhile is tried now, spread over `spreadMs`. */
-  retryFailed(spreadMs: number): number {
+  /** The service answers again: what failed meanwhile is tried again now, spread over `spreadMs`. */
+  retryFailed(spreadMs: number): void {
     const { clock, random, table } = this.#parts;
-    const waiting = [...this.#failures.keys()];
-    for (const volumeId of waiting) {
+    for (const volumeId of [...this.#failures.keys()]) {
       const record = table.get(volumeId);
       const delay = Math.round(random() * spreadMs);
       if (record) this.schedule(record, clock.now().add({ milliseconds: delay }));
     }
-    return waiting.length;
   }
 
   async #run(volumeId: string, signal: AbortSignal): Promise<Temporal.Instant | undefined> {
-    const { clock, table, mounter } = this.#parts;
+    const { clock, table, mounter, kubelet } = this.#parts;
     using lock = table.locks.tryAcquire(volumeId);
     if (lock === undefined) return clock.now().add(lockedRetryDelay);
     const record = table.get(volumeId);
     if (record === undefined) return undefined;
-    const placement = placementOf(record);
-    if (placement === undefined) {
-      logger.error(
-        "{pod}: the record's attributes are not understood any more; re-create the pod",
-        {
-          pod: `${record.pod.namespace}/${record.pod.name}`,
-        },
-      );
-      return undefined;
+    try {
+      const health = await checkVolume(mounter, record, clock.now());
+      const isLost = health.kind === "absent" && !kubelet.hasVolume(record.targetPath);
+      if (health.kind === "foreign" || isLost) return await this.#abandon(record, health.kind);
+      return await this.#renew(record, health, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      return this.#recordFailure(record, { kind: "unavailable", reason: errorMessage(error) });
     }
-    const health = await checkVolume(mounter, placement, clock.now());
-    if (
-      health.kind === "foreign" || (health.kind === "absent" && !this.#kubeletHasVolume(record))
-    ) {
-      return await this.#abandon(record, health.kind);
-    }
-    return await this.#renew(record, placement, health, signal);
   }
 
   async #renew(
     record: VolumeRecord,
-    placement: VolumePlacement,
     health: VolumeHealth,
     signal: AbortSignal,
   ): Promise<Temporal.Instant> {
-    const { clock, source } = this.#parts;
-    const { volumeId } = record;
-    const held = health.kind === "healthy" || health.kind === "broken"
-      ? health.contents
-      : undefined;
-    const outcome = await source.issue({
+    const { clock, requester, writer, onRenewal } = this.#parts;
+    const mounted = "contents" in health ? health.contents : undefined;
+    const outcome = await requester.issue({
       ...record,
-      parsed: placement.parsed,
       predecessor: record.serialNumber,
-      privateKeyPem: placement.parsed.reusePrivateKey ? held?.privateKeyPem : undefined,
-    }, signal).catch((error) => this.#unexpected(error, signal));
+      // An empty one, of a file that is missing, is replaced by a new key.
+      privateKeyPem: record.parsed.reusePrivateKey ? mounted?.privateKeyPem : undefined,
+    }, signal);
     if (outcome.kind !== "issued") return this.#recordFailure(record, outcome);
     signal.throwIfAborted();
-    const renewed = await this.#writer.write(record, outcome, placement);
-    this.#failures.delete(volumeId);
-    this.#parts.onRenewal?.("renewed");
+    const renewed = await writer.write(record, outcome);
+    this.#failures.delete(record.volumeId);
+    onRenewal("renewed");
     logger.info("renewed {namespace}/{pod}", {
-      namespace: record.pod.namespace,
-      pod: record.pod.name,
-      volumeId,
-      serialNumber: renewed.serialNumber,
+      ...volumeLogFields(renewed),
       predecessor: record.serialNumber,
-      notAfter: renewed.notAfter.toString(),
     });
-    const lifetime = renewed.notAfter.epochMilliseconds - renewed.issuedAt.epochMilliseconds;
-    const soonest = clock.now().add({ milliseconds: Math.ceil(minimumRenewalAge(lifetime)) });
+    const lifetimeMs = renewed.notAfter.epochMilliseconds - renewed.issuedAt.epochMilliseconds;
+    const soonest = clock.now().add({ milliseconds: Math.ceil(minimumRenewalAge(lifetimeMs)) });
     return later(renewalDueAt(renewed), soonest);
   }
 
+  /** Counts the failed attempt and returns when the next one is made; no other place does either. */
   #recordFailure(
     record: VolumeRecord,
     outcome: Exclude<IssueResult, { kind: "issued" }>,
   ): Temporal.Instant {
-    const { clock, random } = this.#parts;
+    const { clock, random, onRenewal } = this.#parts;
     const attempt = this.failures(record.volumeId) + 1;
     this.#failures.set(record.volumeId, attempt);
-    this.#parts.onRenewal?.("failed");
+    onRenewal("failed");
     const now = clock.now();
-    const remaining = record.notAfter.epochMilliseconds - now.epochMilliseconds;
-    const wait = outcome.kind === "overloaded" ? outcome.retryAfter?.total("milliseconds") : 0;
-    const delay = renewalRetryDelay(attempt, remaining, random(), wait);
-    const next = now.add({ milliseconds: Math.round(delay) });
+    const remainingMs = record.notAfter.epochMilliseconds - now.epochMilliseconds;
+    const retryAfterMs = outcome.kind === "overloaded"
+      ? outcome.retryAfter?.total("milliseconds")
+      : undefined;
+    const delayMs = renewalRetryDelay(attempt, remainingMs, random, retryAfterMs);
+    const next = now.add({ milliseconds: Math.round(delayMs) });
     logger.warn("could not renew {namespace}/{pod}, the old certificate stays: {reason}", {
-      namespace: record.pod.namespace,
-      pod: record.pod.name,
-      volumeId: record.volumeId,
+      ...volumeLogFields(record),
       reason: outcome.reason,
       attempt,
       nextAttempt: next.toString(),
-      notAfter: record.notAfter.toString(),
     });
     return next;
-  }
-
-  #unexpected(error: unknown, signal: AbortSignal): IssueResult & { kind: "unavailable" } {
-    signal.throwIfAborted();
-    const reason = errorMessage(error);
-    return { kind: "unavailable", reason };
-  }
-
-  #kubeletHasVolume(record: VolumeRecord): boolean {
-    return this.#parts.kubelet.hasVolume(record.targetPath);
   }
 
   /** The volume is not ours any more: its record is removed, what is at the target is left alone. */
@@ -198,9 +168,7 @@ export class Renewer {
     table.delete(record.volumeId);
     this.#failures.delete(record.volumeId);
     logger.warn("gave up the volume of {namespace}/{pod}: its target is {state}", {
-      namespace: record.pod.namespace,
-      pod: record.pod.name,
-      volumeId: record.volumeId,
+      ...volumeLogFields(record),
       state,
     });
   }
@@ -208,6 +176,6 @@ export class Renewer {
 
 /** When a recorded volume's certificate is to be renewed. */
 export function renewalDueAt(record: VolumeRecord): Temporal.Instant {
-  const renewBefore = placementOf(record)?.parsed.renewBefore;
-  return renewalTime({ ...record, renewBefore }, renewalSpread(record.volumeId));
+  const { issuedAt, notAfter, parsed: { renewBefore } } = record;
+  return renewalTime({ issuedAt, notAfter, renewBefore }, renewalSpread(record.volumeId));
 }

@@ -1,13 +1,15 @@
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../../shared/scheduler/clock.ts";
+import { yieldToEventLoop } from "../../shared/scheduler/event_loop_yield.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
 import { readCertificates } from "../../shared/x509/certificate.ts";
 import { verifyChain } from "../../shared/x509/chain.ts";
 import { trustBundlePem } from "../certificates/certificate_requester.ts";
 import type { Mounter } from "./mounter.ts";
-import type { VolumeRecord } from "./volume_record.ts";
+import { readContents, type VolumeContents } from "./volume_files.ts";
+import { volumeLogFields, type VolumeRecord } from "./volume_record.ts";
 import type { VolumeTable } from "./volume_table.ts";
-import { placementOf, volumeFiles, type VolumePlacement } from "./volume_files.ts";
+import type { VolumeWriter } from "./volume_writer.ts";
 
 const logger = getLogger(["csi-driver", "trust-bundle"]);
 /** The scheduler's key; a volume id never starts with a dot. */
@@ -15,7 +17,7 @@ const roundKey = ".trust-bundle";
 /** A volume whose lock is held is tried again after this. */
 const lockedRetryMs = 1_000;
 
-/** Longer than any certificate lives. */
+/** Longer than any certificate is valid. */
 const ignoreValidity = Temporal.Duration.from({ hours: 24 * 365 * 100 });
 
 export interface TrustBundleUpdaterParts {
@@ -23,13 +25,14 @@ export interface TrustBundleUpdaterParts {
   readonly scheduler: Scheduler;
   readonly table: VolumeTable;
   readonly mounter: Mounter;
-  /** Between two looks at all volumes. */
+  readonly writer: VolumeWriter;
+  /** Between two checks of all volumes. */
   readonly checkInterval: Temporal.Duration;
   /** Receives a volume whose certificate does not verify with the new bundle: peers refuse it from now on. */
   readonly onUntrusted: (record: VolumeRecord) => void;
 }
 
-/** Keeps the trust bundle of every mounted volume equal to the service's latest, and leaves its pair as it is. */
+/** Keeps the trust bundle of every mounted volume equal to the service's latest, and does not change its pair. */
 export class TrustBundleUpdater implements Disposable {
   readonly #parts: TrustBundleUpdaterParts;
   #bundlePem: string | undefined;
@@ -40,17 +43,18 @@ export class TrustBundleUpdater implements Disposable {
   }
 
   /**
-   * Returns the number of volumes changed; those that hold this bundle already are left alone. A volume that cannot be
-   * written now, or that is adopted later with an older bundle, gets it as soon as possible.
+   * Writes this bundle into every volume that has another one. A volume that cannot be written now, or that is adopted
+   * later with an older bundle, gets it as soon as possible.
    */
-  async update(trustBundle: readonly Uint8Array[]): Promise<number> {
-    if (trustBundle.length === 0) return 0;
+  async update(trustBundle: readonly Uint8Array[]): Promise<void> {
+    if (trustBundle.length === 0) return;
     const bundlePem = trustBundlePem(trustBundle);
     this.#bundlePem = bundlePem;
-    return await this.#updateVolumes(bundlePem, true);
+    // Volumes that have it already are verified with it too, because a restart forgot the result.
+    await this.#updateVolumes(bundlePem, { verifyAll: true });
   }
 
-  /** The service is not followed any more: an answer to a request may contain a newer bundle, which has to stay. */
+  /** The service is not watched any more: an answer to a request may contain a newer bundle, which has to remain. */
   disconnected(): void {
     this.#bundlePem = undefined;
   }
@@ -66,86 +70,72 @@ export class TrustBundleUpdater implements Disposable {
     this.#timer?.[Symbol.dispose]();
     this.#timer = clock.after(ms, () => {
       scheduler.schedule(roundKey, clock.now(), async () => {
-        if (this.#bundlePem !== undefined) await this.#updateVolumes(this.#bundlePem);
+        const bundlePem = this.#bundlePem;
+        if (bundlePem !== undefined) await this.#updateVolumes(bundlePem, { verifyAll: false });
         return undefined;
       });
     });
   }
 
-  /**
-   * Returns the number of volumes changed, and plans the next round; ends early when the bundle is not the current one
-   * any more. With `isFirst`, volumes that hold it already are verified with it too, because a restart forgot the result.
-   */
-  async #updateVolumes(bundlePem: string, isFirst = false): Promise<number> {
+  /** Plans the next round; ends early when the bundle is not the current one any more. */
+  async #updateVolumes(bundlePem: string, { verifyAll }: { verifyAll: boolean }): Promise<void> {
     const { table, checkInterval } = this.#parts;
     let changed = 0;
     let nextMs = checkInterval.total("milliseconds");
     for (const { volumeId } of table.all()) {
-      // Checked before it is locked, so that the sweep, which runs at the same time, can lock it.
-      const isStale = await this.#isStale(volumeId, bundlePem);
-      // A newer bundle has a round of its own, and what that wrote has to stay.
+      // A node full of pods answers its kubelet meanwhile.
+      await yieldToEventLoop();
+      // A newer bundle has a round of its own, and what that wrote has to remain.
       if (bundlePem !== this.#bundlePem) break;
-      if (!isStale) {
-        if (isFirst) await this.#reportIfUntrusted(volumeId, bundlePem);
-        continue;
-      }
-      using lock = table.locks.tryAcquire(volumeId);
+      const outcome = this.#updateVolume(volumeId, bundlePem);
       // What is being written may be an answer from before this bundle, or no answer at all.
-      if (lock === undefined) nextMs = lockedRetryMs;
-      else if (await this.#write(volumeId, bundlePem)) changed++;
+      if (outcome === "locked") nextMs = lockedRetryMs;
+      if (outcome === "changed") changed++;
+      if (outcome === "changed" || verifyAll) await this.#reportIfUntrusted(volumeId, bundlePem);
     }
     if (changed > 0) logger.info("wrote a new trust bundle into {changed} volumes", { changed });
     if (bundlePem === this.#bundlePem) this.#setTimer(nextMs);
-    return changed;
   }
 
-  async #isStale(volumeId: string, bundlePem: string): Promise<boolean> {
-    const placement = this.#placementOf(volumeId);
-    if (placement === undefined) return false;
-    const { targetPath, parsed } = placement;
-    return await this.#parts.mounter.read(targetPath, parsed.caFile) !== bundlePem;
-  }
-
-  /** Whether the volume was changed; one that cannot be written does not keep the others from it. */
-  async #write(volumeId: string, trustBundlePem: string): Promise<boolean> {
-    const placement = this.#placementOf(volumeId);
-    if (placement === undefined) return false;
-    const { targetPath, parsed } = placement;
-    const { mounter } = this.#parts;
+  /** A volume that cannot be written does not keep the others from the bundle. */
+  #updateVolume(volumeId: string, trustBundlePem: string): "changed" | "unchanged" | "locked" {
+    const { table, writer } = this.#parts;
+    const mounted = this.#readMounted(volumeId);
+    if (!mounted || mounted.contents.trustBundlePem === trustBundlePem) return "unchanged";
+    using lock = table.locks.tryAcquire(volumeId);
+    if (lock === undefined) return "locked";
     try {
-      const names = [parsed.certificateFile, parsed.privateKeyFile];
-      const [certificatePem, privateKeyPem] = await mounter.readAll(targetPath, names);
-      if (!certificatePem || !privateKeyPem) return false;
-      const contents = { certificatePem, privateKeyPem, trustBundlePem };
-      await mounter.replace(targetPath, volumeFiles(contents, placement));
-      await this.#reportIfUntrusted(volumeId, trustBundlePem);
-      return true;
+      writer.replaceFiles(mounted.record, { ...mounted.contents, trustBundlePem });
+      return "changed";
     } catch (error) {
-      logger.error("could not write the trust bundle into volume {volumeId}", { volumeId, error });
-      return false;
+      logger.error("could not write the trust bundle into the volume of {namespace}/{pod}", {
+        ...volumeLogFields(mounted.record),
+        error,
+      });
+      return "unchanged";
     }
   }
 
   async #reportIfUntrusted(volumeId: string, bundlePem: string): Promise<void> {
-    const { mounter, table, clock, onUntrusted } = this.#parts;
-    const placement = this.#placementOf(volumeId);
-    const text = placement &&
-      await mounter.read(placement.targetPath, placement.parsed.certificateFile);
-    const chain = readCertificates(text ?? "") ?? [];
-    const record = table.get(volumeId);
+    const { clock, onUntrusted } = this.#parts;
+    const mounted = this.#readMounted(volumeId);
+    const chain = readCertificates(mounted?.contents.certificatePem ?? "") ?? [];
     // The sweep repairs what cannot be read.
-    if (record === undefined || chain.length === 0) return;
+    if (mounted === undefined || chain.length === 0) return;
     const anchors = readCertificates(bundlePem) ?? [];
     // Verified with the bundle alone, without the dates: what expires is renewed anyway.
     const verdict = await verifyChain(chain, anchors, clock.now(), ignoreValidity);
-    if (verdict.kind === "refused") onUntrusted(record);
+    if (verdict.kind === "refused") onUntrusted(mounted.record);
   }
 
-  /** Undefined unless the volume is mounted. */
-  #placementOf(volumeId: string): VolumePlacement | undefined {
+  /** Undefined unless the volume has a certificate and a key. */
+  #readMounted(
+    volumeId: string,
+  ): { readonly record: VolumeRecord; readonly contents: VolumeContents } | undefined {
     const { mounter, table } = this.#parts;
     const record = table.get(volumeId);
-    const placement = record && placementOf(record);
-    return placement && mounter.state(placement.targetPath) === "ours" ? placement : undefined;
+    if (record === undefined) return undefined;
+    const contents = readContents(mounter, record);
+    return contents.certificatePem && contents.privateKeyPem ? { record, contents } : undefined;
   }
 }

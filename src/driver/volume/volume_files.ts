@@ -1,7 +1,5 @@
-import { parseAttributes } from "../../shared/attributes/attribute_parser.ts";
-import type { VolumeAttributes } from "../../shared/attributes/volume_attributes.ts";
-import type { VolumeFiles } from "./mounter.ts";
-import type { VolumeRecord } from "./volume_record.ts";
+import type { Mounter, VolumeFiles } from "./mounter.ts";
+import type { Volume } from "./volume_record.ts";
 
 /** Permission bits as of a Secret volume: readable by every user of the pod. */
 const defaultMode = 0o644;
@@ -15,23 +13,11 @@ export interface VolumeContents {
   readonly trustBundlePem: string;
 }
 
-/** Where and how a volume's files are stored. */
-export interface VolumePlacement {
-  readonly targetPath: string;
-  readonly parsed: VolumeAttributes;
-  readonly group: number | undefined;
-}
-
-/** A record's placement; its attributes were checked when it was made. */
-export function placementOf(record: VolumeRecord): VolumePlacement | undefined {
-  const parsed = parseAttributes({ ...record.attributes });
-  if (parsed.kind === "refused") return undefined;
-  return { targetPath: record.targetPath, parsed: parsed.attributes, group: record.group };
-}
-
-/** The files that a volume holds. */
-export function volumeFiles(contents: VolumeContents, placement: VolumePlacement): VolumeFiles {
-  const { parsed, group } = placement;
+/** The files that a volume contains. */
+export function volumeFiles(
+  { parsed, group }: Pick<Volume, "parsed" | "group">,
+  contents: VolumeContents,
+): VolumeFiles {
   return {
     contents: new Map([
       [parsed.certificateFile, contents.certificatePem],
@@ -41,4 +27,17 @@ export function volumeFiles(contents: VolumeContents, placement: VolumePlacement
     mode: parsed.fileMode ?? (group === undefined ? defaultMode : groupOwnedMode),
     group,
   };
+}
+
+/** The texts of a mounted volume; one is empty when its file is missing, and all are when no volume is mounted. */
+export function readContents(
+  mounter: Mounter,
+  { targetPath, parsed }: Pick<Volume, "targetPath" | "parsed">,
+): VolumeContents {
+  const names = [parsed.certificateFile, parsed.privateKeyFile, parsed.caFile];
+  const [certificatePem = "", privateKeyPem = "", trustBundlePem = ""] = mounter.read(
+    targetPath,
+    names,
+  );
+  return { certificatePem, privateKeyPem, trustBundlePem };
 }

@@ -1,7 +1,8 @@
 import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
+import type { VolumeAttributes } from "../../shared/attributes/volume_attributes.ts";
 
-/** Everything needed to renew, repair or remove a volume after a restart. Holds no key. */
-export interface VolumeRecord {
+/** A volume as the kubelet requested it, checked field by field. */
+export interface Volume {
   readonly volumeId: string;
   /** The volume's name in the pod's spec. */
   readonly volumeName: string;
@@ -9,14 +10,23 @@ export interface VolumeRecord {
   readonly pod: PodIdentity;
   /** The volumeAttributes of the pod's spec, verbatim. */
   readonly attributes: Readonly<Record<string, string>>;
+  /** What the attributes mean; parsed once, from a request or from a stored record. */
+  readonly parsed: VolumeAttributes;
   /** The group that owns the files (the pod's fsGroup), if the kubelet named one. */
   readonly group: number | undefined;
+}
+
+/** The facts about the certificate that a volume contains. */
+export interface CertificateFacts {
   /** When the certificate was issued: lifetimes count from here, not from the back-dated notBefore. */
   readonly issuedAt: Temporal.Instant;
   /** The leaf's serial number, lower-case hexadecimal. */
   readonly serialNumber: string;
   readonly notAfter: Temporal.Instant;
 }
+
+/** Everything needed to renew, repair or remove a volume after a restart. Contains no key. */
+export type VolumeRecord = Volume & CertificateFacts;
 
 /** A record that could not be read, and why; the store never guesses. */
 export interface UnreadableRecord {
@@ -30,14 +40,20 @@ export interface VolumeStore {
   save(record: VolumeRecord, certificatePem: string): Promise<void>;
   /** All records, and those that could not be read. */
   load(): Promise<{ records: VolumeRecord[]; unreadable: UnreadableRecord[] }>;
-  /** Forgets a volume; one that is not there is fine. */
+  /** Removes the volume's record; a missing one is fine. */
   remove(record: Pick<VolumeRecord, "volumeId" | "pod">): Promise<void>;
+  /** Removes a record that still cannot be read; returns whether it is gone, or readable by now. */
+  removeUnreadable(record: UnreadableRecord): boolean;
 }
 
-/** What a killed driver may have left on the node. */
-export interface AbandonedVolumes {
-  /** Every target at which a volume of this driver's is mounted. */
-  mounted(): string[];
-  /** Removes a record that still cannot be read; whether it is gone, or can be read by now. */
-  removeUnreadable(record: UnreadableRecord): boolean;
+/** The fields that every log line about a volume has. */
+export function volumeLogFields({ volumeId, pod, serialNumber, notAfter }: VolumeRecord) {
+  return {
+    namespace: pod.namespace,
+    pod: pod.name,
+    podUid: pod.uid,
+    volumeId,
+    serialNumber,
+    notAfter: notAfter.toString(),
+  };
 }

@@ -54,16 +54,19 @@ Deno.test("the spread of a volume is the same after a restart, and even over man
 
 Deno.test("the wait after a failure doubles from 1 second to 5 minutes and shrinks towards the expiry", () => {
   const far = 30 * 86_400_000;
-  assert.deepEqual([1, 2, 3, 9, 10, 100].map((attempt) => renewalRetryDelay(attempt, far, 1)), [
-    1_000,
-    2_000,
-    4_000,
-    256_000,
-    300_000,
-    300_000,
-  ]);
-  assert.equal(renewalRetryDelay(10, 60_000, 1), 6_000);
-  assert.equal(renewalRetryDelay(10, -1, 1), 300_000);
-  assert.equal(renewalRetryDelay(10, far, 0), 1_000);
-  assert.equal(renewalRetryDelay(1, far, 0, 30_000), 31_000);
+  assert.deepEqual(
+    [1, 2, 3, 9, 10, 100].map((attempt) => renewalRetryDelay(attempt, far, () => 1)),
+    [
+      1_000,
+      2_000,
+      4_000,
+      256_000,
+      300_000,
+      300_000,
+    ],
+  );
+  assert.equal(renewalRetryDelay(10, 60_000, () => 1), 6_000);
+  assert.equal(renewalRetryDelay(10, -1, () => 1), 300_000);
+  assert.equal(renewalRetryDelay(10, far, () => 0), 1_000);
+  assert.equal(renewalRetryDelay(1, far, () => 0, 30_000), 31_000);
 });

@@ -21,7 +21,7 @@ async function withServices(
   const name = "csi.k8s.cert-driver";
   await using _csi = await serveUnix(socket, {
     services: [
-      registerService(Identity, identityService({ name, version: "1.2.3", ready: () => true })),
+      registerService(Identity, identityService({ name, version: "1.2.3" })),
       registerService(Node, nodeService({ nodeId: "node-1", publisher: node.publisher })),
     ],
   });

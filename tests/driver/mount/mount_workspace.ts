@@ -5,7 +5,6 @@ import { type Libc, type MountRequest, openLibc } from "../../../src/shared/linu
 import { mountAt, type MountinfoEntry } from "../../../src/driver/mount/mountinfo.ts";
 import { MountTable } from "../../../src/driver/mount/mount_table.ts";
 import { mountinfoPath } from "../../../src/shared/linux/proc_files.ts";
-import type { PathMount } from "../../../src/shared/linux/statx.ts";
 import type { Mounter, VolumeFiles } from "../../../src/driver/volume/mounter.ts";
 import { canMount } from "../../../scripts/support/can_mount.ts";
 
@@ -13,8 +12,8 @@ import { canMount } from "../../../scripts/support/can_mount.ts";
 export const isMachineRoot = Deno.uid() === 0 &&
   /^\s*0\s+0\s+4294967295\s*$/.test(Deno.readTextFileSync("/proc/self/uid_map"));
 
-/** What statx(2) returns to the mounters of this process; a test file replaces it to imitate an older kernel. */
-export const kernel = { statxResult: (place: PathMount | undefined) => place };
+/** Whether statx(2) reports to the mounters of this process where mounts begin; a test file imitates an older kernel. */
+export const kernel = { reportsMountPoints: true };
 
 /** The C library, with calls that can be made to fail and hooks that run around them. */
 export class FaultyLibc implements Libc {
@@ -55,8 +54,12 @@ export class FaultyLibc implements Libc {
     return this.aroundTable(() => this.#libc.readText(path));
   }
 
-  statx(path: string): PathMount | undefined {
-    return kernel.statxResult(this.#libc.statx(path));
+  isMountPoint(path: string): boolean | undefined {
+    return kernel.reportsMountPoints ? this.#libc.isMountPoint(path) : undefined;
+  }
+
+  mountsChanged(): boolean {
+    return this.#libc.mountsChanged();
   }
 
   setResourceLimit(resource: number, value: number): void {
@@ -148,7 +151,7 @@ interface MountTestParts {
 /** A test with a mounter in a workspace of its own; ignored where this process may not mount. */
 export function mountTest(
   name: string,
-  test: (parts: MountTestParts) => Promise<void>,
+  test: (parts: MountTestParts) => Promise<void> | void,
   { ignore = false } = {},
 ): void {
   Deno.test({

@@ -4,6 +4,7 @@ import { acquireBasePathLock } from "../../../src/driver/records/base_path_lock.
 import { selectMounter } from "../../../src/driver/mount/mounter_selection.ts";
 import { hardenProcess } from "../../../src/shared/linux/process_hardening.ts";
 import { openRecordStore } from "../../../src/driver/records/record_store.ts";
+import { volume } from "../records/sample_record.ts";
 
 const [root = ""] = Deno.args;
 const problems = hardenProcess();
@@ -29,27 +30,16 @@ const files = (number: number) => ({
 });
 
 const states = [mounter.state(target)];
-await mounter.publish(target, files(1));
+mounter.publish(target, files(1));
 states.push(mounter.state(target));
-await mounter.replace(target, files(2));
+mounter.replace(target, files(2));
 states.push(mounter.state(target));
-const read = await mounter.read(target, "tls.key");
-await mounter.unpublish(target);
+const read = mounter.read(target, ["tls.key"])[0];
+mounter.unpublish(target);
 states.push(mounter.state(target));
 
 const store = openRecordStore(basePath);
-const at = Temporal.Now.instant();
-const record = {
-  volumeId: "csi-1",
-  volumeName: "certs",
-  targetPath: target,
-  pod: { namespace: "default", name: "web", uid: "1", serviceAccount: "default" },
-  attributes: {},
-  group: undefined,
-  issuedAt: at,
-  serialNumber: "01",
-  notAfter: at,
-};
+const record = volume({ targetPath: target });
 await store.save(record, "certificate");
 const loaded = (await store.load()).records.length;
 await store.remove(record);

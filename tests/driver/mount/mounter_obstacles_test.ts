@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
 import { mountFlags } from "../../../src/shared/linux/libc.ts";
-import { mountSource } from "../../../src/driver/mount/mount_table.ts";
+import { driverName } from "../../../src/shared/text/product_names.ts";
 import { mountTest, pair } from "./mount_workspace.ts";
 
 mountTest(
@@ -13,7 +13,7 @@ mountTest(
     for (;; faults += 1) {
       libc.callsToFault = faults + 1;
       try {
-        await mounter.publish(target, pair(1));
+        mounter.publish(target, pair(1));
         break;
       } catch (error) {
         assert.match(String(error), /EIO/);
@@ -30,17 +30,17 @@ mountTest(
 mountTest(
   "a swap that fails at any mount keeps the old files",
   async ({ workspace, libc, mounter, target }) => {
-    await mounter.publish(target, pair(1));
+    mounter.publish(target, pair(1));
     const before = await workspace.listing();
     // The bind, its privacy, its unsealing.
     for (let fault = 1; fault <= 3; fault += 1) {
       libc.callsToFault = fault;
-      await assert.rejects(mounter.replace(target, pair(2)), /EIO/);
+      assert.throws(() => mounter.replace(target, pair(2)), /EIO/);
       assert.deepEqual(await workspace.listing(), before);
     }
     libc.callsToFault = Infinity;
-    await mounter.replace(target, pair(2));
-    assert.equal(await mounter.read(target, "tls.key"), "pair 2");
+    mounter.replace(target, pair(2));
+    assert.equal(mounter.read(target, ["tls.key"])[0], "pair 2");
   },
 );
 
@@ -50,10 +50,10 @@ mountTest(
     libc.code = "EBUSY";
     // The tmpfs is the first call, its read-only flag the second.
     libc.callsToFault = 2;
-    await mounter.publish(target, pair(1));
-    assert.equal(await mounter.read(target, "tls.key"), "pair 1");
+    mounter.publish(target, pair(1));
+    assert.equal(mounter.read(target, ["tls.key"])[0], "pair 1");
     assert.ok(workspace.mountAt(target)?.options.includes("ro"));
-    await mounter.unpublish(target);
+    mounter.unpublish(target);
 
     const before = await workspace.listing();
     let seals = 0;
@@ -62,7 +62,7 @@ mountTest(
       seals += 1;
       libc.callsToFault = 1;
     };
-    await assert.rejects(mounter.publish(target, pair(2)), /EBUSY/);
+    assert.throws(() => mounter.publish(target, pair(2)), /EBUSY/);
     assert.equal(seals, 50);
     libc.callsToFault = Infinity;
     libc.beforeMount = () => {};
@@ -73,27 +73,27 @@ mountTest(
 
 mountTest(
   "a staging area that another process unmounted is mounted again, and private again",
-  async ({ workspace, libc, mounter, target }) => {
+  ({ workspace, libc, mounter, target }) => {
     const { stagingDir } = workspace;
-    await mounter.publish(target, pair(1));
+    mounter.publish(target, pair(1));
     workspace.libc.unmount(stagingDir);
     const privates: string[] = [];
     libc.beforeMount = ({ target, flags }) => {
       if (flags === mountFlags.private) privates.push(target);
     };
-    await mounter.unpublish(target);
-    await mounter.publish(target, pair(2));
+    mounter.unpublish(target);
+    mounter.publish(target, pair(2));
     assert.deepEqual(privates, [stagingDir]);
-    assert.equal(workspace.mountAt(stagingDir)?.source, mountSource);
+    assert.equal(workspace.mountAt(stagingDir)?.source, driverName);
     // What fails while it is made leaves none of it.
     workspace.libc.unmount(stagingDir);
     for (const fault of [1, 2]) {
       libc.callsToFault = fault;
-      await assert.rejects(mounter.replace(target, pair(3)), /EIO/);
+      assert.throws(() => mounter.replace(target, pair(3)), /EIO/);
       assert.equal(workspace.mountAt(stagingDir), undefined);
     }
-    await mounter.replace(target, pair(3));
-    assert.equal(await mounter.read(target, "tls.key"), "pair 3");
+    mounter.replace(target, pair(3));
+    assert.equal(mounter.read(target, ["tls.key"])[0], "pair 3");
   },
 );
 
@@ -107,7 +107,7 @@ mountTest(
       Deno.removeSync(target);
       Deno.symlinkSync(join(root, "host"), target);
     };
-    await assert.rejects(mounter.publish(target, pair(1)), /symbolic link/);
+    assert.throws(() => mounter.publish(target, pair(1)), /symbolic link/);
     assert.deepEqual(workspace.mounts(), []);
     assert.equal(await Deno.readLink(target), join(root, "host"));
   },
@@ -115,12 +115,12 @@ mountTest(
 
 mountTest(
   "a foreign mount that covers ours just before a swap is not written to",
-  async ({ workspace, libc, mounter, target }) => {
-    await mounter.publish(target, pair(1));
+  ({ workspace, libc, mounter, target }) => {
+    mounter.publish(target, pair(1));
     libc.beforeMount = ({ source }) => {
       if (source === target) workspace.mountForeign(target);
     };
-    await assert.rejects(mounter.replace(target, pair(2)), /not one of this driver/);
+    assert.throws(() => mounter.replace(target, pair(2)), /not one of this driver/);
     assert.deepEqual([...Deno.readDirSync(target)], []);
     assert.equal(workspace.mounts().length, 2);
   },
@@ -131,14 +131,14 @@ mountTest(
   async ({ workspace, mounter, target }) => {
     const large = new Map([["tls.crt", "pair 2"], ["ca.crt", "x".repeat(1024 * 1024)]]);
     const before = await workspace.listing();
-    await assert.rejects(mounter.publish(target, pair(2, { contents: large })), /space/);
+    assert.throws(() => mounter.publish(target, pair(2, { contents: large })), /space/);
     assert.deepEqual(await workspace.listing(), before);
 
-    await mounter.publish(target, pair(1));
+    mounter.publish(target, pair(1));
     const published = await workspace.listing();
-    await assert.rejects(mounter.replace(target, pair(2, { contents: large })), /space/);
+    assert.throws(() => mounter.replace(target, pair(2, { contents: large })), /space/);
     assert.deepEqual(await workspace.listing(), published);
-    assert.equal(await mounter.read(target, "tls.crt"), "pair 1");
+    assert.equal(mounter.read(target, ["tls.crt"])[0], "pair 1");
   },
 );
 
@@ -157,9 +157,9 @@ mountTest(
       await obstacle();
       const before = await workspace.listing();
       assert.equal(mounter.state(target), "foreign");
-      await assert.rejects(mounter.publish(target, pair(1)), /a directory or nothing is accepted/);
-      await assert.rejects(mounter.unpublish(target), /a directory or nothing is accepted/);
-      await assert.rejects(mounter.replace(target, pair(1)), /no volume of this driver/);
+      assert.throws(() => mounter.publish(target, pair(1)), /a directory or nothing is accepted/);
+      assert.throws(() => mounter.unpublish(target), /a directory or nothing is accepted/);
+      assert.throws(() => mounter.replace(target, pair(1)), /no volume of this driver/);
       assert.deepEqual(await workspace.listing(), before);
       await Deno.remove(target);
     }
@@ -170,18 +170,18 @@ mountTest(
   "another program's mount at the target is never unmounted, also not one on top of ours",
   async ({ workspace, mounter, target }) => {
     for (const beneath of ["nothing", "ours"]) {
-      if (beneath === "ours") await mounter.publish(target, pair(1));
+      if (beneath === "ours") mounter.publish(target, pair(1));
       workspace.mountForeign(target);
       const before = await workspace.listing();
       assert.equal(mounter.state(target), "foreign");
-      assert.equal(await mounter.read(target, "tls.crt"), undefined);
-      await assert.rejects(mounter.publish(target, pair(2)), /tmpfs from foreign/);
-      await assert.rejects(mounter.unpublish(target), /tmpfs from foreign/);
-      await assert.rejects(mounter.replace(target, pair(2)), /no volume of this driver/);
+      assert.equal(mounter.read(target, ["tls.crt"])[0], undefined);
+      assert.throws(() => mounter.publish(target, pair(2)), /tmpfs from foreign/);
+      assert.throws(() => mounter.unpublish(target), /tmpfs from foreign/);
+      assert.throws(() => mounter.replace(target, pair(2)), /no volume of this driver/);
       assert.deepEqual(await workspace.listing(), before);
       workspace.libc.unmount(target);
     }
-    assert.equal(await mounter.read(target, "tls.crt"), "pair 1");
+    assert.equal(mounter.read(target, ["tls.crt"])[0], "pair 1");
   },
 );
 
@@ -191,12 +191,12 @@ mountTest(
     await Deno.mkdir(join(target, "..0123456789abcdef"), { recursive: true });
     await Deno.symlink("..0123456789abcdef", join(target, "..data"));
     await Deno.symlink("..data/tls.key", join(target, "tls.key"));
-    await mounter.unpublish(target);
+    mounter.unpublish(target);
     assert.equal(mounter.state(target), "absent");
 
     await Deno.mkdir(target);
     await Deno.writeTextFile(join(target, "notes"), "x");
-    await assert.rejects(mounter.unpublish(target), /did not write \(notes\)/);
+    assert.throws(() => mounter.unpublish(target), /did not write \(notes\)/);
     assert.equal(await Deno.readTextFile(join(target, "notes")), "x");
   },
 );

@@ -81,13 +81,13 @@ Deno.test({
     await using workspace = new Workspace();
     {
       using killed = await workspace.createMounter();
-      await killed.publish(workspace.target, pair(1));
+      killed.publish(workspace.target, pair(1));
     }
     using mounter = await workspace.createMounter();
     assert.equal(mounter.state(workspace.target), "ours");
-    await mounter.replace(workspace.target, pair(2));
-    assert.equal(await mounter.read(workspace.target, "tls.crt"), "pair 2");
-    await mounter.unpublish(workspace.target);
+    mounter.replace(workspace.target, pair(2));
+    assert.equal(mounter.read(workspace.target, ["tls.crt"])[0], "pair 2");
+    mounter.unpublish(workspace.target);
   },
 });
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
-  findMount,
   mountAt,
+  MountIndex,
   type MountinfoEntry,
   parseMountinfo,
 } from "../../../src/driver/mount/mountinfo.ts";
@@ -89,14 +89,14 @@ Deno.test("mounts that name each other as parents end the search", () => {
   assert.equal(mountAt([mount(1, 1, "/"), mount(2, 1, "/a")], "/a")?.id, 2);
 });
 
-Deno.test("the lines of the mounts above a path give the same result as all lines", () => {
+Deno.test("the mounts above a path give the same result as all mounts", () => {
   const name = fc.constantFrom("a", "b", "ab", "a b", "a\\\\b");
   const path = fc.array(name, { minLength: 1, maxLength: 4 }).map((names) => `/${names.join("/")}`);
   const escaped = (path: string) => path.replaceAll("\\", "\\134").replaceAll(" ", "\\040");
   const tree = fc.array(fc.tuple(path, fc.nat()), { maxLength: 12 }).map((places) => {
     const mounts = [root];
     for (const [place, parent] of places) {
-      // A mount's place lies in its parent, as the kernel has it.
+      // A mount begins within its parent, as the kernel has it.
       const above = mounts.filter(({ mountPoint }) =>
         mountPoint === "/" || place === mountPoint || place.startsWith(`${mountPoint}/`)
       );
@@ -109,8 +109,9 @@ Deno.test("the lines of the mounts above a path give the same result as all line
     const text = mounts.map(({ id, parentId, mountPoint, source }) =>
       `${id} ${parentId} 0:1 / ${escaped(mountPoint)} rw - tmpfs ${source} rw`
     ).join("\n");
+    const index = new MountIndex(text);
     for (const at of [path, ...mounts.map(({ mountPoint }) => mountPoint)]) {
-      assert.deepEqual(findMount(text, at), mountAt(parseMountinfo(text), at));
+      assert.deepEqual(index.at(at), mountAt(parseMountinfo(text), at));
     }
   }));
 });

@@ -66,7 +66,7 @@ for (const propagation of ["unchanged", "slave"] as const) {
       await using peer = await PeerNamespace.create(propagation);
       using mounter = await workspace.createMounter();
       const { target } = workspace;
-      await mounter.publish(target, pair(1));
+      mounter.publish(target, pair(1));
 
       const seen = mountAt(await peer.mounts(), target);
       for (const option of ["ro", "nosuid", "nodev", "noexec"]) {
@@ -75,11 +75,11 @@ for (const propagation of ["unchanged", "slave"] as const) {
       assert.equal(await peer.run("cat", join(target, "tls.crt")), "pair 1");
       await assert.rejects(peer.run("touch", join(target, "x")), /Read-only file system/);
 
-      await mounter.replace(target, pair(2));
+      mounter.replace(target, pair(2));
       assert.equal(await peer.run("cat", join(target, "tls.key")), "pair 2");
       await assert.rejects(peer.run("touch", join(target, "x")), /Read-only file system/);
 
-      await mounter.unpublish(target);
+      mounter.unpublish(target);
       const left = (await peer.mounts()).filter((m) => m.mountPoint.startsWith(workspace.root));
       assert.deepEqual(
         left.map((mount) => mount.mountPoint).sort(),

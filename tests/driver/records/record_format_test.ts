@@ -4,6 +4,12 @@ import { formatRecord, parseRecord } from "../../../src/driver/records/record_fo
 import type { VolumeRecord } from "../../../src/driver/volume/volume_record.ts";
 import { assertSameRecord, volume } from "./sample_record.ts";
 
+const anyAttributes = fc.record({
+  "dns-names": fc.constantFrom("a", "a,b.example.com", "{metadata.name}.shop"),
+  "duration": fc.integer({ min: 10, max: 100_000 }).map((seconds) => `${seconds}s`),
+  "organizational_units": fc.constantFrom("Ops", "Ops_2,Web front-end"),
+}, { requiredKeys: [], noNullPrototype: true });
+
 const anyRecord: fc.Arbitrary<VolumeRecord> = fc.record({
   volumeId: fc.string(),
   volumeName: fc.string(),
@@ -14,12 +20,12 @@ const anyRecord: fc.Arbitrary<VolumeRecord> = fc.record({
     uid: fc.string(),
     serviceAccount: fc.string(),
   }, { noNullPrototype: true }),
-  attributes: fc.dictionary(fc.string(), fc.string({ unit: "grapheme" })),
+  attributes: anyAttributes,
   group: fc.option(fc.nat(), { nil: undefined }),
   issuedAt: fc.bigInt(0n, 10n ** 19n).map((ns) => new Temporal.Instant(ns)),
   serialNumber: fc.string(),
   notAfter: fc.bigInt(0n, 10n ** 19n).map((ns) => new Temporal.Instant(ns)),
-});
+}).map((fields) => volume({ ...fields, attributes: fields.attributes as Record<string, string> }));
 
 Deno.test("any record survives its text", () => {
   fc.assert(fc.property(anyRecord, (record) => {
@@ -37,4 +43,16 @@ Deno.test("any text is read or refused without a throw", () => {
   fc.assert(fc.property(fc.jsonValue(), (value) => {
     assert.equal(parseRecord(JSON.stringify(value)).kind, "unreadable");
   }));
+});
+
+Deno.test("a record with an attribute that this driver does not accept is unreadable, and the attribute is named", () => {
+  const text = formatRecord(volume({ attributes: { "duration": "24h" } }));
+  for (const [from, to] of [['"duration"', '"lifetime"'], ['"24h"', '"24 hours"']] as const) {
+    const parsed = parseRecord(text.replace(from, to));
+    assert.ok(parsed.kind === "unreadable");
+    assert.match(
+      parsed.problem,
+      to === '"lifetime"' ? /lifetime/ : /duration "24 hours", expected/,
+    );
+  }
 });

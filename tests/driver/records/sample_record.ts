@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
+import { parseAttributes } from "../../../src/shared/attributes/attribute_parser.ts";
 import type { VolumeRecord } from "../../../src/driver/volume/volume_record.ts";
 
 /** A valid record; each test states only the fields that matter to it. */
-export function volume(options: Partial<VolumeRecord> = {}): VolumeRecord {
-  return {
+export function volume(options: Partial<Omit<VolumeRecord, "parsed">> = {}): VolumeRecord {
+  const record = {
     volumeId: "csi-1",
     volumeName: "certs",
     targetPath: "/var/lib/kubelet/pods/u/volumes/kubernetes.io~csi/certs/mount",
@@ -15,6 +16,9 @@ export function volume(options: Partial<VolumeRecord> = {}): VolumeRecord {
     notAfter: Temporal.Instant.from("2026-01-08T00:00:00.5Z"),
     ...options,
   };
+  const parsed = parseAttributes(record.attributes);
+  if (parsed.kind === "refused") throw new Error(JSON.stringify(parsed.problems));
+  return { ...record, parsed: parsed.attributes };
 }
 
 /** Instants are compared by their text, since they hold nothing that deepEqual sees. */

@@ -28,19 +28,15 @@ Deno.test("a renewal whose record cannot be written is not repeated: the sweep w
   await using node = await TestNode.create();
   const { store } = node;
   let isFull = false;
-  node.store = {
-    load: () => store.load(),
-    remove: (record) => store.remove(record),
-    save: (record, pem) =>
-      isFull ? Promise.reject(new Error("no space left")) : store.save(record, pem),
-  };
-  node.start();
+  const save = store.save.bind(store);
+  store.save = (record, pem) =>
+    isFull ? Promise.reject(new Error("no space left")) : save(record, pem);
   await node.restart();
   const request = await node.request({ duration: "100h" });
   await node.publish(request);
   isFull = true;
   await node.renew(request);
-  const renewed = await node.leaf(request);
+  const renewed = node.leaf(request);
   await node.clock.advance({ minutes: 11 });
   assert.equal(node.issuer.requests.length, 2);
   assert.notEqual((await store.load()).records[0]?.serialNumber, renewed.serialNumber);
@@ -58,7 +54,7 @@ Deno.test("a driver that was killed between the swap and the record learns of th
   await node.publish(request);
   const [before] = (await node.store.load()).records;
   await node.renew(request);
-  const renewed = await node.leaf(request);
+  const renewed = node.leaf(request);
   await node.store.save(before!, "the old certificate");
   assert.equal((await node.restart()).healthy, 1);
   assert.equal((await node.store.load()).records[0]?.serialNumber, renewed.serialNumber);
@@ -78,11 +74,11 @@ Deno.test("a volume that is damaged shortly before its renewal is repaired by th
   const due = node.scheduler.nextRun(request.volumeId)!;
   assert.ok(due.since(node.clock.now()).total("minutes") < 12);
   await node.clock.advance({ minutes: 4 });
-  await Deno.remove(`${request.targetPath}/..data/tls.key`);
+  await node.damage(request, (files) => Deno.remove(`${files}/tls.key`));
   await node.clock.advance({ minutes: 1 });
   await node.clock.until(() => node.issuer.requests.length === 2 && node.scheduler.running === 0);
   assert.ok(Temporal.Instant.compare(node.clock.now(), due) < 0);
-  assert.match(await node.mounter.read(request.targetPath, "tls.key") ?? "", /PRIVATE KEY/);
+  assert.match(node.read(request, "tls.key") ?? "", /PRIVATE KEY/);
 });
 
 Deno.test("the sweep leaves a damaged volume whose repair failed to its backoff", async () => {
@@ -94,7 +90,7 @@ Deno.test("the sweep leaves a damaged volume whose repair failed to its backoff"
     const retryAfter = Temporal.Duration.from({ minutes: 8 });
     return Promise.resolve({ kind: "overloaded", reason: "busy", retryAfter });
   };
-  await Deno.remove(`${request.targetPath}/..data/tls.key`);
+  await node.damage(request, (files) => Deno.remove(`${files}/tls.key`));
   await node.clock.advance({ minutes: 5 });
   await node.clock.until(() => node.issuer.requests.length === 2 && node.scheduler.running === 0);
   const planned = node.scheduler.nextRun(request.volumeId)!;
@@ -121,7 +117,7 @@ Deno.test("a retry that was planned while the clock was a year ahead does not wa
   await node.restart();
   const request = await node.request({ duration: "100h" });
   await node.publish(request);
-  const { serialNumber } = await node.leaf(request);
+  const { serialNumber } = node.leaf(request);
   node.issuer.answer = () => Promise.resolve({ kind: "unavailable", reason: "not for that time" });
   node.clock.set(node.clock.now().add({ hours: 8760 }));
   await node.clock.advance({ minutes: 2 });
@@ -134,20 +130,24 @@ Deno.test("a retry that was planned while the clock was a year ahead does not wa
   await node.clock.until(() => node.scheduler.running === 0);
   const next = node.scheduler.nextRun(request.volumeId)!;
   assert.ok(next.since(node.clock.now()).total("hours") < 100);
-  assert.equal((await node.leaf(request)).serialNumber, serialNumber);
+  assert.equal(node.leaf(request).serialNumber, serialNumber);
 });
 
 Deno.test("a key whose halves do not belong together is found out by the first look after the start", async () => {
   await using node = await TestNode.create();
   const request = await node.request();
   await node.publish(request);
-  const path = `${request.targetPath}/..data/tls.key`;
-  const [key = new Uint8Array()] = decodePem("PRIVATE KEY", await Deno.readTextFile(path));
-  const { scalar } = readEcPrivateKey(key)!;
-  scalar.set([(scalar.at(-1) ?? 0) ^ 1], scalar.length - 1);
-  await Deno.writeTextFile(path, encodePem("PRIVATE KEY", key));
+  await node.damage(request, async (files) => {
+    const [key = new Uint8Array()] = decodePem(
+      "PRIVATE KEY",
+      await Deno.readTextFile(`${files}/tls.key`),
+    );
+    const { scalar } = readEcPrivateKey(key)!;
+    scalar.set([(scalar.at(-1) ?? 0) ^ 1], scalar.length - 1);
+    await Deno.writeTextFile(`${files}/tls.key`, encodePem("PRIVATE KEY", key));
+  });
   assert.equal((await node.restart()).healthy, 1);
   await node.clock.until(() => node.issuer.requests.length === 2 && node.scheduler.running === 0);
-  const text = await node.mounter.read(request.targetPath, "tls.key") ?? "";
-  assert.deepEqual(await derivePublicKey(text), (await node.leaf(request)).spki);
+  const text = node.read(request, "tls.key") ?? "";
+  assert.deepEqual(await derivePublicKey(text), node.leaf(request).spki);
 });

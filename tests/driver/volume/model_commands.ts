@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { AsyncCommand } from "fast-check";
 import { exportPrivateKey, generateKeyPair } from "../../../src/shared/crypto/key_pairs.ts";
-import type { PublishRequest } from "../../../src/driver/volume/publish_request.ts";
+import type { Volume } from "../../../src/driver/volume/volume_record.ts";
 import type { ModelledNode, ServiceState } from "./modelled_node.ts";
 import { gone, healedMs, type ModelVolume, type NodeModel } from "./volume_model.ts";
 
@@ -239,16 +239,19 @@ export const podWentMeanwhile = (at: number) =>
 export const damages = ["no key", "no certificate", "other key", "empty bundle", "gone"] as const;
 
 export const damage = (at: number, how: typeof damages[number]) =>
-  onVolume(`damage: ${how} `, at, async (volume, _real, model) => {
-    const data = `${volume.request!.targetPath}/..data`;
-    if (how === "no key") await Deno.remove(`${data}/tls.key`);
-    if (how === "no certificate") await Deno.truncate(`${data}/tls.crt`, 100);
-    if (how === "empty bundle") await Deno.truncate(`${data}/ca.crt`);
-    if (how === "other key") {
-      const { privateKey } = await generateKeyPair("ed25519");
-      await Deno.writeTextFile(`${data}/tls.key`, await exportPrivateKey(privateKey));
+  onVolume(`damage: ${how} `, at, async (volume, real, model) => {
+    const request = volume.request!;
+    const { privateKey } = await generateKeyPair("ed25519");
+    const otherKeyPem = await exportPrivateKey(privateKey);
+    if (how === "gone") await real.node.removeTarget(request);
+    else {
+      await real.node.damage(request, async (files) => {
+        if (how === "no key") await Deno.remove(`${files}/tls.key`);
+        if (how === "no certificate") await Deno.truncate(`${files}/tls.crt`, 100);
+        if (how === "empty bundle") await Deno.truncate(`${files}/ca.crt`);
+        if (how === "other key") await Deno.writeTextFile(`${files}/tls.key`, otherKeyPem);
+      });
     }
-    if (how === "gone") await Deno.remove(volume.request!.targetPath, { recursive: true });
     volume.seen = how === "gone" ? "nothing" : "damaged";
     model.calmMs = 0;
   }, (volume) => isHeld(volume) && volume.seen === "whole");
@@ -280,7 +283,7 @@ export const changeTrust = (anchors: readonly Uint8Array[], during: number | und
     },
   );
 
-function noteOf({ targetPath }: PublishRequest): string {
+function noteOf({ targetPath }: Volume): string {
   return targetPath.replace(/mount$/, "vol_data.json");
 }
 

@@ -5,7 +5,7 @@ import type {
   IssueOutcome,
   IssueRequest,
 } from "../../../src/driver/certificates/issuance_client.ts";
-import type { PublishRequest } from "../../../src/driver/volume/publish_request.ts";
+import type { Volume } from "../../../src/driver/volume/volume_record.ts";
 import {
   type Certificate,
   readCertificate,
@@ -77,14 +77,14 @@ export class ModelledNode implements AsyncDisposable {
   }
 
   /** Nothing lies where a volume was. */
-  async assertGone({ targetPath, volumeId }: PublishRequest): Promise<void> {
+  async assertGone({ targetPath, volumeId }: Volume): Promise<void> {
     await assert.rejects(Deno.lstat(targetPath), Deno.errors.NotFound);
     assert.equal(this.node.table.get(volumeId), undefined, "no entry in the table");
     assert.equal(this.node.scheduler.nextRun(volumeId), undefined, "no schedule");
   }
 
   /** The pod sees the last certificate that was issued for its volume, its key and a bundle. */
-  async assertWhole({ targetPath, volumeId }: PublishRequest): Promise<Certificate> {
+  async assertWhole({ targetPath, volumeId }: Volume): Promise<Certificate> {
     const read = (name: string) => Deno.readTextFile(`${targetPath}/${name}`);
     const leaf = readCertificates(await read("tls.crt"))?.[0];
     assert.ok(leaf);
@@ -96,7 +96,7 @@ export class ModelledNode implements AsyncDisposable {
     return leaf;
   }
 
-  async bundleOf({ targetPath }: PublishRequest): Promise<string> {
+  async bundleOf({ targetPath }: Volume): Promise<string> {
     return await Deno.readTextFile(`${targetPath}/ca.crt`);
   }
 
@@ -108,21 +108,21 @@ export class ModelledNode implements AsyncDisposable {
     return [...Deno.readDirSync(`${this.node.directory}/records`)].map(({ name }) => name).sort();
   }
 
-  recordPath(request: PublishRequest): string {
+  recordPath(request: Volume): string {
     return `${this.node.directory}/records/${recordDirectoryName(request)}`;
   }
 
-  async hasRecord(request: PublishRequest): Promise<boolean> {
+  async hasRecord(request: Volume): Promise<boolean> {
     const { records } = await this.node.store.load();
     return records.some(({ volumeId }) => volumeId === request.volumeId);
   }
 
-  async isWhole(request: PublishRequest): Promise<boolean> {
+  async isWhole(request: Volume): Promise<boolean> {
     return await this.assertWhole(request).then(() => true, () => false);
   }
 
   /** What an operator does with a record that was spoilt. */
-  async discardRecord(request: PublishRequest): Promise<void> {
+  async discardRecord(request: Volume): Promise<void> {
     await Deno.remove(this.recordPath(request), { recursive: true }).catch(() => {});
   }
 

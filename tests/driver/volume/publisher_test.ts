@@ -7,13 +7,13 @@ Deno.test("a published volume holds a valid pair, the trust bundle and a record"
   await using node = await TestNode.create();
   const request = await node.request();
   assert.deepEqual(await node.publish(request), done);
-  const leaf = await node.leaf(request);
+  const leaf = node.leaf(request);
   const { records } = await node.store.load();
   assert.equal(records.length, 1);
   assert.equal(records[0]?.serialNumber, leaf.serialNumber);
   assert.ok(records[0]?.issuedAt.equals(node.clock.now()));
   assert.ok(node.scheduler.nextRun(request.volumeId));
-  assert.match(await node.mounter.read(request.targetPath, "ca.crt") ?? "", /BEGIN CERTIFICATE/);
+  assert.match(node.read(request, "ca.crt") ?? "", /BEGIN CERTIFICATE/);
 });
 
 Deno.test("two publishes at the same time issue one certificate", async () => {
@@ -42,12 +42,12 @@ Deno.test("a republish with other attributes is a conflict that names them and c
   await using node = await TestNode.create();
   const request = await node.request({ duration: "24h" });
   await node.publish(request);
-  const { serialNumber } = await node.leaf(request);
+  const { serialNumber } = node.leaf(request);
   const other = await node.request({ duration: "48h" }, { uid: request.pod.uid });
   const outcome = await node.publish(other);
   assert.equal(outcome.kind, "conflict");
   assert.match("reason" in outcome ? outcome.reason : "", /duration/);
-  assert.equal((await node.leaf(request)).serialNumber, serialNumber);
+  assert.equal(node.leaf(request).serialNumber, serialNumber);
 });
 
 Deno.test("the same volume at another target is refused while the first is published", async () => {
@@ -135,10 +135,10 @@ Deno.test("a mounted volume that lost a file is issued again in place", async ()
   await using node = await TestNode.create();
   const request = await node.request();
   await node.publish(request);
-  const { serialNumber } = await node.leaf(request);
-  await Deno.remove(`${request.targetPath}/..data/tls.key`);
+  const { serialNumber } = node.leaf(request);
+  await node.damage(request, (files) => Deno.remove(`${files}/tls.key`));
   assert.deepEqual(await node.publish(request), done);
-  assert.notEqual((await node.leaf(request)).serialNumber, serialNumber);
+  assert.notEqual(node.leaf(request).serialNumber, serialNumber);
   assert.equal(node.issuer.requests[1]?.predecessor, serialNumber);
 });
 
@@ -146,7 +146,7 @@ Deno.test("a denial for a volume that is mounted is not final for the kubelet, o
   await using node = await TestNode.create();
   const request = await node.request();
   await node.publish(request);
-  await Deno.remove(`${request.targetPath}/..data/tls.key`);
+  await node.damage(request, (files) => Deno.remove(`${files}/tls.key`));
   node.issuer.answer = () => Promise.resolve({ kind: "denied", reason: "not any more" });
   assert.deepEqual(await node.publish(request), { kind: "unavailable", reason: "not any more" });
 });
@@ -169,13 +169,13 @@ Deno.test("a changed group is applied to the same certificate", async () => {
   await using node = await TestNode.create();
   const request = await node.request();
   await node.publish(request);
-  const { serialNumber } = await node.leaf(request);
+  const { serialNumber } = node.leaf(request);
   const gid = Deno.gid() ?? 0;
   assert.deepEqual(await node.publish({ ...request, group: gid }), done);
   const file = await Deno.stat(`${request.targetPath}/tls.key`);
   assert.equal((file.mode ?? 0) & 0o7777, 0o640);
   assert.equal(file.gid, gid);
-  assert.equal((await node.leaf(request)).serialNumber, serialNumber);
+  assert.equal(node.leaf(request).serialNumber, serialNumber);
   assert.equal(node.issuer.requests.length, 1);
 });
 
@@ -235,18 +235,8 @@ Deno.test("unpublish during a publish is busy and loses nothing", async () => {
 Deno.test("a publish whose record cannot be written leaves no mount", async () => {
   await using node = await TestNode.create();
   const request = await node.request();
-  const store = node.store;
-  node.store = { ...bound(store), save: () => Promise.reject(new Error("no space left")) };
-  node.start();
+  node.store.save = () => Promise.reject(new Error("no space left"));
   await assert.rejects(node.publish(request), /no space left/);
   await assert.rejects(Deno.lstat(request.targetPath), Deno.errors.NotFound);
   assert.equal(node.table.size, 0);
 });
-
-function bound(store: TestNode["store"]): TestNode["store"] {
-  return {
-    save: (record, pem) => store.save(record, pem),
-    load: () => store.load(),
-    remove: (record) => store.remove(record),
-  };
-}

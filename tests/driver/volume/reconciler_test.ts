@@ -19,20 +19,20 @@ Deno.test("a volume that broke while the driver was away is issued again in plac
   await using node = await TestNode.create();
   const request = await node.request();
   await node.publish(request);
-  await Deno.remove(`${request.targetPath}/..data/tls.crt`);
+  await node.damage(request, (files) => Deno.remove(`${files}/tls.crt`));
   assert.equal((await node.restart()).repaired, 1);
   await node.clock.until(() => node.issuer.requests.length === 2 && node.scheduler.running === 0);
-  assert.ok(await node.leaf(request));
+  assert.ok(node.leaf(request));
 });
 
 Deno.test("a volume whose mount went while the kubelet still holds it comes back", async () => {
   await using node = await TestNode.create();
   const request = await node.request();
   await node.publish(request);
-  await node.mounter.unpublish(request.targetPath);
+  node.mounter.unpublish(request.targetPath);
   assert.equal((await node.restart()).repaired, 1);
   await node.clock.until(() => node.issuer.requests.length === 2 && node.scheduler.running === 0);
-  assert.ok(await node.leaf(request));
+  assert.ok(node.leaf(request));
 });
 
 Deno.test("a volume that the kubelet gave up while the driver was away is removed", async () => {
@@ -53,7 +53,7 @@ Deno.test("a certificate that expired while the driver was away is renewed at on
   node.clock.set(node.clock.now().add({ hours: 30 }));
   await node.restart();
   await node.clock.until(() => node.issuer.requests.length === 2 && node.scheduler.running === 0);
-  assert.ok((await node.leaf(request)).notAfter.since(node.clock.now()).total("hours") > 9);
+  assert.ok(node.leaf(request).notAfter.since(node.clock.now()).total("hours") > 9);
 });
 
 Deno.test("an unreadable record does not keep the driver from starting; the next republish writes it again", async () => {
@@ -75,8 +75,8 @@ Deno.test("the sweep repairs a pair that was damaged while the driver runs", asy
   await node.restart();
   const request = await node.request();
   await node.publish(request);
-  await Deno.remove(`${request.targetPath}/..data/tls.key`);
+  await node.damage(request, (files) => Deno.remove(`${files}/tls.key`));
   await node.clock.advance({ minutes: 5 });
   await node.clock.until(() => node.issuer.requests.length === 2 && node.scheduler.running === 0);
-  assert.ok(await node.mounter.read(request.targetPath, "tls.key"));
+  assert.ok(node.read(request, "tls.key"));
 });

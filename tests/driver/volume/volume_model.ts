@@ -1,10 +1,10 @@
-import type { PublishRequest } from "../../../src/driver/volume/publish_request.ts";
+import type { Volume } from "../../../src/driver/volume/volume_record.ts";
 import type { ServiceState } from "./modelled_node.ts";
 
 /** What should be so of one volume, whatever the driver does inside. */
 export interface ModelVolume {
   /** Of the pod that the kubelet holds now; undefined: there is none. */
-  request: PublishRequest | undefined;
+  request: Volume | undefined;
   /** What the pod sees: nothing, a whole pair, or one that was damaged. */
   seen: "nothing" | "whole" | "damaged";
   /** Whether the driver knows it: it has a record in memory. */

@@ -4,9 +4,13 @@ import type { IssueResult } from "../../../src/driver/certificates/certificate_r
 import type { VolumeRecord } from "../../../src/driver/volume/volume_record.ts";
 import { Renewer } from "../../../src/driver/volume/renewer.ts";
 import { renewalSpread, renewalTime } from "../../../src/driver/certificates/renewal_time.ts";
+import type { Mounter } from "../../../src/driver/volume/mounter.ts";
+import { VolumeWriter } from "../../../src/driver/volume/volume_writer.ts";
 import { VolumeTable } from "../../../src/driver/volume/volume_table.ts";
 import type { Certificate } from "../../../src/shared/x509/certificate.ts";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
+import { memoryStore } from "../../support/memory_store.ts";
+import { volume } from "../records/sample_record.ts";
 
 const volumes = 10_000;
 const lifetimes = ["720h", "2160h", "8760h"];
@@ -21,28 +25,27 @@ Deno.test("10,000 volumes over a year are each renewed when due: none late, none
   let mostAtOnce = 0;
   const lifetimeOf = ({ attributes }: Pick<VolumeRecord, "attributes">) =>
     Temporal.Duration.from({ hours: parseInt(attributes.duration ?? "") });
+  // Nothing is mounted but the kubelet has every volume: each run issues, none reads a certificate.
+  const mounter: Mounter = {
+    kind: "plain",
+    state: () => "absent",
+    publish: () => {},
+    replace: () => {},
+    read: (_path, names) => names.map(() => undefined),
+    unpublish: () => {},
+    mounted: () => [],
+  };
   const renewer = new Renewer({
     clock,
     scheduler,
     table,
+    mounter,
+    store: memoryStore,
+    writer: new VolumeWriter({ mounter, store: memoryStore, table }),
     random: () => 1,
-    // Nothing is mounted but everything is held: each run issues, none reads a certificate.
-    mounter: {
-      kind: "plain",
-      state: () => "absent",
-      publish: () => Promise.resolve(),
-      replace: () => Promise.resolve(),
-      read: () => Promise.resolve(undefined),
-      readAll: (_path, names) => Promise.resolve(names.map(() => undefined)),
-      unpublish: () => Promise.resolve(),
-    },
     kubelet: { hasVolume: () => true },
-    store: {
-      save: () => Promise.resolve(),
-      load: () => Promise.resolve({ records: [], unreadable: [] }),
-      remove: () => Promise.resolve(),
-    },
-    source: {
+    onRenewal: () => {},
+    requester: {
       issue: async (parameters): Promise<IssueResult> => {
         const record = table.get(parameters.volumeId);
         assert.ok(record);
@@ -65,17 +68,9 @@ Deno.test("10,000 volumes over a year are each renewed when due: none late, none
   });
   for (let index = 0; index < volumes; index++) {
     const attributes = { duration: lifetimes[index % lifetimes.length]! };
-    const record: VolumeRecord = {
-      volumeId: `csi-${index}`,
-      volumeName: "certs",
-      targetPath: `/pods/${index}`,
-      pod: { namespace: "shop", name: `web-${index}`, uid: String(index), serviceAccount: "x" },
-      attributes,
-      group: undefined,
-      issuedAt: start,
-      serialNumber: "0",
-      notAfter: start.add(lifetimeOf({ attributes })),
-    };
+    const notAfter = start.add(lifetimeOf({ attributes }));
+    const volumeId = `csi-${index}`;
+    const record = volume({ volumeId, attributes, issuedAt: start, serialNumber: "0", notAfter });
     table.set(record);
     renewer.schedule(record);
   }
