@@ -12,6 +12,7 @@ import type { VolumeAttributes } from "../../shared/attributes/volume_attributes
 import { type Certificate, readCertificate } from "../../shared/x509/certificate.ts";
 import { createCertificateRequest } from "../../shared/x509/certificate_request.ts";
 import { verifyChain } from "../../shared/x509/chain.ts";
+import { maxClockSkew } from "../../shared/x509/clock_skew.ts";
 import { equalBytes } from "../../shared/crypto/der_reader.ts";
 import {
   exportPrivateKey,
@@ -29,8 +30,6 @@ import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
 const requestTimeoutMs = 20_000;
 /** Volumes for which certificates are requested at once; with more, a node full of new pods answers too slowly. */
 const mostAtOnce = 32;
-/** How far the service's clock may be off this node's. */
-const skew = Temporal.Duration.from({ minutes: 5 });
 
 /** What a request for a volume's certificate depends on. */
 export interface IssueParameters {
@@ -64,8 +63,8 @@ export class CertificateRequester {
   readonly #clock: Clock;
   readonly #spare = new SpareKey();
   readonly #semaphore = new Semaphore(mostAtOnce);
-  /** Answers to many requests are read together. */
-  readonly #checks = new EventLoopLimiter();
+  /** To verify an answer blocks the event loop, and many answers arrive together. */
+  readonly #eventLoop = new EventLoopLimiter();
 
   constructor(issuer: IssuanceClient, keys: KeyGenerator, clock: Clock) {
     this.#issuer = issuer;
@@ -78,7 +77,7 @@ export class CertificateRequester {
     const spare = parameters.privateKeyPem === undefined
       ? this.#spare.take(parameters.parsed.keyAlgorithm)
       : undefined;
-    // Before the semaphore: RSA keys are made one at a time, and each takes seconds.
+    // Before the semaphore, because an RSA key takes seconds and only one is made at a time.
     const keyPair = spare?.keyPair ?? await this.#keyPair(parameters, signal);
     using _permit = await this.#semaphore.acquire(signal);
     const request: IssueRequest = {
@@ -94,7 +93,7 @@ export class CertificateRequester {
     void this.#spare.refill();
     const outcome = await answer;
     if (outcome.kind !== "issued") return outcome;
-    await this.#checks.acquire();
+    await this.#eventLoop.acquire();
     const checked = await this.#verify(outcome, keyPair);
     if (checked.kind === "issued") this.#keys.discard(parameters.volumeId);
     return checked;
@@ -103,7 +102,7 @@ export class CertificateRequester {
   async #keyPair(parameters: IssueParameters, signal: AbortSignal): Promise<CryptoKeyPair> {
     if (parameters.privateKeyPem !== undefined) {
       const imported = await importPrivateKey(parameters.privateKeyPem);
-      // A key of another kind than the attributes ask for, or a broken one, is replaced.
+      // A key of another algorithm than the attributes request, or a damaged one, is replaced.
       if (imported.kind === "key" && imported.algorithm === parameters.parsed.keyAlgorithm) {
         return imported.keyPair;
       }
@@ -113,7 +112,7 @@ export class CertificateRequester {
 
   async #request(request: IssueRequest, signal: AbortSignal): Promise<IssueOutcome> {
     const slow = new AbortController();
-    using _timer = this.#clock.after(requestTimeoutMs, () => slow.abort(new Error("too slow")));
+    using _timer = this.#clock.after(requestTimeoutMs, () => slow.abort(new Error("timeout")));
     const either = AbortSignal.any([signal, slow.signal]);
     try {
       return await abortable(this.#issuer.issue(request, either), either);
@@ -136,13 +135,13 @@ export class CertificateRequester {
     const anchors = answer.trustBundle.map(readCertificate);
     const [leaf] = chain;
     if (leaf === undefined || !chain.every(isCertificate) || !anchors.every(isCertificate)) {
-      return invalidAnswer("holds something that is not a certificate");
+      return invalidAnswer("contains something that is not a certificate");
     }
     if (!equalBytes(leaf.spki, await exportPublicKey(keyPair.publicKey))) {
       return invalidAnswer("is for another key than the one sent");
     }
     const now = this.#clock.now();
-    const verdict = await verifyChain(chain, anchors, now, skew);
+    const verdict = await verifyChain(chain, anchors, now, maxClockSkew);
     if (verdict.kind === "refused") return invalidAnswer(`does not verify: ${verdict.problem}`);
     return {
       kind: "issued",

@@ -3,7 +3,7 @@ import { generateKeyPair } from "../../shared/crypto/key_pairs.ts";
 import { abortable } from "../../shared/scheduler/abort_signals.ts";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 
-/** How long a finished key waits for the retry of a call that gave up; the kubelet's longest pause is 122 s. */
+/** How long a finished key waits for the retry of a call that was cancelled; the kubelet's longest pause is 122 s. */
 const unclaimedKeyLifetimeMs = 10 * 60_000;
 
 interface Waiting {
@@ -13,8 +13,8 @@ interface Waiting {
 }
 
 /**
- * Makes key pairs. RSA keys take seconds of one core, so they are made one at a time, and one that
- * is finished after its call gave up waits in memory for the volume's next call.
+ * Generates key pairs. An RSA key takes seconds of one core, so RSA keys are made one at a time, and a key
+ * that is finished after its call was cancelled waits in memory for the volume's next call.
  */
 export class KeyGenerator implements Disposable {
   readonly #clock: Clock;
@@ -27,7 +27,7 @@ export class KeyGenerator implements Disposable {
     this.#generate = generate;
   }
 
-  /** A key pair for a volume; rejects with the signal's reason when that comes first. */
+  /** A key pair for a volume; rejects with the signal's reason when the signal is aborted first. */
   generate(volumeId: string, algorithm: KeyAlgorithm, signal: AbortSignal): Promise<CryptoKeyPair> {
     if (!algorithm.startsWith("rsa-")) return this.#generate(algorithm);
     let waiting = this.#waiting.get(volumeId);
@@ -38,7 +38,7 @@ export class KeyGenerator implements Disposable {
     return abortable(waiting.keyPair, signal);
   }
 
-  /** Forgets a volume's key: its certificate was issued, or the volume is gone. */
+  /** Discards a volume's key: its certificate was issued, or the volume was removed. */
   discard(volumeId: string): void {
     const waiting = this.#waiting.get(volumeId);
     this.#waiting.delete(volumeId);
@@ -50,16 +50,16 @@ export class KeyGenerator implements Disposable {
   }
 
   #enqueue(volumeId: string, algorithm: KeyAlgorithm): Waiting {
-    // A volume that is gone when its turn comes costs nothing.
+    // No key is made for a volume that was removed while it waited.
     const keyPair = this.#lastRsa.then(() => {
-      if (this.#waiting.get(volumeId) !== waiting) throw new Error("the volume is gone");
+      if (this.#waiting.get(volumeId) !== waiting) throw new Error("the volume was removed");
       return this.#generate(algorithm);
     });
     this.#lastRsa = keyPair.catch(() => {});
     const expiry = this.#clock.after(unclaimedKeyLifetimeMs, () => this.discard(volumeId));
     const waiting: Waiting = { algorithm, keyPair, expiry };
     this.#waiting.set(volumeId, waiting);
-    // A key that could not be made must not answer the retry as well.
+    // A key that could not be made must not fail the retry too.
     keyPair.catch(() => {
       if (this.#waiting.get(volumeId) === waiting) this.discard(volumeId);
     });

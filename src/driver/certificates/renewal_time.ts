@@ -6,34 +6,35 @@ export interface CertificateTerms {
   /** When the certificate was issued; not its notBefore, which is back-dated. */
   readonly issuedAt: Temporal.Instant;
   readonly notAfter: Temporal.Instant;
-  /** The volume attribute `renew-before`, if given. */
+  /** The volume attribute `renew-before`, if the volume has it. */
   readonly renewBefore: Temporal.Duration | undefined;
 }
 
 /**
- * A certificate of a volume is renewed when a fifth of its lifetime is left. The driver's own certificate for the service
- * and the service's serving certificate have other fractions, because no pod has to load them again.
+ * A volume's certificate is renewed at 80 % of its lifetime. The driver's own certificate (node_identity.ts) and the
+ * service's serving certificate are renewed at two thirds: they live for hours only, no pod has to load them again, and
+ * while one of them is expired no volume can be renewed.
  */
 const dueShare = 0.8;
 /** Volumes issued together renew spread over this share of the lifetime, after they are due. */
 const spreadShare = 0.04;
-/** A certificate is never renewed sooner than this after its issue, however large `renew-before` is. */
+/** A certificate is never renewed earlier than this after its issue, however large `renew-before` is. */
 const leastAgeMs = 60_000;
 const leastAgeShare = 0.05;
 
-/** A volume's place in the spread, from 0 to 1: a hash of its id, so that it survives restarts. */
+/** A volume's position in the spread, from 0 to 1: a hash of its id, so that it is the same after a restart. */
 export function renewalSpread(volumeId: string): number {
   return createHash("sha256").update(volumeId).digest().readUInt32BE(0) / 2 ** 32;
 }
 
-/** When a certificate is to be renewed; `spread` is from 0 to 1. */
+/** When a certificate is due for renewal; `spread` is from 0 to 1. */
 export function renewalTime(terms: CertificateTerms, spread: number): Temporal.Instant {
   const lifetimeMs = terms.notAfter.epochMilliseconds - terms.issuedAt.epochMilliseconds;
   const spreadMs = lifetimeMs * spreadShare * spread;
   const renewBeforeMs = terms.renewBefore?.total("milliseconds");
   const ageMs = renewBeforeMs === undefined
     ? lifetimeMs * dueShare + spreadMs
-    // The spread brings it forward here: what was asked for is the latest moment, not the earliest.
+    // Here the spread makes the renewal earlier: `renew-before` states the latest instant.
     : lifetimeMs - renewBeforeMs - spreadMs;
   return terms.issuedAt.add({
     milliseconds: Math.round(Math.max(ageMs, minimumRenewalAge(lifetimeMs))),

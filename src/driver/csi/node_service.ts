@@ -1,7 +1,7 @@
 /**
  * This folder translates the messages of CSI and of plugin registration into calls of
  * `driver/volume`, and their results into status codes. Its main functions are `nodeService`,
- * `identityService`, `registrationService` and `parsePublishRequest`. It never holds state between
+ * `identityService`, `registrationService` and `parsePublishRequest`. It never keeps state between
  * calls.
  */
 
@@ -24,7 +24,7 @@ import {
   type PublishCall,
 } from "./request_validation.ts";
 
-/** CSI specification, "NodePublishVolume Errors"; the kubelet takes PERMISSION_DENIED as final. */
+/** CSI specification, "NodePublishVolume Errors"; for the kubelet PERMISSION_DENIED is final. */
 const codes = {
   busy: status.ABORTED,
   conflict: status.ALREADY_EXISTS,

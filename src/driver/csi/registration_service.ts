@@ -4,7 +4,7 @@ import type { ServiceImplementation } from "../../shared/grpc/service_definition
 
 const logger = getLogger(["csi-driver", "registration"]);
 
-/** What the kubelet asks when it finds the driver's registration socket. */
+/** The kubelet's plugin registration: it calls this when it finds the driver's registration socket. */
 export function registrationService(
   options: { name: string; endpoint: string },
 ): ServiceImplementation<typeof Registration> {

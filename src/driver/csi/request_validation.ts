@@ -19,10 +19,10 @@ export interface PublishCall {
   readonly volumeContext: Readonly<Record<string, string>>;
 }
 
-/** Why a request is refused: which field, what was given, what is accepted. */
+/** Why a request is rejected: the field, what is wrong with its value, what is accepted. */
 export interface FieldProblem {
   readonly field: string;
-  readonly given: string;
+  readonly found: string;
   readonly expected: string;
 }
 
@@ -54,13 +54,13 @@ export function parsePublishRequest(raw: PublishCall): ParseResult<Volume> {
     for (const { attribute, given, expected } of parsed.problems) {
       problems.push({
         field: `volume_context["${attribute}"]`,
-        given: `is "${given}"`,
+        found: `is "${given}"`,
         expected,
       });
     }
     if (parsed.unlisted > 0) {
-      const given = `has ${parsed.unlisted} further problems`;
-      problems.push({ field: "volume_context", given, expected: "none" });
+      const found = `has ${parsed.unlisted} further problems`;
+      problems.push({ field: "volume_context", found, expected: "none" });
     }
   }
   if (problems.length > 0 || parsed.kind === "refused") return { kind: "refused", problems };
@@ -90,21 +90,21 @@ export function parseUnpublishRequest(
 
 /** The problems as one sentence each, for the event that the pod's author reads. */
 export function describeProblems(problems: readonly FieldProblem[]): string {
-  return problems.map(({ field, given, expected }) => `${field}: ${given}, expected ${expected}`)
+  return problems.map(({ field, found, expected }) => `${field}: ${found}, expected ${expected}`)
     .join("; ");
 }
 
-/** A value as it may be shown: quoted, control characters escaped, shortened. */
+/** A value as messages contain it: quoted, control characters escaped, shortened. */
 export function quoteShort(text: string, most = 60): string {
   return JSON.stringify(text.length > most ? `${text.slice(0, most)}…` : text);
 }
 
-function got(text: string | undefined): string {
+function describeValue(text: string | undefined): string {
   return text === undefined ? "is missing" : text === "" ? "is empty" : `is ${quoteShort(text)}`;
 }
 
 function userAttributes(context: Readonly<Record<string, string>>): Record<string, string> {
-  // Everything of the kubelet's own is left out unread: a newer kubelet may add keys, and
+  // All keys of the kubelet's own are left out: a newer kubelet may add some, and
   // serviceAccount.tokens must not reach a record or a log.
   return Object.fromEntries(
     Object.entries(context).filter(([key]) => !key.startsWith(kubeletPrefix)),
@@ -115,7 +115,7 @@ function checkVolumeId(volumeId: string, problems: FieldProblem[]): string {
   if (!isIdentifier(volumeId)) {
     problems.push({
       field: "volume_id",
-      given: got(volumeId),
+      found: describeValue(volumeId),
       expected: "1 to 128 of A-Z a-z 0-9 . _ -, a letter or digit first",
     });
   }
@@ -126,28 +126,28 @@ function checkCapability(raw: PublishCall, problems: FieldProblem[]): void {
   if (raw.access !== "mount") {
     problems.push({
       field: "volume_capability.access_type",
-      given: raw.access === undefined ? "is missing" : `is ${raw.access}`,
+      found: raw.access === undefined ? "is missing" : `is ${raw.access}`,
       expected: "mount (certificates are files)",
     });
   }
   if (raw.accessMode === undefined || !accessModes.includes(raw.accessMode)) {
     problems.push({
       field: "volume_capability.access_mode",
-      given: raw.accessMode === undefined ? "is missing" : `is ${raw.accessMode}`,
+      found: raw.accessMode === undefined ? "is missing" : `is ${raw.accessMode}`,
       expected: accessModes.join(" or "),
     });
   }
   if (raw.fsType !== "" && raw.fsType !== "tmpfs") {
     problems.push({
       field: "volume_capability.mount.fs_type",
-      given: got(raw.fsType),
+      found: describeValue(raw.fsType),
       expected: "nothing or tmpfs",
     });
   }
   if (raw.mountFlags.length > 0) {
     problems.push({
       field: "volume_capability.mount.mount_flags",
-      given: `has ${raw.mountFlags.length} entries`,
+      found: `has ${raw.mountFlags.length} entries`,
       expected: "none: the driver chooses the mount options",
     });
   }
@@ -155,11 +155,11 @@ function checkCapability(raw: PublishCall, problems: FieldProblem[]): void {
 
 function checkGroup(group: string, problems: FieldProblem[]): number | undefined {
   if (group === "") return undefined;
-  // The largest gid_t stands for "no change" in chown(2).
+  // The largest gid_t means "no change" in chown(2).
   if (/^[0-9]{1,10}$/.test(group) && Number(group) < 2 ** 32 - 1) return Number(group);
   problems.push({
     field: "volume_capability.mount.volume_mount_group",
-    given: got(group),
+    found: describeValue(group),
     expected: "a numeric group id from 0 to 4294967294",
   });
   return undefined;
@@ -175,7 +175,7 @@ function checkPod(
       : undefined;
     if (value === undefined || !accepts(value)) {
       const field = `volume_context["${kubeletPrefix}${key}"]`;
-      problems.push({ field, given: got(value), expected });
+      problems.push({ field, found: describeValue(value), expected });
     }
     return value ?? "";
   };
@@ -206,7 +206,7 @@ function checkTarget(path: string, podUid: string | undefined, problems: FieldPr
   if (match !== null && clean && ownPod) return match[2] ?? "";
   problems.push({
     field: "target_path",
-    given: got(path),
+    found: describeValue(path),
     expected: `an absolute path without "." and ".." that ends in /pods/${
       podUid || "POD_UID"
     }/volumes/kubernetes.io~csi/VOLUME/mount`,

@@ -4,7 +4,7 @@ import type { VolumeFiles } from "../volume/mounter.ts";
 import { isNotFound, removeEntry } from "../../shared/linux/directory_entries.ts";
 
 /*
- * The layout, as the kubelet has it for Secrets: each set of files in a directory of its own, `..<16 hex>`; the link
+ * The layout, the same as the kubelet's for Secrets: each set of files in a directory of its own, `..<16 hex>`; the link
  * `..data` names the current one; `tls.crt` is a link to `..data/tls.crt`. One rename swaps all files.
  * A pod may have written anything into the directory: no link found in it is followed.
  */
@@ -14,7 +14,7 @@ const generationName = /^\.\.[0-9a-f]{16}$/;
 
 /**
  * Swaps the files of a directory, all at one instant; when it throws, the old ones are still there, and nothing else.
- * Nothing is awaited: writing a file in memory takes a tenth of the time of a call on another thread.
+ * Synchronous: to write a file in memory takes a tenth of the time of a call on another thread.
  */
 export function replaceFiles(directory: string, files: VolumeFiles): void {
   const names = [...files.contents.keys()];
@@ -46,7 +46,7 @@ function checkName(name: string): void {
 
 function writeGeneration(directory: string, files: VolumeFiles): void {
   Deno.mkdirSync(directory);
-  // The umask takes bits away from a new directory; from a file that Deno writes it does not.
+  // The umask clears bits of a new directory; of a file that Deno writes it does not.
   Deno.chmodSync(directory, 0o755);
   for (const [name, text] of files.contents) {
     const path = join(directory, name);
@@ -55,7 +55,7 @@ function writeGeneration(directory: string, files: VolumeFiles): void {
   }
 }
 
-/** Puts the link that a reader opens; before the first swap it leads nowhere yet. */
+/** Makes the link that a reader opens; before the first swap its target does not exist yet. */
 function link(
   directory: string,
   name: string,
@@ -66,7 +66,7 @@ function link(
   if (present?.isSymlink && Deno.readLinkSync(path) === linkTarget(name)) return;
   if (present !== undefined) removeEntry(path);
   Deno.symlinkSync(linkTarget(name), path);
-  // A repaired link stays: the old files are read through it.
+  // A repaired link is not undone: the old files are read through it.
   if (present === undefined) undo.defer(() => removeEntry(path));
 }
 
@@ -113,7 +113,7 @@ function isOwn(directory: string, { name, isSymlink }: Present): boolean {
   return isSymlink && Deno.readLinkSync(join(directory, name)) === linkTarget(name);
 }
 
-/** Whether a directory holds files in our layout. */
+/** Whether a directory contains files in our layout. */
 export function hasVolumeFiles(directory: string): boolean {
   try {
     return generationName.test(Deno.readLinkSync(join(directory, dataLink)));
@@ -125,7 +125,7 @@ export function hasVolumeFiles(directory: string): boolean {
 /** The texts of current files, all of the same swap; undefined for one that is not there, or when the layout is not ours. */
 export function readFiles(directory: string, names: readonly string[]): (string | undefined)[] {
   names.forEach(checkName);
-  // A swap between the steps takes the old files away; the second try finds the new ones.
+  // A swap between the steps removes the old files; the second attempt finds the new ones.
   const texts = readOnce(directory, names);
   return texts.includes(undefined) ? readOnce(directory, names) : texts;
 }

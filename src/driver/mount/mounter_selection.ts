@@ -16,11 +16,11 @@ export interface MounterOptions {
   /** ALLOW_KEYS_ON_DISK: whether a plain directory may be on a disk. */
   readonly allowKeysOnDisk: boolean;
   readonly onWarning: (message: string) => void;
-  /** Opens the C library; given by tests that inject faults. */
+  /** Opens the C library; tests that inject faults replace it. */
   readonly openLibc?: () => Libc;
 }
 
-/** Finds out whether this program may mount, cleans up after a killed one, and returns the mounter that fits. */
+/** Determines whether this program may mount, removes the mounts of a killed one, and returns the suitable mounter. */
 export async function selectMounter(
   options: MounterOptions,
 ): Promise<Mounter & Disposable> {

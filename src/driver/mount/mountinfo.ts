@@ -18,7 +18,7 @@ export function parseMountinfo(text: string): MountinfoEntry[] {
 
 function parseLine(line: string): MountinfoEntry | undefined {
   const fields = line.split(" ");
-  // Any number of optional fields stand before the dash.
+  // Any number of optional fields precede the dash.
   const dash = fields.indexOf("-", 6);
   const [id, parentId, device = "", , mountPoint, options] = fields;
   const [fileSystem, source] = dash < 0 ? [] : fields.slice(dash + 1);

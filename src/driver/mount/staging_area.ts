@@ -10,7 +10,7 @@ const hardened = mountFlags.noSuid | mountFlags.noDev | mountFlags.noExec;
 const volumeOptions = "mode=0755,size=1m,nr_inodes=64";
 
 /**
- * A mount stays writable while a file is open for writing (mount(2)), and a file that was closed counts as open for as
+ * A mount remains writable while a file is open for writing (mount(2)), and a file that was closed counts as open for as
  * long as another process examines it, for example through /proc/PID/fd: mostly for less than one of these milliseconds.
  */
 const makeReadOnlyAttempts = 50;
@@ -87,7 +87,7 @@ export class StagingArea implements Disposable {
   }
 }
 
-/** A place in the staging area for one operation; holds at most one mount. */
+/** A directory of the staging area for one operation; at most one mount begins at it. */
 class StagingDirectory implements Disposable {
   readonly path: string;
   readonly #mounts: MountTable;
@@ -106,7 +106,7 @@ class StagingDirectory implements Disposable {
     this.#mounted = true;
   }
 
-  /** Shows a published volume here, writable, while it stays read-only where it is; throws if it is not ours. */
+  /** Binds a published volume here, writable, while it remains read-only at its target; throws if it is not ours. */
   bindWritable(path: string): void {
     this.#mounts.bind(path, this.path);
     this.#mounted = true;
@@ -118,7 +118,7 @@ class StagingDirectory implements Disposable {
     this.#remount(0);
   }
 
-  /** From here on this mount, and each copy that the kernel makes of it, is read-only. */
+  /** Makes this mount, and each copy that the kernel makes of it later, read-only. */
   makeReadOnly(): void {
     for (let attempt = 1;; attempt += 1) {
       try {
@@ -130,7 +130,7 @@ class StagingDirectory implements Disposable {
     }
   }
 
-  /** Moves the mount from here to the target; nothing is left to unmount. */
+  /** Moves the mount from here to the target. */
   moveTo(target: string): void {
     this.#mounts.mount({ source: this.path, target, flags: mountFlags.move });
     this.#mounted = false;

@@ -2,7 +2,7 @@ import { basename, dirname, isAbsolute, resolve } from "node:path";
 import { removeFiles } from "./atomic_directory.ts";
 import { isNotFound } from "../../shared/linux/directory_entries.ts";
 
-/** What is at a path, links not followed. */
+/** The kind of entry at a path, links not followed. */
 export type EntryKind = "absent" | "directory" | "link" | "other";
 
 export function entryKind(path: string): EntryKind {
@@ -44,7 +44,7 @@ export function createTarget(targetPath: string, undo: DisposableStack): string 
   return path;
 }
 
-/** Made without a look first: the kubelet makes all but the last of them. */
+/** Makes directories without checking first: the kubelet makes all but the last of them. */
 function make(path: string, undo: DisposableStack): void {
   try {
     Deno.mkdirSync(path, { mode: 0o750 });
@@ -85,9 +85,9 @@ export function removeTarget(path: string): void {
 
 function removeEmpty(path: string): void {
   try {
-    // What took the directory's place is not ours to remove.
+    // A file or a link that replaced the directory is not ours to remove.
     if (entryKind(path) === "directory") Deno.removeSync(path);
   } catch {
-    // Another process uses it by now; then it is not ours to remove either.
+    // Another process uses it by now, so it is not ours to remove either.
   }
 }

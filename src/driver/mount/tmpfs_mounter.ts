@@ -27,9 +27,8 @@ export function foreignMountError(path: string, mount: MountOrigin): Error {
 }
 
 /**
- * Gives each volume a tmpfs of its own, which its target shows read-only.
- *
- * So no process in a pod can write where this program, as root, writes later.
+ * Mounts a tmpfs for each volume, read-only at its target, so that no process in a pod can write where this program,
+ * as root, writes later.
  */
 export class TmpfsMounter implements Mounter, Disposable {
   readonly kind = "tmpfs";

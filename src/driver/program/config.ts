@@ -112,7 +112,7 @@ export const driverVariables = {
 
 type DriverReading = EnvironmentReader<typeof driverVariables>;
 
-/** Reads the driver's environment; the host name stands in for NODE_ID. */
+/** Reads the driver's environment; the host name is the default of NODE_ID. */
 export function readDriverConfig(
   environment: Environment,
   hostName: string,

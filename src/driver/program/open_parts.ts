@@ -30,7 +30,7 @@ export interface OpenOptions {
   readonly metrics: Metrics;
 }
 
-/** Creates everything below the sockets, for as long as `resources` lives; the caller holds the lock. */
+/** Creates everything below the sockets, for as long as `resources` lives; the caller has the lock of CERT_BASE_PATH. */
 export async function openParts(
   config: DriverConfig,
   { stagingDir, wrapPorts, metrics }: OpenOptions,

@@ -32,7 +32,7 @@ export interface VolumeStatus {
   readonly state: "ok" | "renewal overdue" | "expired" | "not mounted";
 }
 
-/** How long after its due instant a renewal that works is through. */
+/** A renewal that works has ended this long after it was due. */
 const overdueAfter = { minutes: 5 };
 
 /** The node's volumes, the next to expire first. */

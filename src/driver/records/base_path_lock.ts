@@ -21,7 +21,7 @@ const logEveryAttempts = 20;
  * Locks CERT_BASE_PATH for this program until disposed or until its process ends (flock(2)).
  *
  * Waits while another driver has it (two would renew and remove each other's volumes), and while it cannot be used:
- * starting again would not help. Undefined when the signal is aborted first.
+ * a restart would not help. Returns undefined when the signal is aborted first.
  */
 export async function acquireBasePathLock(
   basePath: string,
@@ -50,16 +50,16 @@ async function tryLock(basePath: string): Promise<BasePathLock | string> {
     return `CERT_BASE_PATH ${basePath} cannot be used (${errorMessage(error)}); ` +
       "the driver continues when it can";
   }
-  return `another driver uses CERT_BASE_PATH ${basePath} (it holds ${path}); stop it, or give this ` +
+  return `another driver uses CERT_BASE_PATH ${basePath} (it has the lock ${path}); stop it, or give this ` +
     `one a directory of its own`;
 }
 
-/** The file stays when the lock goes: removing it would let a third program lock another file of that name. */
+/** The file remains when the lock is released: if it were removed, a third program could lock another file of that name. */
 async function openLock(path: string): Promise<Deno.FsFile> {
   try {
     return await Deno.open(path, { write: true, create: true, mode: 0o600 });
   } catch (error) {
-    // On a file system that became read-only, the lock of old still serves.
+    // On a file system that became read-only, a file that exists can still be locked.
     try {
       return await Deno.open(path, { read: true });
     } catch {

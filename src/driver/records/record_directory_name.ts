@@ -5,13 +5,13 @@ import type { VolumeRecord } from "../volume/volume_record.ts";
 const maxBytes = 255;
 const hashLength = 12;
 
-/** One path component, and not a hidden one: those are the driver's own. */
+/** One path component, and not a hidden one: hidden names are the driver's own. */
 const plainName = /^[A-Za-z0-9_][A-Za-z0-9._-]*$/;
 
 /**
  * The directory of a volume's record: `NAMESPACE-POD-VOLUMEID`.
  *
- * A name that is too long, or that holds what Kubernetes allows in none of the three, is shortened in the pod's name
+ * A name that is too long, or that contains what Kubernetes allows in none of the three, is shortened in the pod's name
  * and cleaned, and ends in a hash of the whole.
  */
 export function recordDirectoryName({ pod, volumeId }: Pick<VolumeRecord, "volumeId" | "pod">) {
@@ -19,11 +19,11 @@ export function recordDirectoryName({ pod, volumeId }: Pick<VolumeRecord, "volum
   if (plainName.test(name) && name.length <= maxBytes) return name;
   const hash = hashOf([pod.namespace, pod.name, volumeId]);
   const rest = clean(`-${volumeId}-${hash}`);
-  const room = maxBytes - rest.length;
+  const startBytes = maxBytes - rest.length;
   const start = clean(`${pod.namespace}-${pod.name}`);
-  // A volume id that leaves no room for a pod's name is cut as well; the hash keeps the name unique.
-  return room > 0
-    ? start.slice(0, room).replace(/^[^A-Za-z0-9_]/, "_") + rest
+  // A volume id that is too long beside a pod's name is cut as well; the hash keeps the name unique.
+  return startBytes > 0
+    ? start.slice(0, startBytes).replace(/^[^A-Za-z0-9_]/, "_") + rest
     : `_${rest.slice(0, maxBytes - hashLength - 2)}-${hash}`;
 }
 
@@ -31,7 +31,7 @@ function clean(text: string): string {
   return text.replace(/[^A-Za-z0-9._-]/g, "_");
 }
 
-/** Over JSON, which keeps the three apart whatever they hold. */
+/** Of JSON, which keeps the three apart whatever they contain. */
 function hashOf(parts: string[]): string {
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, hashLength);
 }

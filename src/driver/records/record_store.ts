@@ -66,12 +66,12 @@ class RecordStore implements VolumeStore {
     await replaceFile(directory, recordFile, text);
   }
 
-  /** Also tidies up after saves and removals that were cut short, so no other may run meanwhile. */
+  /** Also removes the leftovers of saves and removals that were interrupted, so none may run meanwhile. */
   load(): Promise<LoadedRecords> {
     return Promise.try(() => this.#load());
   }
 
-  /** Synchronous: no call is served before it is done, and a file read on another thread takes longer. */
+  /** Synchronous: no call is served before it has ended, and to read a file on another thread takes longer. */
   #load(): LoadedRecords {
     for (const entry of volumesOf(this.#basePath)) {
       // A file system of its own brings a lost+found, which is no volume.

@@ -5,19 +5,18 @@ import { encodePem } from "../../shared/crypto/pem.ts";
 import { readTrustAnchors } from "../../shared/grpc_client/trust_anchors.ts";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import { type Certificate, readCertificates } from "../../shared/x509/certificate.ts";
+import { maxClockSkew } from "../../shared/x509/clock_skew.ts";
 import { createCertificateRequest } from "../../shared/x509/certificate_request.ts";
 import { describeFileError } from "../../shared/text/file_error.ts";
 import type { HttpResponse } from "./http_response.ts";
 import { exchangeOverTls } from "./tls_exchange.ts";
 import { errorMessage } from "../../shared/text/error_message.ts";
 
-/** The service back-dates notBefore by this. */
-const backdateMs = 5 * 60_000;
 /** The endpoint accepts 16 KiB, with the head and the certificate request. */
 const maxTokenBytes = 12 * 1024;
 /** RFC 9110, section 11.6.2: a bare token, without blanks and line breaks. */
 const tokenPattern = /^[\x21-\x7e]+$/;
-/** Of the service's error text that an outcome repeats. */
+/** The longest part of the service's error text that an outcome contains. */
 const maxReasonLength = 300;
 
 /** Where the driver shows its service account token, and for what. */
@@ -41,7 +40,7 @@ export type AttestationOutcome =
     /** How long the certificate lives from now on, whatever the node's clock says. */
     readonly lifetimeMs: number;
   }
-  /** A file of ours is not there yet: nothing was sent. */
+  /** A file of ours is missing or cannot be used: nothing was sent. */
   | { readonly kind: "waiting"; readonly reason: string }
   /** The service does not accept the token or its bearer. */
   | { readonly kind: "refused"; readonly reason: string }
@@ -183,7 +182,8 @@ async function readOutcome(
 }
 
 function lifetimeOf({ notBefore, notAfter }: Certificate): number {
-  return notAfter.epochMilliseconds - notBefore.epochMilliseconds - backdateMs;
+  // The service back-dates notBefore.
+  return notAfter.since(notBefore).subtract(maxClockSkew).total("milliseconds");
 }
 
 function readJson(body: Uint8Array): Record<string, unknown> {

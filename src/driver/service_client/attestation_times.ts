@@ -4,7 +4,7 @@ import type { AttestationOutcome } from "./attestation_client.ts";
 /** The shortest pause between attempts while an identity is in use, or after a token was refused. */
 const leastPauseMs = 30_000;
 const longestPauseMs = 5 * 60_000;
-/** A missing file is mostly a mount that is not complete yet; another look at it sends nothing. */
+/** A missing file is mostly a mount that is not complete yet; to check again sends nothing. */
 const missingFileMs = 2_000;
 /** Without an identity no certificate is issued on this node, and attempts do not burden a service that is unreachable. */
 const urgent = { baseMs: 1_000, maxMs: 30_000 };

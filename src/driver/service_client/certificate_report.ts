@@ -7,12 +7,12 @@ const logger = getLogger(["csi-driver", "report"]);
 /** The service accepts 100 certificates and 256 KiB in one message. */
 const maxBatchSize = 100;
 const maxBatchBytes = 224 * 1024;
-/** More than an overloaded service needs; without it one that hangs would end the watch of the trust bundle for good. */
+/** More than an overloaded service needs; without it a service that hangs would block the watch of the trust bundle. */
 const timeoutMs = 60_000;
-/** Room for the rest of an entry: the pod's names and the volume id. */
+/** Space for the rest of an entry: the pod's names and the volume id. */
 const entryBytes = 2 * 1024;
 
-/** A certificate that a volume holds. */
+/** A certificate that a volume contains. */
 export interface MountedCertificate {
   /** The leaf, DER. */
   readonly certificate: Uint8Array;
@@ -23,10 +23,10 @@ export interface MountedCertificate {
 /** Reports to the service what this node's volumes contain, so that a restarted one has its inventory again. */
 export async function reportCertificates(
   client: Client<typeof CertificateService>,
-  held: readonly MountedCertificate[],
+  mounted: readonly MountedCertificate[],
   signal: AbortSignal,
 ): Promise<void> {
-  for (const batch of batches(held)) {
+  for (const batch of batches(mounted)) {
     const certificates = batch
       .map(({ certificate, pod, volumeId }) => ({ certificate, pod: { ...pod }, volumeId }));
     const { accepted, refused } = await client.reportCertificates({ certificates }, {

@@ -5,7 +5,7 @@ import type { ClientIdentity } from "../../shared/grpc_client/client_identity.ts
 /** Old connections are closed this long before their certificate expires, or at nine tenths of a shorter lifetime. */
 const closingMs = 30_000;
 
-/** The identity in use and its listeners; signals of each identity when it is about to expire. */
+/** The identity in use and its listeners; aborts the signal of each identity when it is about to expire. */
 export class CurrentIdentity implements Disposable {
   readonly #clock: Pick<Clock, "after">;
   readonly #listeners = new Listeners();

@@ -9,7 +9,7 @@ import { readCertificates } from "../../shared/x509/certificate.ts";
 import { CurrentIdentity } from "./current_identity.ts";
 import { describeFileError } from "../../shared/text/file_error.ts";
 
-/** The pause between two reads of the files: far below a third of the life of any certificate that is kept in files. */
+/** The pause between two reads of the files: far below a third of the lifetime of any certificate in files. */
 const readAgainMs = 30_000;
 
 export interface IdentityFiles {
@@ -18,7 +18,7 @@ export interface IdentityFiles {
   readonly privateKeyFile: string;
 }
 
-/** The client certificate that another program keeps in two files, for a service with AUTHENTICATION=mtls. */
+/** The client certificate that another program writes into two files, for a service with AUTHENTICATION=mtls. */
 export class FileIdentity implements ClientIdentitySource, Disposable {
   readonly #files: IdentityFiles;
   readonly #clock: Clock;
@@ -44,7 +44,7 @@ export class FileIdentity implements ClientIdentitySource, Disposable {
   }
 
   current(): ClientIdentity | undefined {
-    // Files that come late are found at once.
+    // Files that are written late are read at once.
     if (this.#identity.get() === undefined) this.#read();
     return this.#identity.get();
   }

@@ -16,8 +16,8 @@ const outageMs = 10_000;
 /** Drivers that lost their connections together do not attest together. */
 const outageSpreadMs = 20_000;
 const refusalSpreadMs = 10_000;
-/** Part of the lifetime after which a certificate is renewed, less up to a twentieth of it at random. */
-const renewalPart = 2 / 3;
+/** The fraction of the lifetime after which the node's certificate is renewed, less up to a twentieth of it at random. */
+const renewalFraction = 2 / 3;
 
 export interface NodeIdentityParts {
   /** One attempt; rejects only when the signal is aborted. */
@@ -28,7 +28,7 @@ export interface NodeIdentityParts {
 
 /**
  * This node's certificate for the certificate service: attests at the start, again at two thirds of each certificate's
- * life, and when the service seems not to accept the present one. Keeps the last one while attestation fails.
+ * lifetime, and when the service seems not to accept the present one. Keeps the last one while attestation fails.
  */
 export class NodeIdentity implements ClientIdentitySource, Disposable {
   readonly #parts: NodeIdentityParts;
@@ -73,7 +73,7 @@ export class NodeIdentity implements ClientIdentitySource, Disposable {
   report(observation: ConnectionObservation): void {
     switch (observation) {
       case "answered":
-        return this.#settle();
+        return this.#confirmIdentity();
       case "unauthenticated":
         return this.#plan(refusalSpreadMs);
       case "unreachable":
@@ -82,8 +82,8 @@ export class NodeIdentity implements ClientIdentitySource, Disposable {
     }
   }
 
-  /** The service accepts the identity. */
-  #settle(): void {
+  /** The service accepts the identity: nothing that was planned because it did not is needed any more. */
+  #confirmIdentity(): void {
     this.#outage?.timer[Symbol.dispose]();
     this.#planned?.[Symbol.dispose]();
     this.#outage = this.#planned = undefined;
@@ -146,7 +146,7 @@ export class NodeIdentity implements ClientIdentitySource, Disposable {
     this.#problem = undefined;
     this.#isDue = false;
     this.#failures = 0;
-    this.#setRenewal(lifetimeMs * renewalPart * (1 - random() / 20));
+    this.#setRenewal(lifetimeMs * renewalFraction * (1 - random() / 20));
     this.#identity.replace(certificatePem, privateKeyPem, lifetimeMs);
   }
 

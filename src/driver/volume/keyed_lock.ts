@@ -1,18 +1,18 @@
 /** Locks by name that are acquired at once or not at all: there is no queue. */
 export class KeyedLock {
-  readonly #held = new Set<string>();
+  readonly #locked = new Set<string>();
 
-  /** The lock, released by disposing it; undefined while it is held. */
+  /** The lock, released by disposing it; undefined while another caller has it. */
   tryAcquire(key: string): Disposable | undefined {
-    if (this.#held.has(key)) return undefined;
-    this.#held.add(key);
+    if (this.#locked.has(key)) return undefined;
+    this.#locked.add(key);
     let released = false;
     return {
       [Symbol.dispose]: () => {
-        // A second disposal must not release the lock of its next holder.
+        // A second disposal must not release the lock of the next caller.
         if (released) return;
         released = true;
-        this.#held.delete(key);
+        this.#locked.delete(key);
       },
     };
   }

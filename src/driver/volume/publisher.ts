@@ -26,9 +26,9 @@ import type { VolumeWriter } from "./volume_writer.ts";
 
 const logger = getLogger(["csi-driver", "volume"]);
 
-/** Why a call did not do what it was asked to. */
+/** Why a call did not publish or unpublish. */
 export type PublishRejection =
-  /** Another call works on this volume; try again. */
+  /** Another call or a renewal has the volume's lock; try again. */
   | { readonly kind: "busy"; readonly reason: string }
   /** The volume is published already, with other attributes. */
   | { readonly kind: "conflict"; readonly reason: string }
@@ -89,7 +89,7 @@ export class Publisher {
   /** Removes the volume; succeeds when there is none. */
   async unpublish({ volumeId, targetPath }: PublishedTarget): Promise<PublishResult> {
     const { table, mounter, renewer, store, keys } = this.#parts;
-    // Without the lock: the renewal that is waited for holds it.
+    // Without the lock, because the renewal that is cancelled has it until it ends.
     await renewer.cancel(volumeId);
     using lock = table.locks.tryAcquire(volumeId);
     const record = table.get(volumeId);

@@ -2,6 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import { yieldToEventLoop } from "../../shared/scheduler/event_loop_yield.ts";
 import { later } from "../../shared/scheduler/instants.ts";
 import { errorMessage } from "../../shared/text/error_message.ts";
+import { maxClockSkew } from "../../shared/x509/clock_skew.ts";
 import { renewalDueAt, type Renewer, type RenewerParts } from "./renewer.ts";
 import { isTargetPath } from "./target_path.ts";
 import { certificateFacts, checkVolume, type VolumeHealth } from "./volume_health.ts";
@@ -10,16 +11,14 @@ import { type UnreadableRecord, volumeLogFields, type VolumeRecord } from "./vol
 const logger = getLogger(["csi-driver", "restore"]);
 /** The sweep's key; a volume id never starts with a dot. */
 const sweepKey = ".sweep";
-/** A run that is later than it should be by more than this was set before the clock stepped back. */
+/** A run that is planned later than due by more than this was planned before the clock stepped back. */
 const maxLateness = { minutes: 10 };
-/** How far issuedAt may be in the future; if it is more, the clock has stepped back since. */
-const skew = { minutes: 5 };
 
-/** What became of the recorded volumes. */
+/** The outcomes of reconciling the recorded volumes. */
 export interface ReconcileCounts {
-  /** Left as they were; nothing is issued for them. */
+  /** Unchanged; nothing is issued for them. */
   readonly healthy: number;
-  /** To be issued again, or looked at again by the sweep. */
+  /** To be issued again, or checked again by the sweep. */
   readonly repaired: number;
   /** Removed: volumes of pods that were deleted while the driver was not running. */
   readonly removed: number;
@@ -46,7 +45,7 @@ export class Reconciler implements Disposable {
     this.#parts = parts;
   }
 
-  /** Reads the records and schedules what they ask for; then sweeps at every check interval until disposed. */
+  /** Reads the records and schedules the renewals; then sweeps at every check interval until disposed. */
   async restore(): Promise<ReconcileCounts> {
     const { store, table } = this.#parts;
     const { records, unreadable } = await store.load();
@@ -73,7 +72,7 @@ export class Reconciler implements Disposable {
     this.#timer?.[Symbol.dispose]();
   }
 
-  /** Not by an instant of the wall clock: a sweep is what finds out that it stepped back. */
+  /** Not at an instant of the wall clock: the sweep itself detects that it stepped back. */
   #setTimer(): void {
     const { clock, scheduler, checkInterval } = this.#parts;
     this.#timer = clock.after(checkInterval.total("milliseconds"), () => {
@@ -137,7 +136,8 @@ export class Reconciler implements Disposable {
       return "repaired";
     }
     const recorded = await this.#updateRecord(record, health);
-    const isAhead = Temporal.Instant.compare(recorded.issuedAt, now.add(skew)) > 0;
+    // Then the clock has stepped back since.
+    const isAhead = Temporal.Instant.compare(recorded.issuedAt, now.add(maxClockSkew)) > 0;
     this.#ensureRun(recorded, isAhead ? now : renewalDueAt(recorded));
     return "healthy";
   }

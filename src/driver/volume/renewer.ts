@@ -20,7 +20,7 @@ const logger = getLogger(["csi-driver", "renewal"]);
 /** While another call has the volume's lock, its renewal is tried again after this. */
 const lockedRetryDelay = { seconds: 1 };
 
-/** All nodes learn of an untrusted CA at once: their requests reach the service spread over this. */
+/** All nodes receive a new trust bundle at once: their requests reach the service spread over this. */
 const soonMs = 60_000;
 
 /** The parts that renewal is composed of. */

@@ -14,7 +14,7 @@ import type { VolumeWriter } from "./volume_writer.ts";
 const logger = getLogger(["csi-driver", "trust-bundle"]);
 /** The scheduler's key; a volume id never starts with a dot. */
 const roundKey = ".trust-bundle";
-/** A volume whose lock is held is tried again after this. */
+/** A volume that another call has locked is tried again after this. */
 const lockedRetryMs = 1_000;
 
 /** Longer than any certificate is valid. */

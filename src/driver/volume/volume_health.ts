@@ -1,12 +1,10 @@
 import { equalBytes } from "../../shared/crypto/der_reader.ts";
 import { derivePublicKey, embeddedPublicKey } from "../../shared/crypto/key_pairs.ts";
 import { type Certificate, readCertificates } from "../../shared/x509/certificate.ts";
+import { maxClockSkew } from "../../shared/x509/clock_skew.ts";
 import type { Mounter } from "./mounter.ts";
 import { readContents, type VolumeContents } from "./volume_files.ts";
 import type { CertificateFacts, Volume } from "./volume_record.ts";
-
-/** An adopted certificate's issue is assumed to be this long after its notBefore, which the service back-dates. */
-const backdate = { minutes: 5 };
 
 /** The state of a volume at its target. */
 export type VolumeHealth =
@@ -42,5 +40,6 @@ export async function checkVolume(
 /** The record's facts about a certificate, read from a mounted one. */
 export function certificateFacts(leaf: Certificate): CertificateFacts {
   const { serialNumber, notAfter } = leaf;
-  return { issuedAt: leaf.notBefore.add(backdate), serialNumber, notAfter };
+  // The service back-dates notBefore.
+  return { issuedAt: leaf.notBefore.add(maxClockSkew), serialNumber, notAfter };
 }

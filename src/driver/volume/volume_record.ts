@@ -42,7 +42,7 @@ export interface VolumeStore {
   load(): Promise<{ records: VolumeRecord[]; unreadable: UnreadableRecord[] }>;
   /** Removes the volume's record; a missing one is fine. */
   remove(record: Pick<VolumeRecord, "volumeId" | "pod">): Promise<void>;
-  /** Removes a record that still cannot be read; returns whether it is gone, or readable by now. */
+  /** Removes a record that still cannot be read; returns whether it has been removed, or can be read by now. */
   removeUnreadable(record: UnreadableRecord): boolean;
 }
 

@@ -29,7 +29,7 @@ export class VolumeTable {
     return !this.#unsaved.has(volumeId);
   }
 
-  /** A snapshot, safe to hold while the table changes. */
+  /** A snapshot, which does not change with the table. */
   all(): VolumeRecord[] {
     return [...this.#records.values()];
   }
