@@ -71,6 +71,6 @@ export const outages: Attack[] = [
       return issue(service);
     },
     code: UNAVAILABLE,
-    message: /cannot be asked: get pods/,
+    message: /failed: get pods/,
   },
 ];

@@ -1,9 +1,9 @@
 /**
- * This folder talks to the cluster's API server: the connection, watches, the permissions that are
- * needed, and the adapters for the ports of `service/access`, `service/ca` and `service/documents`.
- * Its main types are `ApiClient`, `ApiResult`, `Permission` and `Cluster`. Only `service/program`
- * imports it, on demand, because its client takes 84 MB. It never quotes a Secret or a token in a
- * log or an error.
+ * This folder calls the cluster's API server: the client, watches, the permissions that the service
+ * needs, and the adapters for the ports of `service/access`, `service/attestation`, `service/ca` and
+ * `service/documents`. Its main types are `ApiClient`, `ApiResult`, `Permission` and `Cluster`. Only
+ * `service/program` imports it, on demand, because the Kubernetes client takes 84 MB. It never quotes
+ * a Secret or a token in a log or an error.
  */
 
 import {
@@ -25,7 +25,7 @@ import {
   unavailable,
 } from "./api_result.ts";
 import { readAtMost, readLines } from "./line_stream.ts";
-import { describeCall, type Permission } from "./permissions.ts";
+import { describeCall, type PathPermission, type Permission } from "./permissions.ts";
 
 /** The parts of the API that the service calls. */
 export interface Apis {
@@ -41,37 +41,40 @@ export interface WatchEvent {
 
 export interface ApiClientOptions {
   readonly clock: Clock;
-  /** How long one call may take, in milliseconds; 5 s unless given. */
+  /** How long one call may take, in milliseconds; 5 s by default. */
   readonly timeoutMs?: number;
 }
 
-interface KeptClient {
+interface OpenClient {
   readonly caPem: string | undefined;
   readonly certificatePem: string | undefined;
   readonly client: Deno.HttpClient;
 }
 
-/** A driver waits 20 s for its certificate, which takes at most three calls. */
+/** A driver waits 20 s for its certificate, which costs at most three calls. */
 const defaultTimeoutMs = 5_000;
 
 /**
- * The way to the API server: the Kubernetes client's types and paths over connections that are
- * kept. The client's own transport makes a new TLS connection for each call, and its watch never
- * reports that it was aborted.
+ * Calls the API server with the Kubernetes client's types and paths, over connections that are used
+ * again. The client's own transport opens a TLS connection for each call, and its watch does not
+ * report an abort.
  */
 export class ApiClient implements Disposable {
-  readonly #access: ApiCredentials;
+  readonly #credentials: ApiCredentials;
   readonly #clock: Clock;
   readonly #timeoutMs: number;
-  #kept: KeptClient | undefined;
+  #open: OpenClient | undefined;
 
-  constructor(access: ApiCredentials, { clock, timeoutMs = defaultTimeoutMs }: ApiClientOptions) {
-    this.#access = access;
+  constructor(
+    credentials: ApiCredentials,
+    { clock, timeoutMs = defaultTimeoutMs }: ApiClientOptions,
+  ) {
+    this.#credentials = credentials;
     this.#clock = clock;
     this.#timeoutMs = timeoutMs;
   }
 
-  /** One call. Rejects only when the signal is aborted. */
+  /** Makes one call. Rejects only when the signal is aborted. */
   async call<T>(
     permission: Permission,
     signal: AbortSignal,
@@ -87,8 +90,8 @@ export class ApiClient implements Disposable {
   }
 
   /**
-   * Opens a watch: the answer is there once the server has begun it, and its events come until the
-   * server ends it, the connection breaks (the iteration throws) or the signal is aborted.
+   * Opens a watch. Resolves when the server has answered; the events follow until the server ends the
+   * watch, the connection fails (the iteration throws) or the signal is aborted.
    */
   async watch(
     permission: Permission,
@@ -97,7 +100,7 @@ export class ApiClient implements Disposable {
     signal: AbortSignal,
   ): Promise<ApiResult<AsyncIterable<WatchEvent>>> {
     const parameters = new URLSearchParams({ ...query, watch: "true" });
-    const url = `${this.#access.server}${path}?${parameters}`;
+    const url = `${this.#credentials.server}${path}?${parameters}`;
     const limit = this.#limited(signal);
     try {
       const response = await this.#fetch(url, { signal: limit.signal });
@@ -110,21 +113,21 @@ export class ApiClient implements Disposable {
       signal.throwIfAborted();
       return resultOfError(limit.reasonOf(error), permission);
     } finally {
-      // Only the beginning has a time limit of ours.
+      // The time limit ends with the answer; the events have none.
       limit[Symbol.dispose]();
     }
   }
 
-  /** Reads a small text that is not an object of the API. Rejects only when the signal is aborted. */
+  /** Reads a text that is not an object of the API. Rejects only when the signal is aborted. */
   async readText(
-    permission: Permission,
-    path: string,
+    permission: PathPermission,
     maxBytes: number,
     signal: AbortSignal,
   ): Promise<ApiResult<string>> {
+    const url = this.#credentials.server + permission.nonResourcePath;
     using limit = this.#limited(signal);
     try {
-      const response = await this.#fetch(this.#access.server + path, { signal: limit.signal });
+      const response = await this.#fetch(url, { signal: limit.signal });
       if (response.status !== 200 || response.body === null) {
         await response.body?.cancel();
         return resultOfStatus(response.status, permission);
@@ -141,7 +144,7 @@ export class ApiClient implements Disposable {
     }
   }
 
-  /** A signal that is aborted with the given one, or when the time for one call has passed. */
+  /** A signal that is aborted with the given one, or when the time limit of one call has expired. */
   #limited(signal: AbortSignal) {
     const late = new AbortController();
     const timeout = new ApiTimeoutError(this.#timeoutMs);
@@ -155,7 +158,7 @@ export class ApiClient implements Disposable {
 
   #apis(signal: AbortSignal): Apis {
     const configuration = createConfiguration({
-      baseServer: new ServerConfiguration(this.#access.server, {}),
+      baseServer: new ServerConfiguration(this.#credentials.server, {}),
       httpApi: wrapHttpLibrary({ send: (request) => this.#send(request, signal) }),
     });
     return {
@@ -182,41 +185,41 @@ export class ApiClient implements Disposable {
   }
 
   async #fetch(url: string, init: RequestInit): Promise<Response> {
-    const [client, token] = await Promise.all([this.#client(), this.#access.token()]);
+    const [client, token] = await Promise.all([this.#client(), this.#credentials.token()]);
     const headers = new Headers(init.headers);
     if (token !== undefined) headers.set("authorization", `Bearer ${token}`);
     // A redirect would carry the token to another server.
     return await fetch(url, { ...init, headers, client, redirect: "error" });
   }
 
-  /** The kept client, or a new one when the CA or our certificate has rotated. */
+  /** The open client, or a new one when the CA or the service's certificate has changed. */
   async #client(): Promise<Deno.HttpClient> {
     const [caPem, identity] = await Promise.all([
-      this.#access.caPem(),
-      this.#access.identity(),
+      this.#credentials.caPem(),
+      this.#credentials.identity(),
     ]);
     const certificatePem = identity?.certificatePem;
-    const kept = this.#kept;
-    if (kept?.caPem === caPem && kept?.certificatePem === certificatePem && kept) {
-      return kept.client;
+    const open = this.#open;
+    if (open?.caPem === caPem && open?.certificatePem === certificatePem && open) {
+      return open.client;
     }
     const client = Deno.createHttpClient({
       ...(caPem === undefined ? {} : { caCerts: [caPem] }),
       ...(identity ? { cert: identity.certificatePem, key: identity.privateKeyPem } : {}),
-      // A call that is given up takes its connection along, so that a dead one is not used again.
+      // With HTTP/1.1 an aborted call closes its connection, so that a dead one is not used again.
       http2: false,
-      // An API server closes idle ones after 90 s, and a call that meets that moment fails.
+      // An API server closes idle connections after 90 s, and a call at that moment would fail.
       poolIdleTimeout: 30_000,
     });
-    this.#kept = { caPem, certificatePem, client };
-    kept?.client.close();
+    this.#open = { caPem, certificatePem, client };
+    open?.client.close();
     return client;
   }
 
   /** Closes the idle connections. */
   [Symbol.dispose](): void {
-    this.#kept?.client.close();
-    this.#kept = undefined;
+    this.#open?.client.close();
+    this.#open = undefined;
   }
 }
 
@@ -229,7 +232,7 @@ async function* eventsOf(
   }
 }
 
-/** The parser's own error would quote the line, which can hold a Secret. */
+/** The parser's own error would quote the line, which can contain a Secret. */
 function parseEvent(line: string): WatchEvent {
   try {
     return JSON.parse(line);

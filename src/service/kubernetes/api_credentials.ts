@@ -2,34 +2,34 @@ import { isIPv6 } from "node:net";
 import { dirname, join, resolve } from "node:path";
 import { type Cluster, KubeConfig, loadYaml, type User } from "@kubernetes/client-node";
 
-/** Where the API server is and who we are to it. Files are read at each use: they rotate. */
+/** The API server's address and the service's credentials. Files are read at each use, because they rotate. */
 export interface ApiCredentials {
   /** "https://host:port". */
   readonly server: string;
-  /** The CAs that the server's certificate is verified against, PEM, in addition to those that Deno has. */
+  /** The CAs that verify the server's certificate, PEM, in addition to those of Deno. */
   readonly caPem: () => Promise<string | undefined>;
   readonly token: () => Promise<string | undefined>;
   /** The client's certificate and key, PEM. */
   readonly identity: () => Promise<{ certificatePem: string; privateKeyPem: string } | undefined>;
 }
 
-/** Where Kubernetes puts a pod's own token, and the CA of the API server. */
+/** Where Kubernetes stores a pod's own token and the CA of the API server. */
 const serviceAccountFolder = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /**
- * From the environment: the kubeconfig that KUBECONFIG names, else the pod's own service account.
- * Throws an Error that says what is missing or not supported.
+ * Reads the kubeconfig that KUBECONFIG names, or uses the pod's own service account. Throws an Error
+ * that names what is missing or not supported.
  */
 export function readApiCredentials(
   environment: Readonly<Record<string, string | undefined>>,
   folder = serviceAccountFolder,
 ): ApiCredentials {
   const { KUBECONFIG, KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = environment;
-  if (KUBECONFIG) return kubeconfigAccess(KUBECONFIG);
+  if (KUBECONFIG) return kubeconfigCredentials(KUBECONFIG);
   if (!host || !port) {
     throw new Error(
-      "there is no way to the API server: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are " +
-        "set in a pod, and KUBECONFIG names a kubeconfig file elsewhere",
+      "no Kubernetes API server is configured: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT " +
+        "are not set, as they are in a pod; elsewhere set KUBECONFIG to a kubeconfig file",
     );
   }
   return {
@@ -40,23 +40,23 @@ export function readApiCredentials(
   };
 }
 
-/** Throws for what we would have to ignore, above all for a server whose certificate is not to be verified. */
-function kubeconfigAccess(path: string): ApiCredentials {
+/** Throws for a setting that is not supported, above all for a server that is not to be verified. */
+function kubeconfigCredentials(path: string): ApiCredentials {
   const kubeconfig = new KubeConfig();
-  const refuse = (problem: string): never => {
+  const reject = (problem: string): never => {
     throw new Error(`KUBECONFIG ${path}: ${problem}`);
   };
   try {
     kubeconfig.loadFromFile(path);
   } catch (cause) {
-    // The parser quotes the file, and the file holds keys.
+    // The parser's own error would quote the file, which contains keys.
     const isAbsent = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
-    refuse(isAbsent ? "there is no such file" : "cannot be read as a kubeconfig");
+    reject(isAbsent ? "the file does not exist" : "cannot be read as a kubeconfig");
   }
-  const cluster = kubeconfig.getCurrentCluster() ?? refuse("its current context has no cluster");
-  const user = kubeconfig.getCurrentUser() ?? refuse("its current context has no user");
+  const cluster = kubeconfig.getCurrentCluster() ?? reject("its current context has no cluster");
+  const user = kubeconfig.getCurrentUser() ?? reject("its current context has no user");
   const problem = unsupported(cluster, user);
-  if (problem !== undefined) refuse(problem);
+  if (problem !== undefined) reject(problem);
   const tokenFile: unknown = user.authProvider?.config?.tokenFile ?? tokenFileOf(kubeconfig, path);
   return {
     server: cluster.server.replace(/\/+$/, ""),
@@ -86,7 +86,7 @@ function unsupported(cluster: Cluster, user: User): string | undefined {
   return undefined;
 }
 
-/** The client library knows tokens in kubeconfigs, and no files of them. */
+/** The client library supports tokens in a kubeconfig, and not files with tokens. */
 function tokenFileOf(kubeconfig: KubeConfig, path: string): string | undefined {
   const name = kubeconfig.getContextObject(kubeconfig.getCurrentContext())?.user;
   const text = Deno.readTextFileSync(path);
@@ -101,7 +101,7 @@ function parseKubeconfig(
 }
 
 async function readToken(path: string): Promise<string> {
-  // An editor's line end would make a header that is none.
+  // A line end from an editor would make an invalid header.
   return (await Deno.readTextFile(path)).trim();
 }
 

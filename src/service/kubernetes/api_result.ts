@@ -1,26 +1,26 @@
 import { ApiException } from "@kubernetes/client-node";
 import { describeCall, describeRule, type Permission } from "./permissions.ts";
 
-/** What came of one call to the API server. Problems hold no token and nothing of a Secret. */
+/** The result of one call to the API server. A problem contains no token and nothing of a Secret. */
 export type ApiResult<T> =
   | { readonly kind: "answer"; readonly value: T }
   /** 404. */
   | { readonly kind: "absent" }
-  /** 409: the object is no longer what the call took it for. */
+  /** 409: the object has changed since it was read. */
   | { readonly kind: "conflict" }
-  /** 403: the service's own account may not make this call. */
+  /** 403: the service's account is not allowed to make this call. */
   | { readonly kind: "forbidden"; readonly problem: string }
-  /** The answer is not known now; another try makes sense. */
+  /** The answer is not known now; a retry can succeed. */
   | { readonly kind: "unavailable"; readonly problem: string };
 
-/** A call that was not answered in its time. */
+/** A call that was not answered within its time limit. */
 export class ApiTimeoutError extends Error {
   constructor(readonly timeoutMs: number) {
     super(`no answer within ${timeoutMs / 1000} s`);
   }
 }
 
-/** What a status that is not 2xx means. */
+/** The result for a status other than 2xx. */
 export function resultOfStatus(code: number, permission: Permission): ApiResult<never> {
   const call = describeCall(permission);
   switch (code) {
@@ -45,18 +45,18 @@ export function resultOfStatus(code: number, permission: Permission): ApiResult<
   }
 }
 
-/** What a call that threw means. Bodies are not quoted: they can hold what is secret. */
+/** The result for a call that threw. Bodies are not quoted, because they can contain secrets. */
 export function resultOfError(error: unknown, permission: Permission): ApiResult<never> {
   if (error instanceof ApiException) return resultOfStatus(error.code, permission);
   const call = describeCall(permission);
   if (error instanceof ApiTimeoutError) return unavailable(`${call}: ${error.message}`);
   if (error instanceof SyntaxError) {
-    return unavailable(`${call}: the answer is no Kubernetes object; is this an API server?`);
+    return unavailable(`${call}: the answer is not a Kubernetes object; is this an API server?`);
   }
   return unavailable(`${call}: ${transportText(error)}`);
 }
 
-/** An answer that leaves the question open, reported as an outage. */
+/** Reports a result that is not an answer as an outage. */
 export function toUnavailable(
   answer: Exclude<ApiResult<unknown>, { readonly kind: "answer" }>,
 ): { kind: "unavailable"; problem: string } {
@@ -66,19 +66,19 @@ export function toUnavailable(
     case "forbidden":
       return unavailable(answer.problem);
     case "absent":
-      return unavailable("it does not know what was asked for (404)");
+      return unavailable("the object does not exist (404)");
     case "conflict":
-      return unavailable("it answered with a conflict (409)");
+      return unavailable("the object has changed (409)");
     default:
       return answer satisfies never;
   }
 }
 
 export function unavailable(problem: string): { kind: "unavailable"; problem: string } {
-  return { kind: "unavailable", problem: `the API server cannot be asked: ${problem}` };
+  return { kind: "unavailable", problem: `the call to the API server failed: ${problem}` };
 }
 
-/** The innermost reason, without the address: "invalid peer certificate: UnknownIssuer". */
+/** The innermost cause, without the address: "invalid peer certificate: UnknownIssuer". */
 function transportText(error: unknown): string {
   if (!(error instanceof Error)) return "unknown error";
   if (error.cause instanceof Error) return transportText(error.cause);

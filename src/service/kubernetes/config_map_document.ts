@@ -7,18 +7,18 @@ import { type ObjectWatchOptions, watchObject } from "./object_watch.ts";
 import { configMapPermission } from "./permissions.ts";
 
 /**
- * A ConfigMap as a document that replicas share. It is made by server-side apply, which is what
- * RBAC can allow for one name, each time under a field manager of its own and without force: of two
- * replicas that make it at once, one meets the other's fields and receives a conflict. It is
- * changed by a JSON patch that holds the version that was read.
+ * A ConfigMap as a document that replicas share. It is made by server-side apply, which RBAC can allow
+ * for one name. Each apply has its own field manager and no force, so that of two replicas that make
+ * the ConfigMap at once, one conflicts with the other's fields. It is changed by a JSON patch that
+ * contains the version that was read.
  */
 export class ConfigMapDocument implements SharedDocument {
-  readonly #connection: ApiClient;
+  readonly #client: ApiClient;
   readonly #object: NamespacedName;
   readonly #options: ObjectWatchOptions;
 
-  constructor(connection: ApiClient, object: NamespacedName, options: ObjectWatchOptions) {
-    this.#connection = connection;
+  constructor(client: ApiClient, object: NamespacedName, options: ObjectWatchOptions) {
+    this.#client = client;
     this.#object = object;
     this.#options = options;
   }
@@ -42,22 +42,21 @@ export class ConfigMapDocument implements SharedDocument {
   }
 
   async *watch(signal: AbortSignal): AsyncGenerator<void> {
-    const { namespace, name } = this.#object;
-    const followed = {
-      read: (signal: AbortSignal) => this.#get(signal),
-      path: `/api/v1/namespaces/${namespace}/configmaps`,
-      name,
-      permission: configMapPermission("watch", this.#object),
-    };
-    const seen = watchObject<V1ConfigMap>(this.#connection, followed, this.#options, signal);
-    for await (const { kind } of seen) {
+    const states = watchObject<V1ConfigMap>(
+      this.#client,
+      configMapPermission("watch", this.#object),
+      (signal) => this.#get(signal),
+      this.#options,
+      signal,
+    );
+    for await (const { kind } of states) {
       if (kind !== "unavailable") yield;
     }
   }
 
   #get(signal: AbortSignal) {
     const { namespace, name } = this.#object;
-    return this.#connection.call(
+    return this.#client.call(
       configMapPermission("get", this.#object),
       signal,
       ({ core }) => core.readNamespacedConfigMap({ namespace, name }),
@@ -68,7 +67,7 @@ export class ConfigMapDocument implements SharedDocument {
     const { namespace, name } = this.#object;
     const body = { apiVersion: "v1", kind: "ConfigMap", metadata: { namespace, name }, data };
     const fieldManager = `cert-service-${crypto.randomUUID()}`;
-    const answer = await this.#connection.call(
+    const answer = await this.#client.call(
       configMapPermission("create", this.#object),
       signal,
       ({ core }) =>
@@ -79,7 +78,7 @@ export class ConfigMapDocument implements SharedDocument {
     );
     if (answer.kind === "conflict") return false;
     if (answer.kind !== "answer") throw new Error(toUnavailable(answer).problem);
-    // 200: it was there already.
+    // 200: the ConfigMap existed.
     return answer.value.httpStatusCode === 201;
   }
 
@@ -89,12 +88,12 @@ export class ConfigMapDocument implements SharedDocument {
     signal: AbortSignal,
   ): Promise<boolean> {
     const { namespace, name } = this.#object;
-    // RFC 6902, 4.1: add takes the place of what is there. The version is the precondition.
+    // RFC 6902, 4.1: add replaces an existing value. The version is the precondition.
     const body = [
       { op: "replace", path: "/metadata/resourceVersion", value: version },
       { op: "add", path: "/data", value: data },
     ];
-    const answer = await this.#connection.call(
+    const answer = await this.#client.call(
       configMapPermission("patch", this.#object),
       signal,
       ({ core }) =>
@@ -109,7 +108,7 @@ export class ConfigMapDocument implements SharedDocument {
   }
 }
 
-/** The client would send every patch as the first form that it knows. */
+/** By default the client would send every patch as a JSON patch. */
 function contentType(form: string) {
   return setHeaderOptions("Content-Type", form);
 }

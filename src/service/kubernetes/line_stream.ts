@@ -1,9 +1,9 @@
-/** An object of Kubernetes has at most 1.5 MiB in etcd; a line that grows on is no event. */
-const longestLine = 4 * 1024 * 1024;
+/** An object of Kubernetes has at most 1.5 MiB in etcd; a longer line is not an event. */
+const maxLineCharacters = 4 * 1024 * 1024;
 
 /**
- * The lines of a UTF-8 text as they come, until it ends or the signal is aborted; what follows the
- * last line end is dropped. Throws for a line without end, and the signal's reason.
+ * The lines of a UTF-8 text as they arrive, until it ends or the signal is aborted; text after the last
+ * line end is dropped. Throws for a line that is too long, and the signal's reason.
  */
 export async function* readLines(
   body: ReadableStream<Uint8Array>,
@@ -15,12 +15,12 @@ export async function* readLines(
     pending += decoder.decode(chunk, { stream: true });
     const lines = pending.split("\n");
     pending = lines.pop() ?? "";
-    if (pending.length > longestLine) throw new Error("a line of the watch has no end");
+    if (pending.length > maxLineCharacters) throw new Error("a line of the watch is too long");
     yield* lines;
   }
 }
 
-/** The whole of a body; undefined, and no more of it is read, when it is longer. */
+/** All bytes of a body; undefined, and the rest is not read, when it is longer. */
 export async function readAtMost(
   body: ReadableStream<Uint8Array>,
   maxBytes: number,
@@ -43,8 +43,8 @@ export async function readAtMost(
 }
 
 /**
- * Cancels the body itself when the signal is aborted: that fetch was given the signal is not enough,
- * since Deno 2.9.6 forgets it once garbage was collected while the body is read.
+ * Cancels the body itself when the signal is aborted: Deno 2.9.6 forgets the signal of `fetch` when
+ * garbage is collected while the body is read.
  */
 async function* chunksOf(
   body: ReadableStream<Uint8Array>,
@@ -63,7 +63,7 @@ async function* chunksOf(
     }
   } finally {
     signal.removeEventListener("abort", cancel);
-    // A reader that leaves early closes the connection.
+    // When the iteration ends early, this closes the connection.
     cancel();
   }
 }

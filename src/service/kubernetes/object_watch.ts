@@ -4,24 +4,15 @@ import { fullJitterDelay } from "../../shared/scheduler/backoff.ts";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import { type ApiResult, toUnavailable } from "./api_result.ts";
 import type { ApiClient, WatchEvent } from "./api_client.ts";
-import type { Permission } from "./permissions.ts";
+import type { ObjectPermission } from "./permissions.ts";
 
 const logger = getLogger(["cert-service", "kubernetes"]);
 
-/** What is followed: one object. */
-export interface WatchedObject<T> {
-  readonly read: (signal: AbortSignal) => Promise<ApiResult<T>>;
-  /** The path of the collection that the object is in. */
-  readonly path: string;
-  readonly name: string;
-  /** Of the watch. */
-  readonly permission: Permission;
-}
-
-export interface Versioned {
+interface Versioned {
   readonly metadata?: { readonly name?: string; readonly resourceVersion?: string };
 }
 
+/** The state of a watched object. */
 export type Observation<T> =
   | { readonly kind: "object"; readonly object: T }
   | { readonly kind: "absent" }
@@ -33,29 +24,33 @@ export interface ObjectWatchOptions {
   readonly random?: () => number;
 }
 
-/** A watch ends after four to five minutes and is made again: so long can a dead connection go unnoticed. */
+/** A watch is made again after four to five minutes, because a dead connection is not noticed earlier. */
 const shortestWatchSeconds = 240;
 const watchSpreadSeconds = 60;
-/** The server ends a watch in time, unless it is gone. */
+/** A server that has not ended the watch this long after its time limit is dead. */
 const graceMs = 10_000;
-/** Where no watch is allowed. */
+/** Between two reads where the watch is forbidden. */
 const pollMs = 10_000;
 const backoff = { baseMs: 500, maxMs: 30_000 };
-/** What lasted so long was no failure to begin. */
-const soundMs = 10_000;
+/** An attempt that lasted this long resets the backoff. */
+const stableMs = 10_000;
 
 /**
- * An object now and after each change, until aborted. For each attempt the watch is opened first and
- * the object got second, so that no change falls between the two; a watch that ends, breaks or is
- * answered that it is too old (410) is the end of an attempt. The watch names no version of the object: an
- * API server that began after the object's last change takes such a version for too old.
+ * Yields an object now and after each change, until aborted. Each attempt opens the watch first and
+ * reads the object second, so that no change is missed between the two. An attempt ends when the watch
+ * ends, fails or is answered as too old (410). The watch names no version of the object, because an API
+ * server that started after the object's last change rejects such a version as too old.
  */
 export async function* watchObject<T extends Versioned>(
-  connection: ApiClient,
-  followed: WatchedObject<T>,
+  client: ApiClient,
+  /** To watch the object. */
+  permission: ObjectPermission,
+  read: (signal: AbortSignal) => Promise<ApiResult<T>>,
   { clock, random = Math.random }: ObjectWatchOptions,
   signal: AbortSignal,
 ): AsyncGenerator<Observation<T>> {
+  const { namespace, name, resource } = permission;
+  const path = `/api/v1/namespaces/${namespace}/${resource}`;
   const filter = new ChangeFilter<T>();
   let failures = 0;
   while (!signal.aborted) {
@@ -64,43 +59,38 @@ export async function* watchObject<T extends Versioned>(
     using attempt = new WatchAttempt(clock, seconds * 1000 + graceMs, signal);
     let isForbidden = false;
     try {
-      // Version 0: from what the server has in its cache, which is at once.
+      // Version 0: what the server has in its cache, without waiting.
       const query = {
         resourceVersion: "0",
-        fieldSelector: `metadata.name=${followed.name}`,
+        fieldSelector: `metadata.name=${name}`,
         timeoutSeconds: `${seconds}`,
       };
-      const watch = await connection.watch(
-        followed.permission,
-        followed.path,
-        query,
-        attempt.signal,
-      );
-      const observation = filter.ofAnswer(await followed.read(attempt.signal));
+      const watch = await client.watch(permission, path, query, attempt.signal);
+      const observation = filter.ofAnswer(await read(attempt.signal));
       if (observation !== undefined) yield observation;
       isForbidden = watch.kind === "forbidden";
       if (isForbidden) filter.warnOnce(watch);
       if (watch.kind === "answer" && !filter.isUnavailable) {
         for await (const event of watch.value) {
           if (event.type === "ERROR") break;
-          const change = filter.ofEvent(event, followed.name);
+          const change = filter.ofEvent(event, name);
           if (change !== undefined) yield change;
         }
       }
     } catch (error) {
       if (signal.aborted) return;
-      logger.debug("the watch of {name} broke: {error}", { name: followed.name, error });
+      logger.debug("the watch of {name} failed: {error}", { name, error });
     }
     attempt[Symbol.dispose]();
     const lastedMs = began.until(clock.now()).total("milliseconds");
-    failures = lastedMs >= soundMs ? 1 : failures + 1;
+    failures = lastedMs >= stableMs ? 1 : failures + 1;
     await pause(clock, isForbidden ? pollMs : fullJitterDelay(failures, backoff, random), signal);
   }
 }
 
-/** Lets pass what has not been yielded before. */
+/** Passes only states that have not been yielded before. */
 class ChangeFilter<T extends Versioned> {
-  /** The version that was yielded last; null: that the object is absent. */
+  /** The version that was yielded last; null: the object is absent. */
   #lastVersion: bigint | string | null | undefined;
   isUnavailable = false;
   #hasWarned = false;
@@ -123,7 +113,7 @@ class ChangeFilter<T extends Versioned> {
   warnOnce(watch: ApiResult<unknown>): void {
     if (this.#hasWarned || !("problem" in watch)) return;
     this.#hasWarned = true;
-    logger.warn("{problem}; looking each {seconds} s instead", {
+    logger.warn("{problem}; reading the object every {seconds} s instead", {
       problem: watch.problem,
       seconds: pollMs / 1000,
     });
@@ -146,7 +136,7 @@ class ChangeFilter<T extends Versioned> {
     return { kind: "absent" };
   }
 
-  /** The watch begins with what was there before, and can be behind what was read. */
+  /** The watch begins with the former state, which can be older than what was read. */
   #isNew(version: bigint | string): boolean {
     const lastVersion = this.#lastVersion;
     if (typeof lastVersion === "bigint" && typeof version === "bigint") {
@@ -156,26 +146,26 @@ class ChangeFilter<T extends Versioned> {
   }
 }
 
-/** Versions are decimal numbers that grow over the whole cluster; other ones only differ. */
+/** Versions are decimal numbers that increase in the whole cluster; others can only be compared for equality. */
 function versionOf({ metadata }: Versioned): bigint | string {
   const version = metadata?.resourceVersion ?? "";
   return /^[0-9]+$/.test(version) ? BigInt(version) : version;
 }
 
-/** One attempt's signal: aborted with the caller's, and when the attempt takes too long. */
+/** The signal of one attempt: aborted with the caller's, and when the attempt takes too long. */
 class WatchAttempt implements Disposable {
-  readonly #over = new AbortController();
+  readonly #ended = new AbortController();
   readonly #timer: Disposable;
   readonly signal: AbortSignal;
 
   constructor(clock: Clock, longestMs: number, signal: AbortSignal) {
-    this.signal = AbortSignal.any([signal, this.#over.signal]);
-    this.#timer = clock.after(longestMs, () => this.#over.abort());
+    this.signal = AbortSignal.any([signal, this.#ended.signal]);
+    this.#timer = clock.after(longestMs, () => this.#ended.abort());
   }
 
-  /** Also ends what is still open. */
+  /** Also closes the watch if it is open. */
   [Symbol.dispose](): void {
     this.#timer[Symbol.dispose]();
-    this.#over.abort();
+    this.#ended.abort();
   }
 }

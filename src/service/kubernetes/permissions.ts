@@ -1,9 +1,9 @@
 import type { NamespacedName } from "../../shared/text/kubernetes_names.ts";
 import { installed } from "../../shared/text/product_names.ts";
 
-/** One kind of call to the API server, as RBAC grants it. */
+/** A kind of call to the API server, as RBAC grants it. */
 export interface Permission {
-  /** In place of a resource: a path, such as /openid/v1/jwks. */
+  /** Instead of a resource: a path, such as /openid/v1/jwks. */
   readonly nonResourcePath?: string;
   readonly apiGroup: string;
   readonly resource: string;
@@ -14,6 +14,10 @@ export interface Permission {
   readonly name?: string;
 }
 
+/** A permission for one object. */
+export type ObjectPermission = Permission & NamespacedName;
+export type PathPermission = Permission & { readonly nonResourcePath: string };
+
 export const createTokenReviews: Permission = {
   apiGroup: "authentication.k8s.io",
   resource: "tokenreviews",
@@ -21,7 +25,7 @@ export const createTokenReviews: Permission = {
 };
 export const getPods: Permission = { apiGroup: "", resource: "pods", verb: "get" };
 
-/** The pods of the driver's service account: of one node, so that the uid of one can be confirmed. */
+/** The pods in the driver's namespace, of one node at a time, to confirm the uid of one. */
 export function listDriverPods(namespace: string): Permission {
   return { apiGroup: "", resource: "pods", verb: "list", namespace };
 }
@@ -31,29 +35,29 @@ export function listDriverPods(namespace: string): Permission {
  * default (ClusterRole system:service-account-issuer-discovery); the shipped role grants it as well,
  * because an administrator can have removed that binding.
  */
-export const readTokenKeys: Permission = {
+export const readTokenKeys: PathPermission = {
   apiGroup: "",
   resource: "",
   nonResourcePath: "/openid/v1/jwks",
   verb: "get",
 };
 
-export function secretPermission(verb: "get" | "watch", secret: NamespacedName): Permission {
+export function secretPermission(verb: "get" | "watch", secret: NamespacedName): ObjectPermission {
   return { apiGroup: "", resource: "secrets", verb, ...secret };
 }
 
 /**
- * Making one by its name is server-side apply: it is asked for as `patch`, and as `create` too where
- * the object is not there. A POST says its name too late for a rule with resourceNames to allow it.
+ * The service makes a ConfigMap by server-side apply, which needs `patch`, and also `create` where the
+ * ConfigMap does not exist. A rule with resourceNames cannot allow a POST, because its URL has no name.
  */
 export function configMapPermission(
   verb: "get" | "watch" | "patch" | "create",
   configMap: NamespacedName,
-): Permission {
+): ObjectPermission {
   return { apiGroup: "", resource: "configmaps", verb, ...configMap };
 }
 
-/** All that the service asks of the API server: what its role has to grant, and no more. */
+/** Every call of the service to the API server: what its roles have to grant, and no more. */
 export function servicePermissions(
   { driverNamespace, secret, documents }: {
     readonly driverNamespace: string;
@@ -76,7 +80,7 @@ export function servicePermissions(
   ];
 }
 
-/** What the manifests in deploy/ install. */
+/** What the roles in deploy/csi-driver.yaml grant. */
 export const shippedPermissions: readonly Permission[] = servicePermissions({
   driverNamespace: installed.namespace,
   secret: { namespace: installed.namespace, name: installed.caSecret },
@@ -95,7 +99,7 @@ export function describeCall(
   return object === "" ? `${verb} ${resource}` : `${verb} ${resource} ${object}`;
 }
 
-/** The RBAC rule that allows the call, in words for an operator. */
+/** The RBAC rule that allows the call, as a text for operators. */
 export function describeRule(
   { apiGroup, resource, verb, namespace, name, nonResourcePath }: Permission,
 ): string {
@@ -105,7 +109,7 @@ export function describeRule(
   }
   const names = name === undefined ? "" : `, resourceNames ["${name}"]`;
   const where = namespace === undefined ? "a ClusterRole" : `a Role in namespace ${namespace}`;
-  // An object that is made by its name is made by a patch.
+  // An object with a known name is made by server-side apply.
   const verbs = verb === "create" && name !== undefined ? ["create", "patch"] : [verb];
   return `${where} with apiGroups ["${apiGroup}"], resources ["${resource}"]${names}, ` +
     `verbs ${JSON.stringify(verbs).replace(",", ", ")}`;

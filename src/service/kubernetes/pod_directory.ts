@@ -1,6 +1,5 @@
 import type { V1Pod } from "@kubernetes/client-node";
 import type { ClusterPod, PodDirectory } from "../access/pod_directory.ts";
-import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
 import { isObjectName } from "../../shared/text/kubernetes_names.ts";
 import { isDnsLabel } from "../../shared/text/name_syntax.ts";
 import { driverName } from "../../shared/text/product_names.ts";
@@ -9,38 +8,36 @@ import type { ApiClient } from "./api_client.ts";
 import { getPods } from "./permissions.ts";
 
 /**
- * The cluster's pods, asked for one by one. Nothing is kept: a pod that was deleted, replaced or
- * finished a second ago must not get a certificate because it was asked for before, and a
- * certificate is asked for so seldom (two thirds of a lifetime apart) that a cache would hold
- * nothing else. How many look-ups wait and run at once is bounded by the caller's queue.
+ * Looks each pod up in the API server. No answer is kept: a pod that was deleted, replaced or finished
+ * a second ago must not get a certificate, and a cache would rarely hold an answer, because a volume's
+ * look-ups are most of a certificate's lifetime apart. The caller's queue limits how many run at once.
  */
-export class KubernetesPodDirectory implements PodDirectory {
-  readonly #connection: ApiClient;
-
-  constructor(connection: ApiClient) {
-    this.#connection = connection;
-  }
-
-  async find(
-    { namespace, name, uid }: Pick<PodIdentity, "namespace" | "name" | "uid">,
-    signal: AbortSignal,
-  ): ReturnType<PodDirectory["find"]> {
-    // Anything else must not become a part of a path.
-    if (!isDnsLabel(namespace) || !isObjectName(name)) return { kind: "absent" };
-    const answer = await this.#connection.call(
-      getPods,
-      signal,
-      ({ core }) => core.readNamespacedPod({ namespace, name }),
-    );
-    if (answer.kind === "absent") return answer;
-    if (answer.kind !== "answer") return toUnavailable(answer);
-    const pod = observedPod(answer.value);
-    return pod?.uid === uid ? { kind: "found", pod } : { kind: "absent" };
-  }
+export function apiServerPodDirectory(client: ApiClient): PodDirectory {
+  return {
+    find: async ({ namespace, name, uid }, signal) => {
+      // Anything else must not become a part of a path.
+      if (!isDnsLabel(namespace) || !isObjectName(name)) return { kind: "absent" };
+      const answer = await client.call(
+        getPods,
+        signal,
+        ({ core }) => core.readNamespacedPod({ namespace, name }),
+      );
+      if (answer.kind === "absent") return answer;
+      if (answer.kind !== "answer") return toUnavailable(answer);
+      const pod = readPod(answer.value);
+      return pod?.uid === uid ? { kind: "found", pod } : { kind: "absent" };
+    },
+  };
 }
 
-/** Undefined for an object that lacks what every stored pod has. */
-export function observedPod({ metadata, spec, status }: V1Pod): ClusterPod | undefined {
+/** Whether the pod's containers have ended and do not run again. */
+export function isFinished({ status }: V1Pod): boolean {
+  return status?.phase === "Succeeded" || status?.phase === "Failed";
+}
+
+/** Undefined for an object without the fields that every stored pod has. */
+function readPod(pod: V1Pod): ClusterPod | undefined {
+  const { metadata, spec } = pod;
   if (!metadata?.name || !metadata.namespace || !metadata.uid || !spec) return undefined;
   const { annotations = {}, ownerReferences = [], labels = {} } = metadata;
   const { nodeName, hostname, subdomain } = spec;
@@ -55,7 +52,7 @@ export function observedPod({ metadata, spec, status }: V1Pod): ClusterPod | und
     ...(subdomain ? { subdomain } : {}),
     labels,
     annotations,
-    finished: status?.phase === "Succeeded" || status?.phase === "Failed",
+    finished: isFinished(pod),
     deleting: metadata.deletionTimestamp !== undefined,
     isMirrorPod: "kubernetes.io/config.mirror" in annotations ||
       ownerReferences.some(({ kind }) => kind === "Node"),

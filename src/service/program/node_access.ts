@@ -1,7 +1,9 @@
+import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { Counter } from "../../shared/telemetry/metrics.ts";
 import { allowAnonymous, type Authenticator } from "../access/authenticator.ts";
 import type { ClientCaSource } from "../access/client_ca_source.ts";
 import { ClientCertificateAuthenticator } from "../access/client_certificate_authenticator.ts";
+import { DriverPodCheck } from "../access/driver_pod_check.ts";
 import { NodeCertificateVerifier } from "../access/node_certificate_verifier.ts";
 import { AttestationAudit } from "../attestation/attestation_audit.ts";
 import { AttestationEndpoint } from "../attestation/attestation_endpoint.ts";
@@ -9,14 +11,14 @@ import { AttestationLimits } from "../attestation/attestation_limits.ts";
 import { Attestor } from "../attestation/attestor.ts";
 import { KeySetCache } from "../attestation/key_set_cache.ts";
 import { TokenVerifier } from "../attestation/token_verifier.ts";
-import type { NodeCas } from "../ca/node_cas.ts";
+import { NodeCas } from "../ca/node_cas.ts";
 import { DerivedNodeIssuer } from "../issuing/derived_node_issuer.ts";
 import type { Cluster } from "../kubernetes/cluster.ts";
 import { openThreadedVerifier } from "../openssl/threaded_verifier.ts";
 import type { RunningService } from "./compose.ts";
 import type { ServiceConfig } from "./config.ts";
 
-/** How nodes prove who they are: what the gate checks on each connection, and what each call does. */
+/** How nodes are authenticated: on each connection, and on each call. */
 export interface NodeAccess {
   /** Undefined with AUTHENTICATION=none: every caller is accepted. */
   readonly verifier: NodeCertificateVerifier | undefined;
@@ -25,7 +27,7 @@ export interface NodeAccess {
   readonly authenticator: Authenticator;
 }
 
-/** Composes the checks of nodes' client certificates. */
+/** Opens the checks of nodes' client certificates. */
 export function openNodeAccess(
   { authentication, clusterDomain }: ServiceConfig,
   clientCas: ClientCaSource | undefined,
@@ -48,27 +50,39 @@ export function openNodeAccess(
   return { verifier, clientCas, authenticator: new ClientCertificateAuthenticator(verifier) };
 }
 
-/** What the attestation of nodes needs of the rest of the program. */
-export interface AttestationParts {
-  readonly open: RunningService;
-  readonly cluster: Cluster;
-  readonly nodeCas: NodeCas;
-  readonly keys: KeySetCache;
+export type AttestationParts = ReturnType<typeof openAttestation>;
+
+/** Opens the parts that only the attestation of nodes uses. */
+export function openAttestation(
+  { driverServiceAccount, authentication }: ServiceConfig,
+  cluster: Cluster | undefined,
+  clock: Clock,
+) {
+  if (cluster === undefined) {
+    throw new Error(`AUTHENTICATION=${authentication.kind} needs the Kubernetes API`);
+  }
+  const pods = cluster.driverPods(driverServiceAccount);
+  return {
+    nodeCas: new NodeCas(clock),
+    keys: new KeySetCache({ source: cluster.tokenKeys, clock }),
+    reviewer: cluster.tokenReviewer,
+    pods,
+    driverPods: new DriverPodCheck({ directory: pods, clock }),
+  };
 }
 
 /** Serves the endpoint where drivers show their token and receive a node certificate. */
 export function serveAttestation(
   { attestationAddress, driverServiceAccount, clusterDomain }: ServiceConfig,
-  { open, cluster, nodeCas, keys }: AttestationParts,
+  { serving, clock, engine }: RunningService,
+  { nodeCas, keys, reviewer, pods }: AttestationParts,
   /** Counts by outcome. */
   attestations: Counter,
 ): AttestationEndpoint {
   const account = `${driverServiceAccount.namespace}/${driverServiceAccount.name}`;
-  const { reviewer, pods } = cluster.attestation(driverServiceAccount);
-  const { clock, engine } = open;
   return new AttestationEndpoint({
     ...attestationAddress,
-    identity: open.serving,
+    identity: serving,
     limits: new AttestationLimits(clock),
     attestor: new Attestor({
       verifier: new TokenVerifier({ keys, engine: openThreadedVerifier() }),

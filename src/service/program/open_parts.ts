@@ -2,13 +2,10 @@ import { Scheduler } from "../../shared/scheduler/scheduler.ts";
 import { describeFileError } from "../../shared/text/file_error.ts";
 import { installed } from "../../shared/text/product_names.ts";
 import type { Clock } from "../../shared/scheduler/clock.ts";
-import { DriverPodCheck } from "../access/driver_pod_check.ts";
 import { ClientCas } from "../access/client_cas.ts";
-import { KeySetCache } from "../attestation/key_set_cache.ts";
 import type { CaSource } from "../ca/ca_source.ts";
 import { CurrentCa } from "../ca/current_ca.ts";
 import { FileCaSource } from "../ca/file_ca_source.ts";
-import { NodeCas } from "../ca/node_cas.ts";
 import { MemoryDocument } from "../documents/memory_document.ts";
 import type { TextFile } from "../documents/watched_file.ts";
 import { CurrentPolicy } from "../issuing/current_policy.ts";
@@ -17,9 +14,9 @@ import { openOpensslEngine } from "../openssl/openssl_engine.ts";
 import { openService } from "./compose.ts";
 import type { ServiceConfig } from "./config.ts";
 import { logger } from "./logger.ts";
-import { openNodeAccess } from "./node_access.ts";
+import { openAttestation, openNodeAccess } from "./node_access.ts";
 
-/** How nodes' client certificates are made, by the kind of authentication. */
+/** The lifetime of nodes' client certificates, by the kind of authentication. */
 const nodeCertificates = {
   kubernetes: { backdating: { minutes: 5 }, longestLifetime: { hours: 2 } },
   mtls: { backdating: { minutes: 0 }, longestLifetime: undefined },
@@ -28,14 +25,14 @@ const nodeCertificates = {
 
 export type ServiceParts = Awaited<ReturnType<typeof openParts>>;
 
-/** What the parts have of the machine. */
+/** The parts of the machine that the service uses. */
 export interface Machine {
   readonly clock: Clock;
-  /** Where the cluster is found. */
+  /** Finds the cluster. */
   readonly environment: Readonly<Record<string, string>>;
 }
 
-/** Everything below the transport, for as long as the stack lives. */
+/** Opens every part below the listeners, until the stack is disposed. */
 export async function openParts(
   config: ServiceConfig,
   machine: Machine,
@@ -82,7 +79,7 @@ export async function openParts(
       clusterDomain: config.clusterDomain,
     }),
   );
-  // A Secret is waited for; files that are bad at the start are a mistake.
+  // The service waits for a Secret; files that are bad at the start are a mistake.
   if (ca.kind === "files" && open.caProblem !== undefined) {
     throw new Error(`CA_CERT_FILE ${ca.certificateFile}: ${open.caProblem}`);
   }
@@ -90,25 +87,7 @@ export async function openParts(
   return { open, policy, clients, nodes, attestation, hasCluster: cluster !== undefined };
 }
 
-/** What only the attestation of nodes needs. */
-function openAttestation(
-  { driverServiceAccount, authentication }: ServiceConfig,
-  cluster: Cluster | undefined,
-  clock: Clock,
-) {
-  if (cluster === undefined) {
-    throw new Error(`AUTHENTICATION=${authentication.kind} needs the Kubernetes API`);
-  }
-  const { keys, pods } = cluster.attestation(driverServiceAccount);
-  return {
-    cluster,
-    nodeCas: new NodeCas(clock),
-    keys: new KeySetCache({ source: keys, clock }),
-    driverPods: new DriverPodCheck({ directory: pods, clock }),
-  };
-}
-
-/** The Kubernetes client takes 84 MB and 0.4 s, so it is loaded where it is needed only. */
+/** The Kubernetes client takes 84 MB and 0.4 s, so that it is loaded only where the service uses it. */
 async function openClusterFor(
   { authentication, ca }: ServiceConfig,
   { clock, environment }: Machine,
@@ -137,7 +116,7 @@ function caSource(
     });
   }
   if (cluster === undefined) throw new Error("a CA in a Secret needs the Kubernetes API");
-  return cluster.caSecret({ namespace: ca.namespace, name: ca.name });
+  return cluster.caSecret(ca);
 }
 
 function textFile(variable: string, path: string): TextFile {

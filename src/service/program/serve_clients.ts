@@ -8,7 +8,6 @@ import type { Counter, Metrics } from "../../shared/telemetry/metrics.ts";
 import { certificateService } from "../api/certificate_service.ts";
 import type { HealthService } from "../api/health_service.ts";
 import { mutualTlsIdentity } from "../api/tls_identity.ts";
-import type { AttestationEndpoint } from "../attestation/attestation_endpoint.ts";
 import type { ServiceConfig } from "./config.ts";
 import { logger } from "./logger.ts";
 import { clientCounters } from "./metrics.ts";
@@ -25,23 +24,19 @@ const maxMessageBytes = {
   watchTrustBundle: 4 * 1024,
 };
 
-/** The listeners for drivers. */
-export interface ClientListeners {
-  readonly server: TcpServer;
-  /** Undefined where nodes do not attest. */
-  readonly attestation: AttestationEndpoint | undefined;
-}
-
-/** Serves drivers, and administrators where they have a socket, for as long as the stack lives. */
+/**
+ * Serves drivers, and administrators where ADMIN_SOCKET is set, until the stack is disposed. Returns the
+ * listeners for drivers; there is no attestation endpoint where nodes do not attest.
+ */
 export async function serveClients(
   config: ServiceConfig,
   parts: ServiceParts,
   { metrics, health }: { readonly metrics: Metrics; readonly health: HealthService },
   resources: AsyncDisposableStack,
-): Promise<ClientListeners> {
+) {
   const counters = clientCounters(metrics);
   const lag = resources.use(observeEventLoopLag(metrics, parts.open.clock));
-  // The audit log has the refusals, so the call log has them at a lower level.
+  // Rejected calls are in the audit log, so that the call log writes them at debug level.
   const logCall = createCallLog(logger, metrics, "debug");
   const onCall = (call: CompletedCall) => {
     logCall({ ...call, code: status[call.code] });
@@ -53,7 +48,7 @@ export async function serveClients(
   const { refusedConnections, attestations } = counters;
   const server = resources.use(await serveDrivers(config, parts, onCall, refusedConnections));
   const attestation = parts.attestation &&
-    resources.use(serveAttestation(config, { ...parts, ...parts.attestation }, attestations));
+    resources.use(serveAttestation(config, parts.open, parts.attestation, attestations));
   return { server, attestation };
 }
 

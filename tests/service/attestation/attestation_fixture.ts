@@ -7,10 +7,10 @@ import { KeySetCache } from "../../../src/service/attestation/key_set_cache.ts";
 import { TokenVerifier } from "../../../src/service/attestation/token_verifier.ts";
 import { NodeCas } from "../../../src/service/ca/node_cas.ts";
 import { DerivedNodeIssuer } from "../../../src/service/issuing/derived_node_issuer.ts";
-import { ApiServerDriverPods } from "../../../src/service/kubernetes/driver_pods.ts";
+import { apiServerDriverPods } from "../../../src/service/kubernetes/driver_pods.ts";
 import { listDriverPods, shippedPermissions } from "../../../src/service/kubernetes/permissions.ts";
-import { ApiServerKeySet } from "../../../src/service/kubernetes/token_keys.ts";
-import { ApiServerTokenReviewer } from "../../../src/service/kubernetes/token_review.ts";
+import { apiServerKeySet } from "../../../src/service/kubernetes/token_keys.ts";
+import { apiServerTokenReviewer } from "../../../src/service/kubernetes/token_review.ts";
 import { openThreadedVerifier } from "../../../src/service/openssl/threaded_verifier.ts";
 import { generateKeyPair } from "../../../src/shared/crypto/key_pairs.ts";
 import { encodePem } from "../../../src/shared/crypto/pem.ts";
@@ -39,7 +39,7 @@ export async function openAttestor() {
   const outcomes: string[] = [];
   let verifications = 0;
   const threaded = openThreadedVerifier();
-  const keys = new KeySetCache({ source: new ApiServerKeySet(connection), clock });
+  const keys = new KeySetCache({ source: apiServerKeySet(connection), clock });
   const verifier = new TokenVerifier({
     keys,
     engine: {
@@ -53,8 +53,8 @@ export async function openAttestor() {
     verifier,
     account,
     clock,
-    reviewer: new ApiServerTokenReviewer(connection),
-    pods: new ApiServerDriverPods(connection, driver),
+    reviewer: apiServerTokenReviewer(connection),
+    pods: apiServerDriverPods(connection, driver),
     issuer: new DerivedNodeIssuer({ nodeCas, trustDomain, clock, engine: webCryptoEngine }),
     audit: new AttestationAudit({
       clock,

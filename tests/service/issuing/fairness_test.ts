@@ -1,7 +1,7 @@
 /** One node's requests and reports do not keep the other nodes waiting. */
 import assert from "node:assert/strict";
 import type { DriverCaller } from "../../../src/service/access/authenticator.ts";
-import { KubernetesPodDirectory } from "../../../src/service/kubernetes/pod_directory.ts";
+import { apiServerPodDirectory } from "../../../src/service/kubernetes/pod_directory.ts";
 import { podObject } from "../../../scripts/support/api_pod.ts";
 import {
   issued,
@@ -21,7 +21,7 @@ Deno.test("1,040 requests of a node for pods that do not exist do not delay anot
   api.server.objects.put("pods", podObject());
   // The API is slow: it answers the first look-ups only when the test says so.
   api.server.fail("get pods", "hang", 16);
-  const pods = new KubernetesPodDirectory(api.connection);
+  const pods = apiServerPodDirectory(api.connection);
   await using service = await openTestService({ pods });
   const absent = { ...await issueRequest(), pod: { ...pod, name: "absent" } };
   const flood = Array.from({ length: 1_040 }, () => service.issuing.issue(greedy, absent, never));

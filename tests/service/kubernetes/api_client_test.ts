@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { readApiCredentials } from "../../../src/service/kubernetes/api_credentials.ts";
 import type { ApiResult } from "../../../src/service/kubernetes/api_result.ts";
 import { ApiClient } from "../../../src/service/kubernetes/api_client.ts";
-import { KubernetesPodDirectory } from "../../../src/service/kubernetes/pod_directory.ts";
+import { apiServerPodDirectory } from "../../../src/service/kubernetes/pod_directory.ts";
 import { getPods } from "../../../src/service/kubernetes/permissions.ts";
 import { podObject } from "../../../scripts/support/api_pod.ts";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
@@ -24,7 +24,7 @@ function problemOf(answer: ApiResult<unknown>): string {
   return answer.problem;
 }
 
-Deno.test("a call that hangs is given up after five seconds, and the next one is answered", async () => {
+Deno.test("a call that hangs fails after five seconds, and the next one is answered", async () => {
   await using api = await openApi();
   api.server.objects.put("pods", podObject());
   api.server.fail("get pods", "hang");
@@ -35,7 +35,7 @@ Deno.test("a call that hangs is given up after five seconds, and the next one is
   assert.equal((await getPod(api.connection)).kind, "answer");
 });
 
-Deno.test("who leaves during a call is gone at once", async () => {
+Deno.test("a call whose signal is aborted rejects at once", async () => {
   await using api = await openApi();
   api.server.fail("get pods", "hang");
   const leaving = new AbortController();
@@ -45,22 +45,22 @@ Deno.test("who leaves during a call is gone at once", async () => {
   await assert.rejects(pending, /left/);
 });
 
-Deno.test("a server of another CA, one in plaintext and one that is away are errors, and get no token", async () => {
+Deno.test("a server of another CA, one in plaintext and one that is down are errors, and receive no token", async () => {
   await using api = await openApi();
   await using plaintext = await openApi({ plaintext: true });
-  const stranger = await TestCa.create("stranger");
+  const otherCa = await TestCa.create("other");
   const access = accessTo(api.server, {
-    caPem: () => Promise.resolve(stranger.certificatePem),
+    caPem: () => Promise.resolve(otherCa.certificatePem),
   });
   using distrusting = new ApiClient(access, { clock: api.clock });
   assert.match(problemOf(await getPod(distrusting)), /certificate/);
   assert.equal((await getPod(plaintext.connection)).kind, "unavailable");
   assert.deepEqual([api.server.count(), plaintext.server.count()], [0, 0]);
   await api.server.stop();
-  assert.match(problemOf(await getPod(api.connection)), /cannot be asked: get pods: .*refused/);
+  assert.match(problemOf(await getPod(api.connection)), /failed: get pods: .*refused/);
 });
 
-Deno.test("an account that the server does not know, or that may not, is an error with a suggestion", async () => {
+Deno.test("an account that the server does not know or does not allow is an error with a suggestion", async () => {
   await using api = await openApi();
   api.server.forbidden.add("get pods");
   assert.equal(
@@ -74,7 +74,7 @@ Deno.test("an account that the server does not know, or that may not, is an erro
   assert(!unknown.includes("service-token"));
 });
 
-Deno.test("connections are kept: many calls, few handshakes, and no redirect is followed", async () => {
+Deno.test("many calls use one connection", async () => {
   await using api = await openApi();
   api.server.objects.put("pods", podObject());
   for (let at = 0; at < 20; at++) assert.equal((await getPod(api.connection)).kind, "answer");
@@ -107,7 +107,7 @@ Deno.test("in a pod the token and the CA are read from their files, also after t
   assert.match(problemOf(await getPod(connection)), /get pods: .*token/);
 });
 
-Deno.test("a call that is under way while the CA rotates is answered", async () => {
+Deno.test("a call in progress while the CA rotates is answered", async () => {
   await using api = await openApi();
   let authorityPem = api.server.authorityPem;
   const access = accessTo(api.server, { caPem: () => Promise.resolve(authorityPem) });
@@ -165,14 +165,14 @@ clusters:
   assert.throws(broken, (error: Error) => !error.message.includes("very-secret"));
   assert.throws(
     () => readApiCredentials({ KUBECONFIG: join(folder.path, "absent") }),
-    /no such file/,
+    /the file does not exist/,
   );
   assert.throws(() => readApiCredentials({}), /KUBERNETES_SERVICE_HOST/);
 });
 
-Deno.test("a name that is none is no piece of a path", async () => {
+Deno.test("a text that is not an object's name never becomes a part of a path", async () => {
   await using api = await openApi();
-  const directory = new KubernetesPodDirectory(api.connection);
+  const directory = apiServerPodDirectory(api.connection);
   for (const name of ["..", "", "a/b", "a?b", "%2e%2e", "A"]) {
     const found = await directory.find({ namespace: "shop", name, uid: "u" }, never);
     assert.equal(found.kind, "absent");

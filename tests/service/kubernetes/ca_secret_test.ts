@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import type { CaSourceState } from "../../../src/service/ca/ca_source.ts";
-import { CaSecretSource } from "../../../src/service/kubernetes/ca_secret.ts";
+import { caSecretSource } from "../../../src/service/kubernetes/ca_secret.ts";
 import { captureLogs } from "../../support/captured_logs.ts";
 import { Listening, openApi, pass, secret } from "./kubernetes_fixture.ts";
 
 async function open() {
   await using stack = new AsyncDisposableStack();
   const api = stack.use(await openApi());
-  const source = new CaSecretSource(api.connection, secret, {
+  const source = caSecretSource(api.connection, secret, {
     clock: api.clock,
     random: () => 0.5,
   });

@@ -40,11 +40,11 @@ type Opened = Awaited<ReturnType<typeof open>>;
 async function exercise({ cluster, clock, server }: Opened, token: string): Promise<string[]> {
   const outcomes: string[] = [];
   const add = (answer: unknown) => void outcomes.push(JSON.stringify(answer) ?? "");
-  const { keys, reviewer, pods } = cluster.attestation(driver);
-  const keySet = await keys.read(never);
+  const pods = cluster.driverPods(driver);
+  const keySet = await cluster.tokenKeys.read(never);
   // The keys themselves are public.
   add(keySet.kind === "answer" ? keySet.kind : keySet);
-  add(await reviewer.review(token, never));
+  add(await cluster.tokenReviewer.review(token, never));
   add(await pods.find("csi-cert-driver-x7k2p", never));
   add(await pods.runs({ node: "node-1", uid: "u" }, never));
   const pod = { namespace: "shop", name: "web-0", uid: "u" };

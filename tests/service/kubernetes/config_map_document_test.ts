@@ -67,7 +67,7 @@ Deno.test("a document that was deleted meanwhile is not written on its old versi
 Deno.test("a document that cannot be asked for or written rejects, with the missing rule", async () => {
   await using api = await open();
   api.server.fail("get configmaps", 500);
-  await assert.rejects(api.replica().read(never), /cannot be asked/);
+  await assert.rejects(api.replica().read(never), /the call to the API server failed/);
   api.server.forbidden.add("patch configmaps");
   for (const version of [undefined, "1"]) {
     await assert.rejects(

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { podObject } from "../../../scripts/support/api_pod.ts";
-import { ApiServerDriverPods } from "../../../src/service/kubernetes/driver_pods.ts";
+import { apiServerDriverPods } from "../../../src/service/kubernetes/driver_pods.ts";
 import { listDriverPods, shippedPermissions } from "../../../src/service/kubernetes/permissions.ts";
-import { ApiServerKeySet } from "../../../src/service/kubernetes/token_keys.ts";
+import { apiServerKeySet } from "../../../src/service/kubernetes/token_keys.ts";
 import { driver, never, openApi } from "./kubernetes_fixture.ts";
 
 async function open() {
@@ -17,12 +17,12 @@ async function open() {
         status: { phase: given.phase ?? "Running" },
       }),
     );
-  const pods = new ApiServerDriverPods(api.connection, driver);
+  const pods = apiServerDriverPods(api.connection, driver);
   return {
     server: api.server,
     put,
     pods,
-    keys: new ApiServerKeySet(api.connection),
+    keys: apiServerKeySet(api.connection),
     runs: (node: string, uid: string) => pods.runs({ node, uid }, never),
     [Symbol.asyncDispose]: () => api[Symbol.asyncDispose](),
   };

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { KubernetesPodDirectory } from "../../../src/service/kubernetes/pod_directory.ts";
+import { apiServerPodDirectory } from "../../../src/service/kubernetes/pod_directory.ts";
 import { podObject } from "../../../scripts/support/api_pod.ts";
 import { never, openApi } from "./kubernetes_fixture.ts";
 
@@ -8,7 +8,7 @@ const asked = { namespace: "shop", name: "web-0", uid };
 
 async function open() {
   const api = await openApi();
-  const directory = new KubernetesPodDirectory(api.connection);
+  const directory = apiServerPodDirectory(api.connection);
   const found = async () => {
     const answer = await directory.find(asked, never);
     assert(answer.kind === "found", JSON.stringify(answer));
