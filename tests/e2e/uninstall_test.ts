@@ -42,7 +42,7 @@ Deno.test("pods outlive an uninstall, and an install whose CA comes last finds t
   await rolledOut("daemonset/csi-cert-driver");
   await until("the service waits for its CA", async () => {
     const told = await readiness("cert-service");
-    return told.length === 2 && told.every((text) => text.includes("the CA is not there"));
+    return told.length === 2 && told.every((text) => text.includes("the CA does not exist"));
   });
   await using early = await Pod.create({ name: "early" });
   await early.failedMount(/certificate service/);

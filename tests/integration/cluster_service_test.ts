@@ -103,7 +103,7 @@ Deno.test("the service as a process: waits for its Secret, believes the API, rot
   const { api } = cluster;
   const first = cluster.start();
   const waiting = await first.logged(({ message }) => message.startsWith("not ready on"));
-  assert.match(waiting.message, /the CA is not there: it is waited for/);
+  assert.match(waiting.message, /the CA does not exist: create Secret/);
   await cluster.putCa("One");
   const addresses = await first.ready();
   assert.match(
@@ -147,7 +147,7 @@ Deno.test("the service as a process: waits for its Secret, believes the API, rot
   assert.equal(await issuer(), "CN=Two");
   await cluster.putCa("Three", { "csi-cert-driver/old-key-compromised": "true" });
   await first.logged(({ message }) => message === "signing with CN=Three");
-  await first.logged(({ message }) => message === "CN=Two is trusted no more");
+  await first.logged(({ message }) => message === "CN=Two is no longer trusted");
   // This replica knows before it has published the change.
   await cluster.published(1);
   // The node CA of the compromised CA is removed with it, at once: the drivers have to attest again.

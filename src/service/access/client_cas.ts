@@ -10,6 +10,7 @@ import {
 import { verifyIssuerChain } from "../../shared/x509/chain.ts";
 import { equalBytes } from "../../shared/crypto/der_reader.ts";
 import type { CurrentCa } from "../ca/current_ca.ts";
+import type { CaCertificates } from "../ca/loaded_ca.ts";
 import { clientCaRejectionReason, type ClientCaSource } from "./client_ca_source.ts";
 import { type TextFile, watchTextFile } from "../documents/watched_file.ts";
 
@@ -80,7 +81,7 @@ export class ClientCas implements ClientCaSource, AsyncDisposable {
   }
 
   /** Why a CA may not sign for pods while these CAs identify nodes; undefined when it may. */
-  async rejectionReason(ca: PodCa): Promise<string | undefined> {
+  async rejectionReason(ca: CaCertificates): Promise<string | undefined> {
     return await podCaRejectionReason(this.#certificates, ca, this.#options.clock.now());
   }
 
@@ -111,11 +112,6 @@ export class ClientCas implements ClientCaSource, AsyncDisposable {
   }
 }
 
-interface PodCa {
-  readonly chain: readonly Certificate[];
-  readonly roots: readonly Certificate[];
-}
-
 function readClientCas(pem: string): Certificate[] | string {
   const certificates = readCertificates(pem);
   if (certificates === undefined) return "it holds a certificate that is broken";
@@ -133,7 +129,7 @@ function readClientCas(pem: string): Certificate[] | string {
  */
 async function podCaRejectionReason(
   clientCas: readonly Certificate[],
-  { chain, roots }: PodCa,
+  { chain, roots }: CaCertificates,
   at: Temporal.Instant,
 ): Promise<string | undefined> {
   for (const clientCa of clientCas) {

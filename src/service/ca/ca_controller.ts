@@ -1,9 +1,10 @@
 /**
- * This folder loads the CA, follows its source, rotates from one CA to the next, and shares the
- * state and the trust bundle with the other replicas. Its main types are `CaController`,
- * `CurrentCa`, `LoadedCa`, `TrustState` and the port `CaSource`. It never signs a leaf certificate,
- * and never retires a root before the certificates that lead to it have expired, unless an operator
- * marks its CA as compromised.
+ * This folder loads the CA, watches its source, rotates from one CA to the next, and shares the state
+ * and the trust bundle with the other replicas. Its main types are the port `CaSource` (where the CA
+ * comes from), `LoadedCa` (a CA that can sign), `TrustState` (what the replicas agree on), `CurrentCa`
+ * (the CA that signs now) and `CaController` (which connects them); `NodeCas` has the node CAs that
+ * are derived from it. It never signs a leaf certificate, and never retires a root before the
+ * certificates that lead to it have expired, unless an operator marks its CA as compromised.
  */
 
 import { getLogger } from "@logtape/logtape";
@@ -14,45 +15,46 @@ import type { CurrentCa } from "./current_ca.ts";
 import type { NodeCas } from "./node_cas.ts";
 import type { CaSource, CaSourceContent } from "./ca_source.ts";
 import type { SharedDocument } from "../documents/shared_document.ts";
-import { nextChange, nextTrustState } from "./rotation.ts";
+import { chooseSigningCa, nextChange, nextTrustState, signingMaterial } from "./rotation.ts";
 import { describeRotation, logRotation, logSigning } from "./rotation_log.ts";
-import { chooseSigningCa, isCurrentMaterial, signingMaterial } from "./signing_ca_choice.ts";
 import { updateTrustDocument } from "./trust_document.ts";
 import { emptyTrustState, type TrustState } from "./trust_state.ts";
 
 export interface CaControllerOptions {
   readonly source: CaSource;
-  /** Where replicas agree on the state, and drivers find the trust bundle. */
+  /** Contains the state that replicas share, and the trust bundle for drivers. */
   readonly document: SharedDocument;
-  /** Receives the CA that signs and the trust bundle. */
+  /** Is given the CA that signs and the trust bundle. */
   readonly currentCa: CurrentCa;
   readonly scheduler: Scheduler;
   readonly clock: Clock;
-  /** From a new CA's publication to its first signature. */
+  /** The time from a new CA's publication to its first signature. */
   readonly delay: Temporal.Duration;
   readonly longestValidity: () => Temporal.Duration;
   readonly check?: CaCheck;
-  /** Where node certificates are issued: receives the node CAs of the keys that are held. */
+  /** Is given the node CAs of the keys that the replica holds; absent where nodes do not attest. */
   readonly nodes?: { readonly trustDomain: string; readonly cas: NodeCas } | undefined;
 }
 
 const jobKey = "ca-rotation";
-/** A CA that was refused can become good by itself: it may not be valid yet. */
-const refusedAgain = { minutes: 1 };
+/** A CA that cannot be used is loaded again after this time: it may not have been valid yet. */
+const retryRejectedAfter = { minutes: 1 };
 
 const logger = getLogger(["cert-service", "ca"]);
 
-/** Follows the CA's source: publishes a new CA, signs with it after the delay, retires the old one. */
+/** Watches the CA's source: publishes a new CA, signs with it after the delay, retires the previous one. */
 export class CaController {
   readonly #options: CaControllerOptions;
-  /** What the source holds and the state does not contain yet. */
+  /** What the source holds and the trust state does not contain yet. */
   #candidate: CaSourceContent | undefined;
-  /** The CA that the source holds; the one that signs, until another does. */
+  /** The CA that the source held last. */
   #latest: LoadedCa | undefined;
+  /** The CA that signs, or that signed last. */
   #signing: LoadedCa | undefined;
   #state: TrustState | undefined;
+  /** Why the CA of the source cannot be used. */
   #rejectionReason: string | undefined;
-  /** What is wrong with the source itself. */
+  /** Why the source cannot be read. */
   #sourceProblem: string | undefined;
   readonly #firstResult = Promise.withResolvers<{ problem: string | undefined }>();
 
@@ -60,24 +62,24 @@ export class CaController {
     this.#options = options;
   }
 
-  /** Resolves when the source's first state has been applied, with the reason why its CA cannot sign. */
+  /** Resolves when the source's first state has been applied, with the reason why its CA cannot be used. */
   get firstResult(): Promise<{ readonly problem: string | undefined }> {
     return this.#firstResult.promise;
   }
 
-  /** Follows until the signal is aborted. */
+  /** Watches the source and the document until the signal is aborted. */
   async run(signal: AbortSignal): Promise<void> {
-    await Promise.all([this.#followSource(signal), this.#followDocument(signal)]);
+    await Promise.all([this.#watchSource(signal), this.#watchDocument(signal)]);
     await this.#options.scheduler.cancel(jobKey);
   }
 
-  /** Looks again: the longest validity has changed. */
+  /** Computes the state again, as when the longest validity has changed. */
   refresh(): void {
     const { scheduler, clock } = this.#options;
     scheduler.schedule(jobKey, clock.now(), (signal) => this.#runJob(signal));
   }
 
-  /** What an operator wants to know, a sentence each. */
+  /** Describes the CA to operators, a sentence each. */
   statusLines(): string[] {
     const { currentCa } = this.#options;
     const certificate = currentCa.material?.issuer.certificate;
@@ -88,13 +90,13 @@ export class CaController {
       ...(this.#state ? describeRotation(this.#state) : []),
     ];
     if (this.#rejectionReason !== undefined) {
-      lines.push(`the CA of the source is refused: ${this.#rejectionReason}`);
+      lines.push(`the new CA cannot be used: ${this.#rejectionReason}`);
     }
     if (this.#sourceProblem !== undefined) lines.push(this.#sourceProblem);
     return lines;
   }
 
-  async #followSource(signal: AbortSignal): Promise<void> {
+  async #watchSource(signal: AbortSignal): Promise<void> {
     for await (const state of this.#options.source.watch(signal)) {
       switch (state.kind) {
         case "secret":
@@ -103,7 +105,7 @@ export class CaController {
           this.refresh();
           break;
         case "absent":
-          this.#sourceUnavailable("the CA is not there: it is waited for");
+          this.#sourceUnavailable(`the CA does not exist: create ${this.#options.source.name}`);
           break;
         case "unavailable":
           this.#sourceUnavailable(`the CA cannot be read: ${state.problem}`);
@@ -114,7 +116,7 @@ export class CaController {
     }
   }
 
-  async #followDocument(signal: AbortSignal): Promise<void> {
+  async #watchDocument(signal: AbortSignal): Promise<void> {
     for await (const _change of this.#options.document.watch(signal)) this.refresh();
   }
 
@@ -122,9 +124,9 @@ export class CaController {
     this.#sourceProblem = problem;
     const { currentCa } = this.#options;
     if (currentCa.material === undefined) currentCa.setUnavailable(problem, currentCa.anchors);
-    const keepsFormer = currentCa.material !== undefined || this.#candidate !== undefined;
-    const shown = keepsFormer ? `${problem}; the former CA stays in use` : problem;
-    logger.warn("{problem}", { problem: shown });
+    const hasPrevious = currentCa.material !== undefined || this.#candidate !== undefined;
+    const message = hasPrevious ? `${problem}; the previous CA remains in use` : problem;
+    logger.warn("{problem}", { problem: message });
     this.#firstResult.resolve({ problem: undefined });
   }
 
@@ -148,7 +150,7 @@ export class CaController {
       }
       this.#apply(state);
     } catch (error) {
-      // Changes that are only due to time are applied without the document.
+      // Changes that are due to time alone are applied without the document.
       if (!signal.aborted) {
         this.#advance(undefined);
         this.#firstResult.resolve({ problem: this.#rejectionReason });
@@ -158,27 +160,28 @@ export class CaController {
     if (secret !== undefined) this.#firstResult.resolve({ problem: this.#rejectionReason });
     const next = this.#state && nextChange(this.#state);
     if (this.#rejectionReason === undefined) return next;
-    const again = clock.now().add(refusedAgain);
-    return next && Temporal.Instant.compare(next, again) < 0 ? next : again;
+    const retryAt = clock.now().add(retryRejectedAfter);
+    return next && Temporal.Instant.compare(next, retryAt) < 0 ? next : retryAt;
   }
 
-  /** Undefined when it is refused: the former CA stays in use. */
+  /** Returns undefined for a CA that cannot be used: the previous one remains in use. */
   async #load(secret: CaSourceContent): Promise<LoadedCa | undefined> {
     const { clock, check, currentCa, nodes } = this.#options;
     const loaded = await loadCa(secret, clock.now(), check, nodes?.trustDomain);
     if (loaded.kind === "refused") {
       if (this.#rejectionReason !== loaded.problem) {
-        logger.error("the CA is refused, {consequence}: {problem}", {
+        logger.error("the CA cannot be used, {consequence}: {problem}", {
           problem: loaded.problem,
           version: secret.version,
-          consequence: currentCa.material ? "the former CA stays in use" : "nothing is signed",
+          consequence: currentCa.material
+            ? "the previous CA remains in use"
+            : "no certificate is signed",
         });
       }
       this.#rejectionReason = loaded.problem;
       if (currentCa.material === undefined) {
-        currentCa.setUnavailable("the CA cannot be used: its operator finds why in /readyz", [
-          ...currentCa.anchors,
-        ]);
+        const reason = "the CA cannot be used: the service's /readyz states why";
+        currentCa.setUnavailable(reason, currentCa.anchors);
       }
       return undefined;
     }
@@ -192,7 +195,7 @@ export class CaController {
     return { delay, longestValidity: longestValidity() };
   }
 
-  /** As far as this replica knows. */
+  /** Applies what is due, and a candidate, to the state that this replica knows. */
   #advance(candidate: LoadedCa | undefined): void {
     if (this.#state === undefined && candidate === undefined) return;
     if (candidate !== undefined) this.#latest = candidate;
@@ -212,13 +215,12 @@ export class CaController {
     }
     if (signing.fingerprint !== this.#signing?.fingerprint) logSigning(signing);
     this.#signing = signing;
-    const material = signingMaterial(signing, state);
-    if (!isCurrentMaterial(currentCa, material)) currentCa.replace(material);
+    currentCa.replace(signingMaterial(signing, state));
   }
 
   /**
-   * The node CA of the CA that signs issues, and those of all keys that are held are accepted. A
-   * compromised CA's goes at once, with the state that makes it sign no more.
+   * The node CA of the CA that signs issues, and the node CAs of all keys that the replica holds are
+   * accepted. That of a compromised CA is rejected at once, when the CA no longer signs.
    */
   #applyToNodes(signing: LoadedCa | undefined): void {
     const latest = this.#latest;
@@ -232,9 +234,9 @@ export class CaController {
 
   #unavailableReason({ pending }: TrustState): string {
     if (this.#latest !== undefined && pending?.fingerprint === this.#latest.fingerprint) {
-      return `the CA signs from ${pending.switchAt} on, when all have learnt to trust it; ` +
-        "the one before it is not there any more";
+      return `the CA signs from ${pending.switchAt} on, when all clients trust it; ` +
+        "this replica does not have the key of the previous CA";
     }
-    return this.#sourceProblem ?? "the CA that is to sign has not been seen here yet";
+    return this.#sourceProblem ?? "this replica has not read the CA that signs now";
   }
 }

@@ -1,13 +1,14 @@
 import { Listeners } from "../../shared/scheduler/listeners.ts";
 import type { Certificate } from "../../shared/x509/certificate.ts";
 import type { Issuer } from "../x509/issuer.ts";
+import { computeFingerprint } from "./trust_state.ts";
 
-/** What signs, and what those who verify trust. */
+/** The issuer that signs, and the roots that verify what it signs. */
 export interface SigningMaterial {
   readonly issuer: Issuer;
   /** The trust bundle. */
   readonly anchors: readonly Certificate[];
-  /** When the roots that the issuer leads to leave the bundle, if that is known. */
+  /** When the issuer's roots are removed from the trust bundle, if that is known. */
   readonly retireAt?: Temporal.Instant | undefined;
 }
 
@@ -15,21 +16,21 @@ export interface SigningMaterial {
 export class CurrentCa {
   #material: SigningMaterial | undefined;
   #anchors: readonly Certificate[];
-  #unavailableReason = "the CA is not there yet";
+  #unavailableReason = "the CA has not been loaded yet";
   readonly #listeners = new Listeners();
 
-  /** Without a CA nothing is signed until `replace` brings one. */
+  /** Without material nothing is signed until `replace` is called. */
   constructor(material?: SigningMaterial) {
     this.#material = material;
     this.#anchors = material?.anchors ?? [];
   }
 
-  /** One consistent pair: whoever signs takes it once and answers with its anchors. */
+  /** Read once for each signature: issuer and anchors belong together. */
   get material(): SigningMaterial | undefined {
     return this.#material;
   }
 
-  /** The trust bundle, which can be known before there is a CA that signs. */
+  /** The trust bundle, which can be known before a CA can sign. */
   get anchors(): readonly Certificate[] {
     return this.#anchors;
   }
@@ -39,14 +40,15 @@ export class CurrentCa {
     return this.#unavailableReason;
   }
 
-  /** Signs with another key, or publishes other anchors, from now on. */
+  /** Signs with this material from now on; the same material again changes nothing. */
   replace(material: SigningMaterial): void {
+    if (this.#material !== undefined && isSame(this.#material, material)) return;
     this.#material = material;
     this.#anchors = material.anchors;
     this.#listeners.call();
   }
 
-  /** Signs nothing from now on, for a reason that callers may see. */
+  /** Signs nothing from now on; callers receive the reason. */
   setUnavailable(reason: string, anchors: readonly Certificate[]): void {
     this.#material = undefined;
     this.#unavailableReason = reason;
@@ -61,11 +63,17 @@ export class CurrentCa {
 }
 
 /**
- * The last instant at which what the CA signs can verify: no certificate above the leaf outlives
- * it, nor does its root's place in the trust bundle.
+ * The latest notAfter of what the CA signs: the earliest end of the certificates above it, or the
+ * time at which its root is removed from the trust bundle.
  */
 export function latestNotAfter({ issuer, retireAt }: SigningMaterial): Temporal.Instant {
   return [issuer.certificate, ...issuer.chain].map(({ notAfter }) => notAfter)
     .concat(retireAt ?? [])
     .reduce((first, next) => Temporal.Instant.compare(next, first) < 0 ? next : first);
+}
+
+function isSame(first: SigningMaterial, second: SigningMaterial): boolean {
+  return first.issuer === second.issuer &&
+    String(first.retireAt) === String(second.retireAt) &&
+    computeFingerprint(first.anchors) === computeFingerprint(second.anchors);
 }

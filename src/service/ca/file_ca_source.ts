@@ -16,24 +16,26 @@ export interface FileCaSourceOptions {
   readonly clock: Clock;
 }
 
-/** The CA in two files, which are looked at again every 10 s. */
+/** The CA in two files, which are read again every 10 s. */
 export class FileCaSource implements CaSource {
+  readonly name: string;
   readonly #options: FileCaSourceOptions;
 
   constructor(options: FileCaSourceOptions) {
     this.#options = options;
+    this.name = `${options.certificate.name} and ${options.privateKey.name}`;
   }
 
   async *watch(signal: AbortSignal): AsyncGenerator<CaSourceState> {
     const { scheduler, clock } = this.#options;
-    const first = await this.#look();
+    const first = await this.#read();
     let latest = first;
     const listeners = new Listeners();
     await using _watched = watchTextFile({
       key: "ca-files",
       scheduler,
       clock,
-      read: () => this.#look(),
+      read: () => this.#read(),
       first,
       onChange: (text) => {
         latest = text;
@@ -47,8 +49,8 @@ export class FileCaSource implements CaSource {
     }
   }
 
-  /** The state as text, so that two reads can be compared. */
-  async #look(): Promise<string> {
+  /** Reads the state as text, so that two reads can be compared. */
+  async #read(): Promise<string> {
     const { certificate, privateKey, clusterId, isMissing } = this.#options;
     try {
       const [certificatePem, privateKeyPem] = await Promise.all([

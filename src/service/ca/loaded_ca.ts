@@ -3,28 +3,40 @@ import { verifyIssuerChain } from "../../shared/x509/chain.ts";
 import { type Issuer, loadIssuer } from "../x509/issuer.ts";
 import { deriveNodeCa, type NodeCa } from "../x509/node_ca.ts";
 import type { CaSourceContent } from "./ca_source.ts";
-import type { CandidateCa } from "./rotation.ts";
 import { computeFingerprint } from "./trust_state.ts";
 
 /** A CA that can sign, as its source holds it. */
-export interface LoadedCa extends CandidateCa {
+export interface LoadedCa {
   readonly issuer: Issuer;
+  /** Over its certificate, the intermediates above it and its roots. */
+  readonly fingerprint: string;
+  /** The roots that it leads to. */
+  readonly anchors: readonly Certificate[];
+  /** Roots that are trusted in addition. */
+  readonly furtherAnchors: readonly Certificate[];
+  /** The previous CA must not be trusted any more, at once. */
+  readonly compromised: boolean;
   readonly warnings: readonly string[];
   /** The CA of nodes' certificates that belongs to the same key; undefined where there is none. */
   readonly nodeCa?: NodeCa | undefined;
 }
 
-/** Why a CA must not sign for pods though it could; undefined when nothing speaks against it. */
-export type CaCheck = (
-  certificates: { readonly chain: readonly Certificate[]; readonly roots: readonly Certificate[] },
-) => Promise<string | undefined>;
+/** The certificates of a CA that signs for pods. */
+export interface CaCertificates {
+  /** Its own, and the intermediates above it. */
+  readonly chain: readonly Certificate[];
+  readonly roots: readonly Certificate[];
+}
 
-/** Reads what a source holds; the roots may be in its certificate's PEM or in the further anchors. */
+/** Why a CA that can sign must not sign for pods; undefined when it may. */
+export type CaCheck = (certificates: CaCertificates) => Promise<string | undefined>;
+
+/** Loads the CA of a source; its roots may be in the certificate's PEM or in the further anchors. */
 export async function loadCa(
   secret: CaSourceContent,
   at: Temporal.Instant,
   check: CaCheck = () => Promise.resolve(undefined),
-  /** Where node certificates are issued: the name in their URIs. */
+  /** The name in the URIs of node certificates; undefined where none are issued. */
   trustDomain?: string,
 ): Promise<{ kind: "loaded"; ca: LoadedCa } | { kind: "refused"; problem: string }> {
   const pem = [secret.certificatePem, secret.furtherAnchorsPem ?? ""].join("\n");
@@ -41,15 +53,15 @@ export async function loadCa(
   if (problem !== undefined) return { kind: "refused", problem };
   const fingerprint = computeFingerprint(distinct([...chain, ...anchors]));
   const { compromised } = secret;
-  const nodeCa = await nodeCaOf(secret, trustDomain);
+  const nodeCa = await loadNodeCa(secret, trustDomain);
   return {
     kind: "loaded",
     ca: { issuer, warnings, fingerprint, anchors, furtherAnchors, compromised, nodeCa },
   };
 }
 
-/** Derived while the key's PEM is available, so that nothing has to extract the CA's key later. */
-async function nodeCaOf(
+/** Derives the node CA while the key's PEM is available: the CA's key need not be exported later. */
+async function loadNodeCa(
   { privateKeyPem, clusterId }: CaSourceContent,
   trustDomain: string | undefined,
 ): Promise<NodeCa | undefined> {

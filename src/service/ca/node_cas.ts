@@ -4,21 +4,11 @@ import { Listeners } from "../../shared/scheduler/listeners.ts";
 import type { Certificate } from "../../shared/x509/certificate.ts";
 import type { NodeCa } from "../x509/node_ca.ts";
 
-/** The node CAs of the CA keys that a replica holds. */
-export interface HeldNodeCas {
-  /** Of the CA that signs now. */
-  readonly issuing: NodeCa | undefined;
-  /** Of all CAs that are held. */
-  readonly accepted: readonly NodeCa[];
-  /** All others are refused from now on: the key of the CA before is compromised. */
-  readonly othersAreCompromised: boolean;
-}
-
 /**
- * Certificates of a node CA last for an hour, and a replica whose clock is behind, or that sees a
- * switch late, issues with the former one a little longer.
+ * Certificates of a node CA are valid for an hour, and a replica whose clock is behind, or that
+ * switches late, issues with the previous node CA a little longer.
  */
-const acceptedAfterwards = { minutes: 75 };
+const acceptedAfterRetirement = { minutes: 75 };
 
 interface Retired {
   readonly certificate: Certificate;
@@ -27,7 +17,7 @@ interface Retired {
 
 /**
  * The node CAs that are derived from the CA's key: the one that issues, and all that are accepted.
- * During a rotation those of both keys are accepted. After the switch the former one is accepted
+ * During a rotation those of both keys are accepted. After the switch the previous one is accepted
  * until what it issued has expired, although its key is gone, so that not all nodes attest at once.
  */
 export class NodeCas {
@@ -62,9 +52,16 @@ export class NodeCas {
   }
 
   /** Issues with and accepts these from now on. */
-  replace({ issuing, accepted, othersAreCompromised }: HeldNodeCas): void {
+  replace({ issuing, accepted, othersAreCompromised }: {
+    /** Of the CA that signs now. */
+    readonly issuing: NodeCa | undefined;
+    /** Of all CAs whose keys the replica holds. */
+    readonly accepted: readonly NodeCa[];
+    /** All others are rejected from now on: the key of the previous CA is compromised. */
+    readonly othersAreCompromised: boolean;
+  }): void {
     const before = [this.#issuing?.certificate, ...this.certificates];
-    const until = this.#clock.now().add(acceptedAfterwards);
+    const until = this.#clock.now().add(acceptedAfterRetirement);
     const held = distinct([...this.#held.filter((one) => isAmong(one, accepted)), ...accepted]);
     const leaving = this.#held.map(({ certificate }) => ({ certificate, until }));
     const retired = othersAreCompromised ? [] : [...this.#retired, ...leaving];
@@ -84,7 +81,7 @@ export class NodeCas {
   }
 }
 
-/** The first of each key: a CA key that is loaded again gives the same node CA in another certificate. */
+/** Returns the first of each key: a CA key that is loaded again gives the same node CA key in another certificate. */
 function distinct(cas: readonly NodeCa[]): NodeCa[] {
   return cas.filter((one, index) => !isAmong(one, cas.slice(0, index)));
 }

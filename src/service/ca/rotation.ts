@@ -1,4 +1,6 @@
 import type { Certificate } from "../../shared/x509/certificate.ts";
+import type { SigningMaterial } from "./current_ca.ts";
+import type { LoadedCa } from "./loaded_ca.ts";
 import {
   type CaReference,
   computeFingerprint,
@@ -6,40 +8,28 @@ import {
   type TrustState,
 } from "./trust_state.ts";
 
-/** A CA that the source holds now and that can sign. */
-export interface CandidateCa {
-  /** Over its certificate, the intermediates above it and its roots. */
-  readonly fingerprint: string;
-  /** The roots that it leads to. */
-  readonly anchors: readonly Certificate[];
-  /** Roots that are trusted in addition. */
-  readonly furtherAnchors: readonly Certificate[];
-  /** The CA before it is to be trusted no more, at once. */
-  readonly compromised: boolean;
-}
-
 export interface RotationSettings {
   /** From an anchor's publication to the first signature that leads to it. */
   readonly delay: Temporal.Duration;
-  /** The longest validity that anything can be given now. */
+  /** The longest validity that a certificate can be given now. */
   readonly longestValidity: Temporal.Duration;
 }
 
 /**
- * What replicas' clocks may be apart, and their news of a switch late, so that an anchor outlives
- * the last leaf of a replica that switched a little after the others.
+ * Replicas' clocks may differ by this much, and a replica may switch this much later than the others:
+ * an anchor has to outlive the last leaf of that replica.
  */
 const tolerance = { minutes: 5 };
 
 /**
- * The state after a while has passed and, where one is given, after the source came to hold a CA.
- * A new CA's roots are published at once, and it signs when they have been for the delay; the roots
- * of the one before go when the last that it signed has expired. Given the same CA again, it
- * changes nothing, so replicas may each apply the same CA in any order.
+ * Returns the state now, and, where a candidate is given, the state after the source has it. A new
+ * CA's roots are published at once. It signs when they have been published for the delay. The roots of
+ * the previous CA are removed when the last certificate that it signed has expired. The same candidate
+ * again changes nothing, so replicas may each apply the same CA in any order.
  */
 export function nextTrustState(
   before: TrustState,
-  candidate: CandidateCa | undefined,
+  candidate: LoadedCa | undefined,
   now: Temporal.Instant,
   settings: RotationSettings,
 ): TrustState {
@@ -47,16 +37,51 @@ export function nextTrustState(
   return candidate === undefined ? state : applyCandidate(state, candidate, now, settings);
 }
 
-/** When time alone changes the state next; undefined for never. */
+/** When the state changes next without another candidate; undefined for never. */
 export function nextChange({ pending, anchors }: TrustState): Temporal.Instant | undefined {
   const instants = [pending?.switchAt, ...anchors.map(({ retireAt }) => retireAt)]
     .filter((at) => at !== undefined);
   return instants.toSorted(Temporal.Instant.compare)[0];
 }
 
-/** When the last of a CA's roots retires; undefined: not yet known to. */
-export function rootsRetireAt(state: TrustState, anchors: readonly string[]) {
-  const own = state.anchors.filter(({ fingerprint }) => anchors.includes(fingerprint));
+/**
+ * Returns the CA that signs in this state. A replica that has not read that CA signs with the one with
+ * which it signed before, for as long as a root of that one is trusted. Undefined when it has neither.
+ */
+export function chooseSigningCa(
+  { signing, anchors }: TrustState,
+  { latest, previous }: {
+    /** The CA that the source holds. */
+    readonly latest: LoadedCa | undefined;
+    /** The CA that signed last. */
+    readonly previous: LoadedCa | undefined;
+  },
+): LoadedCa | undefined {
+  const due = [latest, previous].find((ca) => ca && ca.fingerprint === signing?.fingerprint);
+  if (due !== undefined || previous === undefined) return due;
+  const roots = rootsOf(previous);
+  return anchors.some(({ fingerprint }) => roots.includes(fingerprint)) ? previous : undefined;
+}
+
+/** What a CA signs with in this state; what it signs ends before its root is retired. */
+export function signingMaterial(ca: LoadedCa, state: TrustState): SigningMaterial {
+  return {
+    issuer: ca.issuer,
+    anchors: state.anchors.map(({ certificate }) => certificate),
+    retireAt: rootsRetireAt(state, rootsOf(ca)),
+  };
+}
+
+function rootsOf({ anchors }: LoadedCa): string[] {
+  return anchors.map((certificate) => computeFingerprint([certificate]));
+}
+
+/** When the last of a CA's roots is retired; undefined while one of them is not replaced. */
+function rootsRetireAt(
+  state: TrustState,
+  roots: readonly string[],
+): Temporal.Instant | undefined {
+  const own = state.anchors.filter(({ fingerprint }) => roots.includes(fingerprint));
   if (own.some(({ retireAt }) => retireAt === undefined)) return undefined;
   return own.map(({ retireAt }) => retireAt).filter((at) => at !== undefined)
     .toSorted(Temporal.Instant.compare).at(-1);
@@ -78,7 +103,7 @@ function applyElapsedTime(
   }
   if (signing === undefined) return { signing, pending, anchors: left };
   const longest = longer(signing.longestValidity, longestValidity);
-  // What may be signed until the switch can have become longer meanwhile.
+  // The longest validity of what is signed until the switch can have become longer in the meantime.
   const withLaterRetirement = (anchor: TrustAnchor) =>
     pending === undefined || anchor.retireAt === undefined ||
       !signing.anchors.includes(anchor.fingerprint)
@@ -93,17 +118,17 @@ function applyElapsedTime(
 
 function applyCandidate(
   state: TrustState,
-  candidate: CandidateCa,
+  candidate: LoadedCa,
   now: Temporal.Instant,
   settings: RotationSettings,
 ): TrustState {
   const { compromised } = candidate;
-  // The further ones may hold the old root, which would be back with them.
+  // The further anchors may contain the compromised root.
   const requested = [...candidate.anchors, ...(compromised ? [] : candidate.furtherAnchors)];
   const published = publish(state.anchors, requested, now);
   const ca: CaReference = {
     fingerprint: candidate.fingerprint,
-    anchors: candidate.anchors.map((certificate) => computeFingerprint([certificate])),
+    anchors: rootsOf(candidate),
   };
   const isFirst = state.signing === undefined && state.anchors.length === 0;
   const switchAt = compromised || isFirst || state.signing?.fingerprint === ca.fingerprint
@@ -145,7 +170,7 @@ function publish(
   return [...known.values()];
 }
 
-/** Once all of its roots have been published for the delay: at once where they have been. */
+/** When all roots of a CA have been published for the delay: now, where they have been. */
 function earliestSwitch(
   { anchors: own }: CaReference,
   published: readonly TrustAnchor[],
@@ -157,7 +182,7 @@ function earliestSwitch(
     .reduce((last, next) => isBefore(last, next) ? next : last, now);
 }
 
-/** An anchor that no CA needs any more. */
+/** Adds the time of retirement to an anchor that the candidate does not need. */
 function withRetirement(
   anchor: TrustAnchor,
   { signing }: TrustState,
@@ -172,7 +197,7 @@ function withRetirement(
   return { ...anchor, retireAt: retireAfter(now, longestValidity, anchor) };
 }
 
-/** Nothing verifies to an anchor that has itself expired. */
+/** A root is retired when what it signed until `last` has expired, or when it expires itself. */
 function retireAfter(
   last: Temporal.Instant,
   validity: Temporal.Duration,

@@ -5,7 +5,7 @@ import type { TrustState } from "./trust_state.ts";
 
 const logger = getLogger(["cert-service", "ca"]);
 
-/** Logs what is new in a state. */
+/** Logs what has changed in a state. */
 export function logRotation(before: TrustState | undefined, { pending, anchors }: TrustState) {
   if (pending && String(before?.pending?.switchAt) !== String(pending.switchAt)) {
     logger.info("a new CA is published, and signs from {switchAt} on", {
@@ -16,7 +16,7 @@ export function logRotation(before: TrustState | undefined, { pending, anchors }
   const left = new Set(anchors.map(({ fingerprint }) => fingerprint));
   for (const { fingerprint, certificate: { subject } } of before?.anchors ?? []) {
     if (!left.has(fingerprint)) {
-      logger.info("{subject} is trusted no more", { subject, fingerprint });
+      logger.info("{subject} is no longer trusted", { subject, fingerprint });
     }
   }
 }
@@ -33,7 +33,7 @@ export function logSigning({ issuer: { certificate, chain, algorithm }, fingerpr
   });
 }
 
-/** What of a state an operator wants to know, a sentence each. */
+/** Describes a rotation to operators, a sentence each. */
 export function describeRotation({ pending, anchors }: TrustState): string[] {
   return [
     ...(pending ? [`a new CA is published, and signs from ${pending.switchAt} on`] : []),

@@ -1,7 +1,8 @@
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import { type SharedDocument, updateDocument } from "../documents/shared_document.ts";
-import { type CandidateCa, nextTrustState, type RotationSettings } from "./rotation.ts";
+import type { LoadedCa } from "./loaded_ca.ts";
+import { nextTrustState, type RotationSettings } from "./rotation.ts";
 import {
   emptyTrustState,
   formatTrustState,
@@ -24,7 +25,7 @@ export async function updateTrustDocument(
   },
   /** Replaces a document that is missing or broken. */
   known: TrustState | undefined,
-  candidate: CandidateCa | undefined,
+  candidate: LoadedCa | undefined,
   signal: AbortSignal,
 ): Promise<TrustState> {
   return await updateDocument(document, (content) => {
@@ -47,7 +48,9 @@ function readDocument(
   const parsed = parseTrustState(data);
   if (parsed.kind === "state") return parsed.state;
   const { problem } = parsed;
-  logger.error("the trust bundle's document is written again: {problem}", { problem });
+  logger.error("the trust bundle's document is not valid and is written again: {problem}", {
+    problem,
+  });
   if (known !== undefined) return undefined;
   const bundle = parseTrustState({ "ca.crt": data["ca.crt"] ?? "" });
   return bundle.kind === "state" ? bundle.state : undefined;

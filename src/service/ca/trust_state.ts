@@ -12,22 +12,22 @@ export interface TrustAnchor {
   readonly fingerprint: string;
   readonly certificate: Certificate;
   readonly publishedAt: Temporal.Instant;
-  /** From then on it is published no more; undefined while nothing replaces it. */
+  /** When it is removed from the trust bundle; undefined while no other CA replaces it. */
   readonly retireAt: Temporal.Instant | undefined;
 }
 
-/** A CA, as the replicas name it. */
+/** A CA in the shared state. */
 export interface CaReference {
   readonly fingerprint: string;
   /** The fingerprints of the roots that it leads to. */
   readonly anchors: readonly string[];
 }
 
-/** What the replicas agree on: the CA that signs, the next one, and the roots that are trusted meanwhile. */
+/** What the replicas agree on: the CA that signs, the next one, and the roots that are trusted. */
 export interface TrustState {
   readonly signing:
     | (CaReference & {
-      /** The longest validity that anything it signed can have had. */
+      /** The longest validity of any certificate that it can have signed. */
       readonly longestValidity: Temporal.Duration;
     })
     | undefined;
@@ -41,7 +41,7 @@ const bundleKey = "ca.crt";
 const stateKey = "state.json";
 const formatVersion = 1;
 
-/** SHA-256 over certificates, lower-case hexadecimal; of one alone it is what OpenSSL shows. */
+/** SHA-256 over certificates, lower-case hexadecimal; of one certificate as OpenSSL prints it, without colons. */
 export function computeFingerprint(certificates: readonly Certificate[]): string {
   const hash = createHash("sha256");
   for (const { der } of certificates) hash.update(der);
@@ -67,8 +67,8 @@ export function formatTrustState(
 }
 
 /**
- * The state that a document's data holds. One with a bundle alone, as a fresh installation ships
- * it, gives anchors that have been published for long and no CA.
+ * Reads the state from a document's data. A bundle alone, as in a new installation, gives anchors that
+ * have been published for long, and no CA.
  */
 export function parseTrustState(
   data: Readonly<Record<string, string>>,
@@ -79,7 +79,7 @@ export function parseTrustState(
   try {
     value = JSON.parse(text);
   } catch {
-    return refused(`${stateKey} is no JSON`);
+    return refused(`${stateKey} is not JSON`);
   }
   try {
     return { kind: "state", state: readState(fields(value, stateKey)) };
@@ -91,7 +91,9 @@ export function parseTrustState(
 
 function parseBundle(pem: string): ReturnType<typeof parseTrustState> {
   const certificates = readCertificates(pem);
-  if (certificates === undefined) return refused(`${bundleKey} holds a certificate that is broken`);
+  if (certificates === undefined) {
+    return refused(`${bundleKey} contains a certificate that is broken`);
+  }
   const publishedAt = Temporal.Instant.fromEpochMilliseconds(0);
   const anchors = certificates.map((certificate): TrustAnchor => ({
     fingerprint: computeFingerprint([certificate]),
@@ -102,7 +104,7 @@ function parseBundle(pem: string): ReturnType<typeof parseTrustState> {
   return { kind: "state", state: { ...emptyTrustState, anchors: distinct(anchors) } };
 }
 
-/** Says which part of the text is not what it should be; never leaves this file. */
+/** States which field of the text is not valid; is only thrown and caught in this file. */
 class JsonFieldError extends Error {}
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -115,7 +117,7 @@ function readState(value: Fields): TrustState {
   }
   const anchors = distinct(list(value.anchors, "anchors").map(readAnchor));
   const known = new Set(anchors.map(({ fingerprint }) => fingerprint));
-  const namedCa = (given: Fields, what: string): CaReference => ({
+  const caReference = (given: Fields, what: string): CaReference => ({
     fingerprint: fingerprint(given.fingerprint, `${what}.fingerprint`),
     anchors: list(given.anchors, `${what}.anchors`)
       .map((one) => fingerprint(one, `${what}.anchors`))
@@ -125,11 +127,11 @@ function readState(value: Fields): TrustState {
   const pending = optionalFields(value.pending, "pending");
   return {
     signing: signing && {
-      ...namedCa(signing, "signing"),
+      ...caReference(signing, "signing"),
       longestValidity: duration(signing.longestValidity, "signing.longestValidity"),
     },
     pending: pending && {
-      ...namedCa(pending, "pending"),
+      ...caReference(pending, "pending"),
       switchAt: instant(pending.switchAt, "pending.switchAt"),
     },
     anchors,
@@ -167,7 +169,7 @@ function distinct(anchors: readonly TrustAnchor[]): TrustAnchor[] {
 
 function fields(value: unknown, what: string): Fields {
   if (typeof value === "object" && value !== null && !Array.isArray(value)) return { ...value };
-  throw new JsonFieldError(`${what} is no object`);
+  throw new JsonFieldError(`${what} is not an object`);
 }
 
 function optionalFields(value: unknown, what: string): Fields | undefined {
@@ -176,12 +178,12 @@ function optionalFields(value: unknown, what: string): Fields | undefined {
 
 function list(value: unknown, what: string): readonly unknown[] {
   if (Array.isArray(value)) return value;
-  throw new JsonFieldError(`${what} is no list`);
+  throw new JsonFieldError(`${what} is not a list`);
 }
 
 function fingerprint(value: unknown, what: string): string {
   if (typeof value === "string" && /^[0-9a-f]{64}$/.test(value)) return value;
-  throw new JsonFieldError(`${what} is no SHA-256 in hexadecimal`);
+  throw new JsonFieldError(`${what} is not a SHA-256 in hexadecimal`);
 }
 
 function instant(value: unknown, what: string): Temporal.Instant {
@@ -190,13 +192,13 @@ function instant(value: unknown, what: string): Temporal.Instant {
   } catch {
     // Reported below.
   }
-  throw new JsonFieldError(`${what} is no instant such as 2026-01-02T03:04:05Z`);
+  throw new JsonFieldError(`${what} is not an instant such as 2026-01-02T03:04:05Z`);
 }
 
 function duration(value: unknown, what: string): Temporal.Duration {
   const parsed = typeof value === "string" ? parseDuration(value) : undefined;
   if (parsed !== undefined && parsed.sign >= 0) return parsed;
-  throw new JsonFieldError(`${what} is no duration such as 168h`);
+  throw new JsonFieldError(`${what} is not a duration such as 168h`);
 }
 
 function refused(problem: string): { kind: "refused"; problem: string } {

@@ -24,6 +24,7 @@ export function caSecretSource(
       ({ core }) => core.readNamespacedSecret({ ...secret }),
     );
   return {
+    name: `Secret ${secret.namespace}/${secret.name}`,
     watch: async function* (signal) {
       const permission = secretPermission("watch", secret);
       for await (const state of watchObject<V1Secret>(client, permission, read, options, signal)) {
@@ -50,7 +51,7 @@ function readSecret(
   }
   const missing = ["tls.crt", "tls.key"].filter((key) => texts[key] === undefined);
   if (missing.length > 0) {
-    // Reported as a CA that cannot be used, so that the former CA stays in use.
+    // Reported as a CA that cannot be used, so that the previous one remains in use.
     logger.error("Secret {name} has no {missing}; expected tls.crt and tls.key, PEM", {
       name: shown,
       missing: missing.join(" and no "),

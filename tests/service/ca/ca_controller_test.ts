@@ -6,12 +6,13 @@ import type { SharedDocument } from "../../../src/service/documents/shared_docum
 import { Scheduler } from "../../../src/shared/scheduler/scheduler.ts";
 import { generateKeyPair } from "../../../src/shared/crypto/key_pairs.ts";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
+import { settled } from "../../support/composed_service.ts";
 import { makeSecret, ScriptedDocument, ScriptedSource, start } from "./rotation_fixture.ts";
 
 interface Options {
   readonly clock?: FakeClock;
   readonly document?: SharedDocument;
-  readonly objection?: () => Promise<string | undefined>;
+  readonly rejectionReason?: () => Promise<string | undefined>;
 }
 
 /** One replica that follows a source, on a clock that stands still. */
@@ -31,10 +32,10 @@ function replica(options: Options = {}) {
     clock,
     delay: Temporal.Duration.from({ minutes: 10 }),
     longestValidity: () => Temporal.Duration.from({ hours: 720 }),
-    ...(options.objection ? { check: options.objection } : {}),
+    ...(options.rejectionReason ? { check: options.rejectionReason } : {}),
   });
   const stopping = new AbortController();
-  const following = caController.run(stopping.signal);
+  const running = caController.run(stopping.signal);
   return {
     clock,
     source,
@@ -45,7 +46,7 @@ function replica(options: Options = {}) {
     trusts: () => currentCa.anchors.map(({ commonName }) => commonName).join(),
     [Symbol.asyncDispose]: async () => {
       stopping.abort();
-      await following;
+      await running;
       await scheduler[Symbol.asyncDispose]();
     },
   };
@@ -55,9 +56,9 @@ const [secretA, secretB] = await Promise.all([makeSecret("A"), makeSecret("B")])
 
 Deno.test("without a CA nothing is signed, and once it appears it is", async () => {
   await using one = replica();
-  one.source.say({ kind: "absent" });
+  one.source.report({ kind: "absent" });
   await one.clock.until(() =>
-    /is not there: it is waited for/.test(one.currentCa.unavailableReason)
+    /does not exist: create Secret/.test(one.currentCa.unavailableReason)
   );
   assert.equal(one.signs(), undefined);
   one.source.hold(secretA);
@@ -65,7 +66,7 @@ Deno.test("without a CA nothing is signed, and once it appears it is", async () 
   assert.deepEqual(await one.caController.firstResult, { problem: undefined });
 });
 
-Deno.test("a new CA is trusted at once, signs ten minutes later, and the old one goes in the end", async () => {
+Deno.test("a new CA is trusted at once, signs ten minutes later, and the old root is removed in the end", async () => {
   const document = new ScriptedDocument();
   await using one = replica({ document });
   one.source.hold(secretA);
@@ -90,41 +91,39 @@ Deno.test("a new CA is trusted at once, signs ten minutes later, and the old one
   assert.equal(document.text?.data["ca.crt"], secretB.certificatePem);
 });
 
-Deno.test("a bad CA is refused with a reason, the old one stays in use, and a good one is accepted", async () => {
+Deno.test("a CA that cannot be used is reported with the reason, the previous one remains in use, and a good one is accepted", async () => {
   await using one = replica();
   one.source.hold(secretA);
   await one.clock.until(() => one.signs() === "A");
   one.source.hold({ ...secretB, privateKeyPem: secretA.privateKeyPem });
   await one.clock.until(() =>
-    /refused: the CA's key does not fit/.test(one.caController.statusLines().join())
+    /cannot be used: the CA's key does not fit/.test(one.caController.statusLines().join())
   );
   await one.clock.advance({ hours: 1 });
   assert.deepEqual([one.signs(), one.trusts()], ["A", "A"]);
   one.source.hold(secretB);
   await one.clock.until(() => one.trusts() === "A,B");
-  assert.doesNotMatch(one.caController.statusLines().join(), /refused/);
+  assert.doesNotMatch(one.caController.statusLines().join(), /cannot be used/);
 });
 
-Deno.test("a CA that is not valid yet is taken when it is", async () => {
+Deno.test("a CA that is not valid yet is used once it is valid", async () => {
   await using one = replica();
   const at = start.add({ minutes: 6 });
   one.source.hold(await makeSecret("Early", { at }));
-  const { problem } =
-    await (one.clock.until(() => one.caController.statusLines().length > 1),
-      one.caController.firstResult);
+  const { problem } = await settled(one.clock, one.caController.firstResult);
   assert.match(String(problem), /is not valid before/);
   await one.clock.advance({ minutes: 2 });
   await one.clock.until(() => one.signs() === "Early");
 });
 
-Deno.test("a deleted Secret changes nothing, and it is said", async () => {
+Deno.test("a deleted Secret changes nothing, and is reported", async () => {
   await using one = replica();
   one.source.hold(secretA);
   await one.clock.until(() => one.signs() === "A");
-  one.source.say({ kind: "absent" });
-  await one.clock.until(() => /is not there/.test(one.caController.statusLines().join()));
+  one.source.report({ kind: "absent" });
+  await one.clock.until(() => /does not exist/.test(one.caController.statusLines().join()));
   assert.equal(one.signs(), "A");
-  one.source.say({ kind: "unavailable", problem: "connection refused" });
+  one.source.report({ kind: "unavailable", problem: "connection refused" });
   await one.clock.until(() =>
     /cannot be read: connection refused/.test(one.caController.statusLines().join())
   );
@@ -132,15 +131,15 @@ Deno.test("a deleted Secret changes nothing, and it is said", async () => {
   await one.clock.until(() => one.caController.statusLines().length === 1);
 });
 
-Deno.test("after a compromised key the new CA signs at once, even while the document is away", async () => {
+Deno.test("after a compromised key the new CA signs at once, even while the document is not available", async () => {
   const document = new ScriptedDocument();
   await using one = replica({ document });
   one.source.hold(secretA);
   await one.clock.until(() => one.signs() === "A");
-  document.away = "the API server does not answer";
+  document.failure = "the API server does not answer";
   one.source.hold({ ...secretB, compromised: true });
   await one.clock.until(() => one.signs() === "B" && one.trusts() === "B");
-  document.away = undefined;
+  document.failure = undefined;
   await one.clock.advance({ minutes: 1 });
   await one.clock.until(() => document.text?.data["ca.crt"] === secretB.certificatePem);
 });
@@ -150,12 +149,12 @@ Deno.test("a new CA does not sign before it could be published, and is published
   await using one = replica({ document });
   one.source.hold(secretA);
   await one.clock.until(() => one.signs() === "A");
-  document.away = "the API server does not answer";
+  document.failure = "the API server does not answer";
   one.source.hold(secretB);
   await one.clock.until(() => one.errors.length > 0);
   await one.clock.advance({ hours: 1 });
   assert.deepEqual([one.signs(), one.trusts()], ["A", "A"]);
-  document.away = undefined;
+  document.failure = undefined;
   await one.clock.advance({ minutes: 6 });
   await one.clock.until(() => one.trusts() === "A,B");
   assert.equal(one.signs(), "A");
@@ -203,10 +202,10 @@ Deno.test("a replica that never sees the new CA signs with the old one, not past
   await clock.advance({ hours: 721 });
   await clock.until(() => two.trusts() === "B");
   assert.equal(two.signs(), undefined);
-  assert.match(two.currentCa.unavailableReason, /has not been seen here yet/);
+  assert.match(two.currentCa.unavailableReason, /has not read the CA that signs now/);
 });
 
-Deno.test("a write of another replica in between is taken in, not written over", async () => {
+Deno.test("a write of another replica in between is kept, not overwritten", async () => {
   const document = new ScriptedDocument();
   await using one = replica({ document });
   one.source.hold(secretA);
@@ -215,12 +214,12 @@ Deno.test("a write of another replica in between is taken in, not written over",
   await using two = replica({ document: other });
   two.source.hold({ ...secretA, furtherAnchorsPem: (await makeSecret("C")).certificatePem });
   await two.clock.until(() => two.signs() === "A");
-  document.meddle = (document) => document.put({ ...other.text?.data });
+  document.beforeWrite = (document) => document.put({ ...other.text?.data });
   one.source.hold(secretB);
   await one.clock.until(() => one.trusts() === "A,C,B");
 });
 
-Deno.test("a restart during the delay waits for the agreed instant, as the old key is gone", async () => {
+Deno.test("a restart during the delay waits for the instant that was agreed, as the old key is gone", async () => {
   const clock = new FakeClock(start);
   const document = new ScriptedDocument();
   {
@@ -253,9 +252,9 @@ Deno.test("a document that is deleted or broken is written again from what is kn
   }
 });
 
-Deno.test("what speaks against a CA is a refusal like any other", async () => {
+Deno.test("a CA that must not sign for pods is reported as one that cannot be used", async () => {
   await using one = replica({
-    objection: () => Promise.resolve("it shares its key with the nodes' CA"),
+    rejectionReason: () => Promise.resolve("it shares its key with the nodes' CA"),
   });
   one.source.hold(secretA);
   await one.clock.until(() => /shares its key/.test(one.caController.statusLines().join()));

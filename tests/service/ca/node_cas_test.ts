@@ -83,18 +83,18 @@ Deno.test("the old node CA attests until the switch, and both are accepted until
   assert.equal(one.accepted(), "B");
 });
 
-Deno.test("a compromised CA's node CA goes at once, also when the shared document cannot be written", async () => {
+Deno.test("a compromised CA's node CA is rejected at once, also when the shared document cannot be written", async () => {
   await using one = replica();
   one.source.hold(secretA);
   await one.clock.until(() => one.issues() === "A");
-  one.document.away = "the API server is away";
+  one.document.failure = "the API server is away";
   one.source.hold({ ...secretB, compromised: true });
   await one.clock.until(() => one.issues() === "B");
   assert.equal(one.accepted(), "B");
   assert.deepEqual(one.changes, ["A", "B"]);
 });
 
-Deno.test("a CA that is reported as compromised after the switch goes at once too", async () => {
+Deno.test("a CA that is reported as compromised after the switch is rejected at once too", async () => {
   await using one = replica();
   one.source.hold(secretA);
   await one.clock.until(() => one.issues() === "A");
@@ -108,7 +108,7 @@ Deno.test("a CA that is reported as compromised after the switch goes at once to
   assert.equal(one.accepted(), "B");
 });
 
-Deno.test("a source that says the same again changes no node CA", async () => {
+Deno.test("a source that reports the same again changes no node CA", async () => {
   await using one = replica();
   one.source.hold(secretA);
   await one.clock.until(() => one.issues() === "A");
@@ -119,7 +119,7 @@ Deno.test("a source that says the same again changes no node CA", async () => {
   assert.deepEqual(one.changes, ["A"]);
 });
 
-Deno.test("a Secret that is made again gives another node CA, and the one before stays accepted for a while", async () => {
+Deno.test("a Secret that is made again gives another node CA, and the previous one remains accepted for a while", async () => {
   await using one = replica();
   one.source.hold(secretA);
   await one.clock.until(() => one.issues() === "A");

@@ -28,18 +28,19 @@ export async function load(secret: CaSourceContent): Promise<LoadedCa> {
   return loaded.ca;
 }
 
-/** A source that says what the test makes it say. */
+/** A source that reports what the test makes it report. */
 export class ScriptedSource implements CaSource {
+  readonly name = "Secret csi-cert-system/csi-ca-secret";
   readonly #states: CaSourceState[] = [];
   #wake = () => {};
 
-  say(state: CaSourceState): void {
+  report(state: CaSourceState): void {
     this.#states.push(state);
     this.#wake();
   }
 
   hold(secret: CaSourceContent): void {
-    this.say({ kind: "secret", secret });
+    this.report({ kind: "secret", secret });
   }
 
   async *watch(signal: AbortSignal): AsyncGenerator<CaSourceState> {
@@ -56,11 +57,11 @@ export class ScriptedSource implements CaSource {
   }
 }
 
-/** A document between replicas that can be away, and that others can be faster to write. */
+/** A document between replicas that can be unavailable, and that others can write first. */
 export class ScriptedDocument implements SharedDocument {
-  away: string | undefined;
+  failure: string | undefined;
   /** Runs between a reader's read and its write. */
-  meddle: ((document: ScriptedDocument) => void) | undefined;
+  beforeWrite: ((document: ScriptedDocument) => void) | undefined;
   writes = 0;
   #text: SharedDocumentContent | undefined;
   readonly #wakes = new Set<() => void>();
@@ -76,16 +77,16 @@ export class ScriptedDocument implements SharedDocument {
   }
 
   read(): Promise<SharedDocumentContent | undefined> {
-    return this.away === undefined
+    return this.failure === undefined
       ? Promise.resolve(this.#text)
-      : Promise.reject(new Error(this.away));
+      : Promise.reject(new Error(this.failure));
   }
 
   write(data: Readonly<Record<string, string>>, version: string | undefined): Promise<boolean> {
-    if (this.away !== undefined) return Promise.reject(new Error(this.away));
-    const meddle = this.meddle;
-    this.meddle = undefined;
-    meddle?.(this);
+    if (this.failure !== undefined) return Promise.reject(new Error(this.failure));
+    const beforeWrite = this.beforeWrite;
+    this.beforeWrite = undefined;
+    beforeWrite?.(this);
     if (this.#text?.version !== version) return Promise.resolve(false);
     this.writes++;
     this.put({ ...data });

@@ -55,12 +55,12 @@ Deno.test("a restarted replica knows all denials before it says that it is loade
     await using before = replica(document);
     await before.denials.save(denial("pod-1"));
   }
-  document.away = "the API server does not answer";
+  document.failure = "the API server does not answer";
   await using after = replica(document);
   await after.clock.advance({ minutes: 1 });
   assert.equal(after.denials.isLoaded, false);
   assert.match(after.denials.problem ?? "", /does not answer/);
-  document.away = undefined;
+  document.failure = undefined;
   await after.clock.advance({ minutes: 6 });
   await after.denials.loaded;
   assert.deepEqual(comparable(after.denials.get("pod-1")), comparable(denial("pod-1")));
@@ -70,7 +70,7 @@ Deno.test("a restarted replica knows all denials before it says that it is loade
 Deno.test("two replicas that deny at the same time lose neither denial", async () => {
   const document = new ScriptedDocument();
   await using one = replica(document);
-  document.meddle = (document) =>
+  document.beforeWrite = (document) =>
     document.put({
       "denials.json": JSON.stringify({ version: 1, denials: [written(denial("pod-2"))] }),
       "other.json": "kept",
@@ -177,10 +177,10 @@ Deno.test("expired denials leave the memory, and the document with the next deni
 Deno.test("a denial that cannot be written is not said to be saved, nor one over the bound", async () => {
   const document = new ScriptedDocument();
   await using one = replica(document);
-  document.away = "the API server does not answer";
+  document.failure = "the API server does not answer";
   await assert.rejects(one.denials.save(denial("pod-1")), /does not answer/);
   assert.equal(one.denials.get("pod-1"), undefined);
-  document.away = undefined;
+  document.failure = undefined;
   const denials = Array.from(
     { length: 4_000 },
     (_, at) => written(denial(`${"x".repeat(120)}${at}`)),
