@@ -52,7 +52,7 @@ Deno.test("a driver whose pod is gone gets no certificate a minute later, though
   assert.equal(error.code, status.UNAUTHENTICATED);
   assert.match(
     error.message,
-    RegExp(`the driver's pod ${uid} does not run on node node-1 any more`),
+    RegExp(`the driver's pod ${uid} no longer runs on node node-1`),
   );
   assert.equal(service.inventory.size, 1);
   // The node's next driver attests, and the pod gets its certificate.

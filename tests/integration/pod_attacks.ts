@@ -93,7 +93,7 @@ export const onPods: Attack[] = [
       return issue(service);
     },
     code: PERMISSION_DENIED,
-    message: /was made by its node/,
+    message: /is a mirror pod/,
   },
   {
     attack: "a pod that a Node owns",
@@ -102,7 +102,7 @@ export const onPods: Attack[] = [
       return issue(service);
     },
     code: PERMISSION_DENIED,
-    message: /was made by its node/,
+    message: /is a mirror pod/,
   },
   {
     attack: "an annotation that the node's kubelet wrote, used for a name",

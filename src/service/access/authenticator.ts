@@ -1,5 +1,5 @@
 /**
- * This folder finds out who calls (authentication) and what the caller may do (authorization), and
+ * This folder identifies callers (authentication), decides what they may do (authorization), and
  * writes the audit log. Its main types are `Caller`, `PodAuthorization` and the ports
  * `Authenticator`, `PodDirectory` and `NodeDenials`. It never logs a token, and the
  * reason for a denial never reveals more of a pod than the check that failed.
@@ -32,17 +32,14 @@ export interface Credentials {
 
 export type AuthenticationResult =
   | { readonly kind: "caller"; readonly caller: DriverCaller }
-  | { readonly kind: "unauthenticated"; readonly problem: string }
-  /** The caller is known, and may not call for a node. */
-  | { readonly kind: "denied"; readonly problem: string }
-  | { readonly kind: "unavailable"; readonly problem: string };
+  | { readonly kind: "unauthenticated"; readonly reason: string };
 
-/** Identifies callers. A problem that it returns never contains the credentials. */
+/** Identifies callers. A reason that it returns never contains the credentials. */
 export interface Authenticator {
-  authenticate(credentials: Credentials, signal: AbortSignal): Promise<AuthenticationResult>;
+  authenticate(credentials: Credentials): Promise<AuthenticationResult>;
 }
 
-/** Accepts every caller; fit for a demonstration and for an isolated network. */
+/** Accepts every caller; for a demonstration or an isolated network. */
 export const allowAnonymous: Authenticator = {
   authenticate: () => Promise.resolve({ kind: "caller", caller: { kind: "anonymous" } }),
 };

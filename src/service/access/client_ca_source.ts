@@ -10,9 +10,9 @@ export interface ClientCaSource {
 }
 
 /**
- * Why a certificate cannot be a client CA; undefined for one that can. TLS libraries take what they
- * are given as an anchor: with one of version 1, or one that is no CA's, its holder's own certificate
- * passes as a client's.
+ * Why a certificate cannot be a client CA; undefined for one that can. TLS libraries accept any
+ * certificate as an anchor: with one of version 1, or one that is not a CA's, the certificate itself
+ * is accepted as a client certificate.
  */
 export function clientCaRejectionReason(certificate: Certificate): string | undefined {
   const shown = describeCertificate(certificate);

@@ -24,8 +24,8 @@ export interface ClientCasOptions {
 const logger = getLogger(["cert-service", "client-ca"]);
 
 /**
- * The CAs of the nodes' client certificates, read again every 10 s. None of them may be the CA that
- * signs for pods, or lead to it: any pod would pass as a node.
+ * The CAs of nodes' client certificates from CLIENT_CA_FILE, which is read again every 10 s. None of
+ * them may be the CA that signs for pods, or its issuer: any pod would be accepted as a node.
  */
 export class ClientCas implements ClientCaSource, AsyncDisposable {
   readonly #options: ClientCasOptions;
@@ -41,7 +41,7 @@ export class ClientCas implements ClientCaSource, AsyncDisposable {
     this.#certificates = list;
   }
 
-  /** Rejects, with what is expected, when the text holds no CA's certificates. */
+  /** Rejects, with what is expected, when the file contains no CA certificate. */
   static async open(options: ClientCasOptions): Promise<ClientCas> {
     const { file, scheduler, clock } = options;
     const pem = await file.read();
@@ -60,7 +60,7 @@ export class ClientCas implements ClientCaSource, AsyncDisposable {
     return opened;
   }
 
-  /** The certificates that are in use. */
+  /** The certificates in use. */
   get certificates(): readonly Certificate[] {
     return this.#certificates;
   }
@@ -70,7 +70,7 @@ export class ClientCas implements ClientCaSource, AsyncDisposable {
     return this.#pem;
   }
 
-  /** Why the newest text is not in use. */
+  /** Why the newest file is not used. */
   get problem(): string | undefined {
     return this.#problem;
   }
@@ -100,13 +100,13 @@ export class ClientCas implements ClientCaSource, AsyncDisposable {
     this.#problem = undefined;
     this.#pem = pem;
     this.#certificates = read;
-    logger.info("the CAs of client certificates have changed: {count}", { count: read.length });
+    logger.info("the client CAs have changed: {count} certificates", { count: read.length });
     this.#listeners.call();
   }
 
   #reject(problem: string): void {
     this.#problem = problem;
-    logger.error("the new CAs of client certificates are refused, the old ones stay: {problem}", {
+    logger.error("the new client CAs cannot be used, the previous ones remain in use: {problem}", {
       problem,
     });
   }
@@ -114,8 +114,10 @@ export class ClientCas implements ClientCaSource, AsyncDisposable {
 
 function readClientCas(pem: string): Certificate[] | string {
   const certificates = readCertificates(pem);
-  if (certificates === undefined) return "it holds a certificate that is broken";
-  if (certificates.length === 0) return "it holds no certificate; expected PEM blocks CERTIFICATE";
+  if (certificates === undefined) return "it contains a certificate that is broken";
+  if (certificates.length === 0) {
+    return "it contains no certificate; expected PEM blocks CERTIFICATE";
+  }
   for (const certificate of certificates) {
     const reason = clientCaRejectionReason(certificate);
     if (reason !== undefined) return reason;

@@ -13,14 +13,16 @@ export class ClientCertificateAuthenticator implements Authenticator {
   }
 
   async authenticate({ peerCertificate }: Credentials): Promise<AuthenticationResult> {
-    if (peerCertificate === undefined) return refused("no client certificate was shown");
+    if (peerCertificate === undefined) {
+      return unauthenticated("the caller presented no client certificate");
+    }
     const verdict = await this.#verifier.identify(peerCertificate);
-    if (verdict.kind === "rejected") return refused(verdict.reason);
+    if (verdict.kind === "rejected") return unauthenticated(verdict.reason);
     const { node, podUid } = verdict.identity;
     return { kind: "caller", caller: { kind: "node", node, podUid } };
   }
 }
 
-function refused(problem: string): AuthenticationResult {
-  return { kind: "unauthenticated", problem };
+function unauthenticated(reason: string): AuthenticationResult {
+  return { kind: "unauthenticated", reason };
 }

@@ -16,7 +16,7 @@ export interface DriverPodDirectory {
 
 export type DriverPodDecision =
   | { readonly kind: "confirmed" }
-  /** It is the driver that is not accepted, not its request: another driver may make the same one. */
+  /** The driver is rejected, not the request: another driver may send the same one. */
   | { readonly kind: "unauthenticated"; readonly reason: string }
   | { readonly kind: "unavailable"; readonly reason: string };
 
@@ -25,11 +25,11 @@ interface Answer {
   readonly answeredAt: Temporal.Instant;
 }
 
-/** A driver pod that is gone can issue for this much longer at most while the API server answers. */
+/** An answer is used for this long: a deleted driver pod can request certificates until then. */
 const freshFor = { seconds: 60 };
-/** While the API server is unavailable, answers are used for this long. */
+/** An answer is used for this long while the API server is unavailable. */
 const keptFor = { minutes: 10 };
-/** After a failure the kept answers serve for this long before the API server is called again. */
+/** After a failure the API server is not called again for this long where an answer is known. */
 const failurePause = { seconds: 5 };
 /** More than there are nodes. */
 const mostRemembered = 10_000;
@@ -43,7 +43,7 @@ export class DriverPodCheck {
   readonly #clock: Clock;
   /** By node and uid, the oldest answer first. */
   readonly #answers = new Map<string, Answer>();
-  /** Callers of one pod at the same time wait for one look-up. */
+  /** Concurrent calls for one pod wait for one look-up. */
   readonly #underWay = new Map<string, Promise<DriverPodDecision>>();
   #failedAt: Temporal.Instant | undefined;
 
@@ -56,7 +56,7 @@ export class DriverPodCheck {
   async confirm(node: string, podUid: string, signal: AbortSignal): Promise<DriverPodDecision> {
     const key = `${node} ${podUid}`;
     const known = this.#answers.get(key);
-    if (known !== undefined && this.#mayServe(known)) return decision(known.runs, node, podUid);
+    if (known !== undefined && this.#isUsable(known)) return decision(known.runs, node, podUid);
     let lookUp = this.#underWay.get(key);
     if (lookUp === undefined) {
       lookUp = this.#lookUp(key, node, podUid).finally(() => this.#underWay.delete(key));
@@ -65,7 +65,7 @@ export class DriverPodCheck {
     return await abortable(lookUp, signal);
   }
 
-  /** Not under any caller's signal, as others may wait for it; the call has a time limit of its own. */
+  /** Does not use a caller's signal, as several callers may wait for it; the call has its own time limit. */
   async #lookUp(key: string, node: string, uid: string): Promise<DriverPodDecision> {
     const answer = await this.#directory.runs({ node, uid }, new AbortController().signal);
     if (answer.kind === "unavailable") {
@@ -86,7 +86,7 @@ export class DriverPodCheck {
     return decision(answer.runs, node, uid);
   }
 
-  #mayServe({ answeredAt }: Answer): boolean {
+  #isUsable({ answeredAt }: Answer): boolean {
     const now = this.#clock.now();
     const hasFailed = this.#failedAt !== undefined && isWithin(this.#failedAt, failurePause, now);
     return isWithin(answeredAt, hasFailed ? keptFor : freshFor, now);
@@ -95,6 +95,6 @@ export class DriverPodCheck {
 
 function decision(runs: boolean, node: string, podUid: string): DriverPodDecision {
   if (runs) return { kind: "confirmed" };
-  const reason = `the driver's pod ${podUid} does not run on node ${node} any more`;
+  const reason = `the driver's pod ${podUid} no longer runs on node ${node}`;
   return { kind: "unauthenticated", reason };
 }

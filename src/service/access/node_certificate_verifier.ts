@@ -30,7 +30,7 @@ export type NodeVerdict =
   }
   | { readonly kind: "rejected"; readonly reason: string };
 
-/** What does not change: the certificate's content, and that a client CA has signed it. */
+/** What does not change for a certificate: its content, and the client CA that has signed it. */
 interface Verified {
   readonly certificate: Certificate;
   readonly identity: NodeIdentity;
@@ -45,7 +45,7 @@ const mostRemembered = 20_000;
  * Decides whether a client certificate is a node's that may connect and call now: signed by a client
  * CA in use, within its dates, of the form of a node's certificate, not revoked, and not itself an
  * anchor. TLS alone does not suffice: a resumed session is not verified again, and a certificate
- * without EKU passes. A signature is verified once; all else each time.
+ * without extendedKeyUsage is accepted. A signature is verified once; all else each time.
  */
 export class NodeCertificateVerifier implements PeerVerifier {
   readonly #options: NodeCertificateVerifierOptions;

@@ -3,27 +3,27 @@ import type { ClusterPod, PodDirectory } from "./pod_directory.ts";
 import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
 import type { PodFields } from "../../shared/attributes/templates.ts";
 
-/** What a caller wants a certificate for. */
+/** The pod and the volume for which a certificate is requested. */
 export interface VolumeRequest {
   readonly pod: PodIdentity;
   readonly volumeName: string;
   /** The volumeAttributes as the caller states them. */
   readonly attributes: Readonly<Record<string, string>>;
-  /** The serial number of the certificate to be renewed; undefined for a first one. */
+  /** The serial number of the certificate to be renewed; undefined for the first one. */
   readonly predecessor: string | undefined;
 }
 
 export type PodAuthorization =
-  /** The pod and the volume's attributes, from the cluster where that can be asked. */
+  /** With the pod and the volume's attributes as the cluster states them, where there is one. */
   | {
-    readonly kind: "authorised";
+    readonly kind: "authorized";
     readonly pod: PodFields;
     readonly attributes: Readonly<Record<string, string>>;
   }
   | { readonly kind: "denied"; readonly reason: string }
   | { readonly kind: "unavailable"; readonly reason: string };
 
-/** Whether the caller may have a certificate for this pod's volume. */
+/** Decides whether the caller may receive a certificate for this pod's volume. */
 export async function authorizePod(
   caller: DriverCaller,
   request: VolumeRequest,
@@ -33,7 +33,7 @@ export async function authorizePod(
   const { namespace, name, uid, serviceAccount } = request.pod;
   if (directory === undefined) {
     const pod = { namespace, name, uid, serviceAccountName: serviceAccount };
-    return { kind: "authorised", pod, attributes: request.attributes };
+    return { kind: "authorized", pod, attributes: request.attributes };
   }
   const answer = await directory.find({ namespace, name, uid }, signal);
   switch (answer.kind) {
@@ -41,7 +41,7 @@ export async function authorizePod(
       const reason = rejectionReason(caller, request, answer.pod);
       if (reason !== undefined) return { kind: "denied", reason };
       const attributes = answer.pod.volumes.get(request.volumeName) ?? {};
-      return { kind: "authorised", pod: answer.pod, attributes };
+      return { kind: "authorized", pod: answer.pod, attributes };
     }
     case "absent":
       return { kind: "denied", reason: `there is no pod ${namespace}/${name} with uid ${uid}` };
@@ -52,7 +52,7 @@ export async function authorizePod(
   }
 }
 
-/** The first check that fails, in words that reveal nothing else of the pod. */
+/** States the first check that fails, and reveals nothing else of the pod. */
 function rejectionReason(
   caller: DriverCaller,
   request: VolumeRequest,
@@ -69,9 +69,9 @@ function rejectionReason(
   if (pod.serviceAccountName !== serviceAccount) {
     return `${podText} does not run as service account ${serviceAccount}`;
   }
-  if (pod.isMirrorPod) return `${podText} was made by its node, which could give it any name`;
+  if (pod.isMirrorPod) return `${podText} is a mirror pod: its node could give it any name`;
   if (pod.finished) return `${podText} is finished`;
-  // A pod that drains still reads its key.
+  // A pod that is being deleted may still use its certificate, so it can renew it.
   if (pod.deleting && request.predecessor === undefined) return `${podText} is being deleted`;
   if (!pod.volumes.has(request.volumeName)) {
     return `${podText} has no volume ${request.volumeName} of this driver in its spec`;

@@ -9,15 +9,15 @@ export interface ClusterPod extends PodFields {
   readonly annotations: Readonly<Record<string, string>>;
   /** Succeeded or failed: its containers will not run again. */
   readonly finished: boolean;
-  /** Its deletion was asked for; its containers may still run. */
+  /** Its deletion was requested; its containers may still run. */
   readonly deleting: boolean;
-  /** A mirror pod, or one that a Node owns: the node itself can make it. */
+  /** A mirror pod, or one that a Node object owns: the node itself can create it. */
   readonly isMirrorPod: boolean;
   /** The volumeAttributes of its inline volumes of this driver, by the volume's name. */
   readonly volumes: ReadonlyMap<string, Readonly<Record<string, string>>>;
 }
 
-/** Looks a pod up in the cluster. Without one, a caller's statements about a pod are accepted. */
+/** Looks up pods in the cluster. */
 export interface PodDirectory {
   /** `absent`: no pod of this namespace, name and uid. */
   find(

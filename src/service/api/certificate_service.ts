@@ -87,16 +87,16 @@ async function issue(
   };
 }
 
-/** Who calls; throws UNAUTHENTICATED or UNAVAILABLE. */
+/** Identifies the caller; throws UNAUTHENTICATED. */
 async function authenticate(
   { authenticator }: CertificateServiceParts,
-  { peerCertificate, signal }: CallContext,
+  { peerCertificate }: CallContext,
 ): Promise<DriverCaller> {
-  const answer = await authenticator.authenticate({ peerCertificate }, signal);
+  const answer = await authenticator.authenticate({ peerCertificate });
   if (answer.kind === "caller") return answer.caller;
-  const { kind, problem: reason } = answer;
-  writeAuditEntry({ action: "authenticate", outcome: kind, caller: undefined, reason });
-  throw requestFailureError({ kind, reason });
+  const { kind: outcome, reason } = answer;
+  writeAuditEntry({ action: "authenticate", outcome, caller: undefined, reason });
+  throw requestFailureError(answer);
 }
 
 /** The bundle now and after each change; of changes that come faster than they are read, the last. */

@@ -116,9 +116,12 @@ export class AttestationEndpoint implements AsyncDisposable {
       this.#tls.replace(this.#options.identity.current());
     } catch (error) {
       const problem = errorMessage(error);
-      logger.error("the new serving certificate cannot be used, the old one stays: {problem}", {
-        problem,
-      });
+      logger.error(
+        "the new serving certificate cannot be used, the previous one remains in use: {problem}",
+        {
+          problem,
+        },
+      );
     }
   }
 

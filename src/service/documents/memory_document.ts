@@ -1,7 +1,7 @@
 import { changes, Listeners } from "../../shared/scheduler/listeners.ts";
 import type { SharedDocument, SharedDocumentContent } from "./shared_document.ts";
 
-/** A document of this process alone, for as long as the process lives. */
+/** A document in the memory of this process. */
 export class MemoryDocument implements SharedDocument {
   #text: SharedDocumentContent | undefined;
   readonly #listeners = new Listeners();

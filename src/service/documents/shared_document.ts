@@ -16,15 +16,15 @@ export interface SharedDocument {
   /** Undefined when it does not exist. Rejects when it cannot be read. */
   read(signal: AbortSignal): Promise<SharedDocumentContent | undefined>;
   /**
-   * Writes if `version` is still the current one (undefined: it must not exist yet); false when
-   * another writer was faster. Rejects when it cannot be written.
+   * Writes if `version` is still the current one (undefined: it must not exist yet); returns false when
+   * another replica has written. Rejects when it cannot be written.
    */
   write(
     data: Readonly<Record<string, string>>,
     version: string | undefined,
     signal: AbortSignal,
   ): Promise<boolean>;
-  /** Yields when something may have changed, until aborted; survives disconnects. */
+  /** Yields at first and when it may have changed, until aborted; reconnects by itself. */
   watch(signal: AbortSignal): AsyncIterable<void>;
 }
 

@@ -10,7 +10,7 @@ export interface TextFile {
   readonly read: () => Promise<string>;
 }
 
-/** A text that the kubelet or an operator changes, and what is done then. */
+/** A text that the kubelet or an operator changes, and the functions to call then. */
 export interface TextWatchOptions {
   /** The scheduler's key of the job that reads. */
   readonly key: string;
@@ -27,17 +27,17 @@ export interface TextWatchOptions {
 }
 
 /**
- * Compares contents, not time stamps: a mounted Secret is a chain of links, and the kubelet takes up
- * to two minutes for a change in any case.
+ * The kubelet needs up to two minutes to change a mounted file. Contents are compared, not time
+ * stamps, since a mounted Secret is a chain of links.
  */
-const every = { seconds: 10 };
+const interval = { seconds: 10 };
 
 /** Reads a text again every 10 s until disposed. */
 export function watchTextFile(options: TextWatchOptions): AsyncDisposable {
   const { key, scheduler, clock } = options;
   let known = options.first;
   let lastProblem: string | undefined;
-  scheduler.schedule(key, clock.now().add(every), async () => {
+  scheduler.schedule(key, clock.now().add(interval), async () => {
     try {
       const text = await options.read();
       lastProblem = undefined;
@@ -49,10 +49,10 @@ export function watchTextFile(options: TextWatchOptions): AsyncDisposable {
       const problem = errorMessage(error);
       if (problem !== lastProblem) options.onError(problem);
       lastProblem = problem;
-      // The next text that can be read ends the problem, also when it is the former one.
+      // The next text that can be read ends the problem, even when it is the same as before.
       known = undefined;
     }
-    return clock.now().add(every);
+    return clock.now().add(interval);
   });
   return { [Symbol.asyncDispose]: () => scheduler.cancel(key) };
 }

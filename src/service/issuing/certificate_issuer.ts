@@ -1,7 +1,7 @@
 /**
  * This folder turns one request into one certificate: it authorizes the request, queues it, decides
- * by the policy, signs, and records the result. It also issues the certificate that the service
- * itself presents. Its main types are `CertificateIssuer`, `LeafSigner`, `CurrentPolicy` and
+ * by the policy, signs, and records the result. It also issues the nodes' certificates and the one
+ * that the service itself presents. Its main types are `CertificateIssuer`, `LeafSigner`, `CurrentPolicy` and
  * `ServingCertificate`. It never imports gRPC or the Kubernetes client.
  */
 
@@ -25,7 +25,7 @@ import { queueKey } from "../access/queue_key.ts";
 import type { Revocation } from "../revocation/revocation.ts";
 import type { FairQueue } from "../../shared/scheduler/fair_queue.ts";
 
-/** Asks for a certificate for a pod's volume; a renewal names its predecessor and is the same otherwise. */
+/** Requests a certificate for a pod's volume; a renewal also names its predecessor. */
 export interface IssueRequest extends VolumeRequest {
   /** PKCS#10, DER. */
   readonly certificateRequest: Uint8Array;
@@ -40,7 +40,7 @@ export interface IssuedCertificate extends Omit<SignedLeaf, "kind"> {
 export type IssueOutcome =
   | IssuedCertificate
   | { readonly kind: "denied"; readonly reason: string }
-  /** The caller's own pod is gone: the request itself is not refused for good. */
+  /** The driver's own pod is gone; the request itself may be granted to another driver. */
   | { readonly kind: "unauthenticated"; readonly reason: string }
   | { readonly kind: "invalid"; readonly reason: string }
   | { readonly kind: "unavailable"; readonly reason: string }
@@ -52,13 +52,13 @@ export type IssueOutcome =
 
 export interface CertificateIssuerOptions {
   readonly signer: LeafSigner;
-  /** From the pod's look-up, which waits for the cluster's API, to the caller's authorization. */
+  /** For the pod's look-up, which waits for the cluster's API, and the caller's authorization. */
   readonly lookups: FairQueue;
-  /** From the request's own signature to the certificate's, which keep the processor busy. */
+  /** For the verification of the request and the signature, which use the processor. */
   readonly signatures: FairQueue;
   readonly inventory: Inventory;
   readonly revocation: Revocation;
-  /** Asked for each certificate, so that a changed policy holds at the next renewal. */
+  /** Called for each certificate, so that a changed policy applies from the next renewal on. */
   readonly policy: () => Policy;
   /** Absent: what callers state of their pods is not verified. */
   readonly pods?: PodDirectory | undefined;
@@ -76,7 +76,7 @@ export class CertificateIssuer {
     this.#options = options;
   }
 
-  /** Rejects only for faults of ours, and when the signal is aborted. */
+  /** Rejects only when the service has a fault, and when the signal is aborted. */
   async issue(
     caller: DriverCaller,
     request: IssueRequest,
@@ -84,17 +84,17 @@ export class CertificateIssuer {
   ): Promise<IssueOutcome> {
     const { lookups, signatures, revocation } = this.#options;
     if (!revocation.isLoaded) {
-      const reason = "which pods' certificates were revoked has not been read yet";
+      const reason = "the revoked pods have not been read yet";
       return { kind: "unavailable", reason };
     }
     const key = queueKey(caller, request.pod);
     const authorize = () => this.#authorize(caller, request, signal);
     const authorized = await lookups.run(key, authorize, signal);
     if (authorized.kind === "overloaded") return overloaded(authorized.retryAfter);
-    const authorisation = authorized.value;
-    if (authorisation.kind !== "authorised") return authorisation;
-    const work = () => this.#issueTo(caller, request, authorisation);
-    const issued = await signatures.run(key, work, signal);
+    const authorization = authorized.value;
+    if (authorization.kind !== "authorized") return authorization;
+    const sign = () => this.#sign(caller, request, authorization);
+    const issued = await signatures.run(key, sign, signal);
     return issued.kind === "done" ? issued.value : overloaded(issued.retryAfter);
   }
 
@@ -108,7 +108,7 @@ export class CertificateIssuer {
     return await authorizePod(caller, request, pods, signal);
   }
 
-  async #issueTo(
+  async #sign(
     caller: DriverCaller,
     request: IssueRequest,
     { pod, attributes }: { pod: PodFields; attributes: VolumeRequest["attributes"] },
@@ -116,40 +116,39 @@ export class CertificateIssuer {
     const { policy: currentPolicy, revocation, signer, engine } = this.#options;
     const parsed = await parseCertificateRequest(request.certificateRequest, engine);
     if (parsed.kind === "refused") return invalid(`certificate_request: ${parsed.problem}`);
-    const asked = parseAttributes(attributes);
-    if (asked.kind === "refused") {
-      return invalid(joinProblems(asked.problems.map(attributeProblemText), asked.unlisted));
+    const parsedAttributes = parseAttributes(attributes);
+    if (parsedAttributes.kind === "refused") {
+      const { problems, unlisted } = parsedAttributes;
+      return invalid(joinProblems(problems.map(attributeProblemText), unlisted));
     }
-    if (asked.attributes.keyAlgorithm !== parsed.algorithm) {
-      const wanted = asked.attributes.keyAlgorithm;
+    const requested = parsedAttributes.attributes;
+    if (requested.keyAlgorithm !== parsed.algorithm) {
       return invalid(
         `certificate_request: holds a key of type ${parsed.algorithm}, and the volume's ` +
-          `attributes ask for ${wanted}`,
+          `attributes ask for ${requested.keyAlgorithm}`,
       );
     }
     const policy = currentPolicy();
-    const requested = computeRequestedNames(pod, asked.attributes, policy.clusterDomain);
-    if (requested.kind === "invalid") return requested;
+    const names = computeRequestedNames(pod, requested, policy.clusterDomain);
+    if (names.kind === "invalid") return names;
     const decision = decidePolicy(policy, {
       pod,
-      names: requested.names,
-      validity: asked.attributes.duration,
+      names: names.names,
+      validity: requested.duration,
       keyAlgorithm: parsed.algorithm,
     });
     if (decision.kind === "denied") return decision;
     if (await revocation.extendIfDenied(pod.uid)) return revoked(pod.uid);
-    const { names, validity } = decision;
-    const extendedKeyUsage = ["serverAuth", "clientAuth"] as const;
     const signed = await signer.sign({
       publicKey: parsed,
-      names,
-      validity,
-      extendedKeyUsage,
+      names: decision.names,
+      validity: decision.validity,
+      extendedKeyUsage: ["serverAuth", "clientAuth"],
     });
     if (signed.kind === "unavailable") return signed;
-    // A pod that was denied during the signature does not get what came of it.
+    // The pod can have been denied while the certificate was being signed.
     if (revocation.deniedSince(pod.uid)) return revoked(pod.uid);
-    const issued: IssuedCertificate = { ...signed, kind: "issued", names };
+    const issued: IssuedCertificate = { ...signed, kind: "issued", names: decision.names };
     this.#record(caller, request, issued);
     return issued;
   }

@@ -7,7 +7,7 @@ import { parsePolicyFile } from "../policy/policy_file.ts";
 import { type TextFile, watchTextFile } from "../documents/watched_file.ts";
 
 export interface CurrentPolicyOptions {
-  /** What holds without any rule. */
+  /** What applies without any rule. */
   readonly base: Omit<Policy, "rules">;
   /** Absent, there are no rules. */
   readonly file?: TextFile | undefined;
@@ -17,7 +17,7 @@ export interface CurrentPolicyOptions {
 
 const logger = getLogger(["cert-service", "policy"]);
 
-/** The policy in use: its file is read again every 10 s, and a new one that is bad is not used. */
+/** The policy in use. Its file is read again every 10 s; a file with problems is not used. */
 export class CurrentPolicy implements AsyncDisposable {
   readonly #options: CurrentPolicyOptions;
   #policy: Policy;
@@ -30,7 +30,7 @@ export class CurrentPolicy implements AsyncDisposable {
     this.#policy = policy;
   }
 
-  /** Rejects, with every problem and its line, when the first file is bad. */
+  /** Rejects, with every problem and its line, when the first file has problems. */
   static async open(options: CurrentPolicyOptions): Promise<CurrentPolicy> {
     const { base, file, scheduler, clock } = options;
     if (file === undefined) return new CurrentPolicy(options, { ...base, rules: [] });
@@ -54,7 +54,7 @@ export class CurrentPolicy implements AsyncDisposable {
     return this.#policy;
   }
 
-  /** Why the newest file is not in use. */
+  /** Why the newest file is not used. */
   get problem(): string | undefined {
     return this.#problem;
   }
@@ -91,6 +91,8 @@ export class CurrentPolicy implements AsyncDisposable {
 
   #reject(problem: string): void {
     this.#problem = problem;
-    logger.error("the new policy is refused, the old one stays: {problem}", { problem });
+    logger.error("the new policy cannot be used, the previous one remains in use: {problem}", {
+      problem,
+    });
   }
 }

@@ -20,8 +20,8 @@ export interface DerivedNodeIssuerOptions {
 }
 
 const lifetimeMs = 60 * 60_000;
-/** A certificate that ends sooner is of no use. */
-const leastMs = 10_000;
+/** A certificate that expires sooner is of no use. */
+const shortestMs = 10_000;
 
 /** Issues with the node CA that is derived from the CA's key. */
 export class DerivedNodeIssuer implements NodeIssuer {
@@ -48,13 +48,13 @@ export class DerivedNodeIssuer implements NodeIssuer {
     if (uri === undefined) return unavailable("the node's name cannot be in a certificate");
     const nowMs = clock.now().epochMilliseconds;
     const endMs = Math.min(nowMs + lifetimeMs, request.notAfter.epochMilliseconds);
-    if (endMs - nowMs < leastMs) return unavailable("the token is about to expire");
+    if (endMs - nowMs < shortestMs) return unavailable("the token is about to expire");
     const notAfter = wholeSeconds(endMs);
     const serialNumber = randomSerialNumber();
     const validity = { notBefore: wholeSeconds(nowMs - backdateMs), notAfter };
     const template = { spki, uri, podUid, serialNumber, ...validity };
     const leaf = await signNodeCertificate(issuing, template, engine);
-    // The CA's key can have been reported as compromised meanwhile.
+    // The CA's key can have been reported as compromised while this one was signed.
     if (!nodeCas.certificates.includes(issuing.certificate)) {
       return unavailable("the node CA has changed");
     }

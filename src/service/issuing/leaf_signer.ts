@@ -7,8 +7,8 @@ import type { SignatureEngine } from "../../shared/crypto/signature_engine.ts";
 import { backdateMs, wholeSeconds } from "./certificate_times.ts";
 import { type CurrentCa, latestNotAfter, type SigningMaterial } from "../ca/current_ca.ts";
 
-/** What a leaf is to certify, decided before. */
-export interface LeafRequest {
+/** The content of a leaf certificate, as the policy has decided it. */
+export interface LeafContent {
   readonly publicKey: CryptoKey | EncodedPublicKey;
   readonly names: CertificateNames;
   /** Counts from now. */
@@ -27,12 +27,12 @@ export interface SignedLeaf {
   readonly trustBundle: Uint8Array[];
 }
 
-/** The shortest validity that can be asked for is 10 s, and whole seconds take up to one of them. */
+/** The shortest validity that can be requested is 10 s, and rounding to whole seconds removes up to one. */
 const shortestMs = 9_000;
 
 const logger = getLogger(["cert-service", "signing"]);
 
-/** Signs leaves with the CA of the moment; none outlives the CA. */
+/** Signs leaves with the current CA; none is valid for longer than the CA. */
 export class LeafSigner {
   readonly #currentCa: CurrentCa;
   readonly #clock: Clock;
@@ -51,27 +51,29 @@ export class LeafSigner {
     this.#engine = options.engine;
   }
 
-  /** How many leaves were given less than their validity, because the CA ends sooner. */
+  /** How many leaves have a shorter validity than requested, because the CA expires before. */
   get shortened(): number {
     return this.#shortened;
   }
 
-  /** A leaf with a new random serial number; `unavailable` when there is no CA, or it has expired or is about to. */
+  /** Signs a leaf with a new random serial number; `unavailable` when there is no CA, or it expires within seconds. */
   async sign(
-    order: LeafRequest,
+    content: LeafContent,
   ): Promise<SignedLeaf | { readonly kind: "unavailable"; readonly reason: string }> {
     const { material, unavailableReason } = this.#currentCa;
     if (material === undefined) return { kind: "unavailable", reason: unavailableReason };
     const now = this.#clock.now();
     const notBefore = wholeSeconds(now.epochMilliseconds - backdateMs);
-    const notAfter = wholeSeconds(this.#end(now.add(order.validity), material).epochMilliseconds);
+    const notAfter = wholeSeconds(
+      this.#limitedByCa(now.add(content.validity), material).epochMilliseconds,
+    );
     if (notAfter.epochMilliseconds - now.epochMilliseconds < shortestMs) {
       const ends = latestNotAfter(material);
       return { kind: "unavailable", reason: `the CA is valid until ${ends}; replace it` };
     }
-    const { names, publicKey } = order;
+    const { names, publicKey } = content;
     const serialNumber = randomSerialNumber();
-    const extendedKeyUsage = [...order.extendedKeyUsage];
+    const extendedKeyUsage = [...content.extendedKeyUsage];
     const template = { ...names, publicKey, serialNumber, notBefore, notAfter, extendedKeyUsage };
     const leaf = await signLeaf(material.issuer, template, this.#engine);
     return {
@@ -84,14 +86,15 @@ export class LeafSigner {
     };
   }
 
-  #end(wanted: Temporal.Instant, material: SigningMaterial): Temporal.Instant {
+  /** The requested end, or that of the CA when it is earlier. */
+  #limitedByCa(requested: Temporal.Instant, material: SigningMaterial): Temporal.Instant {
     const last = latestNotAfter(material);
-    if (Temporal.Instant.compare(wanted, last) <= 0) return wanted;
+    if (Temporal.Instant.compare(requested, last) <= 0) return requested;
     this.#shortened++;
     if (!this.#warned.has(material.issuer)) {
       this.#warned.add(material.issuer);
       logger.warn(
-        "the CA is valid until {notAfter} and no longer outlives what it signs: renew it",
+        "certificates are shortened, because the CA is valid until {notAfter} only: replace it",
         { notAfter: String(last) },
       );
     }

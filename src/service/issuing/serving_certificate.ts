@@ -20,8 +20,9 @@ const lifetime = Temporal.Duration.from({ hours: 24 });
 const renewalFraction = 2 / 3;
 
 /**
- * The service's own TLS certificate, signed by the CA and kept fresh; its key never leaves memory.
- * While there is no CA a placeholder, which no client believes, lets the port be open.
+ * The service's own TLS certificate, signed by the CA and renewed; its key exists only in memory.
+ * Before there is a CA it is a self-signed placeholder, which no client trusts, so that the port can
+ * be open.
  */
 export class ServingCertificate implements AsyncDisposable {
   readonly #currentCa: CurrentCa;
@@ -46,7 +47,7 @@ export class ServingCertificate implements AsyncDisposable {
     this.#isPlaceholder = isPlaceholder;
   }
 
-  /** Makes the first certificate and keeps it fresh until disposed; rejects when the CA has expired. */
+  /** Issues the first certificate and renews it until disposed; rejects when the CA has expired. */
   static async start(options: ServingCertificateOptions): Promise<ServingCertificate> {
     const { currentCa, signer, scheduler, clock } = options;
     const { material } = currentCa;
@@ -64,7 +65,7 @@ export class ServingCertificate implements AsyncDisposable {
     return serving;
   }
 
-  /** Whether clients can believe it: there has been a CA to sign it. */
+  /** Whether the CA has signed it, so that clients can trust it. */
   get isSigned(): boolean {
     return !this.#isPlaceholder;
   }
@@ -74,19 +75,19 @@ export class ServingCertificate implements AsyncDisposable {
     return this.#pair;
   }
 
-  /** Calls back each time `current` has another answer, until disposed. */
+  /** Calls back after each renewal, until disposed. */
   onChange(listener: () => void): Disposable {
     return this.#listeners.add(listener);
   }
 
-  /** Lets the certificate go stale. */
+  /** Stops renewing. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#subscription?.[Symbol.dispose]();
     await this.#scheduler.cancel(jobKey);
   }
 
   async #renew(): Promise<Temporal.Instant | undefined> {
-    // The next CA wakes it.
+    // The next CA schedules a renewal.
     if (this.#currentCa.material === undefined) return undefined;
     const { pair, renewTime } = await makePair(this.#signer, this.#clock.now());
     this.#pair = pair;
@@ -108,7 +109,7 @@ interface FreshPair {
   readonly renewTime: Temporal.Instant;
 }
 
-/** A self-signed certificate, for as long as there is none by the CA. */
+/** Makes the self-signed certificate that is used before the CA can sign one. */
 async function selfSignedPlaceholder(now: Temporal.Instant): Promise<FreshPair> {
   const notBefore = now.round({ smallestUnit: "second", roundingMode: "floor" });
   const notAfter = notBefore.add({ hours: 24 * 365 });
@@ -137,7 +138,7 @@ async function makePair(signer: LeafSigner, now: Temporal.Instant): Promise<Fres
     extendedKeyUsage: ["serverAuth"],
   });
   if (signed.kind === "unavailable") {
-    throw new Error(`there can be no serving certificate: ${signed.reason}`);
+    throw new Error(`cannot issue the serving certificate: ${signed.reason}`);
   }
   const pair = {
     certificatePem: signed.chain.map((der) => encodePem("CERTIFICATE", der)).join(""),

@@ -27,10 +27,10 @@ export function readiness(
     `${inventory.size} certificates in the inventory`,
     ...(policy.problem === undefined
       ? []
-      : [`the new policy is rejected, the former one stays in use: ${policy.problem}`]),
+      : [`the new policy cannot be used, the previous one remains in use: ${policy.problem}`]),
     ...(clients?.problem === undefined
       ? []
-      : [`the new client CAs are rejected, the former ones stay in use: ${clients.problem}`]),
+      : [`the new client CAs cannot be used, the previous ones remain in use: ${clients.problem}`]),
     ...(attestation?.keys.problem === undefined ? [] : [attestation.keys.problem]),
     ...warnings,
   ]);

@@ -40,8 +40,8 @@ export class DenialStore {
   readonly #options: DenialStoreOptions;
   readonly #document: SharedDocument;
   /**
-   * Held from a read or write of the document until its outcome is in memory: an answer that arrives
-   * late must not replace a newer one, or a pod that is denied receives a certificate.
+   * Held from a read or write of the document until the result is in memory: a late answer must not
+   * replace a newer one, or a denied pod would receive a certificate.
    */
   readonly #lock = new Semaphore(1);
   #denials: Map<string, Denial> = new Map();
@@ -67,7 +67,7 @@ export class DenialStore {
     return this.#loaded.promise;
   }
 
-  /** Why the newest denials are not known. */
+  /** Why the newest denials could not be read. */
   get problem(): string | undefined {
     return this.#problem;
   }
@@ -128,10 +128,12 @@ export class DenialStore {
       const denials = parseDenials(text) ?? this.#knownInstead(podsKey, this.#denials);
       dropExpired(denials, this.#forgetBefore);
       denials.set(denial.podUid, mergePod(denials.get(denial.podUid), denial));
-      // After a restart, nothing has been forgotten yet.
+      // After a restart, expired denials have not been dropped yet.
       if (denials.size > mostDenials) dropExpired(denials, this.#options.clock.now());
       if (denials.size > mostDenials) {
-        throw new Error(`${mostDenials} pods are denied, and their list can hold no more`);
+        throw new Error(
+          `${mostDenials} pods are denied, which is the most that the list can contain`,
+        );
       }
       return [denials, formatDenials(denials.values())];
     });
@@ -146,14 +148,16 @@ export class DenialStore {
       dropExpired(nodes, this.#options.clock.now());
       nodes.set(denial.node, mergeNode(nodes.get(denial.node), denial));
       if (nodes.size > mostNodeDenials) {
-        throw new Error(`${mostNodeDenials} nodes are denied, and their list can hold no more`);
+        throw new Error(
+          `${mostNodeDenials} nodes are denied, which is the most that the list can contain`,
+        );
       }
       return [nodes, formatNodeDenials(nodes.values())];
     });
     this.#setNodes(nodes);
   }
 
-  /** What replaces a broken text; throws when the denials that it held were never read. */
+  /** Replaces a broken text with the known denials; throws when they were never read. */
   #knownInstead<T>(key: string, known: ReadonlyMap<string, T>): Map<string, T> {
     if (!this.#isLoaded) throw brokenError(key);
     return new Map(known);
@@ -202,14 +206,14 @@ function brokenError(key: string): Error {
   return new Error(`${key} is broken: correct it, or remove it`);
 }
 
-/** Denied since the first, until the last. */
+/** A pod that is denied twice is denied from the earlier time until the later end. */
 function mergePod(known: Denial | undefined, denial: Denial): Denial {
   if (known === undefined) return denial;
   const forgetAt = later(known.forgetAt, denial.forgetAt);
   return { ...denial, at: earlier(known.at, denial.at), forgetAt };
 }
 
-/** Denied until the last: the node may have received certificates since the first. */
+/** A node that is denied twice is denied with the later time: it may have received certificates since the first. */
 function mergeNode(known: NodeDenial | undefined, denial: NodeDenial): NodeDenial {
   if (known === undefined) return denial;
   const forgetAt = later(known.forgetAt, denial.forgetAt);

@@ -12,17 +12,17 @@ export interface NodeRevocationOptions {
 }
 
 /**
- * How far the clocks of two replicas may differ: a certificate that the other replica made just
- * before the revocation may state a slightly later time. A node that attests again within this time
- * after its revocation is rejected once more.
+ * The clocks of two replicas may differ by this much: a certificate that the other replica issued just
+ * before the revocation may state a later time. A node that attests again within this time after its
+ * revocation is rejected once more.
  */
 const clockDifference = { minutes: 1 };
-/** The last instant that a certificate can state (RFC 5280, 4.1.2.5). */
+/** The latest time that a certificate can state (RFC 5280, 4.1.2.5). */
 const never = Temporal.Instant.from("9999-12-31T23:59:59Z");
 
 /**
- * Rejects the client certificates that a node received before it was revoked. It does not keep the
- * node away: its driver attests again, for as long as the driver's pod runs there.
+ * Rejects the client certificates that a node received before it was revoked. The node itself is not
+ * excluded: its driver can attest again while the driver's pod runs there.
  */
 export class NodeRevocation implements NodeDenials {
   readonly #options: NodeRevocationOptions;

@@ -1,6 +1,6 @@
 /**
- * This folder denies pods further certificates; a certificate that a pod has stays valid until it
- * expires. It also rejects the client certificates that a node has. Its main types are
+ * This folder denies pods further certificates; a certificate that was issued before stays valid until
+ * it expires. It also rejects the client certificates that a node has. Its main types are
  * `Revocation`, `NodeRevocation`, `Denial` and `DenialStore`. It never ends a denial before the last
  * certificate that it is about has expired.
  */
@@ -14,15 +14,15 @@ const jobKey = "denial-expiry";
 const sweepEvery = { hours: 1 };
 
 /**
- * What revocation means for short-lived certificates: a pod gets no further ones. A denial lasts
- * until the pod's last certificate has expired, and longer while certificates are requested for it.
+ * Revokes short-lived certificates: the pod receives no further ones. A denial lasts until the pod's
+ * last certificate has expired, and longer while certificates are requested for it.
  */
 export class Revocation {
   readonly #clock: Clock;
   readonly #scheduler: Scheduler;
   readonly #store: DenialStore;
   readonly #inventory: Inventory;
-  /** No certificate lives longer. */
+  /** The longest validity of any certificate. */
   readonly #longest: () => Temporal.Duration;
 
   constructor(options: {

@@ -59,9 +59,12 @@ export class ReloadingTlsServer implements Disposable {
       }
       this.server.setSecureContext({ minVersion: "TLSv1.3", ...contextOf(identity) });
     } catch (error) {
-      logger.error("the new serving certificate cannot be used, the old one stays: {reason}", {
-        reason: errorMessage(error),
-      });
+      logger.error(
+        "the new serving certificate cannot be used, the previous one remains in use: {reason}",
+        {
+          reason: errorMessage(error),
+        },
+      );
     }
   }
 

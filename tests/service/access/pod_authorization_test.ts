@@ -30,7 +30,7 @@ function directory(change: Partial<ClusterPod> = {}): PodDirectory {
   };
 }
 
-Deno.test("the cluster's word counts, not the caller's: names and attributes are from the spec", async () => {
+Deno.test("names and attributes are those of the pod in the cluster, not those that the caller states", async () => {
   await using service = await openTestService({ pods: directory() });
   const attributes = { "dns-names": "other.shop.svc", duration: "10h" };
   const { leaf } = issued(await service.ask({ attributes }, node));
@@ -39,11 +39,11 @@ Deno.test("the cluster's word counts, not the caller's: names and attributes are
   assert.equal(String(leaf.notAfter), "2026-03-01T13:00:00Z");
 });
 
-Deno.test("each check that fails denies, and says which", async () => {
+Deno.test("a request is denied by each check, with its reason", async () => {
   const cases: [RegExp, Partial<ClusterPod>][] = [
     [/pod shop\/web-0 does not run on node node-1/, { nodeName: "node-2" }],
     [/does not run as service account web/, { serviceAccountName: "other" }],
-    [/was made by its node/, { isMirrorPod: true }],
+    [/is a mirror pod/, { isMirrorPod: true }],
     [/is finished/, { finished: true }],
     [/is being deleted/, { deleting: true }],
     [/has no volume certs of this driver/, { volumes: new Map([["other", {}]]) }],
@@ -56,7 +56,7 @@ Deno.test("each check that fails denies, and says which", async () => {
   }
 });
 
-Deno.test("a pod that drains still renews, and a pod that is gone does not", async () => {
+Deno.test("a pod that is being deleted still renews, and a pod that is gone does not", async () => {
   await using service = await openTestService({ pods: directory({ deleting: true }) });
   issued(await service.ask({ predecessor: "a1" }, node));
   const gone = { pod: { ...pod, uid: "gone" }, predecessor: "a1" };
@@ -66,15 +66,18 @@ Deno.test("a pod that drains still renews, and a pod that is gone does not", asy
   );
 });
 
-Deno.test("a directory that cannot be asked is no refusal", async () => {
+Deno.test("a directory that does not answer makes a request unavailable, not denied", async () => {
   const pods: PodDirectory = {
-    find: () => Promise.resolve({ kind: "unavailable", problem: "the API server is away" }),
+    find: () => Promise.resolve({ kind: "unavailable", problem: "the API server does not answer" }),
   };
   await using service = await openTestService({ pods });
-  assert.equal(reasonOf("unavailable", await service.ask({}, node)), "the API server is away");
+  assert.equal(
+    reasonOf("unavailable", await service.ask({}, node)),
+    "the API server does not answer",
+  );
 });
 
-Deno.test("authorisation comes before anything of the request is parsed", async () => {
+Deno.test("authorization comes before anything of the request is parsed", async () => {
   await using service = await openTestService({ pods: directory({ nodeName: "node-2" }) });
   const nonsense = { certificateRequest: new Uint8Array([1]), attributes: { colour: "blue" } };
   reasonOf("denied", await service.ask(nonsense, node));

@@ -140,20 +140,18 @@ Deno.test("over its bound the service says when to come again", async () => {
   await Promise.all([blocking, waiting]);
 });
 
-Deno.test("who is not known is UNAUTHENTICATED, and who cannot be known yet UNAVAILABLE", async () => {
-  for (const kind of ["unauthenticated", "unavailable"] as const) {
-    const authenticator: Authenticator = {
-      authenticate: () => Promise.resolve({ kind, problem: "no client certificate was shown" }),
-    };
-    await using service = await open({ authenticator });
-    // Nothing of a stranger's request is looked at: not even that it is empty.
-    const unknown = await refusal(service.client.issueCertificate({}, wait));
-    const expected = kind === "unavailable" ? status.UNAVAILABLE : status.UNAUTHENTICATED;
-    assert.equal(unknown.code, expected);
-    assert.match(unknown.message, /no client certificate was shown/);
-    const stream = service.client.watchTrustBundle({}, wait);
-    assert.equal((await refusal(Array.fromAsync(stream))).code, expected);
-  }
+Deno.test("a caller that is not identified is UNAUTHENTICATED, in calls and streams", async () => {
+  const reason = "the caller presented no client certificate";
+  const authenticator: Authenticator = {
+    authenticate: () => Promise.resolve({ kind: "unauthenticated", reason }),
+  };
+  await using service = await open({ authenticator });
+  // The request itself is not validated: not even that it is empty.
+  const unknown = await refusal(service.client.issueCertificate({}, wait));
+  assert.equal(unknown.code, status.UNAUTHENTICATED);
+  assert.match(unknown.message, /the caller presented no client certificate/);
+  const stream = service.client.watchTrustBundle({}, wait);
+  assert.equal((await refusal(Array.fromAsync(stream))).code, status.UNAUTHENTICATED);
 });
 
 Deno.test("each field that is wrong is named, with what was given and what is accepted", async () => {
@@ -232,7 +230,9 @@ Deno.test("each decision is one line of the audit log, and no key is in it", asy
     authenticate: () => {
       const caller = { kind: "node", node: "node-1", podUid: "driver-uid" } as const;
       return Promise.resolve(
-        ++calls < 5 ? { kind: "caller", caller } : { kind: "denied", problem: "not you" },
+        ++calls < 5
+          ? { kind: "caller", caller }
+          : { kind: "unauthenticated", reason: "no certificate" },
       );
     },
   };
@@ -250,7 +250,7 @@ Deno.test("each decision is one line of the audit log, and no key is in it", asy
     ["issue", "denied"],
     ["report", "reported"],
     ["issue", "invalid"],
-    ["authenticate", "denied"],
+    ["authenticate", "unauthenticated"],
   ]);
   const [first, second] = audit.map(({ properties }) => properties);
   assert.equal(first?.caller, "node node-1");

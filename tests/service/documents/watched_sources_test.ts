@@ -27,7 +27,7 @@ function ticking(clock = new FakeClock(Temporal.Instant.fromEpochMilliseconds(Da
   return { clock, scheduler, [Symbol.asyncDispose]: () => scheduler[Symbol.asyncDispose]() };
 }
 
-Deno.test("a changed policy file holds within ten seconds", async () => {
+Deno.test("a changed policy file is used within ten seconds", async () => {
   await using time = ticking();
   const file = new TestFile("rules: []");
   let changes = 0;
@@ -40,7 +40,7 @@ Deno.test("a changed policy file holds within ten seconds", async () => {
   assert.equal(changes, 1);
 });
 
-Deno.test("a bad policy file is refused with its line, and the old one stays until a good one", async () => {
+Deno.test("a bad policy file is reported with its line, and the previous one remains in use until a good one", async () => {
   await using time = ticking();
   const good = "rules:\n  - namespaces: [shop]\n";
   const file = new TestFile(good);
@@ -126,7 +126,7 @@ Deno.test("the CAs of client certificates follow their file", async () => {
     file.text = bad;
     await time.clock.advance({ seconds: 10 });
     assert.equal(clients.pem, second.certificatePem);
-    assert.match(clients.problem ?? "", /holds no certificate|is not a CA's/);
+    assert.match(clients.problem ?? "", /contains no certificate|is not a CA's/);
   }
   assert.equal(changes, 1);
 });

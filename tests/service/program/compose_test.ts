@@ -16,7 +16,7 @@ Deno.test("readiness states once that the CA is missing", async () => {
   await using scheduler = new Scheduler({ clock });
   await using policy = await CurrentPolicy.open({ base: base(), scheduler, clock });
   const caSource = new ScriptedSource();
-  caSource.say({ kind: "absent" });
+  caSource.report({ kind: "absent" });
   await using service = await settled(
     clock,
     openService({
@@ -35,7 +35,7 @@ Deno.test("readiness states once that the CA is missing", async () => {
   const { ok, detail } = readiness(service, parts);
   assert.equal(ok, false);
   const [missing, inventory, ...others] = detail.split("\n");
-  assert.match(missing ?? "", /^the CA is not there/);
+  assert.match(missing ?? "", /^the CA does not exist/);
   assert.equal(inventory, "0 certificates in the inventory");
   assert.deepEqual(others, []);
 });
