@@ -19,6 +19,16 @@ Deno.test("the example pod starts with a pair that openssl in its container acce
   }
 });
 
+Deno.test("the API server accepts each object of the tutorial, with no field that it does not know", async () => {
+  const file = fileURLToPath(new URL("../../deploy/examples/mutual-tls.yaml", import.meta.url));
+  await kubectl(["create", "namespace", "mtls-demo"]);
+  try {
+    await kubectl(["apply", "--dry-run=server", "--validate=strict", "-f", file]);
+  } finally {
+    await kubectl(["delete", "namespace", "mtls-demo"]);
+  }
+});
+
 Deno.test("two pods talk TLS and verify each other by name with nothing but ca.crt", async () => {
   await using server = await Pod.start({ name: "tls-server" });
   await using client = await Pod.start({ name: "tls-client" });

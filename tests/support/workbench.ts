@@ -54,7 +54,7 @@ function keyOf(options: string[]): string {
 
 /** A test that needs a program: where that is missing it is ignored, and its name says why. */
 export function testWith(
-  program: "openssl" | "certtool",
+  program: "openssl" | "certtool" | "node",
   name: string,
   body: (bench: Workbench) => Promise<void>,
 ): void {
