@@ -5,7 +5,7 @@ import type { RpcError } from "../../src/shared/grpc/rpc_error.ts";
 import { canMount } from "../../scripts/support/can_mount.ts";
 import { publishRequest } from "../../scripts/support/kubelet.ts";
 
-/** What csi-sanity asks only after CreateVolume, of the bundled driver over its socket. */
+/** The checks that csi-sanity makes only after CreateVolume, on the bundled driver over its socket. */
 const pod = { name: "web-0", namespace: "shop" };
 
 async function open(): Promise<TestEnvironment> {
@@ -48,7 +48,7 @@ Deno.test("the node service works: a volume's life from publish to unpublish", a
   await assertNothingAt(environment, volume.targetPath);
 });
 
-Deno.test("the node service is idempotent: each call again and again is OK and changes nothing", async () => {
+Deno.test("the node service is idempotent: each repeated call is OK and changes nothing", async () => {
   await using environment = await open();
   const volume = environment.kubelet.admit(pod);
   using node = environment.kubelet.node();
@@ -75,7 +75,7 @@ Deno.test("a volume that is mounted at one target path is refused at another", a
   await assertNothingAt(environment, targetPath);
 });
 
-Deno.test("a target path that is published with other attributes is refused, and stays as it is", async () => {
+Deno.test("a target path that is published with other attributes is refused, and remains unchanged", async () => {
   await using environment = await open();
   const volume = environment.kubelet.admit(pod);
   await environment.kubelet.publish(volume);
@@ -85,7 +85,7 @@ Deno.test("a target path that is published with other attributes is refused, and
   assert.equal(await Deno.readTextFile(`${volume.targetPath}/tls.crt`), before);
 });
 
-Deno.test("NodeUnpublishVolume of a volume that never was is OK", async () => {
+Deno.test("NodeUnpublishVolume of an unknown volume is OK", async () => {
   await using environment = await open();
   using node = environment.kubelet.node();
   await node.nodeUnpublishVolume(environment.kubelet.admit(pod));

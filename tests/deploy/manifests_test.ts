@@ -82,7 +82,7 @@ function granted(): string[] {
 }
 
 Deno.test("the service's roles grant each call that its code makes, and nothing else", () => {
-  // The apply that makes a ConfigMap is a patch, for which the API server wants "create" too.
+  // The apply that makes a ConfigMap is a patch, for which the API server requires "create" as well.
   const needed = new Set(
     shippedPermissions.flatMap((permission) =>
       permission.verb === "patch"
@@ -104,7 +104,7 @@ Deno.test("only the service's account is bound to a role; the driver's has none"
   assert.equal(one("ServiceAccount", "csi-cert-driver").automountServiceAccountToken, false);
 });
 
-Deno.test("the driver has one token, of the audience that the service asks for", () => {
+Deno.test("the driver has one token, of the audience that the service requires", () => {
   const { volumes } = daemonSet.spec;
   const projected = volumes.filter((volume: Manifest) => volume.projected !== undefined);
   assert.equal(projected.length, 1);
@@ -133,7 +133,7 @@ Deno.test("each variable in the manifest is one the programs read, and all are a
   }
 });
 
-Deno.test("the account whose tokens speak for nodes is the driver's", () => {
+Deno.test("the only account that may attest for nodes is the driver's", () => {
   const outcome = readServiceConfig(environment(service));
   assert.ok(outcome.kind === "config");
   assert.deepEqual(outcome.config.driverServiceAccount, {
@@ -222,7 +222,7 @@ Deno.test("no container can write to its root, and the service runs as an unpriv
   }
 });
 
-Deno.test("paths on the host and in the driver's container fit together", () => {
+Deno.test("paths on the host match those in the driver's container", () => {
   const mounts = new Map<string, Manifest>(
     driver.volumeMounts.map((mount: Manifest) => [mount.name, mount]),
   );
@@ -241,7 +241,7 @@ Deno.test("paths on the host and in the driver's container fit together", () => 
   assert.equal(mounts.get("pods").mountPropagation, "Bidirectional");
 });
 
-Deno.test("every volume is mounted, every mount has its volume, and selectors fit labels", () => {
+Deno.test("every volume is mounted, every mount has its volume, and selectors match labels", () => {
   for (const workload of [one("DaemonSet", "csi-cert-driver"), one("Deployment", "cert-service")]) {
     const { selector, template } = workload.spec;
     const volumes = template.spec.volumes.map(({ name }: Manifest) => name);

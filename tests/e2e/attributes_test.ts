@@ -12,7 +12,7 @@ interface Shown {
   readonly look: (pod: Pod) => Promise<void>;
 }
 
-/** Beside the lifetime: clocks may be five minutes behind. */
+/** In addition to the lifetime: clocks may be five minutes behind. */
 function lifetimeMinutes({ validFromDate, validToDate }: X509Certificate): number {
   return (validToDate.getTime() - validFromDate.getTime()) / 60_000 - 5;
 }
@@ -21,7 +21,7 @@ function includesAll(text: string | undefined, names: readonly string[]): void {
   for (const name of names) assert.ok(text?.split(", ").includes(name), `${name} in ${text}`);
 }
 
-/** What any namespace may ask for. */
+/** What any namespace may request. */
 const unruled: readonly Shown[] = [
   {
     name: "lasting",
@@ -74,7 +74,7 @@ const unruled: readonly Shown[] = [
   },
   {
     name: "early",
-    // Without the second, a renewal would come after 80 seconds.
+    // Without the second, the renewal would be after 80 seconds.
     attributes: { duration: "100s", "renew-before": "90s" },
     look: async (pod) => {
       const { serialNumber } = await pod.certificate();
@@ -156,7 +156,7 @@ for (const shown of unruled) {
     show(shown, "default"));
 }
 
-Deno.test("with the example policy pods get what it grants, and what it does not is refused", async (test) => {
+Deno.test("with the example policy pods get the names that it grants, and others are refused", async (test) => {
   const example = new URL("../../deploy/example-policy.yaml", import.meta.url);
   await using _policy = await givePolicy(await Deno.readTextFile(example));
   await kubectl(["create", "namespace", "shop"]);

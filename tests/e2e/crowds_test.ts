@@ -33,7 +33,7 @@ interface PodTimes {
   };
 }
 
-/** The publishes since an instant that the driver did not answer with OK, in its own words. */
+/** The publishes since an instant that the driver did not answer with OK, with its messages. */
 async function failedPublishes(since: Date): Promise<string[]> {
   const log = ["logs", "daemonset/csi-cert-driver", `--since-time=${since.toISOString()}`];
   const lines = (await kubectl(["-n", system, ...log, "--tail=-1"])).split("\n");
@@ -45,7 +45,7 @@ const seconds = (value: number) => `${value.toFixed(2)} s`;
 const percent = (share: number) => `${(100 * share).toFixed(0)} %`;
 const median = (list: readonly number[]) => list.toSorted((a, b) => a - b)[list.length >> 1] ?? NaN;
 
-Deno.test("pods with a certificate and without become ready in turn, and what it takes is shown", async () => {
+Deno.test("pods with and without a certificate become ready, and the times of both are printed", async () => {
   const times = { plain: [] as number[], certificate: [] as number[] };
   const published: number[] = [];
   for (let round = 0; round < 5; round++) {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { onNode } from "./support/node.ts";
 import { Pod } from "./support/pods.ts";
 
-/** What a pod's root may try on a volume that it mounts as writable. */
+/** Attacks of a pod's root on a volume that it mounts as writable. */
 const attacks = [
   "touch /certs/new",
   "rm -rf /certs/..data /certs/tls.key",
@@ -32,7 +32,7 @@ async function outside(neighbour: Pod): Promise<string> {
   return [...await Promise.all([...texts, ...listings]), ...planted].join("\n");
 }
 
-Deno.test("root in a pod with a writable mount changes nothing, nowhere, and stops no renewal", async () => {
+Deno.test("root in a pod with a writable mount changes no file and stops no renewal", async () => {
   await using neighbour = await Pod.start({ name: "neighbour" });
   await using pod = await Pod.start({
     name: "hostile",
@@ -54,12 +54,12 @@ Deno.test("root in a pod with a writable mount changes nothing, nowhere, and sto
   const { subject } = await pod.certificate();
   assert.equal(subject, "CN=hostile.default.svc.cluster.local");
   assert.ok(await pod.holdsPair());
-  // The renewal wrote as root on the node: into this volume, and nowhere that an attack pointed to.
+  // The renewal wrote as root on the node: into this volume, and to no target of an attack's links.
   assert.equal(await outside(neighbour), before);
 });
 
 for (const name of ["cert-service", "cert-service.csi-cert-system.svc.cluster.local"]) {
-  Deno.test(`a pod called ${name} gets no name by which anybody knows the service`, async () => {
+  Deno.test(`a pod called ${name} gets no name under which clients know the service`, async () => {
     await using pod = await Pod.start({ name });
     const certificate = await pod.certificate();
     const names = certificate.subjectAltName?.split(", ") ?? [];

@@ -23,7 +23,7 @@ function withoutDenials(): AsyncDisposable {
   };
 }
 
-Deno.test("an administrator lists, shows and revokes with kubectl exec, and a revoked pod is renewed no more", async () => {
+Deno.test("an administrator lists, shows and revokes with kubectl exec, and a revoked pod is not renewed", async () => {
   await using _undone = withoutDenials();
   await using pod = await Pod.start({ name: "accused", attributes: { duration: "30s" } });
   const { metadata, spec } = await pod.object();
@@ -64,7 +64,7 @@ Deno.test("an administrator lists, shows and revokes with kubectl exec, and a re
   assert.ok(await successor.holdsPair());
 });
 
-Deno.test("a second revocation goes into the same list, and the first stays in it", async () => {
+Deno.test("a second revocation is added to the list, and the first remains in it", async () => {
   await using _undone = withoutDenials();
   for (const digit of [1, 2]) {
     const uid = `11111111-0000-4000-8000-00000000000${digit}`;
@@ -76,7 +76,7 @@ Deno.test("a second revocation goes into the same list, and the first stays in i
   }
 });
 
-Deno.test("who may not execute in the service's pods cannot administer, and the driver's account is one of these", async () => {
+Deno.test("an account that may not execute in the service's pods cannot administer; the driver's account may not", async () => {
   const [replica = ""] = await replicas();
   for (const account of ["default:default", `${system}:csi-cert-driver`]) {
     const as = `--as=system:serviceaccount:${account}`;
@@ -87,7 +87,7 @@ Deno.test("who may not execute in the service's pods cannot administer, and the 
   }
 });
 
-Deno.test("a trust bundle that somebody deletes or spoils is made again, and volumes keep what they trust", async () => {
+Deno.test("a trust bundle that is deleted or damaged is written again, and volumes keep their anchors", async () => {
   const read = async (): Promise<{ metadata: { uid: string }; data: Record<string, string> }> =>
     await getJson("configmap", "csi-cert-trust-bundle", "-n", system);
   await using pod = await Pod.start({ name: "believer" });
@@ -118,7 +118,7 @@ Deno.test("each right that the manifest grants was used, by the account that has
     !bindings.test(annotations?.["authorization.k8s.io/reason"] ?? "")
   );
   assert.deepEqual(otherwise.map(({ verb, requestURI }) => `${verb} ${requestURI}`), []);
-  // The driver's account has no right, and never asked.
+  // The driver's account has no right and made no call.
   assert.deepEqual(granted.filter(({ account }) => account === "csi-cert-driver"), []);
   assert.deepEqual([...new Set(events.map(accountOf))], ["cert-service"]);
   const counts = granted.map((right) =>

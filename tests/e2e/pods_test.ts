@@ -29,7 +29,7 @@ Deno.test("the API server accepts each object of the tutorial, with no field tha
   }
 });
 
-Deno.test("two pods talk TLS and verify each other by name with nothing but ca.crt", async () => {
+Deno.test("two pods use TLS and verify each other by name with ca.crt alone", async () => {
   await using server = await Pod.start({ name: "tls-server" });
   await using client = await Pod.start({ name: "tls-client" });
   const { status } = await server.object();
@@ -53,7 +53,7 @@ Deno.test("two pods talk TLS and verify each other by name with nothing but ca.c
   assert.match(await connect(name, own), /^HTTP\/1\.0 200 ok/m);
   const other = await connect("other.default.svc.cluster.local", own);
   assert.match(other, /ostname mismatch/);
-  // Who shows no certificate gets no answer.
+  // A client without a certificate gets no answer.
   for (const refused of [other, await connect(name, "")]) assert.doesNotMatch(refused, /200 ok/);
 });
 
@@ -70,7 +70,7 @@ Deno.test("an ordinary user reads the files, by its group where there is an fsGr
 });
 
 for (const [readOnly, mountReadOnly] of [[true, true], [true, false], [false, true]] as const) {
-  Deno.test(`a pod reads and cannot write, also renewed, with readOnly ${readOnly} of its volume and ${mountReadOnly} of its mount`, async () => {
+  Deno.test(`a pod can read and not write, also after a renewal, with readOnly ${readOnly} of its volume and ${mountReadOnly} of its mount`, async () => {
     const attributes = { duration: "10s" };
     await using pod = await Pod.start({ name: "reader", readOnly, mountReadOnly, attributes });
     const { serialNumber } = await pod.certificate();
@@ -84,7 +84,7 @@ for (const [readOnly, mountReadOnly] of [[true, true], [true, false], [false, tr
   });
 }
 
-Deno.test("a pod that asks for another's name waits, and its events say what would help", async () => {
+Deno.test("a pod that requests another's name waits, and its events state what to do", async () => {
   await using pod = await Pod.create({
     name: "greedy",
     attributes: { "dns-names": "bank.example.com" },

@@ -3,7 +3,7 @@ import { system } from "../../scripts/support/install.ts";
 import { Pod } from "./support/pods.ts";
 import { givePolicy } from "./support/policy.ts";
 
-Deno.test("a policy grants what was refused, and the pod that is made anew starts", async () => {
+Deno.test("a policy grants what was refused, and the pod starts when it is created again", async () => {
   const options = { name: "bank", attributes: { "dns-names": "bank.example.com" } };
   await using refused = await Pod.create(options);
   await refused.failedMount(/the policy for namespace default does not allow it/);
@@ -14,7 +14,7 @@ Deno.test("a policy grants what was refused, and the pod that is made anew start
     metadata: { name: "cert-service-policy", namespace: system },
     data: { "policy.yaml": rules },
   }));
-  // The refusal was final for that pod: the kubelet unpublishes nothing, and it is let go.
+  // The refusal was final for that pod: the kubelet unpublishes nothing and removes the pod.
   await refused.remove();
   await using pod = await Pod.start(options);
   assert.match((await pod.certificate()).subjectAltName ?? "", /DNS:bank\.example\.com/);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Pod } from "./support/pods.ts";
 import { kubectl } from "../../scripts/support/kubectl.ts";
 
-/** Reads the pair again and again as a program would, for some seconds; tells what it saw. */
+/** Reads the pair again and again as a program would, for some seconds; returns what it saw. */
 const watchPair = (seconds: number) =>
   `end=$(( $(date +%s) + ${seconds} )); reads=0; bad=0; : >/tmp/serials; cd /tmp
 while [ $(date +%s) -lt $end ]; do
@@ -17,7 +17,7 @@ while [ $(date +%s) -lt $end ]; do
 done
 echo reads=$reads bad=$bad serials=$(sort -u /tmp/serials | wc -l)`;
 
-Deno.test("a running container sees its certificate renewed, and never a pair that does not fit", async () => {
+Deno.test("a running container sees its certificate renewed, and never a certificate with another's key", async () => {
   // A new one every 8 seconds, and each good for 12 more: so long may a busy machine take.
   const attributes = { duration: "20s", "renew-before": "12s" };
   await using pod = await Pod.start({ name: "courier", attributes });
@@ -28,7 +28,7 @@ Deno.test("a running container sees its certificate renewed, and never a pair th
   assert.ok(Number(reads) > 20 && Number(serials) >= 3, seen);
 });
 
-Deno.test("a pod that takes minutes to end is renewed all the while", async () => {
+Deno.test("a pod that needs minutes to end is renewed meanwhile", async () => {
   await using pod = await Pod.start({
     name: "draining",
     attributes: { duration: "20s" },

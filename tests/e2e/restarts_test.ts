@@ -28,7 +28,7 @@ const replacements = {
 const setVariable = (change: string) => kubectl(["-n", system, "set", "env", daemonSet, change]);
 
 for (const [what, replace] of Object.entries(replacements)) {
-  Deno.test(`${what} issues nothing anew and goes on with the renewals`, async () => {
+  Deno.test(`${what} issues nothing again and continues the renewals`, async () => {
     await using steady = await Pod.start({ name: "steady" });
     await using courier = await Pod.start({ name: "courier", attributes: { duration: "20s" } });
     const before = await steady.certificate();
@@ -43,7 +43,7 @@ for (const [what, replace] of Object.entries(replacements)) {
   });
 }
 
-/** Of the pod that is to stay, where one is about to go. */
+/** The pod that is kept, where another one is about to be deleted. */
 async function driverUid(): Promise<string> {
   const { items } = await getJson("pods", "-n", system, "-l", "app=csi-cert-driver");
   const [pod] = items.filter(({ metadata }: Listed) => metadata.deletionTimestamp === undefined);
@@ -54,7 +54,7 @@ interface Listed {
   readonly metadata: { readonly deletionTimestamp?: string };
 }
 
-Deno.test("a driver that is killed is started again and knows its volumes", async () => {
+Deno.test("a driver that is killed is started again and finds its volumes", async () => {
   await using courier = await Pod.start({ name: "courier", attributes: { duration: "20s" } });
   const before = await processes(driverProgram);
   await kill(driverProgram);
@@ -68,7 +68,7 @@ Deno.test("a driver that is killed is started again and knows its volumes", asyn
   await using _later = await Pod.start({ name: "later" });
 });
 
-Deno.test("without the service pods keep what they have, and new ones wait for its return", async () => {
+Deno.test("without the service pods keep their certificates, and new pods wait for its return", async () => {
   await using steady = await Pod.start({ name: "steady" });
   await using scaledBack = new AsyncDisposableStack();
   scaledBack.defer(scaleBack);
@@ -101,17 +101,17 @@ Deno.test("a service that is restarted, and one of one replica and of two again,
   }
 });
 
-Deno.test("a volume that is unmounted behind the kubelet's back comes back by itself", async () => {
+Deno.test("a volume that is unmounted without the kubelet is mounted again", async () => {
   await using pod = await Pod.start({ name: "robbed" });
   const path = await pod.targetPath();
   const lost = await pod.certificate();
   await onNode("umount", path);
   assert.equal((await volumeMounts()).includes(path), false);
   await until("the mount is back", async () => (await volumeMounts()).includes(path), 180_000);
-  // A container that is started anew sees it; the one that runs has the lost one.
+  // A container that is started again sees it; the running one still has the lost mount.
   assert.equal((await pod.certificate()).serialNumber, lost.serialNumber);
   await pod.tryShell("kill -TERM 1");
-  await until("the container is started anew", async () => await pod.restarts() === 1);
+  await until("the container is started again", async () => await pod.restarts() === 1);
   await pod.ready();
   const onTheNode = new X509Certificate(await Deno.readTextFile(`${path}/tls.crt`));
   assert.equal((await pod.certificate()).serialNumber, onTheNode.serialNumber);
@@ -120,7 +120,7 @@ Deno.test("a volume that is unmounted behind the kubelet's back comes back by it
 });
 
 for (const program of ["kubelet", "containerd"]) {
-  Deno.test(`a restarted ${program} finds pods as they were, and new ones start`, async () => {
+  Deno.test(`a restarted ${program} leaves running pods unchanged, and new ones start`, async () => {
     await using steady = await Pod.start({ name: "steady" });
     await using courier = await Pod.start({ name: "courier", attributes: { duration: "20s" } });
     const { serialNumber } = await steady.certificate();

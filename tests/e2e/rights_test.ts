@@ -27,9 +27,12 @@ function question(permission: Permission): [verb: string, what: string, ...flags
 }
 
 Deno.test("the driver's account may do what an account without any role may, and no more", async () => {
-  await kubectl(["-n", system, "create", "serviceaccount", "nobody"]);
-  assert.deepEqual(await granted(account("csi-cert-driver")), await granted(account("nobody")));
-  await kubectl(["-n", system, "delete", "serviceaccount", "nobody"]);
+  await kubectl(["-n", system, "create", "serviceaccount", "without-role"]);
+  assert.deepEqual(
+    await granted(account("csi-cert-driver")),
+    await granted(account("without-role")),
+  );
+  await kubectl(["-n", system, "delete", "serviceaccount", "without-role"]);
 });
 
 Deno.test("the service's account may do each call that the service makes", async () => {
@@ -94,7 +97,7 @@ Deno.test("a ConfigMap is made by server-side apply under rights that name it, a
   await kubectl(["-n", system, "delete", "configmap", "csi-cert-denials"]);
 });
 
-Deno.test("the apply that makes a ConfigMap needs the right to create beside the one to patch", async () => {
+Deno.test("the apply that makes a ConfigMap needs the right to create in addition to the one to patch", async () => {
   const name = "patcher";
   const named = (verbs: string) => ["create", "role", name, "--resource=configmaps", verbs];
   const role = async (verbs: string) => {
@@ -113,17 +116,17 @@ Deno.test("the apply that makes a ConfigMap needs the right to create beside the
   await kubectl(["-n", system, ...binding, `--serviceaccount=${system}:${name}`]);
   assert.match((await write("patched", name)).stderr, /cannot create resource "configmaps"/);
   await role("--verb=patch,get,create");
-  // The API server's authoriser hears of a changed role a moment later.
+  // The API server's authoriser applies a changed role a moment later.
   await until("the role holds", async () => (await write("patched", name)).success);
 });
 
-Deno.test("the driver's own token opens nothing at the API server", async () => {
+Deno.test("the driver's own token gives no access to the API server", async () => {
   const { items } = await getJson("pods", "-n", system, "-l", "app=csi-cert-driver");
   const token = await kubectl([
     ...["-n", system, "create", "token", "csi-cert-driver", "--audience=csi-cert-service"],
     ...["--bound-object-kind=Pod", `--bound-object-name=${items[0].metadata.name}`],
   ]);
-  // The administrator's certificate is in the kubeconfig: a request of its own goes without.
+  // The administrator's certificate is in the kubeconfig: this request has none.
   const caCerts = [await Deno.readTextFile(`${Deno.env.get("E2E_FOLDER")}/pki/ca.crt`)];
   using client = Deno.createHttpClient({ caCerts });
   const response = await fetch("https://127.0.0.1/api/v1/namespaces/default/pods", {
@@ -134,7 +137,7 @@ Deno.test("the driver's own token opens nothing at the API server", async () => 
   assert.equal(response.status, 401);
 });
 
-Deno.test("the pods run as the manifest says: read-only roots, no API token in the driver", async () => {
+Deno.test("the pods run as the manifest states: read-only roots, no API token in the driver", async () => {
   const { items } = await getJson("pods", "-n", system);
   for (const { metadata, spec } of items) {
     assert.equal(spec.hostNetwork ?? false, false);
@@ -147,7 +150,7 @@ Deno.test("the pods run as the manifest says: read-only roots, no API token in t
   }
 });
 
-Deno.test("on the node each program runs as the user that its container says, without capabilities in the service", async () => {
+Deno.test("on the node each program runs as its container's user, without capabilities in the service", async () => {
   for (const [name, uid] of [["csi-driver", "0"], ["cert-service", "65532"]] as const) {
     const ids = await processes(`/csi-cert-driver/${name}.js`);
     assert.ok(ids.length > 0, name);

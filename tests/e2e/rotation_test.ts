@@ -53,29 +53,29 @@ const trusts = ({ roots }: VolumeNow, root: X509Certificate) =>
   roots.some(({ fingerprint256 }) => fingerprint256 === root.fingerprint256);
 const isSignedBy = ({ leaf }: VolumeNow, root: X509Certificate) => leaf.verify(root.publicKey);
 
-/** Waits until each volume was seen so, while no call fails and each talker makes at least ten more. */
+/** Waits until each volume was seen so, while no call fails and each program makes at least ten more. */
 async function whileTalking(
   talkers: readonly Talker[],
   what: string,
   holds: (volume: VolumeNow) => boolean,
 ): Promise<void> {
   const unseen = new Set(await Promise.all(talkers.map(({ pod }) => pod.targetPath())));
-  const hear = async () => {
+  const observe = async () => {
     const heard = await Promise.all(talkers.map((talker) => talker.conversation()));
     assert.deepEqual(heard.flatMap(({ failures }) => failures), [], what);
     return heard.map(({ calls }) => calls);
   };
-  const before = await hear();
+  const before = await observe();
   await until(what, async () => {
     for (const path of unseen) {
       if (holds(await volumeOf(path))) unseen.delete(path);
     }
-    const calls = await hear();
+    const calls = await observe();
     return unseen.size === 0 && calls.every((count, index) => count >= before[index]! + 10);
   }, 180_000);
 }
 
-Deno.test("three programs talk mutual TLS without one failure while the CA changes twice and a root retires", async () => {
+Deno.test("three programs use mutual TLS without a failure while the CA changes twice and a root retires", async () => {
   await using east = await Peer.start("east");
   await using west = await Peer.start("west");
   await using client = await OpensslClient.start("client", east);
@@ -132,12 +132,12 @@ Deno.test("three programs talk mutual TLS without one failure while the CA chang
     assert.deepEqual([...issuers].sort(), ["Second CA", "Third CA", "csi-cert-driver CA"]);
   }
 
-  // A client that cannot show a certificate is the one failure, and it is heard.
+  // A client that cannot show a certificate is the one failure, and it is reported.
   const anonymous = `openssl s_client -quiet -connect ${east.address} </dev/null`;
   await client.pod.tryShell(anonymous);
-  const { failures } = await until("the failure is told", async () => {
-    const told = await east.conversation();
-    return told.failures.length > 0 && told;
+  const { failures } = await until("the failure is reported", async () => {
+    const reported = await east.conversation();
+    return reported.failures.length > 0 && reported;
   });
   assert.equal(failures.length, 1);
   assert.match(failures[0]!, /served: .*certificate/);

@@ -29,7 +29,7 @@ const docker = `docker() {
   started+=("$!")
 }`;
 
-/** Until its input ends; then ends what was started, and tells the codes. */
+/** Runs until its input ends; then ends what was started and prints the exit codes. */
 const epilogue = `read -r _ || true
 for id in "\${started[@]}"; do
   kill -TERM "$id"
@@ -38,7 +38,7 @@ for id in "\${started[@]}"; do
   echo "ended with $code"
 done`;
 
-/** The documented commands, those that start the programs and those that come when they are ready. */
+/** The documented commands: those that start the programs, and those that follow when they are ready. */
 function commands(): [starting: string, using: string] {
   const block = documentedBlock("standalone");
   const here = block.replace(/^node=.*$/m, "node=e2e-node")
@@ -115,7 +115,7 @@ Deno.test("as documented, both programs serve a kubelet as plain processes that 
     await programs.stdin.close();
   }
   const { stdout, stderr } = await ended;
-  const told = new TextDecoder().decode(stdout).split("\n").filter((line) => /^ended/.test(line));
-  assert.deepEqual(told, ["ended with 0", "ended with 0"], new TextDecoder().decode(stderr));
+  const codes = new TextDecoder().decode(stdout).split("\n").filter((line) => /^ended/.test(line));
+  assert.deepEqual(codes, ["ended with 0", "ended with 0"], new TextDecoder().decode(stderr));
   await kubectl(["delete", "csidriver", driverName]);
 });

@@ -18,7 +18,7 @@ async function readiness(app: string): Promise<string[]> {
   }));
 }
 
-/** A CA by the two commands of docs/how-to/own-ca.md, which need nothing of ours. */
+/** A CA by the two commands of docs/how-to/own-ca.md, which need no program of this project. */
 async function installOwnCa(): Promise<void> {
   const folder = await Deno.makeTempDir({ dir: Deno.env.get("E2E_FOLDER")! });
   const files = [`${folder}/tls.crt`, `${folder}/tls.key`] as const;
@@ -31,7 +31,7 @@ async function installOwnCa(): Promise<void> {
   await kubectl([...secret, `--cert=${files[0]}`, `--key=${files[1]}`, "-n", system]);
 }
 
-Deno.test("pods outlive an uninstall, and an install whose CA comes last finds them and starts the ones that wait", async () => {
+Deno.test("pods survive an uninstall; an install whose CA is created last finds them and starts the waiting ones", async () => {
   await using old = await Pod.start({ name: "left-over" });
   const { serialNumber } = await old.certificate();
   await uninstall();
@@ -41,8 +41,8 @@ Deno.test("pods outlive an uninstall, and an install whose CA comes last finds t
   await applyManifest();
   await rolledOut("daemonset/csi-cert-driver");
   await until("the service waits for its CA", async () => {
-    const told = await readiness("cert-service");
-    return told.length === 2 && told.every((text) => text.includes("the CA does not exist"));
+    const texts = await readiness("cert-service");
+    return texts.length === 2 && texts.every((text) => text.includes("the CA does not exist"));
   });
   await using early = await Pod.create({ name: "early" });
   await early.failedMount(/certificate service/);
@@ -50,7 +50,7 @@ Deno.test("pods outlive an uninstall, and an install whose CA comes last finds t
 
   await installOwnCa();
   await rolledOut("deployment/cert-service");
-  // The kubelet brings drivers the trust bundle within two minutes, and then has to ask again.
+  // The kubelet brings drivers the trust bundle within two minutes, and then has to publish again.
   await early.ready(300);
   assert.match((await early.certificate()).issuer, /CN=My CA/);
   assert.ok(await early.holdsPair());

@@ -4,10 +4,10 @@ import type { Volume } from "../../src/driver/volume/volume_record.ts";
 
 const idle = (node: TestNode) => node.clock.until(() => node.scheduler.running === 0);
 
-/** Shorter than a request to the service may take, so that what begins in one ends in it. */
+/** Shorter than a request to the service may take, so that a request ends in the step in which it begins. */
 const stepSeconds = 10;
 
-/** Lets so many minutes pass, step by step. */
+/** Lets a number of minutes pass, step by step. */
 async function pass(node: TestNode, minutes: number): Promise<void> {
   for (let seconds = 0; seconds < minutes * 60; seconds += stepSeconds) {
     await node.clock.advance({ seconds: stepSeconds });
@@ -22,7 +22,7 @@ async function published(node: TestNode): Promise<Volume> {
   return request;
 }
 
-/** The service's answers are for the true time, whatever this node's clock says. */
+/** The service's answers are for the true time, whichever time this node's clock shows. */
 function keepServiceOnTime(node: TestNode, offset: () => Temporal.Duration): void {
   node.issuer.answer = async (request) => {
     const wrong = node.clock.now();
@@ -97,7 +97,7 @@ Deno.test("a node that slept for a day over its renewal renews within a minute o
   const { serialNumber } = node.leaf(request);
   await pass(node, 60 * 70);
   assert.equal(node.leaf(request).serialNumber, serialNumber);
-  // The timers stand still in a sleep; the wall clock does not.
+  // Timers stop while the machine sleeps; the wall clock does not.
   node.clock.set(node.clock.now().add({ hours: 24 }));
   await pass(node, 1);
   assert.notEqual(node.leaf(request).serialNumber, serialNumber);

@@ -16,8 +16,8 @@ interface DiskFault {
   readonly name: string;
   readonly options: string;
   readonly strike: (directory: string) => Promise<void>;
-  readonly mend: (directory: string) => Promise<void>;
-  readonly told: RegExp;
+  readonly repair: (directory: string) => Promise<void>;
+  readonly error: RegExp;
 }
 
 async function fill(directory: string): Promise<void> {
@@ -43,22 +43,22 @@ const faults: readonly DiskFault[] = [
     name: "a full disk",
     options: "size=256k",
     strike: fill,
-    mend: removeFiller,
-    told: /No space left/,
+    repair: removeFiller,
+    error: /No space left/,
   },
   {
     name: "a disk without a free inode",
     options: "nr_inodes=40",
     strike: takeInodes,
-    mend: removeFiller,
-    told: /No space left/,
+    repair: removeFiller,
+    error: /No space left/,
   },
   {
     name: "a disk that became read-only",
     options: "size=256k",
     strike: (directory) => run("mount", "-o", "remount,ro", directory),
-    mend: (directory) => run("mount", "-o", "remount,rw", directory),
-    told: /Read-only file system/,
+    repair: (directory) => run("mount", "-o", "remount,rw", directory),
+    error: /Read-only file system/,
   },
 ];
 
@@ -68,7 +68,7 @@ async function mountRecords({ recordsDir }: TestEnvironment, options: string): P
   await run("mount", "-t", "tmpfs", "-o", options, "records", recordsDir);
 }
 
-for (const { name, options, strike, mend, told } of faults) {
+for (const { name, options, strike, repair, error } of faults) {
   Deno.test({
     name:
       `${name} under CERT_BASE_PATH: what is mounted is renewed once and served, what is new fails clearly`,
@@ -91,11 +91,11 @@ for (const { name, options, strike, mend, told } of faults) {
       const renewed = await wholePair(mounted);
       assert.notEqual(renewed.serialNumber, before.serialNumber);
       const refused = environment.kubelet.admit({ name: "web-1", namespace: "shop" });
-      await assert.rejects(environment.kubelet.publish(refused), told);
+      await assert.rejects(environment.kubelet.publish(refused), error);
       await assert.rejects(Deno.lstat(refused.targetPath), Deno.errors.NotFound);
       await environment.kubelet.publish(mounted);
       assert.equal((await wholePair(mounted)).serialNumber, renewed.serialNumber);
-      await mend(environment.recordsDir);
+      await repair(environment.recordsDir);
       await recoveries.time(async () => {
         await environment.kubelet.publish(refused);
         await environment.kubelet.publish(mounted);
@@ -104,14 +104,14 @@ for (const { name, options, strike, mend, told } of faults) {
       await assertExactly(environment, [mounted, refused]);
       for (const volume of [mounted, refused]) await environment.kubelet.unpublish(volume);
       await assertExactly(environment, []);
-      recoveries.tell("the disk was mended and the kubelet asked again");
+      recoveries.report("the disk was repaired and the kubelet published again");
     },
   });
 }
 
 Deno.test({
   name:
-    "a driver that cannot use CERT_BASE_PATH stays up, says why it is not ready, and goes on when it can",
+    "a driver that cannot use CERT_BASE_PATH keeps running, reports why it is not ready, and continues when it can",
   ignore,
   async fn() {
     await using environment = await openEnvironment();
@@ -128,12 +128,12 @@ Deno.test({
     await run("mount", "-o", "remount,rw", environment.recordsDir);
     await recoveries.time(() => driver.ready());
     assert.equal((await readiness("127.0.0.1:19808")).status, 200);
-    recoveries.tell("the disk became writable");
+    recoveries.report("the disk became writable");
   },
 });
 
 Deno.test({
-  name: "a volume's tmpfs that is full keeps its old pair, and takes the next one that fits",
+  name: "a volume whose tmpfs is full keeps its old pair, and gets the next one that fits",
   ignore,
   async fn() {
     await using workspace = new Workspace();

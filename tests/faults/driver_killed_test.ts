@@ -18,7 +18,7 @@ import {
 
 const pod = { name: "web-0", namespace: "shop" };
 
-/** The names of the steps of these ports, as a run that nobody disturbs takes them. */
+/** The names of the steps of these ports, in the order of an undisturbed run. */
 async function stepsOf(driver: Program, ports: string[]): Promise<string[]> {
   await driver.stop("SIGTERM");
   const names = driver.output.split("\n").filter((line) => line.includes('"step"'))
@@ -31,7 +31,7 @@ function assertKilled(status: Deno.CommandStatus, step: string): void {
   assert.equal(status.signal, "SIGKILL", `the driver died before "${step}"`);
 }
 
-/** Each driver that starts first makes whole what the last one was killed at. */
+/** Each driver first repairs at its start the volume at which the last one was killed. */
 async function killedAtEach(
   environment: TestEnvironment,
   steps: readonly string[],
@@ -63,7 +63,7 @@ async function killedAtEach(
       assertKilled(await driver.ended(), step);
     });
   }
-  recoveries.tell("killed and started again");
+  recoveries.report("killed and started again");
 }
 
 function failedAfter(step: string): (error: unknown) => never {
@@ -127,7 +127,7 @@ Deno.test({
 
 Deno.test({
   name:
-    "a driver killed at any step of a renewal: the pod always sees a whole pair, and the renewal is made good",
+    "a driver killed at any step of a renewal: the pod always sees a whole pair, and the renewal is completed",
   ignore,
   async fn() {
     await using environment = await openEnvironment();
@@ -163,7 +163,7 @@ Deno.test({
     await environment.startDriver();
     await eventually(() => assertRenewed(environment, healing));
     await eventually(() => assertExactly(environment, volumes));
-    recoveries.tell("killed and started again");
+    recoveries.report("killed and started again");
     for (const volume of volumes) await environment.kubelet.unpublish(volume);
     await assertExactly(environment, []);
   },

@@ -18,7 +18,7 @@ export async function openEnvironment(): Promise<TestEnvironment> {
   return environment;
 }
 
-/** The leaf that a pod sees; throws unless it comes with its own key and a trust bundle. */
+/** The leaf that a pod sees; throws unless it has its own key and a trust bundle. */
 export async function wholePair({ targetPath }: PodVolume): Promise<Certificate> {
   const generation = `${targetPath}/${await Deno.readLink(`${targetPath}/..data`)}`;
   const leaf = readCertificates(await Deno.readTextFile(`${generation}/tls.crt`))?.[0];
@@ -29,7 +29,7 @@ export async function wholePair({ targetPath }: PodVolume): Promise<Certificate>
   return leaf;
 }
 
-/** What lies below CERT_BASE_PATH, the driver's own hidden entries left out. */
+/** The entries of CERT_BASE_PATH, the driver's own hidden entries left out. */
 export function recordNames(environment: TestEnvironment): string[] {
   return [...Deno.readDirSync(environment.recordsDir)].map(({ name }) => name)
     .filter((name) => !name.startsWith("."));
@@ -70,7 +70,7 @@ export async function assertExactly(
     assert.deepEqual(files.sort(), ["tls.crt", "volume.json"]);
   }
   const staging = [...Deno.readDirSync(`${environment.recordsDir}/.staging`)];
-  assert.deepEqual(staging, [], "nothing lies in the staging area");
+  assert.deepEqual(staging, [], "the staging area is empty");
 }
 
 /** Polls until the check does not throw; rejects with its last error after `ms`. */
@@ -88,31 +88,31 @@ export async function eventually(check: () => Promise<void>, ms = 10_000): Promi
 
 /**
  * Whether Deno itself ended the program: its HTTP/2 aborts now and then when a peer closes a connection
- * (denoland/deno#36788). For us that is one more kill at a place of chance.
+ * (denoland/deno#36788). To a test that is one more kill at a random step.
  */
 export function isRuntimeAbort({ signal }: Deno.CommandStatus): boolean {
   if (signal !== "SIGABRT" && signal !== "SIGSEGV") return false;
   console.log(
-    `    ${signal} by the runtime's HTTP/2 (denoland/deno#36788), taken as one more kill`,
+    `    ${signal} by the runtime's HTTP/2 (denoland/deno#36788), counted as one more kill`,
   );
   return true;
 }
 
-const passing: ReadonlySet<number> = new Set([status.UNAVAILABLE, status.ABORTED]);
+const transient: ReadonlySet<number> = new Set([status.UNAVAILABLE, status.ABORTED]);
 
-/** As the kubelet does: what fails for now is tried again after 0.6 s, and so on for a while. */
+/** As the kubelet does: repeats a call that fails for the moment after 0.6 s, a limited number of times. */
 export async function retried(action: () => Promise<void>): Promise<void> {
   for (let attempt = 1;; attempt++) {
     try {
       return await action();
     } catch (error) {
-      if (!(error instanceof RpcError && passing.has(error.code)) || attempt > 20) throw error;
+      if (!(error instanceof RpcError && transient.has(error.code)) || attempt > 20) throw error;
     }
     await new Promise((resolve) => setTimeout(resolve, 600));
   }
 }
 
-/** Times until something was whole again, told at the end of a test. */
+/** Times until something was whole again, reported at the end of a test. */
 export class Recoveries {
   readonly #ms: number[] = [];
 
@@ -123,7 +123,7 @@ export class Recoveries {
     return result;
   }
 
-  tell(what: string): void {
+  report(what: string): void {
     const sorted = this.#ms.toSorted((left, right) => left - right);
     const shown = (ms = 0) => `${(ms / 1000).toFixed(2)} s`;
     console.log(

@@ -4,7 +4,7 @@ import { runInNewContext } from "node:vm";
 setFlagsFromString("--expose-gc");
 const collect: () => void = runInNewContext("gc");
 
-/** What a program holds once its garbage is collected, in bytes. */
+/** A program's memory after a garbage collection, in bytes. */
 export function heldMemory(): { heapUsed: number; rss: number } {
   collect();
   const { heapUsed, rss } = Deno.memoryUsage();

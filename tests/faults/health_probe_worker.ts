@@ -1,7 +1,7 @@
 /** Requests a program's /livez and /readyz repeatedly until it receives a stop order, and reports the answers. */
 import type { HealthAnswers, ProbeOrder } from "./observing.ts";
 
-/** A worker's own global, which the type check of the whole project takes for a window. */
+/** A worker's own global, for which the type check of the whole project assumes a window. */
 const scope = self as unknown as {
   postMessage(message: HealthAnswers): void;
   onmessage: (event: MessageEvent<ProbeOrder>) => void;
@@ -9,7 +9,7 @@ const scope = self as unknown as {
 
 const answersMs: number[] = [];
 const failures: string[] = [];
-/** So many failures in a row make one that counts, as the kubelet does by default (failureThreshold). */
+/** How many consecutive failures count as one, as the kubelet's default failureThreshold. */
 const failureThreshold = 3;
 let isStopping = false;
 

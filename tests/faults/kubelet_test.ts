@@ -13,7 +13,7 @@ import {
   wholePair,
 } from "./fault_environment.ts";
 
-/** A environment whose service can be frozen, so that a publish hangs where it asks for its certificate. */
+/** An environment whose service can be frozen, so that a publish hangs while it requests its certificate. */
 async function frozen(
   test: (environment: TestEnvironment, volume: PodVolume, service: Program) => Promise<void>,
 ): Promise<void> {
@@ -57,13 +57,14 @@ Deno.test({
       await environment.kubelet.publish(volume);
       assert.equal((await wholePair(volume)).serialNumber, serialNumber);
       await assertExactly(environment, [volume]);
-      recoveries.tell("a call timed out");
+      recoveries.report("a call timed out");
     });
   },
 });
 
 Deno.test({
-  name: "a publish that the kubelet cancels leaves nothing, also when the certificate comes later",
+  name:
+    "a publish that the kubelet cancels leaves nothing, also when the certificate arrives later",
   ignore,
   async fn() {
     await frozen(async (environment, volume, service) => {
@@ -84,7 +85,8 @@ Deno.test({
 });
 
 Deno.test({
-  name: "an unpublish during a publish is told to try again, and then takes everything away",
+  name:
+    "an unpublish during a publish is answered with ABORTED, and its repetition removes everything",
   ignore,
   async fn() {
     await frozen(async (environment, volume, service) => {
@@ -101,7 +103,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "a publish for a pod that is going: whichever call comes last, nothing stays behind",
+  name: "a publish for a pod that is being deleted: whichever call is last, nothing remains",
   ignore,
   async fn() {
     await using environment = await openEnvironment();
@@ -111,7 +113,7 @@ Deno.test({
     const volume = environment.kubelet.admit({ name: "web-0", namespace: "shop" });
     await environment.kubelet.publish(volume);
     await environment.kubelet.unpublish(volume);
-    // A call that was on its way when the pod went: nobody will ever unpublish it.
+    // A call that was under way when the pod was deleted: no unpublish will follow.
     using node = environment.kubelet.node();
     await node.nodePublishVolume(publishRequest(volume));
     await driver.logged(({ message }) => message.startsWith("removed the volume"));

@@ -8,14 +8,14 @@ import { ignore, openEnvironment, recordNames } from "./fault_environment.ts";
 import { persistently } from "./persistence.ts";
 import { openFiles } from "./observing.ts";
 
-/** LEAK_PAIRS=10000 for the long run: what leaks a little shows at this number already, only less clearly. */
+/** LEAK_PAIRS=10000 for the long run: a small leak shows at this number as well, but less clearly. */
 const pairs = Number(Deno.env.get("LEAK_PAIRS") ?? "2000");
 const warmUp = 500;
-/** As many pods as come and go on a node at one time. */
+/** How many pods are created and deleted on a node at one time. */
 const atOnce = 8;
 const entry = new URL("measured_driver.ts", import.meta.url).pathname;
 
-/** A leak of 500 bytes a pair would show in the heap; the resident memory has pools and fragments besides. */
+/** A leak of 500 bytes a pair would show in the heap; resident memory also has pools and fragments. */
 const heapTolerance = (count: number) => 1024 * 1024 + 500 * count;
 const residentTolerance = 48 * 1024 * 1024;
 /** The last connections may still be closing. */
@@ -51,7 +51,7 @@ const shown = ({ files, heap, resident }: Holdings) =>
   `${(resident / 2 ** 20).toFixed(0)} MiB resident`;
 
 Deno.test({
-  name: "volumes that come and go leave no descriptor, no mount, no record and no memory behind",
+  name: "volumes that are published and unpublished leave no descriptor, mount, record or memory",
   ignore,
   async fn() {
     await using environment = await openEnvironment();
@@ -75,7 +75,7 @@ Deno.test({
   },
 });
 
-Deno.test("1,000 drivers that follow the trust bundle and go leave no descriptor and no memory in the service", async () => {
+Deno.test("1,000 drivers that watch the trust bundle and disconnect leave no descriptor and no memory in the service", async () => {
   await using folder = await temporaryFolder();
   const env = { SOCKET: `${folder.path}/service.sock`, CAPACITY: "100" };
   const path = new URL("stormed_service.ts", import.meta.url).pathname;

@@ -12,7 +12,7 @@ import {
 
 Deno.test({
   name:
-    "what a killed driver left is collected at start and by the sweep, and nothing that a pod uses",
+    "what a killed driver left is removed at the start and by the sweep, and nothing that a pod uses",
   ignore,
   async fn() {
     await using environment = await openEnvironment();
@@ -34,14 +34,14 @@ Deno.test({
       recordPath(environment, volume).replace("/volume.json", "");
     const forget = async ({ targetPath }: PodVolume) =>
       await Deno.remove(targetPath.replace(/mount$/, "vol_data.json"));
-    // Mounted, without a record; the pod lives.
+    // Mounted, without a record; the pod exists.
     await Deno.remove(directoryOf(unrecorded), { recursive: true });
-    // Recorded and mounted; the kubelet gave it up meanwhile.
+    // Recorded and mounted; the kubelet no longer has it.
     await forget(gone);
-    // Mounted, without a record, and given up.
+    // Mounted, without a record, and unknown to the kubelet.
     await Deno.remove(directoryOf(lost), { recursive: true });
     await forget(lost);
-    // A record that cannot be read, of a pod that is gone with its mount.
+    // A record that cannot be read, of a pod that was deleted with its mount.
     await Deno.writeTextFile(recordPath(environment, broken), "{");
     await run("umount", broken.targetPath);
     await Deno.remove(broken.targetPath);
@@ -55,7 +55,7 @@ Deno.test({
       await assert.rejects(Deno.lstat(targetPath), Deno.errors.NotFound);
     }
     await assert.rejects(Deno.lstat(temporary), Deno.errors.NotFound);
-    // The sweep, ten seconds later, takes what cannot be read; the republish adopts what has no record.
+    // The sweep, ten seconds later, removes what cannot be read; the republish adopts what has no record.
     await eventually(async () => {
       await Promise.resolve();
       assert.deepEqual(recordNames(environment).length, 1);

@@ -26,7 +26,7 @@ async function published(
 }
 
 Deno.test({
-  name: "a mount taken away from under the driver is back at the next republish",
+  name: "a volume that was unmounted without the driver is mounted at the next republish",
   ignore,
   async fn() {
     await using environment = await openEnvironment();
@@ -43,12 +43,12 @@ Deno.test({
     await assertExactly(environment, [volume]);
     await environment.kubelet.unpublish(volume);
     await assertExactly(environment, []);
-    recoveries.tell("a mount was taken away");
+    recoveries.report("a volume was unmounted");
   },
 });
 
 Deno.test({
-  name: "a node that was restarted, its mounts gone, has its volumes back before the kubelet asks",
+  name: "a restarted node, whose mounts are lost, has its volumes again before the kubelet calls",
   ignore,
   async fn() {
     await using environment = await openEnvironment();
@@ -60,12 +60,12 @@ Deno.test({
       await environment.startDriver();
       await eventually(() => assertExactly(environment, [volume]));
     });
-    recoveries.tell("all mounts were gone");
+    recoveries.report("all mounts were lost");
   },
 });
 
 Deno.test({
-  name: "an empty tmpfs of ours, left from before, is filled where it is",
+  name: "an empty tmpfs of an earlier driver is filled in place",
   ignore,
   async fn() {
     await using environment = await openEnvironment();
@@ -82,7 +82,7 @@ Deno.test({
 
 Deno.test({
   name:
-    "a file, a link or another's mount in the target's place is told of, left alone, and no end",
+    "a file, a link or another program's mount at the target is reported and kept, and ends no driver",
   ignore,
   async fn() {
     await using environment = await openEnvironment();
@@ -120,7 +120,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "a plain directory in the target's place is mounted over; what it holds is never removed",
+  name: "a plain directory at the target is mounted over, and its contents are never removed",
   ignore,
   async fn() {
     await using environment = await openEnvironment();
@@ -159,6 +159,6 @@ Deno.test({
     ]);
     assert.equal((await wholePair(volume)).serialNumber, serialNumber);
     await assertExactly(environment, [volume]);
-    recoveries.tell("the driver was restarted");
+    recoveries.report("the driver was restarted");
   },
 });

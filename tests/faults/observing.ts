@@ -1,4 +1,4 @@
-/** What a storm does to a program that is looked at from outside. */
+/** Observes from outside how a program bears a storm of calls. */
 
 /** A message from the probe to its worker. */
 export type ProbeOrder =
@@ -8,13 +8,13 @@ export type ProbeOrder =
 export interface HealthAnswers {
   /** How long each answer took, failed ones too. */
   readonly answersMs: readonly number[];
-  /** Answers that did not come within 10 seconds, or were not OK. */
+  /** Answers that did not arrive within 10 seconds, or were not OK. */
   readonly failures: readonly string[];
 }
 
 /**
- * Requests a program's health pages over and over, from a thread of its own: what a storm costs the
- * test's thread, which can be busy for seconds, is not measured as the program's.
+ * Requests a program's health pages repeatedly, from a thread of its own: the delays of the test's
+ * thread, which can be busy for seconds, are not measured as the program's.
  */
 export class HealthProbe implements AsyncDisposable {
   readonly #worker = new Worker(import.meta.resolve("./health_probe_worker.ts"), {
@@ -30,7 +30,7 @@ export class HealthProbe implements AsyncDisposable {
     this.#order({ kind: "start", address, everyMs });
   }
 
-  /** Ends the probing and returns what it saw, with a line about it. */
+  /** Ends the probing, prints a line about it and returns its results. */
   async stop(): Promise<HealthAnswers & { readonly summary: string }> {
     this.#order({ kind: "stop" });
     const answers = await this.#answers;
@@ -93,7 +93,7 @@ export async function residentMemory(pid: number): Promise<{ now: number; highes
   return { now: mib("VmRSS"), highest: mib("VmHWM") };
 }
 
-/** How many file descriptors a process holds. */
+/** How many file descriptors a process has. */
 export function openFiles(pid: number): number {
   return [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
 }

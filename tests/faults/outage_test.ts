@@ -28,7 +28,7 @@ function memoryMounter(): Mounter {
   };
 }
 
-Deno.test("a service away for eighty minutes over the renewals of a thousand drivers: all renew within a minute of its return, and do not stampede it", async () => {
+Deno.test("a service is away for eighty minutes while a thousand renewals become due: all renew within a minute of its return, without overloading it", async () => {
   const clock = new FakeClock();
   const issuer = await TestIssuer.create(clock);
   let isAway = false;
@@ -54,7 +54,7 @@ Deno.test("a service away for eighty minutes over the renewals of a thousand dri
   } as unknown as Client<typeof CertificateService>;
   const wait = (ms: number) => new Promise<void>((resolve) => void clock.after(ms, resolve));
   const stopping = new AbortController();
-  // One for all, for the test's own sake: a driver's jobs have keys that no other driver's have.
+  // One scheduler for all, to make the test fast: a driver's jobs have keys that no other driver's have.
   await using scheduler = new Scheduler({ clock, random: nextRandom, concurrency: drivers });
   const settled = () => clock.until(() => scheduler.running === 0);
   const tables: ReturnType<typeof composeVolumes>["table"][] = [];
@@ -91,7 +91,7 @@ Deno.test("a service away for eighty minutes over the renewals of a thousand dri
     await settled();
   }
   const held = () => tables.flatMap((table) => table.all());
-  assert.ok(held().every(({ serialNumber }) => first.has(serialNumber)), "the old pairs stay");
+  assert.ok(held().every(({ serialNumber }) => first.has(serialNumber)), "the old pairs remain");
   asked.length = connected.length = 0;
   isAway = false;
   const back = clock.now().epochMilliseconds;

@@ -2,14 +2,14 @@ import { status } from "@grpc/grpc-js";
 import { RpcError } from "../../src/shared/grpc/rpc_error.ts";
 
 const retried = [
-  // More connections at one instant than the kernel lets wait for a socket.
+  // More connections at one instant than the kernel queues for a socket.
   status.UNAVAILABLE,
   status.RESOURCE_EXHAUSTED,
-  // The sweep looks at the volume just then.
+  // The sweep has the volume's lock.
   status.ABORTED,
 ];
 
-/** As the kubelet does: again after a pause that doubles, for as long as it takes; returns the number of calls. */
+/** Repeats a call as the kubelet does, after pauses that double, until it succeeds; returns the number of calls. */
 export async function persistently(call: () => Promise<void>): Promise<number> {
   for (let calls = 1, pauseMs = 600;; calls++, pauseMs *= 2) {
     try {

@@ -15,7 +15,7 @@ import { persistently } from "./persistence.ts";
 
 type Damage = (path: string, outside: string) => Promise<void>;
 
-/** What can become of a record while the driver is away; `path` is its volume.json. */
+/** How a record can be damaged while the driver is not running; `path` is its volume.json. */
 const damages: Readonly<Record<string, Damage>> = {
   "truncated": async (path) => await Deno.truncate(path, 100),
   "empty": async (path) => await Deno.truncate(path, 0),
@@ -49,7 +49,7 @@ async function change(path: string, fields: object): Promise<void> {
 
 Deno.test({
   name:
-    "a damaged record: the driver starts, and the next republish writes it anew without issuing again",
+    "a damaged record: the driver starts, and the next republish writes it again without issuing",
   ignore,
   async fn() {
     await using environment = await openEnvironment();
@@ -85,13 +85,13 @@ Deno.test({
     );
     for (const { volume } of volumes.values()) await environment.kubelet.unpublish(volume);
     assert.deepEqual(recordNames(environment), []);
-    recoveries.tell("a record was damaged");
+    recoveries.report("a record was damaged");
   },
 });
 
 Deno.test({
   name:
-    "a loss of power takes the mounts and leaves the records in any state: the kubelet's calls make every volume whole",
+    "a loss of power removes the mounts and leaves the records in any state: the kubelet's calls repair every volume",
   ignore,
   async fn() {
     await using environment = await openEnvironment();
@@ -124,18 +124,18 @@ Deno.test({
     const restored = await driver.logged(({ message }) => message.startsWith("restored"));
     assert.deepEqual([restored.healthy, restored.repaired, restored.unreadable], [0, 1, 3]);
     for (const volume of volumes) {
-      // The driver repairs by itself what has its record; the kubelet tries again meanwhile.
+      // The driver repairs volumes that have a record; the kubelet retries meanwhile.
       await recoveries.time(() => persistently(() => environment.kubelet.publish(volume)));
       await wholePair(volume);
     }
     await assertExactly(environment, volumes);
     for (const volume of volumes) await environment.kubelet.unpublish(volume);
     assert.deepEqual(recordNames(environment), []);
-    recoveries.tell("the power came back");
+    recoveries.report("the power returned");
   },
 });
 
-/** Every file below the directories whose name begins so, with its text. */
+/** Every file below the directories whose name has this prefix, with its text. */
 async function textsBelow(base: string, begin: string): Promise<Record<string, string>> {
   const texts: Record<string, string> = {};
   const walk = async (directory: string) => {

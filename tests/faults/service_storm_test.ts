@@ -10,26 +10,26 @@ import { temporaryFolder } from "../support/temporary_folder.ts";
 import { HealthProbe, percentiles, residentMemory } from "./observing.ts";
 
 const nodes = 10_000;
-/** One node more, that asks for a thousand pods at once. */
+/** One more node, which requests certificates for a thousand pods at once. */
 const greedyPods = 1_000;
 const connections = 50;
-/** Less than a storm, so that most of it is turned away at first. */
+/** Less than the storm, so that most calls are rejected at first. */
 const capacity = 2_048;
 /** As long as a driver waits for an answer. */
 const askMs = 20_000;
-/** The drivers notice that there is something to ask within this: faster than any machine signs. */
+/** The interval in which the drivers start to call: faster than any machine signs. */
 const arrivalMs = 2_000;
-/** What thousands of calls in progress may take. */
+/** The memory that thousands of calls in progress may use. */
 const mostGrowthMib = 600;
 const entry = new URL("stormed_service.ts", import.meta.url).pathname;
 
-/** What a driver does until it has its certificate; counts how often it was turned away. */
-async function obtain(
+/** Repeats a driver's call until it has its certificate; counts how often it was rejected. */
+async function issueWithRetries(
   client: GrpcIssuanceClient,
   certificateRequest: Uint8Array,
   node: string,
   uid: string,
-  turnedAway: { count: number; early: number },
+  rejected: { count: number; early: number },
 ): Promise<void> {
   const pod = { namespace: "shop", name: node, uid, serviceAccount: "web" };
   const volume = { volumeId: `csi-${uid}`, volumeName: "certs", attributes: {} };
@@ -39,14 +39,14 @@ async function obtain(
       .catch(() => ({ kind: "unavailable" as const }));
     if (outcome.kind === "issued") return;
     assert.ok(outcome.kind === "overloaded" || outcome.kind === "unavailable", outcome.kind);
-    turnedAway.count++;
-    if (outcome.kind === "overloaded" && !outcome.retryAfter) turnedAway.early++;
+    rejected.count++;
+    if (outcome.kind === "overloaded" && !outcome.retryAfter) rejected.early++;
     const askedMs = outcome.kind === "overloaded" ? outcome.retryAfter?.total("milliseconds") : 0;
     await sleep(renewalRetryDelay(attempt, Infinity, Math.random, askedMs));
   }
 }
 
-Deno.test("10,000 drivers that ask at once are all served, a greedy one after the others, in bounded memory, while health answers", async () => {
+Deno.test("10,000 drivers that call at once are all served, a greedy one after the others, in bounded memory, while health checks are answered", async () => {
   await using folder = await temporaryFolder();
   const env = { SOCKET: `${folder.path}/service.sock`, CAPACITY: `${capacity}` };
   await using service = new Program("cert-service", "source", env, [], entry);
@@ -63,12 +63,12 @@ Deno.test("10,000 drivers that ask at once are all served, a greedy one after th
   const before = await residentMemory(service.pid);
   await using health = new HealthProbe(healthAddress);
   const started = performance.now();
-  const turnedAway = { count: 0, early: 0 };
+  const rejected = { count: 0, early: 0 };
   const quietMs: number[] = [];
   const greedyMs: number[] = [];
   const ask = async (at: number, node: string, tookMs: number[]) => {
     await sleep(Math.random() * arrivalMs);
-    await obtain(clients[at % connections]!, csr, node, `${node}-${at}`, turnedAway);
+    await issueWithRetries(clients[at % connections]!, csr, node, `${node}-${at}`, rejected);
     tookMs.push(performance.now() - started);
   };
   await Promise.all([
@@ -86,17 +86,17 @@ Deno.test("10,000 drivers that ask at once are all served, a greedy one after th
   const { greedy, others } = signed as { greedy: number; others: number };
   console.log(
     `    ${nodes} nodes ${percentiles(quietMs)}; the greedy one's ${greedyPods} pods ` +
-      `${percentiles(greedyMs)}; turned away ${turnedAway.count} times, at most ${mostWaiting} ` +
+      `${percentiles(greedyMs)}; turned away ${rejected.count} times, at most ${mostWaiting} ` +
       `waited; ${greedy} of ${
         greedy + others
       } signed under contention were the greedy one's; the service's ${lag}; its ${summary}; its memory from ` +
       `${before.now.toFixed(0)} to at most ${highest.toFixed(0)} MiB`,
   );
   assert.equal(quietMs.length + greedyMs.length, nodes + greedyPods);
-  assert.equal(turnedAway.early, 0, "a rejected caller receives the time of its next attempt");
+  assert.equal(rejected.early, 0, "a rejected caller receives the time of its next attempt");
   assert.ok(Number(mostWaiting) <= capacity);
-  // As long as over a thousand requests wait, at most 256 of them are the greedy node's, and the nodes
-  // take turns: it has one in hundreds.
+  // While over a thousand requests wait, at most 256 of them are the greedy node's, and the queue is
+  // fair: the node has one place in hundreds.
   assert.ok(others > 0, "the queue was never long");
   assert.ok(
     greedy <= others / 20,

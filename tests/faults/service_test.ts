@@ -57,13 +57,13 @@ Deno.test({
     assert.equal((await wholePair(after)).serialNumber, serialNumber);
     await assertExactly(environment, [before, during, after]);
     assert.equal((await driver.stop()).code, 0);
-    recoveries.tell("the service was killed");
+    recoveries.report("the service was killed");
   },
 });
 
 Deno.test({
   name:
-    "a renewal that falls due while the service is away: the old pair stays, the new one comes within a minute",
+    "a renewal that becomes due while the service is away: the old pair remains, the new one follows within a minute",
   ignore,
   async fn() {
     await using environment = await openEnvironment();
@@ -87,12 +87,12 @@ Deno.test({
     });
     assert.notEqual((await wholePair(volume)).serialNumber, serialNumber);
     await assertExactly(environment, [volume]);
-    recoveries.tell("the service came back to a renewal that was due");
+    recoveries.report("the service returned while a renewal was due");
   },
 });
 
 Deno.test({
-  name: "a service that is stopped and started ten times takes no driver with it",
+  name: "a service that is stopped and started ten times ends no driver",
   ignore,
   async fn() {
     await using environment = await openEnvironment();

@@ -1,6 +1,6 @@
 /**
  * The driver with steps that it can be killed at: VICTIM is a pod's uid, DIE_BEFORE names the step. HOLD=true: the
- * volume's first step waits for a SIGUSR2. The shipped program knows none of these.
+ * volume's first step waits for a SIGUSR2. The shipped program has none of these.
  */
 import { main } from "../../src/csi_driver.ts";
 import { Steps } from "./steps.ts";

@@ -8,7 +8,7 @@ import { onFileSystemCall, onMountCall } from "./system_calls.ts";
 export interface StepOptions {
   /** The uid of the pod whose volume's steps count. */
   readonly victim: string;
-  /** The step that is never taken: the program is killed before it. */
+  /** The step before which the program is killed. */
   readonly dieBefore: string | undefined;
   /** Resolves when the first step may be taken. */
   readonly go: Promise<void>;
@@ -16,7 +16,7 @@ export interface StepOptions {
 }
 
 /**
- * Names everything that the driver does in the world for one volume, in order, and can die before any of it.
+ * Names every change that the driver makes for one volume, in order, and can end the program before each.
  *
  * A step is one call of the kernel's that changes something, named after the port that it was done for.
  */

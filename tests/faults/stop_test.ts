@@ -9,7 +9,7 @@ import {
   retried,
 } from "./fault_environment.ts";
 
-/** The kubelet's own, for a pod that does not say otherwise. */
+/** The kubelet's default grace period of a pod. */
 const graceMs = 30_000;
 const clean = new Set([status.OK, status.UNAVAILABLE, status.CANCELLED]);
 
@@ -59,7 +59,7 @@ for (const isServiceFrozen of [false, true]) {
       await assertExactly(environment, volumes);
       for (const volume of volumes) await environment.kubelet.unpublish(volume);
       await assertExactly(environment, []);
-      recoveries.tell("60 calls were cut off by a stop");
+      recoveries.report("60 calls were cut off by a stop");
     },
   });
 }

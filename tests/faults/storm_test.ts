@@ -5,7 +5,7 @@ import { persistently } from "./persistence.ts";
 import { HealthProbe, openFiles, percentiles, residentMemory } from "./observing.ts";
 
 const volumes = 1_000;
-/** What a thousand waiting calls may take at most, in MiB: each holds a connection and its buffers. */
+/** The memory that a thousand waiting calls may use, in MiB: each has a connection and its buffers. */
 const mostGrowth = 400;
 
 Deno.test({

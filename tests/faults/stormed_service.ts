@@ -1,7 +1,7 @@
 /**
  * The service on the unix socket SOCKET, for a storm: the pod's name stands for the node, since a
  * certificate for each node would need a connection for each, and CAPACITY bounds the queue. At a
- * SIGUSR1 it reports how many requests waited at most, at a SIGUSR2 how much memory it holds.
+ * SIGUSR1 it reports how many requests waited at most, at a SIGUSR2 how much memory it uses.
  */
 import type { Authenticator } from "../../src/service/access/authenticator.ts";
 import { FairQueue } from "../../src/shared/scheduler/fair_queue.ts";
@@ -15,7 +15,7 @@ import { FakeClock } from "../../scripts/support/fake_clock.ts";
 import { heldMemory } from "./garbage.ts";
 import { LagProbe } from "./observing.ts";
 
-/** Takes the bytes in a certificate's place for the node's name. */
+/** Reads the bytes in a certificate's place as the node's name. */
 const byName: Authenticator = {
   authenticate: ({ peerCertificate }) => {
     const node = new TextDecoder().decode(peerCertificate);
@@ -34,7 +34,7 @@ const material = await makeCa({}, clock.now());
 const parts = await openTestService({ clock, material, queues: { lookup, signature: queue } });
 const service = certificateService({ ...parts, authenticator: byName });
 let mostWaiting = 0;
-/** Certificates that were signed while so many requests waited: then the order of the queue matters. */
+/** Certificates that were signed while this many requests waited: then the order of the queue matters. */
 const contended = 1_000;
 const signed = { greedy: 0, others: 0 };
 const implementation: typeof service = {

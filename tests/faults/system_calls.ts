@@ -1,7 +1,7 @@
 import { basename } from "node:path";
 import { mountFlags } from "../../src/shared/linux/libc.ts";
 
-/** Deno's functions with which the driver changes a file system; the path that is changed comes last. */
+/** Deno's functions with which the driver changes a file system; the changed path is their last argument. */
 const changing = [
   "mkdir",
   "mkdirSync",
@@ -22,22 +22,22 @@ const changing = [
 type Name = typeof changing[number];
 type Function = (...args: unknown[]) => unknown;
 
-/** Calls `told` before each change of a file system by way of Deno. */
-export function onFileSystemCall(told: (what: string) => void): void {
+/** Calls `report` before each change of a file system by way of Deno. */
+export function onFileSystemCall(report: (what: string) => void): void {
   const functions = Deno as unknown as Record<Name, Function>;
   for (const name of changing) {
     const original = functions[name].bind(Deno);
     functions[name] = (...args) => {
       const call = name.replace("Sync", "");
       const path = call === "rename" || call === "symlink" ? args[1] : args[0];
-      told(`${call} ${placeOf(String(path))}`);
+      report(`${call} ${placeOf(String(path))}`);
       return original(...args);
     };
   }
 }
 
-/** Calls `told` before each mount(2) and umount2(2). */
-export function onMountCall(told: (what: string) => void): void {
+/** Calls `report` before each mount(2) and umount2(2). */
+export function onMountCall(report: (what: string) => void): void {
   const original = Deno.dlopen;
   const wrapped = (path: string | URL, symbols: Deno.ForeignLibraryInterface) => {
     const library = original(path, symbols) as {
@@ -48,11 +48,11 @@ export function onMountCall(told: (what: string) => void): void {
     const counted: Record<string, Function> = {
       ...library.symbols,
       mount: (...args) => {
-        told(`${kindOf(Number(args[3]))} ${placeOf(textOf(args[1]))}`);
+        report(`${kindOf(Number(args[3]))} ${placeOf(textOf(args[1]))}`);
         return mount?.(...args);
       },
       umount2: (...args) => {
-        told(`unmount ${placeOf(textOf(args[0]))}`);
+        report(`unmount ${placeOf(textOf(args[0]))}`);
         return umount2?.(...args);
       },
     };

@@ -45,7 +45,7 @@ for (const signal of ["SIGTERM", "SIGKILL"] as const) {
       await assertExactly(environment, [volume, another]);
       for (const each of [volume, another]) await environment.kubelet.unpublish(each);
       await assertExactly(environment, []);
-      recoveries.tell(`the first driver ended by ${signal}`);
+      recoveries.report(`the first driver ended by ${signal}`);
     },
   });
 }

@@ -27,10 +27,10 @@ const context: CallContext = {
   peerCertificate: undefined,
   method: "",
 };
-/** What a kubelet may be told of a call that makes no sense, or that meets another's path. */
+/** The allowed answers to a call that is malformed or names a path that is not the driver's. */
 const expected = [status.INVALID_ARGUMENT, status.ALREADY_EXISTS, status.FAILED_PRECONDITION];
 
-/** Everything below a directory, but what lies in pods' directories. */
+/** Everything below a directory except the contents of pods' directories. */
 function outside(directory: string, below = ""): string[] {
   return [...Deno.readDirSync(directory + below)].flatMap(({ name, isDirectory }) => {
     const path = `${below}/${name}`;
@@ -45,7 +45,7 @@ function firstMissing(path: string): string | undefined {
   return existsSync(dirname(path)) ? path : firstMissing(dirname(path));
 }
 
-Deno.test("a call whose octets were changed is done in a pod's directory or refused, and touches nothing else", async () => {
+Deno.test("a call with changed bytes is done in a pod's directory or refused, and changes nothing else", async () => {
   await using node = await TestNode.create();
   const kubelet = new Kubelet(`${node.directory}/kubelet`);
   const specs = [{ group: 0, attributes: { duration: "1h", "dns-names": "a,b" } }, {
@@ -83,7 +83,7 @@ Deno.test("a call whose octets were changed is done in a pod's directory or refu
         assert.ok(error instanceof RpcError, `${error}`);
         assert.ok(expected.includes(error.code), `${status[error.code]}: ${error.message}`);
       }
-      // A changed octet can be of the path above the pods: a kubelet's root like any other.
+      // A changed byte can be part of the path above the pods: a valid kubelet root as well.
       const isStray = stray !== undefined && !stray.startsWith(`${node.directory}/kubelet/pods/`);
       if (isStray && existsSync(stray!)) await Deno.remove(stray!, { recursive: true });
       assert.deepEqual(outside(node.directory), before);
@@ -111,7 +111,7 @@ function reread(record: Parameters<typeof formatRecord>[0]) {
   return parsed.record;
 }
 
-Deno.test("whatever becomes of a record's octets, the driver starts, harms nothing, and the next publish is whole", async () => {
+Deno.test("with any bytes in a record the driver starts, damages nothing, and the next publish is whole", async () => {
   await using node = await TestNode.create();
   await node.restart();
   const request = await node.request({ "key-algorithm": "ed25519" });
@@ -121,7 +121,7 @@ Deno.test("whatever becomes of a record's octets, the driver starts, harms nothi
   const canary = `${node.directory}/canary`;
   await Deno.mkdir(canary);
   await Deno.writeTextFile(`${canary}/file`, "");
-  // Targets that a hand could have written into it, besides what chance makes.
+  // Targets that a user could have written into it, in addition to random ones.
   const targets = ["relative", "/", "", "/proc/self", canary, `${canary}/file/x`, "/x\0y"];
   const pointed = targets.map((target) =>
     good.replace(JSON.stringify(request.targetPath), JSON.stringify(target))

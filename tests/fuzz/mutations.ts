@@ -1,7 +1,7 @@
 import fc from "fast-check";
 
-/** Octets that end, begin or overflow something in DER, protobuf, UTF-8 or PEM. */
-const telling = [
+/** Bytes that end, begin or overflow something in DER, protobuf, UTF-8 or PEM. */
+const significantBytes = [
   0x00,
   0x01,
   0x02,
@@ -23,17 +23,17 @@ type Change = (bytes: number[], others: readonly Uint8Array[]) => void;
 // Without a bias, and not a double of fast-check's: both would have most changes at the very beginning.
 const place = fc.noBias(fc.integer({ min: 0, max: 2 ** 30 - 1 })).map((n) => n / 2 ** 30);
 const at = (bytes: number[], place: number) => Math.floor(bytes.length * place);
-const octet = fc.oneof(fc.integer({ min: 0, max: 255 }), fc.constantFrom(...telling));
+const byte = fc.oneof(fc.integer({ min: 0, max: 255 }), fc.constantFrom(...significantBytes));
 const length = fc.oneof(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 200 }));
 
-const overwritten = fc.tuple(place, octet).map(([where, octet]): Change => (bytes) => {
-  if (bytes.length > 0) bytes[at(bytes, where)] = octet;
+const overwritten = fc.tuple(place, byte).map(([where, byte]): Change => (bytes) => {
+  if (bytes.length > 0) bytes[at(bytes, where)] = byte;
 });
 const flipped = fc.tuple(place, fc.nat(7)).map(([where, bit]): Change => (bytes) => {
   const index = at(bytes, where);
   if (bytes.length > 0) bytes[index] = bytes[index]! ^ (1 << bit);
 });
-const inserted = fc.tuple(place, fc.array(octet, { minLength: 1, maxLength: 8 }))
+const inserted = fc.tuple(place, fc.array(byte, { minLength: 1, maxLength: 8 }))
   .map(([where, put]): Change => (bytes) => void bytes.splice(at(bytes, where), 0, ...put));
 const cut = fc.tuple(place, length)
   .map(([where, length]): Change => (bytes) => void bytes.splice(at(bytes, where), length));
@@ -59,9 +59,9 @@ const change: fc.Arbitrary<Change> = fc.oneof(
   { weight: 1, arbitrary: ended },
 );
 
-/** What becomes of the pieces of a corpus that are changed octet by octet, cut, doubled and mixed. */
+/** The pieces of a corpus, with bytes changed, cut, doubled and mixed. */
 export function mutated(corpus: readonly Uint8Array[]): fc.Arbitrary<Uint8Array<ArrayBuffer>> {
-  // Half of them with one change only: more of those get past the first look.
+  // Half of them with one change only: more of those pass the first check.
   const changes = fc.oneof(
     fc.tuple(change),
     fc.array(change, { minLength: 2, maxLength: 4 }),
@@ -73,7 +73,7 @@ export function mutated(corpus: readonly Uint8Array[]): fc.Arbitrary<Uint8Array<
   });
 }
 
-/** The same of texts; octets that are no UTF-8 become what a reader of files makes of them. */
+/** The same for texts; bytes that are not UTF-8 become what a reader of files makes of them. */
 export function mutatedText(corpus: readonly string[]): fc.Arbitrary<string> {
   const encoder = new TextEncoder();
   const decoder = new TextDecoder();

@@ -19,7 +19,7 @@ import { mutated, mutatedText } from "./mutations.ts";
 import { comparable } from "../support/comparable.ts";
 
 const bounded = { interruptAfterTimeLimit: 120_000, markInterruptAsFailure: true };
-/** What a caller may be told; INTERNAL would be a fault of ours. */
+/** The allowed answers; INTERNAL would be a defect. */
 const expected = [
   status.INVALID_ARGUMENT,
   status.PERMISSION_DENIED,
@@ -27,7 +27,7 @@ const expected = [
   status.RESOURCE_EXHAUSTED,
 ];
 
-Deno.test("calls of our protocol whose octets were changed are answered or refused, and every leaf is of the pod that was named", async () => {
+Deno.test("calls with changed bytes are answered or refused, and every leaf is for the pod that was named", async () => {
   await using parts = await openTestService();
   const { issued } = await (async () => {
     const outcome = await parts.ask();

@@ -58,7 +58,7 @@ function leafOf(publicKey: CryptoKey, names: Partial<Parameters<typeof signLeaf>
   });
 }
 
-Deno.test("a request that was changed is refused in a sentence, or is for the very key that signed it", async () => {
+Deno.test("a changed request is rejected with a reason, or is for the key that signed it", async () => {
   const corpus = await Promise.all(keyPairs.map((keyPair) => createCertificateRequest(keyPair)));
   const keys = await Promise.all(keyPairs.map(({ publicKey }) => exportPublicKey(publicKey)));
   await fc.assert(
@@ -71,7 +71,7 @@ Deno.test("a request that was changed is refused in a sentence, or is for the ve
   );
 });
 
-Deno.test("a certificate that was changed is read the same each time or not at all, and never verifies as another", async () => {
+Deno.test("a changed certificate is parsed the same each time or rejected, and never verifies as another", async () => {
   const anchors = [issuer.certificate];
   const corpus = [...leaves, ...roots.flatMap(({ certificatePem }) => ders(certificatePem))];
   await fc.assert(
@@ -97,7 +97,7 @@ function ders(pem: string): Uint8Array[] {
   return decodePem("CERTIFICATE", pem);
 }
 
-Deno.test("whatever names the readers accept come back out of the leaf that was built of them", async () => {
+Deno.test("the names that the parsers accept are read back from the leaf with these names", async () => {
   const label = fc.stringMatching(/^[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?$/);
   const dns = fc.array(label, { minLength: 1, maxLength: 5 }).map((labels) => labels.join("."))
     .filter((name) => parseDnsName(name) !== undefined);
@@ -128,7 +128,7 @@ Deno.test("whatever names the readers accept come back out of the leaf that was 
   );
 });
 
-Deno.test("a key or CA file that was changed is refused in words or still holds the key", async () => {
+Deno.test("a changed key or CA file is rejected with a reason or still contains the key", async () => {
   const pems = await Promise.all(keyPairs.map(({ privateKey }) => exportPrivateKey(privateKey)));
   await fc.assert(
     fc.asyncProperty(mutatedText(pems), async (pem) => {

@@ -64,7 +64,7 @@ Deno.test("a list into a program that reads its first line only ends without an 
   assert.deepEqual([code, decoder.decode(stdout), decoder.decode(stderr)], [0, "", ""]);
 });
 
-Deno.test("the drivers' port answers neither administration nor health, and the socket no driver's call", async () => {
+Deno.test("the drivers' port answers no administrator's call and no health check, and the socket no driver's call", async () => {
   await using environment = await open();
   const service = await environment.startService();
   const tcp = {
@@ -81,7 +81,7 @@ Deno.test("the drivers' port answers neither administration nor health, and the 
   await assert.rejects(driver.reportCertificates({}), unimplemented);
 });
 
-Deno.test("a service that starts takes over the socket of one that was killed, and never of one that lives", async () => {
+Deno.test("a service replaces the socket of a killed one at its start, and never that of a running one", async () => {
   await using environment = await open();
   const first = await environment.startService();
   await assert.rejects(
@@ -152,10 +152,10 @@ Deno.test({
       const { code, stderr } = await as(uid, "list").output();
       assert.equal(code, 0, new TextDecoder().decode(stderr));
     }
-    const stranger = await as(65534, "list").output();
-    assert.equal(stranger.code, 1);
+    const otherUser = await as(65534, "list").output();
+    assert.equal(otherUser.code, 1);
     assert.match(
-      new TextDecoder().decode(stranger.stderr),
+      new TextDecoder().decode(otherUser.stderr),
       /^cert-service: list: cannot open the socket \/.*: permission denied; run the command as/,
     );
     service.kill("SIGKILL");

@@ -36,7 +36,7 @@ export const pod = {
   serviceAccount: "web",
 };
 
-/** What node-1's driver asks for; the pod's volume is called "certs". */
+/** The request of node-1's driver; the pod's volume is called "certs". */
 export async function request(changed: Partial<{ certificateRequest: Uint8Array }> = {}) {
   return {
     certificateRequest: changed.certificateRequest ??
@@ -52,7 +52,7 @@ export type AttackedService = Awaited<ReturnType<typeof openService>>;
 /** The service as it runs in a cluster, with the drivers of node-1 and node-2 attested. */
 export async function openService() {
   await using stack = new AsyncDisposableStack();
-  // TLS and the API server look at the machine's clock.
+  // TLS and the API server use the machine's clock.
   const clock = new FakeClock(Temporal.Instant.fromEpochMilliseconds(Date.now()));
   const api = stack.use(await ApiServer.start());
   api.rules = shippedPermissions;
@@ -71,7 +71,7 @@ export async function openService() {
     ADMIN_SOCKET: `${folder.path}/admin.sock`,
   };
   const service = stack.use(await composeService(variables, clock));
-  // The Secret and both documents: no call comes from the service by itself after that.
+  // The Secret and both documents: after that the service makes no call by itself.
   await clock.until(() => api.openWatches === 3 && service.denials?.isLoaded === true);
   const { address, attestationPort } = service;
   const trustBundlePem = ca.certificatePem;

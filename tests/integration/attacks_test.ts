@@ -19,7 +19,7 @@ import { byRequests, onOthers, outages } from "./request_attacks.ts";
 
 const { UNAVAILABLE, PERMISSION_DENIED } = status;
 
-Deno.test("each attack is refused with the code that is right for it, and signs nothing", async (t) => {
+Deno.test("each attack is refused with its code, and nothing is signed", async (t) => {
   await using service = await openService();
   for (const row of [...byCallers, ...onPods, ...byRequests, ...onOthers, ...outages]) {
     await t.step(row.attack, async () => {
@@ -43,7 +43,7 @@ Deno.test("each attack is refused with the code that is right for it, and signs 
   });
 });
 
-Deno.test("each token that makes no node is answered with its status and reason, at its price to the API server", async (t) => {
+Deno.test("each invalid token is answered with its status and reason, and causes a known number of API calls", async (t) => {
   await using service = await openService();
   for (const row of onAttestation) {
     await t.step(row.attack, async () => {
@@ -64,7 +64,7 @@ Deno.test("each token that makes no node is answered with its status and reason,
   });
 });
 
-Deno.test("attributes are those of the pod's spec, whatever the driver says", async () => {
+Deno.test("attributes are those of the pod's spec, whatever the driver sends", async () => {
   await using service = await openService();
   const csi = (attributes: Record<string, string>) => ({
     driver: "csi.k8s.cert-driver",
@@ -85,7 +85,7 @@ Deno.test("attributes are those of the pod's spec, whatever the driver says", as
   assert(leaf.notAfter.since(service.clock.now()).total("minutes") <= 60);
 });
 
-Deno.test("a replayed request gives no certificate to a caller that may not ask for it", async () => {
+Deno.test("a replayed request gives no certificate to a caller that may not request it", async () => {
   await using service = await openService();
   service.put();
   const asked = await request();
@@ -160,11 +160,11 @@ Deno.test("the administrator sees and revokes over the local socket, and the pod
 
 Deno.test("a report of certificates that are not ours is counted as refused", async () => {
   await using service = await openService();
-  await using stranger = await openService();
+  await using other = await openService();
   service.put();
-  stranger.put();
+  other.put();
   const ours = await service.driver.issueCertificate(await request(), wait);
-  const theirs = await stranger.driver.issueCertificate(await request(), wait);
+  const theirs = await other.driver.issueCertificate(await request(), wait);
   const held = (
     { certificateChain: [certificate] }: typeof ours,
     uid = pod.uid,

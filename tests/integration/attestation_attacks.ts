@@ -8,7 +8,7 @@ import { driverPod, driverToken } from "../support/attested_driver.ts";
 import { readAnswer, requestOf, secured } from "../service/attestation/endpoint_fixture.ts";
 import { type AttackedService, pod } from "./attack_fixture.ts";
 
-/** What is shown to the attestation endpoint, and how it has to be answered. */
+/** A request to the attestation endpoint, and the answer that it has to have. */
 export interface AttestationAttack {
   readonly attack: string;
   readonly token: (service: AttackedService) => string;
@@ -21,7 +21,7 @@ export interface AttestationAttack {
 const review = /^create tokenreviews$/;
 const getDriver = /^get pods csi-cert-system\/csi-cert-driver-node-3$/;
 
-/** Tokens that make no node; what a token says of itself is looked at in the tests of the Attestor. */
+/** Tokens that are rejected; the tests of the Attestor check the claims of a token. */
 export const onAttestation: AttestationAttack[] = [
   {
     attack: "the stolen token of the very pod",
@@ -95,7 +95,7 @@ export const onAttestation: AttestationAttack[] = [
   },
 ];
 
-/** Shows a token to the attestation endpoint, with a certificate request that is in order. */
+/** Sends a token to the attestation endpoint, with a valid certificate request. */
 export async function showToken(
   { attestationPort, trustBundlePem }: AttackedService,
   token: string,

@@ -5,10 +5,10 @@ import { type Attack, issueAs, pod, podPair, wait } from "./attack_fixture.ts";
 const { UNAVAILABLE, PERMISSION_DENIED } = status;
 
 const nodeUri = "spiffe://cluster.local/csi-cert-node/node-1";
-/** The connection ends before a call: a client whose certificate is refused sees no more of it. */
+/** The connection ends before a call; a client whose certificate is refused sees nothing else. */
 const connectionEnds = { code: UNAVAILABLE, message: /./, refused: "tls", calls: 0 };
 
-/** Attacks by those who are not the driver of the pod's node. */
+/** Attacks by callers other than the driver of the pod's node. */
 export const byCallers: Attack[] = [
   {
     attack: "a caller without a certificate",
@@ -16,7 +16,7 @@ export const byCallers: Attack[] = [
     ...connectionEnds,
   },
   {
-    attack: "the certificate of the very pod",
+    attack: "the certificate of the pod itself",
     run: async (service) => {
       const dnsNames = [`${pod.name}.${pod.namespace}.svc.cluster.local`];
       return await issueAs(service.as(await podPair(service, { dnsNames })));
@@ -37,7 +37,7 @@ export const byCallers: Attack[] = [
     ...connectionEnds,
   },
   {
-    attack: "a stranger that watches the trust bundle",
+    attack: "an unauthenticated client that watches the trust bundle",
     run: (service) => Array.fromAsync(service.as(undefined).watchTrustBundle({}, wait), () => 0),
     ...connectionEnds,
   },

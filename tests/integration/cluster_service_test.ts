@@ -18,7 +18,7 @@ const namespace = "csi-cert-system";
 const wait = { timeoutMs: 30_000 };
 const podUid = "0f8fad5b-d9cb-469f-a165-70867728950e";
 
-/** A cluster's API, and the service as a process that finds it by KUBECONFIG. */
+/** A cluster's API, and the service as a process that reads KUBECONFIG. */
 async function open() {
   await using stack = new AsyncDisposableStack();
   const api = stack.use(await ApiServer.start());
@@ -54,7 +54,7 @@ async function open() {
       assert.equal(code, 0, program.tail());
       return program.output;
     },
-    /** Resolves when the ConfigMap holds so many roots. */
+    /** Resolves when the ConfigMap contains this many roots. */
     async published(count: number) {
       const { promise, resolve } = Promise.withResolvers<void>();
       const look = () => readCertificates(bundle())?.length === count && resolve();
@@ -98,7 +98,7 @@ async function request() {
   };
 }
 
-Deno.test("the service as a process: waits for its Secret, believes the API, rotates, and remembers who was revoked", async () => {
+Deno.test("the service as a process: waits for its Secret, trusts the API, rotates, and keeps its denials", async () => {
   await using cluster = await open();
   const { api } = cluster;
   const first = cluster.start();
@@ -162,7 +162,7 @@ Deno.test("the service as a process: waits for its Secret, believes the API, rot
   );
   const revoked = await refusal(reattested.issueCertificate(await request(), wait));
   assert.equal(revoked.code, status.PERMISSION_DENIED);
-  // Killed: Deno 2.9.6 crashes when the server of an idle connection says goodbye (issue 36788).
+  // Killed: Deno 2.9.6 crashes when the server of an idle connection closes it (denoland/deno#36788).
   await first.stop("SIGKILL");
   assert.doesNotMatch(first.output, /PRIVATE KEY|eyJ/);
 

@@ -54,7 +54,7 @@ async function readyz({ healthAddress }: { healthAddress: string }): Promise<str
   return await (await fetch(`http://${healthAddress}/readyz`)).text();
 }
 
-Deno.test("a driver is ready without its token, names what is missing, and attests when it comes", async () => {
+Deno.test("a driver is ready without its token, names what is missing, and attests when it has it", async () => {
   const ca = await TestCa.create();
   await using service = await openService(ca);
   await using files = await driverFiles(ca);

@@ -22,7 +22,7 @@ function ready(log: ReadableStream<Uint8Array>): Promise<void> {
   return promise;
 }
 
-Deno.test("a driver that is ready gives back what parsing it took, also where nothing is cached", async () => {
+Deno.test("a driver that is ready has released the memory of parsing its program, also where nothing is cached", async () => {
   const folder = await Deno.makeTempDir({ prefix: "csi-cert-memory-" });
   try {
     const file = `${folder}/csi-driver.js`;
@@ -47,7 +47,7 @@ Deno.test("a driver that is ready gives back what parsing it took, also where no
     let memory = 0;
     const options = { signal: AbortSignal.timeout(60_000) };
     try {
-      // Parsed and not given back it is 40 MiB; at rest the driver has 22.
+      // Without the release it is 40 MiB; an idle driver has 22.
       for await (const _ of setInterval(50, undefined, options)) {
         memory = await anonymousMemory(driver.pid);
         if (memory < 30 * 2 ** 20) break;

@@ -73,7 +73,7 @@ async function codeOf(call: Promise<unknown>): Promise<status | undefined> {
   }
 }
 
-Deno.test("a node's certificate speaks for its node, and nothing else opens a connection", async () => {
+Deno.test("a node's certificate authenticates its node, and nothing else opens a connection", async () => {
   await using service = await open();
   const { message, privateKeyPem } = await request();
   const caller = service.as(await service.nodes.issue(node));
@@ -81,10 +81,10 @@ Deno.test("a node's certificate speaks for its node, and nothing else opens a co
   assert.deepEqual([...service.inventory.all()].map((entry) => entry.node), ["worker-1"]);
 
   const certificatePem = certificateChain.map((der) => encodePem("CERTIFICATE", der)).join("");
-  const stranger = await TestCa.create("Strangers");
+  const otherCa = await TestCa.create("Other CA");
   const others: [string, TestPair | undefined, string][] = [
     ["a pod's certificate, put forward as a node's", { certificatePem, privateKeyPem }, "tls"],
-    ["another CA's certificate", await stranger.issue(node), "tls"],
+    ["another CA's certificate", await otherCa.issue(node), "tls"],
     ["no certificate", undefined, "tls"],
     // The right CA's certificates pass TLS, and the gate refuses them.
     ["no node's", await service.nodes.issue("spiffe://cluster.local/ns/shop/sa/web"), "peer"],
@@ -99,7 +99,7 @@ Deno.test("a node's certificate speaks for its node, and nothing else opens a co
   assert.equal(service.inventory.size, 1);
 });
 
-Deno.test("a changed CLIENT_CA_FILE holds for the next connection, and ends those of the CA that is gone", async () => {
+Deno.test("a changed CLIENT_CA_FILE applies to the next connection, and ends those of the removed CA", async () => {
   await using service = await open();
   const next = await TestCa.create("Next nodes");
   const { message } = await request();

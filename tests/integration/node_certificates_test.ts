@@ -10,14 +10,14 @@ import {
   wait,
 } from "./attack_fixture.ts";
 
-/** The calls to the API server that some work costs. */
+/** The number of calls to the API server that an action causes. */
 async function callsOf({ api }: AttackedService, work: () => Promise<unknown>): Promise<string[]> {
   const before = api.calls.length;
   await work();
   return api.calls.slice(before).map(({ text }) => text);
 }
 
-Deno.test("an attestation costs the API server two calls, a certificate one, and a driver one more a minute", async () => {
+Deno.test("an attestation causes two API calls, a certificate one, and a driver one more each minute", async () => {
   await using service = await openService();
   service.put();
   const { name } = driverPod("node-3");
@@ -40,7 +40,7 @@ Deno.test("an attestation costs the API server two calls, a certificate one, and
   assert.deepEqual(await callsOf(service, many), new Array(20).fill(get));
 });
 
-Deno.test("a driver whose pod is gone gets no certificate a minute later, though its own is still valid", async () => {
+Deno.test("a driver whose pod was deleted gets no certificate a minute later, though its own is still valid", async () => {
   await using service = await openService();
   service.put();
   await issue(service);
@@ -48,7 +48,7 @@ Deno.test("a driver whose pod is gone gets no certificate a minute later, though
   service.api.objects.delete("pods", namespace, name);
   await service.clock.advance({ seconds: 61 });
   const error = await refusal(issue(service));
-  // Not PERMISSION_DENIED, which a kubelet takes as final for the pod: the next driver may ask.
+  // Not PERMISSION_DENIED, which a kubelet takes as final for the pod: the next driver may retry.
   assert.equal(error.code, status.UNAUTHENTICATED);
   assert.match(
     error.message,
@@ -69,10 +69,10 @@ Deno.test("a revoked node's connection ends, and its driver is served again afte
   await service.administrator.revokeCertificate({ target, reason: "stolen disk" }, wait);
   await service.clock.until(() => service.refusedConnections("rejected") === 1);
   assert.equal((await refusal(issue(service))).code, status.UNAVAILABLE);
-  // The other node is not concerned.
+  // The other node is not affected.
   const others = await refusal(service.otherDriver.issueCertificate(await request(), wait));
   assert.equal(others.code, status.PERMISSION_DENIED);
-  // What was stolen opens no connection either.
+  // The stolen certificate opens no connection either.
   const thief = service.as(revoked);
   assert.equal(
     (await refusal(thief.issueCertificate(await request(), wait))).code,

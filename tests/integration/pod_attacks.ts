@@ -3,7 +3,7 @@ import { type Attack, issue, pod } from "./attack_fixture.ts";
 
 const { PERMISSION_DENIED } = status;
 
-/** Attacks by the node's driver, for pods that it may not have a certificate for. */
+/** Attacks by the node's driver, for pods that may not have a certificate from it. */
 export const onPods: Attack[] = [
   {
     attack: "a pod that runs on another node",

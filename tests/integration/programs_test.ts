@@ -34,7 +34,7 @@ function serviceClient(environment: TestEnvironment, address: string) {
   });
 }
 
-Deno.test("a killed driver comes back with its volumes: nothing is issued, and the renewals go on", async () => {
+Deno.test("a restarted driver has its volumes after a kill: nothing is issued, and the renewals continue", async () => {
   await using environment = await open();
   await environment.startService();
   const first = await environment.startDriver();
@@ -59,7 +59,7 @@ Deno.test("a killed driver comes back with its volumes: nothing is issued, and t
   for (const volume of [long, short]) await environment.kubelet.unpublish(volume);
 });
 
-Deno.test("a killed service comes back: it renews what it does not remember, and its inventory fills again", async () => {
+Deno.test("a restarted service after a kill renews certificates that it does not know, and fills its inventory again", async () => {
   await using environment = await open();
   const first = await environment.startService();
   const driver = await environment.startDriver();
@@ -69,7 +69,7 @@ Deno.test("a killed service comes back: it renews what it does not remember, and
   const lasting = environment.kubelet.admit({ name: "web-1", namespace: "shop" });
   for (const each of [volume, lasting]) await environment.kubelet.publish(each);
   await first.stop("SIGKILL");
-  // A healthy volume is no concern of a service that is away.
+  // A healthy volume does not need the service.
   await environment.kubelet.publish(lasting);
   const second = await environment.startService();
   await driver.logged(({ message }) => message === "renewed shop/web-0");
@@ -81,7 +81,7 @@ Deno.test("a killed service comes back: it renews what it does not remember, and
   }
 });
 
-Deno.test("a certificate that was handed out has its audit line, though the service is killed at that instant", async () => {
+Deno.test("an issued certificate has its audit line, though the service is killed at that instant", async () => {
   await using environment = await open();
   const service = await environment.startService();
   using client = serviceClient(environment, (await service.ready()).address);
@@ -169,7 +169,7 @@ Deno.test("no key is in anything that a full run writes outside the volumes", as
   for (const line of secrets.flat()) assert.ok(!text.includes(line), "a key was written");
 });
 
-Deno.test("a program that cannot be configured says everything that is wrong, and ends with 2", async () => {
+Deno.test("a program with an invalid configuration reports every error and ends with 2", async () => {
   await using environment = await open();
   await assert.rejects(
     environment.startDriver({
@@ -190,7 +190,7 @@ Deno.test("a program that cannot be configured says everything that is wrong, an
   await assert.rejects(environment.startService(), /POLICY_FILE \S+policy\.yaml does not exist/);
 });
 
-Deno.test("a service that cannot read a CA's file says which variable names it, and what is wrong", async () => {
+Deno.test("a service that cannot read a CA's file reports the variable that names it, and the error", async () => {
   await using environment = await open();
   const authentication = { AUTHENTICATION: "mtls", CLIENT_CA_FILE: environment.caDir };
   await assert.rejects(
@@ -205,7 +205,7 @@ Deno.test("a service that cannot read a CA's file says which variable names it, 
   await assert.rejects(environment.startService(), /CA_CERT_FILE \S+tls\.crt: /);
 });
 
-Deno.test("init-ca makes a key that only its owner reads, never overwrites, and prints YAML for kubectl", async () => {
+Deno.test("init-ca makes a key that only its owner can read, never overwrites, and prints YAML for kubectl", async () => {
   await using environment = await open();
   const { mode } = await Deno.stat(`${environment.caDir}/tls.key`);
   assert.equal((mode ?? 0) & 0o777, 0o600);

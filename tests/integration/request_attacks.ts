@@ -5,7 +5,7 @@ import { type Attack, type AttackedService, issue, pod, request, wait } from "./
 
 const { UNIMPLEMENTED, INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNAVAILABLE } = status;
 
-/** Attacks by what is in a certificate request. */
+/** Attacks by the contents of a certificate request. */
 export const byRequests: Attack[] = [
   ["random bytes", () => crypto.getRandomValues(new Uint8Array(500)), /not a PKCS #10 request/],
   ["10 kB", () => new Uint8Array(10_000).fill(0x30), /at most 8192/],
@@ -29,7 +29,7 @@ async function forgedSignature(): Promise<Uint8Array> {
   return der;
 }
 
-/** Attacks on what belongs to others. */
+/** Attacks on other pods and nodes. */
 export const onOthers: Attack[] = [
   {
     attack: "a node that revokes",

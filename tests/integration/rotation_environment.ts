@@ -24,7 +24,7 @@ export const delay = minutes(2);
 
 /**
  * The service on a TLS socket with a CA that a test changes, and pods' programs whose volumes follow
- * the trust bundle as a driver's do. Starts at the machine's time, by which TLS looks.
+ * the trust bundle as a driver's do. Starts at the machine's time, which TLS uses.
  */
 export async function openEnvironment(secret: CaSourceContent) {
   const clock = new FakeClock(Temporal.Instant.fromEpochMilliseconds(Date.now()));
@@ -94,7 +94,7 @@ export async function openEnvironment(secret: CaSourceContent) {
   };
 }
 
-/** Takes up each trust bundle that the service pushes, in all volumes at once, as drivers do. */
+/** Loads each trust bundle that the service sends, in all volumes at once, as drivers do. */
 export function followTrust(
   { client }: Pick<Awaited<ReturnType<typeof openEnvironment>>, "client">,
   programs: readonly TlsProgram[],

@@ -5,7 +5,7 @@ import { forge } from "../support/certificate_forge.ts";
 import { delay, followTrust, openEnvironment, rootsOf } from "./rotation_environment.ts";
 import { OpenConnection, type TlsProgram } from "./tls_program.ts";
 
-/** Two programs that call each other all the time, over new connections and over one that stays. */
+/** Two programs that call each other all the time, over new connections and over one that remains open. */
 async function talk(one: TlsProgram, two: TlsProgram) {
   const kept = await one.open(two);
   assert(kept instanceof OpenConnection, String(kept));
@@ -49,7 +49,7 @@ const secretNow = (commonName: string) => {
   return makeSecret(commonName, { at });
 };
 
-Deno.test("two programs talk mutual TLS across a rotation, on old and new certificates, without one failure", async () => {
+Deno.test("two programs use mutual TLS during a rotation, on old and new certificates, without one failure", async () => {
   await using environment = await openEnvironment(await secretNow("Old"));
   const [one, two] = [await environment.start("one"), await environment.start("two")];
   using _following = followTrust(environment, [one, two]);
@@ -72,7 +72,7 @@ Deno.test("two programs talk mutual TLS across a rotation, on old and new certif
   two.reload(await environment.issue("two"));
   await conversation.goesOn();
 
-  // One minute, the longest validity, and five of tolerance: the old root leaves all volumes.
+  // One minute, the longest validity, and five of tolerance: the old root is removed from all volumes.
   await environment.clock.advance({ minutes: 6 });
   await environment.clock.until(() => rootsOf(one) === 1 && rootsOf(two) === 1);
   await conversation.goesOn();
@@ -80,7 +80,7 @@ Deno.test("two programs talk mutual TLS across a rotation, on old and new certif
   assert(conversation.calls >= 72, String(conversation.calls));
 });
 
-Deno.test("after a compromised key its certificates are refused at once, and renewed ones are believed", async () => {
+Deno.test("after a compromised key its certificates are refused at once, and renewed ones are trusted", async () => {
   await using environment = await openEnvironment(await secretNow("Stolen"));
   const [one, two] = [await environment.start("one"), await environment.start("two")];
   using _following = followTrust(environment, [one, two]);
@@ -93,7 +93,7 @@ Deno.test("after a compromised key its certificates are refused at once, and ren
   await environment.clock.until(() =>
     readCertificates(one.files.trustBundlePem)?.[0]?.serialNumber === anchor?.serialNumber
   );
-  // No clock was moved: what the stolen key signed is worth nothing from now on.
+  // No clock was moved: what the stolen key signed is no longer accepted.
   assert.notEqual(await one.call(two), undefined);
   assert.notEqual(await two.call(one), undefined);
   one.reload(await environment.issue("one"));

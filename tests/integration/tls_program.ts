@@ -1,6 +1,6 @@
 import { connect, createServer, type Server, type TLSSocket } from "node:tls";
 
-/** What a pod's volume holds. */
+/** The files of a pod's volume. */
 export interface VolumeFiles {
   readonly certificatePem: string;
   readonly privateKeyPem: string;
@@ -9,7 +9,7 @@ export interface VolumeFiles {
 
 /**
  * A pod's program: serves TLS to clients that its trust bundle verifies, and calls others in the same
- * way; it takes up its volume's files when they change, and keeps its open connections.
+ * way; it loads its volume's files when they change, and keeps its open connections.
  */
 export class TlsProgram implements Disposable {
   readonly #name: string;
@@ -39,7 +39,7 @@ export class TlsProgram implements Disposable {
     return program;
   }
 
-  /** What it would find in its volume now. */
+  /** The present files of its volume. */
   get files(): VolumeFiles {
     return this.#files;
   }
@@ -57,7 +57,7 @@ export class TlsProgram implements Disposable {
     return await connection.exchange();
   }
 
-  /** A connection that stays open, or why there is none. */
+  /** A connection that remains open, or why there is none. */
   async open(other: TlsProgram): Promise<OpenConnection | string> {
     const { promise, resolve } = Promise.withResolvers<OpenConnection | string>();
     const socket = connect({
@@ -78,7 +78,7 @@ export class TlsProgram implements Disposable {
   }
 }
 
-/** An open connection, on which whatever is sent comes back. */
+/** An open connection that returns whatever is sent. */
 export class OpenConnection implements Disposable {
   readonly #socket: TLSSocket;
   #settle: (problem: string | undefined) => void = () => {};
@@ -87,7 +87,7 @@ export class OpenConnection implements Disposable {
     this.#socket = socket;
     socket.on("data", () => this.#settle(undefined));
     socket.on("error", (error: Error) => this.#settle(error.message));
-    // With TLS 1.3 a server that refuses the client says so after the client's handshake.
+    // With TLS 1.3 a server rejects the client after the client's handshake.
     socket.on("close", () => this.#settle("closed by the other side"));
   }
 

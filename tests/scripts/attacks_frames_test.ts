@@ -18,7 +18,7 @@ import {
 } from "../../scripts/attacks/http2/hpack.ts";
 import { clientHello } from "../../scripts/attacks/http2/client_hello.ts";
 
-Deno.test("frames are written as RFC 9113 lays them out", () => {
+Deno.test("frames are written in the layout of RFC 9113", () => {
   assert.equal(settings([[0x4, 65_535]]).toHex(), "00000604000000000000040000ffff");
   assert.equal(rstStream(3, 8).toHex(), "00000403000000000300000008");
   assert.equal(goaway(1, 2).toHex(), "0000080700000000000000000100000002");
@@ -37,20 +37,20 @@ Deno.test("a long header block is continued in further frames, and the last one 
   assert.equal(frames[0]!.flags & frameFlag.endStream, frameFlag.endStream);
 });
 
-Deno.test("frames are found again in bytes that come in any pieces", () => {
+Deno.test("frames are read from bytes that arrive in any pieces", () => {
   const bytes = [...settings([[1, 0]]), ...data(1, new Uint8Array(300))];
   const reader = new FrameReader();
   const frames = bytes.flatMap((byte) => reader.push(Uint8Array.of(byte)));
   assert.deepEqual(frames.map(({ type, payload }) => [type, payload.length]), [[4, 6], [0, 300]]);
 });
 
-Deno.test("integers are written as the examples of RFC 7541 have them", () => {
+Deno.test("integers are written as in the examples of RFC 7541", () => {
   assert.equal(integer(0, 5, 10).toHex(), "0a");
   assert.equal(integer(0, 5, 1337).toHex(), "1f9a0a");
   assert.equal(integer(0, 8, 42).toHex(), "2a");
 });
 
-Deno.test("fields are read back, whatever form they were written in", () => {
+Deno.test("fields are read back, in each form in which they can be written", () => {
   const pairs = [["grpc-status", "0"], ["grpc-message", ""]] as const;
   for (const form of ["plain", "indexed", "never"] as const) {
     assert.deepEqual([...decodeHeaders(encodeHeaders(pairs, form)) ?? []], pairs);
@@ -59,7 +59,7 @@ Deno.test("fields are read back, whatever form they were written in", () => {
   assert.deepEqual([...decodeHeaders(indexed(8)) ?? []], [[":status", "200"]]);
 });
 
-Deno.test("Huffman's code is read as the examples of RFC 7541 have it", () => {
+Deno.test("Huffman's code is read as in the examples of RFC 7541", () => {
   const value = (hex: string) => {
     const bytes = Uint8Array.fromHex(hex);
     const field = Uint8Array.of(0x00, 1, 0x61, 0x80 | bytes.length, ...bytes);
@@ -74,7 +74,7 @@ Deno.test("Huffman's code is read as the examples of RFC 7541 have it", () => {
   );
 });
 
-Deno.test("a block that ends within a field is not read", () => {
+Deno.test("a block that ends within a field is rejected", () => {
   assert.equal(decodeHeaders(Uint8Array.of(0x00, 5, 0x61)), undefined);
   assert.equal(decodeHeaders(Uint8Array.of(0x7f)), undefined);
 });

@@ -92,7 +92,7 @@ Deno.test("only what a busy machine can cause is worth another attempt", () => {
   assert.equal(worth({ honest: honest({ calls: [10], livezFailures: ["timeout"] }) }), false);
 });
 
-Deno.test("a row is slow, and nothing worse, only when every answer came", () => {
+Deno.test("a row is slow, and nothing worse, only when every answer arrived", () => {
   const isSlow = (change: Partial<Observation>) =>
     isOnlySlow(violations(expectations.unauthenticated, seen(change)));
   const lag = { aboveMs: 250, upToMs: 500 };
@@ -101,7 +101,7 @@ Deno.test("a row is slow, and nothing worse, only when every answer came", () =>
   assert.equal(isSlow({ lag, honest: honest({ callFailures: ["closed"] }) }), false);
 });
 
-Deno.test("what the callers themselves waited for a processor is not the program's", () => {
+Deno.test("the callers' own waits for a processor are not counted as the program's", () => {
   const busy = honest({ calls: [300], ownLags: [40] });
   const slow = seen({ lag: { aboveMs: 250, upToMs: 500 }, honest: busy });
   assert.deepEqual(violations(expectations.unauthenticated, slow), []);
@@ -124,7 +124,7 @@ Deno.test("the memory limits are the manifest's", async () => {
   assert.deepEqual(limits.sort(), [memoryLimitMiB.service, memoryLimitMiB.driver].sort());
 });
 
-Deno.test("the largest lag is the bound above everything that was observed between two readings", () => {
+Deno.test("the largest lag is the bound above every observation between two readings", () => {
   const before = [[0.05, 10], [0.25, 10], [Infinity, 10]] as const;
   const lag = (...counts: number[]) =>
     largestLag(before, [[0.05, counts[0]!], [0.25, counts[1]!], [Infinity, counts[2]!]]);
@@ -135,7 +135,7 @@ Deno.test("the largest lag is the bound above everything that was observed betwe
   assert.equal(largestLag(before, [])?.upToMs, Infinity);
 });
 
-Deno.test("a quantile is a sample, and that of nothing is no number", () => {
+Deno.test("a quantile is a sample, and NaN without samples", () => {
   assert.equal(quantile([3, 1, 2], 0.99), 3);
   assert.equal(quantile([1, 2, 3, 4], 0.5), 2);
   assert.ok(Number.isNaN(quantile([], 0.99)));
@@ -146,7 +146,7 @@ Deno.test("no two rows have the same name, position and target", () => {
   assert.deepEqual(names.filter((name, index) => names.indexOf(name) !== index), []);
 });
 
-Deno.test("an answer of the attestation endpoint is read, and what is none has status 0", () => {
+Deno.test("an answer of the attestation endpoint is parsed, and other bytes have status 0", () => {
   const text = "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\n\r\n{}";
   const { status, body } = parseAnswer(text);
   assert.deepEqual([status, body], [429, "{}"]);

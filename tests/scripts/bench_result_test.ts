@@ -22,7 +22,7 @@ Deno.test("candidates are measured in turn, each round beginning with another", 
   assert.deepEqual(samples, { a: [1, 4], b: [2, 3] });
 });
 
-Deno.test("a line says its reference, its ratio and whether its target is reached", () => {
+Deno.test("a line states its reference, its ratio and whether its target is reached", () => {
   const reference = { what: "theirs", samples: [2], ratio: 2 };
   const text = formatResults([
     measured(1, "ours", "/s", [4], { reference, atLeast: 1 }),

@@ -29,7 +29,7 @@ await unused();
 inLoop();
 `;
 
-Deno.test("what using declares is released in a minified bundle as well", async () => {
+Deno.test("a value that `using` declares is disposed in a minified bundle as well", async () => {
   const folder = await Deno.makeTempDir({ prefix: "csi-cert-bundle-" });
   try {
     await Deno.writeTextFile(`${folder}/source.ts`, source);

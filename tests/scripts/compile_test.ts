@@ -37,7 +37,7 @@ const elf = ["/bin/true", "/usr/bin/true"].find((path) =>
 );
 
 Deno.test({
-  name: "both programs pack to the end around a base binary given by DENORT_BIN",
+  name: "both programs are packed with a base binary given by DENORT_BIN",
   ignore: elf === undefined,
   fn: () =>
     inTemporaryFolder(async (folder) => {
@@ -57,12 +57,12 @@ Deno.test({
     }),
 });
 
-Deno.test("without a base binary, compile says what is missing and what to do", () =>
+Deno.test("without a base binary, compile reports what is missing and what to do", () =>
   inTemporaryFolder(async (folder) => {
     const missing = `${folder}/no-such-denort`;
     const { code, stderr } = await compile(["--out", folder], { DENORT_BIN: missing });
     assert.equal(code, 1);
     assert.match(stderr, /base binary/);
-    assert.match(stderr, new RegExp(`DENORT_BIN=${missing} could not be used`));
+    assert.match(stderr, new RegExp(`DENORT_BIN=${missing} cannot be used`));
     assert.match(stderr, new RegExp(`of Deno ${Deno.version.deno}`));
   }));

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { FakeClock } from "../../scripts/support/fake_clock.ts";
 
-Deno.test("timers fire at their instant, in their order, and see what the ones before them did", async () => {
+Deno.test("timers fire at their instant, in their order, and see the effects of the earlier ones", async () => {
   const clock = new FakeClock(Temporal.Instant.from("2026-01-01T00:00:00Z"));
   const fired: string[] = [];
   const fire = (name: string) => async () => {
@@ -23,7 +23,7 @@ Deno.test("timers fire at their instant, in their order, and see what the ones b
   assert.equal(`${clock.now()}`, "2026-01-01T00:00:02Z");
 });
 
-Deno.test("a step of the wall clock leaves the waits as they are", async () => {
+Deno.test("a step of the wall clock does not change the waits", async () => {
   const clock = new FakeClock();
   let fired = 0;
   clock.after(60_000, () => fired++);
@@ -36,12 +36,12 @@ Deno.test("a step of the wall clock leaves the waits as they are", async () => {
   assert.equal(`${clock.now()}`, "2030-01-01T00:00:30Z");
 });
 
-Deno.test("until lets I/O happen while the time stands still, and gives up in the end", async () => {
+Deno.test("until lets I/O happen while the time stands still, and rejects after a limit", async () => {
   const clock = new FakeClock();
   const start = clock.now();
   let stat: Deno.FileInfo | undefined;
   Deno.stat(".").then((answer) => stat = answer);
   await clock.until(() => stat !== undefined);
   assert.ok(clock.now().equals(start));
-  await assert.rejects(clock.until(() => false, 10), /still not so after 10 turns/);
+  await assert.rejects(clock.until(() => false, 10), /does not hold after 10 turns/);
 });

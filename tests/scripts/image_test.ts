@@ -35,7 +35,7 @@ async function json(path: string) {
   return JSON.parse(await Deno.readTextFile(path));
 }
 
-Deno.test("each part of an image is found under the digest and size that name it", () =>
+Deno.test("each part of an image has the digest and size that name it", () =>
   inTemporaryFolder(async (folder) => {
     const image = await unpacked(folder);
     const check = async ({ digest, size }: { digest: string; size: number }) => {

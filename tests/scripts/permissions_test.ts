@@ -12,7 +12,7 @@ import {
 
 const names = Object.keys(permissions) as ProgramName[];
 
-Deno.test("no program ships with leave to run others, to import, or to do everything", () => {
+Deno.test("no program ships with the permission to run others, to import, or to do everything", () => {
   for (const name of names) {
     for (const flag of programFlags(name)) {
       assert.doesNotMatch(flag, /^(-A|--allow-all|--allow-run|--allow-import|--allow-scripts)/);
@@ -44,7 +44,7 @@ Deno.test("each permission is given once, with its reason", () => {
   }
 });
 
-Deno.test("a bundle loads nothing but itself, and nobody is asked for a permission", () => {
+Deno.test("a bundle loads only itself and never prompts for a permission", () => {
   for (const name of names) {
     const args = programArguments(name, "bundle");
     for (const flag of [...bundleFlags, "--no-prompt"]) assert.ok(args.includes(flag), flag);
@@ -52,7 +52,7 @@ Deno.test("a bundle loads nothing but itself, and nobody is asked for a permissi
   }
 });
 
-Deno.test("another folder for the bundles is where they are run from too; sources stay where they are", () => {
+Deno.test("bundles run from the folder that is set for them; sources do not move", () => {
   const source = entryOf("csi-driver", "source");
   const given = Deno.env.get(bundleFolderVariable);
   Deno.env.set(bundleFolderVariable, "/elsewhere");
@@ -65,18 +65,20 @@ Deno.test("another folder for the bundles is where they are run from too; source
   }
 });
 
-Deno.test("V8 is told the same in each form of a program, and the service's V8 nothing", () => {
+Deno.test("V8's flags are the same in each form of a program, and the service has none", () => {
   for (const form of ["source", "bundle"] as const) {
     for (const name of names) {
-      const told = programArguments(name, form).filter((flag) => flag.startsWith("--v8-flags"));
+      const flagsGiven = programArguments(name, form).filter((flag) =>
+        flag.startsWith("--v8-flags")
+      );
       const flags = engineFlags[name].map(({ flag }) => flag);
-      assert.deepEqual(told, flags.length === 0 ? [] : [`--v8-flags=${flags.join(",")}`]);
+      assert.deepEqual(flagsGiven, flags.length === 0 ? [] : [`--v8-flags=${flags.join(",")}`]);
     }
   }
   assert.deepEqual(engineFlags["cert-service"], []);
 });
 
-Deno.test("V8 knows each flag that it is told, and the same flag is not told twice", async () => {
+Deno.test("V8 knows each flag, and no flag is given twice", async () => {
   for (const name of names) {
     const flags = engineFlags[name].map(({ flag }) => flag);
     assert.equal(new Set(flags).size, flags.length);

@@ -42,7 +42,7 @@ for (const [line, code] of [["true", 0], ["exit 3", 1]] as const) {
   });
 }
 
-Deno.test("what a command leaves running ends with it", async () => {
+Deno.test("processes that a command leaves running end with it", async () => {
   const child = runner("sleep 300 & echo $!");
   const pid = await readLine(child.stdout.pipeThrough(new TextDecoderStream()));
   assert.equal((await child.status).code, 0);

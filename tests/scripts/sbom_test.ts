@@ -6,7 +6,7 @@ interface Bill {
   readonly components: readonly { readonly name: string; readonly version: string }[];
 }
 
-Deno.test("the bill of materials holds what ships, each once, and nothing else", async () => {
+Deno.test("the bill of materials lists what ships, each once, and nothing else", async () => {
   const { components } = await billOfMaterials() as Bill;
   const ids = components.map(({ name, version }) => `${name}@${version}`);
   assert.equal(new Set(ids).size, ids.length);
@@ -20,7 +20,7 @@ Deno.test("the bill of materials holds what ships, each once, and nothing else",
   }
 });
 
-Deno.test("the script writes the bill where it is told to, also into a folder that is not there yet", async () => {
+Deno.test("the script writes the bill to the given file and makes its folder", async () => {
   await using folder = await temporaryFolder();
   const out = `${folder.path}/new/sbom.json`;
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {

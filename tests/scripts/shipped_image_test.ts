@@ -60,7 +60,7 @@ async function containerfile() {
 
 Deno.test({
   name:
-    "the image holds the two programs and what they are linked to: no shell, numbers for users, labels",
+    "the image contains the two programs and their libraries, no shell, numeric users, and labels",
   ignore: elf === undefined,
   fn: async () => {
     await using folder = await temporaryFolder();
@@ -88,12 +88,12 @@ Deno.test({
     for (const { path } of files) assert.doesNotMatch(path, /\/(ba|da|a)?sh$|busybox|deno$/, path);
     assert.match(config.User, /^[1-9][0-9]*:[1-9][0-9]*$/);
 
-    const wanted = await containerfile();
-    assert.deepEqual(config.Labels, wanted.labels);
+    const expected = await containerfile();
+    assert.deepEqual(config.Labels, expected.labels);
     assert.equal(config.Labels["org.opencontainers.image.version"], manifest.version);
-    assert.equal(config.User, wanted.user);
-    assert.deepEqual(config.Entrypoint, wanted.entrypoint);
-    assert.deepEqual(Object.keys(config.ExposedPorts), wanted.ports);
-    for (const variable of wanted.env ?? []) assert.ok(config.Env.includes(variable), variable);
+    assert.equal(config.User, expected.user);
+    assert.deepEqual(config.Entrypoint, expected.entrypoint);
+    assert.deepEqual(Object.keys(config.ExposedPorts), expected.ports);
+    for (const variable of expected.env ?? []) assert.ok(config.Env.includes(variable), variable);
   },
 });

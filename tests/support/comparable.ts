@@ -1,6 +1,6 @@
 /**
- * The value with each Temporal object replaced by its text, for assert.deepEqual: that one sees no
- * own property in a Temporal object, so it takes any two instants for equal.
+ * The value with each Temporal object replaced by its text, for assert.deepEqual: it sees no own
+ * property in a Temporal object and would compare any two instants as equal.
  */
 export function comparable(value: unknown): unknown {
   if (value instanceof Temporal.Instant || value instanceof Temporal.Duration) {

@@ -23,7 +23,7 @@ export const unlimited = {
 
 type Methods = Partial<ServiceImplementation<typeof CertificateService>>;
 
-/** A server that wants a client's certificate, with what its tests do to it. */
+/** A server that requires a client's certificate, and the actions of its tests. */
 export async function gatedServer(options: Partial<TcpServerOptions> = {}, methods: Methods = {}) {
   const ca = await TestCa.create();
   const identity = { ...await ca.issue(serverName), clientAuthoritiesPem: ca.certificatePem };
@@ -76,7 +76,7 @@ export class GatedServer implements AsyncDisposable, Parts {
     this.refusals = refusals;
   }
 
-  /** A client of our own. */
+  /** A client of this project. */
   connect(client = this.client) {
     return connect(CertificateService, {
       address: `https://127.0.0.1:${this.server.port}`,
@@ -87,12 +87,12 @@ export class GatedServer implements AsyncDisposable, Parts {
   }
 
   /** Calls once over a connection of its own; rejects when that fails. */
-  async ask(): Promise<void> {
+  async call(): Promise<void> {
     using client = this.connect();
     await client.reportCertificates({}, { timeoutMs: 30_000 });
   }
 
-  /** A TCP connection that says nothing. */
+  /** A TCP connection over which nothing is sent. */
   async openPlain(localAddress = "127.0.0.1"): Promise<Socket> {
     const { port } = this.server;
     const socket = connectPlain({ host: "127.0.0.1", port, localAddress });
@@ -118,7 +118,7 @@ export class GatedServer implements AsyncDisposable, Parts {
     return socket;
   }
 
-  /** A connection on which both sides have stated how they speak HTTP/2. */
+  /** A connection on which both sides have sent their HTTP/2 settings. */
   async openSession(): Promise<TLSSocket> {
     const socket = await this.openTls();
     socket.write(Buffer.concat([preface, frame(frameType.settings, 0, 0)]));
@@ -133,7 +133,7 @@ export class GatedServer implements AsyncDisposable, Parts {
   }
 }
 
-/** Resolves when a connection has closed, whichever way. */
+/** Resolves when a connection has closed, for any reason. */
 export function closed(socket: Socket): Promise<void> {
   socket.resume();
   return new Promise((resolve) => {

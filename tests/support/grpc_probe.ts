@@ -1,6 +1,6 @@
 import { ChannelCredentials, Client, Metadata, type ServiceError } from "@grpc/grpc-js";
 
-/** Sends bytes as a unary request, whatever they are; resolves with the error that came back. */
+/** Sends any bytes as a unary request; resolves with the error of the answer. */
 export async function sendBytes(
   target: string,
   method: string,

@@ -1,6 +1,6 @@
 import type { ApiServer } from "../../scripts/support/api_server.ts";
 
-/** Writes what the service finds a test's API server by; returns the file's path. */
+/** Writes a kubeconfig for a test's API server; returns the file's path. */
 export async function writeKubeconfig(folder: string, api: ApiServer): Promise<string> {
   const path = `${folder}/kubeconfig`;
   const cluster = { server: api.url, "certificate-authority-data": btoa(api.authorityPem) };

@@ -110,7 +110,7 @@ export class TestNode implements AsyncDisposable {
     return this.publisher.publish(request, signal);
   }
 
-  /** Moves the clock to the volume's next run, and no further: what it waits for may time out. */
+  /** Moves the clock to the volume's next run, and no further: a call under way may time out. */
   async untilDue(request: Volume): Promise<void> {
     const due = this.scheduler.nextRun(request.volumeId);
     if (!due) throw new Error("no renewal is scheduled");

@@ -1,12 +1,12 @@
 import type { PeerDecision, PeerVerifier } from "../../src/shared/grpc_server/peer_verifier.ts";
 
-/** Accepts every client, each certificate as another node's, for a server whose gate is not the matter. */
+/** Accepts every client, each certificate as another node's, for a server whose verifier is not under test. */
 export function acceptingPeers(): TestPeers {
   const expiresAt = Temporal.Instant.from("2100-01-01T00:00:00Z");
   return new TestPeers((leaf) => ({ kind: "accepted", owner: leaf.toHex(), expiresAt }));
 }
 
-/** Decides about clients as a test says, which may change its mind. */
+/** Decides about clients as a test prescribes, which may change the decision. */
 export class TestPeers implements PeerVerifier {
   readonly #listeners = new Set<() => void>();
   /** How many certificates were verified. */

@@ -1,8 +1,8 @@
-/** What `deno task test` always tries; a run with FUZZ_RUNS tries others. */
+/** The seed of `deno task test`; a run with FUZZ_RUNS has other seeds. */
 const usualSeed = 20_260_101;
 
 /**
- * How long random tests go on, and from which seed: the same runs each time, so that one code has one outcome.
+ * How many runs random tests have, and from which seed: the same runs each time, so that one code has one outcome.
  * FUZZ_RUNS multiplies the number of runs and draws new seeds; FUZZ_SEED repeats a failure, whose report contains the seed.
  */
 export function runs(usual: number): { numRuns: number; seed?: number } {

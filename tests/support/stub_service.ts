@@ -4,7 +4,7 @@ import { RpcError } from "../../src/shared/grpc/rpc_error.ts";
 import { type RegisteredService, registerService } from "../../src/shared/grpc_server/server.ts";
 import type { ServiceImplementation } from "../../src/shared/grpc/service_definition.ts";
 
-/** A service of which a test gives the methods that it needs. */
+/** A service of which a test implements only the methods that it needs. */
 export function stubService<S extends DescService>(
   desc: S,
   methods: Partial<ServiceImplementation<S>>,

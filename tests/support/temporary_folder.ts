@@ -1,4 +1,4 @@
-/** A folder that is gone, with all in it, when it is disposed. */
+/** A folder that is removed with its contents when it is disposed. */
 export async function temporaryFolder(): Promise<AsyncDisposable & { path: string }> {
   const path = await Deno.makeTempDir();
   return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };

@@ -10,7 +10,7 @@ import type {
 } from "../../src/driver/certificates/issuance_client.ts";
 import { parseAttributes } from "../../src/shared/attributes/attribute_parser.ts";
 
-/** Signs really, in this process; its answers can be replaced by failures. */
+/** Signs in this process; a test can replace its answers by failures. */
 export class TestIssuer implements IssuanceClient {
   readonly requests: IssueRequest[] = [];
   /** Answers in place of a certificate, when given. */

@@ -20,7 +20,7 @@ export class Workbench implements AsyncDisposable {
     return Deno.readTextFile(`${this.#folder.path}/${name}`);
   }
 
-  /** Runs a program to its end; what it writes to both outputs comes as one text. */
+  /** Runs a program to its end; returns both outputs as one text. */
   async run(program: string, ...args: string[]): Promise<{ success: boolean; output: string }> {
     const command = new Deno.Command(program, { args, cwd: this.#folder.path, stdin: "null" });
     const { success, stdout, stderr } = await command.output();
@@ -34,7 +34,7 @@ export class Workbench implements AsyncDisposable {
     return output;
   }
 
-  /** A self-signed CA as `openssl req -x509` makes it; `options` come after the usual ones. */
+  /** A self-signed CA as `openssl req -x509` makes it; `options` follow the usual ones. */
   async opensslCa(options: string[]): Promise<{ certificatePem: string; privateKeyPem: string }> {
     const files = ["-keyout", "ca.key", "-out", "ca.crt", "-days", "30", "-nodes"];
     await this.openssl("req", "-x509", "-subj", "/CN=Test CA", ...files, ...options);
@@ -52,16 +52,16 @@ function keyOf(options: string[]): string {
   return options[options.indexOf("-key") + 1] ?? "ca.key";
 }
 
-/** A test that needs a program: where that is missing it is ignored, and its name says why. */
+/** A test that needs a program: where that is missing it is ignored, and its name states the reason. */
 export function testWith(
   program: "openssl" | "certtool" | "node",
   name: string,
   body: (bench: Workbench) => Promise<void>,
 ): void {
-  const isThere = isOnPath(program);
+  const isInstalled = isOnPath(program);
   Deno.test({
-    name: isThere ? name : `${name} (ignored: no ${program} on the PATH)`,
-    ignore: !isThere,
+    name: isInstalled ? name : `${name} (ignored: no ${program} on the PATH)`,
+    ignore: !isInstalled,
     fn: async () => {
       await using bench = await Workbench.create();
       await body(bench);

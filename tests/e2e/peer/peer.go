@@ -1,10 +1,10 @@
 // A program such as pods run: it serves mutual TLS, calls others without end, and loads its
-// volume's files anew for each connection, on either side.
+// volume's files again for each connection, on either side.
 //
 //	peer FOLDER
 //
 // Serves TLS on :8443. On :8080, over HTTP, /call?name=NAME&address=ADDRESS:PORT makes it call that
-// peer from then on, and / tells as JSON what became of all connections.
+// peer from then on, and / reports the outcome of all connections as JSON.
 package main
 
 import (
@@ -30,7 +30,7 @@ const pace = 50 * time.Millisecond
 
 type report struct {
 	sync.Mutex
-	// Connections made and answered, and connections taken and served.
+	// Connections made and answered, and connections accepted and served.
 	Calls, Served int
 	Failures      []string
 	// The issuers of the certificates that peers have shown, as clients and as servers.
@@ -56,7 +56,7 @@ func (r *report) note(side string, peer *x509.Certificate, err error) {
 func load(folder string) (*tls.Certificate, *x509.CertPool, error) {
 	for {
 		pair, pool, err := loadGeneration(folder)
-		// A generation that is swapped out meanwhile is gone; then there is a newer one.
+		// A generation that is swapped out meanwhile does not exist any more; then there is a newer one.
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}
@@ -127,7 +127,7 @@ func call(folder, name, address string) (*x509.Certificate, error) {
 	if _, err := session.Write([]byte("ping\n")); err != nil {
 		return nil, err
 	}
-	// With TLS 1.3 a server that refuses the client says so only now.
+	// With TLS 1.3 a server reports only now that it rejects the client.
 	answer, err := io.ReadAll(session)
 	if err != nil {
 		return nil, err
@@ -140,7 +140,7 @@ func call(folder, name, address string) (*x509.Certificate, error) {
 
 func main() {
 	folder := os.Args[1]
-	told := &report{Failures: []string{}, Issuers: map[string]int{}}
+	outcomes := &report{Failures: []string{}, Issuers: map[string]int{}}
 	listener, err := net.Listen("tcp", ":8443")
 	if err != nil {
 		panic(err)
@@ -153,7 +153,7 @@ func main() {
 			}
 			go func() {
 				shown, err := serve(folder, connection)
-				told.note("served", shown, err)
+				outcomes.note("served", shown, err)
 			}()
 		}
 	}()
@@ -162,14 +162,14 @@ func main() {
 		go func() {
 			for ; ; time.Sleep(pace) {
 				shown, err := call(folder, name, address)
-				told.note("called", shown, err)
+				outcomes.note("called", shown, err)
 			}
 		}()
 	})
 	http.HandleFunc("/", func(answer http.ResponseWriter, _ *http.Request) {
-		told.Lock()
-		defer told.Unlock()
-		json.NewEncoder(answer).Encode(told)
+		outcomes.Lock()
+		defer outcomes.Unlock()
+		json.NewEncoder(answer).Encode(outcomes)
 	})
 	panic(http.ListenAndServe(":8080", nil))
 }

@@ -4,7 +4,7 @@ import { getJson } from "../../../scripts/support/kubectl.ts";
 /** One right that RBAC grants, or the use of one. */
 export interface Right {
   readonly account: string;
-  /** "*" for what holds in every namespace or is in none. */
+  /** "*" for all namespaces, or for an object without one. */
   readonly namespace: string;
   readonly apiGroup: string;
   readonly resource: string;
@@ -29,7 +29,7 @@ export interface AuditEvent {
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
-/** All that the product's accounts asked of the API server, from the node's start on. */
+/** Every call of the product's accounts to the API server since the node's start. */
 export async function auditEvents(): Promise<AuditEvent[]> {
   const log = await Deno.readTextFile(`${Deno.env.get("E2E_FOLDER")}/logs/audit.jsonl`);
   // The last line may be half written.
@@ -39,7 +39,7 @@ export async function auditEvents(): Promise<AuditEvent[]> {
 
 export const accountOf = ({ user }: AuditEvent) => user.username.split(":").at(-1) ?? "";
 
-/** Those that the API server refused, in words, since an instant or ever. */
+/** Descriptions of the calls that the API server refused, since an instant or since the start. */
 export async function refusedCalls(since = new Date(0)): Promise<string[]> {
   return (await auditEvents()).filter((event) =>
     event.responseStatus?.code === 403 && new Date(event.requestReceivedTimestamp) >= since
@@ -60,7 +60,7 @@ export function rightsUsed(event: AuditEvent): Right[] {
     name: objectRef.name ?? "*",
     verb,
   };
-  // Asked for as a patch, and as a create once it is seen that there is nothing to patch.
+  // Authorised as a patch, and as a create when there is no object to patch.
   return verb === "patch" && code === 201 ? [right, { ...right, verb: "create" }] : [right];
 }
 

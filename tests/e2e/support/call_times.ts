@@ -7,7 +7,7 @@ const method = "/csi.v1.Node/NodePublishVolume";
 export class PublishTimes {
   readonly calls: number;
   readonly seconds: number;
-  /** How many calls took at most so many seconds, ascending. */
+  /** How many calls lasted at most each bound in seconds, ascending. */
   readonly #within: readonly (readonly [seconds: number, calls: number])[];
 
   private constructor(
@@ -40,7 +40,7 @@ export class PublishTimes {
     return new PublishTimes(value("count"), value("sum"), within);
   }
 
-  /** The calls between an earlier look and this one. */
+  /** The calls since an earlier reading. */
   since(earlier: PublishTimes): PublishTimes {
     const before = new Map(earlier.#within);
     return new PublishTimes(
@@ -50,7 +50,7 @@ export class PublishTimes {
     );
   }
 
-  /** The least bound within which so many of the calls were, in seconds. */
+  /** The least bound in seconds that this share of the calls did not exceed. */
   bound(share: number): number {
     return this.#within.find(([, calls]) => calls >= this.calls * share)?.[0] ?? NaN;
   }

@@ -1,4 +1,4 @@
-/** What the node itself holds; the tests run in its namespaces. */
+/** The state of the node itself; the tests run in its namespaces. */
 
 /** Mount points of this driver's volumes. */
 export async function volumeMounts(): Promise<string[]> {
@@ -22,7 +22,7 @@ export async function volumeDirectories(): Promise<string[]> {
   return found;
 }
 
-/** The processes of a program on the node, by what their command lines hold. */
+/** The processes of a program on the node, by a part of their command lines. */
 export async function processes(text: string): Promise<number[]> {
   const found = [];
   for (const id of (await list("/proc")).filter((name) => /^[0-9]+$/.test(name))) {
@@ -34,7 +34,7 @@ export async function processes(text: string): Promise<number[]> {
   return found;
 }
 
-/** Runs a command on the node; throws with what it said. */
+/** Runs a command on the node; throws with its output. */
 export async function onNode(program: string, ...args: string[]): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command(program, { args }).output();
   if (!success) throw new Error(`${program}: ${new TextDecoder().decode(stderr)}`);

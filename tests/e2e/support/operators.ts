@@ -19,7 +19,7 @@ export async function replicas(): Promise<string[]> {
   return items.map(({ metadata }: { metadata: { name: string } }) => `pod/${metadata.name}`);
 }
 
-/** Runs one of the administrator's commands, as docs/how-to/list-and-revoke.md says; returns what it prints. */
+/** Runs one of the administrator's commands, as docs/how-to/list-and-revoke.md describes; returns what it prints. */
 export async function administer(where: string, ...args: string[]): Promise<string> {
   return await kubectl(["-n", system, "exec", where, "--", "cert-service", ...args]);
 }

@@ -6,11 +6,11 @@ export interface Conversation {
   /** Connections that it made and that were answered. */
   readonly calls: number;
   readonly failures: readonly string[];
-  /** Common names of the CAs of those that it talked to. */
+  /** Common names of the CAs of its peers. */
   readonly issuers: readonly string[];
 }
 
-/** A pod that talks mutual TLS, over a new connection each time and with its volume's newest files. */
+/** A pod that uses mutual TLS, over a new connection each time and with its volume's newest files. */
 export interface Talker extends AsyncDisposable {
   readonly pod: Pod;
   conversation(): Promise<Conversation>;
@@ -23,7 +23,7 @@ export interface Talker extends AsyncDisposable {
 const attributes = { duration: "60s", "renew-before": "45s" };
 const port = 8443;
 
-/** The program of tests/e2e/peer: a server, and a client of those that it is told of. */
+/** The program of tests/e2e/peer: a server, and a client of the peers that a test names. */
 export class Peer implements Talker {
   readonly pod: Pod;
   readonly #address: string;
@@ -98,10 +98,10 @@ done`;
   }
 
   async conversation(): Promise<Conversation> {
-    const told = await this.pod.shell(
+    const output = await this.pod.shell(
       "wc -l </tmp/calls; echo; sort -u /tmp/issuers; echo; cat /tmp/failures",
     );
-    const [calls, issuers = "", failures = ""] = told.split("\n\n");
+    const [calls, issuers = "", failures = ""] = output.split("\n\n");
     const lines = (text: string) => text.split("\n").filter((line) => line !== "");
     return { calls: Number(calls), failures: lines(failures), issuers: lines(issuers) };
   }

@@ -8,21 +8,21 @@ import {
   until,
 } from "../../../scripts/support/kubectl.ts";
 
-/** What a pod of a test differs in from the plainest one with a volume of ours. */
+/** How a test's pod differs from the default pod with a volume of the driver. */
 export interface PodOptions {
   readonly name: string;
   readonly namespace?: string;
   readonly attributes?: Readonly<Record<string, string>>;
-  /** Of the volume and of its mount; true unless said otherwise. */
+  /** Of the volume and of its mount; true by default. */
   readonly readOnly?: boolean;
   /** Of the mount alone. */
   readonly mountReadOnly?: boolean;
   readonly securityContext?: unknown;
   /** An emptyDir in place of the volume of ours, for comparison. */
   readonly plain?: boolean;
-  /** Seconds that its container goes on after its deletion was asked for, or until `endDraining`. */
+  /** Seconds for which its container continues after the request to delete it, or until `endDraining`. */
   readonly drainSeconds?: number;
-  /** What it runs in place of waiting for its end. */
+  /** The command that it runs instead of waiting for its end. */
   readonly command?: readonly string[];
 }
 
@@ -34,7 +34,7 @@ const drained = "/tmp/drained";
 const verifyPair = "openssl verify -x509_strict -CAfile ca.crt tls.crt && " +
   'test "$(openssl x509 -in tls.crt -noout -pubkey)" = "$(openssl pkey -in tls.key -pubout)"';
 
-/** A pod that does nothing but hold the volume at /certs. */
+/** A pod that only mounts the volume at /certs. */
 export function podObject(options: PodOptions): unknown {
   const { name, namespace = "default", attributes, readOnly = true, drainSeconds = 0 } = options;
   const atTerm = drainSeconds > 0 ? `until test -e ${drained}; do sleep 0.2; done; exit` : "exit";
@@ -67,7 +67,7 @@ export function podObject(options: PodOptions): unknown {
   };
 }
 
-/** A pod of the cluster; disposing deletes it and waits until the kubelet has let it go. */
+/** A pod of the cluster; disposing deletes it and waits until the kubelet has removed it. */
 export class Pod implements AsyncDisposable {
   readonly name: string;
   readonly namespace: string;
@@ -129,7 +129,7 @@ export class Pod implements AsyncDisposable {
     return status.containerStatuses?.[0]?.restartCount ?? 0;
   }
 
-  /** An event of a mount that failed, whose words fit. */
+  /** An event of a failed mount whose message matches. */
   async failedMount(words: RegExp, limitMs?: number): Promise<string> {
     return await until(
       `a FailedMount event of ${this.name} with ${words}`,
@@ -160,7 +160,7 @@ export class Pod implements AsyncDisposable {
     }, limitMs);
   }
 
-  /** Lets a container end that drains: a stop that is under way is not shortened by another one. */
+  /** Ends a container that drains: a second stop would not shorten the first. */
   async endDraining(): Promise<void> {
     await this.shell(`touch ${drained}`);
   }

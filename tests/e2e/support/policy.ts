@@ -5,8 +5,8 @@ const deployment = "deployment/cert-service";
 const file = "/etc/cert-service/policy/policy.yaml";
 
 /**
- * Gives the service a policy as docs/how-to/set-a-policy.md says, and waits until all replicas have it; `manifest` is
- * a ConfigMap as `kubectl apply` takes it. Disposing takes it away again.
+ * Gives the service a policy as docs/how-to/set-a-policy.md describes, and waits until all replicas have it; `manifest` is
+ * a ConfigMap as `kubectl apply` accepts it. Disposing removes it.
  */
 export async function givePolicy(manifest: string): Promise<AsyncDisposable> {
   await using undo = new AsyncDisposableStack();

@@ -151,7 +151,7 @@ for (const [what, attack] of Object.entries(attacks)) {
     const before = Deno.memoryUsage().rss;
     socket.write(attack());
     await closed(socket);
-    await served.ask();
+    await served.call();
     const grown = (Deno.memoryUsage().rss - before) / 1024 / 1024;
     assert.ok(grown < 100, `${grown} MiB more`);
   });

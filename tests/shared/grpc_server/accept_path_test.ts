@@ -35,7 +35,7 @@ Deno.test("of half-open connections 64 remain: the oldest of the address with mo
   assert.equal(silent.slice(0, 37).every((socket) => socket.listenerCount("close") === 0), true);
   await Promise.all(silent.slice(0, 37).map(closed));
   assert.equal(other.destroyed, false);
-  await served.ask();
+  await served.call();
   for (const socket of [other, ...silent]) socket.destroy();
 });
 
@@ -65,7 +65,7 @@ Deno.test("an address may connect more often once it has shown a valid certifica
   await using served = await gatedServer({ clock, limits: {} });
   const expiresAt = clock.now().add({ hours: 1 });
   served.peers.decide = () => ({ kind: "accepted", owner: "node-1", expiresAt });
-  await served.ask();
+  await served.call();
   const sockets = await Promise.all(Array.from({ length: 60 }, () => served.openPlain()));
   await seen(served, 60);
   assert.deepEqual(served.refusals, []);
@@ -154,7 +154,7 @@ Deno.test("a report of a refused connection that throws harms no connection", as
   served.peers.change(() => ({ kind: "rejected", reason: "the node is revoked" }));
   await closed(socket);
   served.peers.change(decide);
-  await served.ask();
+  await served.call();
 });
 
 Deno.test("a verifier that fails rejects the client", async () => {
@@ -285,7 +285,7 @@ Deno.test("a server that stops answers the calls that it has, also over TLS", as
     },
   });
   const silent = await served.openPlain();
-  const call = served.ask();
+  const call = served.call();
   await entered.promise;
   const stopped = served[Symbol.asyncDispose]();
   release.resolve();

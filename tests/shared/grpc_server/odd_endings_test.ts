@@ -70,6 +70,6 @@ for (const [ending, end] of Object.entries(endings)) {
         await endAfter(await served.openSession(), { bytes, turns: n % 5, end });
       }
     }
-    await served.ask();
+    await served.call();
   });
 }

@@ -139,7 +139,7 @@ Deno.test("a node has four connections at most, and its newest ones remain", asy
   ]);
   assert.equal(served.server.connections.authenticated, 5);
   assert.deepEqual(served.refusals, ["connections", "connections"]);
-  await served.ask();
+  await served.call();
 });
 
 Deno.test("a call has the certificate that was verified", async () => {
@@ -156,14 +156,14 @@ Deno.test("a call has the certificate that was verified", async () => {
     verified = leaf;
     return decide(leaf);
   };
-  await served.ask();
+  await served.call();
   assert.deepEqual(shown, verified);
   assert.notEqual(shown, undefined);
 });
 
 Deno.test("a stopped server follows its verifier no longer", async () => {
   const served = await gatedServer();
-  await served.ask();
+  await served.call();
   assert.equal(served.peers.followers, 1);
   await served[Symbol.asyncDispose]();
   assert.equal(served.peers.followers, 0);
