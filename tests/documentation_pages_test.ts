@@ -4,9 +4,11 @@ import { anchors, links, page, pages, root, withoutCode } from "./support/docume
 /** Words that a reader who learnt English as a second language has to guess at, or that are not the field's. */
 const unclearWords = [
   "anew",
+  "anybody",
   "beforehand",
   "besides",
   "disowned",
+  "everybody",
   "mend",
   "misfit",
   "nobody",
