@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { dirname } from "node:path";
-import { Metadata, status } from "@grpc/grpc-js";
+import { status } from "@grpc/grpc-js";
 import fc from "fast-check";
 import { nodeService } from "../../src/driver/csi/node_service.ts";
 import {
@@ -22,10 +22,7 @@ import { mutated, mutatedText } from "./mutations.ts";
 const bounded = { interruptAfterTimeLimit: 120_000, markInterruptAsFailure: true };
 const context: CallContext = {
   signal: new AbortController().signal,
-  deadline: undefined,
-  metadata: new Metadata(),
   peerCertificate: undefined,
-  method: "",
 };
 /** The allowed answers to a call that is malformed or names a path that is not the driver's. */
 const expected = [status.INVALID_ARGUMENT, status.ALREADY_EXISTS, status.FAILED_PRECONDITION];

@@ -8,7 +8,6 @@ import { type Client, connect } from "../../src/shared/grpc_client/client.ts";
 import {
   type ClientIdentity,
   type ClientIdentitySource,
-  fixedIdentity,
 } from "../../src/shared/grpc_client/client_identity.ts";
 import { RpcError } from "../../src/shared/grpc/rpc_error.ts";
 import { createCa } from "../../src/service/admin/init_ca.ts";
@@ -25,6 +24,7 @@ import { podObject } from "../../scripts/support/api_pod.ts";
 import { ApiServer } from "../../scripts/support/api_server.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
 import { FakeClock } from "../../scripts/support/fake_clock.ts";
+import { fixedIdentity } from "../support/fixed_identity.ts";
 
 export const wait = { timeoutMs: 30_000 };
 

@@ -95,7 +95,7 @@ export function describeProblems(problems: readonly FieldProblem[]): string {
 }
 
 /** A value as messages contain it: quoted, control characters escaped, shortened. */
-export function quoteShort(text: string, most = 60): string {
+function quoteShort(text: string, most = 60): string {
   return JSON.stringify(text.length > most ? `${text.slice(0, most)}…` : text);
 }
 

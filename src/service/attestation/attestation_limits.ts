@@ -14,7 +14,7 @@ export interface AttestationRates {
   readonly atOnce: ConnectionCaps;
 }
 
-export const defaultRates: AttestationRates = {
+const defaultRates: AttestationRates = {
   connections: { perSecond: 50, burst: 100 },
   requests: { perSecond: 20, burst: 40 },
   atOnce: { total: 64, perAddress: 16 },

@@ -58,7 +58,7 @@ export function configMapPermission(
 }
 
 /** Every call of the service to the API server: what its roles have to grant, and no more. */
-export function servicePermissions(
+function servicePermissions(
   { driverNamespace, secret, documents }: {
     readonly driverNamespace: string;
     readonly secret: NamespacedName;

@@ -47,7 +47,7 @@ export function isNamespaceName(name: string, namespace: string, clusterDomain: 
  * the local network. A namespace such as "dev" is accepted, because in a pod the cluster's DNS answers
  * for web.dev before the Internet's does.
  */
-export function allowsShortNames(namespace: string, clusterDomain: string): boolean {
+function allowsShortNames(namespace: string, clusterDomain: string): boolean {
   return !["svc", "pod", ...clusterDomain.split("."), ...specialUse].includes(namespace);
 }
 

@@ -10,7 +10,7 @@ export interface EffectivePolicy extends Required<Omit<PolicyRule, "namespaces">
 }
 
 /** An RSA-4096 key takes a node seconds to make, so that only a rule allows it. */
-export const defaultKeyAlgorithms: readonly KeyAlgorithm[] = keyAlgorithms
+const defaultKeyAlgorithms: readonly KeyAlgorithm[] = keyAlgorithms
   .filter((algorithm) => algorithm !== "rsa-4096");
 
 /** Combines the rules for a namespace: lists are joined, of single values the last one is used. */

@@ -28,7 +28,6 @@ export async function serveAdministration(
   return await serveUnix(path, {
     services: [...services, reflectionService(services)],
     maxMessageBytes: largestMessageBytes,
-    mode: 0o600,
     onCall,
   });
 }

@@ -6,10 +6,8 @@
 
 import { abbreviate } from "../text/printable_text.ts";
 
-/** The environment, as an object or as a function that looks one variable up. */
-export type Environment =
-  | Readonly<Record<string, string | undefined>>
-  | ((name: string) => string | undefined);
+/** The environment's variables by name. */
+export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** One variable of a program: what reads it, and how --help and rejections describe it. */
 export interface Variable {
@@ -49,14 +47,11 @@ export class EnvironmentReader<T extends VariableTable> {
   readonly values: VariableValues<T>;
   readonly problems: string[] = [];
   readonly warnings: string[] = [];
-  readonly #lookUp: (name: string) => string | undefined;
+  readonly #environment: Environment;
   readonly #rejected = new Set<string>();
 
   constructor(environment: Environment, table: T) {
-    const lookUp = typeof environment === "function"
-      ? environment
-      : (name: string) => Object.hasOwn(environment, name) ? environment[name] : undefined;
-    this.#lookUp = lookUp;
+    this.#environment = environment;
     const entries = Object.entries(table).map(([key, one]) => [key, this.#read(one)]);
     this.values = Object.fromEntries(entries);
     for (const name of tracing.filter((name) => this.isSet(name))) {
@@ -64,12 +59,12 @@ export class EnvironmentReader<T extends VariableTable> {
         `${name} is set, and would print the metadata of calls, tokens among it: unset it`,
       );
     }
-    if (typeof environment !== "function") this.#warnOfTypos(Object.keys(environment), table);
+    this.#warnOfTypos(Object.keys(environment), table);
   }
 
   /** Whether a variable is there and not empty. */
   isSet(name: string): boolean {
-    return (this.#lookUp(name) ?? "") !== "";
+    return this.#text(name) !== "";
   }
 
   /** Whether none of these variables is rejected, so that they can be compared with each other. */
@@ -79,7 +74,7 @@ export class EnvironmentReader<T extends VariableTable> {
 
   /** Rejects the value of a variable, or its absence. */
   reject(name: string, expected: string): void {
-    const text = this.#lookUp(name) ?? "";
+    const text = this.#text(name);
     const given = text === "" ? `${name} is not set` : `${name}="${abbreviate(text)}"`;
     this.problems.push(`${given}: expected ${expected}`);
     this.#rejected.add(name);
@@ -91,8 +86,13 @@ export class EnvironmentReader<T extends VariableTable> {
     return { kind: "config", config: build(), warnings: this.warnings };
   }
 
+  /** The variable's text; empty when it is unset. */
+  #text(name: string): string {
+    return (Object.hasOwn(this.#environment, name) && this.#environment[name]) || "";
+  }
+
   #read(variable: Variable): unknown {
-    const text = this.#lookUp(variable.name) ?? "";
+    const text = this.#text(variable.name);
     const value = text === "" ? undefined : variable.parse(text);
     if (value !== undefined) return value;
     if (text !== "") this.reject(variable.name, variable.expected);

@@ -14,19 +14,14 @@ import type {
   MessageInitShape,
   MessageShape,
 } from "@bufbuild/protobuf";
-import type { Metadata, ServiceDefinition } from "@grpc/grpc-js";
+import type { ServiceDefinition } from "@grpc/grpc-js";
 
 /** What a method's implementation knows of the call it answers. */
 export interface CallContext {
   /** Aborted with an RpcError when the caller cancels, the deadline passes or the server stops. */
   readonly signal: AbortSignal;
-  /** When the caller stops waiting, if it said so. */
-  readonly deadline: Temporal.Instant | undefined;
-  readonly metadata: Metadata;
   /** The caller's TLS certificate, DER, verified; undefined over a unix socket and without one. */
   readonly peerCertificate: Uint8Array | undefined;
-  /** "/package.Service/Method". */
-  readonly method: string;
 }
 
 type Answer<M extends DescMethod> = M extends DescMethodUnary<infer I, infer O>

@@ -27,7 +27,7 @@ export interface HandlerOptions {
 export type ServerCall =
   & Pick<
     ServerUnaryCall<Buffer, Buffer>,
-    "cancelled" | "metadata" | "getDeadline" | "getAuthContext"
+    "cancelled" | "getDeadline" | "getAuthContext"
   >
   & { on(event: "cancelled", listener: () => void): unknown };
 
@@ -54,7 +54,7 @@ export async function runCall(
     call.on("cancelled", onCancelled);
     if (call.cancelled) onCancelled();
     open.signal.throwIfAborted();
-    await body(contextOf(call, methodPath(method), open.signal));
+    await body({ signal: open.signal, peerCertificate: peerCertificateOf(call) });
   } catch (thrown) {
     error = thrown;
     const stopped = open.signal.aborted && !(thrown instanceof RpcError);
@@ -93,19 +93,6 @@ export function deliver(method: DescMethod, send: () => void): void {
       reason: errorMessage(error),
     });
   }
-}
-
-function contextOf(call: ServerCall, method: string, signal: AbortSignal): CallContext {
-  const deadline = Number(call.getDeadline());
-  return {
-    signal,
-    deadline: Number.isFinite(deadline)
-      ? Temporal.Instant.fromEpochMilliseconds(Math.floor(deadline))
-      : undefined,
-    metadata: call.metadata,
-    peerCertificate: peerCertificateOf(call),
-    method,
-  };
 }
 
 /** grpc-js reads a property of null when the connection has closed and its call has not. */

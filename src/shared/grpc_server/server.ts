@@ -100,18 +100,18 @@ export function registerService<S extends DescService>(
 }
 
 /**
- * Serves on a unix socket of the given mode (0600 unless stated). Rejects when the path is served by
- * another process or is no socket. Disposing stops accepting, drains, then aborts what is left.
+ * Serves on a unix socket that only its owner and root can connect to. Rejects when the path is served by
+ * another process or is no socket. Disposal stops accepting, lets the calls end, then aborts what remains.
  */
 export async function serveUnix(
   path: string,
-  options: ServerOptions & { mode?: number },
+  options: ServerOptions,
 ): Promise<AsyncDisposable & { path: string }> {
   const claimed = await claimSocketPath(path);
   const running = new RunningServer(options, streams.unix);
   try {
     await running.listenUnix(claimed.listenAt);
-    await claimed.publish(options.mode ?? 0o600);
+    await claimed.publish();
   } catch (error) {
     await running.stop();
     throw error;

@@ -6,8 +6,8 @@ import { maxSocketPathBytes } from "../text/limits.ts";
 export interface ClaimedSocketPath {
   /** Where to listen: hidden, in the same folder, and never the path that others connect to. */
   readonly listenAt: string;
-  /** Makes the listening socket appear at its path, complete and with its mode. */
-  publish(mode: number): Promise<void>;
+  /** Makes the listening socket appear at its path, complete and with mode 0600. */
+  publish(): Promise<void>;
   /** Removes the path if it still is our socket. Call it while the socket listens: its inode is then ours alone. */
   withdraw(): void;
 }
@@ -31,8 +31,8 @@ export async function claimSocketPath(path: string): Promise<ClaimedSocketPath> 
   let ours: Deno.FileInfo | undefined;
   return {
     listenAt,
-    publish: async (mode) => {
-      await Deno.chmod(listenAt, mode);
+    publish: async () => {
+      await Deno.chmod(listenAt, 0o600);
       ours = lstat(listenAt);
       await refuseOccupied(path);
       await Deno.rename(listenAt, path);

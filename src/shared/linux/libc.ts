@@ -29,7 +29,7 @@ export const mountFlags = {
   move: 0x2000,
   private: 0x40000,
 } as const;
-export const unmountFlags = { detach: 0x2, noFollow: 0x8 } as const;
+const unmountFlags = { detach: 0x2, noFollow: 0x8 } as const;
 
 const PR_SET_DUMPABLE = 4;
 const SIG_IGN = 1n;
