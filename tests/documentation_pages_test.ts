@@ -39,9 +39,14 @@ for (const path of pages()) {
     }
   });
 
-  Deno.test(`every file of the repository that ${path} names exists`, async () => {
+  Deno.test(`every file and identifier of the repository that ${path} names exists`, async () => {
     const named = text.matchAll(/`((?:src|tests|scripts|deploy|proto|docs)\/[\w./-]+)`/g);
     for (const [, file = ""] of named) await Deno.stat(new URL(file, root));
+    const identifiers = text.matchAll(/`(\w+)`\s(?:in|of)\s\[[^\]]*\]\(([^)#]+\.ts)\)/g);
+    for (const [, identifier = "", file = ""] of identifiers) {
+      const source = await Deno.readTextFile(new URL(file, new URL(path, root)));
+      assert.match(source, new RegExp(`\\b${identifier}\\b`), `${identifier} in ${file}`);
+    }
   });
 
   Deno.test(`${path} starts with its one heading of the first level`, () => {
