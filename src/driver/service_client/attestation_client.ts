@@ -45,11 +45,11 @@ export type AttestationOutcome =
   /** The service does not accept the token or its bearer. */
   | { readonly kind: "refused"; readonly reason: string }
   | {
-    readonly kind: "overloaded";
+    readonly kind: "overloaded" | "unavailable";
     readonly reason: string;
-    readonly retryAfterMs: number | undefined;
-  }
-  | { readonly kind: "unavailable"; readonly reason: string };
+    /** How long the service asked this node to wait. */
+    readonly retryAfterMs?: number | undefined;
+  };
 
 /**
  * Makes a P-256 key, shows the token once to the verified endpoint, and returns the node certificate for that key.
@@ -173,7 +173,7 @@ async function readOutcome(
   if (status === 429 || status === 503) {
     const retryAfterMs = retryAfter(headers.get("retry-after"));
     return {
-      kind: "overloaded",
+      kind: status === 429 ? "overloaded" : "unavailable",
       reason: `the certificate service cannot attest this node now: ${reason}`,
       retryAfterMs,
     };

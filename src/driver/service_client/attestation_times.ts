@@ -40,6 +40,6 @@ export function reattestationPauseMs(
 }
 
 function retryAfterMs(outcome: AttestationOutcome): number {
-  const ms = outcome.kind === "overloaded" ? outcome.retryAfterMs ?? 0 : 0;
-  return Math.min(ms, longestPauseMs);
+  const ms = "retryAfterMs" in outcome ? outcome.retryAfterMs : undefined;
+  return Math.min(ms ?? 0, longestPauseMs);
 }

@@ -195,8 +195,8 @@ export class AttestationEndpoint implements AsyncDisposable {
   }
 }
 
-function refusal(kind: "limited" | "busy"): AttestationOutcome {
-  return kind === "limited"
+function refusal(kind: "overloaded" | "busy"): AttestationOutcome {
+  return kind === "overloaded"
     ? { kind, reason: "too many attestations of this address", retryAfter: soon }
     : { kind: "unavailable", reason: "too many attestations", retryAfter: soon };
 }

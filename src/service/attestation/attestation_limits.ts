@@ -23,7 +23,7 @@ const defaultRates: AttestationRates = {
 export type AttestationPlace =
   | { readonly kind: "place"; readonly place: Disposable }
   /** This address has too many. */
-  | { readonly kind: "limited" }
+  | { readonly kind: "overloaded" }
   /** All addresses together have too many. */
   | { readonly kind: "busy" };
 
@@ -51,7 +51,7 @@ export class AttestationLimits {
     const { total, perAddress } = this.#atOnce;
     const key = addressKey(address);
     const count = this.#underWay.get(key) ?? 0;
-    if (count >= perAddress || !this.#requests.admits(address)) return { kind: "limited" };
+    if (count >= perAddress || !this.#requests.admits(address)) return { kind: "overloaded" };
     if (this.#total >= total) return { kind: "busy" };
     this.#total++;
     this.#underWay.set(key, count + 1);

@@ -7,7 +7,7 @@ export type AttestationOutcome =
   }
   | { readonly kind: "malformed" | "unauthenticated" | "denied"; readonly reason: string }
   | {
-    readonly kind: "limited" | "unavailable";
+    readonly kind: "overloaded" | "unavailable";
     readonly reason: string;
     readonly retryAfter: Temporal.Duration;
   };

@@ -113,7 +113,7 @@ export class Attestor {
     if (signature === "unknown key") return await this.#reviewed(request, token, signature, signal);
     if (this.#underWay.has(uid)) {
       const reason = "this pod is being attested already";
-      return audit.write({ token, outcome: { kind: "limited", reason, retryAfter: second } });
+      return audit.write({ token, outcome: { kind: "overloaded", reason, retryAfter: second } });
     }
     this.#underWay.add(uid);
     try {

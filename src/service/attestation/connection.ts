@@ -28,7 +28,7 @@ const statuses = {
   malformed: 400,
   unauthenticated: 401,
   denied: 403,
-  limited: 429,
+  overloaded: 429,
   unavailable: 503,
 } as const satisfies Record<Exclude<AttestationOutcome["kind"], "issued">, HttpAnswer["status"]>;
 

@@ -43,7 +43,7 @@ Deno.test("each outcome has its status, and Retry-After where trying again helps
     [{ kind: "malformed", reason: "r" }, 400, undefined],
     [{ kind: "unauthenticated", reason: "r" }, 401, undefined],
     [{ kind: "denied", reason: "r" }, 403, undefined],
-    [{ kind: "limited", reason: "r", retryAfter }, 429, "2"],
+    [{ kind: "overloaded", reason: "r", retryAfter }, 429, "2"],
     [{ kind: "unavailable", reason: "r", retryAfter }, 503, "2"],
   ] as const;
   for (const [outcome, status, seconds] of outcomes) {

@@ -295,7 +295,7 @@ Deno.test("an API server that is away or slow is no refusal", async () => {
   const hanging = api.attest(token, api.certificateRequest, leaving.signal);
   await api.clock.until(() => api.server.answering === 1);
   // The driver that has given up tries again while its first attempt hangs.
-  assert.match(reasonOf(await attest(), "limited"), /being attested already/);
+  assert.match(reasonOf(await attest(), "overloaded"), /being attested already/);
   leaving.abort(new Error("no time is left"));
   assert.equal(reasonOf(await hanging, "unavailable"), "no time is left");
   api.server.release();

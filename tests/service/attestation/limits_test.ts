@@ -19,7 +19,7 @@ Deno.test("an address has so many attestations under way, and all together have 
   const { acquire, kindOf } = open();
   const first = acquire("192.0.2.1");
   assert.equal(kindOf("::ffff:192.0.2.1"), "place");
-  assert.equal(kindOf("192.0.2.1"), "limited");
+  assert.equal(kindOf("192.0.2.1"), "overloaded");
   const others = ["192.0.2.2", "192.0.2.2", "192.0.2.3"].map(kindOf);
   assert.deepEqual(others, ["place", "place", "place"]);
   assert.equal(kindOf("192.0.2.4"), "busy");
