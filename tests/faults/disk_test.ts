@@ -2,13 +2,16 @@ import assert from "node:assert/strict";
 import type { TestEnvironment } from "../../scripts/demo/test_environment.ts";
 import { pair, Workspace } from "../driver/mount/mount_workspace.ts";
 import {
+  admit,
   assertExactly,
+  faultTest,
   ignore,
   makeDue,
-  openEnvironment,
   readiness,
   Recoveries,
   run,
+  startPrograms,
+  unpublishAll,
   wholePair,
 } from "./fault_environment.ts";
 
@@ -69,18 +72,13 @@ async function mountRecords({ recordsDir }: TestEnvironment, options: string): P
 }
 
 for (const { name, options, strike, repair, error } of faults) {
-  Deno.test({
-    name:
-      `${name} under CERT_BASE_PATH: what is mounted is renewed once and served, what is new fails clearly`,
-    ignore,
-    async fn() {
-      await using environment = await openEnvironment();
+  faultTest(
+    `${name} under CERT_BASE_PATH: what is mounted is renewed once and served, what is new fails clearly`,
+    async (environment) => {
       const recoveries = new Recoveries();
       await mountRecords(environment, options);
-      await environment.startService();
-      const first = await environment.startDriver();
-      await environment.kubelet.register();
-      const mounted = environment.kubelet.admit({ name: "web-0", namespace: "shop" });
+      const { driver: first } = await startPrograms(environment);
+      const mounted = admit(environment);
       await environment.kubelet.publish(mounted);
       const before = await wholePair(mounted);
       await first.stop();
@@ -90,7 +88,7 @@ for (const { name, options, strike, repair, error } of faults) {
       await driver.logged(({ message }) => message.startsWith("renewed"));
       const renewed = await wholePair(mounted);
       assert.notEqual(renewed.serialNumber, before.serialNumber);
-      const refused = environment.kubelet.admit({ name: "web-1", namespace: "shop" });
+      const refused = admit(environment, "web-1");
       await assert.rejects(environment.kubelet.publish(refused), error);
       await assert.rejects(Deno.lstat(refused.targetPath), Deno.errors.NotFound);
       await environment.kubelet.publish(mounted);
@@ -102,19 +100,15 @@ for (const { name, options, strike, repair, error } of faults) {
       });
       assert.equal((await wholePair(mounted)).serialNumber, renewed.serialNumber, "renewed once");
       await assertExactly(environment, [mounted, refused]);
-      for (const volume of [mounted, refused]) await environment.kubelet.unpublish(volume);
-      await assertExactly(environment, []);
+      await unpublishAll(environment, [mounted, refused]);
       recoveries.report("the disk was repaired and the kubelet published again");
     },
-  });
+  );
 }
 
-Deno.test({
-  name:
-    "a driver that cannot use CERT_BASE_PATH keeps running, reports why it is not ready, and continues when it can",
-  ignore,
-  async fn() {
-    await using environment = await openEnvironment();
+faultTest(
+  "a driver that cannot use CERT_BASE_PATH keeps running, reports why it is not ready, and continues when it can",
+  async (environment) => {
     const recoveries = new Recoveries();
     await mountRecords(environment, "ro");
     await environment.startService();
@@ -130,7 +124,7 @@ Deno.test({
     assert.equal((await readiness("127.0.0.1:19808")).status, 200);
     recoveries.report("the disk became writable");
   },
-});
+);
 
 Deno.test({
   name: "a volume whose tmpfs is full keeps its old pair, and gets the next one that fits",

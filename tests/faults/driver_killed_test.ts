@@ -6,13 +6,13 @@ import type { Program } from "../../scripts/support/programs.ts";
 import {
   assertExactly,
   eventually,
-  ignore,
+  faultTest,
   isRuntimeAbort,
   makeDue,
-  openEnvironment,
   recordPath,
   Recoveries,
   steppable,
+  unpublishAll,
   wholePair,
 } from "./fault_environment.ts";
 
@@ -24,6 +24,18 @@ async function stepsOf(driver: Program, ports: string[]): Promise<string[]> {
   const names = driver.output.split("\n").filter((line) => line.includes('"step"'))
     .map((line): string => JSON.parse(line).step);
   return names.filter((name) => ports.some((port) => name.startsWith(`${port}:`)));
+}
+
+/** The names of the steps of these ports in a publish and an unpublish. */
+async function undisturbedSteps(environment: TestEnvironment, ports: string[]): Promise<string[]> {
+  await environment.startService();
+  const uid = randomUUID();
+  const driver = await environment.startDriver({ VICTIM: uid }, steppable);
+  await environment.kubelet.register();
+  const volume = environment.kubelet.admit(pod, uid);
+  await environment.kubelet.publish(volume);
+  await environment.kubelet.unpublish(volume);
+  return await stepsOf(driver, ports);
 }
 
 function assertKilled(status: Deno.CommandStatus, step: string): void {
@@ -72,19 +84,10 @@ function failedAfter(step: string): (error: unknown) => never {
   };
 }
 
-Deno.test({
-  name: "a driver killed at any step of a publish: the kubelet's retry makes one whole volume",
-  ignore,
-  async fn() {
-    await using environment = await openEnvironment();
-    await environment.startService();
-    const uid = randomUUID();
-    const undisturbed = await environment.startDriver({ VICTIM: uid }, steppable);
-    await environment.kubelet.register();
-    const first = environment.kubelet.admit(pod, uid);
-    await environment.kubelet.publish(first);
-    await environment.kubelet.unpublish(first);
-    const steps = await stepsOf(undisturbed, ["issue", "publish", "save"]);
+faultTest(
+  "a driver killed at any step of a publish: the kubelet's retry makes one whole volume",
+  async (environment) => {
+    const steps = await undisturbedSteps(environment, ["issue", "publish", "save"]);
     assert.ok(steps.length > 25, `${steps.length} steps: ${steps.join(", ")}`);
     await killedAtEach(environment, steps, {}, async (_driver, uid) => {
       const volume = environment.kubelet.admit(pod, uid);
@@ -93,25 +96,15 @@ Deno.test({
     }, async (volume) => {
       await environment.kubelet.publish(volume);
       await assertExactly(environment, [volume]);
-      await environment.kubelet.unpublish(volume);
-      await assertExactly(environment, []);
+      await unpublishAll(environment, [volume]);
     });
   },
-});
+);
 
-Deno.test({
-  name: "a driver killed at any step of an unpublish: the kubelet's retry leaves nothing behind",
-  ignore,
-  async fn() {
-    await using environment = await openEnvironment();
-    await environment.startService();
-    const uid = randomUUID();
-    const undisturbed = await environment.startDriver({ VICTIM: uid }, steppable);
-    await environment.kubelet.register();
-    const first = environment.kubelet.admit(pod, uid);
-    await environment.kubelet.publish(first);
-    await environment.kubelet.unpublish(first);
-    const steps = await stepsOf(undisturbed, ["unpublish", "remove"]);
+faultTest(
+  "a driver killed at any step of an unpublish: the kubelet's retry leaves nothing behind",
+  async (environment) => {
+    const steps = await undisturbedSteps(environment, ["unpublish", "remove"]);
     assert.ok(steps.length > 8, `${steps.length} steps: ${steps.join(", ")}`);
     await killedAtEach(environment, steps, {}, async (_driver, uid) => {
       const volume = environment.kubelet.admit(pod, uid);
@@ -119,18 +112,14 @@ Deno.test({
       await assert.rejects(environment.kubelet.unpublish(volume));
       return volume;
     }, async (volume) => {
-      await environment.kubelet.unpublish(volume);
-      await assertExactly(environment, []);
+      await unpublishAll(environment, [volume]);
     });
   },
-});
+);
 
-Deno.test({
-  name:
-    "a driver killed at any step of a renewal: the pod always sees a whole pair, and the renewal is completed",
-  ignore,
-  async fn() {
-    await using environment = await openEnvironment();
+faultTest(
+  "a driver killed at any step of a renewal: the pod always sees a whole pair, and the renewal is completed",
+  async (environment) => {
     await environment.startService();
     const uids = [randomUUID(), randomUUID()] as const;
     const undisturbed = await environment.startDriver({}, steppable);
@@ -164,10 +153,9 @@ Deno.test({
     await eventually(() => assertRenewed(environment, healing));
     await eventually(() => assertExactly(environment, volumes));
     recoveries.report("killed and started again");
-    for (const volume of volumes) await environment.kubelet.unpublish(volume);
-    await assertExactly(environment, []);
+    await unpublishAll(environment, volumes);
   },
-});
+);
 
 /** The record is of the certificate in the mount, and no renewal is due. */
 async function assertRenewed(environment: TestEnvironment, volume: PodVolume): Promise<void> {

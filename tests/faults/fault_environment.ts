@@ -5,6 +5,7 @@ import { RpcError } from "../../src/shared/grpc/rpc_error.ts";
 import { type Certificate, readCertificates } from "../../src/shared/x509/certificate.ts";
 import { derivePublicKey } from "../../src/shared/crypto/key_pairs.ts";
 import type { PodVolume } from "../../scripts/support/kubelet.ts";
+import type { Program } from "../../scripts/support/programs.ts";
 import { canMount } from "../../scripts/support/can_mount.ts";
 
 export const ignore = !canMount;
@@ -16,6 +17,35 @@ export async function openEnvironment(): Promise<TestEnvironment> {
   await environment.command(["init-ca", "--out", environment.caDir]);
   await Deno.writeTextFile(`${environment.base}/policy.yaml`, "rules: []\n");
   return environment;
+}
+
+/** A test of faults in an environment of its own; ignored where nothing can be mounted. */
+export function faultTest(
+  name: string,
+  test: (environment: TestEnvironment) => Promise<void>,
+): void {
+  Deno.test({
+    name,
+    ignore,
+    async fn() {
+      await using environment = await openEnvironment();
+      await test(environment);
+    },
+  });
+}
+
+/** Starts both programs and registers the driver with the kubelet. */
+export async function startPrograms(
+  environment: TestEnvironment,
+): Promise<{ service: Program; driver: Program }> {
+  const service = await environment.startService();
+  const driver = await environment.startDriver();
+  await environment.kubelet.register();
+  return { service, driver };
+}
+
+export function admit(environment: TestEnvironment, name = "web-0"): PodVolume {
+  return environment.kubelet.admit({ name, namespace: "shop" });
 }
 
 /** The leaf that a pod sees; throws unless it has its own key and a trust bundle. */
@@ -71,6 +101,15 @@ export async function assertExactly(
   }
   const staging = [...Deno.readDirSync(`${environment.recordsDir}/.staging`)];
   assert.deepEqual(staging, [], "the staging area is empty");
+}
+
+/** Unpublishes these volumes, the only ones, and verifies that nothing remains of them. */
+export async function unpublishAll(
+  environment: TestEnvironment,
+  volumes: readonly PodVolume[],
+): Promise<void> {
+  for (const volume of volumes) await environment.kubelet.unpublish(volume);
+  await assertExactly(environment, []);
 }
 
 /** Polls until the check does not throw; rejects with its last error after `ms`. */

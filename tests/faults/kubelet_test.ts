@@ -5,112 +5,99 @@ import type { RpcError } from "../../src/shared/grpc/rpc_error.ts";
 import { type PodVolume, publishRequest } from "../../scripts/support/kubelet.ts";
 import type { Program } from "../../scripts/support/programs.ts";
 import {
+  admit,
   assertExactly,
-  ignore,
-  openEnvironment,
+  faultTest,
   Recoveries,
   retried,
+  startPrograms,
+  unpublishAll,
   wholePair,
 } from "./fault_environment.ts";
 
-/** An environment whose service can be frozen, so that a publish hangs while it requests its certificate. */
-async function frozen(
+/** A test with a frozen service, so that a publish hangs while it requests its certificate. */
+function frozenServiceTest(
+  name: string,
   test: (environment: TestEnvironment, volume: PodVolume, service: Program) => Promise<void>,
-): Promise<void> {
-  await using environment = await openEnvironment();
-  const service = await environment.startService();
-  await environment.startDriver();
-  await environment.kubelet.register();
-  const warm = environment.kubelet.admit({ name: "warm", namespace: "shop" });
-  await environment.kubelet.publish(warm);
-  await environment.kubelet.unpublish(warm);
-  const volume = environment.kubelet.admit({ name: "web-0", namespace: "shop" });
-  await environment.kubelet.note(volume);
-  service.signal("SIGSTOP");
-  try {
-    await test(environment, volume, service);
-  } finally {
-    service.signal("SIGCONT");
-  }
+): void {
+  faultTest(name, async (environment) => {
+    const { service } = await startPrograms(environment);
+    const warm = admit(environment, "warm");
+    await environment.kubelet.publish(warm);
+    await environment.kubelet.unpublish(warm);
+    const volume = admit(environment);
+    await environment.kubelet.note(volume);
+    service.signal("SIGSTOP");
+    try {
+      await test(environment, volume, service);
+    } finally {
+      service.signal("SIGCONT");
+    }
+  });
 }
 
 async function codeOf(call: Promise<unknown>): Promise<string> {
   return await call.then(() => "OK", (error: RpcError) => status[error.code]);
 }
 
-Deno.test({
-  name:
-    "a kubelet that times out and retries while the first call runs gets one certificate and one mount",
-  ignore,
-  async fn() {
-    await frozen(async (environment, volume, service) => {
-      const recoveries = new Recoveries();
-      using node = environment.kubelet.node();
-      const request = publishRequest(volume);
-      const first = codeOf(node.nodePublishVolume(request, { timeoutMs: 500 }));
-      const long = codeOf(node.nodePublishVolume(request, { timeoutMs: 15_000 }));
-      assert.equal(await first, "DEADLINE_EXCEEDED");
-      assert.equal(await long, "ABORTED");
-      service.signal("SIGCONT");
-      await recoveries.time(() => retried(() => environment.kubelet.publish(volume)));
-      const { serialNumber } = await wholePair(volume);
-      await environment.kubelet.publish(volume);
-      assert.equal((await wholePair(volume)).serialNumber, serialNumber);
-      await assertExactly(environment, [volume]);
-      recoveries.report("a call timed out");
-    });
+frozenServiceTest(
+  "a kubelet that times out and retries while the first call runs gets one certificate and one mount",
+  async (environment, volume, service) => {
+    const recoveries = new Recoveries();
+    using node = environment.kubelet.node();
+    const request = publishRequest(volume);
+    const first = codeOf(node.nodePublishVolume(request, { timeoutMs: 500 }));
+    const long = codeOf(node.nodePublishVolume(request, { timeoutMs: 15_000 }));
+    assert.equal(await first, "DEADLINE_EXCEEDED");
+    assert.equal(await long, "ABORTED");
+    service.signal("SIGCONT");
+    await recoveries.time(() => retried(() => environment.kubelet.publish(volume)));
+    const { serialNumber } = await wholePair(volume);
+    await environment.kubelet.publish(volume);
+    assert.equal((await wholePair(volume)).serialNumber, serialNumber);
+    await assertExactly(environment, [volume]);
+    recoveries.report("a call timed out");
   },
-});
+);
 
-Deno.test({
-  name:
-    "a publish that the kubelet cancels leaves nothing, also when the certificate arrives later",
-  ignore,
-  async fn() {
-    await frozen(async (environment, volume, service) => {
-      using node = environment.kubelet.node();
-      const giveUp = new AbortController();
-      const call = codeOf(
-        node.nodePublishVolume(publishRequest(volume), { signal: giveUp.signal }),
-      );
-      await new Promise((resolve) => setTimeout(resolve, 200));
-      giveUp.abort();
-      assert.equal(await call, "CANCELLED");
-      service.signal("SIGCONT");
-      await retried(() => node.nodeUnpublishVolume(volume).then(() => {}));
-      await assert.rejects(Deno.lstat(volume.targetPath), Deno.errors.NotFound);
-      await assertExactly(environment, []);
-    });
+frozenServiceTest(
+  "a publish that the kubelet cancels leaves nothing, also when the certificate arrives later",
+  async (environment, volume, service) => {
+    using node = environment.kubelet.node();
+    const giveUp = new AbortController();
+    const call = codeOf(
+      node.nodePublishVolume(publishRequest(volume), { signal: giveUp.signal }),
+    );
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    giveUp.abort();
+    assert.equal(await call, "CANCELLED");
+    service.signal("SIGCONT");
+    await retried(() => node.nodeUnpublishVolume(volume).then(() => {}));
+    await assert.rejects(Deno.lstat(volume.targetPath), Deno.errors.NotFound);
+    await assertExactly(environment, []);
   },
-});
+);
 
-Deno.test({
-  name:
-    "an unpublish during a publish is answered with ABORTED, and its repetition removes everything",
-  ignore,
-  async fn() {
-    await frozen(async (environment, volume, service) => {
-      using node = environment.kubelet.node();
-      const publishing = codeOf(node.nodePublishVolume(publishRequest(volume)));
-      await new Promise((resolve) => setTimeout(resolve, 200));
-      assert.equal(await codeOf(node.nodeUnpublishVolume(volume)), "ABORTED");
-      service.signal("SIGCONT");
-      assert.equal(await publishing, "OK");
-      await environment.kubelet.unpublish(volume);
-      await assertExactly(environment, []);
-    });
+frozenServiceTest(
+  "an unpublish during a publish is answered with ABORTED, and its repetition removes everything",
+  async (environment, volume, service) => {
+    using node = environment.kubelet.node();
+    const publishing = codeOf(node.nodePublishVolume(publishRequest(volume)));
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    assert.equal(await codeOf(node.nodeUnpublishVolume(volume)), "ABORTED");
+    service.signal("SIGCONT");
+    assert.equal(await publishing, "OK");
+    await unpublishAll(environment, [volume]);
   },
-});
+);
 
-Deno.test({
-  name: "a publish for a pod that is being deleted: whichever call is last, nothing remains",
-  ignore,
-  async fn() {
-    await using environment = await openEnvironment();
+faultTest(
+  "a publish for a pod that is being deleted: whichever call is last, nothing remains",
+  async (environment) => {
     await environment.startService();
     const driver = await environment.startDriver({ CHECK_INTERVAL: "10s" });
     await environment.kubelet.register();
-    const volume = environment.kubelet.admit({ name: "web-0", namespace: "shop" });
+    const volume = admit(environment);
     await environment.kubelet.publish(volume);
     await environment.kubelet.unpublish(volume);
     // A call that was under way when the pod was deleted: no unpublish will follow.
@@ -120,4 +107,4 @@ Deno.test({
     await assert.rejects(Deno.lstat(volume.targetPath), Deno.errors.NotFound);
     await assertExactly(environment, []);
   },
-});
+);

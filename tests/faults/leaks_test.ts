@@ -4,7 +4,7 @@ import { CertificateService } from "../../src/shared/gen/certificate_service_pb.
 import { connect } from "../../src/shared/grpc_client/client.ts";
 import { Program } from "../../scripts/support/programs.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
-import { ignore, openEnvironment, recordNames } from "./fault_environment.ts";
+import { faultTest, recordNames } from "./fault_environment.ts";
 import { persistently } from "./persistence.ts";
 import { openFiles } from "./observing.ts";
 
@@ -50,11 +50,9 @@ const shown = ({ files, heap, resident }: Holdings) =>
   `${files} descriptors, ${(heap / 2 ** 20).toFixed(1)} MiB of heap, ` +
   `${(resident / 2 ** 20).toFixed(0)} MiB resident`;
 
-Deno.test({
-  name: "volumes that are published and unpublished leave no descriptor, mount, record or memory",
-  ignore,
-  async fn() {
-    await using environment = await openEnvironment();
+faultTest(
+  "volumes that are published and unpublished leave no descriptor, mount, record or memory",
+  async (environment) => {
     await environment.startService();
     const driver = await environment.startDriver({}, entry);
     await environment.kubelet.register();
@@ -73,7 +71,7 @@ Deno.test({
     assert.ok(after.heap - before.heap <= heapTolerance(pairs), "heap");
     assert.ok(after.resident - before.resident <= residentTolerance, "resident memory");
   },
-});
+);
 
 Deno.test("1,000 drivers that watch the trust bundle and disconnect leave no descriptor and no memory in the service", async () => {
   await using folder = await temporaryFolder();

@@ -1,32 +1,26 @@
 import assert from "node:assert/strict";
 import type { PodVolume } from "../../scripts/support/kubelet.ts";
 import {
+  admit,
   assertExactly,
   eventually,
-  ignore,
-  openEnvironment,
+  faultTest,
   recordNames,
   recordPath,
   run,
+  startPrograms,
+  unpublishAll,
 } from "./fault_environment.ts";
 
-Deno.test({
-  name:
-    "what a killed driver left is removed at the start and by the sweep, and nothing that a pod uses",
-  ignore,
-  async fn() {
-    await using environment = await openEnvironment();
-    await environment.startService();
-    const first = await environment.startDriver();
-    await environment.kubelet.register();
-    const admit = (name: string) => environment.kubelet.admit({ name, namespace: "shop" });
-    const [used, unrecorded, gone, lost, broken] = [
-      admit("used"),
-      admit("unrecorded"),
-      admit("gone"),
-      admit("lost"),
-      admit("broken"),
-    ] as const;
+faultTest(
+  "what a killed driver left is removed at the start and by the sweep, and nothing that a pod uses",
+  async (environment) => {
+    const { driver: first } = await startPrograms(environment);
+    const used = admit(environment, "used");
+    const unrecorded = admit(environment, "unrecorded");
+    const gone = admit(environment, "gone");
+    const lost = admit(environment, "lost");
+    const broken = admit(environment, "broken");
     const all = [used, unrecorded, gone, lost, broken];
     for (const volume of all) await environment.kubelet.publish(volume);
     await first.stop("SIGKILL");
@@ -62,7 +56,6 @@ Deno.test({
     }, 15_000);
     await environment.kubelet.publish(unrecorded);
     await assertExactly(environment, [used, unrecorded]);
-    for (const volume of [used, unrecorded]) await environment.kubelet.unpublish(volume);
-    await assertExactly(environment, []);
+    await unpublishAll(environment, [used, unrecorded]);
   },
-});
+);

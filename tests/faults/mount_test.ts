@@ -3,33 +3,31 @@ import { mountsBelow, type TestEnvironment } from "../../scripts/demo/test_envir
 import type { PodVolume } from "../../scripts/support/kubelet.ts";
 import type { Program } from "../../scripts/support/programs.ts";
 import {
+  admit,
   assertExactly,
   eventually,
-  ignore,
+  faultTest,
   isRuntimeAbort,
-  openEnvironment,
   Recoveries,
   retried,
   run,
+  startPrograms,
+  unpublishAll,
   wholePair,
 } from "./fault_environment.ts";
 
 async function published(
   environment: TestEnvironment,
 ): Promise<{ driver: Program; volume: PodVolume }> {
-  await environment.startService();
-  const driver = await environment.startDriver();
-  await environment.kubelet.register();
-  const volume = environment.kubelet.admit({ name: "web-0", namespace: "shop" });
+  const { driver } = await startPrograms(environment);
+  const volume = admit(environment);
   await environment.kubelet.publish(volume);
   return { driver, volume };
 }
 
-Deno.test({
-  name: "a volume that was unmounted without the driver is mounted at the next republish",
-  ignore,
-  async fn() {
-    await using environment = await openEnvironment();
+faultTest(
+  "a volume that was unmounted without the driver is mounted at the next republish",
+  async (environment) => {
     const { volume } = await published(environment);
     const recoveries = new Recoveries();
     for (const how of [[], ["--lazy"]]) {
@@ -41,17 +39,14 @@ Deno.test({
     await Deno.remove(volume.targetPath);
     await recoveries.time(() => environment.kubelet.publish(volume));
     await assertExactly(environment, [volume]);
-    await environment.kubelet.unpublish(volume);
-    await assertExactly(environment, []);
+    await unpublishAll(environment, [volume]);
     recoveries.report("a volume was unmounted");
   },
-});
+);
 
-Deno.test({
-  name: "a restarted node, whose mounts are lost, has its volumes again before the kubelet calls",
-  ignore,
-  async fn() {
-    await using environment = await openEnvironment();
+faultTest(
+  "a restarted node, whose mounts are lost, has its volumes again before the kubelet calls",
+  async (environment) => {
     const { driver, volume } = await published(environment);
     const recoveries = new Recoveries();
     await driver.stop("SIGKILL");
@@ -62,30 +57,21 @@ Deno.test({
     });
     recoveries.report("all mounts were lost");
   },
+);
+
+faultTest("an empty tmpfs of an earlier driver is filled in place", async (environment) => {
+  const { volume } = await published(environment);
+  await run("umount", volume.targetPath);
+  const mount = ["-t", "tmpfs", "-o", "nosuid,nodev,noexec", "csi.k8s.cert-driver"];
+  await run("mount", ...mount, volume.targetPath);
+  await environment.kubelet.publish(volume);
+  await assertExactly(environment, [volume]);
+  await unpublishAll(environment, [volume]);
 });
 
-Deno.test({
-  name: "an empty tmpfs of an earlier driver is filled in place",
-  ignore,
-  async fn() {
-    await using environment = await openEnvironment();
-    const { volume } = await published(environment);
-    await run("umount", volume.targetPath);
-    const mount = ["-t", "tmpfs", "-o", "nosuid,nodev,noexec", "csi.k8s.cert-driver"];
-    await run("mount", ...mount, volume.targetPath);
-    await environment.kubelet.publish(volume);
-    await assertExactly(environment, [volume]);
-    await environment.kubelet.unpublish(volume);
-    await assertExactly(environment, []);
-  },
-});
-
-Deno.test({
-  name:
-    "a file, a link or another program's mount at the target is reported and kept, and ends no driver",
-  ignore,
-  async fn() {
-    await using environment = await openEnvironment();
+faultTest(
+  "a file, a link or another program's mount at the target is reported and kept, and ends no driver",
+  async (environment) => {
     const { driver, volume } = await published(environment);
     const { targetPath } = volume;
     const places: [string, () => Promise<void>, () => Promise<void>][] = [
@@ -117,13 +103,11 @@ Deno.test({
     }
     assert.equal((await driver.stop()).code, 0);
   },
-});
+);
 
-Deno.test({
-  name: "a plain directory at the target is mounted over, and its contents are never removed",
-  ignore,
-  async fn() {
-    await using environment = await openEnvironment();
+faultTest(
+  "a plain directory at the target is mounted over, and its contents are never removed",
+  async (environment) => {
     const { volume } = await published(environment);
     await run("umount", volume.targetPath);
     await Deno.writeTextFile(`${volume.targetPath}/notes`, "precious");
@@ -132,16 +116,13 @@ Deno.test({
     await assert.rejects(environment.kubelet.unpublish(volume), /notes.*move it away/);
     assert.equal(await Deno.readTextFile(`${volume.targetPath}/notes`), "precious");
     await Deno.remove(`${volume.targetPath}/notes`);
-    await environment.kubelet.unpublish(volume);
-    await assertExactly(environment, []);
+    await unpublishAll(environment, [volume]);
   },
-});
+);
 
-Deno.test({
-  name: "a thousand republishes and fifty restarts leave one mount and the one certificate",
-  ignore,
-  async fn() {
-    await using environment = await openEnvironment();
+faultTest(
+  "a thousand republishes and fifty restarts leave one mount and the one certificate",
+  async (environment) => {
     let { driver, volume } = await published(environment);
     const { serialNumber } = await wholePair(volume);
     const recoveries = new Recoveries();
@@ -161,4 +142,4 @@ Deno.test({
     await assertExactly(environment, [volume]);
     recoveries.report("the driver was restarted");
   },
-});
+);

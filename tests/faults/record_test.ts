@@ -2,13 +2,14 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import type { PodVolume } from "../../scripts/support/kubelet.ts";
 import {
+  admit,
   assertExactly,
-  ignore,
-  openEnvironment,
+  faultTest,
   recordNames,
   recordPath,
   Recoveries,
   run,
+  startPrograms,
   wholePair,
 } from "./fault_environment.ts";
 import { persistently } from "./persistence.ts";
@@ -47,19 +48,14 @@ async function change(path: string, fields: object): Promise<void> {
   await Deno.writeTextFile(path, JSON.stringify({ ...record, ...fields }));
 }
 
-Deno.test({
-  name:
-    "a damaged record: the driver starts, and the next republish writes it again without issuing",
-  ignore,
-  async fn() {
-    await using environment = await openEnvironment();
+faultTest(
+  "a damaged record: the driver starts, and the next republish writes it again without issuing",
+  async (environment) => {
     const recoveries = new Recoveries();
-    await environment.startService();
-    const first = await environment.startDriver();
-    await environment.kubelet.register();
+    const { driver: first } = await startPrograms(environment);
     const volumes = new Map<string, { volume: PodVolume; serialNumber: string }>();
     for (const [index, name] of Object.keys(damages).entries()) {
-      const volume = environment.kubelet.admit({ name: `web-${index}`, namespace: "shop" });
+      const volume = admit(environment, `web-${index}`);
       await environment.kubelet.publish(volume);
       volumes.set(name, { volume, serialNumber: (await wholePair(volume)).serialNumber });
     }
@@ -87,18 +83,13 @@ Deno.test({
     assert.deepEqual(recordNames(environment), []);
     recoveries.report("a record was damaged");
   },
-});
+);
 
-Deno.test({
-  name:
-    "a loss of power removes the mounts and leaves the records in any state: the kubelet's calls repair every volume",
-  ignore,
-  async fn() {
-    await using environment = await openEnvironment();
+faultTest(
+  "a loss of power removes the mounts and leaves the records in any state: the kubelet's calls repair every volume",
+  async (environment) => {
     const recoveries = new Recoveries();
-    await environment.startService();
-    const first = await environment.startDriver();
-    await environment.kubelet.register();
+    const { driver: first } = await startPrograms(environment);
     const lost: Readonly<Record<string, Damage>> = {
       "on the disk": () => Promise.resolve(),
       "as blocks of zeros": (path) => Deno.writeFile(path, new Uint8Array(4096)),
@@ -110,7 +101,7 @@ Deno.test({
     };
     const volumes: PodVolume[] = [];
     for (const index of Object.keys(lost).keys()) {
-      const volume = environment.kubelet.admit({ name: `web-${index}`, namespace: "shop" });
+      const volume = admit(environment, `web-${index}`);
       await environment.kubelet.publish(volume);
       volumes.push(volume);
     }
@@ -133,7 +124,7 @@ Deno.test({
     assert.deepEqual(recordNames(environment), []);
     recoveries.report("the power returned");
   },
-});
+);
 
 /** Every file below the directories whose name has this prefix, with its text. */
 async function textsBelow(base: string, begin: string): Promise<Record<string, string>> {

@@ -1,27 +1,20 @@
 import assert from "node:assert/strict";
-import type { TestEnvironment } from "../../scripts/demo/test_environment.ts";
 import type { PodVolume } from "../../scripts/support/kubelet.ts";
 import {
+  admit,
   assertExactly,
-  ignore,
+  faultTest,
   isRuntimeAbort,
   makeDue,
-  openEnvironment,
   Recoveries,
   retried,
+  startPrograms,
   wholePair,
 } from "./fault_environment.ts";
 
-function admit(environment: TestEnvironment, name: string): PodVolume {
-  return environment.kubelet.admit({ name, namespace: "shop" });
-}
-
-Deno.test({
-  name:
-    "a service killed before, during and after a publish: the kubelet's retry makes one whole volume",
-  ignore,
-  async fn() {
-    await using environment = await openEnvironment();
+faultTest(
+  "a service killed before, during and after a publish: the kubelet's retry makes one whole volume",
+  async (environment) => {
     const recoveries = new Recoveries();
     let service = await environment.startService();
     const driver = await environment.startDriver();
@@ -59,18 +52,13 @@ Deno.test({
     assert.equal((await driver.stop()).code, 0);
     recoveries.report("the service was killed");
   },
-});
+);
 
-Deno.test({
-  name:
-    "a renewal that becomes due while the service is away: the old pair remains, the new one follows within a minute",
-  ignore,
-  async fn() {
-    await using environment = await openEnvironment();
+faultTest(
+  "a renewal that becomes due while the service is away: the old pair remains, the new one follows within a minute",
+  async (environment) => {
     const recoveries = new Recoveries();
-    const service = await environment.startService();
-    const first = await environment.startDriver();
-    await environment.kubelet.register();
+    const { service, driver: first } = await startPrograms(environment);
     const volume = admit(environment, "web-0");
     await environment.kubelet.publish(volume);
     const { serialNumber } = await wholePair(volume);
@@ -89,30 +77,25 @@ Deno.test({
     await assertExactly(environment, [volume]);
     recoveries.report("the service returned while a renewal was due");
   },
-});
+);
 
-Deno.test({
-  name: "a service that is stopped and started ten times ends no driver",
-  ignore,
-  async fn() {
-    await using environment = await openEnvironment();
-    let service = await environment.startService();
-    const driver = await environment.startDriver();
-    await environment.kubelet.register();
-    const volumes: PodVolume[] = [];
-    for (let round = 0; round < 10; round++) {
-      const some = Array.from(
-        { length: 4 },
-        (_, each) => admit(environment, `web-${round}-${each}`),
-      );
-      await Promise.all(some.map((volume) => retried(() => environment.kubelet.publish(volume))));
-      volumes.push(...some);
-      const end = await service.stop("SIGTERM");
-      assert.ok(end.code === 0 || isRuntimeAbort(end), service.tail());
-      service = await environment.startService();
-    }
-    await assertExactly(environment, volumes);
-    const end = await driver.stop();
-    assert.ok(end.code === 0 || isRuntimeAbort(end), driver.tail());
-  },
+faultTest("a service that is stopped and started ten times ends no driver", async (environment) => {
+  let service = await environment.startService();
+  const driver = await environment.startDriver();
+  await environment.kubelet.register();
+  const volumes: PodVolume[] = [];
+  for (let round = 0; round < 10; round++) {
+    const some = Array.from(
+      { length: 4 },
+      (_, each) => admit(environment, `web-${round}-${each}`),
+    );
+    await Promise.all(some.map((volume) => retried(() => environment.kubelet.publish(volume))));
+    volumes.push(...some);
+    const end = await service.stop("SIGTERM");
+    assert.ok(end.code === 0 || isRuntimeAbort(end), service.tail());
+    service = await environment.startService();
+  }
+  await assertExactly(environment, volumes);
+  const end = await driver.stop();
+  assert.ok(end.code === 0 || isRuntimeAbort(end), driver.tail());
 });

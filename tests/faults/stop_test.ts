@@ -2,11 +2,13 @@ import { status } from "@grpc/grpc-js";
 import assert from "node:assert/strict";
 import type { RpcError } from "../../src/shared/grpc/rpc_error.ts";
 import {
+  admit,
   assertExactly,
-  ignore,
-  openEnvironment,
+  faultTest,
   Recoveries,
   retried,
+  startPrograms,
+  unpublishAll,
 } from "./fault_environment.ts";
 
 /** The kubelet's default grace period of a pod. */
@@ -15,19 +17,14 @@ const clean = new Set([status.OK, status.UNAVAILABLE, status.CANCELLED]);
 
 for (const isServiceFrozen of [false, true]) {
   const where = isServiceFrozen ? " while the service does not answer" : "";
-  Deno.test({
-    name:
-      `SIGTERM under load${where}: calls finish or are refused, the sockets go, and the exit is 0 in time`,
-    ignore,
-    async fn() {
-      await using environment = await openEnvironment();
+  faultTest(
+    `SIGTERM under load${where}: calls finish or are refused, the sockets go, and the exit is 0 in time`,
+    async (environment) => {
       const recoveries = new Recoveries();
-      const service = await environment.startService();
-      const driver = await environment.startDriver();
-      await environment.kubelet.register();
+      const { service, driver } = await startPrograms(environment);
       const volumes = Array.from(
         { length: 60 },
-        (_, index) => environment.kubelet.admit({ name: `web-${index}`, namespace: "shop" }),
+        (_, index) => admit(environment, `web-${index}`),
       );
       if (isServiceFrozen) service.signal("SIGSTOP");
       const calls = volumes.map((volume) =>
@@ -57,9 +54,8 @@ for (const isServiceFrozen of [false, true]) {
         );
       });
       await assertExactly(environment, volumes);
-      for (const volume of volumes) await environment.kubelet.unpublish(volume);
-      await assertExactly(environment, []);
+      await unpublishAll(environment, volumes);
       recoveries.report("60 calls were cut off by a stop");
     },
-  });
+  );
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { mountsBelow } from "../../scripts/demo/test_environment.ts";
-import { ignore, openEnvironment } from "./fault_environment.ts";
+import { admit, faultTest } from "./fault_environment.ts";
 import { persistently } from "./persistence.ts";
 import { HealthProbe, openFiles, percentiles, residentMemory } from "./observing.ts";
 
@@ -8,22 +8,19 @@ const volumes = 1_000;
 /** The memory that a thousand waiting calls may use, in MiB: each has a connection and its buffers. */
 const mostGrowth = 400;
 
-Deno.test({
-  name:
-    "1,000 volumes published at once on one node are all served, in bounded memory, while health answers",
-  ignore,
-  async fn() {
-    await using environment = await openEnvironment();
+faultTest(
+  "1,000 volumes published at once on one node are all served, in bounded memory, while health answers",
+  async (environment) => {
     const service = await environment.startService();
     const driver = await environment.startDriver();
     const { healthAddress } = await driver.ready();
     await environment.kubelet.register();
-    const first = environment.kubelet.admit({ name: "first", namespace: "shop" });
+    const first = admit(environment, "first");
     await environment.kubelet.publish(first);
     const before = await residentMemory(driver.pid);
     const pods = Array.from(
       { length: volumes },
-      (_, index) => environment.kubelet.admit({ name: `web-${index}`, namespace: "shop" }),
+      (_, index) => admit(environment, `web-${index}`),
     );
     for (const pod of pods) await environment.kubelet.note(pod);
     const started = performance.now();
@@ -57,4 +54,4 @@ Deno.test({
     );
     assert.deepEqual(await mountsBelow(environment.kubelet.root), []);
   },
-});
+);
