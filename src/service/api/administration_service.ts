@@ -23,7 +23,7 @@ import {
 } from "./request_validation.ts";
 import { errorMessage } from "../../shared/text/error_message.ts";
 
-/** The parts that answer administrators' calls. */
+/** The parts that the calls of administrators use. */
 export interface AdministrationParts {
   readonly inventory: Inventory;
   readonly revocation: Revocation;
@@ -34,14 +34,14 @@ export interface AdministrationParts {
 type CertificateInfoInit = MessageInitShape<typeof CertificateInfoSchema>;
 type Implementation = ServiceImplementation<typeof CertificateAdministration>;
 
-/** Whoever can open the socket is the administrator; who that was is in the API server's audit log. */
+/** Every process that can open the socket; the API server's audit log states which user executed it. */
 const caller: Caller = { kind: "administrator" };
-/** A list yields to other work after so many entries, which takes a few milliseconds. */
-const entriesPerTurn = 500;
-/** A page of usual entries has 80 KiB; gRPC allows 4 MiB. */
+/** A list yields to other work after this many entries, which take a few milliseconds. */
+const entriesBeforeYield = 500;
+/** A page of typical entries has 80 KiB; gRPC allows 4 MiB. */
 const entriesPerPage = 200;
 
-/** What the local socket serves to administrators. */
+/** The service for administrators, on the local socket. */
 export function administrationService(parts: AdministrationParts): Implementation {
   return {
     revokeCertificate: async (message) => {
@@ -72,7 +72,7 @@ export function administrationService(parts: AdministrationParts): Implementatio
       let read = 0;
       let page: CertificateInfoInit[] = [];
       for (const entry of podUid === undefined ? inventory.all() : inventory.ofPod(podUid)) {
-        if (++read % entriesPerTurn === 0) await yieldToEventLoop();
+        if (++read % entriesBeforeYield === 0) await yieldToEventLoop();
         if (!matches(entry, filter)) continue;
         page.push(certificateInfo(entry, revocation));
         if (page.length < entriesPerPage) continue;
@@ -93,7 +93,7 @@ async function revokePod(
   const podUid = "podUid" in target
     ? target.podUid
     : requireEntry(inventory, target.serialNumber, "revoke").pod.uid;
-  const { validUntil } = await saved({ podUid, serialNumber }, () => revocation.revoke(podUid));
+  const { validUntil } = await save({ podUid, serialNumber }, () => revocation.revoke(podUid));
   writeAuditEntry({ action: "revoke", outcome: "revoked", caller, podUid, serialNumber, reason });
   return { podUid, validUntil: timestamp(validUntil) };
 }
@@ -108,13 +108,13 @@ async function revokeNode(
     writeAuditEntry({ action: "revoke", outcome: "invalid", caller, revokedNode, reason });
     throw requestFailureError({ kind: "invalid", reason });
   }
-  await saved({ revokedNode }, () => nodeRevocation.revoke(revokedNode));
+  await save({ revokedNode }, () => nodeRevocation.revoke(revokedNode));
   writeAuditEntry({ action: "revoke", outcome: "revoked", caller, revokedNode, reason });
   return {};
 }
 
-/** Runs a revocation. One that cannot be stored is reported as such, since it holds nowhere. */
-async function saved<T>(target: Partial<AuditEntry>, revoke: () => Promise<T>): Promise<T> {
+/** Runs a revocation. One that cannot be stored has no effect, and is reported as unavailable. */
+async function save<T>(target: Partial<AuditEntry>, revoke: () => Promise<T>): Promise<T> {
   try {
     return await revoke();
   } catch (error) {

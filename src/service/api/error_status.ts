@@ -31,7 +31,7 @@ const codes = {
   unknown: status.NOT_FOUND,
 } satisfies Record<RequestFailure["kind"], status>;
 
-/** A refusal as the call's status. */
+/** The error that ends the call, with the status code of the failure. */
 export function requestFailureError({ kind, reason, retryAfter }: RequestFailure): RpcError {
   const message = truncate(reason, maxReasonCharacters);
   return new RpcError(codes[kind], message, { retryAfterMs: retryAfter?.total("milliseconds") });

@@ -11,18 +11,18 @@ import { type RegisteredService, registerService } from "../../shared/grpc_serve
 
 type Response = MessageInitShape<typeof HealthCheckResponseSchema>;
 
-/** grpc.health.v1 for a server. Service "" is the server as a whole; it is not serving until `setStatus` says so. */
+/** grpc.health.v1 for a server. Service "" is the whole server, which is not serving until `setStatus` is called. */
 export class HealthService {
   readonly #serving = new Map<string, boolean>([["", false]]);
   readonly #listeners = new Listeners();
 
-  /** Sets whether a service, by its full name, can be used. */
+  /** Sets whether a service, given by its full name, can be used. */
   setStatus(service: string, serving: boolean): void {
     this.#serving.set(service, serving);
     this.#listeners.call();
   }
 
-  /** What a server registers. */
+  /** The service for a server to register. */
   registered(): RegisteredService {
     return registerService(Health, {
       check: ({ service }) => Promise.resolve(this.#check(service)),
@@ -34,9 +34,8 @@ export class HealthService {
     if (!this.#serving.has(service)) {
       throw new RpcError(
         status.NOT_FOUND,
-        `this server has no service ${
-          JSON.stringify(service)
-        }: give a full name, or none for the whole`,
+        `this server has no service ${JSON.stringify(service)}: ` +
+          'give its full name, or "" for the whole server',
       );
     }
     return { status: this.#statusOf(service) };

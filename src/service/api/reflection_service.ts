@@ -18,7 +18,7 @@ type Response = NonNullable<
   Exclude<MessageInitShape<typeof ServerReflectionResponseSchema>["messageResponse"], undefined>
 >;
 
-/** grpc.reflection.v1 for these services and itself. */
+/** grpc.reflection.v1 for these services and for itself. */
 export function reflectionService(services: readonly RegisteredService[]): RegisteredService {
   const described = [...services.map(({ desc }) => desc), ServerReflection];
   const symbols = new SymbolTable(described.map(({ file }) => file));
@@ -57,7 +57,10 @@ function respond(
     case "allExtensionNumbersOfType":
       return notFound(`extensions of ${JSON.stringify(asked.value)}`);
     case undefined:
-      return failed(status.INVALID_ARGUMENT, "the request asks nothing that this server knows");
+      return failed(
+        status.INVALID_ARGUMENT,
+        "the request contains no message_request that this server knows",
+      );
   }
 }
 

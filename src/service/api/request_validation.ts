@@ -14,7 +14,7 @@ import { isDnsLabel } from "../../shared/text/name_syntax.ts";
 import { abbreviate, hasUnprintable, joinProblems } from "../../shared/text/printable_text.ts";
 import { requestFailureError } from "./error_status.ts";
 
-/** What a field accepts, in words and as a test. */
+/** What a field accepts: in words, and as a predicate. */
 interface Format {
   readonly accepted: string;
   readonly accepts: (value: string) => boolean;
@@ -44,12 +44,12 @@ const formats = {
   },
 } satisfies Record<string, Format>;
 
-/** A driver reports in batches of this size; each entry is a signature to verify. */
-const mostReported = 100;
-/** Further problems are only counted: 2 KiB of empty entries have five thousand. */
-const mostProblems = 10;
+/** A driver reports in batches of this size; each entry costs the verification of a signature. */
+const maxReported = 100;
+/** More problems are only counted: 2 KiB of empty entries cause five thousand. */
+const maxProblems = 10;
 
-/** Collects what is wrong with a request, and throws it as one INVALID_ARGUMENT. */
+/** Collects the problems of a request, and throws them as one INVALID_ARGUMENT. */
 class RequestValidator {
   readonly #problems: string[] = [];
   #unlisted = 0;
@@ -62,7 +62,7 @@ class RequestValidator {
       : value === ""
       ? "is empty"
       : `is "${abbreviate(value)}"`;
-    this.refuse(`${field}: ${given}, expected ${accepted}`);
+    this.reject(`${field}: ${given}, expected ${accepted}`);
     return "";
   }
 
@@ -79,13 +79,13 @@ class RequestValidator {
     };
   }
 
-  refuse(problem: string): void {
+  reject(problem: string): void {
     if (!this.#isFull()) this.#problems.push(problem);
   }
 
-  /** Counts a problem that is no longer described. */
+  /** Whether no more problems are described; counts the one that is not. */
   #isFull(): boolean {
-    if (this.#problems.length < mostProblems) return false;
+    if (this.#problems.length < maxProblems) return false;
     this.#unlisted++;
     return true;
   }
@@ -97,14 +97,14 @@ class RequestValidator {
   }
 }
 
-/** Throws INVALID_ARGUMENT that names each field that is wrong; so do all functions below. */
+/** Throws INVALID_ARGUMENT with every field that is wrong, as all functions below do. */
 export function validateIssueRequest(
   message: IssueCertificateRequest | RenewCertificateRequest,
 ): IssueRequest {
   const validator = new RequestValidator();
   const { certificateRequest, volume } = message;
   if (certificateRequest.length === 0) {
-    validator.refuse("certificate_request: is empty, expected a PKCS#10 request, DER");
+    validator.reject("certificate_request: is empty, expected a PKCS#10 request, DER");
   }
   const request = {
     certificateRequest,
@@ -131,7 +131,7 @@ export function validateSerialNumber(serialNumber: string): string {
   return serialNumber;
 }
 
-/** What is to be revoked. */
+/** The certificates to revoke: those of a pod, or the client certificates of a node. */
 export type RevocationTarget =
   | { readonly serialNumber: string }
   | { readonly podUid: string }
@@ -152,7 +152,7 @@ export function validateRevokeRequest(
       case "serialNumber":
         return { serialNumber: validator.text("serial_number", value, formats.serialNumber) };
       case undefined:
-        validator.refuse("target: is missing, expected serial_number, pod_uid or node_name");
+        validator.reject("target: is missing, expected serial_number, pod_uid or node_name");
         return { serialNumber: "" };
     }
   };
@@ -161,7 +161,7 @@ export function validateRevokeRequest(
   return validated;
 }
 
-/** What is listed; undefined fields match every certificate. */
+/** The certificates to list; undefined fields match every certificate. */
 export interface ListFilter {
   readonly namespace: string | undefined;
   readonly podUid: string | undefined;
@@ -189,9 +189,9 @@ export function validateReportRequest(
   { certificates }: ReportCertificatesRequest,
 ): ReportedCertificate[] {
   const validator = new RequestValidator();
-  if (certificates.length > mostReported) {
-    validator.refuse(
-      `certificates: has ${certificates.length} entries, expected at most ${mostReported}`,
+  if (certificates.length > maxReported) {
+    validator.reject(
+      `certificates: has ${certificates.length} entries, expected at most ${maxReported}`,
     );
     validator.end();
   }

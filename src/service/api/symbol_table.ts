@@ -1,6 +1,6 @@
 import type { DescEnum, DescFile, DescMessage, DescService } from "@bufbuild/protobuf";
 
-/** Which file declares what: a set of files and all that they import. */
+/** Finds the file that declares a symbol, in a set of files and all their imports. */
 export class SymbolTable {
   readonly #files = new Map<string, DescFile>();
   readonly #symbols = new Map<string, DescFile>();
@@ -40,7 +40,7 @@ export class SymbolTable {
 
   #addEnum({ file, typeName, values }: DescEnum): void {
     this.#symbols.set(typeName, file);
-    // An enum's values are named beside it, not in it.
+    // The values of an enum belong to the scope that contains the enum.
     const scope = typeName.slice(0, typeName.lastIndexOf(".") + 1);
     for (const { name } of values) this.#symbols.set(scope + name, file);
   }
