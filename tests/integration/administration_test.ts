@@ -51,7 +51,7 @@ Deno.test("the commands' exit codes differ for success, failure and a wrong comm
   assert.match(relative.output, /ADMIN_SOCKET="admin\.sock": expected an absolute path/);
 });
 
-Deno.test("a list into a program that reads its first line only ends without an error", async () => {
+Deno.test("list ends without an error when the reader of its output has ended", async () => {
   await using environment = await open();
   await environment.startService();
   const list = [...programArguments("cert-service", "source"), "list"]
@@ -101,7 +101,8 @@ Deno.test("a service replaces the socket of a killed one at its start, and never
 });
 
 Deno.test({
-  name: "only the service's own user and root can call, in a directory that every user may write",
+  name:
+    "only the service's own user and root can call a socket in a directory that every user can write",
   ignore: Deno.uid() !== 0,
   fn: async () => {
     await using folder = await temporaryFolder();

@@ -9,7 +9,6 @@ import {
   type ClientIdentity,
   type ClientIdentitySource,
 } from "../../src/shared/grpc_client/client_identity.ts";
-import { RpcError } from "../../src/shared/grpc/rpc_error.ts";
 import { createCa } from "../../src/service/admin/init_ca.ts";
 import { shippedPermissions } from "../../src/service/kubernetes/permissions.ts";
 import { serverName } from "../../src/shared/text/product_names.ts";
@@ -126,13 +125,6 @@ export async function podPair(
     certificatePem: signed.chain.map((der) => encodePem("CERTIFICATE", der)).join(""),
     privateKeyPem: await exportPrivateKey(keys.privateKey),
   };
-}
-
-/** The error that a call has to end with. */
-export async function refusal(call: Promise<unknown>): Promise<RpcError> {
-  const error = await call.then(() => undefined, (error) => error);
-  assert(error instanceof RpcError, `not refused: ${error}`);
-  return error;
 }
 
 /** The leaf of an answer. */

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { status } from "@grpc/grpc-js";
 import { onAttestation, showToken } from "./attestation_attacks.ts";
+import { refusal } from "../support/refusal.ts";
 import {
   issue,
   leafOf,
   openService,
   pod,
   podPair,
-  refusal,
   request,
   type ServiceClient,
   wait,
@@ -90,7 +90,7 @@ Deno.test("a replayed request gives no certificate to a caller that may not requ
   service.put();
   const asked = await request();
   const first = leafOf(await service.driver.issueCertificate(asked, wait));
-  // The driver's own retry: the same key again, and a serial number of its own.
+  // A retry of the driver gets a certificate for the same key with another serial number.
   const again = leafOf(await service.driver.issueCertificate(asked, wait));
   assert.deepEqual(again.spki, first.spki);
   assert.notEqual(again.serialNumber, first.serialNumber);
@@ -126,7 +126,7 @@ Deno.test("a pod that drains is renewed until it is finished", async () => {
   assert.equal((await refusal(renew())).code, PERMISSION_DENIED);
 });
 
-Deno.test("a dotted pod name does not cut into another's common name", async () => {
+Deno.test("a dotted pod name cannot produce another pod's common name", async () => {
   await using service = await openService();
   // Cut off at 64 characters it would be the name of pod "admin" in namespace "bank".
   const victim = `admin-${"a".repeat(35)}.bank.svc.cluster.local`;
@@ -142,7 +142,7 @@ Deno.test("a dotted pod name does not cut into another's common name", async () 
   assert.deepEqual(leaf.dnsNames, [`${name}.shop.svc.cluster.local`]);
 });
 
-Deno.test("the administrator sees and revokes over the local socket, and the pod gets nothing more", async () => {
+Deno.test("an administrator lists and revokes over the local socket, and the pod gets no more certificates", async () => {
   await using service = await openService();
   service.put();
   const asked = await request();
@@ -158,7 +158,7 @@ Deno.test("the administrator sees and revokes over the local socket, and the pod
   assert.equal(denied.code, PERMISSION_DENIED);
 });
 
-Deno.test("a report of certificates that are not ours is counted as refused", async () => {
+Deno.test("reported certificates of another CA are counted as refused", async () => {
   await using service = await openService();
   await using other = await openService();
   service.put();

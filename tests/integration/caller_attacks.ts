@@ -29,7 +29,7 @@ export const byCallers: Attack[] = [
     ...connectionEnds,
   },
   {
-    attack: "a certificate of a CA of the attacker's own that names the node",
+    attack: "a certificate of the attacker's own CA that names the node",
     run: async (service) => {
       const ca = await TestCa.create("CSI certificate driver node CA");
       return await issueAs(service.as(await ca.issue(nodeUri)));

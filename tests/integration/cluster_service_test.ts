@@ -6,7 +6,8 @@ import { readCertificate, readCertificates } from "../../src/shared/x509/certifi
 import { createCertificateRequest } from "../../src/shared/x509/certificate_request.ts";
 import { generateKeyPair } from "../../src/shared/crypto/key_pairs.ts";
 import { attestDriver, driverPod } from "../support/attested_driver.ts";
-import { refusal } from "./attack_fixture.ts";
+import { refusal } from "../support/refusal.ts";
+
 import { writeKubeconfig } from "../support/kubeconfig.ts";
 import { shippedPermissions } from "../../src/service/kubernetes/permissions.ts";
 import { podObject } from "../../scripts/support/api_pod.ts";

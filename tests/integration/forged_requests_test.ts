@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { status } from "@grpc/grpc-js";
 import { decodePem } from "../../src/shared/crypto/pem.ts";
 import { testWith, type Workbench } from "../support/workbench.ts";
-import { leafOf, openService, refusal, request, wait } from "./attack_fixture.ts";
+import { refusal } from "../support/refusal.ts";
+import { leafOf, openService, request, wait } from "./attack_fixture.ts";
 
 async function opensslRequest(bench: Workbench, options: string[]): Promise<Uint8Array> {
   const files = ["-keyout", "key", "-out", "csr", "-nodes"];
@@ -19,7 +20,7 @@ async function opensslRequest(bench: Workbench, options: string[]): Promise<Uint
   return der;
 }
 
-testWith("openssl", "weak keys are refused over the wire as they are in place", async (bench) => {
+testWith("openssl", "weak keys are rejected over the wire", async (bench) => {
   await using service = await openService();
   service.put();
   const rows: [options: string[], message: RegExp][] = [

@@ -1,14 +1,8 @@
 import assert from "node:assert/strict";
 import { status } from "@grpc/grpc-js";
 import { driverPod } from "../support/attested_driver.ts";
-import {
-  type AttackedService,
-  issue,
-  openService,
-  refusal,
-  request,
-  wait,
-} from "./attack_fixture.ts";
+import { refusal } from "../support/refusal.ts";
+import { type AttackedService, issue, openService, request, wait } from "./attack_fixture.ts";
 
 /** The number of calls to the API server that an action causes. */
 async function callsOf({ api }: AttackedService, work: () => Promise<unknown>): Promise<string[]> {
@@ -60,7 +54,7 @@ Deno.test("a driver whose pod was deleted gets no certificate a minute later, th
   await client.issueCertificate(await request(), wait);
 });
 
-Deno.test("a revoked node's connection ends, and its driver is served again after it has attested again", async () => {
+Deno.test("a revoked node's connection is closed, and its driver is served after it has attested again", async () => {
   await using service = await openService();
   service.put();
   await issue(service);

@@ -102,7 +102,7 @@ Deno.test("an issued certificate has its audit line, though the service is kille
   for (const serial of serials) assert.ok(service.output.includes(`"serialNumber":"${serial}"`));
 });
 
-Deno.test("both programs report their health, and end with code 0 on SIGTERM without a socket left", async () => {
+Deno.test("both programs report their health, and exit with code 0 on SIGTERM without leaving a socket", async () => {
   await using environment = await open();
   const service = await environment.startService();
   const driver = await environment.startDriver();
@@ -132,7 +132,7 @@ Deno.test("both programs report their health, and end with code 0 on SIGTERM wit
   }
 });
 
-Deno.test("no key is in anything that a full run writes outside the volumes", async () => {
+Deno.test("no private key is written outside the volumes", async () => {
   await using environment = await open();
   const service = await environment.startService({ LOG_LEVEL: "trace" });
   let driver = await environment.startDriver({ LOG_LEVEL: "trace" });

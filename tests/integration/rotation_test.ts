@@ -103,7 +103,7 @@ Deno.test("after a compromised key its certificates are refused at once, and ren
   assert.deepEqual([issuerOf(one), issuerOf(two)], ["New", "New"]);
 });
 
-Deno.test("an intermediate's chain is in tls.crt and its root in ca.crt, and another one of the same root follows it at once", async () => {
+Deno.test("an intermediate is in tls.crt and its root in ca.crt, and another intermediate of the same root signs at once", async () => {
   const now = Temporal.Instant.fromEpochMilliseconds(Date.now());
   const valid = { notBefore: now.subtract({ hours: 1 }), notAfter: now.add({ hours: 24 }) };
   const root = await forge({ commonName: "Root", ...valid });

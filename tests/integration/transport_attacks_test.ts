@@ -9,9 +9,10 @@ import { AttestationEndpoint } from "../../src/service/attestation/attestation_e
 import { AttestationLimits } from "../../src/service/attestation/attestation_limits.ts";
 import { attestDriver } from "../support/attested_driver.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
-import { openService, podPair, refusal, request } from "./attack_fixture.ts";
+import { refusal } from "../support/refusal.ts";
+import { openService, podPair, request } from "./attack_fixture.ts";
 
-Deno.test("a server with a pod's certificate, for whatever name, gets neither a token nor a call from a driver", async () => {
+Deno.test("a server with a pod's certificate receives neither a token nor a call from a driver", async () => {
   await using service = await openService();
   const { api, clock, trustBundlePem } = service;
   const names = ["cert-service", "cert-service.csi-cert-system.svc.cluster.local"];

@@ -52,7 +52,7 @@ function outputOf(result: CommandResult): string {
   return result.output;
 }
 
-Deno.test("list prints a table, narrowed down by namespace, by pod and by node", async () => {
+Deno.test("list prints a table, filtered by namespace, pod or node", async () => {
   await using service = await open();
   const other = { ...pod, name: "web-long-name-1", uid: "11111111-2222-4333-8444-555555555555" };
   const [one, two] = [
@@ -77,7 +77,7 @@ Deno.test("list prints a table, narrowed down by namespace, by pod and by node",
   assert.deepEqual(await serials("--node", "node-1"), [one]);
 });
 
-Deno.test("list prints one object of JSON a line, and get the same object", async () => {
+Deno.test("list prints one JSON object a line, and get prints the same object", async () => {
   await using service = await open();
   const { serialNumber } = issued(await service.ask({}, node));
   const text = outputOf(await service.run("list", "-o", "json"));
@@ -101,7 +101,7 @@ Deno.test("list prints one object of JSON a line, and get the same object", asyn
   assert.equal(outputOf(await service.run("get", serialNumber, "--output", "json")), text);
 });
 
-Deno.test("get prints what is known, and accepts a serial number as openssl prints it", async () => {
+Deno.test("get prints all properties, and accepts a serial number in openssl's format", async () => {
   await using service = await open();
   const { serialNumber } = issued(await service.ask({}, node));
   const details = outputOf(await service.run("get", serialNumber));
@@ -114,7 +114,7 @@ Deno.test("get prints what is known, and accepts a serial number as openssl prin
   assert.equal(outputOf(await service.run("get", bytes)), details);
 });
 
-Deno.test("revoke takes a pod, a certificate or a node, and says what follows", async () => {
+Deno.test("revoke accepts a pod, a certificate or a node, and prints the consequence", async () => {
   await using service = await open();
   const { serialNumber } = issued(await service.ask({}, node));
   assert.equal(
@@ -133,7 +133,7 @@ Deno.test("revoke takes a pod, a certificate or a node, and says what follows", 
   assert.equal(service.nodeRevocation.isDenied("node-1", start.subtract({ minutes: 10 })), true);
 });
 
-Deno.test("a command line that is wrong is refused, and what is not there has failed", async () => {
+Deno.test("a wrong command line is refused, and an unknown certificate is a failure", async () => {
   await using service = await open();
   const rows: [Parameters<typeof service.run>, CommandResult["kind"], RegExp][] = [
     [["list", "-o", "yaml"], "refused", /--output is "yaml"; expected table or json/],
@@ -161,7 +161,7 @@ Deno.test("a command line that is wrong is refused, and what is not there has fa
   await assert.rejects(service.run("list", "--colour"), /--colour/);
 });
 
-Deno.test("a socket that is missing, or that nothing serves, is named with what to do", async () => {
+Deno.test("a socket that is missing or not served is named with a suggestion", async () => {
   await using folder = await temporaryFolder();
   const environment = (socket: string): CommandEnvironment => ({
     socket,
@@ -196,7 +196,7 @@ Deno.test("a service that stops during a list makes the command fail", async () 
   assert.equal(result.kind, "failed", JSON.stringify(result));
 });
 
-Deno.test("a list of many certificates is read no faster than it is printed", async () => {
+Deno.test("a long list is read no faster than it is printed", async () => {
   await using service = await open();
   issued(await service.ask());
   fill(service, 40_000);

@@ -60,14 +60,14 @@ Deno.test("check-policy prints why a pod gets nothing, as the pod's event would"
   assert.match(wrong.text, /dns-name: is "x", expected/);
 });
 
-Deno.test("a bad policy file is refused with its lines", () => {
+Deno.test("a bad policy file is rejected with the lines of its problems", () => {
   const pod = { namespace: "shop", name: "web-0", serviceAccount: "web", attributes: {} };
   const outcome = checkPolicy("rules:\n  - namespaces: [Shop]\n", policy(), pod);
   assert(outcome.kind === "refused");
   assert.match(outcome.problems.join(), /^line 2: namespaces is "Shop"/);
 });
 
-Deno.test("check-policy's words are read, and each wrong one is named", () => {
+Deno.test("check-policy reports every option that is wrong", () => {
   const read = parsePodArguments({
     pod: "shop/web-0",
     serviceAccount: undefined,

@@ -8,7 +8,7 @@ import { start } from "../../support/service_fixture.ts";
 
 const defaults = { algorithm: "ecdsa-p256", days: 3650, commonName: "csi-cert-driver CA" } as const;
 
-Deno.test("a CA without options is a P-256 one for ten years", async () => {
+Deno.test("init-ca without options makes a P-256 CA for ten years", async () => {
   const parsed = parseInitCaOptions({});
   assert.deepEqual(parsed, { kind: "options", options: defaults });
   const { certificatePem, privateKeyPem } = await createCa(defaults, start);
@@ -22,7 +22,7 @@ Deno.test("a CA without options is a P-256 one for ten years", async () => {
   assert.deepEqual(loaded.warnings, []);
 });
 
-Deno.test("what cannot be made is refused with each option named", () => {
+Deno.test("init-ca reports every option that is wrong", () => {
   const outcome = parseInitCaOptions({ key: "dsa", days: "0", subject: " x" });
   assert(outcome.kind === "refused");
   assert.match(outcome.problems[0] ?? "", /^--key is "dsa"; expected one of ecdsa-p256/);
@@ -37,7 +37,7 @@ Deno.test("what cannot be made is refused with each option named", () => {
   assert.equal(parseInitCaOptions({ subject: "x".repeat(64), days: "36500" }).kind, "options");
 });
 
-Deno.test("the manifest holds the namespace, the CA and the trust bundle", async () => {
+Deno.test("the manifest contains the namespace, the CA and the trust bundle", async () => {
   const ca = await createCa(defaults, start);
   const documents = parseAllDocuments(caManifest(ca));
   const [namespace, secret, bundle] = documents.map((document) => document.toJS());

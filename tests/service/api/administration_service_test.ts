@@ -6,10 +6,10 @@ import {
   type ListCertificatesResponse,
 } from "../../../src/shared/gen/certificate_service_pb.ts";
 import { connect } from "../../../src/shared/grpc_client/client.ts";
-import { RpcError } from "../../../src/shared/grpc/rpc_error.ts";
 import { registerService, serveUnix } from "../../../src/shared/grpc_server/server.ts";
 import { administrationService } from "../../../src/service/api/administration_service.ts";
 import { captureLogs } from "../../support/captured_logs.ts";
+import { refusal } from "../../support/refusal.ts";
 import { issued, openTestService, pod, start } from "../../support/service_fixture.ts";
 import { temporaryFolder } from "../../support/temporary_folder.ts";
 
@@ -40,15 +40,9 @@ async function listed(stream: AsyncIterable<ListCertificatesResponse>): Promise<
   return (await Array.fromAsync(stream)).flatMap(({ certificates }) => certificates);
 }
 
-async function refusal(call: Promise<unknown>): Promise<RpcError> {
-  const error = await call.then(() => undefined, (error) => error);
-  assert(error instanceof RpcError, `${error}`);
-  return error;
-}
-
 const seconds = (instant: Temporal.Instant) => instant.epochMilliseconds / 1000;
 
-Deno.test("the administrator looks up a certificate with its pod, its node and its names", async () => {
+Deno.test("an administrator gets a certificate with its pod, its node and its names", async () => {
   await using service = await open();
   const first = issued(await service.ask({}, node));
   const second = issued(await service.ask({ predecessor: first.serialNumber }, node));
@@ -66,7 +60,7 @@ Deno.test("the administrator looks up a certificate with its pod, its node and i
   assert.match(unknown.message, /this replica has no certificate with serial number a1/);
 });
 
-Deno.test("a list is narrowed down by namespace, pod and node", async () => {
+Deno.test("a list is filtered by namespace, pod and node", async () => {
   await using service = await open();
   const other = { ...pod, name: "web-1", uid: "another" };
   const [one, two] = [
@@ -116,7 +110,7 @@ Deno.test("a node is revoked by its name, and pods on it still get certificates"
   issued(await service.ask({}, node));
 });
 
-Deno.test("where nodes have no certificates there is none to revoke", async () => {
+Deno.test("a node cannot be revoked where nodes have no certificates", async () => {
   await using service = await open({ nodes: false });
   const target = { case: "nodeName", value: "node-1" } as const;
   const error = await refusal(service.client.revokeCertificate({ target }, wait));
@@ -124,7 +118,7 @@ Deno.test("where nodes have no certificates there is none to revoke", async () =
   assert.match(error.message, /AUTHENTICATION=none/);
 });
 
-Deno.test("a revocation that cannot be stored says so, and why", async () => {
+Deno.test("a revocation that cannot be stored fails with the reason", async () => {
   await using service = await open();
   const away = () => Promise.reject(new Error("the API server is away"));
   service.denials.save = away;
@@ -141,7 +135,7 @@ Deno.test("a revocation that cannot be stored says so, and why", async () => {
   }
 });
 
-Deno.test("each field of the administrator's that is wrong is named with what is accepted", async () => {
+Deno.test("every wrong field of an administrator's request is named with what is accepted", async () => {
   await using service = await open();
   const { client } = service;
   const messageOf = async (call: Promise<unknown>) => {
@@ -169,7 +163,7 @@ Deno.test("each field of the administrator's that is wrong is named with what is
   assert.match(await list({ node: "a b" }), /node: is "a b"/);
 });
 
-Deno.test("a list lets other work happen meanwhile, and ends when its reader leaves", async () => {
+Deno.test("a list yields to other work, and ends when its reader cancels", async () => {
   await using service = await open();
   issued(await service.ask());
   const [template] = service.inventory.all();
@@ -191,7 +185,7 @@ Deno.test("a list lets other work happen meanwhile, and ends when its reader lea
   assert.equal(new Set(all.map(({ serialNumber }) => serialNumber)).size, 5_001);
 });
 
-Deno.test("each call of the administrator's is one line of the audit log", async () => {
+Deno.test("each call of an administrator is one line of the audit log", async () => {
   await using logs = await captureLogs(["cert-service"]);
   await using service = await open();
   const { client } = service;

@@ -8,12 +8,12 @@ import {
 import { ServingCertificate } from "../../../src/service/issuing/serving_certificate.ts";
 import { CertificateService } from "../../../src/shared/gen/certificate_service_pb.ts";
 import { connect } from "../../../src/shared/grpc_client/client.ts";
-import { RpcError } from "../../../src/shared/grpc/rpc_error.ts";
 import { registerService, serveTcp } from "../../../src/shared/grpc_server/server.ts";
 import { certificateService } from "../../../src/service/api/certificate_service.ts";
 import { readCertificate } from "../../../src/shared/x509/certificate.ts";
 import { encodePem } from "../../../src/shared/crypto/pem.ts";
 import { captureLogs } from "../../support/captured_logs.ts";
+import { refusal } from "../../support/refusal.ts";
 import {
   certificateRequest,
   makeCa,
@@ -65,12 +65,6 @@ async function request(attributes: Record<string, string> = {}) {
   return { certificateRequest: await certificateRequest(), pod: { ...pod }, volume };
 }
 
-async function refusal(call: Promise<unknown>): Promise<RpcError> {
-  const error = await call.then(() => undefined, (error) => error);
-  assert(error instanceof RpcError, `${error}`);
-  return error;
-}
-
 function nodeNamed(node: string): Authenticator {
   const caller: DriverCaller = { kind: "node", node };
   return { authenticate: () => Promise.resolve({ kind: "caller", caller }) };
@@ -96,14 +90,14 @@ Deno.test("a driver issues and renews over TLS", async () => {
   assert.deepEqual(second?.dnsNames, leaf?.dnsNames);
 });
 
-Deno.test("drivers expect the service's own name: a pod's certificate does not stand in for it", async () => {
+Deno.test("a driver accepts no server certificate with another name or of another CA", async () => {
   await using service = await open();
   using mistaken = service.connected({ serverName: "web-0.shop.svc.cluster.local" });
   const wrongName = await refusal(mistaken.issueCertificate(await request(), { timeoutMs: 3000 }));
   assert.equal(wrongName.code, status.UNAVAILABLE);
-  const stranger = await makeCa();
+  const otherCa = await makeCa();
   using distrusting = service.connected({
-    trustBundle: encodePem("CERTIFICATE", stranger.issuer.certificate.der),
+    trustBundle: encodePem("CERTIFICATE", otherCa.issuer.certificate.der),
   });
   const untrusted = await refusal(
     distrusting.issueCertificate(await request(), { timeoutMs: 3000 }),
@@ -112,7 +106,7 @@ Deno.test("drivers expect the service's own name: a pod's certificate does not s
   assert.equal(service.inventory.size, 0);
 });
 
-Deno.test("every refusal has the code that states whether to try again", async () => {
+Deno.test("every failure has the status code that states whether to retry", async () => {
   await using service = await open();
   const { client } = service;
   const asked = await request();
@@ -126,7 +120,7 @@ Deno.test("every refusal has the code that states whether to try again", async (
   assert.equal(await codeOf(client.issueCertificate(unread, wait)), status.INVALID_ARGUMENT);
 });
 
-Deno.test("over its bound the service says when to come again", async () => {
+Deno.test("an overloaded service states when to retry", async () => {
   const signature = new FairQueue({ clock: new FakeClock(), concurrency: 1, capacity: 1 });
   await using service = await open({ queues: { signature } });
   const work = Promise.withResolvers<void>();
@@ -154,7 +148,7 @@ Deno.test("a caller that is not identified is UNAUTHENTICATED, in calls and stre
   assert.equal((await refusal(Array.fromAsync(stream))).code, status.UNAUTHENTICATED);
 });
 
-Deno.test("each field that is wrong is named, with what was given and what is accepted", async () => {
+Deno.test("every wrong field is named with its value and what is accepted", async () => {
   await using service = await open();
   const { client } = service;
   const messageOf = async (call: Promise<unknown>) => {
@@ -189,7 +183,7 @@ Deno.test("each field that is wrong is named, with what was given and what is ac
   );
 });
 
-Deno.test("a driver reports what it holds, at most a hundred at once", async () => {
+Deno.test("a driver reports at most a hundred certificates in one call", async () => {
   const material = await makeCa({}, Temporal.Now.instant());
   await using before = await open({ material });
   const answer = await before.client.issueCertificate(await request(), wait);
@@ -197,15 +191,15 @@ Deno.test("a driver reports what it holds, at most a hundred at once", async () 
   await using after = await open({ material, authenticator: nodeNamed("node-1") });
   const held = { certificate, pod: { ...pod }, volumeId: "csi-1" };
   const nonsense = { ...held, certificate: new Uint8Array([1]) };
-  const told = await after.client.reportCertificates({ certificates: [held, nonsense] }, wait);
-  assert.deepEqual([told.accepted, told.refused], [1, 1]);
+  const report = await after.client.reportCertificates({ certificates: [held, nonsense] }, wait);
+  assert.deepEqual([report.accepted, report.refused], [1, 1]);
   assert.equal(after.inventory.size, 1);
   const many = { certificates: new Array(101).fill(nonsense) };
   const refused = await refusal(after.client.reportCertificates(many, wait));
   assert.match(refused.message, /certificates: has 101 entries, expected at most 100/);
 });
 
-Deno.test("who watches the trust bundle has it at once, and each time it changes", async () => {
+Deno.test("a watch of the trust bundle yields it at once and after each change", async () => {
   await using service = await open();
   const leaving = new AbortController();
   const bundles = service.client.watchTrustBundle({}, { signal: leaving.signal });
@@ -223,7 +217,7 @@ Deno.test("who watches the trust bundle has it at once, and each time it changes
   await assert.rejects(iterator.next());
 });
 
-Deno.test("each decision is one line of the audit log, and no key is in it", async () => {
+Deno.test("each decision is one line of the audit log, without a key", async () => {
   await using logs = await captureLogs(["cert-service"], ["grpc"]);
   let calls = 0;
   const authenticator: Authenticator = {

@@ -29,7 +29,7 @@ Deno.test("a check returns the state of the server and of each service", async (
   assert.equal(await check("certservice.v1.CertificateService"), Status.NOT_SERVING);
 });
 
-Deno.test("a check for a service that is not here is NOT_FOUND and names it", async () => {
+Deno.test("a check for an unknown service is NOT_FOUND and names it", async () => {
   await using served = await serving();
   await assert.rejects(served.client.check({ service: "nope" }), (error: Error) => {
     assert.equal("code" in error && error.code, status.NOT_FOUND);
@@ -38,7 +38,7 @@ Deno.test("a check for a service that is not here is NOT_FOUND and names it", as
   });
 });
 
-Deno.test("a watch returns the state now, then each change, also of a service that is added later", async () => {
+Deno.test("a watch yields the state at once and after each change, also of a service that is added later", async () => {
   await using served = await serving();
   const watch = served.client.watch({ service: "late" })[Symbol.asyncIterator]();
   const next = async () => (await watch.next()).value.status;

@@ -14,7 +14,7 @@ import type { CallContext } from "../../../src/shared/grpc/service_definition.ts
 import { configureLogging } from "../../../src/shared/telemetry/logging.ts";
 import { certificateRequest, openTestService, pod } from "../../support/service_fixture.ts";
 
-/** An audit line holds its reason in the message and as a property, and some fields besides. */
+/** An audit line contains its reason in the message and as a property, and other fields. */
 const mostLogBytes = 4 * 1024;
 const requestBytes = 2 * 1024;
 
@@ -54,7 +54,7 @@ function assertBounded(what: string, { error, log }: { error: RpcError; log: str
   assert(error.message.length <= 1_024, `${what}: a message of ${error.message.length} characters`);
 }
 
-Deno.test("1,000 empty entries of a report write one short line", async () => {
+Deno.test("1,000 empty entries of a report cause one short log line", async () => {
   const bytes = new Uint8Array(requestBytes).map((_, at) => at % 2 === 0 ? 0x0a : 0);
   const message = fromBinary(ReportCertificatesRequestSchema, bytes);
   assert.equal(message.certificates.length, 1_024);
@@ -69,7 +69,7 @@ Deno.test("1,000 empty entries of a report write one short line", async () => {
   assert.match(most.error.message, /; and 49\d more$/);
 });
 
-Deno.test("hundreds of unknown attributes, or bad names, write one short line", async () => {
+Deno.test("hundreds of unknown attributes or bad names cause one short log line", async () => {
   const valid = { pod: { ...pod }, certificateRequest: await certificateRequest() };
   const cases: Record<string, Record<string, string>> = {
     unknown: Object.fromEntries(Array.from({ length: 200 }, (_, at) => [`${at}`, ""])),
@@ -96,7 +96,7 @@ Deno.test("hundreds of unknown attributes, or bad names, write one short line", 
   }
 });
 
-Deno.test("fields of two kilobytes write one short line", async () => {
+Deno.test("fields of two kilobytes cause one short log line", async () => {
   const long = "\u0001x".repeat(requestBytes / 10);
   const message = create(IssueCertificateRequestSchema, {
     pod: { namespace: long, name: long, uid: long, serviceAccount: long },

@@ -48,7 +48,7 @@ function filesIn({ messageResponse }: ServerReflectionResponse): string[] {
     .map((bytes) => fromBinary(FileDescriptorProtoSchema, bytes).name);
 }
 
-Deno.test("reflection lists the services, itself among them, and answers each request in order", async () => {
+Deno.test("reflection lists all services including itself, and answers requests in order", async () => {
   const [first, second] = await ask(
     { case: "listServices", value: "*" },
     { case: "fileByFilename", value: "nope.proto" },
@@ -62,7 +62,7 @@ Deno.test("reflection lists the services, itself among them, and answers each re
   assert.equal(second!.originalRequest?.messageRequest.value, "nope.proto");
 });
 
-Deno.test("a file comes with all that it imports", async () => {
+Deno.test("a file is returned with all its imports", async () => {
   const timestamp = "google/protobuf/timestamp.proto";
   const [own, imported] = await ask(
     { case: "fileByFilename", value: "certificate_service.proto" },
@@ -72,7 +72,7 @@ Deno.test("a file comes with all that it imports", async () => {
   assert.deepEqual(filesIn(imported!), [timestamp]);
 });
 
-Deno.test("every kind of symbol leads to its file", async () => {
+Deno.test("every kind of symbol is found in its file", async () => {
   const symbols = {
     "certservice.v1.CertificateService": "certificate_service.proto",
     "certservice.v1.CertificateService.IssueCertificate": "certificate_service.proto",
@@ -87,7 +87,7 @@ Deno.test("every kind of symbol leads to its file", async () => {
   assert.deepEqual(files, Object.values(symbols));
 });
 
-Deno.test("what the server has not got is an error response, and the stream continues", async () => {
+Deno.test("a request for an unknown file or symbol gets an error response, and the stream continues", async () => {
   const responses = await ask(
     { case: "fileByFilename", value: "nope.proto" },
     { case: "fileContainingSymbol", value: "nope.Nope" },

@@ -82,7 +82,7 @@ Deno.test("many calls use one connection", async () => {
   assert.equal(ports.size, 1);
 });
 
-Deno.test("in a pod the token and the CA are read from their files, also after they have rotated", async () => {
+Deno.test("in a pod the token and the CA are read from their files again after they have rotated", async () => {
   await using api = await openApi();
   await using folder = await temporaryFolder();
   const write = (name: string, text: string) => Deno.writeTextFile(join(folder.path, name), text);
@@ -121,7 +121,7 @@ Deno.test("a call in progress while the CA rotates is answered", async () => {
   assert.match(problemOf(await pending), /answered 503/);
 });
 
-Deno.test("outside a cluster a kubeconfig names the API server", async () => {
+Deno.test("outside a cluster the service reads a kubeconfig", async () => {
   await using api = await openApi();
   api.server.objects.put("pods", podObject());
   await using folder = await temporaryFolder();

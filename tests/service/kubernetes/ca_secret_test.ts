@@ -42,7 +42,7 @@ async function open() {
   };
 }
 
-Deno.test("the CA is reported as it is, then at each change, with two calls in all", async () => {
+Deno.test("the CA is reported at once and after each change, with two API calls", async () => {
   await using api = await open();
   api.put("one", { uid: "secret-uid" }, { "ca.crt": btoa("root") });
   const { until, listening } = api.listen();
@@ -72,7 +72,7 @@ Deno.test("the CA is reported as it is, then at each change, with two calls in a
   assert.equal(watch?.query.get("fieldSelector"), "metadata.name=csi-ca-secret");
 });
 
-Deno.test("other Secrets of the namespace, bookmarks and nonsense report nothing", async () => {
+Deno.test("other Secrets, bookmarks and lines that are not JSON are not reported", async () => {
   await using api = await open();
   api.put("one");
   const { until, seen } = api.listen();
@@ -92,7 +92,7 @@ Deno.test("other Secrets of the namespace, bookmarks and nonsense report nothing
   assert.deepEqual(seen(), ["one", "two"]);
 });
 
-Deno.test("nothing of a watch's line that is not JSON is in the log", async () => {
+Deno.test("a watch's line that is not JSON is not logged", async () => {
   await using logs = await captureLogs([]);
   await using api = await open();
   api.put("one");
@@ -106,7 +106,7 @@ Deno.test("nothing of a watch's line that is not JSON is in the log", async () =
   assert(!written.includes("c2Vj"), written);
 });
 
-Deno.test("a Secret that is not there yet, is deleted and made again is reported each time", async () => {
+Deno.test("a Secret that is missing, made, deleted and made again is reported each time", async () => {
   await using api = await open();
   const { until } = api.listen();
   await until("absent");
@@ -119,7 +119,7 @@ Deno.test("a Secret that is not there yet, is deleted and made again is reported
   await until("absent", "one", "absent", "one");
 });
 
-Deno.test("what changes while the watch is cut is found after it, and nothing is reported twice", async () => {
+Deno.test("a change during a lost watch is reported once after it", async () => {
   await using api = await open();
   api.put("one");
   const { until, seen } = api.listen();
@@ -137,7 +137,7 @@ Deno.test("what changes while the watch is cut is found after it, and nothing is
   assert.deepEqual(seen(), ["one", "two", "three", "absent"]);
 });
 
-Deno.test("a watch that is answered as too old begins again", async () => {
+Deno.test("a watch that is rejected as too old is opened again", async () => {
   await using api = await open();
   api.put("one");
   const { until, seen } = api.listen();
@@ -157,7 +157,7 @@ Deno.test("a watch that is answered as too old begins again", async () => {
   await pass(api.clock, () => seen().at(-1) === "three");
 });
 
-Deno.test("an outage is reported once, and the source retries through it more slowly", async () => {
+Deno.test("an outage is reported once, and the source retries with backoff", async () => {
   await using api = await open();
   api.put("one");
   const { until, listening } = api.listen();
@@ -177,7 +177,7 @@ Deno.test("an outage is reported once, and the source retries through it more sl
   assert(before.until(api.clock.now()).total("minutes") < 7);
 });
 
-Deno.test("a watch does not wait for ever while the server hangs, and an outage that ends without a change is silent", async () => {
+Deno.test("a watch of a server that hangs ends, and an outage without a change is followed by no report", async () => {
   await using api = await open();
   api.put("one");
   const { until, seen } = api.listen();
@@ -191,7 +191,7 @@ Deno.test("a watch does not wait for ever while the server hangs, and an outage 
   assert.deepEqual(seen(), ["one", "unavailable"]);
 });
 
-Deno.test("a watch on which nothing comes is made again within minutes", async () => {
+Deno.test("a watch without events is opened again within minutes", async () => {
   await using api = await open();
   api.put("one");
   const { until } = api.listen();
@@ -204,7 +204,7 @@ Deno.test("a watch on which nothing comes is made again within minutes", async (
   await api.watching();
 });
 
-Deno.test("where watching is not allowed the Secret is read each ten seconds", async () => {
+Deno.test("where RBAC forbids the watch the Secret is read every ten seconds", async () => {
   await using api = await open();
   api.server.forbidden.add("watch");
   api.put("one");
@@ -217,7 +217,7 @@ Deno.test("where watching is not allowed the Secret is read each ten seconds", a
   await until("one", "two");
 });
 
-Deno.test("a Secret without its keys, or with what is not base64, is reported as empty and logged", async () => {
+Deno.test("a Secret without its keys, or with values that are not base64, is reported as empty and logged", async () => {
   await using logs = await captureLogs(["cert-service"]);
   await using api = await open();
   const data = { "tls.crt": "%%%", "tls.key": btoa("very secret key") };

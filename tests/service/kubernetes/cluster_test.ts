@@ -66,7 +66,7 @@ async function exercise({ cluster, clock, server }: Opened, token: string): Prom
   return outcomes;
 }
 
-Deno.test("the rules that the manifests ship are what the service needs, each of them", async () => {
+Deno.test("the shipped RBAC rules are exactly those that the service uses", async () => {
   await using api = await open();
   api.server.objects.put("secrets", { metadata: secret, data: { "tls.crt": btoa("certificate") } });
   api.server.objects.put("pods", podObject());
@@ -80,7 +80,7 @@ Deno.test("the rules that the manifests ship are what the service needs, each of
   assert.deepEqual([...made].toSorted(), expected.map(describeCall).toSorted());
 });
 
-Deno.test("without a rule each call says which one is missing", async () => {
+Deno.test("a call that RBAC forbids names the missing rule", async () => {
   await using api = await open();
   api.server.rules = [];
   const outcomes = (await exercise(api, api.server.tokens.make())).join("\n");
@@ -96,7 +96,7 @@ Deno.test("without a rule each call says which one is missing", async () => {
   }
 });
 
-Deno.test("no token and nothing of the Secret is in any problem or line of the log, whatever fails", async () => {
+Deno.test("no problem and no log line contains a token or a part of the Secret", async () => {
   await using logs = await captureLogs([]);
   await using api = await open();
   const key = "very secret private key";

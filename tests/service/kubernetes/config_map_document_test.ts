@@ -10,7 +10,7 @@ async function open() {
   return { ...api, replica, stored };
 }
 
-Deno.test("a document is not there, is made, read and changed", async () => {
+Deno.test("a document is absent at first, and then made, read and changed", async () => {
   await using api = await open();
   const replica = api.replica();
   assert.equal(await replica.read(never), undefined);
@@ -22,7 +22,7 @@ Deno.test("a document is not there, is made, read and changed", async () => {
   assert.equal(api.stored()?.kind, "ConfigMap");
 });
 
-Deno.test("of two replicas that make it at once one is answered that it was late, and loses nothing", async () => {
+Deno.test("of two replicas that make the document at once one is rejected, and no data is lost", async () => {
   await using api = await open();
   const replicas = [api.replica(), api.replica()];
   const wrote = await Promise.all(
@@ -33,7 +33,7 @@ Deno.test("of two replicas that make it at once one is answered that it was late
   assert.equal(await api.replica().write({ doc: "of 9" }, undefined, never), false);
 });
 
-Deno.test("a write on an old version is rejected; merging writers lose nothing", async () => {
+Deno.test("a write on an old version is rejected, and writers that merge lose no data", async () => {
   await using api = await open();
   await api.replica().write({ list: "" }, undefined, never);
   const add = async (word: string) => {
@@ -53,7 +53,7 @@ Deno.test("a write on an old version is rejected; merging writers lose nothing",
   ]);
 });
 
-Deno.test("a document that was deleted meanwhile is not written on its old version", async () => {
+Deno.test("a document that was deleted is not written on its old version", async () => {
   await using api = await open();
   await api.replica().write({ a: "1" }, undefined, never);
   const { version } = await api.replica().read(never) ?? {};
@@ -64,7 +64,7 @@ Deno.test("a document that was deleted meanwhile is not written on its old versi
   assert.deepEqual(api.stored()?.data, { a: "3" });
 });
 
-Deno.test("a document that cannot be asked for or written rejects, with the missing rule", async () => {
+Deno.test("a document that cannot be read or written rejects with the missing rule", async () => {
   await using api = await open();
   api.server.fail("get configmaps", 500);
   await assert.rejects(api.replica().read(never), /the call to the API server failed/);
@@ -77,7 +77,7 @@ Deno.test("a document that cannot be asked for or written rejects, with the miss
   }
 });
 
-Deno.test("each change is seen by who watches, within the watch or ten seconds", async () => {
+Deno.test("each change is reported by the watch, or within ten seconds without one", async () => {
   for (const allowed of [true, false]) {
     await using api = await open();
     if (!allowed) api.server.forbidden.add("watch configmaps");

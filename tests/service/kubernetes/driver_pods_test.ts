@@ -51,7 +51,7 @@ Deno.test("a driver's pod is confirmed by its uid among the pods of its node", a
   assert.equal(api.server.calls[0]?.query.get("fieldSelector"), "spec.nodeName=node-1");
 });
 
-Deno.test("a role that lacks what the attestation needs is reported in the rule's words", async () => {
+Deno.test("a role without a rule for the attestation is reported with that rule", async () => {
   await using api = await open();
   api.server.forbidden.add("list pods");
   const pods = await api.runs("node-1", "uid-a");
@@ -66,7 +66,7 @@ Deno.test("a role that lacks what the attestation needs is reported in the rule'
   assert.match(keys.problem, /nonResourceURLs \["\/openid\/v1\/jwks"\], verbs \["get"\]/);
 });
 
-Deno.test("a key set of more than 64 KiB is not read to its end", async () => {
+Deno.test("a key set of more than 64 KiB is rejected and not read to its end", async () => {
   await using api = await open();
   api.server.tokens.keySet = () => ({ keys: [{ padding: "x".repeat(70_000) }] });
   const keys = await api.keys.read(never);

@@ -33,7 +33,7 @@ export async function openApi(
   return { server, clock, connection, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }
 
-/** Lets I/O happen and then a second pass, again and again, until the condition holds; a minute at most. */
+/** Waits for I/O and then advances the clock by a second, until the condition holds; at most a minute. */
 export async function pass(clock: FakeClock, condition: () => boolean): Promise<void> {
   for (let seconds = 0; seconds < 60; seconds++) {
     try {
@@ -45,7 +45,7 @@ export async function pass(clock: FakeClock, condition: () => boolean): Promise<
   throw new Error(`still not so after a minute: ${condition}`);
 }
 
-/** What an iteration has yielded so far; it goes on until it is disposed. */
+/** The values that an iteration has yielded so far; it continues until it is disposed. */
 export class Listening<T> implements AsyncDisposable {
   readonly seen: T[] = [];
   readonly #leaving = new AbortController();

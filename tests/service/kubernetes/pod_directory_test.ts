@@ -19,7 +19,7 @@ async function open() {
   return { ...api, directory, found, put };
 }
 
-Deno.test("a pod is returned as the API server has it, with the attributes of our volumes only", async () => {
+Deno.test("a pod is returned with the fields of the API server and the attributes of this driver's volumes", async () => {
   await using api = await open();
   api.put({
     metadata: { annotations: { team: "a" } },
@@ -73,7 +73,7 @@ Deno.test("finished, deleted, not yet scheduled and node-made pods are returned 
   assert.deepEqual([waiting.nodeName, waiting.volumes.size], [undefined, 0]);
 });
 
-Deno.test("each look-up is a call of its own: a pod that was replaced or deleted is absent at once", async () => {
+Deno.test("each look-up is an API call, so that a replaced or deleted pod is absent at once", async () => {
   await using api = await open();
   assert.deepEqual(await api.directory.find(asked, never), { kind: "absent" });
   api.put();
@@ -87,7 +87,7 @@ Deno.test("each look-up is a call of its own: a pod that was replaced or deleted
   assert.equal(api.server.count("get pods shop/web-0"), 5);
 });
 
-Deno.test("an API server that gives no answer makes a pod unknown, not absent", async () => {
+Deno.test("a pod is unavailable, not absent, while the API server does not answer", async () => {
   await using api = await open();
   api.put();
   for (const fault of [500, 429, 401, "nonsense", "cut"] as const) {

@@ -41,7 +41,7 @@ async function signed(algorithm: Parameters<typeof generateKeyPair>[0], engine =
   return { spki: await exportPublicKey(publicKey), scheme, signature, bytes };
 }
 
-/** What each engine says of a signature; they have to agree. */
+/** Whether a signature is good; the engines have to agree. */
 async function verdict(signed: SignatureToVerify): Promise<boolean> {
   const verdicts = new Set<boolean>();
   for (const [, engine] of engines) verdicts.add(await engine.verify(signed));
@@ -51,7 +51,7 @@ async function verdict(signed: SignatureToVerify): Promise<boolean> {
 
 for (const algorithm of ["ecdsa-p256", "ecdsa-p384", "ed25519", "rsa-2048"] as const) {
   for (const [name, engine] of engines) {
-    test(`every engine takes ${name}'s signatures by ${algorithm}, and no other octets`, async () => {
+    test(`every engine verifies ${name}'s ${algorithm} signatures, and rejects them for other bytes`, async () => {
       const good = await signed(algorithm, engine);
       assert.equal(await verdict(good), true);
       assert.equal(await verdict({ ...good, bytes: Uint8Array.of(...bytes, 0) }), false);
@@ -61,13 +61,13 @@ for (const algorithm of ["ecdsa-p256", "ecdsa-p384", "ed25519", "rsa-2048"] as c
     });
   }
 
-  test(`no changed signature by ${algorithm} is good to one engine only`, async () => {
+  test(`every engine rejects each changed ${algorithm} signature`, async () => {
     const good = await signed(algorithm);
     const { signature } = good;
     const change = fc.tuple(fc.nat(signature.length - 1), fc.integer({ min: 1, max: 255 }));
     await fc.assert(
       fc.asyncProperty(change, async ([at, difference]) => {
-        const changed = signature.map((octet, index) => index === at ? octet ^ difference : octet);
+        const changed = signature.map((byte, index) => index === at ? byte ^ difference : byte);
         assert.equal(await verdict({ ...good, signature: changed }), false);
       }),
       { numRuns: 60 },
@@ -79,34 +79,34 @@ for (const algorithm of ["ecdsa-p256", "ecdsa-p384", "ed25519", "rsa-2048"] as c
   });
 }
 
-test("a key of one kind verifies no signature that says it is of another", async () => {
+test("a key of one kind verifies no signature of another kind", async () => {
   const all = [await signed("ecdsa-p256"), await signed("ed25519"), await signed("rsa-2048")];
   for (const { spki } of all) {
     for (const other of all) assert.equal(await verdict({ ...other, spki }), spki === other.spki);
   }
 });
 
-test("a point that is not on its curve is no key", async () => {
+test("a point that is not on its curve is not accepted as a key", async () => {
   const good = await signed("ecdsa-p256");
   const last = good.spki.length - 1;
-  const spki = good.spki.map((octet, index) => index === last ? octet ^ 1 : octet);
+  const spki = good.spki.map((byte, index) => index === last ? byte ^ 1 : byte);
   assert.equal(await verdict({ ...good, spki }), false);
 });
 
-test("with either engine requests are made that the other one takes", async () => {
+test("each engine accepts requests that the other engine signed", async () => {
   for (const algorithm of ["ecdsa-p256", "ecdsa-p384", "ed25519", "rsa-2048"] as const) {
     const keys = await generateKeyPair(algorithm);
-    for (const [, maker] of engines) {
-      const request = await createCertificateRequest(keys, maker);
-      for (const [name, taker] of engines) {
-        const parsed = await parseCertificateRequest(request, taker);
+    for (const [, signer] of engines) {
+      const request = await createCertificateRequest(keys, signer);
+      for (const [name, verifier] of engines) {
+        const parsed = await parseCertificateRequest(request, verifier);
         assert.equal(parsed.kind, "request", `${algorithm}, ${name}`);
       }
     }
   }
 });
 
-test("two signatures by ECDSA of the same octets are never the same", async () => {
+test("two ECDSA signatures of the same bytes differ", async () => {
   const { privateKey } = await generateKeyPair("ecdsa-p256");
   const signatures = new Set<string>();
   for (let n = 0; n < 50; n++) {

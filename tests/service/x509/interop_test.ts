@@ -60,15 +60,19 @@ for (const algorithm of ["ecdsa-p256", "ecdsa-p384", "rsa-2048"] as const) {
   });
 }
 
-testWith("openssl", "a CA of the plain openssl command is taken, with the mend", async (bench) => {
-  const signed = await signUnder(await bench.opensslCa(["-newkey", "rsa:4096"]));
-  assert.equal(signed.warnings.length, 1);
-  assert.match(signed.warnings[0] ?? "", /-addext keyUsage=critical,keyCertSign,cRLSign/);
-  assert.equal(await verifiesWithOpenssl(bench, signed), undefined);
-  // What the warning says does happen, and the mend is what mends it.
-  const strict = await verifiesWithOpenssl(bench, signed, ["-x509_strict"]);
-  assert.match(strict ?? "", /does not include key usage/);
-});
+testWith(
+  "openssl",
+  "a CA of the plain openssl command is accepted with a suggestion",
+  async (bench) => {
+    const signed = await signUnder(await bench.opensslCa(["-newkey", "rsa:4096"]));
+    assert.equal(signed.warnings.length, 1);
+    assert.match(signed.warnings[0] ?? "", /-addext keyUsage=critical,keyCertSign,cRLSign/);
+    assert.equal(await verifiesWithOpenssl(bench, signed), undefined);
+    // A strict verifier fails with the problem that the warning names.
+    const strict = await verifiesWithOpenssl(bench, signed, ["-x509_strict"]);
+    assert.match(strict ?? "", /does not include key usage/);
+  },
+);
 
 const keyForms: [string, string[][]][] = [
   ["PKCS #1", [
@@ -99,7 +103,7 @@ testWith("openssl", "a leaf of a CA with a key identifier of its own verifies", 
 
 testWith(
   "openssl",
-  "a leaf of a CA without a key identifier verifies, not strictly",
+  "a leaf of a CA without a key identifier verifies, but not strictly",
   async (bench) => {
     const none = ["-addext", "subjectKeyIdentifier=none"];
     const signed = await signUnder(

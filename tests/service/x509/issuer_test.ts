@@ -70,14 +70,14 @@ Deno.test("an intermediate alone is its own anchor", async () => {
   assert.deepEqual([chain, anchors], [["middle"], ["middle"]]);
 });
 
-Deno.test("further roots become anchors, two with one name among them", async () => {
+Deno.test("more roots become anchors, also two with the same name", async () => {
   const [first, second] = [await forge(proper), await forge(proper)];
   const third = await forge({ ...proper, commonName: "third" });
   const { anchors } = await load(first, second, third, first);
   assert.deepEqual(anchors, ["Test CA", "Test CA", "third"]);
 });
 
-Deno.test("what the CA does not lead to, and roots out of use, are left out and named", async () => {
+Deno.test("unrelated certificates and expired roots are left out with a warning", async () => {
   const root = await forge(proper);
   const other = await forge({ ...proper, commonName: "other" });
   const stray = await forge({ ...proper, commonName: "stray", issuer: other });
@@ -93,14 +93,14 @@ Deno.test("what the CA does not lead to, and roots out of use, are left out and 
   assert.match(warnings.join("\n"), /a root in the CA's PEM is left out: .*"CN=old" expired/);
 });
 
-Deno.test("an intermediate whose root does not allow it is refused", async () => {
+Deno.test("an intermediate that its root does not allow is rejected", async () => {
   const root = await forge({ ...proper, commonName: "root", pathLength: 0 });
   const middle = await forge({ ...proper, commonName: "middle", issuer: root });
-  const stranger = await forge({ ...proper, commonName: "stranger" });
+  const otherRoot = await forge({ ...proper, commonName: "other" });
   const pem = middle.certificatePem + root.certificatePem;
   assert.match(await problemOf(pem, middle.privateKeyPem), /does not lead to a root .* allows 0/);
-  const strange = middle.certificatePem + stranger.certificatePem;
-  assert.match(await problemOf(strange, middle.privateKeyPem), /no trust anchor bears the name/);
+  const unrelated = middle.certificatePem + otherRoot.certificatePem;
+  assert.match(await problemOf(unrelated, middle.privateKeyPem), /no trust anchor bears the name/);
 });
 
 Deno.test("a path length of 0 is enough for a CA that signs leaves", async () => {
@@ -120,13 +120,13 @@ const refused: [string, Forging, RegExp][] = [
 ];
 
 for (const [what, forging, expected] of refused) {
-  Deno.test(`${what} is refused in one sentence with the mend`, async () => {
+  Deno.test(`${what} is rejected in one sentence with a suggestion`, async () => {
     const { certificatePem, privateKeyPem } = await forge(forging);
     assert.match(await problemOf(certificatePem, privateKeyPem), expected);
   });
 }
 
-Deno.test("a CA whose name is not the text it says is refused: no copy of it would match", async () => {
+Deno.test("a CA whose name is not properly encoded is rejected", async () => {
   const { certificate, privateKeyPem } = await forge({ commonName: "\u00e9\u00e9" });
   const broken = certificate.der.toHex().replaceAll("0c04c3a9c3a9", "0c04c3a9ffa9");
   const pem = encodePem("CERTIFICATE", Uint8Array.fromHex(broken));
@@ -158,7 +158,7 @@ const warned: [string, Forging, RegExp][] = [
 ];
 
 for (const [what, forging, expected] of warned) {
-  Deno.test(`a CA ${what} is taken with a warning`, async () => {
+  Deno.test(`a CA ${what} is accepted with a warning`, async () => {
     const { subjectKeyIdentifier, ...others } = { ...proper, ...forging };
     const withSki = subjectKeyIdentifier === "none" ? {} : { subjectKeyIdentifier };
     const { warnings } = await load(await forge({ ...others, ...withSki } as Forging));
@@ -167,7 +167,7 @@ for (const [what, forging, expected] of warned) {
   });
 }
 
-Deno.test("a CA for TLS and one with a policy are taken without a warning", async () => {
+Deno.test("a CA for TLS and one with a certificate policy are accepted without a warning", async () => {
   const { serverAuth, clientAuth } = ExtendedKeyUsage;
   const extensions = [
     new ExtendedKeyUsageExtension([serverAuth, clientAuth]),
@@ -176,14 +176,14 @@ Deno.test("a CA for TLS and one with a policy are taken without a warning", asyn
   assert.deepEqual((await load(await forge({ ...proper, extensions }))).warnings, []);
 });
 
-Deno.test("a key that does not fit its certificate is refused, and where it fits is said", async () => {
+Deno.test("a key of another certificate is rejected, and the certificate it belongs to is named", async () => {
   const [one, two] = [await forge(), await forge({ commonName: "two" })];
   assert.match(await problemOf(one.certificatePem, two.privateKeyPem), /does not fit its cert/);
   const both = one.certificatePem + two.certificatePem;
   assert.match(await problemOf(both, two.privateKeyPem), /fits .*"CN=two".*put .* first/);
 });
 
-Deno.test("files that are empty, garbage or swapped are refused, and what was found is said", async () => {
+Deno.test("files that are empty, broken or swapped are rejected with what was found", async () => {
   const { certificatePem, privateKeyPem } = await forge();
   const cases: [string, string, RegExp][] = [
     ["", privateKeyPem, /expected the CA's certificate .* but found no PEM block/],

@@ -53,7 +53,7 @@ function extensionsOf({ extensions }: X509Certificate): Record<string, [boolean,
   );
 }
 
-Deno.test("a leaf bears the names, the validity and the serial number of its template", async () => {
+Deno.test("a leaf has the names, the validity and the serial number of its template", async () => {
   const names = {
     commonName: "web-0.shop",
     organizationalUnits: ["Büro 1", '#2, \\a+b="c"'],
@@ -87,7 +87,7 @@ Deno.test("the extensions of a leaf are those of RFC 5280 and no others", async 
   });
 });
 
-Deno.test("an RSA key may also encipher keys, no other key may", async () => {
+Deno.test("only an RSA key has the usage keyEncipherment", async () => {
   const issuer = await issuerOf();
   for (const algorithm of ["ecdsa-p256", "ecdsa-p384", "ed25519", "rsa-2048"] as const) {
     const { publicKey } = await generateKeyPair(algorithm);
@@ -160,7 +160,7 @@ Deno.test("the signature's hash follows the issuer's key", async () => {
   }
 });
 
-Deno.test("the issuer's name is copied octet by octet", async () => {
+Deno.test("the issuer's name is copied byte by byte", async () => {
   const issuer = await issuerOf({ commonName: 'Käse, "A" + #1 = \\ ' });
   const { der } = await sign(issuer);
   assert.deepEqual(

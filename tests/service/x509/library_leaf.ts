@@ -71,7 +71,7 @@ async function extensions(
 async function keyIdentifier(key: CryptoKey): Promise<string> {
   const form = key.algorithm.name === "ECDSA" || key.algorithm.name === "Ed25519" ? "raw" : "spki";
   const exported = new Uint8Array(await crypto.subtle.exportKey(form, key));
-  // An RSA key's SubjectPublicKeyInfo begins with 24 octets that are no part of the BIT STRING.
+  // An RSA key's SubjectPublicKeyInfo begins with 24 bytes that are no part of the BIT STRING.
   const bytes = form === "raw" ? exported : exported.subarray(24);
   return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex().slice(0, 40);
 }

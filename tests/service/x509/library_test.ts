@@ -24,7 +24,7 @@ import {
   X509CertificateGenerator,
 } from "../../../src/service/x509/peculiar_x509.ts";
 
-// Ours is held against @peculiar/x509, which shares no line with it.
+// Compares our code with @peculiar/x509, which has no code in common with it.
 
 const publicKeys = new Map<KeyAlgorithm, CryptoKey>();
 for (const algorithm of ["ecdsa-p256", "ecdsa-p384", "ed25519", "rsa-2048"] as const) {
@@ -71,7 +71,7 @@ const noEngine = {
   verify: () => Promise.resolve(false),
 };
 
-Deno.test("what is signed is octet by octet what the library would sign", async () => {
+Deno.test("the signed part of a leaf is byte by byte that of the library", async () => {
   await fc.assert(
     fc.asyncProperty(fc.constantFrom(...issuers), template, async (issuer, template) => {
       const ours = readCertificateFields(await signLeaf(issuer, template, noEngine));

@@ -24,7 +24,7 @@ async function derive(pem: string, scope = knownScope) {
 }
 
 for (const algorithm of Object.keys(knownAnswers) as Algorithm[]) {
-  Deno.test(`the node CA's key of an ${algorithm} CA is what another program derives`, async () => {
+  Deno.test(`the node CA's key of an ${algorithm} CA is the one that another implementation derives`, async () => {
     const scalar = await deriveNodeCaScalar(derOf(algorithm), algorithm, knownScope);
     assert.equal(scalar.toHex(), knownAnswers[algorithm].scalar);
     const key = await deriveNodeCaKey(pemOf(algorithm), knownScope);
@@ -113,7 +113,7 @@ Deno.test("another Secret, another trust domain and another CA key each give ano
   assert.equal(new Set([...spkis, other.certificate.spki.toHex()]).size, 5);
 });
 
-Deno.test("the node CA is no further CA's and has a key of its own", async () => {
+Deno.test("the node CA can sign no other CA and has its own key", async () => {
   const { certificate } = await derive(pemOf("ecdsa-p256"));
   assert.equal(certificate.isCa, true);
   assert.equal(certificate.pathLength, 0);
@@ -124,7 +124,7 @@ Deno.test("the node CA is no further CA's and has a key of its own", async () =>
   assert.equal(certificate.extensions.get("2.5.29.19")?.critical, true);
 });
 
-Deno.test("a text without a key has no node CA", async () => {
+Deno.test("no node CA is derived from a text without a key", async () => {
   assert.equal(await deriveNodeCa("", knownScope), undefined);
   assert.equal(
     await deriveNodeCa(encodePem("PRIVATE KEY", new Uint8Array(9)), knownScope),

@@ -8,7 +8,7 @@ const notBefore = Temporal.Instant.from("2026-01-01T00:00:00Z");
 const notAfter = Temporal.Instant.from("2056-01-01T00:00:00Z");
 
 for (const algorithm of ["ecdsa-p256", "ecdsa-p384", "rsa-2048"] as const) {
-  Deno.test(`a new ${algorithm} root is a CA's that signs certificates and lists`, async () => {
+  Deno.test(`a new ${algorithm} root is a CA that can sign certificates and revocation lists`, async () => {
     const made = await createSelfSignedCa({
       algorithm,
       commonName: "Büro CA",
