@@ -42,7 +42,7 @@ export const onAttestation: AttestationAttack[] = [
     attack: "a token of the driver's account that no pod bears",
     token: ({ api }) => api.tokens.make({ pod: null }),
     status: 403,
-    message: /bound to no pod/,
+    message: /not bound to a pod/,
     calls: [],
   },
   {

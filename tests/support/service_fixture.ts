@@ -15,6 +15,7 @@ import {
   openQueues,
   type ServiceQueues,
 } from "../../src/service/program/compose.ts";
+import { derivedCertificateTimes } from "../../src/service/issuing/derived_node_issuer.ts";
 import { createCa, type InitCaOptions } from "../../src/service/admin/init_ca.ts";
 import { Scheduler } from "../../src/shared/scheduler/scheduler.ts";
 import { type Certificate, readCertificate } from "../../src/shared/x509/certificate.ts";
@@ -111,7 +112,7 @@ export async function openTestService(options: TestServiceOptions = {}) {
     },
     denialsDocument: new MemoryDocument(),
     pods,
-    nodeCertificates: { backdating: { minutes: 5 }, longestLifetime: { hours: 2 } },
+    nodeCertificates: derivedCertificateTimes,
     clusterDomain: "cluster.local",
     queues: { ...openQueues(clock), ...options.queues },
   });

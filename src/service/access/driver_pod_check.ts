@@ -32,7 +32,7 @@ const keptFor = { minutes: 10 };
 /** After a failure the API server is not called again for this long where an answer is known. */
 const failurePause = { seconds: 5 };
 /** More than there are nodes. */
-const mostRemembered = 10_000;
+const maxRemembered = 10_000;
 
 /**
  * Confirms before each issue that the driver pod for which a node certificate was made still runs on
@@ -79,7 +79,7 @@ export class DriverPodCheck {
     this.#failedAt = undefined;
     this.#answers.delete(key);
     this.#answers.set(key, { runs: answer.runs, answeredAt: this.#clock.now() });
-    if (this.#answers.size > mostRemembered) {
+    if (this.#answers.size > maxRemembered) {
       const [oldest] = this.#answers.keys();
       if (oldest !== undefined) this.#answers.delete(oldest);
     }

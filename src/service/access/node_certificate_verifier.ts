@@ -39,7 +39,7 @@ interface Verified {
 }
 
 /** More than there are nodes, with their renewals. */
-const mostRemembered = 20_000;
+const maxRemembered = 20_000;
 
 /**
  * Decides whether a client certificate is a node's that may connect and call now: signed by a client
@@ -133,7 +133,7 @@ export class NodeCertificateVerifier implements PeerVerifier {
 
   #remember(fingerprint: string, verified: Verified): void {
     this.#remembered.set(fingerprint, verified);
-    if (this.#remembered.size <= mostRemembered) return;
+    if (this.#remembered.size <= maxRemembered) return;
     const [oldest] = this.#remembered.keys();
     if (oldest !== undefined) this.#remembered.delete(oldest);
   }

@@ -5,7 +5,7 @@ import { isWithin } from "../../shared/scheduler/instants.ts";
 import type { ServiceAccountToken } from "./service_account_token.ts";
 
 export interface AttestationRecord<Outcome extends AttestationOutcome> {
-  /** Undefined as long as nothing of the token is verified. */
+  /** Undefined where the token is not verified. */
   readonly token?: ServiceAccountToken | undefined;
   readonly outcome: Outcome & { readonly serialNumber?: string };
 }
@@ -19,18 +19,18 @@ export interface AttestationAuditOptions {
   readonly write?: ((entry: AuditEntry) => void) | undefined;
 }
 
-/** Lines in the log a second for callers whose token is not verified. */
-const mostOfStrangers = 10;
+/** Lines a second for callers whose token is not verified. */
+const maxUnverifiedLines = 10;
 
 /**
- * Writes a line for each attestation. Where no token is verified, it writes a few lines a second, with
- * the number of attestations that were left out.
+ * Writes a line to the audit log for each attestation. For callers whose token is not verified it
+ * writes a few lines a second, with the number of attestations that were not logged.
  */
 export class AttestationAudit {
   readonly #options: AttestationAuditOptions;
   #secondAt: Temporal.Instant | undefined;
-  #ofStrangers = 0;
-  #leftOut = 0;
+  #unverifiedLines = 0;
+  #notLogged = 0;
 
   constructor(options: AttestationAuditOptions) {
     this.#options = options;
@@ -44,10 +44,10 @@ export class AttestationAudit {
     if (record.token !== undefined) write(this.#entry(record));
     else if (this.#mayWrite()) {
       const entry = this.#entry(record);
-      const others = this.#leftOut === 0 ? "" : ` (${this.#leftOut} others were not logged)`;
-      this.#leftOut = 0;
+      const others = this.#notLogged === 0 ? "" : ` (${this.#notLogged} others were not logged)`;
+      this.#notLogged = 0;
       write({ ...entry, reason: `${entry.reason}${others}` });
-    } else this.#leftOut++;
+    } else this.#notLogged++;
     return outcome;
   }
 
@@ -55,9 +55,9 @@ export class AttestationAudit {
     const now = this.#options.clock.now();
     if (this.#secondAt === undefined || !isWithin(this.#secondAt, { seconds: 1 }, now)) {
       this.#secondAt = now;
-      this.#ofStrangers = 0;
+      this.#unverifiedLines = 0;
     }
-    return this.#ofStrangers++ < mostOfStrangers;
+    return this.#unverifiedLines++ < maxUnverifiedLines;
   }
 
   #entry({ token, outcome }: AttestationRecord<AttestationOutcome>): AuditEntry {

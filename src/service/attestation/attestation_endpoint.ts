@@ -1,14 +1,14 @@
 /**
  * This folder exchanges the token of a driver's pod for a short-lived client certificate of its node,
- * on a port of its own: the one door of the service that is open to strangers. Its main types are
- * `AttestationEndpoint` (sockets and limits), `Attestor` (the order of checks), `TokenVerifier` and
- * `KeySetCache` (signatures), and the ports `NodeIssuer`, `TokenReviewer`, `DriverPods` and
- * `KeySetSource`. It never writes a token or a key anywhere, and never calls the API server for a
+ * on a port of its own: the only port of the service that accepts unauthenticated clients. Its main
+ * types are `AttestationEndpoint` (sockets and limits), `Attestor` (the order of checks),
+ * `TokenVerifier` and `KeySetCache` (signatures), and the ports `TokenReviewer`, `DriverPods`,
+ * `KeySetSource` and `IssueNodeCertificate`. It never writes a token or a key anywhere, and never calls the API server for a
  * token whose signature is bad.
  *
- * The endpoint is a loop of its own over Deno's sockets, because `Deno.serve` offers HTTP/2 to
- * everybody and has neither timeouts nor limits, and because no second node:tls server may be in
- * this process (TLS tickets are shared between them).
+ * The endpoint accepts Deno's sockets itself, because `Deno.serve` offers HTTP/2 to every client and
+ * has neither timeouts nor limits, and because this process must not have a second node:tls server
+ * (both would accept the same TLS session tickets).
  */
 
 import { getLogger } from "@logtape/logtape";
@@ -21,9 +21,9 @@ import type { AttestationOutcome } from "./attestation_outcome.ts";
 import type { AttestationRequest } from "./attestation_request.ts";
 import { serveRequest } from "./connection.ts";
 import { relay } from "./relay.ts";
-import { type ServingPair, TlsLeg } from "./tls_leg.ts";
+import { type ServingPair, TlsTermination } from "./tls_termination.ts";
 
-/** A listener as far as it is used here. */
+/** The part of a listener that is used here. */
 export interface TcpListener {
   readonly addr: Deno.Addr;
   accept(): Promise<Deno.TcpConn>;
@@ -32,9 +32,9 @@ export interface TcpListener {
 
 export interface AttestationEndpointOptions {
   readonly hostname: string;
-  /** 0 selects a free one. */
+  /** 0 selects a free port. */
   readonly port: number;
-  /** The service's serving certificate, which changes while it serves. */
+  /** The serving certificate, which is renewed while the endpoint serves. */
   readonly identity: { current(): ServingPair; onChange(listener: () => void): Disposable };
   /** Connections whose request is not complete; 256 in all and 16 of an address unless given. */
   readonly caps?: ConnectionCaps | undefined;
@@ -47,20 +47,20 @@ export interface AttestationEndpointOptions {
 }
 
 const defaultCaps: ConnectionCaps = { total: 256, perAddress: 16 };
-/** From accept to close. */
+/** The time from accept to close. */
 const connectionMs = 5_000;
-/** The answer takes a moment to be written. */
+/** The time from accept to the result, so that time to write the answer remains. */
 const attestationMs = 4_500;
 const lateReason = `the attestation did not finish within ${attestationMs / 1_000} s of connecting`;
 const soon = Temporal.Duration.from({ seconds: 2 });
 
 const logger = getLogger(["cert-service", "attestation"]);
 
-/** Serves until disposed; a new serving certificate is shown from the next connection on. */
+/** Serves until disposed; a new serving certificate is used from the next connection on. */
 export class AttestationEndpoint implements AsyncDisposable {
   readonly #options: AttestationEndpointOptions;
   readonly #listener: TcpListener;
-  readonly #tls: TlsLeg;
+  readonly #tls: TlsTermination;
   readonly #subscription: Disposable;
   readonly #caps: ConnectionLimits;
   readonly #connections = new Set<Promise<void>>();
@@ -82,7 +82,7 @@ export class AttestationEndpoint implements AsyncDisposable {
         { cause },
       );
     }
-    this.#tls = new TlsLeg(identity.current(), clock);
+    this.#tls = new TlsTermination(identity.current(), clock);
     this.#subscription = identity.onChange(() => this.#changeCertificate());
     this.#ended = acceptConnections(this.#listener, {
       clock,
@@ -118,17 +118,15 @@ export class AttestationEndpoint implements AsyncDisposable {
       const problem = errorMessage(error);
       logger.error(
         "the new serving certificate cannot be used, the previous one remains in use: {problem}",
-        {
-          problem,
-        },
+        { problem },
       );
     }
   }
 
   #receive(client: Deno.TcpConn): void {
     const { hostname } = client.remoteAddr as Deno.NetAddr;
-    // To turn an address away costs a tenth of what it costs to admit it in place of another client;
-    // only when all places are taken does an older connection end, of the address that has most.
+    // Rejecting a connection costs a tenth of accepting it in place of another one. An older connection
+    // is closed only when the limit for all addresses is reached: one of the address that has most.
     if (this.#caps.isFull(hostname) || !this.#options.limits.admitsConnection(hostname)) {
       return client.close();
     }
@@ -143,12 +141,12 @@ export class AttestationEndpoint implements AsyncDisposable {
     const late = new AbortController();
     using sockets = new OpenSockets(client);
     const end = () => sockets[Symbol.dispose]();
-    // Before the handshake; an older connection may have to end for it.
+    // Before the handshake; an older connection may be closed for it.
     let admitted = this.#caps.admit(address, end);
-    /** While its attestation is under way, which has limits of its own, a connection is not ended for others. */
+    /** During its attestation, which has its own limits, a connection is not closed in favour of others. */
     const attest = async (request: AttestationRequest): Promise<AttestationOutcome> => {
       const acquired = this.#options.limits.acquire(address);
-      if (acquired.kind !== "place") return refusal(acquired.kind);
+      if (acquired.kind !== "place") return rejection(acquired.kind);
       using _place = acquired.place;
       admitted[Symbol.dispose]();
       try {
@@ -164,7 +162,7 @@ export class AttestationEndpoint implements AsyncDisposable {
       client.setNoDelay();
       const { tls, wire } = await this.#tls.connect(late.signal);
       for (const socket of [wire, tls]) sockets.add(socket);
-      const left = relay(client, wire).finally(() => {
+      const relayed = relay(client, wire).finally(() => {
         late.abort(new Error("the client closed the connection before it was answered"));
         end();
       });
@@ -174,9 +172,9 @@ export class AttestationEndpoint implements AsyncDisposable {
           attest,
         })
       ).finally(() => sockets.close(tls));
-      await Promise.allSettled([left, served]);
+      await Promise.allSettled([relayed, served]);
     } catch {
-      // A stranger's connection can end in any way, and none of them is worth a line in the log.
+      // The connection of an unauthenticated client can fail in many ways; none of them is logged.
     } finally {
       admitted[Symbol.dispose]();
       this.#unread.delete(sockets);
@@ -195,7 +193,7 @@ export class AttestationEndpoint implements AsyncDisposable {
   }
 }
 
-function refusal(kind: "overloaded" | "busy"): AttestationOutcome {
+function rejection(kind: "overloaded" | "busy"): AttestationOutcome {
   return kind === "overloaded"
     ? { kind, reason: "too many attestations of this address", retryAfter: soon }
     : { kind: "unavailable", reason: "too many attestations", retryAfter: soon };

@@ -4,7 +4,7 @@ import { AddressRates } from "../../shared/network/address_rates.ts";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { Rate } from "../../shared/scheduler/token_bucket.ts";
 
-/** What clients may do; an address can be shared by many nodes (SNAT). */
+/** Limits by address, which can be shared by many nodes (SNAT), and for all addresses. */
 export interface AttestationRates {
   /** Connections, before their handshake. */
   readonly connections: Rate;
@@ -27,7 +27,7 @@ export type AttestationPlace =
   /** All addresses together have too many. */
   | { readonly kind: "busy" };
 
-/** What one address, and all together, may do: the cheapest checks of all. */
+/** Applies the limits of one address and of all addresses. */
 export class AttestationLimits {
   readonly #connections: AddressRates;
   readonly #requests: AddressRates;
@@ -46,7 +46,7 @@ export class AttestationLimits {
     return this.#connections.admits(address);
   }
 
-  /** A place for one attestation, released by disposing it. */
+  /** Acquires a place for one attestation, which is released by disposing it. */
   acquire(address: string): AttestationPlace {
     const { total, perAddress } = this.#atOnce;
     const key = addressKey(address);

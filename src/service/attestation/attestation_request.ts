@@ -1,7 +1,7 @@
 import { decodePem } from "../../shared/crypto/pem.ts";
 import type { RequestHead } from "../../shared/http/request_reader.ts";
 
-/** What a driver sends for a node certificate; nothing of it is verified yet. */
+/** A driver's request for a node certificate, not verified. */
 export interface AttestationRequest {
   readonly token: string;
   /** PKCS #10, DER. */

@@ -6,8 +6,8 @@ import { parseCertificateRequest } from "../../shared/x509/certificate_request.t
 import type { AttestationAudit } from "./attestation_audit.ts";
 import type { AttestationOutcome } from "./attestation_outcome.ts";
 import type { AttestationRequest } from "./attestation_request.ts";
-import { NarrowLane } from "./narrow_lane.ts";
-import type { NodeIssuer } from "./node_issuer.ts";
+import type { IssueNodeCertificate } from "./node_issuer.ts";
+import { ReviewLimiter } from "./review_limiter.ts";
 import {
   parseServiceAccountToken,
   type ServiceAccountToken,
@@ -54,7 +54,7 @@ export interface AttestorOptions {
   readonly verifier: TokenVerifier;
   readonly reviewer: TokenReviewer;
   readonly pods: DriverPods;
-  readonly issuer: NodeIssuer;
+  readonly issue: IssueNodeCertificate;
   /** "namespace/name" of the driver's service account. */
   readonly account: string;
   readonly audit: AttestationAudit;
@@ -67,25 +67,26 @@ const soon = Temporal.Duration.from({ seconds: 5 });
 const second = Temporal.Duration.from({ seconds: 1 });
 
 /**
- * Issues a node certificate to a driver that shows its pod's token, the cheapest checks first: what
- * the token says of itself, its signature, the API server's review, the pod. No stranger's token
- * costs a call to the API server, but for one a second whose key is not known.
+ * Issues a node certificate to a driver that presents its pod's token. The cheapest checks are first:
+ * the token's claims, its signature, the API server's review, the pod. A token without a valid
+ * signature costs no call to the API server, except for one a second whose key is unknown.
  */
 export class Attestor {
   readonly #options: AttestorOptions;
-  readonly #lane: NarrowLane;
+  /** For tokens whose key is unknown. */
+  readonly #reviewLimiter: ReviewLimiter;
   readonly #reviews = new Semaphore(reviewsAtOnce);
-  /** The uids of pods whose attestation is under way. */
+  /** The uids of pods that are being attested. */
   readonly #underWay = new Set<string>();
 
   constructor(options: AttestorOptions) {
     this.#options = options;
-    this.#lane = new NarrowLane(options.clock);
+    this.#reviewLimiter = new ReviewLimiter(options.clock);
   }
 
   /**
-   * The outcome is in the audit log too. It is "unavailable" with the signal's reason when the signal
-   * is aborted first.
+   * Writes the outcome to the audit log, too. It is "unavailable" with the signal's reason when the
+   * signal is aborted before.
    */
   async attest(request: AttestationRequest, signal: AbortSignal): Promise<AttestationOutcome> {
     try {
@@ -109,7 +110,7 @@ export class Attestor {
       return audit.write({ outcome: { kind: "unauthenticated", reason } });
     }
     const { uid } = token.pod;
-    // The lane holds one at a time, and any client can name a pod before the signature is verified.
+    // Not recorded in #underWay: the signature is not verified, so that any client can name a pod here.
     if (signature === "unknown key") return await this.#reviewed(request, token, signature, signal);
     if (this.#underWay.has(uid)) {
       const reason = "this pod is being attested already";
@@ -168,11 +169,11 @@ export class Attestor {
     return audit.write({ token: { ...verified, node: node.name }, outcome });
   }
 
-  /** Undefined when the narrow lane does not admit it now. */
+  /** Returns undefined when too many tokens of unknown keys are reviewed. */
   async #review(token: string, signature: TokenSignature, signal: AbortSignal) {
     const { reviewer } = this.#options;
     if (signature !== "good") {
-      return (await this.#lane.run(() => reviewer.review(token, signal)))?.value;
+      return (await this.#reviewLimiter.run(() => reviewer.review(token, signal)))?.value;
     }
     using _place = await this.#reviews.acquire(signal);
     return await reviewer.review(token, signal);
@@ -205,7 +206,7 @@ export class Attestor {
     { expiresAt, pod }: ServiceAccountToken,
     node: string,
   ): Promise<AttestationOutcome & { readonly serialNumber?: string }> {
-    const { issuer, engine, clock } = this.#options;
+    const { issue, engine, clock } = this.#options;
     const parsed = await parseCertificateRequest(certificateRequest, engine);
     if (parsed.kind === "refused") return { kind: "malformed", reason: parsed.problem };
     if (Temporal.Instant.compare(expiresAt.subtract({ seconds: 10 }), clock.now()) <= 0) {
@@ -215,7 +216,7 @@ export class Attestor {
       };
     }
     const { spki } = parsed;
-    const issued = await issuer.issue({ spki, node, podUid: pod.uid, notAfter: expiresAt });
+    const issued = await issue({ spki, node, podUid: pod.uid, notAfter: expiresAt });
     if (issued.kind === "issued") return issued;
     return { kind: "unavailable", reason: issued.reason, retryAfter: soon };
   }

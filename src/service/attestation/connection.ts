@@ -11,18 +11,18 @@ import {
 
 /** Receives a connection's request. */
 export interface RequestHandler {
-  /** Is called when the request is complete; every check of its content is still to come. */
+  /** Called when the request is complete, before its content is checked. */
   onReceived(): void;
   attest(request: AttestationRequest): Promise<AttestationOutcome>;
 }
 
-/** A connection as far as it is used here. */
+/** The part of a connection that is used here. */
 export type ByteStream = Pick<Deno.TlsConn, "read" | "write" | "closeWrite">;
 
-/** The head and the body of a request together. */
+/** The size of a request's head and body together. */
 export const maxRequestBytes = 16 * 1024;
-/** An honest request arrives in a few pieces; each piece costs a turn of the event loop. */
-const mostReads = 64;
+/** A request of a driver arrives in a few pieces; each piece costs an iteration of the event loop. */
+const maxReads = 64;
 
 const statuses = {
   malformed: 400,
@@ -33,8 +33,8 @@ const statuses = {
 } as const satisfies Record<Exclude<AttestationOutcome["kind"], "issued">, HttpAnswer["status"]>;
 
 /**
- * Reads the one request of a connection and answers it. Rejects when the connection breaks or is
- * closed, which is how the caller limits its time.
+ * Reads the one request of a connection and answers it. Rejects when the connection fails or is
+ * closed; the caller closes it when its time has passed.
  */
 export async function serveRequest(stream: ByteStream, handler: RequestHandler): Promise<void> {
   const request = await readRequest(stream);
@@ -55,7 +55,7 @@ async function readRequest(
   // One byte more, so that a request that is too long is noticed.
   const bytes = new Uint8Array(maxRequestBytes + 1);
   let head: RequestHead | undefined;
-  for (let length = 0, reads = 0; reads < mostReads; reads++) {
+  for (let length = 0, reads = 0; reads < maxReads; reads++) {
     const count = await stream.read(bytes.subarray(length));
     if (count === null) return undefined;
     length += count;
@@ -71,7 +71,7 @@ async function readRequest(
     if (length > head.bodyEnd) return errorAnswer(400, "the body is longer than Content-Length");
     if (length === head.bodyEnd) return { body: bytes.subarray(head.bodyStart, length) };
   }
-  return errorAnswer(400, `the request arrives in more than ${mostReads} pieces`);
+  return errorAnswer(400, `the request arrives in more than ${maxReads} pieces`);
 }
 
 async function answerTo({ body }: ReceivedRequest, handler: RequestHandler): Promise<HttpAnswer> {

@@ -24,7 +24,7 @@ export type KeySetResult =
   | { readonly kind: "malformed"; readonly problem: string };
 
 export const maxKeySetBytes = 64 * 1024;
-const mostKeys = 32;
+const maxKeys = 32;
 
 /** Reads a JWK set (RFC 7517): its keys by their ids. Keys that no token is signed with are left out. */
 export function parseKeySet(text: string): KeySetResult {
@@ -38,7 +38,7 @@ export function parseKeySet(text: string): KeySetResult {
     ? value.keys
     : undefined;
   if (!Array.isArray(list)) return malformed("it has no list keys");
-  if (list.length > mostKeys) return malformed(`it has ${list.length} keys, more than ${mostKeys}`);
+  if (list.length > maxKeys) return malformed(`it has ${list.length} keys, more than ${maxKeys}`);
   const keys = new Map<string, TokenKey>();
   for (const entry of list) {
     if (typeof entry !== "object" || entry === null) continue;
@@ -57,14 +57,14 @@ function readKey(jwk: Record<string, unknown>): TokenKey | undefined {
   return jwk.kty === "EC" ? readEcKey(jwk) : undefined;
 }
 
-/** Bits of a modulus; larger ones take long to verify with. */
-const [leastBits, mostBits] = [2_048, 8_192];
+/** The number of bits of an RSA modulus; verification with a larger one takes long. */
+const [minBits, maxBits] = [2_048, 8_192];
 
 function readRsaKey({ n, e }: Record<string, unknown>): TokenKey | undefined {
   const [modulus, exponent] = [n, e].map(decode);
   if (!modulus?.length || !exponent?.length || exponent.length > 4) return undefined;
   const bits = modulus.length * 8 - (Math.clz32(modulus[0] ?? 0) - 24);
-  if (modulus[0] === 0 || bits < leastBits || bits > mostBits) return undefined;
+  if (modulus[0] === 0 || bits < minBits || bits > maxBits) return undefined;
   const key = encodeDer(derSequence(derUnsignedInteger(modulus), derUnsignedInteger(exponent)));
   return {
     algorithm: "RS256",
@@ -95,7 +95,7 @@ function readEcKey({ crv, x, y }: Record<string, unknown>): TokenKey | undefined
   };
 }
 
-/** A JWS signature (RFC 7518, 3.4) in the form that certificates carry; undefined for one of another length. */
+/** Converts a JWS signature (RFC 7518, 3.4) to the DER form of X.509; undefined for one of another length. */
 export function signatureOf(raw: Uint8Array, { width }: TokenKey): Uint8Array | undefined {
   if (width === undefined) return raw;
   if (raw.length !== 2 * width) return undefined;

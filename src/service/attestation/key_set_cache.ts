@@ -13,12 +13,12 @@ export interface KeySetSource {
   >;
 }
 
-/** How long the key set is not read again, whatever ids tokens name. */
-const pause = { seconds: 30 };
+/** The key set is read at most this often, whatever key ids tokens state. */
+const interval = { seconds: 30 };
 
 const logger = getLogger(["cert-service", "attestation"]);
 
-/** The cluster's keys, kept until a token names one that is not among them. */
+/** The cluster's keys, read again when a token states a key id that is not among them. */
 export class KeySetCache {
   readonly #source: KeySetSource;
   readonly #clock: Clock;
@@ -41,19 +41,19 @@ export class KeySetCache {
   async find(keyId: string, signal: AbortSignal): Promise<TokenKey | undefined> {
     const key = this.#keys?.get(keyId);
     if (key !== undefined) return key;
-    if (this.#reading === undefined && !this.#isPaused()) {
+    if (this.#reading === undefined && !this.#wasReadRecently()) {
       this.#reading = this.#read().finally(() => this.#reading = undefined);
     }
-    // A read that is under way may have begun before the key was published; the pause is short.
+    // A read in progress may have begun before the key was published; the next one is soon possible.
     if (this.#reading !== undefined) await abortable(this.#reading, signal);
     return this.#keys?.get(keyId);
   }
 
-  #isPaused(): boolean {
-    return this.#readAt !== undefined && isWithin(this.#readAt, pause, this.#clock.now());
+  #wasReadRecently(): boolean {
+    return this.#readAt !== undefined && isWithin(this.#readAt, interval, this.#clock.now());
   }
 
-  /** Not under any caller's signal, as all wait for it; the call has a time limit of its own. */
+  /** Does not use a caller's signal, as several callers may wait for it; the call has its own time limit. */
   async #read(): Promise<void> {
     this.#readAt = this.#clock.now();
     const answer = await this.#source.read(new AbortController().signal);

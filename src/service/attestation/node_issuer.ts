@@ -1,6 +1,4 @@
-import type { ClientCaSource } from "../access/client_ca_source.ts";
-
-/** What a node certificate states; the caller has verified it. */
+/** The content of a node certificate; the caller has verified it. */
 export interface NodeCertificateRequest {
   /** SubjectPublicKeyInfo of the key that the driver holds, DER. */
   readonly spki: Uint8Array;
@@ -21,9 +19,9 @@ export type NodeCertificateOutcome =
   | { readonly kind: "unavailable"; readonly reason: string };
 
 /**
- * Issues nodes' client certificates, and lists the CAs of such certificates that are accepted now. A CA
- * whose key is not derived, because a KMS holds it, implements this in another way.
+ * Issues nodes' client certificates. A node CA whose key is not derived, because a KMS holds the CA's
+ * key, implements this in another way.
  */
-export interface NodeIssuer extends ClientCaSource {
-  issue(request: NodeCertificateRequest): Promise<NodeCertificateOutcome>;
-}
+export type IssueNodeCertificate = (
+  request: NodeCertificateRequest,
+) => Promise<NodeCertificateOutcome>;

@@ -1,15 +1,15 @@
 import { writeAll } from "../../shared/http/write_all.ts";
 
-/** One direction's buffer: a request has at most 16 KiB, and an answer a few. */
+/** The buffer of one direction: a request has at most 16 KiB, and an answer a few. */
 const bufferBytes = 8 * 1024;
-/** From the client in all: a handshake, a request, and what is sent after an answer. */
-const mostFromClient = 512 * 1024;
+/** The limit for all bytes of a client: a handshake, a request, and what is sent after the answer. */
+const maxFromClient = 512 * 1024;
 
 type Stream = Pick<Deno.TcpConn, "read" | "write" | "closeWrite">;
 
 /**
- * Carries a client's bytes to the wire and the wire's back, until the wire has ended and the client
- * has closed its side too. Rejects when one of them breaks or is closed.
+ * Copies the client's bytes to the wire and the wire's bytes to the client, until both have closed
+ * their side. Rejects when one of them fails or is closed.
  */
 export async function relay(client: Stream, wire: Stream): Promise<void> {
   const toClient = async () => {
@@ -19,13 +19,13 @@ export async function relay(client: Stream, wire: Stream): Promise<void> {
   await Promise.all([toClient(), toWire(client, wire)]);
 }
 
-/** What comes after the wire has ended is dropped: closing with unread bytes would reset the answer. */
+/** Discards what arrives after the wire has ended: closing with unread bytes would reset the answer. */
 async function toWire(client: Stream, wire: Stream): Promise<void> {
   let length = 0;
   let isOpen = true;
   for await (const bytes of chunks(client)) {
     length += bytes.length;
-    if (length > mostFromClient) throw new Error("the client does not stop sending");
+    if (length > maxFromClient) throw new Error(`the client sent more than ${maxFromClient} bytes`);
     if (isOpen) isOpen = await writeAll(wire, bytes).then(() => true, () => false);
   }
   if (isOpen) await wire.closeWrite();

@@ -1,8 +1,8 @@
 import { tokenAudience } from "../../shared/text/product_names.ts";
 
-/** A service account's token has 1 to 2 KiB; a longer one is not read. */
-const longestToken = 8 * 1024;
-/** The API server's clock decides; a token that has expired by less by our clock is reviewed. */
+/** A service account's token has 1 to 2 KiB; a longer one is not parsed. */
+const maxTokenLength = 8 * 1024;
+/** The API server's clock decides: a token that expired less than this ago by our clock is reviewed. */
 const skewSeconds = 60;
 
 /** A token (RFC 7519) that claims to be for this service and of the driver's account. */
@@ -10,7 +10,7 @@ export interface ServiceAccountToken {
   readonly token: string;
   /** The id of the key that has signed it. */
   readonly keyId: string;
-  /** The algorithm that it states: compared with the key's, never used. */
+  /** The algorithm that it states: compared with that of the key, never used. */
   readonly algorithm: string;
   /** The bytes that are signed. */
   readonly signed: Uint8Array;
@@ -29,9 +29,9 @@ export type TokenResult =
   | { readonly kind: "unauthenticated" | "denied"; readonly reason: string };
 
 /**
- * Looks at a token without verifying it: form, audience, expiry and subject, so that what cannot be
- * accepted costs no signature. `iss` is not looked at, since providers' clusters differ in it.
- * Reasons quote nothing of the token.
+ * Parses a token without verifying its signature, and checks form, audience, expiry and subject first:
+ * they cost less than the signature. `iss` is not checked, since clusters of providers differ in it.
+ * Reasons do not quote the token.
  */
 export function parseServiceAccountToken(
   token: string,
@@ -39,18 +39,18 @@ export function parseServiceAccountToken(
   account: string,
   now: Temporal.Instant,
 ): TokenResult {
-  if (token.length > longestToken) {
-    return unauthenticated(`the token is longer than ${longestToken} characters`);
+  if (token.length > maxTokenLength) {
+    return unauthenticated(`the token is longer than ${maxTokenLength} characters`);
   }
   const parts = token.split(".", 4);
   const [header, payload, signature] = parts.map(decode);
   const [head, claims] = [header, payload].map(parseObject);
   if (parts.length !== 3 || !head || !claims || !signature?.length) {
-    return unauthenticated("the token is no JSON Web Token");
+    return unauthenticated("the token is not a JSON Web Token");
   }
   const { kid, alg, crit } = head;
   if (typeof kid !== "string" || typeof alg !== "string" || crit !== undefined) {
-    return unauthenticated("the token's header is not one of a service account's token");
+    return unauthenticated("the token's header is not that of a service account's token");
   }
   const { aud, exp, sub, jti } = claims;
   const audiences: unknown[] = Array.isArray(aud) ? aud : [aud];
@@ -58,7 +58,7 @@ export function parseServiceAccountToken(
     return unauthenticated(`the token is for another audience, expected ${tokenAudience}`);
   }
   if (typeof exp !== "number" || !(exp > 0 && exp < 1e11)) {
-    return unauthenticated("the token says no time of its expiry");
+    return unauthenticated("the token does not state when it expires (exp)");
   }
   const expiresAt = Temporal.Instant.fromEpochMilliseconds(Math.floor(exp) * 1000);
   if (Temporal.Instant.compare(expiresAt.add({ seconds: skewSeconds }), now) <= 0) {
@@ -79,7 +79,7 @@ export function parseServiceAccountToken(
 }
 
 export function unboundReason(account: string): string {
-  return `the token of service account ${account} is bound to no pod: expected the one that ` +
+  return `the token of service account ${account} is not bound to a pod: expected the one that ` +
     "Kubernetes projects into the driver's pod";
 }
 

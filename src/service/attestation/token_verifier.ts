@@ -4,7 +4,7 @@ import { signatureOf } from "./key_set.ts";
 import type { KeySetCache } from "./key_set_cache.ts";
 import type { ServiceAccountToken } from "./service_account_token.ts";
 
-/** The result for a token's signature; a good one does not show that the pod still runs. */
+/** The result of verifying a token's signature; a good one does not prove that the pod still runs. */
 export type TokenSignature = "good" | "bad" | "unknown key";
 
 /** Verifications at once; each occupies a thread. */

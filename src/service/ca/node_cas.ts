@@ -3,12 +3,10 @@ import type { Clock } from "../../shared/scheduler/clock.ts";
 import { Listeners } from "../../shared/scheduler/listeners.ts";
 import type { Certificate } from "../../shared/x509/certificate.ts";
 import type { NodeCa } from "../x509/node_ca.ts";
+import { nodeCertificateLifetime } from "../x509/node_certificate.ts";
 
-/**
- * Certificates of a node CA are valid for an hour, and a replica whose clock is behind, or that
- * switches late, issues with the previous node CA a little longer.
- */
-const acceptedAfterRetirement = { minutes: 75 };
+/** A replica whose clock is behind, or that switches late, issues with the previous node CA for some minutes more. */
+const acceptedAfterRetirement = nodeCertificateLifetime.add({ minutes: 15 });
 
 interface Retired {
   readonly certificate: Certificate;

@@ -1,3 +1,4 @@
+import { maxClockSkew } from "../../shared/x509/clock_skew.ts";
 import type { Certificate } from "../../shared/x509/certificate.ts";
 import type { SigningMaterial } from "./current_ca.ts";
 import type { LoadedCa } from "./loaded_ca.ts";
@@ -14,12 +15,6 @@ export interface RotationSettings {
   /** The longest validity that a certificate can be given now. */
   readonly longestValidity: Temporal.Duration;
 }
-
-/**
- * Replicas' clocks may differ by this much, and a replica may switch this much later than the others:
- * an anchor has to outlive the last leaf of that replica.
- */
-const tolerance = { minutes: 5 };
 
 /**
  * Returns the state now, and, where a candidate is given, the state after the source has it. A new
@@ -197,13 +192,16 @@ function withRetirement(
   return { ...anchor, retireAt: retireAfter(now, longestValidity, anchor) };
 }
 
-/** A root is retired when what it signed until `last` has expired, or when it expires itself. */
+/**
+ * When a root is retired: when what its CA signed until `last` has expired for replicas and clients of
+ * every clock, or when the root itself expires.
+ */
 function retireAfter(
   last: Temporal.Instant,
   validity: Temporal.Duration,
   { certificate: { notAfter } }: TrustAnchor,
 ): Temporal.Instant {
-  const at = last.add(validity).add(tolerance);
+  const at = last.add(validity).add(maxClockSkew);
   return isBefore(notAfter, at) ? notAfter : at;
 }
 

@@ -1,16 +1,12 @@
+import { maxClockSkew } from "../../shared/x509/clock_skew.ts";
 import type { SignatureEngine } from "../../shared/crypto/signature_engine.ts";
 import type { Clock } from "../../shared/scheduler/clock.ts";
-import type { Certificate } from "../../shared/x509/certificate.ts";
 import { nodeUri } from "../access/node_identity.ts";
 import type { NodeCas } from "../ca/node_cas.ts";
 import { randomSerialNumber } from "../x509/leaf_certificate.ts";
-import { signNodeCertificate } from "../x509/node_certificate.ts";
+import { nodeCertificateLifetime, signNodeCertificate } from "../x509/node_certificate.ts";
 import { backdateMs, wholeSeconds } from "./certificate_times.ts";
-import type {
-  NodeCertificateOutcome,
-  NodeCertificateRequest,
-  NodeIssuer,
-} from "../attestation/node_issuer.ts";
+import type { IssueNodeCertificate, NodeCertificateOutcome } from "../attestation/node_issuer.ts";
 
 export interface DerivedNodeIssuerOptions {
   readonly nodeCas: NodeCas;
@@ -19,28 +15,21 @@ export interface DerivedNodeIssuerOptions {
   readonly engine: SignatureEngine;
 }
 
-const lifetimeMs = 60 * 60_000;
+/** The times of the certificates that the derived node CA issues. */
+export const derivedCertificateTimes = {
+  backdating: maxClockSkew,
+  longestLifetime: nodeCertificateLifetime,
+};
+
+const lifetimeMs = nodeCertificateLifetime.total("milliseconds");
 /** A certificate that expires sooner is of no use. */
 const shortestMs = 10_000;
 
-/** Issues with the node CA that is derived from the CA's key. */
-export class DerivedNodeIssuer implements NodeIssuer {
-  readonly #options: DerivedNodeIssuerOptions;
-
-  constructor(options: DerivedNodeIssuerOptions) {
-    this.#options = options;
-  }
-
-  get certificates(): readonly Certificate[] {
-    return this.#options.nodeCas.certificates;
-  }
-
-  onChange(listener: () => void): Disposable {
-    return this.#options.nodeCas.onChange(listener);
-  }
-
-  async issue(request: NodeCertificateRequest): Promise<NodeCertificateOutcome> {
-    const { nodeCas, trustDomain, clock, engine } = this.#options;
+/** Returns the function that issues with the node CA that is derived from the CA's key. */
+export function derivedNodeIssuer(
+  { nodeCas, trustDomain, clock, engine }: DerivedNodeIssuerOptions,
+): IssueNodeCertificate {
+  return async (request) => {
     const { issuing } = nodeCas;
     if (issuing === undefined) return unavailable("there is no node CA yet: the CA is not loaded");
     const { node, podUid, spki } = request;
@@ -59,7 +48,7 @@ export class DerivedNodeIssuer implements NodeIssuer {
       return unavailable("the node CA has changed");
     }
     return { kind: "issued", chain: [leaf], serialNumber, notAfter };
-  }
+  };
 }
 
 function unavailable(reason: string): NodeCertificateOutcome {

@@ -12,7 +12,7 @@ import { Attestor } from "../attestation/attestor.ts";
 import { KeySetCache } from "../attestation/key_set_cache.ts";
 import { TokenVerifier } from "../attestation/token_verifier.ts";
 import { NodeCas } from "../ca/node_cas.ts";
-import { DerivedNodeIssuer } from "../issuing/derived_node_issuer.ts";
+import { derivedNodeIssuer } from "../issuing/derived_node_issuer.ts";
 import type { Cluster } from "../kubernetes/cluster.ts";
 import { openThreadedVerifier } from "../openssl/threaded_verifier.ts";
 import type { RunningService } from "./compose.ts";
@@ -88,7 +88,7 @@ export function serveAttestation(
       verifier: new TokenVerifier({ keys, engine: openThreadedVerifier() }),
       reviewer,
       pods,
-      issuer: new DerivedNodeIssuer({ nodeCas, trustDomain: clusterDomain, clock, engine }),
+      issue: derivedNodeIssuer({ nodeCas, trustDomain: clusterDomain, clock, engine }),
       account,
       audit: new AttestationAudit({
         clock,

@@ -8,6 +8,7 @@ import { CurrentCa } from "../ca/current_ca.ts";
 import { FileCaSource } from "../ca/file_ca_source.ts";
 import { MemoryDocument } from "../documents/memory_document.ts";
 import type { TextFile } from "../documents/watched_file.ts";
+import { derivedCertificateTimes } from "../issuing/derived_node_issuer.ts";
 import { CurrentPolicy } from "../issuing/current_policy.ts";
 import type { Cluster } from "../kubernetes/cluster.ts";
 import { openOpensslEngine } from "../openssl/openssl_engine.ts";
@@ -18,7 +19,7 @@ import { openAttestation, openNodeAccess } from "./node_access.ts";
 
 /** The lifetime of nodes' client certificates, by the kind of authentication. */
 const nodeCertificates = {
-  kubernetes: { backdating: { minutes: 5 }, longestLifetime: { hours: 2 } },
+  kubernetes: derivedCertificateTimes,
   mtls: { backdating: { minutes: 0 }, longestLifetime: undefined },
   none: undefined,
 };

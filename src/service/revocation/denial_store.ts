@@ -20,8 +20,8 @@ import { errorMessage } from "../../shared/text/error_message.ts";
  * A ConfigMap holds 1 MiB; the denial of a pod has at most 230 bytes (a uid has up to 128), that of
  * a node 350 (a name has up to 253).
  */
-const mostDenials = 4_000;
-const mostNodeDenials = 300;
+const maxDenials = 4_000;
+const maxNodeDenials = 300;
 
 const jobKey = "denials";
 
@@ -129,10 +129,10 @@ export class DenialStore {
       dropExpired(denials, this.#forgetBefore);
       denials.set(denial.podUid, mergePod(denials.get(denial.podUid), denial));
       // After a restart, expired denials have not been dropped yet.
-      if (denials.size > mostDenials) dropExpired(denials, this.#options.clock.now());
-      if (denials.size > mostDenials) {
+      if (denials.size > maxDenials) dropExpired(denials, this.#options.clock.now());
+      if (denials.size > maxDenials) {
         throw new Error(
-          `${mostDenials} pods are denied, which is the most that the list can contain`,
+          `${maxDenials} pods are denied, which is the most that the list can contain`,
         );
       }
       return [denials, formatDenials(denials.values())];
@@ -147,9 +147,9 @@ export class DenialStore {
       const nodes = parseNodeDenials(text) ?? this.#knownInstead(nodesKey, this.#nodes);
       dropExpired(nodes, this.#options.clock.now());
       nodes.set(denial.node, mergeNode(nodes.get(denial.node), denial));
-      if (nodes.size > mostNodeDenials) {
+      if (nodes.size > maxNodeDenials) {
         throw new Error(
-          `${mostNodeDenials} nodes are denied, which is the most that the list can contain`,
+          `${maxNodeDenials} nodes are denied, which is the most that the list can contain`,
         );
       }
       return [nodes, formatNodeDenials(nodes.values())];

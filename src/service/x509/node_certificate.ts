@@ -19,6 +19,9 @@ import type { NodeCa } from "./node_ca.ts";
 /** The attribute of the subject that holds the driver pod's uid (X.520, serialNumber). */
 export const podUidAttribute = "2.5.4.5";
 
+/** A driver attests again before its certificate expires; a longer token does not make it longer. */
+export const nodeCertificateLifetime = Temporal.Duration.from({ hours: 1 });
+
 /** What a node's client certificate states. */
 export interface NodeCertificateTemplate {
   /** SubjectPublicKeyInfo, DER. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
 import { NodeCas } from "../../../src/service/ca/node_cas.ts";
-import { DerivedNodeIssuer } from "../../../src/service/issuing/derived_node_issuer.ts";
+import { derivedNodeIssuer } from "../../../src/service/issuing/derived_node_issuer.ts";
 import { deriveNodeCa, type NodeCa } from "../../../src/service/x509/node_ca.ts";
 import {
   exportPrivateKey,
@@ -28,18 +28,23 @@ export async function openNodeIssuer() {
   const nodeCas = new NodeCas(clock);
   const nodeCa = await newNodeCa();
   nodeCas.replace({ issuing: nodeCa, accepted: [nodeCa], othersAreCompromised: false });
-  const issuer = new DerivedNodeIssuer({ nodeCas, trustDomain, clock, engine: webCryptoEngine });
+  const issueNodeCertificate = derivedNodeIssuer({
+    nodeCas,
+    trustDomain,
+    clock,
+    engine: webCryptoEngine,
+  });
   const issue = async (node = "worker-1", lifetime: Temporal.DurationLike = { hours: 2 }) => {
     const { publicKey } = await generateKeyPair("ecdsa-p256");
     const spki = await exportPublicKey(publicKey);
     const notAfter = clock.now().add(lifetime);
-    const issued = await issuer.issue({ spki, node, podUid, notAfter });
+    const issued = await issueNodeCertificate({ spki, node, podUid, notAfter });
     assert.ok(issued.kind === "issued", JSON.stringify(issued));
     const [leaf] = issued.chain;
     assert.ok(leaf);
     return { leaf, notAfter: issued.notAfter };
   };
-  return { clock, nodeCas, nodeCa, issuer, issue };
+  return { clock, nodeCas, nodeCa, issue };
 }
 
 /** A source of client CAs that a test changes. */

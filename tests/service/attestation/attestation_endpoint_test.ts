@@ -34,7 +34,7 @@ Deno.test("a driver receives its node's certificate over the socket", async () =
   assert.equal(answer.fields.get("content-type"), "application/json");
   const refused = await service.send(requestOf(api.bodyOf("a.b.c")));
   assert.equal(refused?.status, 401);
-  assert.match(refused.body.error ?? "", /no JSON Web Token/);
+  assert.match(refused.body.error ?? "", /not a JSON Web Token/);
 });
 
 Deno.test("each outcome has its status, and Retry-After where trying again helps", async () => {
@@ -75,7 +75,7 @@ const head = (length: number, ...fields: string[]) =>
     "",
   ].join("\r\n");
 
-Deno.test("requests that are no requests are answered with what is wrong, and nothing is attested", async () => {
+Deno.test("malformed requests are answered with the fault, and nothing is attested", async () => {
   let attested = 0;
   await using service = await openEndpoint({
     attest: () => {
@@ -139,7 +139,7 @@ Deno.test("a request of exactly 16 KiB is read, in pieces of any size", async ()
   assert.equal((await service.send(request))?.status, 413);
 });
 
-Deno.test("what does not speak TLS gets nothing, and a connection ends after five seconds whatever it does", async () => {
+Deno.test("a client without TLS receives nothing, and each connection ends after five seconds", async () => {
   const clock = new FakeClock();
   await using service = await openEndpoint({ clock });
   const plaintext = service.tcp();
@@ -163,7 +163,7 @@ Deno.test("what does not speak TLS gets nothing, and a connection ends after fiv
 
 const descriptors = () => [...Deno.readDirSync("/proc/self/fd")].length;
 
-Deno.test("silent and half-done handshakes leave no descriptor behind, also those that ended for others", async () => {
+Deno.test("silent and incomplete handshakes leave no file descriptor open, also those that were closed for others", async () => {
   const clock = new FakeClock();
   await using service = await openEndpoint({ clock, caps: { total: 20, perAddress: 20 } });
   const before = descriptors();
@@ -179,7 +179,7 @@ Deno.test("silent and half-done handshakes leave no descriptor behind, also thos
 });
 
 Deno.test("Deno keeps the socket of a TLS connection that is closed in its handshake", async () => {
-  // When this fails, the loopback connection of tls_leg.ts is no longer needed.
+  // When this fails, the loopback connection of tls_termination.ts is no longer needed.
   const { certificatePem: cert, privateKeyPem: key } = await (await TestCa.create()).issue("a");
   const listener = Deno.listenTls({ hostname: "127.0.0.1", port: 0, cert, key });
   const client = await Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port });
@@ -220,7 +220,7 @@ Deno.test("an attestation that takes too long is answered before the connection 
   assert.deepEqual([status, error], [503, reason]);
 });
 
-Deno.test("one address has so many connections before a handshake", async () => {
+Deno.test("the connections of one address are limited before the handshake", async () => {
   await using service = await openEndpoint({ caps: { total: 8, perAddress: 3 } });
   const held = [service.tcp(), service.tcp(), service.tcp()];
   const ends = held.map(readToEnd);
@@ -232,7 +232,7 @@ Deno.test("one address has so many connections before a handshake", async () => 
   assert.equal((await service.send(requestOf(body)))?.status, 403);
 });
 
-Deno.test("addresses that hold all connections open do not keep one out that sends its request", async () => {
+Deno.test("addresses that keep all connections open do not exclude one that sends its request", async () => {
   await using service = await openEndpoint({ caps: { total: 8, perAddress: 4 } });
   const held = Array.from({ length: 8 }, (_, index) => service.tcp(`127.0.0.${2 + index % 2}`));
   const ends = held.map(readToEnd);
@@ -242,7 +242,7 @@ Deno.test("addresses that hold all connections open do not keep one out that sen
   await Promise.all(ends);
 });
 
-Deno.test("an address that connects too often is turned away before its handshake", async () => {
+Deno.test("an address that connects too often is rejected before its handshake", async () => {
   const clock = new FakeClock();
   await using service = await openEndpoint({ clock, connections: { perSecond: 1, burst: 2 } });
   assert.equal((await service.send(requestOf(body)))?.status, 403);
@@ -252,7 +252,7 @@ Deno.test("an address that connects too often is turned away before its handshak
   assert.equal((await service.send(requestOf(body)))?.status, 403);
 });
 
-Deno.test("a connection whose attestation is under way does not end for others", async () => {
+Deno.test("a connection that is being attested is not closed for others", async () => {
   const finish = Promise.withResolvers<void>();
   const started = Promise.withResolvers<void>();
   await using service = await openEndpoint({
@@ -276,7 +276,7 @@ Deno.test("a connection whose attestation is under way does not end for others",
   await Promise.all(ends);
 });
 
-Deno.test("more attestations at once than are allowed are answered with when to try again", async () => {
+Deno.test("too many attestations at once are answered with the time after which to retry", async () => {
   const finish = Promise.withResolvers<void>();
   const started = Promise.withResolvers<void>();
   await using service = await openEndpoint({
@@ -330,7 +330,7 @@ Deno.test("HTTP/2 is not offered", async () => {
   both.destroy();
 });
 
-Deno.test("the serving certificate rotates under load, and no caller notices", async () => {
+Deno.test("the serving certificate is replaced under load, and no call fails", async () => {
   await using service = await openEndpoint();
   const serials = new Set<string>();
   let [answered, refused] = [0, 0];
@@ -412,14 +412,14 @@ Deno.test("without file descriptors the endpoint waits 100 ms between attempts, 
   assert.equal((await answer)?.status, 403);
 });
 
-Deno.test("an address that cannot be listened on is named", async () => {
+Deno.test("an address that is not available is named", async () => {
   await using service = await openEndpoint();
   const { port } = service.endpoint;
   const listen = ({ hostname }: { hostname: string }) => Deno.listen({ hostname, port });
   await assert.rejects(openEndpoint({ listen }), /cannot listen for attestations on 127\.0\.0\.1/);
 });
 
-Deno.test("a stop answers the request that is complete and drops the others", async () => {
+Deno.test("a stop answers the request that is complete and closes the other connections", async () => {
   const finish = Promise.withResolvers<void>();
   const started = Promise.withResolvers<void>();
   const service = await openEndpoint({
@@ -443,7 +443,7 @@ Deno.test("a stop answers the request that is complete and drops the others", as
   assert.equal(await readToEnd(late), "");
 });
 
-Deno.test("1,000 made-up tokens over the socket do not keep an honest driver out", async () => {
+Deno.test("1,000 invalid tokens do not exclude a driver with a valid one", async () => {
   await using api = await openAttestor();
   await using service = await openEndpoint({
     caps: { total: 256, perAddress: 256 },

@@ -6,7 +6,7 @@ import { Attestor } from "../../../src/service/attestation/attestor.ts";
 import { KeySetCache } from "../../../src/service/attestation/key_set_cache.ts";
 import { TokenVerifier } from "../../../src/service/attestation/token_verifier.ts";
 import { NodeCas } from "../../../src/service/ca/node_cas.ts";
-import { DerivedNodeIssuer } from "../../../src/service/issuing/derived_node_issuer.ts";
+import { derivedNodeIssuer } from "../../../src/service/issuing/derived_node_issuer.ts";
 import { apiServerDriverPods } from "../../../src/service/kubernetes/driver_pods.ts";
 import { listDriverPods, shippedPermissions } from "../../../src/service/kubernetes/permissions.ts";
 import { apiServerKeySet } from "../../../src/service/kubernetes/token_keys.ts";
@@ -55,7 +55,7 @@ export async function openAttestor() {
     clock,
     reviewer: apiServerTokenReviewer(connection),
     pods: apiServerDriverPods(connection, driver),
-    issuer: new DerivedNodeIssuer({ nodeCas, trustDomain, clock, engine: webCryptoEngine }),
+    issue: derivedNodeIssuer({ nodeCas, trustDomain, clock, engine: webCryptoEngine }),
     audit: new AttestationAudit({
       clock,
       account,

@@ -16,7 +16,7 @@ import {
   reasonOf,
 } from "./attestation_fixture.ts";
 
-Deno.test("a driver's token is exchanged for a certificate of its node, with one review and one look at its pod", async () => {
+Deno.test("a driver's token is exchanged for a certificate of its node, with one review and one look-up of its pod", async () => {
   await using api = await openAttestor();
   const issued = await api.attest(api.server.tokens.make());
   assert.ok(issued.kind === "issued", JSON.stringify(issued));
@@ -80,7 +80,7 @@ for (const kind of ["RS256", "ES256", "ES384", "ES512"] as const) {
   });
 }
 
-Deno.test("what a token says of its algorithm is not believed", async () => {
+Deno.test("the algorithm that a token states is not used", async () => {
   await using api = await openAttestor();
   api.server.tokens.addKey("rsa", "RS256");
   const token = api.server.tokens.make();
@@ -103,16 +103,16 @@ Deno.test("what a token says of its algorithm is not believed", async () => {
   assert.equal((await api.attest(token)).kind, "issued");
 });
 
-Deno.test("what a token says of itself is looked at first, and costs no signature and no call", async () => {
+Deno.test("the claims of a token are checked first, which costs no signature and no call", async () => {
   await using api = await openAttestor();
   const { tokens } = api.server;
   const good = tokens.make();
   const past = api.clock.now().subtract({ minutes: 2 });
   const rows: [string, "unauthenticated" | "denied", RegExp][] = [
-    ["garbage", "unauthenticated", /no JSON Web Token/],
-    ["a.b.c", "unauthenticated", /no JSON Web Token/],
-    [`${good}.x`, "unauthenticated", /no JSON Web Token/],
-    [`${good}=`, "unauthenticated", /no JSON Web Token/],
+    ["garbage", "unauthenticated", /not a JSON Web Token/],
+    ["a.b.c", "unauthenticated", /not a JSON Web Token/],
+    [`${good}.x`, "unauthenticated", /not a JSON Web Token/],
+    [`${good}=`, "unauthenticated", /not a JSON Web Token/],
     ["x".repeat(9_000), "unauthenticated", /longer than 8192 characters/],
     [
       tokens.make({ audiences: ["https://kubernetes.default.svc"] }),
@@ -120,12 +120,20 @@ Deno.test("what a token says of itself is looked at first, and costs no signatur
       /another audience/,
     ],
     [tokens.make({ expiresAt: past }), "unauthenticated", /expired at/],
-    [alterToken(good, { payload: { exp: "soon" } }), "unauthenticated", /no time of its expiry/],
-    [alterToken(good, { payload: { exp: 1e300 } }), "unauthenticated", /no time of its expiry/],
+    [
+      alterToken(good, { payload: { exp: "soon" } }),
+      "unauthenticated",
+      /does not state when it expires/,
+    ],
+    [
+      alterToken(good, { payload: { exp: 1e300 } }),
+      "unauthenticated",
+      /does not state when it expires/,
+    ],
     [alterToken(good, { header: { kid: null } }), "unauthenticated", /header/],
     [tokens.make({ account: "shop/web" }), "denied", /not of service account csi-cert-system/],
     [alterToken(good, { payload: { sub: ["x"] } }), "denied", /not of service account/],
-    [tokens.make({ pod: null }), "denied", /bound to no pod/],
+    [tokens.make({ pod: null }), "denied", /not bound to a pod/],
   ];
   for (const [token, kind, reason] of rows) {
     const text = reasonOf(await api.attest(token), kind);
@@ -135,7 +143,7 @@ Deno.test("what a token says of itself is looked at first, and costs no signatur
   assert.deepEqual([api.server.count(), api.verifications()], [0, 0]);
 });
 
-Deno.test("a token that another cluster's key signed under the same id is refused without a review", async () => {
+Deno.test("a token signed by another cluster's key with the same id is rejected without a review", async () => {
   await using api = await openAttestor();
   api.server.tokens.addKey("one");
   const token = api.server.tokens.make();
@@ -147,7 +155,7 @@ Deno.test("a token that another cluster's key signed under the same id is refuse
   assert.equal(api.server.count("create tokenreviews"), 0);
 });
 
-Deno.test("a key that is new at the API server is found, and keys are read at most every 30 s", async () => {
+Deno.test("a new key of the API server is found, and keys are read at most every 30 s", async () => {
   await using api = await openAttestor();
   const { tokens } = api.server;
   tokens.addKey("one");
@@ -157,7 +165,7 @@ Deno.test("a key that is new at the API server is found, and keys are read at mo
   tokens.addKey("two");
   assert.equal(await attest(tokens.make()), "issued");
   assert.equal(api.server.count("get /openid"), 2);
-  // Right after a reading it goes through the narrow lane, once a second.
+  // After a read, tokens of an unknown key are reviewed one a second.
   tokens.addKey("three");
   assert.equal(await attest(tokens.make()), "issued");
   assert.equal(await attest(tokens.make()), "unavailable");
@@ -168,7 +176,7 @@ Deno.test("a key that is new at the API server is found, and keys are read at mo
   assert.equal(api.server.count("get /openid"), 3);
 });
 
-Deno.test("a token of an unknown key is reviewed one a second, and is issued to if the API server says so", async () => {
+Deno.test("tokens of unknown keys are reviewed one a second, and accepted if the API server accepts them", async () => {
   await using api = await openAttestor();
   api.server.tokens.addKey("hidden");
   api.server.tokens.hidden.add("hidden");
@@ -183,7 +191,7 @@ Deno.test("a token of an unknown key is reviewed one a second, and is issued to 
   assert.match(reasonOf(await api.attest(forged), "unauthenticated"), /does not accept the token/);
 });
 
-Deno.test("a key set that cannot be read or used leaves the narrow lane", async () => {
+Deno.test("with a key set that cannot be read or used, tokens are reviewed one a second", async () => {
   await using api = await openAttestor();
   const faults = [500, 403, "cut", "nonsense"] as const;
   for (const fault of faults) {
@@ -209,7 +217,7 @@ Deno.test("a key set that cannot be read or used leaves the narrow lane", async 
   assert.equal(api.keys.problem, undefined);
 });
 
-Deno.test("a pod that is gone, another one, finished or on another node gets nothing", async () => {
+Deno.test("a pod that is gone, replaced, finished or on another node receives no certificate", async () => {
   await using api = await openAttestor();
   const attest = () => api.attest(api.server.tokens.make());
   api.putPod({ node: "node-2" });
@@ -280,7 +288,7 @@ testWith(
   },
 );
 
-Deno.test("an API server that is away or slow is no refusal", async () => {
+Deno.test("an API server that fails or is slow makes an attestation unavailable, not denied", async () => {
   await using api = await openAttestor();
   const attest = () => api.attest(api.server.tokens.make());
   for (const call of ["create tokenreviews", "get pods"]) {
@@ -302,7 +310,7 @@ Deno.test("an API server that is away or slow is no refusal", async () => {
   assert.equal((await attest()).kind, "issued");
 });
 
-Deno.test("without a node CA nothing is issued for now", async () => {
+Deno.test("without a node CA the attestation is unavailable", async () => {
   await using api = await openAttestor();
   api.nodeCas.replace({ issuing: undefined, accepted: [], othersAreCompromised: false });
   assert.match(
@@ -311,7 +319,7 @@ Deno.test("without a node CA nothing is issued for now", async () => {
   );
 });
 
-Deno.test("an API server that names another account or pod, or no audience, makes no node", async () => {
+Deno.test("no certificate is issued where the API server states another account or pod, or no audience", async () => {
   await using api = await openAttestor();
   const { review } = api.server.tokens;
   const altered = (
@@ -329,7 +337,7 @@ Deno.test("an API server that names another account or pod, or no audience, make
   const human = await altered(({ user }) => user.username = "admin");
   assert.match(reasonOf(human, "denied"), /not of service account/);
   const unbound = await altered(({ user }) => user.extra = {});
-  assert.match(reasonOf(unbound, "denied"), /bound to no pod/);
+  assert.match(reasonOf(unbound, "denied"), /not bound to a pod/);
   const pod = await altered(({ user }) => {
     (user.extra as Record<string, string[]>)["authentication.kubernetes.io/pod-uid"] = ["other"];
   });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
 import { AttestationLimits } from "../../../src/service/attestation/attestation_limits.ts";
-import { NarrowLane } from "../../../src/service/attestation/narrow_lane.ts";
+import { ReviewLimiter } from "../../../src/service/attestation/review_limiter.ts";
 
 function open(requests = { perSecond: 1_000, burst: 1_000 }) {
   const clock = new FakeClock();
@@ -15,7 +15,7 @@ function open(requests = { perSecond: 1_000, burst: 1_000 }) {
   };
 }
 
-Deno.test("an address has so many attestations under way, and all together have so many", () => {
+Deno.test("attestations are limited for an address and for all addresses", () => {
   const { acquire, kindOf } = open();
   const first = acquire("192.0.2.1");
   assert.equal(kindOf("::ffff:192.0.2.1"), "place");
@@ -29,7 +29,7 @@ Deno.test("an address has so many attestations under way, and all together have 
   assert.equal(kindOf("192.0.2.5"), "busy");
 });
 
-Deno.test("an address has a burst of requests and then so many a second, whatever the others do", async () => {
+Deno.test("the rate of an address is limited, with a burst, and independent of other addresses", async () => {
   const { clock, acquire, limits } = open({ perSecond: 10, burst: 3 });
   const admits = (address: string) => {
     const acquired = acquire(address);
@@ -52,20 +52,20 @@ Deno.test("an address has a burst of requests and then so many a second, whateve
   assert.equal(admitted(), 1);
 });
 
-Deno.test("one passes the lane at a time, and one a second", async () => {
+Deno.test("one review of an unknown key's token runs at a time, and one a second", async () => {
   const clock = new FakeClock();
-  const lane = new NarrowLane(clock);
+  const limiter = new ReviewLimiter(clock);
   const { promise, resolve } = Promise.withResolvers<string>();
-  const first = lane.run(() => promise);
-  assert.equal(await lane.run(() => Promise.resolve("second")), undefined);
+  const first = limiter.run(() => promise);
+  assert.equal(await limiter.run(() => Promise.resolve("second")), undefined);
   await clock.advance({ seconds: 5 });
-  assert.equal(await lane.run(() => Promise.resolve("third")), undefined);
+  assert.equal(await limiter.run(() => Promise.resolve("third")), undefined);
   resolve("first");
   assert.deepEqual(await first, { value: "first" });
-  assert.deepEqual(await lane.run(() => Promise.resolve("fourth")), { value: "fourth" });
-  assert.equal(await lane.run(() => Promise.resolve("fifth")), undefined);
+  assert.deepEqual(await limiter.run(() => Promise.resolve("fourth")), { value: "fourth" });
+  assert.equal(await limiter.run(() => Promise.resolve("fifth")), undefined);
   await clock.advance({ seconds: 1 });
-  await assert.rejects(lane.run(() => Promise.reject(new Error("broken"))), /broken/);
+  await assert.rejects(limiter.run(() => Promise.reject(new Error("broken"))), /broken/);
   await clock.advance({ seconds: 1 });
-  assert.deepEqual(await lane.run(() => Promise.resolve("sixth")), { value: "sixth" });
+  assert.deepEqual(await limiter.run(() => Promise.resolve("sixth")), { value: "sixth" });
 });

@@ -13,58 +13,58 @@ export interface ServingPair {
 export interface SecuredConnection {
   /** The client's bytes, decrypted. */
   readonly tls: Deno.TlsConn;
-  /** The end at which the client's bytes go in and the answer's bytes come out. */
+  /** Our end of the loopback connection: the client's encrypted bytes are written to it. */
   readonly wire: Deno.TcpConn;
 }
 
 const loopback = "127.0.0.1";
-/** Connections of other processes in the same network namespace. */
-const mostUnexpected = 64;
+/** Accepted connections that no `connect` has claimed yet; others can be of other processes in the network namespace. */
+const maxUnexpected = 64;
 
 const logger = getLogger(["cert-service", "attestation"]);
 
 /**
- * Ends TLS behind a TCP connection of our own. Deno's TLS connections cannot be ended before their
- * handshake is done: close() leaves the socket open for as long as the peer likes, because
- * rustls-tokio-stream 0.8 waits in its `Drop` for the handshake (seen in Deno 2.9.6). So a client's
- * bytes reach the TLS listener over the loopback interface, and closing our end there ends the
- * handshake at any time. It also lets limits apply before a handshake begins.
+ * Terminates TLS behind a TCP connection over the loopback interface, whose one end is ours. Deno's
+ * TLS connections cannot be closed before their handshake is complete: close() leaves the socket open
+ * until the peer ends it, because rustls-tokio-stream 0.8 waits in its `Drop` for the handshake (last
+ * seen in Deno 2.9.6). Closing our end of the loopback connection ends the handshake at any time. Also,
+ * limits apply before a handshake begins.
  */
-export class TlsLeg implements AsyncDisposable {
+export class TlsTermination implements AsyncDisposable {
   readonly #clock: Clock;
-  #listening: Listening;
+  #current: CertificateListener;
 
-  /** Throws when the pair cannot be served with. */
+  /** Throws when the pair cannot be used. */
   constructor(pair: ServingPair, clock: Clock) {
     this.#clock = clock;
-    this.#listening = new Listening(pair, clock);
+    this.#current = new CertificateListener(pair, clock);
   }
 
-  /** Shows another certificate from the next connection on; throws when it cannot be served with. */
+  /** Uses another certificate from the next connection on; throws when it cannot be used. */
   replace(pair: ServingPair): void {
-    const next = new Listening(pair, this.#clock);
-    this.#listening.retire();
-    this.#listening = next;
+    const next = new CertificateListener(pair, this.#clock);
+    this.#current.retire();
+    this.#current = next;
   }
 
   /** Makes a connection; rejects when that fails or the signal is aborted. */
   connect(signal: AbortSignal): Promise<SecuredConnection> {
-    return this.#listening.connect(signal);
+    return this.#current.connect(signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#listening.retire();
-    await this.#listening.ended;
+    this.#current.retire();
+    await this.#current.ended;
   }
 }
 
-/** One certificate's listener, which ends with the last connection that it has begun. */
-class Listening {
+/** The listener of one certificate, which is closed after its last pending connection. */
+class CertificateListener {
   readonly ended: Promise<void>;
   readonly #listener: Deno.TlsListener;
-  /** By the port of our end: what receives its TLS connection. */
+  /** By the port of our end: the callback that receives the TLS connection. */
   readonly #waiting = new Map<number, (connection: Deno.TlsConn) => void>();
-  /** By port: connections that were accepted before our end was known. */
+  /** By port: connections that were accepted before `connect` waited for them. */
   readonly #early = new Map<number, Deno.TlsConn>();
   /** Ports of our ends that were closed before their TLS connection was accepted. */
   readonly #abandoned = new Set<number>();
@@ -88,23 +88,23 @@ class Listening {
     try {
       const { port } = this.#listener.addr;
       const wire = await Deno.connect({ hostname: loopback, port });
-      // Handshakes are small messages that wait for each other.
+      // A handshake consists of small messages, each of which waits for the one before.
       wire.setNoDelay();
       return { wire, tls: await this.#counterpart(wire, signal) };
     } finally {
       this.#connecting--;
-      if (this.#connecting === 0) this.#forgetEarly();
+      if (this.#connecting === 0) this.#closeEarly();
       if (this.#isRetired) this.retire();
     }
   }
 
-  /** Accepts no further connection once those that have begun are accepted. */
+  /** Closes the listener when the pending connections have been accepted. */
   retire(): void {
     this.#isRetired = true;
     if (this.#connecting > 0 || this.#closing.signal.aborted) return;
     this.#closing.abort();
     this.#listener.close();
-    this.#forgetEarly();
+    this.#closeEarly();
   }
 
   async #counterpart(wire: Deno.TcpConn, signal: AbortSignal): Promise<Deno.TlsConn> {
@@ -132,7 +132,7 @@ class Listening {
     if (resolve !== undefined) {
       this.#waiting.delete(port);
       resolve(connection);
-    } else if (this.#abandoned.delete(port) || this.#early.size >= mostUnexpected) {
+    } else if (this.#abandoned.delete(port) || this.#early.size >= maxUnexpected) {
       connection.close();
     } else {
       this.#early.get(port)?.close();
@@ -140,8 +140,8 @@ class Listening {
     }
   }
 
-  /** While no connection of ours is being made, those that remain belong to another process. */
-  #forgetEarly(): void {
+  /** While `connect` is not running, connections that remain are of other processes. */
+  #closeEarly(): void {
     for (const connection of this.#early.values()) connection.close();
     this.#early.clear();
   }
