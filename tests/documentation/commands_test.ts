@@ -1,19 +1,19 @@
 import assert from "node:assert/strict";
-import denoJson from "../deno.json" with { type: "json" };
-import { driverVariables } from "../src/driver/program/config.ts";
+import denoJson from "../../deno.json" with { type: "json" };
+import { driverVariables } from "../../src/driver/program/config.ts";
 import {
   getCommand,
   listCommand,
   revokeCommand,
-} from "../src/service/admin/certificate_commands.ts";
-import type { CommandResult } from "../src/service/admin/command_result.ts";
-import { checkPolicyFile, initCa } from "../src/service/admin/commands.ts";
-import { readServiceConfig } from "../src/service/program/config.ts";
-import { commands as serviceCommands } from "../src/service/program/run_command.ts";
-import { serviceVariables } from "../src/service/program/variables.ts";
-import { parseCommandLine } from "../src/shared/config/command_line.ts";
-import { blocks, page, pages, root } from "./support/documentation.ts";
-import { type ShellCommand, shellCommands } from "./support/shell_commands.ts";
+} from "../../src/service/admin/certificate_commands.ts";
+import type { CommandResult } from "../../src/service/admin/command_result.ts";
+import { checkPolicyFile, initCa } from "../../src/service/admin/commands.ts";
+import { readServiceConfig } from "../../src/service/program/config.ts";
+import { commands as serviceCommands } from "../../src/service/program/run_command.ts";
+import { serviceVariables } from "../../src/service/program/variables.ts";
+import { parseCommandLine } from "../../src/shared/config/command_line.ts";
+import { blocks, page, pages, root } from "../support/documentation.ts";
+import { type ShellCommand, shellCommands } from "../support/shell_commands.ts";
 
 /** The changelog has commands of other versions too. */
 const current = pages().filter((path) => path !== "CHANGELOG.md");

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect } from "node:tls";
-import { replaceFiles } from "../src/driver/mount/atomic_directory.ts";
-import { TestCa } from "../scripts/support/test_ca.ts";
-import { TextLineStream } from "../scripts/support/text_line_stream.ts";
-import { blocks, page } from "./support/documentation.ts";
-import { temporaryFolder } from "./support/temporary_folder.ts";
-import { testWith } from "./support/workbench.ts";
+import { replaceFiles } from "../../src/driver/mount/atomic_directory.ts";
+import { TestCa } from "../../scripts/support/test_ca.ts";
+import { TextLineStream } from "../../scripts/support/text_line_stream.ts";
+import { blocks, page } from "../support/documentation.ts";
+import { temporaryFolder } from "../support/temporary_folder.ts";
+import { testWith } from "../support/workbench.ts";
 
 /** Writes a new pair as the driver does. */
 async function renew(folder: string, ca: TestCa): Promise<void> {

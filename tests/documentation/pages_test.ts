@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { anchors, links, page, pages, root, withoutCode } from "./support/documentation.ts";
+import { anchors, links, page, pages, root, withoutCode } from "../support/documentation.ts";
 
 /** Words that a reader who learnt English as a second language has to guess at, or that are not the field's. */
 const unclearWords = [

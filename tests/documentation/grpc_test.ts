@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { status } from "@grpc/grpc-js";
-import { nodeService } from "../src/driver/csi/node_service.ts";
-import type { PublishRejection } from "../src/driver/volume/publisher.ts";
-import { requestFailureError } from "../src/service/api/error_status.ts";
+import { nodeService } from "../../src/driver/csi/node_service.ts";
+import type { PublishRejection } from "../../src/driver/volume/publisher.ts";
+import { requestFailureError } from "../../src/service/api/error_status.ts";
 import {
   CertificateAdministration,
   CertificateService,
-} from "../src/shared/gen/certificate_service_pb.ts";
-import { RpcError } from "../src/shared/grpc/rpc_error.ts";
-import { page, rows } from "./support/documentation.ts";
+} from "../../src/shared/gen/certificate_service_pb.ts";
+import { RpcError } from "../../src/shared/grpc/rpc_error.ts";
+import { page, rows } from "../support/documentation.ts";
 
 /** The section of the gRPC page below a heading. */
 function section(heading: string): string {

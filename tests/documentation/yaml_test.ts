@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { parseAllDocuments } from "yaml";
-import { parsePolicyFile } from "../src/service/policy/policy_file.ts";
-import { parseAttributes } from "../src/shared/attributes/attribute_parser.ts";
-import { driverName } from "../src/shared/text/product_names.ts";
-import { blocks, page, pages, root, rows } from "./support/documentation.ts";
-import { shellCommands } from "./support/shell_commands.ts";
+import { parsePolicyFile } from "../../src/service/policy/policy_file.ts";
+import { parseAttributes } from "../../src/shared/attributes/attribute_parser.ts";
+import { driverName } from "../../src/shared/text/product_names.ts";
+import { blocks, page, pages, root, rows } from "../support/documentation.ts";
+import { shellCommands } from "../support/shell_commands.ts";
 
 // deno-lint-ignore no-explicit-any
 type Yaml = any;

@@ -1,25 +1,25 @@
 import assert from "node:assert/strict";
 import { getLogger } from "@logtape/logtape";
-import denoJson from "../deno.json" with { type: "json" };
-import { engineFlags, permissions } from "../scripts/permissions.ts";
-import type { AuditEntry } from "../src/service/access/audit_log.ts";
-import { parsePolicyFile } from "../src/service/policy/policy_file.ts";
-import { driverVariables } from "../src/driver/program/config.ts";
-import type { VariableTable } from "../src/shared/config/environment.ts";
-import { commands } from "../src/service/program/run_command.ts";
-import { serviceVariables } from "../src/service/program/variables.ts";
-import { createCallMetrics } from "../src/shared/telemetry/call_metrics.ts";
-import { observeEventLoopLag } from "../src/shared/telemetry/event_loop_lag.ts";
-import { Metrics } from "../src/shared/telemetry/metrics.ts";
-import { surviveUnhandledErrors } from "../src/shared/telemetry/unhandled_errors.ts";
-import { clientCounters, serviceMetrics } from "../src/service/program/metrics.ts";
-import { volumeMetrics } from "../src/driver/program/metrics.ts";
-import { knownAttributes } from "../src/shared/attributes/attribute_parser.ts";
-import { templateFields } from "../src/shared/attributes/templates.ts";
-import { FakeClock } from "../scripts/support/fake_clock.ts";
-import { page, pages, rows, sourceTexts } from "./support/documentation.ts";
-import { documentedBlock } from "./e2e/support/documentation.ts";
-import { folders } from "./support/import_table.ts";
+import denoJson from "../../deno.json" with { type: "json" };
+import { engineFlags, permissions } from "../../scripts/permissions.ts";
+import type { AuditEntry } from "../../src/service/access/audit_log.ts";
+import { parsePolicyFile } from "../../src/service/policy/policy_file.ts";
+import { driverVariables } from "../../src/driver/program/config.ts";
+import type { VariableTable } from "../../src/shared/config/environment.ts";
+import { commands } from "../../src/service/program/run_command.ts";
+import { serviceVariables } from "../../src/service/program/variables.ts";
+import { createCallMetrics } from "../../src/shared/telemetry/call_metrics.ts";
+import { observeEventLoopLag } from "../../src/shared/telemetry/event_loop_lag.ts";
+import { Metrics } from "../../src/shared/telemetry/metrics.ts";
+import { surviveUnhandledErrors } from "../../src/shared/telemetry/unhandled_errors.ts";
+import { clientCounters, serviceMetrics } from "../../src/service/program/metrics.ts";
+import { volumeMetrics } from "../../src/driver/program/metrics.ts";
+import { knownAttributes } from "../../src/shared/attributes/attribute_parser.ts";
+import { templateFields } from "../../src/shared/attributes/templates.ts";
+import { FakeClock } from "../../scripts/support/fake_clock.ts";
+import { page, pages, rows, sourceTexts } from "../support/documentation.ts";
+import { documentedBlock } from "../e2e/support/documentation.ts";
+import { folders } from "../support/import_table.ts";
 
 for (
   const [path, table] of [

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { loadCa } from "../src/service/ca/loaded_ca.ts";
-import { encodePem } from "../src/shared/crypto/pem.ts";
-import { signUnder } from "./service/x509/verifiers.ts";
-import { blocks, page } from "./support/documentation.ts";
-import { testWith, type Workbench } from "./support/workbench.ts";
+import { loadCa } from "../../src/service/ca/loaded_ca.ts";
+import { encodePem } from "../../src/shared/crypto/pem.ts";
+import { signUnder } from "../service/x509/verifiers.ts";
+import { blocks, page } from "../support/documentation.ts";
+import { testWith, type Workbench } from "../support/workbench.ts";
 
 /** Runs those of a page's scripts that need no cluster, one after the other, in one folder. */
 async function runScripts(bench: Workbench, path: string): Promise<string> {

@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
 import { create } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import { readDriverConfig } from "../src/driver/program/config.ts";
-import { formatStatusTable } from "../src/driver/program/status.ts";
-import { writeAuditEntry } from "../src/service/access/audit_log.ts";
-import { CertificateTable } from "../src/service/admin/certificate_text.ts";
-import { checkPolicy, parsePodArguments } from "../src/service/admin/check_policy.ts";
-import { CertificateInfoSchema } from "../src/shared/gen/certificate_service_pb.ts";
-import { formatJsonLine } from "../src/shared/telemetry/log_line.ts";
-import { captureLogs } from "./support/captured_logs.ts";
-import { blocks, page } from "./support/documentation.ts";
-import { policy } from "./support/service_fixture.ts";
+import { readDriverConfig } from "../../src/driver/program/config.ts";
+import { formatStatusTable } from "../../src/driver/program/status.ts";
+import { writeAuditEntry } from "../../src/service/access/audit_log.ts";
+import { CertificateTable } from "../../src/service/admin/certificate_text.ts";
+import { checkPolicy, parsePodArguments } from "../../src/service/admin/check_policy.ts";
+import { CertificateInfoSchema } from "../../src/shared/gen/certificate_service_pb.ts";
+import { formatJsonLine } from "../../src/shared/telemetry/log_line.ts";
+import { captureLogs } from "../support/captured_logs.ts";
+import { blocks, page } from "../support/documentation.ts";
+import { policy } from "../support/service_fixture.ts";
 
 /** A page's block of code that starts with a text. */
 function block(path: string, language: string, start: string): string {

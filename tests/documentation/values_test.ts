@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import type { VolumeStatus } from "../src/driver/program/status.ts";
-import type { AttestationOutcome } from "../src/service/attestation/attestation_outcome.ts";
-import { shippedPermissions } from "../src/service/kubernetes/permissions.ts";
-import type { ConnectionRefusal } from "../src/shared/grpc_server/connection_limits.ts";
-import { page, rows } from "./support/documentation.ts";
+import type { VolumeStatus } from "../../src/driver/program/status.ts";
+import type { AttestationOutcome } from "../../src/service/attestation/attestation_outcome.ts";
+import { shippedPermissions } from "../../src/service/kubernetes/permissions.ts";
+import type { ConnectionRefusal } from "../../src/shared/grpc_server/connection_limits.ts";
+import { page, rows } from "../support/documentation.ts";
 
 /** The values in a table's first column, of which a row can have several. */
 function firstColumn(path: string, heading: string): string[] {
@@ -30,9 +30,9 @@ Deno.test("the metrics page lists every outcome of an attestation", () => {
   const outcomes: Record<AttestationOutcome["kind"], true> = {
     issued: true,
     malformed: true,
+    overloaded: true,
     unauthenticated: true,
     denied: true,
-    limited: true,
     unavailable: true,
   };
   const [, text = ""] = page("docs/reference/metrics.md").split("## Outcomes of attestations");
