@@ -1,6 +1,6 @@
-/** OpenSSL's library, of which we use the signatures only. */
+/** The functions of OpenSSL's libcrypto for signatures. */
 
-/** Where OpenSSL 3 can be; `--allow-ffi` has to list these very paths. Distroless images contain the first two. */
+/** The paths of OpenSSL 3, which `--allow-ffi` has to list. Distroless images contain the first two. */
 export const libcryptoPaths: readonly string[] = [
   "/usr/lib/x86_64-linux-gnu/libcrypto.so.3",
   "/usr/lib/aarch64-linux-gnu/libcrypto.so.3",
@@ -32,7 +32,7 @@ const symbols = {
     parameters: ["pointer", "buffer", "buffer", "buffer", "usize"],
     result: "i32",
   },
-  // On another thread: an RSA signature takes milliseconds.
+  // On another thread, because an RSA signature takes milliseconds.
   EVP_DigestSign_nonblocking: {
     name: "EVP_DigestSign",
     parameters: ["pointer", "buffer", "buffer", "buffer", "usize"],
@@ -47,7 +47,7 @@ const symbols = {
     parameters: ["pointer", "buffer", "usize", "buffer", "usize"],
     result: "i32",
   },
-  // On another thread: unauthenticated callers decide how many of these there are.
+  // On another thread, because unauthenticated callers decide how many of these there are.
   EVP_DigestVerify_nonblocking: {
     name: "EVP_DigestVerify",
     parameters: ["pointer", "buffer", "usize", "buffer", "usize"],
@@ -69,13 +69,13 @@ const symbols = {
   },
 } as const satisfies Deno.ForeignLibraryInterface;
 
-/** The library's calls. */
+/** The functions of the library. */
 export type Libcrypto = Deno.DynamicLibrary<typeof symbols>["symbols"];
 
-/** No configuration file: it could load further libraries into this process. */
+/** OPENSSL_INIT_NO_LOAD_CONFIG: a configuration file could load other libraries into this process. */
 const noConfiguration = 0x80n;
 
-/** The first of the libraries that exists and that this process may call; undefined for none. */
+/** Opens the first library that exists and that this process may call; undefined without one. */
 export function openLibcrypto(): Libcrypto | undefined {
   for (const path of libcryptoPaths) {
     if (Deno.permissions.querySync({ name: "ffi", path }).state !== "granted") continue;
@@ -84,17 +84,17 @@ export function openLibcrypto(): Libcrypto | undefined {
       if (library.symbols.OPENSSL_init_crypto(noConfiguration, null) === 1) return library.symbols;
       library.close();
     } catch {
-      // Not there, or without one of the calls.
+      // The file does not exist, or lacks one of the functions.
     }
   }
 }
 
-/** The type that FFI takes: these bytes are never in memory that threads share. */
+/** The type that FFI accepts: these bytes are never in memory that threads share. */
 export function ffiBytes(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   return bytes as Uint8Array<ArrayBuffer>;
 }
 
-/** A key from its DER, to be freed by EVP_PKEY_free; null when OpenSSL does not accept it. */
+/** Decodes a key, to be freed by EVP_PKEY_free; null when OpenSSL does not accept it. */
 export function decodeKey(
   library: Libcrypto,
   der: Uint8Array,

@@ -1,7 +1,7 @@
 /**
  * This folder makes and verifies signatures through OpenSSL's libcrypto, which is faster than
  * WebCrypto. Its main function is `openOpensslEngine`. It never quotes OpenSSL's own error texts,
- * and never keeps a key after the `CryptoKey` that it was loaded from is gone.
+ * and never keeps a key after the garbage collector has collected its `CryptoKey`.
  */
 
 import { getLogger } from "@logtape/logtape";
@@ -16,21 +16,20 @@ import { decodeKey, digestMethod, ffiBytes, type Libcrypto, openLibcrypto } from
 const curveNumbers = { "ecdsa-p256": 415, "ecdsa-p384": 715 } as const;
 type EcAlgorithm = "ecdsa-p256" | "ecdsa-p384";
 const digestLengths = { "SHA-256": 32, "SHA-384": 48, "SHA-512": 64 } as const;
-/** An RSA-4096 signature; all others are shorter. */
-const longestSignature = 512;
+/** The bytes of an RSA-4096 signature; all others are shorter. */
+const maxSignatureBytes = 512;
 
 const logger = getLogger(["cert-service", "signing"]);
 
-/** A private key inside of the library. */
+/** A private key that is loaded in the library. */
 interface LoadedKey {
   readonly kind: "ec" | "other";
   readonly pointer: Deno.PointerObject;
 }
 
 /**
- * OpenSSL's signatures, or undefined where its library is not there, may not be called, or does not
- * do what WebCrypto does. It is several times as fast on P-256, and takes the same time for every
- * RSA key.
+ * Opens the engine; undefined where the library does not exist, may not be called, or gives other
+ * results than WebCrypto. It is several times as fast as WebCrypto with P-256, and as fast with RSA.
  */
 export async function openOpensslEngine(): Promise<SignatureEngine | undefined> {
   const library = openLibcrypto();
@@ -42,14 +41,14 @@ export async function openOpensslEngine(): Promise<SignatureEngine | undefined> 
 
 class OpensslEngine implements SignatureEngine {
   readonly #library: Libcrypto;
-  /** Holds each key that is verified with in turn: to make one for a curve costs a fifth of a verification. */
+  /** One key object per curve, used again: to make one costs a fifth of a verification. */
   readonly #verifying: Partial<Record<EcAlgorithm, Deno.PointerValue>> = {};
-  /** What is signed without a pause is written here first. */
-  readonly #signature = new Uint8Array(longestSignature);
+  /** The buffer of signatures that are made on this thread. */
+  readonly #signature = new Uint8Array(maxSignatureBytes);
   readonly #keys = new WeakMap<CryptoKey, Promise<LoadedKey>>();
-  /** Gives a key back to the library when no code can sign with it any more. */
+  /** Frees a key in the library when its CryptoKey is collected. */
   readonly #unused = new FinalizationRegistry<LoadedKey>((key) => this.#free(key));
-  /** The library uses these on another thread, where the garbage collector does not see it. */
+  /** Keeps objects alive that the library uses on another thread. */
   readonly #inUse = new Set<readonly unknown[]>();
 
   constructor(library: Libcrypto) {
@@ -72,7 +71,7 @@ class OpensslEngine implements SignatureEngine {
   async verify(signed: SignatureToVerify): Promise<boolean> {
     const { spki, scheme, signature, bytes } = signed;
     const algorithm = recognizePublicKey(spki);
-    // What is rare is left to WebCrypto.
+    // WebCrypto verifies the rare schemes.
     if (!algorithm || scheme.name === "RSA-PSS" || scheme.hash === "SHA-1") {
       return await webCryptoEngine.verify(signed);
     }
@@ -134,8 +133,8 @@ class OpensslEngine implements SignatureEngine {
   ): Promise<Uint8Array> {
     const library = this.#library;
     const isRsa = algorithm.startsWith("rsa");
-    const signature = new Uint8Array(longestSignature);
-    const length = new BigUint64Array([BigInt(longestSignature)]);
+    const signature = new Uint8Array(maxSignatureBytes);
+    const length = new BigUint64Array([BigInt(maxSignatureBytes)]);
     const held = [key, bytes, signature, length];
     const context = library.EVP_MD_CTX_new();
     this.#inUse.add(held);
@@ -168,15 +167,15 @@ class OpensslEngine implements SignatureEngine {
     try {
       if (algorithm !== "ecdsa-p256" && algorithm !== "ecdsa-p384") {
         const pointer = decodeKey(library, pkcs8, library.d2i_PrivateKey_bio);
-        if (pointer === null) throw this.#failure("take a key");
+        if (pointer === null) throw this.#failure("load a key");
         return { kind: "other", pointer };
       }
       const scalar = readEcPrivateKey(pkcs8)?.scalar;
       const pointer = library.EC_KEY_new_by_curve_name(curveNumbers[algorithm]);
-      if (pointer === null || scalar === undefined) throw this.#failure("take a key");
+      if (pointer === null || scalar === undefined) throw this.#failure("load a key");
       if (library.EC_KEY_oct2priv(pointer, ffiBytes(scalar), BigInt(scalar.length)) !== 1) {
         library.EC_KEY_free(pointer);
-        throw this.#failure("take a key");
+        throw this.#failure("load a key");
       }
       return { kind: "ec", pointer };
     } finally {
@@ -197,7 +196,7 @@ class OpensslEngine implements SignatureEngine {
     (kind === "ec" ? EC_KEY_free : EVP_PKEY_free)(pointer);
   }
 
-  /** Never with OpenSSL's own words: they may name what was wrong with a key. */
+  /** Does not contain OpenSSL's own text, which can describe a key. */
   #failure(what: string): Error {
     this.#library.ERR_clear_error();
     return new Error(`OpenSSL could not ${what}`);
@@ -208,7 +207,7 @@ function bytesOf({ buffer }: Uint32Array<ArrayBuffer> | BigUint64Array<ArrayBuff
   return new Uint8Array(buffer);
 }
 
-/** Compares the engine with WebCrypto: each verifies a signature of the other, the engine a wrong one too. */
+/** Whether each engine verifies a signature of the other, and this engine rejects a wrong one. */
 async function agreesWithWebCrypto(engine: SignatureEngine): Promise<boolean> {
   try {
     const parameters = { name: "ECDSA", namedCurve: "P-256" };
@@ -217,12 +216,12 @@ async function agreesWithWebCrypto(engine: SignatureEngine): Promise<boolean> {
     const spki = new Uint8Array(await crypto.subtle.exportKey("spki", publicKey));
     const bytes = crypto.getRandomValues(new Uint8Array(64));
     const scheme = { name: "ECDSA", hash: "SHA-256" } as const;
-    const theirs = await webCryptoEngine.sign(privateKey, "ecdsa-p256", bytes);
-    const ours = await engine.sign(privateKey, "ecdsa-p256", bytes);
+    const reference = await webCryptoEngine.sign(privateKey, "ecdsa-p256", bytes);
+    const own = await engine.sign(privateKey, "ecdsa-p256", bytes);
     const changed = bytes.map((byte, index) => index === 0 ? byte ^ 1 : byte);
-    return await engine.verify({ spki, scheme, signature: theirs, bytes }) &&
-      await webCryptoEngine.verify({ spki, scheme, signature: ours, bytes }) &&
-      !await engine.verify({ spki, scheme, signature: theirs, bytes: changed });
+    return await engine.verify({ spki, scheme, signature: reference, bytes }) &&
+      await webCryptoEngine.verify({ spki, scheme, signature: own, bytes }) &&
+      !await engine.verify({ spki, scheme, signature: reference, bytes: changed });
   } catch {
     return false;
   }

@@ -2,13 +2,13 @@ import type { SignatureEngine, SignatureToVerify } from "../../shared/crypto/sig
 import { webCryptoEngine } from "../../shared/crypto/web_crypto_engine.ts";
 import { decodeKey, digestMethod, ffiBytes, type Libcrypto, openLibcrypto } from "./libcrypto.ts";
 
-/** Verifies signatures without holding the event loop. */
+/** Verifies signatures without blocking the event loop. */
 export type SignatureVerifier = Pick<SignatureEngine, "verify">;
 
 /**
- * Verifies through libcrypto on another thread, or through WebCrypto, which has threads of its own,
- * where the library cannot be called. Meant for few keys: each is kept in the library's form for as
- * long as the array of its DER is.
+ * Verifies through libcrypto on another thread, or through WebCrypto, which has its own threads, where
+ * the library cannot be called. For few keys: the library keeps each key as long as the array of its
+ * DER exists.
  */
 export function openThreadedVerifier(): SignatureVerifier {
   const library = openLibcrypto();
@@ -19,7 +19,7 @@ class ThreadedVerifier implements SignatureVerifier {
   readonly #library: Libcrypto;
   readonly #keys = new WeakMap<Uint8Array, Deno.PointerObject>();
   readonly #unused: FinalizationRegistry<Deno.PointerObject>;
-  /** The library reads these on another thread, where the garbage collector does not see it. */
+  /** Keeps objects alive that the library reads on another thread. */
   readonly #inUse = new Set<SignatureToVerify>();
 
   constructor(library: Libcrypto) {
@@ -54,7 +54,7 @@ class ThreadedVerifier implements SignatureVerifier {
     }
   }
 
-  /** Null for a key that the library does not accept. To decode one takes longer than to verify with it. */
+  /** Null for a key that the library does not accept. Keys are kept, because decoding takes longer than verifying. */
   #keyOf(spki: Uint8Array): Deno.PointerValue {
     const known = this.#keys.get(spki);
     if (known !== undefined) return known;

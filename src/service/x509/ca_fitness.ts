@@ -9,7 +9,7 @@ import { extensionTypes, keyPurposes, readKeyPurposes } from "../../shared/x509/
 
 const keyUsageSuggestion = "make it with -addext keyUsage=critical,keyCertSign,cRLSign";
 
-/** Why no leaf can be signed with a CA certificate at an instant, and what to do; else undefined. */
+/** Why a CA certificate cannot sign leaves at an instant, and what to do; undefined for one that can. */
 export function caRejectionReason(
   certificate: Certificate,
   at: Temporal.Instant,
@@ -17,7 +17,7 @@ export function caRejectionReason(
   const { notBefore, notAfter, keyUsage } = certificate;
   const shown = describeCertificate(certificate);
   if (!certificate.isCa) {
-    return `${shown} is not a CA's (basicConstraints has no CA:TRUE); give the certificate of a CA`;
+    return `${shown} is not a CA (basicConstraints has no CA:TRUE); give the certificate of a CA`;
   }
   if (keyUsage && !keyUsage.includes("keyCertSign")) {
     return `${shown} may not sign certificates (its keyUsage is ${keyUsage.join(", ")}); ` +
@@ -28,7 +28,7 @@ export function caRejectionReason(
   }
   if (Temporal.Instant.compare(at, notBefore) < 0) {
     return `${shown} is not valid before ${notBefore}, and it is ${at}; ` +
-      "wait, or set the clock right";
+      "wait, or correct the clock";
   }
   const subject = readCertificateFields(certificate.der)?.subject;
   if (!subject || !readName(subject)?.isWellEncoded) {
@@ -36,38 +36,38 @@ export function caRejectionReason(
   }
 }
 
-/** What a CA certificate can be used in spite of, though some verifiers refuse its leaves. */
+/** Problems of a CA certificate for which some verifiers reject its leaves, though it can be used. */
 export function caWarnings(certificate: Certificate): string[] {
   const { keyUsage, subjectKeyIdentifier: own, authorityKeyIdentifier } = certificate;
   const shown = describeCertificate(certificate);
   const warnings: string[] = [];
   if (keyUsage === undefined) {
     warnings.push(
-      `${shown} has no keyUsage: strict verifiers refuse its leaves; ${keyUsageSuggestion}`,
+      `${shown} has no keyUsage: strict verifiers reject its leaves; ${keyUsageSuggestion}`,
     );
   }
   if (own === undefined) {
     warnings.push(
-      `${shown} has no subjectKeyIdentifier: strict verifiers refuse its leaves; ` +
+      `${shown} has no subjectKeyIdentifier: strict verifiers reject its leaves; ` +
         "make it with -addext subjectKeyIdentifier=hash",
     );
   }
   const isSelfIssued = certificate.subject === certificate.issuer;
   if (isSelfIssued && authorityKeyIdentifier && !(own && equalBytes(own, authorityKeyIdentifier))) {
     warnings.push(
-      `${shown} names another key as its issuer's than its own: OpenSSL does not take it for a ` +
-        "root; make it with -addext authorityKeyIdentifier=none",
+      `${shown} has an authorityKeyIdentifier other than its own key: OpenSSL does not accept it ` +
+        "as a root; make it with -addext authorityKeyIdentifier=none",
     );
   }
   const { extensions } = certificate;
   if (extensions.has(extensionTypes.nameConstraints)) {
-    warnings.push(`${shown} has nameConstraints: verifiers refuse leaves with names outside them`);
+    warnings.push(`${shown} has nameConstraints: verifiers reject leaves with names outside them`);
   }
   const allowed = extensions.get(extensionTypes.extendedKeyUsage);
   const usages = allowed && (readKeyPurposes(allowed.value) ?? []);
   if (usages && !usages.includes(keyPurposes.any) && !tls.every((one) => usages.includes(one))) {
     warnings.push(
-      `${shown} has an extendedKeyUsage without serverAuth or clientAuth: verifiers refuse its leaves`,
+      `${shown} has an extendedKeyUsage without serverAuth or clientAuth: verifiers reject its leaves`,
     );
   }
   return warnings;

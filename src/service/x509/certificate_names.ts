@@ -1,4 +1,4 @@
-/** The names that a leaf certifies, each checked before. */
+/** The names in a leaf certificate. Each has been validated. */
 export interface CertificateNames {
   commonName: string;
   organizationalUnits: string[];

@@ -1,6 +1,6 @@
 /**
- * This folder is the part of X.509 that only an issuer needs: leaf and root certificates, reading a
- * CA from its PEM, and whether a CA is fit to sign. Its main types are `Issuer`, `LeafTemplate` and
+ * This folder is the part of X.509 that only an issuer uses: leaf and root certificates, reading a CA
+ * from its PEM, and checking that a CA can sign. Its main types are `Issuer`, `LeafTemplate` and
  * `CertificateNames`; its main functions are `signLeaf` and `caRejectionReason`. It never reads a
  * clock, does no I/O and does not log.
  */
@@ -29,7 +29,7 @@ import { describePem } from "../../shared/crypto/pem.ts";
 /** A CA that can sign leaves. */
 export interface Issuer {
   readonly certificate: Certificate;
-  /** What follows the leaf in its chain: this CA and its intermediates; empty for a root. */
+  /** The certificates after the leaf in its chain: this CA and its intermediates; empty for a root. */
   readonly chain: Certificate[];
   readonly privateKey: CryptoKey;
   readonly algorithm: KeyAlgorithm;
@@ -39,8 +39,8 @@ type Refused = { kind: "refused"; problem: string };
 type Loaded = { kind: "loaded"; issuer: Issuer; anchors: Certificate[]; warnings: string[] };
 
 /**
- * The CA of a PEM certificate, which further certificates may follow in any order, and its PEM key.
- * The anchors are the roots among them, or the CA itself if there is none.
+ * Reads a CA from the PEM of its certificate, which other certificates may follow in any order, and
+ * the PEM of its key. The anchors are the roots among the certificates, or the CA itself without one.
  */
 export async function loadIssuer(
   certificatePem: string,
@@ -48,7 +48,9 @@ export async function loadIssuer(
   at: Temporal.Instant,
 ): Promise<Loaded | Refused> {
   const certificates = readCertificates(certificatePem);
-  if (certificates === undefined) return refused("the CA's PEM holds a certificate that is broken");
+  if (certificates === undefined) {
+    return refused("the CA's PEM contains a certificate that cannot be read");
+  }
   const [certificate, ...others] = certificates;
   if (certificate === undefined) {
     return refused(
@@ -69,7 +71,7 @@ export async function loadIssuer(
   if (chain.length > 0 && anchors.length > 0) {
     const verdict = await verifyIssuerChain(chain, anchors, at);
     if (verdict.kind === "refused") {
-      return refused(`the CA does not lead to a root in its PEM: ${verdict.problem}`);
+      return refused(`the CA's chain leads to no root in its PEM: ${verdict.problem}`);
     }
   }
   return {
@@ -83,7 +85,7 @@ export async function loadIssuer(
 async function keyMatches(certificate: Certificate, publicKey: CryptoKey): Promise<boolean> {
   const certified = await importPublicKey(certificate.spki);
   if (certified.kind === "refused") return false;
-  // Exported again, so that two encodings of one key become the same bytes.
+  // Both are exported, so that two encodings of one key become the same bytes.
   const [left, right] = await Promise.all([certified.publicKey, publicKey].map(exportPublicKey));
   return left !== undefined && right !== undefined && equalBytes(left, right);
 }
@@ -91,13 +93,11 @@ async function keyMatches(certificate: Certificate, publicKey: CryptoKey): Promi
 async function keyMismatch(others: Certificate[], publicKey: CryptoKey): Promise<string> {
   for (const other of others) {
     if (await keyMatches(other, publicKey)) {
-      return `the CA's key fits ${
-        describeCertificate(other)
-      }, which is not the first in the PEM; ` +
-        "put the certificate that belongs to the key first";
+      return `the CA's key belongs to ${describeCertificate(other)}, which is not the first in ` +
+        "the PEM; put the certificate of the key first";
     }
   }
-  return "the CA's key does not fit its certificate; " +
+  return "the CA's key does not belong to its certificate; " +
     "give the certificate and the key that were made together";
 }
 
@@ -107,7 +107,7 @@ interface Arrangement {
   warnings: string[];
 }
 
-/** Sorts what came with the CA into the way up from it, roots, and what is neither. */
+/** Sorts the other certificates into the CA's chain, roots, and unrelated ones. */
 async function orderChain(
   certificate: Certificate,
   others: Certificate[],
@@ -122,7 +122,7 @@ async function orderChain(
     if (!await isSelfSigned(other)) intermediates.add(other);
     else if (anchors.every((anchor) => !equalBytes(anchor.der, other.der))) {
       const problem = caRejectionReason(other, at);
-      if (problem) warnings.push(`a root in the CA's PEM is left out: ${problem}`);
+      if (problem) warnings.push(`a root in the CA's PEM is ignored: ${problem}`);
       else anchors.push(other);
     }
   }
@@ -135,7 +135,7 @@ async function orderChain(
   }
   for (const unrelated of intermediates) {
     warnings.push(
-      `${describeCertificate(unrelated)} in the CA's PEM is left out: the CA does not lead to it`,
+      `${describeCertificate(unrelated)} in the CA's PEM is ignored: it is not in the CA's chain`,
     );
   }
   return { chain, anchors, warnings };

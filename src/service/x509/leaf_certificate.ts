@@ -22,7 +22,7 @@ import type { CertificateNames } from "./certificate_names.ts";
 import type { Issuer } from "./issuer.ts";
 import { keyIdentifier } from "./key_identifier.ts";
 
-/** A public key in DER; to make a CryptoKey of it takes as long as all else of a leaf. */
+/** A public key in DER, because importing it as a CryptoKey takes as long as the rest of a leaf. */
 export interface EncodedPublicKey {
   /** SubjectPublicKeyInfo. */
   readonly spki: Uint8Array;
@@ -38,7 +38,7 @@ export interface LeafTemplate extends CertificateNames {
   extendedKeyUsage: ("serverAuth" | "clientAuth")[];
 }
 
-/** The DER of an end-entity certificate (RFC 5280); fractions of seconds are cut off its validity. */
+/** Signs an end-entity certificate (RFC 5280), and returns its DER. Its times are cut to whole seconds. */
 export async function signLeaf(
   issuer: Issuer,
   template: LeafTemplate,
@@ -67,22 +67,22 @@ export async function signLeaf(
     ),
   ));
   const signature = await engine.sign(issuer.privateKey, issuer.algorithm, signed);
-  // RFC 5280, 4.1: the algorithm is repeated outside of what is signed.
+  // RFC 5280, 4.1: the algorithm is repeated outside of the signed part.
   return encodeDer(derSequence(signed, algorithm, derBitString(signature)));
 }
 
-/** 16 random bytes as hexadecimal: positive, and of the same length in every encoding. */
+/** 16 random bytes in hexadecimal: positive, and of the same length in every encoding. */
 export function randomSerialNumber(): string {
   const bytes = new Uint8Array(16);
   do {
     crypto.getRandomValues(bytes);
     bytes[0] = (bytes[0] ?? 0) & 0x7f;
-    // A leading zero would be dropped by one encoder and kept by another.
+    // Encoders differ in whether they keep a leading zero.
   } while (bytes[0] === 0);
   return bytes.toHex();
 }
 
-/** What is the same in all leaves of an issuer, DER. */
+/** The fields that are the same in all leaves of an issuer, DER. */
 interface Constants {
   readonly algorithm: Uint8Array;
   readonly name: Uint8Array;
@@ -100,9 +100,9 @@ function constantsOf(issuer: Issuer): Constants {
   if (fields === undefined) throw new TypeError("the issuer was not loaded by loadIssuer");
   const made: Constants = {
     algorithm: signatureAlgorithm(issuer.algorithm),
-    // Byte by byte, since that is how names are compared.
+    // The same bytes, because verifiers compare names byte by byte.
     name: fields.subject.slice(),
-    // Verifiers compare it with the issuer's identifier, whatever that was made from.
+    // Copied, because verifiers compare it with the issuer's identifier.
     keyIdentifier: identifier === undefined ? [] : [
       encodeDer(writeExtension(
         "authorityKeyIdentifier",
@@ -115,12 +115,11 @@ function constantsOf(issuer: Issuer): Constants {
   return made;
 }
 
-/** The last field of what is signed. */
+/** The last field of the signed part. */
 function writeExtensions(...extensions: readonly DerPart[]): DerNode {
   return element(0xa3, derSequence(...extensions));
 }
 
-/** The extension of a key's identifier. */
 function subjectKeyIdentifier(spki: Uint8Array): DerNode {
   const value = element(0x04, keyIdentifier(spki));
   return writeExtension("subjectKeyIdentifier", value, false);

@@ -22,17 +22,17 @@ export interface NodeCa {
   readonly privateKey: CryptoKey;
 }
 
-/** The same at every replica, so that certificates of one verify at all others. */
+/** The same in every replica, so that every replica accepts the certificates of the others. */
 const commonName = "csi-cert-driver node CA";
 /**
- * A node CA is accepted for as long as a replica holds the CA key that it is derived from. Its dates
- * say nothing; they are wide, so that no clock and no renewal of the CA's certificate matters.
+ * A replica accepts a node CA as long as it has the CA key from which the node CA is derived. The dates
+ * have no meaning; they are wide enough for every clock and every renewal of the CA's certificate.
  */
 const notBefore = Temporal.Instant.from("2020-01-01T00:00:00Z");
-/** RFC 5280, 4.1.2.5: no end is known. */
+/** RFC 5280, 4.1.2.5: no well-defined expiration date. */
 const notAfter = Temporal.Instant.from("9999-12-31T23:59:59Z");
 
-/** Derives the node CA of a CA key, and certifies it by itself; undefined when the PEM holds no key. */
+/** Derives the node CA of a CA key, with a self-signed certificate; undefined when the PEM has no key. */
 export async function deriveNodeCa(
   caPrivateKeyPem: string,
   scope: NodeCaScope,
@@ -66,7 +66,7 @@ export async function deriveNodeCa(
   return { certificate, privateKey };
 }
 
-/** From the key, so that replicas agree on it too; positive and of 16 bytes. */
+/** Derived from the key, so that it is the same in every replica; positive, 16 bytes. */
 function serialNumberOf(spki: Uint8Array): Uint8Array {
   const digest = new Uint8Array(createHash("sha256").update(spki).digest()).slice(0, 16);
   digest[0] = ((digest[0] ?? 0) & 0x3f) | 0x40;

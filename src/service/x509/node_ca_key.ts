@@ -12,10 +12,10 @@ import type { KeyAlgorithm } from "../../shared/crypto/key_algorithm.ts";
 import { importPrivateKey } from "../../shared/crypto/key_pairs.ts";
 import { curves } from "../../shared/crypto/public_key.ts";
 
-/** What a node CA depends on in addition to the CA's key. */
+/** The inputs of a node CA in addition to the CA's key. */
 export interface NodeCaScope {
   readonly trustDomain: string;
-  /** The uid of the CA Secret, or CLUSTER_ID: one CA key in two clusters gives two node CAs. */
+  /** The uid of the CA Secret, or CLUSTER_ID, so that one CA key in two clusters gives two node CAs. */
   readonly clusterId: string;
 }
 
@@ -27,16 +27,16 @@ export interface NodeCaKey {
 }
 
 const salt = "csi-cert-driver/node-ca/v1";
-/** 128 bits more than the order has, so that the remainder is as good as uniform (FIPS 186-5, A.2.1). */
+/** 128 bits more than the order has, so that the remainder is nearly uniform (FIPS 186-5, A.2.1). */
 const derivedBytes = 48;
 /** The order n of P-256's group. */
 const order = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
 const numberBytes = 32;
 
 /**
- * Derives the node CA's key from the CA's PEM key. Every replica that holds the same CA key derives
- * the same node CA key; the encoding of the CA key does not matter. Undefined when the PEM holds no
- * key that `importPrivateKey` accepts.
+ * Derives the node CA's key from the CA's PEM key. Every replica with the same CA key derives the same
+ * node CA key, whatever the encoding of the CA key. Undefined when the PEM has no key that
+ * `importPrivateKey` accepts.
  */
 export async function deriveNodeCaKey(
   caPrivateKeyPem: string,
@@ -77,8 +77,8 @@ export async function deriveNodeCaScalar(
 }
 
 /**
- * The key's type and the numbers that define it, in one form for all encodings of the key. RSA's
- * private exponent is not among them: a key can have several that work.
+ * The key's type and the numbers that define it, in one form for all encodings of the key. The private
+ * exponent of an RSA key is left out, because one key can have several.
  */
 function canonicalNumbers(pkcs8: Uint8Array, algorithm: KeyAlgorithm): Uint8Array[] {
   switch (algorithm) {
@@ -104,7 +104,7 @@ function ecNumber(pkcs8: Uint8Array, width: number): Uint8Array {
   return padded;
 }
 
-/** RFC 8410, 7: an OCTET STRING inside of PKCS #8's. */
+/** RFC 8410, 7: an OCTET STRING inside the one of PKCS #8. */
 function ed25519Seed(pkcs8: Uint8Array): Uint8Array {
   const content = enclosedKey(pkcs8);
   if (content.length !== 34 || content[0] !== 0x04 || content[1] !== 32) throw unreadable();
@@ -140,7 +140,7 @@ function compareNumbers(left: Uint8Array, right: Uint8Array): number {
   return at < 0 ? 0 : (left[at] ?? 0) - (right[at] ?? 0);
 }
 
-/** The parts one after the other, each after its length in 4 bytes, so that no two lists are alike. */
+/** Joins the parts, each after its length in 4 bytes, so that no two lists give the same bytes. */
 function lengthPrefixed(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(parts.reduce((sum, { length }) => sum + 4 + length, 0));
   const view = new DataView(bytes.buffer);
@@ -153,10 +153,10 @@ function lengthPrefixed(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer
   return bytes;
 }
 
-/** Extractable, as signature engines need it; it exists in memory only. */
+/** Extractable, because the signature engines export it; it exists in memory only. */
 async function importScalar(scalar: Uint8Array): Promise<NodeCaKey> {
   const curve = derObjectIdentifier(curves["P-256"]);
-  // RFC 5915 without the public key, which reading computes.
+  // RFC 5915 without the public key, which Node.js computes.
   const sec1 = encodeDer(
     derSequence(Uint8Array.of(0x02, 0x01, 0x01), element(0x04, scalar), element(0xa0, curve)),
   );

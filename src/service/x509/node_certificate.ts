@@ -16,7 +16,7 @@ import { writeSubjectAlternativeNames } from "../../shared/x509/subject_alternat
 import { keyIdentifier } from "./key_identifier.ts";
 import type { NodeCa } from "./node_ca.ts";
 
-/** The attribute of the subject that holds the driver pod's uid (X.520, serialNumber). */
+/** The attribute of the subject that contains the uid of the driver's pod (X.520, serialNumber). */
 export const podUidAttribute = "2.5.4.5";
 
 /** A driver attests again before its certificate expires; a longer token does not make it longer. */
@@ -36,8 +36,8 @@ export interface NodeCertificateTemplate {
 }
 
 /**
- * The DER of a node's client certificate: EKU clientAuth and no other, one URI, no common name, as
- * node names are longer than one may be.
+ * Signs a node's client certificate, and returns its DER. Its only EKU is clientAuth, and it has one
+ * URI. It has no common name, because a node's name can be longer than a common name.
  */
 export async function signNodeCertificate(
   { certificate, privateKey }: NodeCa,
@@ -47,7 +47,9 @@ export async function signNodeCertificate(
   const { spki, uri, podUid } = template;
   const fields = readCertificateFields(certificate.der);
   const issuerKey = certificate.subjectKeyIdentifier;
-  if (!fields || !issuerKey) throw new TypeError("the node CA's certificate is not a CA's");
+  if (!fields || !issuerKey) {
+    throw new TypeError("the node CA's certificate is not a CA certificate");
+  }
   const algorithm = signatureAlgorithm("ecdsa-p256");
   const names = { dnsNames: [], ipAddresses: [], uris: [uri] };
   const signed = encodeDer(derSequence(
@@ -76,13 +78,15 @@ export async function signNodeCertificate(
 
 /** A Name of one serialNumber, which is a PrintableString; throws a TypeError for other texts. */
 function writeSubject(podUid: string) {
-  if (!printable.test(podUid)) throw new TypeError("a pod's uid is not of letters, digits and -");
+  if (!printable.test(podUid)) {
+    throw new TypeError("a pod's uid has a character other than letters, digits and -");
+  }
   return derSequence(
     element(0x31, derSequence(podUidType, derAsciiString(0x13, podUid))),
   );
 }
 
-/** What uids of pods are made of; X.520 allows 64 characters. */
+/** The characters of pods' uids; X.520 allows 64. */
 const printable = /^[A-Za-z0-9-]{1,64}$/;
 const podUidType = encodeDer(derObjectIdentifier(podUidAttribute));
 const version3 = Uint8Array.of(0xa0, 0x03, 0x02, 0x01, 0x02);

@@ -97,7 +97,7 @@ Deno.test("a CA that cannot be used is reported with the reason, the previous on
   await one.clock.until(() => one.signs() === "A");
   one.source.hold({ ...secretB, privateKeyPem: secretA.privateKeyPem });
   await one.clock.until(() =>
-    /cannot be used: the CA's key does not fit/.test(one.caController.statusLines().join())
+    /cannot be used: the CA's key does not belong/.test(one.caController.statusLines().join())
   );
   await one.clock.advance({ hours: 1 });
   assert.deepEqual([one.signs(), one.trusts()], ["A", "A"]);

@@ -89,8 +89,8 @@ Deno.test("unrelated certificates and expired roots are left out with a warning"
   const { anchors, chain, warnings } = await load(root, stray, expired);
   assert.deepEqual([anchors, chain], [["Test CA"], []]);
   assert.equal(warnings.length, 2);
-  assert.match(warnings.join("\n"), /"CN=stray" in the CA's PEM is left out/);
-  assert.match(warnings.join("\n"), /a root in the CA's PEM is left out: .*"CN=old" expired/);
+  assert.match(warnings.join("\n"), /"CN=stray" in the CA's PEM is ignored/);
+  assert.match(warnings.join("\n"), /a root in the CA's PEM is ignored: .*"CN=old" expired/);
 });
 
 Deno.test("an intermediate that its root does not allow is rejected", async () => {
@@ -98,7 +98,7 @@ Deno.test("an intermediate that its root does not allow is rejected", async () =
   const middle = await forge({ ...proper, commonName: "middle", issuer: root });
   const otherRoot = await forge({ ...proper, commonName: "other" });
   const pem = middle.certificatePem + root.certificatePem;
-  assert.match(await problemOf(pem, middle.privateKeyPem), /does not lead to a root .* allows 0/);
+  assert.match(await problemOf(pem, middle.privateKeyPem), /chain leads to no root .* allows 0/);
   const unrelated = middle.certificatePem + otherRoot.certificatePem;
   assert.match(await problemOf(unrelated, middle.privateKeyPem), /no trust anchor bears the name/);
 });
@@ -108,8 +108,8 @@ Deno.test("a path length of 0 is enough for a CA that signs leaves", async () =>
 });
 
 const refused: [string, Forging, RegExp][] = [
-  ["a leaf", { ca: false }, /^the certificate "CN=Test CA" is not a CA's .*; give the cert/],
-  ["a certificate without basicConstraints", { ca: "none" }, /is not a CA's/],
+  ["a leaf", { ca: false }, /^the certificate "CN=Test CA" is not a CA .*; give the cert/],
+  ["a certificate without basicConstraints", { ca: "none" }, /is not a CA /],
   ["a CA that expired", { notAfter: now }, /expired at 2026-03-01T12:00:00Z, and it is .*; give/],
   ["a CA of tomorrow", { notBefore: now.add({ seconds: 1 }) }, /is not valid before .*; wait/],
   [
@@ -143,12 +143,12 @@ const warned: [string, Forging, RegExp][] = [
   [
     "whose authorityKeyIdentifier is not its own",
     { authorityKeyIdentifier: "05" },
-    /OpenSSL does not take it for a root/,
+    /OpenSSL does not accept it as a root/,
   ],
   [
     "with nameConstraints",
     { extensions: [new Extension("2.5.29.30", false, new Uint8Array([0x30, 0]))] },
-    /has nameConstraints: verifiers refuse leaves/,
+    /has nameConstraints: verifiers reject leaves/,
   ],
   [
     "for code signing",
@@ -178,9 +178,12 @@ Deno.test("a CA for TLS and one with a certificate policy are accepted without a
 
 Deno.test("a key of another certificate is rejected, and the certificate it belongs to is named", async () => {
   const [one, two] = [await forge(), await forge({ commonName: "two" })];
-  assert.match(await problemOf(one.certificatePem, two.privateKeyPem), /does not fit its cert/);
+  assert.match(
+    await problemOf(one.certificatePem, two.privateKeyPem),
+    /does not belong to its cert/,
+  );
   const both = one.certificatePem + two.certificatePem;
-  assert.match(await problemOf(both, two.privateKeyPem), /fits .*"CN=two".*put .* first/);
+  assert.match(await problemOf(both, two.privateKeyPem), /belongs to .*"CN=two".*put .* first/);
 });
 
 Deno.test("files that are empty, broken or swapped are rejected with what was found", async () => {
@@ -189,7 +192,7 @@ Deno.test("files that are empty, broken or swapped are rejected with what was fo
     ["", privateKeyPem, /expected the CA's certificate .* but found no PEM block/],
     ["garbage", privateKeyPem, /but found no PEM block/],
     [privateKeyPem, certificatePem, /but found PEM blocks PRIVATE KEY/],
-    [certificatePem.slice(0, 100), privateKeyPem, /holds a certificate that is broken/],
+    [certificatePem.slice(0, 100), privateKeyPem, /contains a certificate that cannot be read/],
     [certificatePem, "", /^the CA's key cannot be used: expected one PEM block/],
     [certificatePem, certificatePem, /but found PEM blocks CERTIFICATE/],
     [certificatePem, privateKeyPem.slice(0, 90), /key is broken or of another kind/],
