@@ -1,4 +1,7 @@
-/** Bytes of memory for each of many: `volumes N` of the driver's table and schedule, or `inventory N` entries. */
+/**
+ * Bytes of memory for each of many: `volumes N` of the driver's table and schedule, `inventory N`
+ * entries, or `full-inventory N` entries, each of which removes another one.
+ */
 import { Inventory } from "../../src/service/inventory/inventory.ts";
 import { Scheduler } from "../../src/shared/scheduler/scheduler.ts";
 import { VolumeTable } from "../../src/driver/volume/volume_table.ts";
@@ -21,7 +24,9 @@ function identity(n: number) {
 }
 
 const table = new VolumeTable();
-const inventory = new Inventory({ clock, scheduler });
+const isFull = what === "full-inventory";
+const most = { certificates: isFull ? 5_000 : Infinity, bytes: Infinity };
+const inventory = new Inventory({ clock, scheduler, limits: { total: most } });
 
 function add(n: number): void {
   const pod = identity(n);
@@ -49,19 +54,32 @@ function add(n: number): void {
   const commonName = `${pod.name}.shop.svc.cluster.local`;
   const names = { commonName, dnsNames: [commonName, pod.name], ipAddresses: [], uris: [] };
   const times = { notBefore: clock.now(), notAfter: at, predecessor: undefined };
-  inventory.add({ serialNumber, pod, volumeId, node: "node-1", names, ...times });
+  inventory.add({
+    origin: "issued",
+    serialNumber,
+    pod,
+    volumeId,
+    node: `node-${n % 1_000}`,
+    names,
+    ...times,
+  });
 }
 
-/** Bytes on the heap and in array buffers after a collection, which --expose-gc permits. */
+/**
+ * After a collection, which --expose-gc permits. The heap for volumes; for entries, which SQLite has
+ * outside the heap, the memory of the whole process.
+ */
 function used(): number {
   (globalThis as unknown as { gc: () => void }).gc();
-  const { heapUsed, external } = Deno.memoryUsage();
-  return heapUsed + external;
+  const { heapUsed, external, rss } = Deno.memoryUsage();
+  return what === "volumes" ? heapUsed + external : rss;
 }
 
-// Code and hidden classes are paid for once.
-for (let n = 0; n < 100; n++) add(n);
+// The heap's growth, code and hidden classes are paid for once.
+const first = what === "volumes" ? 100 : isFull ? 40_000 : 10_000;
+for (let n = 0; n < first; n++) add(n);
 const before = used();
-for (let n = 0; n < total; n++) add(n);
+for (let n = first; n < first + total; n++) add(n);
 console.log((used() - before) / total, table.size + inventory.size);
+await inventory[Symbol.asyncDispose]();
 await scheduler[Symbol.asyncDispose]();

@@ -1,15 +1,25 @@
 import type { Clock } from "../../src/shared/scheduler/clock.ts";
-import { IndexedHeap } from "../../src/service/inventory/indexed_heap.ts";
+import { PriorityQueue, QueueItem } from "../../src/shared/scheduler/priority_queue.ts";
 
 /** More timers than any test has at one instant: one that sets itself again without a wait. */
 const mostAtOnce = 1_000_000;
+
+/** A callback, by the milliseconds since the start at which it is due. */
+class FakeTimer extends QueueItem {
+  readonly callback: () => void;
+
+  constructor(dueMs: number, callback: () => void) {
+    super(dueMs);
+    this.callback = callback;
+  }
+}
 
 /** A clock that stands still until a test moves it. */
 export class FakeClock implements Clock {
   #now: Temporal.Instant;
   /** Milliseconds since the start that steps of the wall clock do not change. */
   #elapsedMs = 0;
-  readonly #timers = new IndexedHeap<() => void>();
+  readonly #timers = new PriorityQueue<FakeTimer>();
 
   constructor(start: Temporal.Instant = Temporal.Instant.from("2026-01-01T00:00:00Z")) {
     this.#now = start;
@@ -25,8 +35,8 @@ export class FakeClock implements Clock {
   }
 
   after(ms: number, callback: () => void): Disposable {
-    const timer = () => callback();
-    this.#timers.set(timer, this.#elapsedMs + Math.max(0, ms));
+    const timer = new FakeTimer(this.#elapsedMs + Math.max(0, ms), callback);
+    this.#timers.add(timer);
     return { [Symbol.dispose]: () => void this.#timers.delete(timer) };
   }
 
@@ -48,9 +58,9 @@ export class FakeClock implements Clock {
       if (next === undefined || next.priority > endMs) break;
       if (next.priority > this.#elapsedMs) atOnce = 0;
       if (atOnce > mostAtOnce) throw new Error(`timers at ${this.#now} set each other for ever`);
-      this.#timers.delete(next.key);
+      this.#timers.delete(next);
       this.#pass(next.priority);
-      next.key();
+      next.callback();
       await turn();
     }
     this.#pass(endMs);

@@ -116,6 +116,7 @@ export async function openTestService(options: TestServiceOptions = {}) {
     clusterDomain: "cluster.local",
     queues: { ...openQueues(clock), ...options.queues },
   });
+  resources.use(parts.inventory);
   const stopping = new AbortController();
   const running = parts.denials.run(stopping.signal);
   resources.defer(async () => {

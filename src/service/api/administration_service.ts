@@ -11,11 +11,9 @@ import type {
   CertificateInfoSchema,
 } from "../../shared/gen/certificate_service_pb.ts";
 import type { ServiceImplementation } from "../../shared/grpc/service_definition.ts";
-import { yieldToEventLoop } from "../../shared/scheduler/event_loop_yield.ts";
 import { auditInvalidRequest } from "./audited_validation.ts";
 import { requestFailureError } from "./error_status.ts";
 import {
-  type ListFilter,
   type RevocationTarget,
   validateListRequest,
   validateRevokeRequest,
@@ -36,10 +34,6 @@ type Implementation = ServiceImplementation<typeof CertificateAdministration>;
 
 /** Every process that can open the socket; the API server's audit log states which user executed it. */
 const caller: Caller = { kind: "administrator" };
-/** A list yields to other work after this many entries, which take a few milliseconds. */
-const entriesBeforeYield = 500;
-/** A page of typical entries has 80 KiB; gRPC allows 4 MiB. */
-const entriesPerPage = 200;
 
 /** The service for administrators, on the local socket. */
 export function administrationService(parts: AdministrationParts): Implementation {
@@ -66,20 +60,11 @@ export function administrationService(parts: AdministrationParts): Implementatio
     },
     listCertificates: async function* (message) {
       const filter = auditInvalidRequest("list", caller, () => validateListRequest(message));
-      const { podUid } = filter;
-      writeAuditEntry({ action: "list", outcome: "shown", caller, podUid });
+      writeAuditEntry({ action: "list", outcome: "shown", caller, podUid: filter.podUid });
       const { inventory, revocation } = parts;
-      let read = 0;
-      let page: CertificateInfoInit[] = [];
-      for (const entry of podUid === undefined ? inventory.all() : inventory.ofPod(podUid)) {
-        if (++read % entriesBeforeYield === 0) await yieldToEventLoop();
-        if (!matches(entry, filter)) continue;
-        page.push(certificateInfo(entry, revocation));
-        if (page.length < entriesPerPage) continue;
-        yield { certificates: page };
-        page = [];
+      for await (const entries of inventory.pages(filter)) {
+        yield { certificates: entries.map((entry) => certificateInfo(entry, revocation)) };
       }
-      if (page.length > 0) yield { certificates: page };
     },
   };
 }
@@ -90,9 +75,7 @@ async function revokePod(
   reason: string,
 ) {
   const serialNumber = "serialNumber" in target ? target.serialNumber : undefined;
-  const podUid = "podUid" in target
-    ? target.podUid
-    : requireEntry(inventory, target.serialNumber, "revoke").pod.uid;
+  const podUid = "podUid" in target ? target.podUid : podOf(inventory, target.serialNumber);
   const { validUntil } = await save({ podUid, serialNumber }, () => revocation.revoke(podUid));
   writeAuditEntry({ action: "revoke", outcome: "revoked", caller, podUid, serialNumber, reason });
   return { podUid, validUntil: timestamp(validUntil) };
@@ -124,10 +107,10 @@ async function save<T>(target: Partial<AuditEntry>, revoke: () => Promise<T>): P
   }
 }
 
-function matches({ pod, node }: InventoryEntry, filter: ListFilter): boolean {
-  return (filter.namespace === undefined || pod.namespace === filter.namespace) &&
-    (filter.podName === undefined || pod.name === filter.podName) &&
-    (filter.node === undefined || node === filter.node);
+/** The pod of a certificate, also when the certificate was renewed and is not listed any more. */
+function podOf(inventory: Inventory, serialNumber: string): string {
+  const successor = inventory.successorOf(serialNumber);
+  return (successor ?? requireEntry(inventory, serialNumber, "revoke")).pod.uid;
 }
 
 function requireEntry(
@@ -137,8 +120,12 @@ function requireEntry(
 ): InventoryEntry {
   const entry = inventory.get(serialNumber);
   if (entry !== undefined) return entry;
-  const reason = `this replica has no certificate with serial number ${serialNumber}: ask the ` +
-    "other replica; a restarted one has it again when its driver has reported it";
+  const successor = inventory.successorOf(serialNumber);
+  const reason = successor
+    ? `certificate ${serialNumber} was renewed; the current certificate of its volume has serial ` +
+      `number ${successor.serialNumber}`
+    : `this replica has no certificate with serial number ${serialNumber}: ask the ` +
+      "other replica; a restarted one has it again when its driver has reported it";
   writeAuditEntry({ action, outcome: "unknown", caller, serialNumber, reason });
   throw requestFailureError({ kind: "unknown", reason });
 }

@@ -1,4 +1,5 @@
 import type { ReportedCertificate } from "../inventory/certificate_reports.ts";
+import type { InventoryFilter } from "../inventory/inventory_entry.ts";
 import type { IssueRequest } from "../issuing/certificate_issuer.ts";
 import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
 import type {
@@ -161,17 +162,9 @@ export function validateRevokeRequest(
   return validated;
 }
 
-/** The certificates to list; undefined fields match every certificate. */
-export interface ListFilter {
-  readonly namespace: string | undefined;
-  readonly podUid: string | undefined;
-  readonly podName: string | undefined;
-  readonly node: string | undefined;
-}
-
 export function validateListRequest(
   { namespace, podUid, podName, node }: ListCertificatesRequest,
-): ListFilter {
+): InventoryFilter {
   const validator = new RequestValidator();
   const optional = (field: string, value: string, format: Format) =>
     value === "" ? undefined : validator.text(field, value, format);

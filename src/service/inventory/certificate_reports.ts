@@ -86,6 +86,7 @@ export class CertificateReports {
     const { serialNumber, commonName, dnsNames, ipAddresses, uris } = certificate;
     const { notBefore, notAfter } = certificate;
     inventory.add({
+      origin: "reported",
       serialNumber,
       pod: reported.pod,
       volumeId: reported.volumeId,

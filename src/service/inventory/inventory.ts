@@ -1,139 +1,177 @@
 /**
- * This folder keeps a list of the certificates that are valid now: those that this process issued,
- * and those that drivers report. Its main types are `Inventory`, `InventoryEntry` and
- * `CertificateReports`. No decision to issue depends on it. It never replaces an entry that this
- * process issued by a reported one.
+ * This folder lists the certificates that volumes have now: those that this process issued, and
+ * those that drivers report. Its main types are `Inventory`, `InventoryEntry` and
+ * `CertificateReports`. The list is a table of SQLite in memory. No decision to issue depends on it.
+ * It never replaces an entry that this process issued by a reported one.
  */
 
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
-import { ExpiryMinutes } from "./expiry_minutes.ts";
-import type { InventoryEntry } from "./inventory_entry.ts";
-import { readRow, wholeSeconds, writeRow } from "./inventory_row.ts";
-import { ByteBlocks } from "./byte_blocks.ts";
-import { PagedWords } from "./paged_words.ts";
-import { RowWriter } from "./row_bytes.ts";
-import { SlotIndex } from "./slot_index.ts";
+import { instantOf, rowEntry, wholeSeconds } from "./certificate_row.ts";
+import { CertificateTable, mostExpired, type PodRow, type RowSize } from "./certificate_table.ts";
+import type { InventoryEntry, InventoryFilter } from "./inventory_entry.ts";
+import { InventoryUsage, type Usage } from "./inventory_usage.ts";
+
+/** How much the inventory holds at most. Bytes are estimated from the length of the names. */
+export interface InventoryLimits {
+  readonly total: Usage;
+  /** So that no node can remove the entries of all others by adding its own. */
+  readonly node: Usage;
+  /** More than a pod has volumes with certificates. All rows of a pod are read when one is added. */
+  readonly podCertificates: number;
+}
+
+const mebi = 2 ** 20;
+
+/** Half of the memory that the manifest permits: 700,000 entries with usual names. */
+const defaultLimits: InventoryLimits = {
+  total: { certificates: 1_000_000, bytes: 512 * mebi },
+  node: { certificates: 10_000, bytes: 16 * mebi },
+  podCertificates: 100,
+};
 
 const jobKey = "inventory-expiry";
 const sweepSeconds = 60;
-/** So many at a time: what else there is to do waits for a millisecond, not for a million. */
-const removalsPerTurn = 500;
 
-/**
- * The certificates that are valid now, as far as this process signed them or drivers reported them.
- * No decision depends on it. An entry is a slot, which is a number, and bytes; both are stored
- * outside the heap, so that a million of them cost 0.25 GB and the garbage collector nothing.
- */
-export class Inventory {
+/** The current certificate of each volume, as far as this process signed it or a driver reported it. */
+export class Inventory implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #scheduler: Scheduler;
-  readonly #capacity: number;
-  readonly #writer = new RowWriter();
-  readonly #blocks = new ByteBlocks();
-  /** The first block of each slot's row; 0: the slot is free. */
-  readonly #rows = new PagedWords();
-  readonly #bySerialNumber = new SlotIndex();
-  readonly #byPod = new SlotIndex();
-  readonly #expiring = new ExpiryMinutes();
-  readonly #free: number[] = [];
-  /** The highest slot that was ever taken. */
-  #highest = 0;
+  readonly #limits: InventoryLimits;
+  readonly #table = new CertificateTable();
+  readonly #usage = new InventoryUsage();
+  #isClosed = false;
 
-  constructor(options: { clock: Clock; scheduler: Scheduler; capacity?: number }) {
+  constructor(
+    options: { clock: Clock; scheduler: Scheduler; limits?: Partial<InventoryLimits> },
+  ) {
     this.#clock = options.clock;
     this.#scheduler = options.scheduler;
-    this.#capacity = options.capacity ?? 1_000_000;
+    this.#limits = { ...defaultLimits, ...options.limits };
   }
 
   get size(): number {
-    return this.#highest - this.#free.length;
+    return this.#usage.total.certificates;
   }
 
   /**
-   * Adds a certificate, in place of what was known under its serial number. Over the bound one goes
-   * that is among the first to expire, to the minute.
+   * Adds a certificate in place of the volume's former one. A reported certificate replaces only
+   * what the same node reported; it is not added when this certificate or a newer one of the volume
+   * is known. Over a limit of its pod or node the oldest entry of that pod or node is removed, over
+   * one of the whole inventory the entry that expires first.
    */
   add(entry: InventoryEntry): void {
-    const known = this.#find(entry.serialNumber);
-    if (known) this.#remove(known.slot);
-    const slot = this.#free.pop() ?? ++this.#highest;
-    this.#writer.clear();
-    writeRow(this.#writer, entry);
-    this.#rows.set(slot, this.#blocks.keep(this.#writer.bytes, this.#writer.length));
-    this.#bySerialNumber.add(slot, entry.serialNumber);
-    this.#byPod.add(slot, entry.pod.uid);
-    this.#expiring.add(slot, wholeSeconds(entry.notAfter));
-    if (this.size > this.#capacity) this.#remove(this.#expiring.first() ?? slot);
-    this.#plan();
+    if (this.#isClosed) return;
+    const ofPod = this.#table.ofPod(entry.pod.uid);
+    if (entry.origin === "reported" && this.#isSuperseded(entry, ofPod)) return;
+    const replaced = ofPod.filter((row) => isReplaced(row, entry));
+    for (const row of replaced) this.#remove(row);
+    this.#insert(entry, replaced);
+    if (ofPod.length >= this.#limits.podCertificates) this.#removeExcessOfPod(entry.pod.uid);
+    this.#removeExcess(entry.node);
+    this.#scheduleSweep();
   }
 
   get(serialNumber: string): InventoryEntry | undefined {
-    return this.#find(serialNumber)?.entry;
+    const row = this.#table.find(serialNumber);
+    return row && rowEntry(row);
   }
 
-  /** A pod's certificates, the newest first. */
-  *ofPod(uid: string): Generator<InventoryEntry> {
-    for (const slot of this.#byPod.find(uid)) {
-      const entry = this.#entry(slot);
-      if (entry?.pod.uid === uid) yield entry;
-    }
+  /** The current certificate of a volume whose former certificate had this serial number. */
+  successorOf(serialNumber: string): InventoryEntry | undefined {
+    const row = this.#table.findSuccessor(serialNumber);
+    return row && rowEntry(row);
   }
 
-  /** All certificates, in no order; those that come and go meanwhile may or may not be among them. */
-  *all(): Generator<InventoryEntry> {
-    for (let slot = 1; slot <= this.#highest; slot++) {
-      const entry = this.#entry(slot);
-      if (entry) yield entry;
-    }
+  /**
+   * The entries that match, the oldest first, in pages between which other work runs. An entry that
+   * is replaced meanwhile is not missed; both it and its successor may be among the results.
+   */
+  pages(filter: InventoryFilter = {}): AsyncGenerator<InventoryEntry[]> {
+    return this.#table.search.pages(filter);
   }
 
   /** The last instant at which a certificate of the pod that is known here is valid. */
-  lastNotAfter(uid: string): Temporal.Instant | undefined {
-    const [first, ...others] = [...this.ofPod(uid)].map(({ notAfter }) => notAfter);
-    return others.reduce(
-      (last, one) => last && Temporal.Instant.compare(last, one) > 0 ? last : one,
-      first,
-    );
+  lastNotAfter(podUid: string): Temporal.Instant | undefined {
+    const ends = this.#table.ofPod(podUid).map((row) => row.valid_until);
+    return ends.length === 0 ? undefined : instantOf(Math.max(...ends));
   }
 
-  #entry(slot: number): InventoryEntry | undefined {
-    const row = this.#rows.get(slot);
-    return row === 0 ? undefined : readRow(this.#blocks.read(row));
+  /** Ends the removal of expired entries and frees the memory; `add` does nothing from now on. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true;
+    await this.#scheduler.cancel(jobKey);
+    this.#table[Symbol.dispose]();
   }
 
-  #find(serialNumber: string): { slot: number; entry: InventoryEntry } | undefined {
-    for (const slot of this.#bySerialNumber.find(serialNumber)) {
-      const entry = this.#entry(slot);
-      if (entry?.serialNumber === serialNumber) return { slot, entry };
+  #isSuperseded({ serialNumber, volumeId, node, notBefore }: InventoryEntry, ofPod: PodRow[]) {
+    return this.#table.find(serialNumber) !== undefined ||
+      this.#table.findSuccessor(serialNumber) !== undefined ||
+      ofPod.some((row) =>
+        row.volume_id === volumeId && row.not_before > wholeSeconds(notBefore) &&
+        (row.origin === "issued" || row.node === (node ?? null))
+      );
+  }
+
+  #insert(entry: InventoryEntry, replaced: readonly PodRow[]): void {
+    const { predecessor, notAfter, node } = entry;
+    const state = {
+      isPredecessorKnown: replaced.some((row) =>
+        row.serial_number === predecessor ||
+        // The driver did not receive the certificate that is replaced: it renews the one before.
+        row.predecessor_known === 1 && row.predecessor === predecessor
+      ),
+      validUntil: Math.max(wholeSeconds(notAfter), ...replaced.map((row) => row.valid_until)),
+    };
+    let bytes = this.#table.insert(entry, state);
+    if (bytes === undefined) {
+      this.#remove(this.#table.find(entry.serialNumber)!);
+      bytes = this.#table.insert(entry, state)!;
     }
+    this.#usage.add(node, bytes);
+  }
+
+  #remove({ id, node, bytes }: RowSize): void {
+    this.#table.remove(id);
+    this.#usage.remove(node ?? undefined, bytes);
+  }
+
+  #removeExcessOfPod(podUid: string): void {
+    const [oldest, ...others] = this.#table.ofPod(podUid);
+    if (others.length >= this.#limits.podCertificates) this.#remove(oldest!);
+  }
+
+  /** Removes what is over the limits of the node and of the whole inventory. */
+  #removeExcess(node: string | undefined): void {
+    const { total, node: ofNode } = this.#limits;
+    while (node !== undefined && isOver(this.#usage.ofNode(node), ofNode)) {
+      this.#remove(this.#table.oldestOfNode(node)!);
+    }
+    while (isOver(this.#usage.total, total)) this.#remove(this.#table.firstToExpire()!);
   }
 
   /** From the first certificate on, for as long as the scheduler lives. */
-  #plan(): void {
+  #scheduleSweep(): void {
     if (this.#scheduler.nextRun(jobKey) !== undefined) return;
     const next = () => this.#clock.now().add({ seconds: sweepSeconds });
     const sweep = () => Promise.resolve(this.#sweep() ? next() : this.#clock.now());
     this.#scheduler.schedule(jobKey, next(), sweep);
   }
 
-  /** Removes what expired, a part of it at a time; whether that was all. */
+  /** Removes a part of what has expired; whether that was all. */
   #sweep(): boolean {
-    const now = wholeSeconds(this.#clock.now());
-    for (let removals = 0; removals < removalsPerTurn; removals++) {
-      const slot = this.#expiring.first(now);
-      if (slot === undefined) return true;
-      this.#remove(slot);
-    }
-    return false;
+    const expired = this.#table.expired(wholeSeconds(this.#clock.now()));
+    for (const row of expired) this.#remove(row);
+    return expired.length < mostExpired;
   }
+}
 
-  #remove(slot: number): void {
-    this.#bySerialNumber.remove(slot);
-    this.#byPod.remove(slot);
-    this.#expiring.remove(slot);
-    this.#blocks.free(this.#rows.get(slot));
-    this.#rows.set(slot, 0);
-    this.#free.push(slot);
-  }
+/** Whether an entry that is added replaces a row of its pod. */
+function isReplaced(row: PodRow, { origin, volumeId, node }: InventoryEntry): boolean {
+  return row.volume_id === volumeId &&
+    (origin === "issued" || row.origin === "reported" && row.node === (node ?? null));
+}
+
+function isOver({ certificates, bytes }: Usage, limit: Usage): boolean {
+  return certificates > limit.certificates || bytes > limit.bytes;
 }

@@ -159,6 +159,7 @@ export class CertificateIssuer {
     const node = caller.kind === "node" ? caller.node : undefined;
     const { inventory } = this.#options;
     inventory.add({
+      origin: "issued",
       serialNumber,
       pod,
       volumeId,

@@ -111,8 +111,9 @@ export async function openService(options: ServiceOptions) {
   const { currentCa, scheduler, clock, policy } = options;
   const parts = composeIssuing(options);
   const { signer, denials } = parts;
-  const caController = openCaController(options);
   await using resources = new AsyncDisposableStack();
+  resources.use(parts.inventory);
+  const caController = openCaController(options);
   // The longest validity decides how long a root is trusted after its CA's last signature.
   resources.use(policy.onChange(() => caController.refresh()));
   runInBackground(resources, (signal) => caController.run(signal));

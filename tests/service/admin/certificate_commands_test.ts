@@ -186,7 +186,7 @@ Deno.test("a socket that is missing or not served is named with a suggestion", a
 Deno.test("a service that stops during a list makes the command fail", async () => {
   await using service = await open();
   issued(await service.ask());
-  fill(service, 20_000);
+  await fill(service, 20_000);
   const result = await listCommand([], {
     socket: service.socket,
     write: async (text) => {
@@ -199,13 +199,13 @@ Deno.test("a service that stops during a list makes the command fail", async () 
 Deno.test("a long list is read no faster than it is printed", async () => {
   await using service = await open();
   issued(await service.ask());
-  fill(service, 40_000);
-  const all = service.inventory.all.bind(service.inventory);
+  await fill(service, 40_000);
+  const pages = service.inventory.pages.bind(service.inventory);
   let read = 0;
-  service.inventory.all = function* () {
-    for (const entry of all()) {
-      read++;
-      yield entry;
+  service.inventory.pages = async function* () {
+    for await (const page of pages()) {
+      read += page.length;
+      yield page;
     }
   };
   const blocked = Promise.withResolvers<void>();
@@ -226,10 +226,11 @@ Deno.test("a long list is read no faster than it is printed", async () => {
   assert.equal(printed, 40_002);
 });
 
-/** Adds certificates that differ in their serial numbers alone. */
-function fill({ inventory }: Awaited<ReturnType<typeof open>>, count: number): void {
-  const [template] = inventory.all();
+/** Adds certificates that differ in their serial numbers and their pods' uids alone. */
+async function fill({ inventory }: Awaited<ReturnType<typeof open>>, count: number): Promise<void> {
+  const [template] = (await Array.fromAsync(inventory.pages())).flat();
   for (let n = 0; n < count; n++) {
-    inventory.add({ ...template!, serialNumber: n.toString(16).padStart(32, "0") });
+    const pod = { ...template!.pod, uid: `pod-${n}` };
+    inventory.add({ ...template!, pod, serialNumber: n.toString(16).padStart(32, "0") });
   }
 }

@@ -10,6 +10,7 @@ import { registerService, serveUnix } from "../../../src/shared/grpc_server/serv
 import { administrationService } from "../../../src/service/api/administration_service.ts";
 import { captureLogs } from "../../support/captured_logs.ts";
 import { refusal } from "../../support/refusal.ts";
+import { countTurns } from "../../support/count_turns.ts";
 import { issued, openTestService, pod, start } from "../../support/service_fixture.ts";
 import { temporaryFolder } from "../../support/temporary_folder.ts";
 
@@ -99,6 +100,20 @@ Deno.test("a pod is revoked by its uid, or by a certificate that it holds", asyn
   assert.equal(failed.code, status.NOT_FOUND);
 });
 
+Deno.test("a renewed certificate still names the pod that is revoked, and leads to the current certificate", async () => {
+  await using service = await open();
+  const first = issued(await service.ask());
+  const second = issued(await service.ask({ predecessor: first.serialNumber }));
+  const { serialNumber } = first;
+  const unknown = await refusal(service.client.getCertificateInfo({ serialNumber }, wait));
+  assert.equal(unknown.code, status.NOT_FOUND);
+  assert.match(unknown.message, new RegExp(`was renewed; .* ${second.serialNumber}$`));
+  const target = { case: "serialNumber", value: serialNumber } as const;
+  const revoked = await service.client.revokeCertificate({ target }, wait);
+  assert.equal(revoked.podUid, pod.uid);
+  assert.equal((await service.ask()).kind, "denied");
+});
+
 Deno.test("a node is revoked by its name, and pods on it still get certificates", async () => {
   await using service = await open();
   const target = { case: "nodeName", value: "node-1" } as const;
@@ -165,24 +180,24 @@ Deno.test("every wrong field of an administrator's request is named with what is
 
 Deno.test("a list yields to other work, and ends when its reader cancels", async () => {
   await using service = await open();
-  issued(await service.ask());
-  const [template] = service.inventory.all();
-  for (let n = 0; n < 5_000; n++) {
-    service.inventory.add({ ...template!, serialNumber: n.toString(16).padStart(32, "0") });
+  const { serialNumber } = issued(await service.ask());
+  const template = service.inventory.get(serialNumber)!;
+  for (let n = 0; n < 11_000; n++) {
+    const pod = { ...template.pod, uid: `pod-${n}` };
+    service.inventory.add({ ...template, pod, serialNumber: n.toString(16).padStart(32, "0") });
   }
   // No entry matches, so that nothing but the yielding gives the event loop back.
-  let turns = 0;
-  const counting = setInterval(() => turns++, 0);
-  const none = await listed(service.client.listCertificates({ node: "none" }, wait));
-  clearInterval(counting);
+  const filter = { namespace: template.pod.namespace, node: "none", podName: template.pod.name };
+  using turns = countTurns();
+  const none = await listed(service.client.listCertificates(filter, wait));
   assert.equal(none.length, 0);
-  assert(turns >= 5, `${turns} turns`);
+  assert(turns.now >= 5, `${turns.now} turns`);
   for await (const { certificates } of service.client.listCertificates({}, wait)) {
     assert.equal(certificates.length, 200);
     break;
   }
   const all = await listed(service.client.listCertificates({}, wait));
-  assert.equal(new Set(all.map(({ serialNumber }) => serialNumber)).size, 5_001);
+  assert.equal(new Set(all.map(({ serialNumber }) => serialNumber)).size, 11_001);
 });
 
 Deno.test("each call of an administrator is one line of the audit log", async () => {

@@ -1,127 +1,188 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Inventory } from "../../../src/service/inventory/inventory.ts";
-import type { InventoryEntry } from "../../../src/service/inventory/inventory_entry.ts";
+import type {
+  InventoryEntry,
+  InventoryFilter,
+} from "../../../src/service/inventory/inventory_entry.ts";
 import { Scheduler } from "../../../src/shared/scheduler/scheduler.ts";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
+import { comparable } from "../../support/comparable.ts";
 import { start } from "../../support/service_fixture.ts";
 
-const capacity = 12;
-const minute = (at: Temporal.Instant) => Math.floor(at.epochMilliseconds / 60_000);
-const whole = start.round({ smallestUnit: "second", roundingMode: "floor" });
+const limits = {
+  total: { certificates: 12, bytes: Infinity },
+  node: { certificates: 5, bytes: Infinity },
+  podCertificates: 4,
+};
+const wholeStart = start.round({ smallestUnit: "second", roundingMode: "floor" });
+const { compare } = Temporal.Instant;
 
-/** The same promises, kept by a list that is searched: the oldest entry first. */
+interface ModelRow {
+  readonly entry: InventoryEntry;
+  /** The predecessor, when the model had it as a certificate of the same volume. */
+  readonly knownPredecessor: string | undefined;
+  readonly validUntil: Temporal.Instant;
+}
+
+/** The rules of the inventory, applied to a list that is searched as a whole: the oldest row first. */
 class Model {
-  entries: InventoryEntry[] = [];
+  rows: ModelRow[] = [];
 
   add(entry: InventoryEntry): void {
-    this.entries = this.entries.filter(({ serialNumber }) => serialNumber !== entry.serialNumber);
-    this.entries.push(entry);
-    if (this.entries.length <= capacity) return;
-    const first = Math.min(...this.entries.map(({ notAfter }) => minute(notAfter)));
-    const goes = this.entries.find(({ notAfter }) => minute(notAfter) === first);
-    this.entries = this.entries.filter((one) => one !== goes);
+    const ofVolume = this.rows.filter(({ entry: { pod, volumeId } }) =>
+      pod.uid === entry.pod.uid && volumeId === entry.volumeId
+    );
+    if (entry.origin === "reported" && this.#isKnown(entry, ofVolume)) return;
+    const replaced = ofVolume.filter(({ entry: { origin, node } }) =>
+      entry.origin === "issued" || origin === "reported" && node === entry.node
+    );
+    const { predecessor } = entry;
+    const isPredecessorKnown = predecessor !== undefined &&
+      replaced.some((row) =>
+        row.entry.serialNumber === predecessor || row.knownPredecessor === predecessor
+      );
+    const ends = [entry.notAfter, ...replaced.map(({ validUntil }) => validUntil)];
+    this.rows = this.rows.filter((row) =>
+      !replaced.includes(row) && row.entry.serialNumber !== entry.serialNumber
+    );
+    this.rows.push({
+      entry,
+      knownPredecessor: isPredecessorKnown ? predecessor : undefined,
+      validUntil: ends.sort(compare).at(-1)!,
+    });
+    const { uid } = entry.pod;
+    this.#keepNewest(limits.podCertificates, (one) => one.pod.uid === uid);
+    if (entry.node !== undefined) {
+      this.#keepNewest(limits.node.certificates, (one) => one.node === entry.node);
+    }
+    if (this.rows.length > limits.total.certificates) {
+      const [first] = this.rows.toSorted((one, other) =>
+        compare(one.entry.notAfter, other.entry.notAfter)
+      );
+      this.rows = this.rows.filter((row) => row !== first);
+    }
+  }
+
+  #isKnown(reported: InventoryEntry, ofVolume: ModelRow[]): boolean {
+    const { serialNumber, notBefore } = reported;
+    return this.rows.some((row) =>
+      row.entry.serialNumber === serialNumber || row.knownPredecessor === serialNumber
+    ) || ofVolume.some(({ entry: { origin, node, notBefore: other } }) =>
+      compare(other, notBefore) > 0 && (origin === "issued" || node === reported.node)
+    );
+  }
+
+  #keepNewest(count: number, matches: (entry: InventoryEntry) => boolean): void {
+    const [oldest, ...others] = this.rows.filter(({ entry }) => matches(entry));
+    if (others.length >= count) this.rows = this.rows.filter((row) => row !== oldest);
   }
 
   expire(now: Temporal.Instant): void {
-    this.entries = this.entries.filter(({ notAfter }) => minute(notAfter) >= minute(now));
+    const second = now.round({ smallestUnit: "second", roundingMode: "floor" });
+    this.rows = this.rows.filter(({ entry }) => compare(entry.notAfter, second) >= 0);
   }
 
-  ofPod(uid: string): InventoryEntry[] {
-    return this.entries.filter(({ pod }) => pod.uid === uid).reverse();
+  find({ podUid, podName, node, namespace }: InventoryFilter): InventoryEntry[] {
+    return this.rows.map(({ entry }) => entry).filter((entry) =>
+      (podUid === undefined || entry.pod.uid === podUid) &&
+      (podName === undefined || entry.pod.name === podName) &&
+      (node === undefined || entry.node === node) &&
+      (namespace === undefined || entry.pod.namespace === namespace)
+    );
   }
 }
 
-/** Few of each, so that they meet; and of every form that is kept in a way of its own. */
+/** Few of each, so that two entries often have the same one. */
 const serialNumber = fc.oneof(
-  fc.constantFrom("a1", "00a1", "a", "", "A1", "0g", "00".repeat(20), "csi-a1"),
+  fc.constantFrom("a1", "00a1", "a", "00".repeat(20)),
   fc.integer({ min: 0, max: 15 }).map((n) => n.toString(16).padStart(32, "0")),
 );
-const uid = fc.constantFrom(
-  "0f8fad5b-d9cb-469f-a165-70867728950e",
-  "0f8fad5bd9cb469fa16570867728950e",
-  "0f8fad5b-d9cb-469f-a165-70867728950E",
-  "0f8fad5b-d9cb-469f-a16570867728950e-",
-  "static-pod",
-  "",
-);
-const volumeId = fc.oneof(
-  fc.constantFrom("csi-", "csi-1", "csi-12", `csi-${"ab".repeat(32)}`, "x"),
-  fc.string(),
+const uid = fc.constantFrom("0f8fad5b-d9cb-469f-a165-70867728950e", "static-pod", "a".repeat(128));
+const volumeId = fc.constantFrom("csi-1", "csi-2", "csi-3", "csi-4", "csi-5", "CSI-1");
+const node = fc.option(fc.constantFrom("node-1", "node-2", "node-3"), { nil: undefined });
+const text = fc.oneof(
+  { weight: 3, arbitrary: fc.constantFrom("web-0", "shop") },
+  { weight: 1, arbitrary: fc.string({ unit: "grapheme" }) },
+  { weight: 1, arbitrary: fc.constantFrom("", "' OR 1=1 --", "%", "NULL", "x".repeat(40_000)) },
 );
 /** As objects are made elsewhere, so that they compare. */
 const plain = { noNullPrototype: true };
-const text = fc.oneof(fc.constantFrom("web-0", "shop", ""), fc.string({ unit: "grapheme" }));
 
 const entry: fc.Arbitrary<InventoryEntry> = fc.record({
+  origin: fc.constantFrom("issued", "issued", "reported"),
   serialNumber,
   pod: fc.record({ namespace: text, name: text, uid, serviceAccount: text }, plain),
   volumeId,
-  node: fc.option(text, { nil: undefined }),
+  node,
   predecessor: fc.option(serialNumber, { nil: undefined }),
+  age: fc.integer({ min: 0, max: 5 }),
   minutes: fc.integer({ min: 0, max: 30 }),
   names: fc.array(text, { maxLength: 3 }),
-  long: fc.constantFrom(0, 127, 128, 40_000),
-}, plain).map(({ minutes, names, long, ...rest }) => {
-  const { name, namespace } = rest.pod;
-  const commonName = `${name}.${namespace}.svc.cluster.local`;
-  return {
-    ...rest,
-    names: {
-      commonName: names[0] ?? commonName,
-      dnsNames: [commonName, name, ...names],
-      ipAddresses: names.slice(1),
-      uris: [`spiffe://cluster.local/${"x".repeat(long)}`, `${name}.${namespace}.`],
-    },
-    notBefore: whole.subtract({ minutes: 5 }),
-    notAfter: whole.add({ minutes }),
-  };
-});
+}, plain).map(({ age, minutes, names, ...rest }) => ({
+  ...rest,
+  names: { commonName: names[0] ?? "", dnsNames: names, ipAddresses: names.slice(1), uris: names },
+  notBefore: wholeStart.subtract({ minutes: age }),
+  notAfter: wholeStart.add({ minutes }),
+}));
 
-const step = fc.oneof(
-  { weight: 6, arbitrary: entry },
+/** An entry that is added, or minutes that pass. */
+type Step = InventoryEntry | number;
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 12, arbitrary: entry },
   { weight: 1, arbitrary: fc.integer({ min: 1, max: 8 }) },
 );
 
-/** With instants as text, because two of them always compare as equal. */
-const told = (entries: Iterable<InventoryEntry>) =>
-  [...entries].map((one) => ({
-    ...one,
-    notBefore: String(one.notBefore),
-    notAfter: String(one.notAfter),
-  }));
-const sorted = (entries: Iterable<InventoryEntry>) =>
-  told(entries).sort((one, other) => one.serialNumber < other.serialNumber ? -1 : 1);
+async function found(inventory: Inventory, filter: InventoryFilter): Promise<InventoryEntry[]> {
+  return (await Array.fromAsync(inventory.pages(filter))).flat();
+}
 
-Deno.test("whatever is added and however the time passes, the inventory holds what a plain list would", async () => {
-  await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+async function requireEqual(inventory: Inventory, model: Model, steps: readonly Step[]) {
+  assert.deepEqual(comparable(await found(inventory, {})), comparable(model.find({})));
+  for (const one of steps) {
+    if (typeof one === "number") continue;
+    const { pod, node, serialNumber } = one;
+    const filters = [
+      { podUid: pod.uid },
+      { podName: pod.name },
+      { node, namespace: pod.namespace },
+      { podName: pod.name, namespace: pod.namespace, node },
+    ];
+    for (const filter of filters) {
+      assert.deepEqual(comparable(await found(inventory, filter)), comparable(model.find(filter)));
+    }
+    const current = model.rows.find((row) => row.entry.serialNumber === serialNumber);
+    assert.deepEqual(comparable(inventory.get(serialNumber)), comparable(current?.entry));
+    const successors = model.rows.filter((row) => row.knownPredecessor === serialNumber);
+    const successor = inventory.successorOf(serialNumber);
+    assert(
+      successor === undefined
+        ? successors.length === 0
+        : successors.some((row) => row.entry.serialNumber === successor.serialNumber),
+    );
+    const ends = model.rows.filter((row) => row.entry.pod.uid === pod.uid)
+      .map(({ validUntil }) => validUntil).sort(compare);
+    assert.equal(String(inventory.lastNotAfter(pod.uid)), String(ends.at(-1)));
+  }
+}
+
+Deno.test("after any additions, renewals, reports and expiries the inventory holds what a plain list would", async () => {
+  await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
     const clock = new FakeClock(start);
     await using scheduler = new Scheduler({ clock });
-    const inventory = new Inventory({ clock, scheduler, capacity });
+    await using inventory = new Inventory({ clock, scheduler, limits });
     const model = new Model();
-    let isPlanned = false;
     for (const one of steps) {
-      if (typeof one === "number") {
-        // It looks once a minute, from the first certificate on.
-        await clock.advance({ minutes: one });
-        if (isPlanned) model.expire(clock.now());
-      } else {
+      if (typeof one === "number") await clock.advance({ minutes: one });
+      else {
         inventory.add(one);
         model.add(one);
-        isPlanned = true;
       }
-      assert.equal(inventory.size, model.entries.length);
+      // The inventory looks once a minute, from the first certificate on.
+      if (typeof one === "number") model.expire(clock.now());
+      assert.equal(inventory.size, model.rows.length);
     }
-    assert.deepEqual(sorted(inventory.all()), sorted(model.entries));
-    for (const { serialNumber } of steps.filter((one) => typeof one !== "number")) {
-      const expected = model.entries.filter((one) => one.serialNumber === serialNumber);
-      assert.deepEqual(told([inventory.get(serialNumber) ?? []].flat()), told(expected));
-    }
-    for (const { pod } of steps.filter((one) => typeof one !== "number")) {
-      assert.deepEqual(told(inventory.ofPod(pod.uid)), told(model.ofPod(pod.uid)));
-      const last = model.ofPod(pod.uid).map(({ notAfter }) => notAfter.epochMilliseconds);
-      const expected = last.length === 0 ? undefined : Math.max(...last);
-      assert.equal(inventory.lastNotAfter(pod.uid)?.epochMilliseconds, expected);
-    }
+    await requireEqual(inventory, model, steps);
   }));
 });

@@ -1,61 +1,161 @@
 import assert from "node:assert/strict";
-import v8 from "node:v8";
-import vm from "node:vm";
-import { Inventory } from "../../../src/service/inventory/inventory.ts";
-import type { InventoryEntry } from "../../../src/service/inventory/inventory_entry.ts";
+import { Inventory, type InventoryLimits } from "../../../src/service/inventory/inventory.ts";
+import type {
+  InventoryEntry,
+  InventoryFilter,
+} from "../../../src/service/inventory/inventory_entry.ts";
 import { Scheduler } from "../../../src/shared/scheduler/scheduler.ts";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
 import { pod, start } from "../../support/service_fixture.ts";
 import { comparable } from "../../support/comparable.ts";
+import { countTurns } from "../../support/count_turns.ts";
 
-function openInventory(capacity?: number) {
+function openInventory(limits: Partial<InventoryLimits> = {}) {
   const clock = new FakeClock(start);
   const scheduler = new Scheduler({ clock });
-  const inventory = new Inventory({ clock, scheduler, ...(capacity ? { capacity } : {}) });
-  return { clock, scheduler, inventory };
+  const inventory = new Inventory({ clock, scheduler, limits });
+  return {
+    clock,
+    scheduler,
+    inventory,
+    async [Symbol.asyncDispose]() {
+      await inventory[Symbol.asyncDispose]();
+      await scheduler[Symbol.asyncDispose]();
+    },
+  };
 }
 
-function entry(serialNumber: string, minutes: number, uid = pod.uid): InventoryEntry {
+/** An entry that expires so many minutes after noon, of a volume of its own. */
+function entry(
+  serialNumber: string,
+  minutes: number,
+  given: Partial<InventoryEntry> = {},
+): InventoryEntry {
   return {
+    origin: "issued",
     serialNumber,
-    pod: { ...pod, uid },
-    volumeId: "csi-1",
+    pod,
+    volumeId: `csi-${serialNumber}`,
     node: "node-1",
     names: { commonName: "web-0", dnsNames: ["web-0"], ipAddresses: [], uris: [] },
     notBefore: Temporal.Instant.from("2026-03-01T11:55:00Z"),
     notAfter: Temporal.Instant.from("2026-03-01T12:00:00Z").add({ minutes }),
     predecessor: undefined,
+    ...given,
   };
 }
 
-const serials = (entries: Iterable<InventoryEntry>) =>
-  [...entries].map(({ serialNumber }) => serialNumber);
+async function serials(inventory: Inventory, filter: InventoryFilter = {}): Promise<string[]> {
+  const pages = await Array.fromAsync(inventory.pages(filter));
+  return pages.flat().map(({ serialNumber }) => serialNumber);
+}
 
-Deno.test("what was added is found by its serial number and by its pod, as it was", () => {
-  const { inventory } = openInventory();
+const ofPod = (uid: string) => ({ pod: { ...pod, uid } });
+
+Deno.test("an entry is found by its serial number, its pod, its node and its namespace, as it was added", async () => {
+  await using opened = openInventory();
+  const { inventory } = opened;
   inventory.add(entry("a1", 10));
-  inventory.add(entry("b2", 20));
-  inventory.add(entry("c3", 5, "other"));
+  inventory.add(entry("b2", 20, { node: undefined }));
+  inventory.add(entry("c3", 5, { pod: { ...pod, uid: "other", namespace: "bank" } }));
   assert.deepEqual(comparable(inventory.get("a1")), comparable(entry("a1", 10)));
   assert.equal(inventory.get("d4"), undefined);
-  assert.deepEqual(serials(inventory.ofPod(pod.uid)), ["b2", "a1"]);
-  assert.deepEqual(serials(inventory.all()).sort(), ["a1", "b2", "c3"]);
+  assert.deepEqual(await serials(inventory), ["a1", "b2", "c3"]);
+  assert.deepEqual(await serials(inventory, { podUid: pod.uid }), ["a1", "b2"]);
+  assert.deepEqual(await serials(inventory, { node: "node-1" }), ["a1", "c3"]);
+  assert.deepEqual(await serials(inventory, { namespace: "bank" }), ["c3"]);
+  assert.deepEqual(await serials(inventory, { namespace: "bank", podUid: pod.uid }), []);
   assert.equal(String(inventory.lastNotAfter(pod.uid)), "2026-03-01T12:20:00Z");
-  assert.equal(inventory.lastNotAfter("nobody"), undefined);
+  assert.equal(inventory.lastNotAfter("unknown"), undefined);
 });
 
-Deno.test("a certificate is forgotten once it has expired", async () => {
-  const { inventory, clock, scheduler } = openInventory();
-  await using _scheduler = scheduler;
+Deno.test("a renewed certificate replaces the former one of its volume, which leads to it", async () => {
+  await using opened = openInventory();
+  const { inventory } = opened;
+  const volumeId = "csi-1";
+  inventory.add(entry("a1", 30, { volumeId }));
+  inventory.add(entry("b2", 20, { volumeId, predecessor: "a1" }));
+  assert.deepEqual(await serials(inventory), ["b2"]);
+  assert.equal(inventory.get("a1"), undefined);
+  assert.equal(inventory.successorOf("a1")?.serialNumber, "b2");
+  // The former certificate is still valid, and longer than the new one.
+  assert.equal(String(inventory.lastNotAfter(pod.uid)), "2026-03-01T12:30:00Z");
+  // The driver did not receive the second certificate, so it renews the first one again.
+  inventory.add(entry("c3", 40, { volumeId, predecessor: "a1" }));
+  assert.equal(inventory.successorOf("a1")?.serialNumber, "c3");
+  assert.equal(inventory.size, 1);
+});
+
+Deno.test("a predecessor that only the driver states leads to no certificate", async () => {
+  await using opened = openInventory();
+  const { inventory } = opened;
+  inventory.add(entry("a1", 30));
+  inventory.add(entry("b2", 30, { ...ofPod("other"), predecessor: "a1" }));
+  assert.equal(inventory.successorOf("a1"), undefined);
+  assert.deepEqual(await serials(inventory), ["a1", "b2"]);
+});
+
+Deno.test("a volume id that two pods name is a volume of each", async () => {
+  await using opened = openInventory();
+  const { inventory } = opened;
+  inventory.add(entry("a1", 10, { volumeId: "csi-1" }));
+  inventory.add(entry("b2", 10, { volumeId: "csi-1", ...ofPod("other") }));
+  assert.deepEqual(await serials(inventory), ["a1", "b2"]);
+});
+
+Deno.test("a reported certificate replaces only an older one that the same node reported", async () => {
+  await using opened = openInventory();
+  const { inventory } = opened;
+  const noon = Temporal.Instant.from("2026-03-01T12:00:00Z");
+  const reported = (serialNumber: string, minutesAgo: number, node = "node-1") =>
+    inventory.add(entry(serialNumber, 60, {
+      origin: "reported",
+      volumeId: "csi-1",
+      node,
+      notBefore: noon.subtract({ minutes: minutesAgo }),
+    }));
+  reported("a1", 30);
+  reported("b2", 20);
+  assert.deepEqual(await serials(inventory), ["b2"]);
+  reported("c3", 40);
+  reported("b2", 10, "node-2");
+  assert.deepEqual(await serials(inventory), ["b2"]);
+  assert.equal(inventory.get("b2")?.node, "node-1");
+  reported("d4", 15, "node-2");
+  assert.deepEqual(await serials(inventory), ["b2", "d4"]);
+  // What this process issues is the volume's current certificate.
+  inventory.add(entry("e5", 60, { volumeId: "csi-1", notBefore: noon.subtract({ minutes: 10 }) }));
+  assert.deepEqual(await serials(inventory), ["e5"]);
+  reported("f6", 12);
+  assert.deepEqual(await serials(inventory), ["e5"]);
+  // Another replica renewed it.
+  reported("g7", 5);
+  assert.deepEqual(await serials(inventory), ["e5", "g7"]);
+  assert.equal(inventory.get("e5")?.origin, "issued");
+});
+
+Deno.test("a serial number that is issued again replaces the first entry, also of another pod", async () => {
+  await using opened = openInventory();
+  const { inventory } = opened;
+  inventory.add(entry("a1", 10));
+  inventory.add(entry("a1", 20, ofPod("other")));
+  assert.equal(inventory.size, 1);
+  assert.deepEqual(await serials(inventory, { podUid: pod.uid }), []);
+  assert.deepEqual(await serials(inventory, { podUid: "other" }), ["a1"]);
+});
+
+Deno.test("an entry is removed when its certificate has expired, to the minute", async () => {
+  await using opened = openInventory();
+  const { inventory, clock } = opened;
   inventory.add(entry("a1", 10));
   inventory.add(entry("b2", 20));
   inventory.add(entry("c3", 15));
   await clock.advance({ minutes: 10 });
   assert.equal(inventory.size, 3);
   await clock.advance({ minutes: 2 });
-  assert.deepEqual(serials(inventory.ofPod(pod.uid)), ["c3", "b2"]);
+  assert.deepEqual(await serials(inventory, { podUid: pod.uid }), ["b2", "c3"]);
   await clock.advance({ minutes: 4 });
-  assert.deepEqual(serials(inventory.ofPod(pod.uid)), ["b2"]);
+  assert.deepEqual(await serials(inventory, { podUid: pod.uid }), ["b2"]);
   await clock.advance({ hours: 1 });
   assert.equal(inventory.size, 0);
   inventory.add(entry("d4", 100));
@@ -63,30 +163,25 @@ Deno.test("a certificate is forgotten once it has expired", async () => {
   assert.equal(inventory.size, 0);
 });
 
-Deno.test("over its bound the inventory drops what expires first", () => {
-  const { inventory } = openInventory(3);
-  for (
-    const [serial, minutes] of [["a", 30], ["b", 10], ["c", 20], ["d", 40], ["e", 15]] as const
-  ) {
-    inventory.add(entry(serial, minutes));
-  }
-  assert.deepEqual(serials(inventory.all()).sort(), ["a", "c", "d"]);
-  assert.deepEqual(serials(inventory.ofPod(pod.uid)), ["d", "c", "a"]);
-});
-
-Deno.test("a serial number that is added again takes the place of the first", () => {
-  const { inventory } = openInventory();
+Deno.test("a step of the clock removes what has expired by the new time, and no more", async () => {
+  await using opened = openInventory();
+  const { inventory, clock } = opened;
   inventory.add(entry("a1", 10));
-  inventory.add(entry("a1", 20, "other"));
-  assert.equal(inventory.size, 1);
-  assert.deepEqual(serials(inventory.ofPod(pod.uid)), []);
-  assert.deepEqual(serials(inventory.ofPod("other")), ["a1"]);
+  inventory.add(entry("b2", 90));
+  clock.set(clock.now().subtract({ hours: 2 }));
+  await clock.advance({ hours: 1 });
+  assert.equal(inventory.size, 2);
+  clock.set(start.add({ minutes: 30 }));
+  await clock.advance({ hours: 1, minutes: 2 });
+  assert.equal(inventory.size, 0);
 });
 
-Deno.test("many that expire together go in parts, and what else is due runs in between", async () => {
-  const { inventory, clock, scheduler } = openInventory();
-  await using _scheduler = scheduler;
-  for (let count = 0; count < 2_000; count++) inventory.add(entry(`a${count}`, 10));
+Deno.test("many entries that expire together are removed in parts, between which other jobs run", async () => {
+  await using opened = openInventory();
+  const { inventory, clock, scheduler } = opened;
+  for (let count = 0; count < 2_000; count++) {
+    inventory.add(entry(`a${count}`, 10, ofPod(`u${count}`)));
+  }
   const sizes: number[] = [];
   const look = () => {
     sizes.push(inventory.size);
@@ -98,48 +193,129 @@ Deno.test("many that expire together go in parts, and what else is due runs in b
   assert.ok(sizes.some((size) => size > 0 && size < 2_000), String(sizes));
 });
 
-Deno.test("an inventory that is full of one minute keeps its bound, and the newest", () => {
-  const { inventory } = openInventory(100);
-  for (let count = 0; count < 1_000; count++) inventory.add(entry(`a${count}`, 10, `u${count}`));
-  assert.equal(inventory.size, 100);
-  const kept = serials(inventory.all()).sort();
-  assert.deepEqual(kept, Array.from({ length: 100 }, (_, n) => `a${900 + n}`));
-});
-
-Deno.test("what goes makes room for what comes, however much passes through", () => {
-  const { inventory } = openInventory(1_000);
-  const add = (from: number, to: number) => {
-    for (let n = from; n < to; n++) inventory.add(entry(`a${n}`, n % 50, `u${n}`));
-  };
-  add(0, 2_000);
-  const before = Deno.memoryUsage().external;
-  // Far more than any of its parts has room for without growing.
-  add(2_000, 80_000);
-  const grown = Deno.memoryUsage().external - before;
-  assert.equal(inventory.size, 1_000);
-  assert.ok(grown < 1_000_000, `${grown} octets more`);
-});
-
-Deno.test("a million entries fit in 0.4 GB, by what 50,000 cost", async () => {
-  const { inventory, scheduler } = openInventory();
-  await using _scheduler = scheduler;
-  v8.setFlagsFromString("--expose-gc");
-  const collect: () => void = vm.runInNewContext("gc");
-  const used = () => {
-    collect();
-    const { heapUsed, external } = Deno.memoryUsage();
-    return heapUsed + external;
-  };
-  const before = used();
-  for (let count = 0; count < 50_000; count++) {
-    const serial = crypto.randomUUID().replaceAll("-", "");
-    const name = `web-${count}.shop.svc.cluster.local`;
-    inventory.add({
-      ...entry(serial, count % 1000 + 10, crypto.randomUUID()),
-      volumeId: `csi-${serial}${serial}`,
-      names: { commonName: name, dnsNames: [name], ipAddresses: [], uris: [] },
-    });
+Deno.test("over the limit of the whole inventory the entry that expires first is removed", async () => {
+  await using opened = openInventory({ total: { certificates: 3, bytes: Infinity } });
+  const { inventory } = opened;
+  for (
+    const [serial, minutes] of [["a", 30], ["b", 10], ["c", 20], ["d", 40], ["e", 15]] as const
+  ) {
+    inventory.add(entry(serial, minutes));
   }
-  const each = (used() - before) / inventory.size;
-  assert.ok(each > 50 && each < 400, `${Math.round(each)} octets each`);
+  assert.deepEqual(await serials(inventory), ["a", "c", "d"]);
+});
+
+Deno.test("a node removes only its own entries, however many it adds", async () => {
+  await using opened = openInventory({ node: { certificates: 10, bytes: Infinity } });
+  const { inventory } = opened;
+  inventory.add(entry("a1", 5, { node: "node-2", ...ofPod("other") }));
+  inventory.add(entry("b2", 5, { node: undefined, ...ofPod("anonymous") }));
+  for (let n = 0; n < 50; n++) {
+    const origin = n % 2 === 0 ? "issued" : "reported";
+    inventory.add(entry(`c${n}`, 60, { origin, ...ofPod(`u${n}`) }));
+  }
+  const newest = Array.from({ length: 10 }, (_, n) => `c${40 + n}`);
+  assert.deepEqual(await serials(inventory), ["a1", "b2", ...newest]);
+});
+
+Deno.test("a pod has a bounded number of entries, the newest", async () => {
+  await using opened = openInventory({ podCertificates: 10 });
+  const { inventory } = opened;
+  inventory.add(entry("a1", 5, ofPod("other")));
+  for (let n = 0; n < 50; n++) inventory.add(entry(`c${n}`, 60, { node: undefined }));
+  const newest = Array.from({ length: 10 }, (_, n) => `c${40 + n}`);
+  assert.deepEqual(await serials(inventory), ["a1", ...newest]);
+});
+
+/** The longest names that a request can have. */
+const longNames = {
+  commonName: "n".repeat(64),
+  dnsNames: Array.from({ length: 16 }, (_, n) => `${n}.${"n".repeat(250)}`),
+  ipAddresses: Array.from(
+    { length: 16 },
+    (_, n) => `2001:db8:ffff:ffff:ffff:ffff:ffff:fff${n % 10}`,
+  ),
+  uris: Array.from({ length: 16 }, (_, n) => `spiffe://${n}/${"n".repeat(230)}`),
+};
+
+Deno.test("long names count: they reach the limits of bytes long before those of entries", async () => {
+  await using opened = openInventory({
+    total: { certificates: 10_000, bytes: 3_000_000 },
+    node: { certificates: 10_000, bytes: 1_000_000 },
+  });
+  const { inventory } = opened;
+  const add = (node: string, count: number) => {
+    for (let n = 0; n < count; n++) {
+      inventory.add(
+        entry(`${node}-${n}`, 60, { node, names: longNames, ...ofPod(`${node}-${n}`) }),
+      );
+    }
+  };
+  inventory.add(entry("a1", 90, { node: "honest" }));
+  add("node-1", 1_000);
+  assert(inventory.size > 20 && inventory.size < 110, String(inventory.size));
+  assert.equal((await serials(inventory)).at(-1), "node-1-999");
+  for (let n = 2; n < 10; n++) add(`node-${n}`, 200);
+  assert(inventory.size > 60 && inventory.size < 330, String(inventory.size));
+  assert.notEqual(inventory.get("a1"), undefined);
+});
+
+Deno.test("a search that finds nothing lets other work run after every slice of the table", async () => {
+  await using opened = openInventory();
+  const { inventory } = opened;
+  for (let n = 0; n < 21_000; n++) {
+    inventory.add(entry(`a${n}`, 60, { node: `node-${n % 5}`, ...ofPod(`u${n}`) }));
+  }
+  const filter = { namespace: pod.namespace, podName: pod.name, node: "none" };
+  using turns = countTurns();
+  assert.deepEqual(await serials(inventory, filter), []);
+  assert(turns.now >= 10, `${turns.now} turns`);
+});
+
+Deno.test("a list has an entry for every volume, also when all are renewed while it is read", async () => {
+  await using opened = openInventory();
+  const { inventory } = opened;
+  const volumes = Array.from({ length: 1_000 }, (_, n) => n);
+  const renew = (n: number, serial: string) =>
+    inventory.add(entry(serial, 60, { volumeId: `csi-${n}`, ...ofPod(`u${n}`) }));
+  for (const n of volumes) renew(n, `a${n}`);
+  const listed = new Set<string>();
+  let pages = 0;
+  for await (const page of inventory.pages()) {
+    assert(page.length > 0 && page.length <= 200);
+    for (const { volumeId } of page) listed.add(volumeId);
+    // Once: the last volumes first, so that ids of removed rows would be used again.
+    if (++pages === 2) { for (const n of volumes.toReversed()) renew(n, `b${n}`); }
+  }
+  assert.equal(listed.size, volumes.length);
+});
+
+Deno.test("an inventory that is closed ignores certificates and removes none", async () => {
+  const opened = openInventory();
+  const { inventory, scheduler, clock } = opened;
+  inventory.add(entry("a1", 10));
+  await inventory[Symbol.asyncDispose]();
+  inventory.add(entry("b2", 10));
+  assert.equal(scheduler.size, 0);
+  await clock.advance({ hours: 1 });
+  assert.throws(() => inventory.get("a1"));
+  await scheduler[Symbol.asyncDispose]();
+});
+
+/** What memory_child.ts measures in a process of its own: bytes for each entry that was added. */
+async function bytesPerEntry(what: string, count: number): Promise<number> {
+  const child = new URL("../../../scripts/bench/memory_child.ts", import.meta.url).pathname;
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "--no-check", "-A", "--v8-flags=--expose-gc", child, what, `${count}`],
+  }).output();
+  return Number(new TextDecoder().decode(stdout).split(" ")[0]);
+}
+
+Deno.test("an entry with usual names costs no more memory than is counted for it", async () => {
+  const each = await bytesPerEntry("inventory", 50_000);
+  assert(each > 300 && each < 950, `${each} bytes each`);
+});
+
+Deno.test("removed entries make room for new ones, however many are added", async () => {
+  const each = await bytesPerEntry("full-inventory", 20_000);
+  assert(each < 300, `${each} bytes each`);
 });

@@ -207,7 +207,9 @@ Deno.test("a changed policy holds at the next renewal", async () => {
 Deno.test("200 requests at once are all answered, a bounded number at a time", async () => {
   await using service = await openTestService();
   let most = 0;
-  const requests = await Promise.all(Array.from({ length: 200 }, () => issueRequest()));
+  const requests = await Promise.all(
+    Array.from({ length: 200 }, (_, n) => issueRequest({ pod: { ...pod, uid: `pod-${n}` } })),
+  );
   const outcomes = await Promise.all(requests.map(async (request) => {
     const outcome = await service.issuing.issue(anonymous, request, never);
     most = Math.max(most, service.queues.signature.running);

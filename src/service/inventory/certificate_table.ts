@@ -1,0 +1,146 @@
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { type CertificateRow, columns, type RowState, rowValues } from "./certificate_row.ts";
+import { CertificateSearch } from "./certificate_search.ts";
+import type { InventoryEntry } from "./inventory_entry.ts";
+
+/** What is needed to remove a row and to count it. */
+export type RowSize = Pick<CertificateRow, "id" | "node" | "bytes">;
+
+/** How many expired rows are read at once: their removal takes 4 ms. */
+export const mostExpired = 200;
+
+const sizeColumns = "id, node, bytes";
+const volumeColumns = [
+  "id",
+  "node",
+  "bytes",
+  "serial_number",
+  "origin",
+  "volume_id",
+  "not_before",
+  "predecessor",
+  "predecessor_known",
+  "valid_until",
+] as const satisfies readonly (keyof CertificateRow)[];
+
+/** What decides which rows of a pod another certificate replaces. */
+export type PodRow = Pick<CertificateRow, typeof volumeColumns[number]>;
+
+const schema = `
+  -- An insertion takes a seventh less time than with pages of 4,096 bytes.
+  PRAGMA page_size = 8192;
+  CREATE TABLE certificates (
+    id INTEGER PRIMARY KEY,
+    serial_number TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    pod_uid TEXT NOT NULL,
+    volume_id TEXT NOT NULL,
+    namespace TEXT NOT NULL,
+    pod_name TEXT NOT NULL,
+    service_account TEXT NOT NULL,
+    node TEXT,
+    names TEXT NOT NULL,
+    not_before INTEGER NOT NULL,
+    not_after INTEGER NOT NULL,
+    predecessor TEXT,
+    predecessor_known INTEGER NOT NULL,
+    valid_until INTEGER NOT NULL,
+    bytes INTEGER NOT NULL
+  ) STRICT;
+  CREATE UNIQUE INDEX certificates_serial_number ON certificates (serial_number);
+  CREATE INDEX certificates_predecessor ON certificates (predecessor) WHERE predecessor_known;
+  CREATE INDEX certificates_not_after ON certificates (not_after);
+  CREATE INDEX certificates_pod_uid ON certificates (pod_uid);
+  CREATE INDEX certificates_pod_name ON certificates (pod_name);
+  CREATE INDEX certificates_node ON certificates (node);
+  CREATE INDEX certificates_namespace ON certificates (namespace);
+  -- Never committed: a commit after the table has grown takes time that grows with the table, 2 ms
+  -- at 400,000 rows. The journal, which is in memory, keeps no more than the pages of the empty table.
+  BEGIN;
+`;
+
+/** The certificates as a table in memory: all SQL but that of searches, and none of the inventory's rules. */
+export class CertificateTable implements Disposable {
+  readonly #database = new DatabaseSync(":memory:");
+  readonly #insert: StatementSync;
+  readonly #remove: StatementSync;
+  readonly #bySerialNumber: StatementSync;
+  readonly #byPredecessor: StatementSync;
+  readonly #ofPod: StatementSync;
+  readonly #oldestOfNode: StatementSync;
+  readonly #firstToExpire: StatementSync;
+  readonly #expired: StatementSync;
+  /** Ids ascend and are never used again: a search that reads by id misses no row that moves. */
+  #lastId = 0;
+  /** Searches the table. */
+  readonly search = new CertificateSearch(this.#database);
+
+  constructor() {
+    this.#database.exec(schema);
+    const prepare = (sql: string) => this.#database.prepare(sql);
+    this.#insert = prepare(
+      `INSERT INTO certificates (id, ${columns}) VALUES (?, ${columns.map(() => "?")})
+       ON CONFLICT (serial_number) DO NOTHING`,
+    );
+    this.#remove = prepare("DELETE FROM certificates WHERE id = ?");
+    this.#bySerialNumber = prepare("SELECT * FROM certificates WHERE serial_number = ?");
+    this.#byPredecessor = prepare(
+      "SELECT * FROM certificates WHERE predecessor = ? AND predecessor_known LIMIT 1",
+    );
+    this.#ofPod = prepare(
+      `SELECT ${volumeColumns} FROM certificates WHERE pod_uid = ? ORDER BY id`,
+    );
+    this.#oldestOfNode = prepare(
+      `SELECT ${sizeColumns} FROM certificates WHERE node = ? ORDER BY id LIMIT 1`,
+    );
+    // A limit that is a parameter makes SQLite compile the statement again for each run.
+    this.#firstToExpire = prepare(
+      `SELECT ${sizeColumns} FROM certificates ORDER BY not_after, id LIMIT 1`,
+    );
+    this.#expired = prepare(
+      `SELECT ${sizeColumns} FROM certificates WHERE not_after < ? ORDER BY not_after, id
+       LIMIT ${mostExpired}`,
+    );
+  }
+
+  /** Adds a row; returns its size in bytes, or undefined when its serial number is in the table. */
+  insert(entry: InventoryEntry, state: RowState): number | undefined {
+    const { values, bytes } = rowValues(entry, state);
+    return this.#insert.run(++this.#lastId, ...values).changes === 1 ? bytes : undefined;
+  }
+
+  remove(id: number): void {
+    this.#remove.run(id);
+  }
+
+  find(serialNumber: string): CertificateRow | undefined {
+    return this.#bySerialNumber.get(serialNumber) as CertificateRow | undefined;
+  }
+
+  /** The row of the certificate that replaced the one with this serial number. */
+  findSuccessor(serialNumber: string): CertificateRow | undefined {
+    return this.#byPredecessor.get(serialNumber) as CertificateRow | undefined;
+  }
+
+  /** The rows of a pod, the oldest first. */
+  ofPod(uid: string): PodRow[] {
+    return this.#ofPod.all(uid) as unknown as PodRow[];
+  }
+
+  oldestOfNode(node: string): RowSize | undefined {
+    return this.#oldestOfNode.get(node) as RowSize | undefined;
+  }
+
+  firstToExpire(): RowSize | undefined {
+    return this.#firstToExpire.get() as RowSize | undefined;
+  }
+
+  /** Rows that had expired at an instant, the first to expire first, at most `mostExpired`. */
+  expired(now: number): RowSize[] {
+    return this.#expired.all(now) as unknown as RowSize[];
+  }
+
+  [Symbol.dispose](): void {
+    this.#database.close();
+  }
+}
