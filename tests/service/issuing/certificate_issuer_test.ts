@@ -11,6 +11,7 @@ import {
   makeCa,
   never,
   openTestService,
+  pod,
   policy,
   reasonOf,
   rule,
