@@ -11,9 +11,8 @@ export interface CertificateTerms {
 }
 
 /**
- * A volume's certificate is renewed at 80 % of its lifetime. The driver's own certificate (node_identity.ts) and the
- * service's serving certificate are renewed at two thirds: they live for hours only, no pod has to load them again, and
- * while one of them is expired no volume can be renewed.
+ * A volume's certificate is renewed at 80 % of its lifetime; for the programs' own certificates see
+ * `identityRenewalFraction`.
  */
 const dueShare = 0.8;
 /** Volumes issued together renew spread over this share of the lifetime, after they are due. */

@@ -7,6 +7,7 @@ import type {
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { AttestationOutcome } from "./attestation_client.ts";
 import { attestationRetryMs, reattestationPauseMs } from "./attestation_times.ts";
+import { identityRenewalFraction } from "../../shared/x509/identity_renewal.ts";
 import { CurrentIdentity } from "./current_identity.ts";
 import { errorMessage } from "../../shared/text/error_message.ts";
 
@@ -16,8 +17,6 @@ const outageMs = 10_000;
 /** Drivers that lost their connections together do not attest together. */
 const outageSpreadMs = 20_000;
 const refusalSpreadMs = 10_000;
-/** The fraction of the lifetime after which the node's certificate is renewed, less up to a twentieth of it at random. */
-const renewalFraction = 2 / 3;
 
 export interface NodeIdentityParts {
   /** One attempt; rejects only when the signal is aborted. */
@@ -146,7 +145,8 @@ export class NodeIdentity implements ClientIdentitySource, Disposable {
     this.#problem = undefined;
     this.#isDue = false;
     this.#failures = 0;
-    this.#setRenewal(lifetimeMs * renewalFraction * (1 - random() / 20));
+    // Up to a twentieth earlier at random, so that not all nodes attest at once.
+    this.#setRenewal(lifetimeMs * identityRenewalFraction * (1 - random() / 20));
     this.#identity.replace(certificatePem, privateKeyPem, lifetimeMs);
   }
 

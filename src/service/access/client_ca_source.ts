@@ -15,15 +15,15 @@ export interface ClientCaSource {
  * is accepted as a client certificate.
  */
 export function clientCaRejectionReason(certificate: Certificate): string | undefined {
-  const shown = describeCertificate(certificate);
+  const description = describeCertificate(certificate);
   if (!isVersion3(certificate.der)) {
-    return `${shown} is not an X.509 v3 certificate; make a CA with basicConstraints CA:TRUE`;
+    return `${description} is not an X.509 v3 certificate; make a CA with basicConstraints CA:TRUE`;
   }
-  if (!certificate.isCa) return `${shown} is not a CA's (basicConstraints has no CA:TRUE)`;
+  if (!certificate.isCa) return `${description} is not a CA's (basicConstraints has no CA:TRUE)`;
   const { keyUsage } = certificate;
   return keyUsage === undefined || keyUsage.includes("keyCertSign")
     ? undefined
-    : `${shown} may not sign certificates: its keyUsage lacks keyCertSign`;
+    : `${description} may not sign certificates: its keyUsage lacks keyCertSign`;
 }
 
 /** RFC 5280, 4.1.2.1: the version is left out of version 1, and is 2 in version 3. */

@@ -30,14 +30,12 @@ const logger = getLogger(["cert-service", "client-ca"]);
 export class ClientCas implements ClientCaSource, AsyncDisposable {
   readonly #options: ClientCasOptions;
   readonly #listeners = new Listeners();
-  #pem: string;
   #certificates: readonly Certificate[];
   #problem: string | undefined;
   #watching: AsyncDisposable | undefined;
 
-  private constructor(options: ClientCasOptions, pem: string, list: Certificate[]) {
+  private constructor(options: ClientCasOptions, list: readonly Certificate[]) {
     this.#options = options;
-    this.#pem = pem;
     this.#certificates = list;
   }
 
@@ -47,7 +45,7 @@ export class ClientCas implements ClientCaSource, AsyncDisposable {
     const pem = await file.read();
     const read = readClientCas(pem);
     if (typeof read === "string") throw new Error(`${file.name}: ${read}`);
-    const opened = new ClientCas(options, pem, read);
+    const opened = new ClientCas(options, read);
     opened.#watching = watchTextFile({
       key: "client-ca",
       scheduler,
@@ -63,11 +61,6 @@ export class ClientCas implements ClientCaSource, AsyncDisposable {
   /** The certificates in use. */
   get certificates(): readonly Certificate[] {
     return this.#certificates;
-  }
-
-  /** The certificates that are in use, PEM. */
-  get pem(): string {
-    return this.#pem;
   }
 
   /** Why the newest file is not used. */
@@ -98,7 +91,6 @@ export class ClientCas implements ClientCaSource, AsyncDisposable {
     const problem = await podCaRejectionReason(read, { chain, roots: anchors }, clock.now());
     if (problem !== undefined) return this.#reject(problem);
     this.#problem = undefined;
-    this.#pem = pem;
     this.#certificates = read;
     logger.info("the client CAs have changed: {count} certificates", { count: read.length });
     this.#listeners.call();
@@ -135,16 +127,16 @@ async function podCaRejectionReason(
   at: Temporal.Instant,
 ): Promise<string | undefined> {
   for (const clientCa of clientCas) {
-    const shown = describeCertificate(clientCa);
+    const description = describeCertificate(clientCa);
     const suggestion = "give nodes a CA of their own";
     const same = [...chain, ...roots].find(({ spki }) => equalBytes(spki, clientCa.spki));
     if (same !== undefined) {
-      return `${shown} of CLIENT_CA_FILE has the key of a CA that signs for pods; ${suggestion}`;
+      return `${description} of CLIENT_CA_FILE has the key of a CA that signs for pods; ${suggestion}`;
     }
     const leads = chain.length > 0 &&
       (await verifyIssuerChain([...chain], [clientCa], at)).kind === "verified";
     if (leads) {
-      return `the CA that signs for pods leads to ${shown} of CLIENT_CA_FILE; ${suggestion}`;
+      return `the CA that signs for pods leads to ${description} of CLIENT_CA_FILE; ${suggestion}`;
     }
   }
   return undefined;

@@ -15,7 +15,7 @@ export interface AttestationAuditOptions {
   /** "namespace/name" of the driver's service account. */
   readonly account: string;
   /** Counts attestations by outcome. */
-  readonly onOutcome?: ((outcome: AttestationOutcome["kind"]) => void) | undefined;
+  readonly onOutcome: (outcome: AttestationOutcome["kind"]) => void;
   readonly write?: ((entry: AuditEntry) => void) | undefined;
 }
 
@@ -39,7 +39,7 @@ export class AttestationAudit {
   /** Returns the outcome that it has written. */
   write<Outcome extends AttestationOutcome>(record: AttestationRecord<Outcome>): Outcome {
     const { outcome } = record;
-    this.#options.onOutcome?.(outcome.kind);
+    this.#options.onOutcome(outcome.kind);
     const write = this.#options.write ?? writeAuditEntry;
     if (record.token !== undefined) write(this.#entry(record));
     else if (this.#mayWrite()) {

@@ -3,6 +3,7 @@ import { encodePem } from "../../shared/crypto/pem.ts";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import { Listeners } from "../../shared/scheduler/listeners.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
+import { identityRenewalFraction } from "../../shared/x509/identity_renewal.ts";
 import { serverName } from "../../shared/text/product_names.ts";
 import type { CurrentCa } from "../ca/current_ca.ts";
 import { createSelfSignedCa } from "../x509/self_signed_ca.ts";
@@ -16,8 +17,6 @@ export interface ServingKeyPair {
 
 const jobKey = "serving-certificate";
 const lifetime = Temporal.Duration.from({ hours: 24 });
-/** Renewed with a third of the lifetime left. */
-const renewalFraction = 2 / 3;
 
 /**
  * The service's own TLS certificate, signed by the CA and renewed; its key exists only in memory.
@@ -145,5 +144,8 @@ async function makePair(signer: LeafSigner, now: Temporal.Instant): Promise<Fres
     privateKeyPem: await exportPrivateKey(keyPair.privateKey),
   };
   const lifetimeMs = now.until(signed.notAfter).total("milliseconds");
-  return { pair, renewTime: now.add({ milliseconds: Math.round(lifetimeMs * renewalFraction) }) };
+  return {
+    pair,
+    renewTime: now.add({ milliseconds: Math.round(lifetimeMs * identityRenewalFraction) }),
+  };
 }

@@ -5,7 +5,11 @@ import type { ClientCaSource } from "../access/client_ca_source.ts";
 import { ClientCertificateAuthenticator } from "../access/client_certificate_authenticator.ts";
 import { DriverPodCheck } from "../access/driver_pod_check.ts";
 import { NodeCertificateVerifier } from "../access/node_certificate_verifier.ts";
-import { AttestationAudit } from "../attestation/attestation_audit.ts";
+import type { SignatureEngine } from "../../shared/crypto/signature_engine.ts";
+import {
+  AttestationAudit,
+  type AttestationAuditOptions,
+} from "../attestation/attestation_audit.ts";
 import { AttestationEndpoint } from "../attestation/attestation_endpoint.ts";
 import { AttestationLimits } from "../attestation/attestation_limits.ts";
 import { Attestor } from "../attestation/attestor.ts";
@@ -71,33 +75,45 @@ export function openAttestation(
   };
 }
 
+/** Composes the checks of an attestation. */
+export function composeAttestor(
+  { driverServiceAccount, clusterDomain }: Pick<
+    ServiceConfig,
+    "driverServiceAccount" | "clusterDomain"
+  >,
+  { clock, engine }: Pick<RunningService, "clock" | "engine">,
+  { nodeCas, keys, reviewer, pods }: Omit<AttestationParts, "driverPods">,
+  audit: Pick<AttestationAuditOptions, "onOutcome" | "write">,
+  tokenEngine: Pick<SignatureEngine, "verify"> = openThreadedVerifier(),
+): Attestor {
+  const account = `${driverServiceAccount.namespace}/${driverServiceAccount.name}`;
+  return new Attestor({
+    verifier: new TokenVerifier({ keys, engine: tokenEngine }),
+    reviewer,
+    pods,
+    issue: derivedNodeIssuer({ nodeCas, trustDomain: clusterDomain, clock, engine }),
+    account,
+    audit: new AttestationAudit({ ...audit, clock, account }),
+    engine,
+    clock,
+  });
+}
+
 /** Serves the endpoint where drivers show their token and receive a node certificate. */
 export function serveAttestation(
-  { attestationAddress, driverServiceAccount, clusterDomain }: ServiceConfig,
-  { serving, clock, engine }: RunningService,
-  { nodeCas, keys, reviewer, pods }: AttestationParts,
+  config: ServiceConfig,
+  service: RunningService,
+  parts: AttestationParts,
   /** Counts by outcome. */
   attestations: Counter,
 ): AttestationEndpoint {
-  const account = `${driverServiceAccount.namespace}/${driverServiceAccount.name}`;
+  const { serving, clock } = service;
+  const onOutcome = (outcome: string) => attestations.add(1, { outcome });
   return new AttestationEndpoint({
-    ...attestationAddress,
+    ...config.attestationAddress,
     identity: serving,
     limits: new AttestationLimits(clock),
-    attestor: new Attestor({
-      verifier: new TokenVerifier({ keys, engine: openThreadedVerifier() }),
-      reviewer,
-      pods,
-      issue: derivedNodeIssuer({ nodeCas, trustDomain: clusterDomain, clock, engine }),
-      account,
-      audit: new AttestationAudit({
-        clock,
-        account,
-        onOutcome: (outcome) => attestations.add(1, { outcome }),
-      }),
-      engine,
-      clock,
-    }),
+    attestor: composeAttestor(config, service, parts, { onOutcome }),
     clock,
   });
 }

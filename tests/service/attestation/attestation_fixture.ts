@@ -1,16 +1,14 @@
 import assert from "node:assert/strict";
 import { podObject } from "../../../scripts/support/api_pod.ts";
 import type { AuditEntry } from "../../../src/service/access/audit_log.ts";
-import { AttestationAudit } from "../../../src/service/attestation/attestation_audit.ts";
-import { Attestor } from "../../../src/service/attestation/attestor.ts";
+import type { Attestor } from "../../../src/service/attestation/attestor.ts";
 import { KeySetCache } from "../../../src/service/attestation/key_set_cache.ts";
-import { TokenVerifier } from "../../../src/service/attestation/token_verifier.ts";
 import { NodeCas } from "../../../src/service/ca/node_cas.ts";
-import { derivedNodeIssuer } from "../../../src/service/issuing/derived_node_issuer.ts";
 import { apiServerDriverPods } from "../../../src/service/kubernetes/driver_pods.ts";
 import { listDriverPods, shippedPermissions } from "../../../src/service/kubernetes/permissions.ts";
 import { apiServerKeySet } from "../../../src/service/kubernetes/token_keys.ts";
 import { apiServerTokenReviewer } from "../../../src/service/kubernetes/token_review.ts";
+import { composeAttestor } from "../../../src/service/program/node_access.ts";
 import { openThreadedVerifier } from "../../../src/service/openssl/threaded_verifier.ts";
 import { generateKeyPair } from "../../../src/shared/crypto/key_pairs.ts";
 import { encodePem } from "../../../src/shared/crypto/pem.ts";
@@ -40,30 +38,24 @@ export async function openAttestor() {
   let verifications = 0;
   const threaded = openThreadedVerifier();
   const keys = new KeySetCache({ source: apiServerKeySet(connection), clock });
-  const verifier = new TokenVerifier({
-    keys,
-    engine: {
-      verify: (signed: SignatureToVerify) => {
-        verifications++;
-        return threaded.verify(signed);
-      },
+  const countingVerifier = {
+    verify: (signed: SignatureToVerify) => {
+      verifications++;
+      return threaded.verify(signed);
     },
-  });
-  const attestor = new Attestor({
-    verifier,
-    account,
-    clock,
-    reviewer: apiServerTokenReviewer(connection),
-    pods: apiServerDriverPods(connection, driver),
-    issue: derivedNodeIssuer({ nodeCas, trustDomain, clock, engine: webCryptoEngine }),
-    audit: new AttestationAudit({
-      clock,
-      account,
+  };
+  const reviewer = apiServerTokenReviewer(connection);
+  const pods = apiServerDriverPods(connection, driver);
+  const attestor = composeAttestor(
+    { driverServiceAccount: driver, clusterDomain: trustDomain },
+    { clock, engine: webCryptoEngine },
+    { nodeCas, keys, reviewer, pods },
+    {
       write: (entry) => entries.push(entry),
       onOutcome: (outcome) => outcomes.push(outcome),
-    }),
-    engine: webCryptoEngine,
-  });
+    },
+    countingVerifier,
+  );
   const certificateRequest = await createCertificateRequest(await generateKeyPair("ecdsa-p256"));
   const putPod = (given: { uid?: string; node?: string | undefined; phase?: string } = {}) => {
     const { uid = driverPod.uid, phase = "Running" } = given;

@@ -4,6 +4,7 @@ import { ClientCas } from "../../../src/service/access/client_cas.ts";
 import { FileCaSource } from "../../../src/service/ca/file_ca_source.ts";
 import { CurrentPolicy } from "../../../src/service/issuing/current_policy.ts";
 import type { CaSourceState } from "../../../src/service/ca/ca_source.ts";
+import { encodePem } from "../../../src/shared/crypto/pem.ts";
 import { Scheduler } from "../../../src/shared/scheduler/scheduler.ts";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
 import { TestCa } from "../../../scripts/support/test_ca.ts";
@@ -20,6 +21,10 @@ class TestFile {
 
   readonly read = () =>
     this.text instanceof Error ? Promise.reject(this.text) : Promise.resolve(this.text);
+}
+
+function commonNames({ certificates }: ClientCas): string {
+  return certificates.map(({ commonName }) => commonName).join();
 }
 
 function ticking(clock = new FakeClock(Temporal.Instant.fromEpochMilliseconds(Date.now()))) {
@@ -120,12 +125,12 @@ Deno.test("the CAs of client certificates follow their file", async () => {
   using _subscription = clients.onChange(() => changes++);
   file.text = second.certificatePem;
   await time.clock.advance({ seconds: 10 });
-  assert.equal(clients.pem, second.certificatePem);
+  assert.equal(commonNames(clients), "Two");
   const { certificatePem: leaf } = await second.issue("a.example");
   for (const bad of ["", "no PEM", leaf]) {
     file.text = bad;
     await time.clock.advance({ seconds: 10 });
-    assert.equal(clients.pem, second.certificatePem);
+    assert.equal(commonNames(clients), "Two");
     assert.match(clients.problem ?? "", /contains no certificate|is not a CA's/);
   }
   assert.equal(changes, 1);
@@ -135,24 +140,23 @@ Deno.test("nodes' certificates cannot come from the CA that signs for pods, at t
   const clock = new FakeClock(Temporal.Instant.from("2026-03-01T12:00:00Z"));
   await using time = ticking(clock);
   const [pods, nodes] = await Promise.all([makeCa(), makeCa({ commonName: "Nodes" })]);
-  const pem = (der: Uint8Array) =>
-    `-----BEGIN CERTIFICATE-----\n${der.toBase64()}\n-----END CERTIFICATE-----\n`;
+  const pem = (der: Uint8Array) => encodePem("CERTIFICATE", der);
   const currentCa = new CurrentCa(pods);
   const file = new TestFile(pem(nodes.issuer.certificate.der));
   await using clients = await ClientCas.open({ ...time, currentCa, file });
-  const asCandidate = ({ issuer, anchors }: typeof pods) => ({
+  const certificatesOf = ({ issuer, anchors }: typeof pods) => ({
     chain: [issuer.certificate, ...issuer.chain],
     roots: anchors,
   });
-  assert.equal(await clients.rejectionReason(asCandidate(pods)), undefined);
-  // A rotation would bring the nodes' CA.
+  assert.equal(await clients.rejectionReason(certificatesOf(pods)), undefined);
+  // As when a rotation would make the nodes' CA sign for pods.
   assert.match(
-    await clients.rejectionReason(asCandidate(nodes)) ?? "",
+    await clients.rejectionReason(certificatesOf(nodes)) ?? "",
     /"CN=Nodes" of CLIENT_CA_FILE has the key of a CA that signs for pods; give nodes a CA of their own/,
   );
-  // The file would bring the pods'.
+  // As when the file would contain the CA that signs for pods.
   file.text += pem(pods.issuer.certificate.der);
   await clock.advance({ seconds: 10 });
   assert.match(clients.problem ?? "", /has the key of a CA that signs for pods/);
-  assert.equal(clients.pem, pem(nodes.issuer.certificate.der));
+  assert.equal(commonNames(clients), "Nodes");
 });
