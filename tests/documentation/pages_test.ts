@@ -60,6 +60,16 @@ for (const path of pages()) {
   });
 }
 
+for (const path of pages().filter((path) => path.startsWith("docs/how-to/"))) {
+  Deno.test(`${path} says when to use it, what it needs, and how to check and undo the result`, () => {
+    const text = withoutCode(page(path));
+    const headings = [...text.matchAll(/^## (.+)$/gm)].map(([, heading]) => heading);
+    const expected = ["Before you begin", "Check that it worked", "Undo", "What can go wrong"];
+    assert.deepEqual(expected.filter((heading) => !headings.includes(heading)), []);
+    assert.match(text.split(/^## /m)[0] ?? "", /Follow this page/);
+  });
+}
+
 Deno.test("docs/README.md lists every page below docs/", () => {
   const listed = links(page("docs/README.md")).map((link) => `docs/${link}`);
   const all = pages().filter((path) => path.startsWith("docs/") && path !== "docs/README.md");
