@@ -1,5 +1,5 @@
-/** The cluster's program: holds the CA, signs for the drivers, and keeps the inventory. */
-// Imported first, because it works on another thread while the rest is loaded.
+/** The entry of cert-service, which holds the CA, signs for the drivers, and keeps the inventory. */
+// Imported first: it runs on another thread while the other modules are loaded.
 import "./service/openssl/early_seed.ts";
 import manifest from "../deno.json" with { type: "json" };
 import { readServiceConfig } from "./service/program/config.ts";
@@ -28,7 +28,7 @@ async function main(args: string[]): Promise<number> {
     Deno.addSignalListener(name, () => stopping.abort());
   }
   try {
-    // Loaded here: a command runs in the service's own container, and needs a fifth of its code.
+    // Loaded here, because a command runs in the service's container and needs a fifth of the code.
     const { serve } = await import("./service/program/serve.ts");
     await serve(config, manifest.version, stopping.signal);
     return 0;

@@ -37,7 +37,7 @@ export interface IssuingOptions {
   readonly policy: Pick<CurrentPolicy, "policy" | "longestValidity">;
   /** Where the replicas keep denials. */
   readonly denialsDocument: SharedDocument;
-  /** Absent: what callers state of their pods is not verified. */
+  /** Absent: what callers state about pods is not verified. */
   readonly pods?: PodDirectory | undefined;
   /** How nodes' client certificates are made; absent: nodes have none. */
   readonly nodeCertificates?:
@@ -49,7 +49,7 @@ export interface IssuingOptions {
   /** Absent: the driver's pod is not looked up again for each certificate. */
   readonly driverPods?: DriverPodCheck | undefined;
   readonly clusterDomain: string;
-  /** Signs and verifies; the runtime's own unless given. */
+  /** Signs and verifies; WebCrypto by default. */
   readonly engine?: SignatureEngine | undefined;
   readonly queues?: ServiceQueues | undefined;
 }
@@ -118,7 +118,7 @@ export async function openService(options: ServiceOptions) {
   resources.use(policy.onChange(() => caController.refresh()));
   runInBackground(resources, (signal) => caController.run(signal));
   runInBackground(resources, (signal) => denials.run(signal));
-  // When a CA is available no client sees a placeholder; a source that is not reports that soon.
+  // Awaited, so that the serving certificate is signed by the CA if there is one.
   const { problem } = await caController.firstResult;
   const serving = resources.use(
     await ServingCertificate.start({ currentCa, signer, scheduler, clock }),
@@ -128,13 +128,13 @@ export async function openService(options: ServiceOptions) {
     ...parts,
     serving,
     caController,
-    /** Why the CA that was there at first cannot be used. */
+    /** Why the first CA of the source cannot be used; undefined if it can. */
     caProblem: problem,
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
 }
 
-/** Follows the source of the CA and the trust document. */
+/** Creates the part that follows the CA's source and the trust document. */
 function openCaController(options: ServiceOptions): CaController {
   const { currentCa, scheduler, clock, policy } = options;
   return new CaController({
@@ -150,18 +150,18 @@ function openCaController(options: ServiceOptions): CaController {
   });
 }
 
-/** In each queue the nodes take turns. */
+/** Each queue serves the nodes in turn. */
 export function openQueues(clock: Clock): ServiceQueues {
   return {
-    // They wait for the cluster's API, which answers in some milliseconds.
+    // A look-up waits for the API server, which answers within milliseconds.
     lookup: new FairQueue({ clock, concurrency: 16 }),
     signature: new FairQueue({ clock, concurrency: 4 }),
-    // A thousand nodes that report after a restart leave the processor to the signatures.
+    // Few, so that a thousand nodes that report after a restart do not delay signatures.
     report: new FairQueue({ clock, concurrency: 2 }),
   };
 }
 
-/** Lets a part follow its source for as long as the stack lives. */
+/** Runs a part that follows its source, until the stack is disposed. */
 function runInBackground(
   resources: AsyncDisposableStack,
   follows: (signal: AbortSignal) => Promise<void>,

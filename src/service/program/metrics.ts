@@ -1,26 +1,20 @@
-import type { Counter, Metrics } from "../../shared/telemetry/metrics.ts";
+import type { Metrics } from "../../shared/telemetry/metrics.ts";
 
-/** What a certificate service looks like at one moment. */
+/** The values of the gauges and counters at one moment. */
 export interface ServiceSnapshot {
   readonly certificates: number;
-  /** How much work waits, by the queue's name. */
+  /** The number of waiting tasks, by queue. */
   readonly waiting: Readonly<Record<string, number>>;
-  /** Connections to the gRPC port, by what is known of their clients. */
+  /** Connections to the gRPC port, by the state of their client. */
   readonly connections: Readonly<Record<string, number>>;
-  /** The CA's end; undefined without a CA. */
+  /** When the signing CA expires; undefined without a CA. */
   readonly caNotAfter: Temporal.Instant | undefined;
-  /** Certificates that were given less than their validity so far, because the CA ends sooner. */
+  /** The number of certificates with a shortened validity, because the CA expires earlier. */
   readonly shortened: number;
 }
 
-/** What clients attempt, counted as it happens. */
-export interface ClientCounters {
-  readonly refusedConnections: Counter;
-  readonly attestations: Counter;
-}
-
-/** Registers the counters of clients' attempts. */
-export function clientCounters(metrics: Metrics): ClientCounters {
+/** Registers the counters of connections and attestations. */
+export function clientCounters(metrics: Metrics) {
   return {
     refusedConnections: metrics.counter(
       "csi_cert_refused_connections_total",
@@ -33,15 +27,15 @@ export function clientCounters(metrics: Metrics): ClientCounters {
   };
 }
 
-/** A certificate service's own metrics, computed for each scrape: returns the function that exposes them. */
+/** Registers the metrics that are computed for each scrape. Returns the text of all metrics. */
 export function serviceMetrics(metrics: Metrics, snapshot: () => ServiceSnapshot): () => string {
   const certificates = metrics.gauge(
     "csi_cert_inventory_certificates",
-    "Valid certificates that this replica knows of.",
+    "Valid certificates in the inventory of this replica.",
   );
   const waiting = metrics.gauge(
     "csi_cert_queue_waiting",
-    "Work that waits, by kind: look-ups of pods, signatures, reported certificates.",
+    "Waiting tasks by kind: look-ups of pods, signatures, reports of certificates.",
   );
   const connections = metrics.gauge(
     "csi_cert_connections",
@@ -49,11 +43,11 @@ export function serviceMetrics(metrics: Metrics, snapshot: () => ServiceSnapshot
   );
   const caEnd = metrics.gauge(
     "csi_cert_ca_not_after_timestamp_seconds",
-    "When the CA that signs now ends, in Unix time.",
+    "When the signing CA expires, in Unix time.",
   );
   const shortened = metrics.counter(
     "csi_cert_shortened_total",
-    "Certificates given less than their validity, because the CA ends sooner.",
+    "Certificates with a shortened validity, because the CA expires earlier.",
   );
   let counted = 0;
   return () => {

@@ -16,7 +16,7 @@ import { openParts } from "./open_parts.ts";
 import { readiness } from "./readiness.ts";
 import { serveClients } from "./serve_clients.ts";
 
-/** Serves drivers and administrators until the signal is aborted; rejects when the service cannot start. */
+/** Serves drivers and administrators until the signal is aborted. Rejects when the service cannot start. */
 export async function serve(
   config: ServiceConfig,
   version: string,
@@ -77,7 +77,7 @@ function serveHealthPages(
   });
 }
 
-interface ReadinessReport {
+interface ReadinessReporterOptions {
   readonly config: ServiceConfig;
   readonly version: string;
   readonly addresses: Readonly<Record<"address" | "attestationAddress" | "healthAddress", string>>;
@@ -86,9 +86,9 @@ interface ReadinessReport {
   readonly signal: AbortSignal;
 }
 
-/** Reports readiness to gRPC health, and to the log each time it has changed. */
+/** Returns a function that reports readiness to gRPC health, and logs each change of it. */
 function readinessReporter(
-  { config, version, addresses, health, ready, signal }: ReadinessReport,
+  { config, version, addresses, health, ready, signal }: ReadinessReporterOptions,
 ): () => void {
   let wasReady: boolean | undefined;
   return () => {

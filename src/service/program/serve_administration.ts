@@ -5,12 +5,12 @@ import { type AdministrationParts, administrationService } from "../api/administ
 import type { HealthService } from "../api/health_service.ts";
 import { reflectionService } from "../api/reflection_service.ts";
 
-/** The longest request is a revocation: a uid and 256 characters of a reason. */
-const largestMessageBytes = 4 * 1024;
+/** The longest request is a revocation with a uid and a reason of 256 characters. */
+const maxMessageBytes = 4 * 1024;
 
 /**
  * Serves administration, gRPC health and reflection on a unix socket that only the service's own
- * user can open, until disposed. Whoever can execute a program in the service's container can call.
+ * user and root can open, until disposed. Every process of that user in the container can call it.
  */
 export async function serveAdministration(
   path: string,
@@ -23,11 +23,11 @@ export async function serveAdministration(
     registerService(CertificateAdministration, administrationService(parts)),
     health.registered(),
   ];
-  // A directory that is missing is made for this user alone; the socket has mode 0600 in any case.
+  // A missing directory is made for this user alone. The socket has mode 0600 in any case.
   await Deno.mkdir(dirname(path), { recursive: true, mode: 0o700 });
   return await serveUnix(path, {
     services: [...services, reflectionService(services)],
-    maxMessageBytes: largestMessageBytes,
+    maxMessageBytes,
     onCall,
   });
 }
