@@ -1,11 +1,9 @@
 import assert from "node:assert/strict";
 import type { TestEnvironment } from "../../scripts/demo/test_environment.ts";
-import { pair, Workspace } from "../driver/mount/mount_workspace.ts";
 import {
   admit,
   assertExactly,
   faultTest,
-  ignore,
   makeDue,
   readiness,
   Recoveries,
@@ -125,21 +123,3 @@ faultTest(
     recoveries.report("the disk became writable");
   },
 );
-
-Deno.test({
-  name: "a volume whose tmpfs is full keeps its old pair, and gets the next one that fits",
-  ignore,
-  async fn() {
-    await using workspace = new Workspace();
-    using mounter = await workspace.createMounter();
-    const { target } = workspace;
-    mounter.publish(target, pair(1));
-    const before = await workspace.listing();
-    const huge = new Map([["tls.crt", "x".repeat(2 ** 21)], ["tls.key", "x"]]);
-    assert.throws(() => mounter.replace(target, pair(2, { contents: huge })), /No space left/);
-    assert.equal(mounter.read(target, ["tls.key"])[0], "pair 1");
-    assert.deepEqual(await workspace.listing(), before);
-    mounter.replace(target, pair(3));
-    assert.equal(mounter.read(target, ["tls.key"])[0], "pair 3");
-  },
-});

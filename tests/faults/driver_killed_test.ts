@@ -52,26 +52,26 @@ async function killedAtEach(
   heal: (volume: PodVolume, driver: Program) => Promise<void>,
 ): Promise<void> {
   const recoveries = new Recoveries();
-  let hurt: { volume: PodVolume; step: string } | undefined;
+  let damaged: { volume: PodVolume; step: string } | undefined;
   for (const step of [...steps, undefined]) {
     const uid = randomUUID();
     await recoveries.time(async () => {
       const victim = { VICTIM: uid, ...env, ...(step === undefined ? {} : { DIE_BEFORE: step }) };
       const driver = await environment.startDriver(victim, steppable);
-      if (!hurt) return driver;
+      if (!damaged) return driver;
       try {
-        await heal(hurt.volume, driver);
+        await heal(damaged.volume, driver);
         return driver;
       } catch (error) {
         const isRunning = driver.signal("SIGCONT");
-        if (isRunning || !isRuntimeAbort(await driver.ended())) failedAfter(hurt.step)(error);
+        if (isRunning || !isRuntimeAbort(await driver.ended())) failedAfter(damaged.step)(error);
         const next = await environment.startDriver(victim, steppable);
-        await heal(hurt.volume, next).catch(failedAfter(hurt.step));
+        await heal(damaged.volume, next).catch(failedAfter(damaged.step));
         return next;
       }
     }).then(async (driver) => {
       if (step === undefined) return await driver.stop();
-      hurt = { volume: await die(driver, uid), step };
+      damaged = { volume: await die(driver, uid), step };
       assertKilled(await driver.ended(), step);
     });
   }
@@ -137,7 +137,7 @@ faultTest(
     let [victim, healing] = [second, first];
     for (const step of steps) {
       await makeDue(environment, victim);
-      const env = { VICTIM: victim.uid, DIE_BEFORE: step, HOLD: "true" };
+      const env = { VICTIM: victim.uid, DIE_BEFORE: step, WAIT: "true" };
       const driver = await recoveries.time(async () => {
         const driver = await environment.startDriver(env, steppable);
         await eventually(() => assertRenewed(environment, healing)).catch(failedAfter(step));

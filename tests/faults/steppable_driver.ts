@@ -1,18 +1,18 @@
 /**
- * The driver with steps that it can be killed at: VICTIM is a pod's uid, DIE_BEFORE names the step. HOLD=true: the
+ * The driver with steps at which it can be killed: VICTIM is a pod's uid, DIE_BEFORE names the step. WAIT=true: the
  * volume's first step waits for a SIGUSR2. The shipped program has none of these.
  */
 import { main } from "../../src/csi_driver.ts";
 import { Steps } from "./steps.ts";
 
-const held = Promise.withResolvers<void>();
-if (Deno.env.get("HOLD") === "true") Deno.addSignalListener("SIGUSR2", () => held.resolve());
-else held.resolve();
+const released = Promise.withResolvers<void>();
+if (Deno.env.get("WAIT") === "true") Deno.addSignalListener("SIGUSR2", () => released.resolve());
+else released.resolve();
 
 const steps = new Steps({
   victim: Deno.env.get("VICTIM") ?? "",
   dieBefore: Deno.env.get("DIE_BEFORE"),
-  go: held.promise,
+  released: released.promise,
   onStep: (step) => console.log(JSON.stringify({ message: "step", step })),
 });
-Deno.exit(await main([], (edges) => steps.around(edges)));
+Deno.exit(await main([], (ports) => steps.wrap(ports)));

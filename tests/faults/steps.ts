@@ -11,7 +11,7 @@ export interface StepOptions {
   /** The step before which the program is killed. */
   readonly dieBefore: string | undefined;
   /** Resolves when the first step may be taken. */
-  readonly go: Promise<void>;
+  readonly released: Promise<void>;
   readonly onStep: (name: string) => void;
 }
 
@@ -35,7 +35,8 @@ export class Steps {
     onMountCall(inPort);
   }
 
-  around({ mounter, store, issuer }: DriverPorts): DriverPorts {
+  /** The same ports, with their steps reported. */
+  wrap({ mounter, store, issuer }: DriverPorts): DriverPorts {
     const { victim } = this.#options;
     const at = (path: string) => path.includes(victim);
     const wrappedMounter: Mounter = {
@@ -59,7 +60,7 @@ export class Steps {
     };
     const wrappedIssuer: IssuanceClient = {
       issue: async (request, signal) => {
-        if (request.pod.uid === victim) await this.#options.go;
+        if (request.pod.uid === victim) await this.#options.released;
         return await this.#run(
           request.pod.uid === victim,
           "issue",

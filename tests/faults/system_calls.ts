@@ -30,7 +30,7 @@ export function onFileSystemCall(report: (what: string) => void): void {
     functions[name] = (...args) => {
       const call = name.replace("Sync", "");
       const path = call === "rename" || call === "symlink" ? args[1] : args[0];
-      report(`${call} ${placeOf(String(path))}`);
+      report(`${call} ${nameOf(String(path))}`);
       return original(...args);
     };
   }
@@ -48,11 +48,11 @@ export function onMountCall(report: (what: string) => void): void {
     const counted: Record<string, Function> = {
       ...library.symbols,
       mount: (...args) => {
-        report(`${kindOf(Number(args[3]))} ${placeOf(textOf(args[1]))}`);
+        report(`${kindOf(Number(args[3]))} ${nameOf(textOf(args[1]))}`);
         return mount?.(...args);
       },
       umount2: (...args) => {
-        report(`unmount ${placeOf(textOf(args[0]))}`);
+        report(`unmount ${nameOf(textOf(args[0]))}`);
         return umount2?.(...args);
       },
     };
@@ -62,7 +62,9 @@ export function onMountCall(report: (what: string) => void): void {
 }
 
 function kindOf(flags: number): string {
-  if (flags & mountFlags.remount) return flags & mountFlags.readOnly ? "seal" : "unseal";
+  if (flags & mountFlags.remount) {
+    return flags & mountFlags.readOnly ? "make read-only" : "make writable";
+  }
   if (flags & mountFlags.bind) return "bind";
   if (flags & mountFlags.move) return "move";
   return flags & mountFlags.private ? "make private" : "mount";
@@ -73,7 +75,7 @@ function textOf(text: unknown): string {
 }
 
 /** The last part of a path, with what is random in it left out. */
-function placeOf(path: string): string {
+function nameOf(path: string): string {
   const name = basename(path);
-  return /^[0-9a-f]{16}$/.test(name) ? "ROOM" : name.replace(/[0-9a-f]{16,}/g, "*");
+  return /^[0-9a-f]{16}$/.test(name) ? "DIRECTORY" : name.replace(/[0-9a-f]{16,}/g, "*");
 }

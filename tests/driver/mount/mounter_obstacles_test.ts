@@ -32,7 +32,7 @@ mountTest(
   async ({ workspace, libc, mounter, target }) => {
     mounter.publish(target, pair(1));
     const before = await workspace.listing();
-    // The bind, its privacy, its unsealing.
+    // The bind, making it private, making it writable.
     for (let fault = 1; fault <= 3; fault += 1) {
       libc.callsToFault = fault;
       assert.throws(() => mounter.replace(target, pair(2)), /EIO/);
@@ -45,7 +45,7 @@ mountTest(
 );
 
 mountTest(
-  "a volume is sealed after a file was busy for a moment; a file that stays busy fails the publish",
+  "a volume becomes read-only after a file was busy for a moment; a file that remains busy fails the publish",
   async ({ workspace, libc, mounter, target }) => {
     libc.code = "EBUSY";
     // The tmpfs is the first call, its read-only flag the second.
@@ -56,14 +56,14 @@ mountTest(
     mounter.unpublish(target);
 
     const before = await workspace.listing();
-    let seals = 0;
+    let attempts = 0;
     libc.beforeMount = ({ flags }) => {
       if ((flags & mountFlags.remount) === 0) return;
-      seals += 1;
+      attempts += 1;
       libc.callsToFault = 1;
     };
     assert.throws(() => mounter.publish(target, pair(2)), /EBUSY/);
-    assert.equal(seals, 50);
+    assert.equal(attempts, 50);
     libc.callsToFault = Infinity;
     libc.beforeMount = () => {};
     assert.deepEqual(await workspace.listing(), before);
@@ -127,7 +127,7 @@ mountTest(
 );
 
 mountTest(
-  "files that do not fit are refused: a first publish leaves nothing, a later one the old files",
+  "files that do not fit are rejected: a first publish leaves nothing, a later one the old files, and the next that fit are written",
   async ({ workspace, mounter, target }) => {
     const large = new Map([["tls.crt", "pair 2"], ["ca.crt", "x".repeat(1024 * 1024)]]);
     const before = await workspace.listing();
@@ -139,11 +139,13 @@ mountTest(
     assert.throws(() => mounter.replace(target, pair(2, { contents: large })), /space/);
     assert.deepEqual(await workspace.listing(), published);
     assert.equal(mounter.read(target, ["tls.crt"])[0], "pair 1");
+    mounter.replace(target, pair(3));
+    assert.equal(mounter.read(target, ["tls.crt"])[0], "pair 3");
   },
 );
 
 mountTest(
-  "a file or a link at the target is refused and left alone",
+  "a file or a link at the target is rejected and not changed",
   async ({ workspace, mounter, target }) => {
     const { root } = workspace;
     await Deno.mkdir(dirname(target), { recursive: true });
