@@ -54,7 +54,7 @@ function keyOf(options: string[]): string {
 
 /** A test that needs a program: where that is missing it is ignored, and its name states the reason. */
 export function testWith(
-  program: "openssl" | "certtool" | "node",
+  program: "openssl" | "certtool" | "node" | "javac" | "gofmt",
   name: string,
   body: (bench: Workbench) => Promise<void>,
 ): void {

@@ -26,6 +26,8 @@ async function shownSerialNumber(port: number, ca: TestCa): Promise<string> {
   return serialNumber;
 }
 
+const text = page("docs/how-to/reload-certificates.md");
+
 testWith(
   "node",
   "the server for Node in the how-to page shows the new certificate after a renewal",
@@ -35,7 +37,7 @@ testWith(
     const folder = `${temporary.path}/certs`;
     await Deno.mkdir(folder);
     await renew(folder, ca);
-    const [code = ""] = blocks(page("docs/how-to/reload-certificates.md"), "js");
+    const [code = ""] = blocks(text, "js");
     const script = code.replace("/etc/certs", folder)
       .replace(
         "server.listen(8443);",
@@ -58,5 +60,33 @@ testWith(
       assert.ok(performance.now() < stopAt, "the server still shows the first certificate");
     }
     await lines.cancel();
+  },
+);
+
+testWith(
+  "javac",
+  "the class for Java in the how-to page compiles without a warning",
+  async (bench) => {
+    const [code = ""] = blocks(text, "java");
+    await bench.write("CurrentFiles.java", code);
+    const { success, output } = await bench.run(
+      "javac",
+      "-Xlint:all",
+      "-d",
+      ".",
+      "CurrentFiles.java",
+    );
+    assert.ok(success, output);
+    assert.doesNotMatch(output, /warning/);
+  },
+);
+
+testWith(
+  "gofmt",
+  "the program for Go in the how-to page is formatted as gofmt does",
+  async (bench) => {
+    const [code = ""] = blocks(text, "go");
+    await bench.write("main.go", code);
+    assert.deepEqual(await bench.run("gofmt", "-d", "main.go"), { success: true, output: "" });
   },
 );
