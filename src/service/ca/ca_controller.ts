@@ -31,7 +31,7 @@ export interface CaControllerOptions {
   /** The time from a new CA's publication to its first signature. */
   readonly delay: Temporal.Duration;
   readonly longestValidity: () => Temporal.Duration;
-  readonly check?: CaCheck;
+  readonly check?: CaCheck | undefined;
   /** Is given the node CAs of the keys that the replica holds; absent where nodes do not attest. */
   readonly nodes?: { readonly trustDomain: string; readonly cas: NodeCas } | undefined;
 }

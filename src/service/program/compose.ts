@@ -145,7 +145,7 @@ function openCaController(options: ServiceOptions): CaController {
     clock,
     longestValidity: () => policy.longestValidity,
     delay: options.caRotationDelay,
-    ...(options.caCheck ? { check: options.caCheck } : {}),
+    check: options.caCheck,
     nodes: options.nodeCas && { trustDomain: options.clusterDomain, cas: options.nodeCas },
   });
 }

@@ -1,61 +1,15 @@
 import assert from "node:assert/strict";
-import { CaController } from "../../../src/service/ca/ca_controller.ts";
-import { CurrentCa } from "../../../src/service/ca/current_ca.ts";
 import { LeafSigner } from "../../../src/service/issuing/leaf_signer.ts";
-import type { SharedDocument } from "../../../src/service/documents/shared_document.ts";
-import { Scheduler } from "../../../src/shared/scheduler/scheduler.ts";
 import { generateKeyPair } from "../../../src/shared/crypto/key_pairs.ts";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
 import { settled } from "../../support/composed_service.ts";
-import { makeSecret, ScriptedDocument, ScriptedSource, start } from "./rotation_fixture.ts";
-
-interface Options {
-  readonly clock?: FakeClock;
-  readonly document?: SharedDocument;
-  readonly rejectionReason?: () => Promise<string | undefined>;
-}
-
-/** One replica that follows a source, on a clock that stands still. */
-function replica(options: Options = {}) {
-  const clock = options.clock ?? new FakeClock(start);
-  const document = options.document ?? new ScriptedDocument();
-  const source = new ScriptedSource();
-  const currentCa = new CurrentCa();
-  const errors: unknown[] = [];
-  const onError = (_key: string, error: unknown) => errors.push(error);
-  const scheduler = new Scheduler({ clock, onError, random: () => 1 });
-  const caController = new CaController({
-    source,
-    document,
-    currentCa,
-    scheduler,
-    clock,
-    delay: Temporal.Duration.from({ minutes: 10 }),
-    longestValidity: () => Temporal.Duration.from({ hours: 720 }),
-    ...(options.rejectionReason ? { check: options.rejectionReason } : {}),
-  });
-  const stopping = new AbortController();
-  const running = caController.run(stopping.signal);
-  return {
-    clock,
-    source,
-    currentCa,
-    caController,
-    errors,
-    signs: () => currentCa.material?.issuer.certificate.commonName,
-    trusts: () => currentCa.anchors.map(({ commonName }) => commonName).join(),
-    [Symbol.asyncDispose]: async () => {
-      stopping.abort();
-      await running;
-      await scheduler[Symbol.asyncDispose]();
-    },
-  };
-}
+import { openReplica } from "./replica.ts";
+import { makeSecret, ScriptedDocument, start } from "./rotation_fixture.ts";
 
 const [secretA, secretB] = await Promise.all([makeSecret("A"), makeSecret("B")]);
 
 Deno.test("without a CA nothing is signed, and once it appears it is", async () => {
-  await using one = replica();
+  await using one = openReplica();
   one.source.report({ kind: "absent" });
   await one.clock.until(() =>
     /does not exist: create Secret/.test(one.currentCa.unavailableReason)
@@ -68,7 +22,7 @@ Deno.test("without a CA nothing is signed, and once it appears it is", async () 
 
 Deno.test("a new CA is trusted at once, signs ten minutes later, and the old root is removed in the end", async () => {
   const document = new ScriptedDocument();
-  await using one = replica({ document });
+  await using one = openReplica({ document });
   one.source.hold(secretA);
   await one.clock.until(() => one.signs() === "A");
   await one.clock.advance({ hours: 1 });
@@ -92,7 +46,7 @@ Deno.test("a new CA is trusted at once, signs ten minutes later, and the old roo
 });
 
 Deno.test("a CA that cannot be used is reported with the reason, the previous one remains in use, and a good one is accepted", async () => {
-  await using one = replica();
+  await using one = openReplica();
   one.source.hold(secretA);
   await one.clock.until(() => one.signs() === "A");
   one.source.hold({ ...secretB, privateKeyPem: secretA.privateKeyPem });
@@ -107,7 +61,7 @@ Deno.test("a CA that cannot be used is reported with the reason, the previous on
 });
 
 Deno.test("a CA that is not valid yet is used once it is valid", async () => {
-  await using one = replica();
+  await using one = openReplica();
   const at = start.add({ minutes: 6 });
   one.source.hold(await makeSecret("Early", { at }));
   const { problem } = await settled(one.clock, one.caController.firstResult);
@@ -117,7 +71,7 @@ Deno.test("a CA that is not valid yet is used once it is valid", async () => {
 });
 
 Deno.test("a deleted Secret changes nothing, and is reported", async () => {
-  await using one = replica();
+  await using one = openReplica();
   one.source.hold(secretA);
   await one.clock.until(() => one.signs() === "A");
   one.source.report({ kind: "absent" });
@@ -133,7 +87,7 @@ Deno.test("a deleted Secret changes nothing, and is reported", async () => {
 
 Deno.test("after a compromised key the new CA signs at once, even while the document is not available", async () => {
   const document = new ScriptedDocument();
-  await using one = replica({ document });
+  await using one = openReplica({ document });
   one.source.hold(secretA);
   await one.clock.until(() => one.signs() === "A");
   document.failure = "the API server does not answer";
@@ -146,7 +100,7 @@ Deno.test("after a compromised key the new CA signs at once, even while the docu
 
 Deno.test("a new CA does not sign before it could be published, and is published when it can be", async () => {
   const document = new ScriptedDocument();
-  await using one = replica({ document });
+  await using one = openReplica({ document });
   one.source.hold(secretA);
   await one.clock.until(() => one.signs() === "A");
   document.failure = "the API server does not answer";
@@ -163,8 +117,8 @@ Deno.test("a new CA does not sign before it could be published, and is published
 Deno.test("two replicas switch at one instant, and each publishes what the other has received", async () => {
   const clock = new FakeClock(start);
   const document = new ScriptedDocument();
-  await using one = replica({ clock, document });
-  await using two = replica({ clock, document });
+  await using one = openReplica({ clock, document });
+  await using two = openReplica({ clock, document });
   for (const { source } of [one, two]) source.hold(secretA);
   await clock.until(() => one.signs() === "A" && two.signs() === "A");
   one.source.hold(secretB);
@@ -180,8 +134,8 @@ Deno.test("two replicas switch at one instant, and each publishes what the other
 Deno.test("a replica that never sees the new CA signs with the old one, not past its root's retirement", async () => {
   const clock = new FakeClock(start);
   const document = new ScriptedDocument();
-  await using one = replica({ clock, document });
-  await using two = replica({ clock, document });
+  await using one = openReplica({ clock, document });
+  await using two = openReplica({ clock, document });
   for (const { source } of [one, two]) source.hold(secretA);
   await clock.until(() => one.signs() === "A" && two.signs() === "A");
   one.source.hold(secretB);
@@ -207,11 +161,11 @@ Deno.test("a replica that never sees the new CA signs with the old one, not past
 
 Deno.test("a write of another replica in between is kept, not overwritten", async () => {
   const document = new ScriptedDocument();
-  await using one = replica({ document });
+  await using one = openReplica({ document });
   one.source.hold(secretA);
   await one.clock.until(() => one.signs() === "A");
   const other = new ScriptedDocument();
-  await using two = replica({ document: other });
+  await using two = openReplica({ document: other });
   two.source.hold({ ...secretA, furtherAnchorsPem: (await makeSecret("C")).certificatePem });
   await two.clock.until(() => two.signs() === "A");
   document.beforeWrite = (document) => document.put({ ...other.text?.data });
@@ -223,14 +177,14 @@ Deno.test("a restart during the delay waits for the instant that was agreed, as 
   const clock = new FakeClock(start);
   const document = new ScriptedDocument();
   {
-    await using before = replica({ clock, document });
+    await using before = openReplica({ clock, document });
     before.source.hold(secretA);
     await clock.until(() => before.signs() === "A");
     before.source.hold(secretB);
     await clock.until(() => before.trusts() === "A,B");
   }
   await clock.advance({ minutes: 4 });
-  await using restarted = replica({ clock, document });
+  await using restarted = openReplica({ clock, document });
   restarted.source.hold(secretB);
   await clock.until(() => restarted.trusts() === "A,B");
   assert.equal(restarted.signs(), undefined);
@@ -241,7 +195,7 @@ Deno.test("a restart during the delay waits for the instant that was agreed, as 
 
 Deno.test("a document that is deleted or broken is written again from what is known", async () => {
   const document = new ScriptedDocument();
-  await using one = replica({ document });
+  await using one = openReplica({ document });
   one.source.hold(secretA);
   await one.clock.until(() => one.signs() === "A");
   const before = document.text?.data;
@@ -253,8 +207,8 @@ Deno.test("a document that is deleted or broken is written again from what is kn
 });
 
 Deno.test("a CA that must not sign for pods is reported as one that cannot be used", async () => {
-  await using one = replica({
-    rejectionReason: () => Promise.resolve("it shares its key with the nodes' CA"),
+  await using one = openReplica({
+    check: () => Promise.resolve("it shares its key with the nodes' CA"),
   });
   one.source.hold(secretA);
   await one.clock.until(() => /shares its key/.test(one.caController.statusLines().join()));

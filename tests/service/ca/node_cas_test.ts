@@ -1,14 +1,9 @@
 import assert from "node:assert/strict";
-import { FakeClock } from "../../../scripts/support/fake_clock.ts";
-import { CaController } from "../../../src/service/ca/ca_controller.ts";
 import type { CaSourceContent } from "../../../src/service/ca/ca_source.ts";
-import { CurrentCa } from "../../../src/service/ca/current_ca.ts";
-import { NodeCas } from "../../../src/service/ca/node_cas.ts";
 import { deriveNodeCa } from "../../../src/service/x509/node_ca.ts";
-import { Scheduler } from "../../../src/shared/scheduler/scheduler.ts";
-import { makeSecret, ScriptedDocument, ScriptedSource, start } from "./rotation_fixture.ts";
+import { openReplica, trustDomain } from "./replica.ts";
+import { makeSecret } from "./rotation_fixture.ts";
 
-const trustDomain = "cluster.local";
 const clusterId = "0f8fad5b-d9cb-469f-a165-70867728950e";
 const [secretA, secretB] = await Promise.all(
   ["A", "B"].map((name) => makeSecret(name, { clusterId })),
@@ -23,47 +18,19 @@ async function spkiOf({ privateKeyPem }: CaSourceContent, id = clusterId): Promi
 const [nodeA, nodeB] = [await spkiOf(secretA), await spkiOf(secretB)];
 const nameOf = (spki: string | undefined) => spki === nodeA ? "A" : spki === nodeB ? "B" : spki;
 
-/** One replica that follows a source, with the node CAs of its keys. */
-function replica() {
-  const clock = new FakeClock(start);
-  const source = new ScriptedSource();
-  const currentCa = new CurrentCa();
-  const cas = new NodeCas(clock);
-  const scheduler = new Scheduler({ clock, onError: () => {}, random: () => 1 });
-  const document = new ScriptedDocument();
-  const controller = new CaController({
-    source,
-    document,
-    currentCa,
-    scheduler,
-    clock,
-    delay: Temporal.Duration.from({ minutes: 10 }),
-    longestValidity: () => Temporal.Duration.from({ hours: 720 }),
-    nodes: { trustDomain, cas },
-  });
-  const stopping = new AbortController();
-  const running = controller.run(stopping.signal);
+/** One replica, with the node CAs of its keys. */
+function open() {
+  const replica = openReplica();
+  const { nodeCas } = replica;
+  const accepted = () => nodeCas.certificates.map(({ spki }) => nameOf(spki.toHex())).join();
   const changes: string[] = [];
-  cas.onChange(() => changes.push(accepted()));
-  const accepted = () => cas.certificates.map(({ spki }) => nameOf(spki.toHex())).join();
-  return {
-    clock,
-    source,
-    cas,
-    document,
-    changes,
-    accepted,
-    issues: () => nameOf(cas.issuing?.certificate.spki.toHex()),
-    [Symbol.asyncDispose]: async () => {
-      stopping.abort();
-      await running;
-      await scheduler[Symbol.asyncDispose]();
-    },
-  };
+  nodeCas.onChange(() => changes.push(accepted()));
+  const issues = () => nameOf(nodeCas.issuing?.certificate.spki.toHex());
+  return Object.assign(replica, { changes, accepted, issues });
 }
 
 Deno.test("the old node CA attests until the switch, and both are accepted until its certificates have expired", async () => {
-  await using one = replica();
+  await using one = open();
   assert.equal(one.issues(), undefined);
   one.source.hold(secretA);
   await one.clock.until(() => one.issues() === "A");
@@ -84,7 +51,7 @@ Deno.test("the old node CA attests until the switch, and both are accepted until
 });
 
 Deno.test("a compromised CA's node CA is rejected at once, also when the shared document cannot be written", async () => {
-  await using one = replica();
+  await using one = open();
   one.source.hold(secretA);
   await one.clock.until(() => one.issues() === "A");
   one.document.failure = "the API server is away";
@@ -95,7 +62,7 @@ Deno.test("a compromised CA's node CA is rejected at once, also when the shared 
 });
 
 Deno.test("a CA that is reported as compromised after the switch is rejected at once too", async () => {
-  await using one = replica();
+  await using one = open();
   one.source.hold(secretA);
   await one.clock.until(() => one.issues() === "A");
   one.source.hold(secretB);
@@ -109,18 +76,18 @@ Deno.test("a CA that is reported as compromised after the switch is rejected at 
 });
 
 Deno.test("a source that reports the same again changes no node CA", async () => {
-  await using one = replica();
+  await using one = open();
   one.source.hold(secretA);
   await one.clock.until(() => one.issues() === "A");
-  const [before] = one.cas.certificates;
+  const [before] = one.nodeCas.certificates;
   one.source.hold({ ...secretA, version: "2" });
   await one.clock.advance({ minutes: 1 });
-  assert.equal(one.cas.certificates[0], before);
+  assert.equal(one.nodeCas.certificates[0], before);
   assert.deepEqual(one.changes, ["A"]);
 });
 
 Deno.test("a Secret that is made again gives another node CA, and the previous one remains accepted for a while", async () => {
-  await using one = replica();
+  await using one = open();
   one.source.hold(secretA);
   await one.clock.until(() => one.issues() === "A");
   const uid = "1f8fad5b-d9cb-469f-a165-70867728950e";
@@ -133,7 +100,7 @@ Deno.test("a Secret that is made again gives another node CA, and the previous o
 });
 
 Deno.test("without an id of the cluster there is no node CA", async () => {
-  await using one = replica();
+  await using one = open();
   one.source.hold({ ...secretA, clusterId: undefined });
   await one.clock.advance({ minutes: 1 });
   assert.deepEqual([one.issues(), one.accepted()], [undefined, ""]);
