@@ -1,19 +1,18 @@
-import { MemoryDocument } from "../../src/service/documents/memory_document.ts";
-import { openService } from "../../src/service/program/compose.ts";
-import { CurrentCa } from "../../src/service/ca/current_ca.ts";
-import { CurrentPolicy } from "../../src/service/issuing/current_policy.ts";
-import { allowAnonymous } from "../../src/service/access/authenticator.ts";
 import type { CaSourceContent } from "../../src/service/ca/ca_source.ts";
+import { shippedPermissions } from "../../src/service/kubernetes/permissions.ts";
 import { CertificateService } from "../../src/shared/gen/certificate_service_pb.ts";
 import { connect } from "../../src/shared/grpc_client/client.ts";
-import { registerService, serveTcp } from "../../src/shared/grpc_server/server.ts";
-import { certificateService } from "../../src/service/api/certificate_service.ts";
-import { Scheduler } from "../../src/shared/scheduler/scheduler.ts";
 import { createCertificateRequest } from "../../src/shared/x509/certificate_request.ts";
 import { exportPrivateKey, generateKeyPair } from "../../src/shared/crypto/key_pairs.ts";
 import { encodePem } from "../../src/shared/crypto/pem.ts";
-import { ScriptedDocument, ScriptedSource } from "../service/ca/rotation_fixture.ts";
+import { formatDuration } from "../../src/shared/text/durations.ts";
+import { installed, serverName } from "../../src/shared/text/product_names.ts";
+import { podObject } from "../../scripts/support/api_pod.ts";
+import { ApiServer } from "../../scripts/support/api_server.ts";
 import { FakeClock } from "../../scripts/support/fake_clock.ts";
+import { composeService } from "../support/composed_service.ts";
+import { writeKubeconfig } from "../support/kubeconfig.ts";
+import { temporaryFolder } from "../support/temporary_folder.ts";
 import { TlsProgram, type VolumeFiles } from "./tls_program.ts";
 
 const minutes = (minutes: number) => Temporal.Duration.from({ minutes });
@@ -23,53 +22,58 @@ export const validity = minutes(1);
 export const delay = minutes(2);
 
 /**
- * The service on a TLS socket with a CA that a test changes, and pods' programs whose volumes follow
- * the trust bundle as a driver's do. Starts at the machine's time, which TLS uses.
+ * The service as the program composes it, with a CA Secret that a test changes, and pods' programs
+ * whose volumes follow the trust bundle as a driver's do. Starts at the machine's time, which TLS uses.
  */
 export async function openEnvironment(secret: CaSourceContent) {
   const clock = new FakeClock(Temporal.Instant.fromEpochMilliseconds(Date.now()));
   await using stack = new AsyncDisposableStack();
-  const scheduler = stack.use(new Scheduler({ clock }));
-  const source = new ScriptedSource();
-  const currentCa = new CurrentCa();
-  const base = { clusterDomain: "cluster.local", defaultValidity: validity, maxValidity: validity };
-  const policy = stack.use(await CurrentPolicy.open({ base, scheduler, clock }));
-  source.hold(secret);
-  let isOpen = false;
-  const opening = openService({
-    clock,
-    scheduler,
-    currentCa,
-    policy,
-    caSource: source,
-    caRotationDelay: delay,
-    trustDocument: new ScriptedDocument(),
-    denialsDocument: new MemoryDocument(),
-    clusterDomain: "cluster.local",
-  }).finally(() => isOpen = true);
-  await clock.until(() => isOpen);
-  const opened = stack.use(await opening);
-  const implementation = certificateService({ ...opened, authenticator: allowAnonymous });
-  const server = stack.use(
-    await serveTcp("127.0.0.1:0", {
-      services: [registerService(CertificateService, implementation)],
-      graceMs: 100,
-      tls: opened.serving,
-    }),
+  const api = stack.use(await ApiServer.start());
+  api.rules = shippedPermissions;
+  const { namespace, caSecret, trustBundle } = installed;
+  const putCa = (
+    { certificatePem, privateKeyPem, furtherAnchorsPem, compromised }: typeof secret,
+  ) =>
+    api.objects.put("secrets", {
+      metadata: {
+        namespace,
+        name: caSecret,
+        annotations: { "csi-cert-driver/old-key-compromised": `${compromised}` },
+      },
+      data: {
+        "tls.crt": btoa(certificatePem),
+        "tls.key": btoa(privateKeyPem),
+        "ca.crt": btoa(furtherAnchorsPem ?? ""),
+      },
+    });
+  putCa(secret);
+  const folder = stack.use(await temporaryFolder());
+  const variables = {
+    KUBECONFIG: await writeKubeconfig(folder.path, api),
+    AUTHENTICATION: "none",
+    CA_SECRET_NAMESPACE: namespace,
+    CA_ROTATION_DELAY: formatDuration(delay),
+    MAX_VALIDITY: formatDuration(validity),
+  };
+  const service = stack.use(await composeService(variables, clock));
+  const { address, currentCa } = service;
+  // As a driver, which has the ConfigMap as a file.
+  const bundle = () => {
+    const stored = api.objects.get("configmaps", namespace, trustBundle);
+    return (stored?.data as Record<string, string> | undefined)?.["ca.crt"] ?? "";
+  };
+  const client = stack.use(
+    connect(CertificateService, { address, trustBundle: bundle, serverName }),
   );
-  const client = stack.use(connect(CertificateService, {
-    address: `https://127.0.0.1:${server.port}`,
-    // As the driver's, from the trust bundle's ConfigMap.
-    trustBundle: () => bundlePem(currentCa.anchors.map(({ der }) => der)),
-    serverName: "cert-service.csi-cert-driver.internal",
-  }));
 
   /** A new certificate, as a driver would have it issued or renewed. */
   const issue = async (name: string): Promise<VolumeFiles> => {
+    const uid = `uid-${name}`;
+    api.objects.put("pods", podObject({ metadata: { name, uid } }));
     const keys = await generateKeyPair("ecdsa-p256");
     const { certificateChain, trustBundle } = await client.issueCertificate({
       certificateRequest: await createCertificateRequest(keys),
-      pod: { namespace: "shop", name, uid: `uid-${name}`, serviceAccount: "default" },
+      pod: { namespace: "shop", name, uid, serviceAccount: "web" },
       volume: { id: `csi-${name}`, name: "certs", attributes: {} },
     });
     return {
@@ -82,7 +86,7 @@ export async function openEnvironment(secret: CaSourceContent) {
   const kept = stack.move();
   return {
     clock,
-    source,
+    putCa,
     currentCa,
     client,
     issue,

@@ -29,7 +29,7 @@ async function talk(one: TlsProgram, two: TlsProgram) {
       return calls;
     },
     /** Resolves when both have called each other some more times from now on. */
-    async goesOn(): Promise<void> {
+    async continues(): Promise<void> {
       for (const enough = calls + 12; calls < enough;) {
         await new Promise<void>((resolve) => waiting.add(resolve));
       }
@@ -54,28 +54,28 @@ Deno.test("two programs use mutual TLS during a rotation, on old and new certifi
   const [one, two] = [await environment.start("one"), await environment.start("two")];
   using _following = followTrust(environment, [one, two]);
   await using conversation = await talk(one, two);
-  await conversation.goesOn();
+  await conversation.continues();
 
-  environment.source.hold(await secretNow("New"));
+  environment.putCa(await secretNow("New"));
   await environment.clock.until(() => rootsOf(one) === 2 && rootsOf(two) === 2);
-  await conversation.goesOn();
+  await conversation.continues();
   // A pod that renews during the delay still gets a certificate of the CA that all pods trust.
   one.reload(await environment.issue("one"));
   assert.equal(issuerOf(one), "Old");
-  await conversation.goesOn();
+  await conversation.continues();
 
   await environment.clock.advance(delay);
   await environment.signing("New");
   one.reload(await environment.issue("one"));
   assert.deepEqual([issuerOf(one), issuerOf(two)], ["New", "Old"]);
-  await conversation.goesOn();
+  await conversation.continues();
   two.reload(await environment.issue("two"));
-  await conversation.goesOn();
+  await conversation.continues();
 
   // One minute, the longest validity, and five of tolerance: the old root is removed from all volumes.
   await environment.clock.advance({ minutes: 6 });
   await environment.clock.until(() => rootsOf(one) === 1 && rootsOf(two) === 1);
-  await conversation.goesOn();
+  await conversation.continues();
   assert.deepEqual(conversation.failures, []);
   assert(conversation.calls >= 72, String(conversation.calls));
 });
@@ -86,7 +86,7 @@ Deno.test("after a compromised key its certificates are refused at once, and ren
   using _following = followTrust(environment, [one, two]);
   assert.equal(await one.call(two), undefined);
 
-  environment.source.hold({ ...await secretNow("New"), compromised: true });
+  environment.putCa({ ...await secretNow("New"), compromised: true });
   await environment.signing("New");
   await environment.clock.until(() => /MII/.test(one.files.trustBundlePem) && rootsOf(one) === 1);
   const [anchor] = environment.currentCa.anchors;
@@ -119,12 +119,12 @@ Deno.test("an intermediate is in tls.crt and its root in ca.crt, and another int
   assert.deepEqual(subjects(one.files.certificatePem), ["one.shop.svc.cluster.local", "First"]);
   assert.deepEqual(subjects(one.files.trustBundlePem), ["Root"]);
   await using conversation = await talk(one, two);
-  await conversation.goesOn();
+  await conversation.continues();
   await environment.clock.advance(delay);
-  environment.source.hold(await intermediate("Second"));
+  environment.putCa(await intermediate("Second"));
   await environment.signing("Second");
   one.reload(await environment.issue("one"));
   assert.deepEqual([issuerOf(one), issuerOf(two)], ["Second", "First"]);
-  await conversation.goesOn();
+  await conversation.continues();
   assert.deepEqual(conversation.failures, []);
 });
