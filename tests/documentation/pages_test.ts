@@ -1,28 +1,6 @@
 import assert from "node:assert/strict";
 import { anchors, links, page, pages, root, withoutCode } from "../support/documentation.ts";
-
-/** Words that a reader who learnt English as a second language has to guess at, or that are not the field's. */
-const unclearWords = [
-  "anew",
-  "anybody",
-  "beforehand",
-  "besides",
-  "disowned",
-  "everybody",
-  "mend",
-  "misfit",
-  "nobody",
-  "octets?",
-  "somebody",
-  "stranger",
-  "strange hands",
-  "tells?",
-  "told",
-  "vouche[ds]",
-  "is let be",
-  "goes on",
-];
-const unclear = new RegExp(`\\b(?:${unclearWords.join("|")})\\b`, "gi");
+import { unclearIn } from "../support/unclear_words.ts";
 
 for (const path of pages()) {
   const text = withoutCode(page(path));
@@ -56,7 +34,7 @@ for (const path of pages()) {
 
   Deno.test(`${path} is free of words that are not plain technical English`, () => {
     const prose = text.replace(/`[^`]*`/g, "");
-    assert.deepEqual(prose.match(unclear) ?? [], []);
+    assert.deepEqual(unclearIn(prose), []);
   });
 }
 

@@ -98,7 +98,10 @@ Deno.test("a trust bundle that is deleted or damaged is written again, and volum
   assert.equal(after.data["ca.crt"], before.data["ca.crt"]);
   const spoil = ["patch", "configmap", "csi-cert-trust-bundle", "--type=merge", "--patch"];
   await kubectl(["-n", system, ...spoil, '{"data":{"ca.crt":"spoilt"}}']);
-  await until("it is mended", async () => (await read()).data["ca.crt"] === before.data["ca.crt"]);
+  await until(
+    "it is repaired",
+    async () => (await read()).data["ca.crt"] === before.data["ca.crt"],
+  );
   assert.ok(await pod.holdsPair());
 });
 

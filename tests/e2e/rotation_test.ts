@@ -85,7 +85,7 @@ Deno.test("three programs use mutual TLS without a failure while the CA changes 
   const { roots } = await volumeOf(await east.pod.targetPath());
   assert.equal(roots.length, 1);
   const first = roots[0]!;
-  await whileTalking(talkers, "everybody talks", (volume) => isSignedBy(volume, first));
+  await whileTalking(talkers, "every program is called", (volume) => isSignedBy(volume, first));
 
   // It signs leaves to its own end only, and that is when its root leaves the volumes.
   const now = Temporal.Now.instant();

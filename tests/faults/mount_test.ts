@@ -130,8 +130,8 @@ faultTest(
       const republish = () => retried(() => environment.kubelet.publish(volume));
       await Promise.all(Array.from({ length: 20 }, republish));
       const end = await driver.stop(restart % 2 === 0 ? "SIGKILL" : "SIGTERM");
-      const isAsTold = end.signal === "SIGKILL" || end.code === 0 || isRuntimeAbort(end);
-      assert.ok(isAsTold, driver.tail());
+      const endedAsExpected = end.signal === "SIGKILL" || end.code === 0 || isRuntimeAbort(end);
+      assert.ok(endedAsExpected, driver.tail());
       driver = await recoveries.time(() => environment.startDriver());
     }
     assert.deepEqual(await mountsBelow(environment.base), [

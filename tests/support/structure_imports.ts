@@ -124,8 +124,8 @@ export function entryProblems(source: readonly SourceFile[], { entries }: Struct
     const entry = source.find((file) => file.path === path);
     if (entry === undefined) return [`${path}: is missing`];
     const reached = [...reachedFrom(path, source)];
-    const problems = mustNotReach.flatMap((unwanted) => {
-      const first = reached.find((name) => name.startsWith(unwanted));
+    const problems = mustNotReach.flatMap((forbidden) => {
+      const first = reached.find((name) => name.startsWith(forbidden));
       return first === undefined ? [] : [`${path}: reaches ${first} through its imports`];
     });
     if (firstImport !== undefined && importedPaths(entry)[0] !== firstImport.path) {

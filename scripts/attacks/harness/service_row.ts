@@ -133,7 +133,7 @@ async function makeAttack(
   const dispose = () => {
     for (const connection of open) connection[Symbol.dispose]();
   };
-  // Strangers and pods have to be refused; a node's attack that is refused has tested nothing.
+  // Unauthenticated clients and pods have to be refused; a node's attack that is refused has tested nothing.
   const reached = () => row.position !== "node" || !isConnecting || hasSettings;
   return { attack, reached, dispose };
 }

@@ -30,7 +30,7 @@ export interface Observation {
 export const memoryLimitMiB = { service: 1024, driver: 256 } as const;
 
 /**
- * Strangers and pods have no effect beyond their handshakes' cost. A node that was compromised may
+ * Unauthenticated clients and pods have no effect beyond their handshakes' cost. A node that was compromised may
  * slow others down; the process lives and serves them.
  */
 const outside: Expectation = {

@@ -66,7 +66,7 @@ async function v1Anchor(folder: string): Promise<string | Skipped> {
     return "the service does not start with it";
   }
   const { address } = running;
-  const other = await (await SuiteCa.create("Strangers")).issueNode("node-9");
+  const other = await (await SuiteCa.create("Other CA")).issueNode("node-9");
   const shown: Readonly<Record<string, ClientIdentity>> = {
     "with its key": anchor,
     "with another key": { ...anchor, privateKeyPem: other.privateKeyPem },

@@ -18,7 +18,7 @@ function nodeWith(options: IdentityOptions): MakeIdentity {
 const refused: Readonly<Record<string, MakeIdentity>> = {
   "no certificate": () => Promise.resolve(undefined),
   "a pod's certificate": ({ service }) => service.pod(),
-  "another CA's": async () => (await SuiteCa.create("Strangers")).issueNode("node-9"),
+  "another CA's": async () => (await SuiteCa.create("Other CA")).issueNode("node-9"),
   "another CA's of the same name": async () =>
     (await SuiteCa.create("Node CA of the suite")).issueNode("node-9"),
   "an expired one": nodeWith({ notBefore: -2, notAfter: -1 }),
@@ -73,7 +73,7 @@ async function eachIdentity(attack: Attack): Promise<string> {
 async function longChains(attack: Attack): Promise<string> {
   const chains = [await attack.service.nodeCa.issueLongChain("node-9", 45)];
   chains.push(await attack.service.nodeCa.issueLongChain("node-9", 56));
-  const foreign = await SuiteCa.create("Strangers");
+  const foreign = await SuiteCa.create("Other CA");
   chains.push(await foreign.issueLongChain("node-9", 56));
   let served = 0;
   const count = await repeatInParallel(attack, 8, async (n) => {

@@ -38,7 +38,7 @@ export interface CertificateReportsOptions {
 }
 
 /**
- * Fills the inventory of a restarted service. What is believed is what we signed ourselves: the
+ * Fills the inventory of a restarted service. Only certificates that we signed are accepted: the
  * names on a certificate, and that they belong to the pod which it is reported for.
  */
 export class CertificateReports {

@@ -43,7 +43,7 @@ const widths: Readonly<Record<keyof typeof curves, number>> = {
   "P-521": 66,
 };
 
-/** What WebCrypto has to be told of a key that is to verify such a signature. */
+/** WebCrypto's parameters of a key that verifies such a signature. */
 function formOf({ kind, curve }: PublicKeyParts, scheme: SignatureScheme) {
   const { name, hash } = scheme;
   if (kind === "ed25519") {

@@ -8,7 +8,7 @@ import { gatherWrites } from "./gathered_writes.ts";
 const sliceBytes = 16 * 1024;
 /** What all connections hand on in one turn of the event loop: some 150 requests, 10 to 20 ms of work. */
 const bytesPerTurn = 64 * 1024;
-/** What a frame costs besides its bytes: a callback. */
+/** What a frame costs in addition to its bytes: a callback. */
 const bytesPerFrame = 64;
 /** While a peer has not received more than this of its answers, its requests are not read. */
 const mostUnsentBytes = 256 * 1024;

@@ -6,7 +6,7 @@ import { errorMessage } from "../text/error_message.ts";
 
 const logger = getLogger(["grpc", "tls"]);
 
-/** What a TLS server shows, and whom it believes. */
+/** The certificate that a TLS server presents, and the CAs that it accepts. */
 export interface TlsIdentity {
   /** The leaf first, then intermediates. */
   certificatePem: string;
@@ -78,7 +78,7 @@ export function rawOf(secure: TLSSocket): Socket {
   return (secure as unknown as { _parent: Socket })._parent;
 }
 
-/** Deno takes any text here and refuses every connection afterwards, so we look ourselves. Throws when unusable. */
+/** Deno accepts any text here and refuses every later connection, so it is verified here. Throws when unusable. */
 function contextOf(identity: TlsIdentity): SecureContextOptions {
   const { certificatePem, privateKeyPem, clientAuthoritiesPem } = identity;
   const key = createPrivateKey(privateKeyPem);

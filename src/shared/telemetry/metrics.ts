@@ -1,4 +1,4 @@
-/** Label names and values, which tell the series of one metric apart; few values each. */
+/** Label names and values, which distinguish the series of one metric; few values each. */
 export type Labels = Readonly<Record<string, string>>;
 
 /** Counts up; a series is exposed once it was added to, be it nothing. */

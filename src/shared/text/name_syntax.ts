@@ -45,7 +45,7 @@ const ipv4 = new RegExp(`^${octet}(?:\\.${octet}){3}$`);
 const mappedIpv4 = /^\[::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})\]$/;
 
 /**
- * An IP address in canonical text (IPv6 as in RFC 5952), or undefined; octets with leading zeros
+ * An IP address in canonical text (IPv6 as in RFC 5952), or undefined; numbers with leading zeros
  * and zones are refused. An IPv4-mapped IPv6 address becomes the IPv4 address that it means, so
  * that a rule about IPv4 ranges cannot be walked around.
  */

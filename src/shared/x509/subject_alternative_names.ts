@@ -37,7 +37,7 @@ export function writeSubjectAlternativeNames(
 ) {
   return derSequence(
     ...dnsNames.map((name) => derAsciiString(dnsTag, name)),
-    ...ipAddresses.map((address) => element(ipTag, ipOctets(address))),
+    ...ipAddresses.map((address) => element(ipTag, ipBytes(address))),
     ...uris.map((uri) => derAsciiString(uriTag, uri)),
   );
 }
@@ -49,7 +49,7 @@ function ipText(bytes: Uint8Array): string | undefined {
   return parseIpAddress(groups.map((group) => group.toHex()).join(":"));
 }
 
-function ipOctets(text: string): Uint8Array {
+function ipBytes(text: string): Uint8Array {
   const address = parseIpAddress(text);
   if (address === undefined) throw new TypeError(`"${text}" is not an IP address`);
   if (!address.includes(":")) return Uint8Array.from(address.split("."), Number);

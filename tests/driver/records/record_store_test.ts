@@ -146,7 +146,7 @@ Deno.test("a record that cannot be read is reported with its path and the reason
       assert.deepEqual(records, []);
       assert.deepEqual(unreadable.map((record) => record.path), [path]);
       assert.match(unreadable[0]!.problem, problem);
-      // The next publish mends it, an unpublish removes it.
+      // The next publish repairs it, an unpublish removes it.
       await store.save(volume(), "certificate").catch(() => {});
       assert.deepEqual(list(path), ["tls.crt", "volume.json"]);
     });

@@ -133,7 +133,7 @@ export const publishTwiceAtOnce = (at: number) =>
     const requests = (real.asked.get(volume.request!.volumeId) ?? 0) - asked;
     if (fit) assert.deepEqual([kinds, requests], [volume.known ? ["done", "done"] : kinds, 0]);
     else {
-      // The second call meets the first at its work, or finds what that has mended.
+      // The second call meets the first at its work, or finds what that has repaired.
       const given = kinds[0] === "busy" || kinds.every((kind) => kind === "done");
       const most = volume.known ? 2 : 1; // as for one call
       assert.ok(requests <= most && given, `${kinds}, ${requests} requests`);

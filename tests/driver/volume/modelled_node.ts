@@ -28,7 +28,7 @@ export class ModelledNode implements AsyncDisposable {
   readonly issued = new Map<string, Certificate>();
   /** Requests by volume id, answered or not. */
   readonly asked = new Map<string, number>();
-  /** Told when the next request arrives. */
+  /** Called when the next request arrives. */
   onAsked: () => void = () => {};
   #silent = 0;
 
@@ -76,7 +76,7 @@ export class ModelledNode implements AsyncDisposable {
     return await calling;
   }
 
-  /** Nothing lies where a volume was. */
+  /** Nothing remains where a volume was. */
   async assertGone({ targetPath, volumeId }: Volume): Promise<void> {
     await assert.rejects(Deno.lstat(targetPath), Deno.errors.NotFound);
     assert.equal(this.node.table.get(volumeId), undefined, "no entry in the table");

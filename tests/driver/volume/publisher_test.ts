@@ -88,12 +88,12 @@ for (
 Deno.test("an answer for another key, or under another trust bundle, is not mounted", async () => {
   await using node = await TestNode.create();
   const request = await node.request();
-  const stranger = await node.request();
-  const ofStranger = await (async () => {
-    await node.publish(stranger);
+  const other = await node.request();
+  const otherOutcome = await (async () => {
+    await node.publish(other);
     return await node.issuer.sign(node.issuer.requests[0]!);
   })();
-  node.issuer.answer = () => Promise.resolve(ofStranger);
+  node.issuer.answer = () => Promise.resolve(otherOutcome);
   const outcome = await node.publish(request);
   assert.match("reason" in outcome ? outcome.reason : "", /another key/);
   await using otherNode = await TestNode.create();
@@ -218,10 +218,10 @@ Deno.test("unpublish during a publish is busy and loses nothing", async () => {
   const request = await node.request();
   const asked = Promise.withResolvers<void>();
   const go = Promise.withResolvers<void>();
-  node.issuer.answer = async (wanted) => {
+  node.issuer.answer = async (request) => {
     asked.resolve();
     await go.promise;
-    return await node.issuer.sign(wanted);
+    return await node.issuer.sign(request);
   };
   const publishing = node.publish(request);
   await asked.promise;

@@ -47,13 +47,13 @@ Deno.test("a restarted service knows again what its drivers report", async () =>
   );
 });
 
-Deno.test("a report is believed for what we signed ourselves, and nothing else", async () => {
+Deno.test("a report is accepted for certificates of the service's CA, and for no other", async () => {
   const material = await makeCa();
   await using service = await openTestService({ material });
-  await using stranger = await openTestService();
+  await using other = await openTestService();
   await using restarted = await openTestService({ material });
   const ours = issued(await service.ask({ attributes: { duration: "1h" } })).leaf.der;
-  const theirs = issued(await stranger.ask()).leaf.der;
+  const theirs = issued(await other.ask()).leaf.der;
   const forged = ours.with(ours.length - 1, (ours.at(-1) ?? 0) ^ 1);
   const refused = [
     held(theirs),

@@ -47,8 +47,8 @@ Deno.test("a certificate is valid for as long as it was asked for, from 10 secon
   await using service = await openTestService();
   for (const duration of ["10s", "11s", "1m", "1h30m", "720h"]) {
     const { leaf, notAfter } = issued(await service.ask({ attributes: { duration } }));
-    const wanted = start.add(Temporal.Duration.from(`PT${duration.toUpperCase()}`));
-    const expected = wanted.round({ smallestUnit: "second", roundingMode: "floor" });
+    const requested = start.add(Temporal.Duration.from(`PT${duration.toUpperCase()}`));
+    const expected = requested.round({ smallestUnit: "second", roundingMode: "floor" });
     assert.equal(String(leaf.notAfter), String(expected), duration);
     assert.equal(String(notAfter), String(expected), duration);
   }

@@ -137,7 +137,7 @@ Deno.test({
   },
 });
 
-Deno.test("a leaf names its issuer's key identifier octet for octet", async () => {
+Deno.test("a leaf names its issuer's key identifier byte for byte", async () => {
   const material = await makeCa();
   await using service = await openTestService({ material });
   const leaf = readCertificate(issued(await service.ask()).leaf.der);

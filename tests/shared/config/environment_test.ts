@@ -62,7 +62,7 @@ for (
     ["X".repeat(10_000), undefined],
   ] as const
 ) {
-  Deno.test(`"${given.slice(0, 30)}" ${meant ? `hints at ${meant}` : "is let be"}`, () => {
+  Deno.test(`"${given.slice(0, 30)}" ${meant ? `hints at ${meant}` : "is accepted"}`, () => {
     assert.deepEqual(
       warnings({ [given]: "1" }),
       meant ? [`${given} is not known: is ${meant} meant?`] : [],

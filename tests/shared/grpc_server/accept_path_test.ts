@@ -81,8 +81,8 @@ Deno.test("a handshake that does not end is ended", async () => {
 
 Deno.test("a client without a certificate, or with another CA's, gets no answer", async () => {
   await using served = await gatedServer();
-  const stranger = await (await TestCa.create("Other CA")).issue("spiffe://a/b");
-  const strange = { cert: stranger.certificatePem, key: stranger.privateKeyPem };
+  const unrelated = await (await TestCa.create("Other CA")).issue("spiffe://a/b");
+  const strange = { cert: unrelated.certificatePem, key: unrelated.privateKeyPem };
   for (const options of [{ cert: undefined, key: undefined }, strange]) {
     const socket = await served.openTls(options);
     const received: Buffer[] = [];
