@@ -1,6 +1,5 @@
 import { SystemCallError } from "../../shared/linux/errno.ts";
-import type { Libc, MountRequest } from "../../shared/linux/libc.ts";
-import { mountFlags } from "../../shared/linux/libc.ts";
+import type { Libc } from "../../shared/linux/libc.ts";
 import { mountinfoPath } from "../../shared/linux/proc_files.ts";
 import { driverName } from "../../shared/text/product_names.ts";
 import { MountIndex, type MountinfoEntry } from "./mountinfo.ts";
@@ -9,7 +8,7 @@ import { MountIndex, type MountinfoEntry } from "./mountinfo.ts";
 export type MountOrigin = Pick<MountinfoEntry, "fileSystem" | "source">;
 
 /** Every mount of this driver is a tmpfs whose source is the driver's name. */
-const ownOrigin: MountOrigin = { fileSystem: "tmpfs", source: driverName };
+export const ownOrigin: MountOrigin = { fileSystem: "tmpfs", source: driverName };
 
 /** The one rule for whether a mount is ours; no other place remembers or decides it. */
 export function isOwnMount(mount: MountOrigin): boolean {
@@ -21,7 +20,7 @@ export function isBusy(error: unknown): boolean {
 }
 
 /**
- * The mounts that this program sees, makes and unmounts.
+ * The mounts that this program sees.
  *
  * The kernel's table is read again only when the kernel reports that it has changed: to read and parse 1,000 mounts takes
  * 2 ms, and a driver that starts with 1,000 volumes looks up each of them.
@@ -51,22 +50,7 @@ export class MountTable implements Disposable {
     return this.#libc.isMountPoint(path) ?? this.at(path) !== undefined;
   }
 
-  /** Throws a SystemCallError, as each of the following does. */
-  mount(request: MountRequest): void {
-    this.#libc.mount(request);
-  }
-
-  /** Mounts a new tmpfs of ours. */
-  mountOurs(request: Pick<MountRequest, "target" | "flags" | "options">): void {
-    this.#libc.mount({ ...request, ...ownOrigin });
-  }
-
-  /** Shows what is mounted at `source` at `target` too. */
-  bind(source: string, target: string): void {
-    this.#libc.mount({ source, target, flags: mountFlags.bind });
-  }
-
-  /** Unmounts what is visible at a path, lazily while a process uses it. */
+  /** Unmounts what is visible at a path, lazily while a process uses it; throws a SystemCallError. */
   unmount(path: string): void {
     try {
       this.#libc.unmount(path);

@@ -30,8 +30,9 @@ export async function selectMounter(
   using scope = new DisposableStack();
   let mounts: MountTable | undefined;
   try {
-    mounts = scope.use(new MountTable((options.openLibc ?? openLibc)()));
-    const staging = scope.use(new StagingArea(mounts, directory));
+    const libc = (options.openLibc ?? openLibc)();
+    mounts = scope.use(new MountTable(libc));
+    const staging = scope.use(new StagingArea(libc, mounts, directory));
     staging.clean();
     probeMounting(staging);
     scope.move();

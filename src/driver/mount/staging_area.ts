@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { SystemCallError } from "../../shared/linux/errno.ts";
-import { mountFlags } from "../../shared/linux/libc.ts";
-import { isBusy, isOwnMount, type MountTable } from "./mount_table.ts";
+import { type Libc, mountFlags } from "../../shared/linux/libc.ts";
+import { isBusy, isOwnMount, type MountTable, ownOrigin } from "./mount_table.ts";
 
 const hardened = mountFlags.noSuid | mountFlags.noDev | mountFlags.noExec;
 
@@ -24,12 +24,14 @@ const pause = new Int32Array(new SharedArrayBuffer(4));
  * processor uses the old table any more, which takes longer than all the rest of a publish.
  */
 export class StagingArea implements Disposable {
+  readonly #libc: Libc;
   readonly #mounts: MountTable;
   readonly #directory: string;
   #mounted = false;
   #swapOption = ",noswap";
 
-  constructor(mounts: MountTable, directory: string) {
+  constructor(libc: Libc, mounts: MountTable, directory: string) {
+    this.#libc = libc;
     this.#mounts = mounts;
     this.#directory = directory;
   }
@@ -48,7 +50,7 @@ export class StagingArea implements Disposable {
     if (!this.#isMounted()) this.#mount();
     const path = join(this.#directory, randomBytes(8).toString("hex"));
     Deno.mkdirSync(path, { mode: 0o700 });
-    return new StagingDirectory(this.#mounts, path, () => this.#mountVolume(path));
+    return new StagingDirectory(this.#libc, this.#mounts, path, () => this.#mountVolume(path));
   }
 
   [Symbol.dispose](): void {
@@ -64,9 +66,9 @@ export class StagingArea implements Disposable {
 
   #mount(): void {
     const target = this.#directory;
-    this.#mounts.mountOurs({ target, flags: hardened, options: "mode=0700,size=64k" });
+    this.#libc.mount({ ...ownOrigin, target, flags: hardened, options: "mode=0700,size=64k" });
     try {
-      this.#mounts.mount({ target, flags: mountFlags.private });
+      this.#libc.mount({ target, flags: mountFlags.private });
     } catch (error) {
       this.#mounts.unmount(target);
       throw error;
@@ -75,13 +77,13 @@ export class StagingArea implements Disposable {
   }
 
   #mountVolume(target: string): void {
-    const request = { target, flags: hardened };
+    const request = { ...ownOrigin, target, flags: hardened };
     try {
-      this.#mounts.mountOurs({ ...request, options: volumeOptions + this.#swapOption });
+      this.#libc.mount({ ...request, options: volumeOptions + this.#swapOption });
     } catch (error) {
       if (!(error instanceof SystemCallError && error.code === "EINVAL")) throw error;
       // Kernels before 6.4 do not know noswap.
-      this.#mounts.mountOurs({ ...request, options: volumeOptions });
+      this.#libc.mount({ ...request, options: volumeOptions });
       this.#swapOption = "";
     }
   }
@@ -90,11 +92,13 @@ export class StagingArea implements Disposable {
 /** A directory of the staging area for one operation; at most one mount begins at it. */
 class StagingDirectory implements Disposable {
   readonly path: string;
+  readonly #libc: Libc;
   readonly #mounts: MountTable;
   readonly #mountVolume: () => void;
   #mounted = false;
 
-  constructor(mounts: MountTable, path: string, mountVolume: () => void) {
+  constructor(libc: Libc, mounts: MountTable, path: string, mountVolume: () => void) {
+    this.#libc = libc;
     this.#mounts = mounts;
     this.path = path;
     this.#mountVolume = mountVolume;
@@ -108,9 +112,9 @@ class StagingDirectory implements Disposable {
 
   /** Binds a published volume here, writable, while it remains read-only at its target; throws if it is not ours. */
   bindWritable(path: string): void {
-    this.#mounts.bind(path, this.path);
+    this.#libc.mount({ source: path, target: this.path, flags: mountFlags.bind });
     this.#mounted = true;
-    this.#mounts.mount({ target: this.path, flags: mountFlags.private });
+    this.#libc.mount({ target: this.path, flags: mountFlags.private });
     const bound = this.#mounts.at(this.path);
     if (bound === undefined || !isOwnMount(bound)) {
       throw new Error(`the mount at ${path} is not one of this driver; it is left alone`);
@@ -132,13 +136,13 @@ class StagingDirectory implements Disposable {
 
   /** Moves the mount from here to the target. */
   moveTo(target: string): void {
-    this.#mounts.mount({ source: this.path, target, flags: mountFlags.move });
+    this.#libc.mount({ source: this.path, target, flags: mountFlags.move });
     this.#mounted = false;
   }
 
   #remount(flag: number): void {
     const flags = mountFlags.remount | mountFlags.bind | hardened | flag;
-    this.#mounts.mount({ target: this.path, flags });
+    this.#libc.mount({ target: this.path, flags });
   }
 
   [Symbol.dispose](): void {

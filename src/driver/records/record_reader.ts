@@ -17,16 +17,13 @@ export type Named = Pick<VolumeRecord, "volumeId" | "pod">;
 export type LoadedRecords = Awaited<ReturnType<VolumeStore["load"]>>;
 
 /** All records below `basePath`, changing nothing: it may be called while a driver runs. */
-export function readRecords(
-  basePath: string,
-  directoryName: (record: Named) => string = recordDirectoryName,
-): LoadedRecords {
+export function readRecords(basePath: string): LoadedRecords {
   const records: VolumeRecord[] = [];
   const unreadable: UnreadableRecord[] = [];
   for (const entry of volumesOf(basePath)) {
     const path = join(basePath, entry.name);
     const found = entry.isDirectory
-      ? readDirectory(path, entry.name, directoryName)
+      ? readDirectory(path, entry.name)
       : problem("is not a directory; this driver keeps a directory for each volume");
     if (found?.kind === "record") records.push(found.record);
     if (found?.kind === "unreadable") unreadable.push({ path, problem: found.problem });
@@ -44,7 +41,7 @@ export function isReadable(path: string): boolean {
     parseRecord(Deno.readTextFileSync(path)).kind === "record";
 }
 
-export function readRecordFile(directory: string): ParsedRecord | undefined {
+function readRecordFile(directory: string): ParsedRecord | undefined {
   // A link in the directory's place leads to another program's files.
   if (!entryAt(directory)?.isDirectory) return undefined;
   const path = `${directory}/${recordFile}`;
@@ -61,17 +58,13 @@ export function readRecordFile(directory: string): ParsedRecord | undefined {
 }
 
 /** Undefined for what an incomplete save or removal left. */
-function readDirectory(
-  path: string,
-  name: string,
-  directoryName: (record: Named) => string,
-): ParsedRecord | undefined {
+function readDirectory(path: string, name: string): ParsedRecord | undefined {
   const found = readRecordFile(path);
   if (found === undefined) {
     return holdsTemporaryFilesOnly(path) ? undefined : problem(`has no ${recordFile}`);
   }
   if (found.kind === "unreadable") return problem(`${recordFile} ${found.problem}`);
-  const expected = directoryName(found.record);
+  const expected = recordDirectoryName(found.record);
   if (expected === name) return found;
   return problem(`${recordFile} is of another volume, whose directory would be ${expected}`);
 }

@@ -12,30 +12,26 @@ import {
   isTemporaryFile,
   type LoadedRecords,
   type Named,
-  readRecordFile,
   readRecords,
   recordFile,
   temporaryName,
   volumesOf,
 } from "./record_reader.ts";
 
-/** Keeps each volume's record and certificate chain in a directory of its own under `basePath`. */
-export function openRecordStore(
-  basePath: string,
-  directoryName: (record: Named) => string = recordDirectoryName,
-): VolumeStore {
-  return new RecordStore(basePath, directoryName);
+/** Stores each volume's record and certificate chain in a directory of its own below `basePath`. */
+export function openRecordStore(basePath: string): VolumeStore {
+  return new RecordStore(basePath);
 }
 
 class RecordStore implements VolumeStore {
   readonly #basePath: string;
-  readonly #directoryName: (record: Named) => string;
+  /** The id of the volume whose record is in a directory: different volumes can have the same directory name. */
+  readonly #owners = new Map<string, string>();
   /** Directories in which a save runs. */
   readonly #saving = new Set<string>();
 
-  constructor(basePath: string, directoryName: (record: Named) => string) {
+  constructor(basePath: string) {
     this.#basePath = basePath;
-    this.#directoryName = directoryName;
   }
 
   async save(record: VolumeRecord, certificatePem: string): Promise<void> {
@@ -43,27 +39,20 @@ class RecordStore implements VolumeStore {
       throw new TypeError("a private key must not reach the disk; only certificates are kept");
     }
     const directory = this.#directory(record);
+    const owner = this.#owners.get(directory) ?? record.volumeId;
+    if (owner !== record.volumeId) {
+      throw new Error(`${directory} holds the record of volume ${owner}, which is not replaced`);
+    }
     const text = formatRecord(record);
     this.#saving.add(directory);
     try {
-      await this.#save(directory, record, { text, certificatePem });
+      await makeDirectory(directory);
+      await replaceFile(directory, certificateFile, certificatePem);
+      await replaceFile(directory, recordFile, text);
+      this.#owners.set(directory, owner);
     } finally {
       this.#saving.delete(directory);
     }
-  }
-
-  async #save(
-    directory: string,
-    record: VolumeRecord,
-    { text, certificatePem }: { text: string; certificatePem: string },
-  ): Promise<void> {
-    const owner = this.#otherOwner(directory, record);
-    if (owner !== undefined) {
-      throw new Error(`${directory} holds the record of volume ${owner}, which is not replaced`);
-    }
-    await makeDirectory(directory);
-    await replaceFile(directory, certificateFile, certificatePem);
-    await replaceFile(directory, recordFile, text);
   }
 
   /** Also removes the leftovers of saves and removals that were interrupted, so none may run meanwhile. */
@@ -79,18 +68,23 @@ class RecordStore implements VolumeStore {
         removeLeftovers(`${this.#basePath}/${entry.name}`);
       }
     }
-    return readRecords(this.#basePath, this.#directoryName);
+    const loaded = readRecords(this.#basePath);
+    this.#owners.clear();
+    for (const record of loaded.records) this.#owners.set(this.#directory(record), record.volumeId);
+    return loaded;
   }
 
   async remove(record: Named): Promise<void> {
     const directory = this.#directory(record);
+    if ((this.#owners.get(directory) ?? record.volumeId) !== record.volumeId) return;
     const entry = entryAt(directory);
-    if (entry === undefined || this.#otherOwner(directory, record) !== undefined) return;
-    if (!entry.isDirectory) return removeEntry(directory);
-    // The record is removed first: without it the rest is a leftover, which load() removes.
-    for (const name of [recordFile, certificateFile]) removeEntry(join(directory, name));
-    removeTemporaries(directory);
-    await Deno.remove(directory);
+    if (entry?.isDirectory) {
+      // The record is removed first: without it the rest is a leftover, which load() removes.
+      for (const name of [recordFile, certificateFile]) removeEntry(join(directory, name));
+      removeTemporaries(directory);
+      await Deno.remove(directory);
+    } else if (entry !== undefined) removeEntry(directory);
+    this.#owners.delete(directory);
   }
 
   /** Nothing is awaited, so that no save can begin meanwhile. */
@@ -109,19 +103,7 @@ class RecordStore implements VolumeStore {
   }
 
   #directory(record: Named): string {
-    const name = this.#directoryName(record);
-    if (!/^[^./\0][^/\0]*$/.test(name)) {
-      throw new TypeError(`${JSON.stringify(name)} is no name for a record's directory`);
-    }
-    return join(this.#basePath, name);
-  }
-
-  /** Different volumes can have the same directory name; no volume changes the record of another. */
-  #otherOwner(directory: string, record: Named): string | undefined {
-    const found = readRecordFile(directory);
-    if (found?.kind !== "record" || found.record.volumeId === record.volumeId) return undefined;
-    // A record in a directory that is not its own was not written by this driver.
-    return this.#directory(found.record) === directory ? found.record.volumeId : undefined;
+    return join(this.#basePath, recordDirectoryName(record));
   }
 }
 

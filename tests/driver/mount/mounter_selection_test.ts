@@ -61,11 +61,12 @@ Deno.test({
   async fn() {
     await using workspace = new Workspace();
     await Deno.mkdir(workspace.stagingDir, { recursive: true });
-    const killed = new StagingArea(new MountTable(workspace.libc), workspace.stagingDir);
+    const { libc, stagingDir } = workspace;
+    const killed = new StagingArea(libc, new MountTable(libc), stagingDir);
     for (let n = 0; n < 2; n += 1) {
-      const room = killed.createDirectory();
-      room.mountTmpfs();
-      await Deno.writeTextFile(join(room.path, "tls.key"), "secret");
+      const staged = killed.createDirectory();
+      staged.mountTmpfs();
+      await Deno.writeTextFile(join(staged.path, "tls.key"), "secret");
     }
     assert.equal(workspace.mounts().length, 2);
     using _mounter = await workspace.createMounter();

@@ -97,13 +97,14 @@ Deno.test({
     share(workspace);
     await Deno.mkdir(workspace.stagingDir, { recursive: true });
     await using peer = await PeerNamespace.create("unchanged");
-    const staging = new StagingArea(new MountTable(workspace.libc), workspace.stagingDir);
+    const { libc, stagingDir } = workspace;
+    const staging = new StagingArea(libc, new MountTable(libc), stagingDir);
     {
-      using room = staging.createDirectory();
-      room.mountTmpfs();
-      await Deno.writeTextFile(join(room.path, "tls.key"), "secret");
+      using staged = staging.createDirectory();
+      staged.mountTmpfs();
+      await Deno.writeTextFile(join(staged.path, "tls.key"), "secret");
       const seen = (await peer.mounts()).map((mount) => mount.mountPoint);
-      assert.equal(seen.includes(room.path), false);
+      assert.equal(seen.includes(staged.path), false);
       assert.equal(await peer.run("find", workspace.stagingDir, "-mindepth", "2"), "");
     }
     staging[Symbol.dispose]();
@@ -126,7 +127,7 @@ Deno.test({
     libc.mount({ source, target, flags: mountFlags.bind });
     libc.mount({ target, flags: mountFlags.remount | mountFlags.bind | mountFlags.readOnly });
     assert.equal(workspace.mountAt(target)?.options.includes("ro"), true);
-    // The reason why a volume is sealed before it is bound.
+    // The reason why a volume is made read-only before it is moved to its target.
     assert.equal(mountAt(await peer.mounts(), target)?.options.includes("ro"), false);
     await peer.run("touch", join(target, "x"));
     assert.equal(Deno.statSync(join(target, "x")).isFile, true);

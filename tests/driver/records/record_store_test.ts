@@ -98,7 +98,11 @@ Deno.test("two volumes whose names meet do not touch each other's record", () =>
     const first = volume({ volumeId: "b-c", pod: { ...pod, name: "a" } });
     const second = volume({ volumeId: "c", pod: { ...pod, name: "a-b" } });
     await store.save(first, "first");
-    await assert.rejects(store.save(second, "second"), /holds the record of volume b-c/);
+    const restarted = openRecordStore(basePath);
+    await restarted.load();
+    for (const each of [store, restarted]) {
+      await assert.rejects(each.save(second, "second"), /holds the record of volume b-c/);
+    }
     await store.remove(second);
     assert.deepEqual((await store.load()).records.map((record) => record.volumeId), ["b-c"]);
   }));
@@ -240,14 +244,6 @@ Deno.test("a save that fails leaves the old record and no temporary file", () =>
     assert.equal(await Deno.readTextFile(join(directory, "tls.crt")), "certificate");
     assert.equal((await store.load()).records[0]?.serialNumber, "0a1b");
   }));
-
-Deno.test("a directory name that leaves the base path is refused", async () => {
-  for (const name of ["..", ".hidden", "a/b", "", "../x", "a\0"]) {
-    const store = openRecordStore("/nonexistent", () => name);
-    await assert.rejects(store.save(volume(), "x"), TypeError);
-    await assert.rejects(store.remove(volume()), TypeError);
-  }
-});
 
 Deno.test("records of any pod are saved under a name that load() accepts", () =>
   withBase(async (basePath) => {
