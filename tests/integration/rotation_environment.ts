@@ -11,6 +11,7 @@ import { podObject } from "../../scripts/support/api_pod.ts";
 import { ApiServer } from "../../scripts/support/api_server.ts";
 import { FakeClock } from "../../scripts/support/fake_clock.ts";
 import { composeService } from "../support/composed_service.ts";
+import { pass } from "../service/kubernetes/kubernetes_fixture.ts";
 import { writeKubeconfig } from "../support/kubeconfig.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
 import { TlsProgram, type VolumeFiles } from "./tls_program.ts";
@@ -92,8 +93,10 @@ export async function openEnvironment(secret: CaSourceContent) {
     issue,
     start: async (name: string) =>
       kept.use(await TlsProgram.start(`${name}.shop.svc.cluster.local`, await issue(name))),
+    /** Resolves when the condition holds; seconds can pass, in which a failed API call is retried. */
+    until: (condition: () => boolean) => pass(clock, condition),
     /** Resolves when a CA of this name signs. */
-    signing: (name: string) => clock.until(() => signs() === name),
+    signing: (name: string) => pass(clock, () => signs() === name),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }
