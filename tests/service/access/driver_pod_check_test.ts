@@ -9,7 +9,7 @@ type Answer = Awaited<ReturnType<DriverPodDirectory["runs"]>>;
 
 const runs: Answer = { kind: "answer", runs: true };
 const isGone: Answer = { kind: "answer", runs: false };
-const isAway: Answer = { kind: "unavailable", problem: "the API server is away" };
+const isAway: Answer = { kind: "unavailable", problem: "the API server does not answer" };
 
 function open() {
   const clock = new FakeClock();
@@ -31,7 +31,7 @@ function open() {
   };
 }
 
-Deno.test("a driver's pod is confirmed once a minute, and once for all who call at the same time", async () => {
+Deno.test("a driver's pod is confirmed once a minute, and once for concurrent calls", async () => {
   const { clock, calls, confirm } = open();
   const answers = await Promise.all([confirm(), confirm(), confirm()]);
   assert.deepEqual(answers, ["confirmed", "confirmed", "confirmed"]);
@@ -43,7 +43,7 @@ Deno.test("a driver's pod is confirmed once a minute, and once for all who call 
   assert.deepEqual(calls, ["node-1 uid-1", "node-1 uid-1"]);
 });
 
-Deno.test("a pod that is gone is denied a minute later at most, and another pod of its node is not", async () => {
+Deno.test("a pod that is gone is denied after at most a minute, and another pod of its node is not", async () => {
   const { clock, state, confirm } = open();
   assert.equal(await confirm(), "confirmed");
   state.answer = isGone;
@@ -55,13 +55,13 @@ Deno.test("a pod that is gone is denied a minute later at most, and another pod 
   assert.equal(await confirm(), "unauthenticated");
 });
 
-Deno.test("an API server that fails leaves the last answer in force for ten minutes", async () => {
+Deno.test("while the API server fails, the last answer is used for ten minutes", async () => {
   const { clock, calls, state, confirm } = open();
   assert.equal(await confirm(), "confirmed");
   state.answer = isAway;
   await clock.advance({ minutes: 9 });
   assert.equal(await confirm(), "confirmed");
-  // Callers do not wait for the failing server one after the other.
+  // Callers do not wait for the failing server again.
   assert.equal(await confirm(), "confirmed");
   assert.equal(calls.length, 2);
   await clock.advance({ minutes: 1 });
@@ -71,7 +71,7 @@ Deno.test("an API server that fails leaves the last answer in force for ten minu
   assert.equal(await confirm(), "confirmed");
 });
 
-Deno.test("a wall clock that steps back does not keep an old answer in force", async () => {
+Deno.test("an old answer is not used for longer when the wall clock is set back", async () => {
   const { clock, calls, confirm } = open();
   await confirm();
   clock.set(clock.now().subtract({ hours: 1 }));
@@ -79,7 +79,7 @@ Deno.test("a wall clock that steps back does not keep an old answer in force", a
   assert.equal(calls.length, 2);
 });
 
-Deno.test("a caller that leaves does not take the answer from the others", async () => {
+Deno.test("a cancelled call does not affect the others that wait for the same look-up", async () => {
   const clock = new FakeClock();
   const { promise, resolve } = Promise.withResolvers<Answer>();
   const check = new DriverPodCheck({ directory: { runs: () => promise }, clock });

@@ -79,7 +79,7 @@ Deno.test("a call's caller is the node and the driver's pod of the certificate",
   assert.equal((await authenticate(leaf)).kind, "unauthenticated");
 });
 
-Deno.test("a certificate of a CA that is no longer in use is refused, also when it was accepted before", async () => {
+Deno.test("a certificate of a CA that is no longer in use is rejected, also when it was accepted before", async () => {
   const { ca, clientCas, verifier } = await openMutual();
   const { certificate: { der } } = await forgeNode(ca);
   let changes = 0;
@@ -112,7 +112,7 @@ Deno.test("a signature is verified once for a certificate", async () => {
   const { leaf } = await issue();
   for (let call = 0; call < 5; call++) await verifier.verify(leaf.slice());
   assert.equal(verifications, 1);
-  // Another CA comes beside it: nothing is to be verified again.
+  // Another CA is accepted too: nothing is verified again.
   const ca = await newNodeCa();
   const accepted = [nodeCas.issuing!, ca];
   nodeCas.replace({ issuing: nodeCas.issuing, accepted, othersAreCompromised: false });
@@ -120,7 +120,7 @@ Deno.test("a signature is verified once for a certificate", async () => {
   assert.equal(verifications, 1);
 });
 
-Deno.test("a revoked node's certificates are refused", async () => {
+Deno.test("a revoked node's certificates are rejected", async () => {
   const { clock, nodeCas, issue } = await openNodeIssuer();
   const denied = new Map<string, Temporal.Instant>();
   const denials = {
@@ -138,7 +138,7 @@ Deno.test("a revoked node's certificates are refused", async () => {
   assert.equal((await verifier.verify(second.leaf)).kind, "accepted");
 });
 
-Deno.test("what is not a node's certificate is refused, each for its own reason", async () => {
+Deno.test("a certificate that is not a node's is rejected with the reason", async () => {
   const { ca, verifier } = await openMutual();
   const rows: [Forging, RegExp][] = [
     [{ extensions: [names(uri)] }, /extendedKeyUsage does not contain clientAuth/],
@@ -186,7 +186,7 @@ Deno.test("what is not a node's certificate is refused, each for its own reason"
   assert.equal((await verifier.verify(certificate.der)).kind, "accepted");
 });
 
-Deno.test("a certificate that only claims to be of the CA is refused", async () => {
+Deno.test("a certificate that names the CA but is signed by another key is rejected", async () => {
   const { ca, verifier } = await openMutual();
   const impostor = await forge({ commonName: "Nodes" });
   const { certificate } = await forgeNode(impostor);
@@ -199,7 +199,7 @@ Deno.test("a certificate that only claims to be of the CA is refused", async () 
   assert.match(await reasonOf(verifier, ca.certificate.der), /itself a client CA's/);
 });
 
-Deno.test("a node CA's certificate without a pod's uid is refused", async () => {
+Deno.test("a certificate of a node CA without a pod's uid is rejected", async () => {
   const ca = await forge({ commonName: "Nodes" });
   const clock = { now: () => now, after: () => ({ [Symbol.dispose]: () => {} }) };
   const clientCas = new TestClientCas([ca.certificate]);
@@ -218,62 +218,18 @@ testWith(
   "an anchor of version 1 verifies no certificate, neither its own holder's nor one that it signed",
   async (bench) => {
     await bench.openssl(
-      "req",
-      "-newkey",
-      "ec",
-      "-pkeyopt",
-      "ec_paramgen_curve:P-256",
-      "-nodes",
-      "-subj",
-      "/CN=Old",
-      "-keyout",
-      "ca.key",
-      "-out",
-      "ca.csr",
+      ...`req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=Old -keyout ca.key -out ca.csr`
+        .split(" "),
     );
-    await bench.openssl(
-      "x509",
-      "-req",
-      "-in",
-      "ca.csr",
-      "-signkey",
-      "ca.key",
-      "-days",
-      "30",
-      "-out",
-      "ca.crt",
-    );
+    await bench.openssl(...`x509 -req -in ca.csr -signkey ca.key -days 30 -out ca.crt`.split(" "));
     await bench.write("leaf.conf", `extendedKeyUsage=clientAuth\nsubjectAltName=URI:${uri}\n`);
     await bench.openssl(
-      "req",
-      "-newkey",
-      "ec",
-      "-pkeyopt",
-      "ec_paramgen_curve:P-256",
-      "-nodes",
-      "-subj",
-      "/CN=node",
-      "-keyout",
-      "leaf.key",
-      "-out",
-      "leaf.csr",
+      ...`req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=node -keyout leaf.key -out leaf.csr`
+        .split(" "),
     );
     await bench.openssl(
-      "x509",
-      "-req",
-      "-in",
-      "leaf.csr",
-      "-CA",
-      "ca.crt",
-      "-CAkey",
-      "ca.key",
-      "-CAcreateserial",
-      "-days",
-      "30",
-      "-extfile",
-      "leaf.conf",
-      "-out",
-      "leaf.crt",
+      ...`x509 -req -in leaf.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 30 -extfile leaf.conf -out leaf.crt`
+        .split(" "),
     );
     const [ca] = readCertificates(await bench.read("ca.crt")) ?? [];
     const [leaf] = readCertificates(await bench.read("leaf.crt")) ?? [];

@@ -77,7 +77,7 @@ Deno.test("a directory that does not answer makes a request unavailable, not den
   );
 });
 
-Deno.test("authorization comes before anything of the request is parsed", async () => {
+Deno.test("a request is authorized before it is parsed", async () => {
   await using service = await openTestService({ pods: directory({ nodeName: "node-2" }) });
   const nonsense = { certificateRequest: new Uint8Array([1]), attributes: { colour: "blue" } };
   reasonOf("denied", await service.ask(nonsense, node));

@@ -54,7 +54,7 @@ Deno.test("a compromised CA's node CA is rejected at once, also when the shared 
   await using one = open();
   one.source.hold(secretA);
   await one.clock.until(() => one.issues() === "A");
-  one.document.failure = "the API server is away";
+  one.document.failure = "the API server does not answer";
   one.source.hold({ ...secretB, compromised: true });
   await one.clock.until(() => one.issues() === "B");
   assert.equal(one.accepted(), "B");

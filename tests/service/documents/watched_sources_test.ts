@@ -115,7 +115,7 @@ Deno.test("the CA's files are reported at the start and each time either changes
   assert.equal(time.scheduler.size, 0);
 });
 
-Deno.test("the CAs of client certificates follow their file", async () => {
+Deno.test("the client CAs are read again when their file changes", async () => {
   await using time = ticking();
   const [first, second] = await Promise.all([TestCa.create("One"), TestCa.create("Two")]);
   const file = new TestFile(first.certificatePem);

@@ -18,7 +18,7 @@ import {
   start,
 } from "../../support/service_fixture.ts";
 
-Deno.test("a pod gets its own names, five minutes of the past and the default validity", async () => {
+Deno.test("a pod receives its own names, a notBefore five minutes ago and the default validity", async () => {
   await using service = await openTestService();
   const { leaf, trustBundle, serialNumber } = issued(await service.ask());
   assert.equal(leaf.commonName, "web-0.shop.svc.cluster.local");
@@ -33,7 +33,7 @@ Deno.test("a pod gets its own names, five minutes of the past and the default va
   assert.deepEqual(await verifyChain([leaf], anchors, start), { kind: "verified" });
 });
 
-Deno.test("every serial number is another one of 128 bits", async () => {
+Deno.test("every serial number is different and has 128 bits", async () => {
   await using service = await openTestService();
   const serials = new Set<string>();
   for (let count = 0; count < 50; count++) {
@@ -43,7 +43,7 @@ Deno.test("every serial number is another one of 128 bits", async () => {
   for (const serial of serials) assert.match(serial, /^[0-7][0-9a-f]{31}$/);
 });
 
-Deno.test("a certificate is valid for as long as it was asked for, from 10 seconds to the longest", async () => {
+Deno.test("a certificate is valid for the requested time, from 10 seconds to the longest validity", async () => {
   await using service = await openTestService();
   for (const duration of ["10s", "11s", "1m", "1h30m", "720h"]) {
     const { leaf, notAfter } = issued(await service.ask({ attributes: { duration } }));
@@ -66,7 +66,7 @@ Deno.test("ten years are granted where a rule says so", async () => {
   assert.equal(String(leaf.notAfter), "2036-02-27T12:00:00Z");
 });
 
-Deno.test("no certificate outlives its CA, and the shortened ones are counted", async () => {
+Deno.test("no certificate is valid for longer than its CA, and the shortened ones are counted", async () => {
   await using service = await openTestService({ material: await makeCa({ days: 2 }) });
   const full = issued(await service.ask({ attributes: { duration: "24h" } }));
   assert.equal(String(full.leaf.notAfter), "2026-03-02T12:00:00Z");
@@ -76,7 +76,7 @@ Deno.test("no certificate outlives its CA, and the shortened ones are counted", 
   assert.equal(service.signer.shortened, 1);
 });
 
-Deno.test("no certificate outlives an intermediate above it", async () => {
+Deno.test("no certificate is valid for longer than an intermediate above it", async () => {
   const material = await makeCa();
   const { issuer: parent } = await makeCa({ days: 3 });
   const issuer = { ...material.issuer, chain: [parent.certificate] };
@@ -86,7 +86,7 @@ Deno.test("no certificate outlives an intermediate above it", async () => {
   assert.deepEqual(chain[1], parent.certificate.der);
 });
 
-Deno.test("a CA that has expired signs nothing, and the refusal is not for good", async () => {
+Deno.test("a CA that has expired signs nothing, and the request can be repeated", async () => {
   await using service = await openTestService({ material: await makeCa({ days: 1 }) });
   await service.clock.advance({ hours: 23, minutes: 59, seconds: 55 });
   const reason = reasonOf("unavailable", await service.ask());
@@ -113,14 +113,14 @@ Deno.test("every key type that is granted by default is signed, with the usages 
   }
 });
 
-Deno.test("a key of another type than the volume asks for is refused", async () => {
+Deno.test("a key of another type than the volume requests is rejected", async () => {
   await using service = await openTestService();
   const attributes = { "key-algorithm": "ed25519" };
   const reason = reasonOf("invalid", await service.ask({ attributes }));
   assert.match(reason, /certificate_request: holds a key of type ecdsa-p256.*ask for ed25519/);
 });
 
-Deno.test("what is no certificate request is refused by name", async () => {
+Deno.test("a certificate request that is not valid is rejected with its field", async () => {
   await using service = await openTestService();
   const good = await certificateRequest();
   const flipped = good.with(good.length - 1, (good.at(-1) ?? 0) ^ 1);
@@ -132,7 +132,7 @@ Deno.test("what is no certificate request is refused by name", async () => {
   assert.equal(service.inventory.size, 0);
 });
 
-Deno.test("attributes that cannot be read are refused with each of them named", async () => {
+Deno.test("attributes that are not valid are rejected, each with its name", async () => {
   await using service = await openTestService();
   const attributes = { duration: "ever", colour: "blue" };
   const reason = reasonOf("invalid", await service.ask({ attributes }));
@@ -179,7 +179,7 @@ Deno.test("a renewal keeps names, units, addresses and validity, with another ke
   assert.equal(service.inventory.get(second.serialNumber)?.predecessor, first.serialNumber);
 });
 
-Deno.test("a service that was restarted renews what it does not remember", async () => {
+Deno.test("a service that was restarted renews certificates that are not in its inventory", async () => {
   const material = await makeCa();
   const attributes = { "dns-names": "web.shop.svc", duration: "1h" };
   await using before = await openTestService({ material });
@@ -191,7 +191,7 @@ Deno.test("a service that was restarted renews what it does not remember", async
   assert.equal((await verifyChain([renewed.leaf], [...anchors], start)).kind, "verified");
 });
 
-Deno.test("a changed policy holds at the next renewal", async () => {
+Deno.test("a changed policy applies to the next renewal", async () => {
   let current = policy([rule({ dnsNames: ["web.example.com"] })]);
   await using service = await openTestService({
     get policy() {
@@ -237,7 +237,7 @@ Deno.test("a request over the bound receives the time after which to retry", asy
   assert(outcome.retryAfter.total("milliseconds") >= 1000);
 });
 
-Deno.test("a request that was given up while it waited is not signed", async () => {
+Deno.test("a request that is cancelled while it waits is not signed", async () => {
   const clock = new FakeClock(start);
   const signature = new FairQueue({ clock, concurrency: 1 });
   await using service = await openTestService({ clock, queues: { signature } });

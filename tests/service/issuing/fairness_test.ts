@@ -19,7 +19,7 @@ const modest: DriverCaller = { kind: "node", node: "node-1" };
 Deno.test("1,040 requests of a node for pods that do not exist do not delay another node's one", async () => {
   await using api = await openApi();
   api.server.objects.put("pods", podObject());
-  // The API is slow: it answers the first look-ups only when the test says so.
+  // The API is slow: it answers the first look-ups only when the test releases them.
   api.server.fail("get pods", "hang", 16);
   const pods = apiServerPodDirectory(api.connection);
   await using service = await openTestService({ pods });
@@ -34,7 +34,7 @@ Deno.test("1,040 requests of a node for pods that do not exist do not delay anot
   assert(place >= 0 && place < 32, `it was look-up ${place}`);
   const kinds = new Map<string, number>();
   for (const { kind } of await Promise.all(flood)) kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
-  // A look-up that was cut off says nothing about the pod; 256 wait, and the rest comes again.
+  // A look-up that was interrupted states nothing about the pod; 256 wait, and the rest is overloaded.
   assert.deepEqual(Object.fromEntries(kinds), { unavailable: 16, denied: 256, overloaded: 768 });
   assert(api.server.mostAnswering <= 16, `${api.server.mostAnswering} look-ups at once`);
 });

@@ -13,7 +13,7 @@ function leafOf(serving: ServingCertificate): Certificate {
   return leaf;
 }
 
-Deno.test("the serving certificate bears one name, for servers only, and its key fits", async () => {
+Deno.test("the serving certificate has one name, is for servers only, and belongs to its key", async () => {
   await using service = await openTestService();
   await using serving = await ServingCertificate.start(service);
   const leaf = leafOf(serving);
@@ -57,7 +57,7 @@ Deno.test("a new CA signs the serving certificate at once", async () => {
   assert.equal(leafOf(serving).issuer, next.issuer.certificate.subject);
 });
 
-Deno.test("it does not outlive the CA, and there is none when the CA has expired", async () => {
+Deno.test("it is not valid for longer than the CA, and there is none when the CA has expired", async () => {
   const material = await makeCa({ days: 1 });
   await using service = await openTestService({ material });
   await service.clock.advance({ hours: 20 });
@@ -72,7 +72,7 @@ Deno.test("it does not outlive the CA, and there is none when the CA has expired
   );
 });
 
-Deno.test("once disposed it is not renewed any more", async () => {
+Deno.test("after disposal it is not renewed", async () => {
   await using service = await openTestService();
   const serving = await ServingCertificate.start(service);
   await serving[Symbol.asyncDispose]();

@@ -49,7 +49,7 @@ Deno.test("a denial is in the document before it is saved, and another replica h
   assert.deepEqual(comparable(two.denials.get("pod-1")), comparable(denial("pod-1")));
 });
 
-Deno.test("a restarted replica knows all denials before it says that it is loaded", async () => {
+Deno.test("a restarted replica reports that it is loaded once it has read all denials", async () => {
   const document = new ScriptedDocument();
   {
     await using before = replica(document);
@@ -92,7 +92,7 @@ Deno.test("a pod that is denied twice is denied since the first time, until the 
   assert.deepEqual(comparable(one.denials.get("pod-1")), comparable(expected));
 });
 
-Deno.test("a broken document lets nothing be signed at the start, and keeps what is known later", async () => {
+Deno.test("with a broken document nothing is signed at the start, and known denials are kept later", async () => {
   const document = new ScriptedDocument();
   document.put({ "denials.json": "{" });
   await using one = replica(document);
@@ -133,7 +133,7 @@ class SlowDocument extends ScriptedDocument {
   }
 }
 
-Deno.test("the late answer to a write does not replace what was denied after it", async () => {
+Deno.test("the late answer to a write does not replace a later denial", async () => {
   const document = new SlowDocument();
   await using one = replica(document);
   await using other = replica(document, one.clock);
@@ -164,7 +164,7 @@ Deno.test("a document full of denials that expired before a restart accepts a ne
   assert.ok(document.text!.data["denials.json"]!.length < 1_000);
 });
 
-Deno.test("expired denials leave the memory, and the document with the next denial", async () => {
+Deno.test("expired denials are removed from memory, and from the document with the next denial", async () => {
   const document = new ScriptedDocument();
   await using one = replica(document);
   await one.denials.save(denial("pod-1"));
@@ -174,7 +174,7 @@ Deno.test("expired denials leave the memory, and the document with the next deni
   assert.doesNotMatch(document.text?.data["denials.json"] ?? "", /pod-1/);
 });
 
-Deno.test("a denial that cannot be written is not said to be saved, nor one over the bound", async () => {
+Deno.test("saving fails for a denial that cannot be written, and for one over the limit", async () => {
   const document = new ScriptedDocument();
   await using one = replica(document);
   document.failure = "the API server does not answer";
@@ -195,7 +195,7 @@ function nodeDenial(node: string, given: Partial<NodeDenial> = {}): NodeDenial {
   return { node, at: start, forgetAt: start.add({ hours: 2 }), ...given };
 }
 
-Deno.test("the denials of nodes have a key of their own, and another replica reports their change", async () => {
+Deno.test("the denials of nodes have their own key, and another replica reports their change", async () => {
   const document = new ScriptedDocument();
   const clock = new FakeClock(start);
   await using one = replica(document, clock);
@@ -221,7 +221,7 @@ Deno.test("the denials of nodes have a key of their own, and another replica rep
   });
 });
 
-Deno.test("a replica that knows pods only keeps the denials of nodes when it writes", async () => {
+Deno.test("a replica of a version without denials of nodes keeps them when it writes", async () => {
   const document = new ScriptedDocument();
   await using one = replica(document);
   await one.denials.saveNode(nodeDenial("node-1"));
@@ -245,7 +245,7 @@ Deno.test("a node that is denied twice is denied until the last time", async () 
   assert.deepEqual(one.denials.getNode("node-1"), nodeDenial("node-1", later));
 });
 
-Deno.test("the denial of a node leaves the document once its certificates have expired", async () => {
+Deno.test("the denial of a node is removed from the document once its certificates have expired", async () => {
   const document = new ScriptedDocument();
   await using one = replica(document);
   await one.denials.saveNode(nodeDenial("node-1"));
@@ -256,7 +256,7 @@ Deno.test("the denial of a node leaves the document once its certificates have e
   assert.equal(one.denials.getNode("node-1"), undefined);
 });
 
-Deno.test("a broken list of nodes is reported by its key, and the one that is known stays", async () => {
+Deno.test("a broken list of nodes is reported with its key, and the known one remains in use", async () => {
   const document = new ScriptedDocument();
   await using one = replica(document);
   await one.denials.saveNode(nodeDenial("node-1"));
@@ -265,7 +265,7 @@ Deno.test("a broken list of nodes is reported by its key, and the one that is kn
   assert.deepEqual(one.denials.getNode("node-1"), nodeDenial("node-1"));
 });
 
-Deno.test("as many denials as a document holds fit into a ConfigMap, and no more are saved", async () => {
+Deno.test("the most denials that a document can contain fit into a ConfigMap, and no more are saved", async () => {
   const document = new ScriptedDocument();
   await using one = replica(document);
   const pods = Array.from({ length: 4_000 }, (_, at) => denial(`${at}`.padEnd(128, "x")));

@@ -24,7 +24,7 @@ const openOwn = () => open({ hours: 2 }, 5);
 /** Where another CA issues them (AUTHENTICATION=mtls). */
 const openForeign = () => open(undefined, 0);
 
-Deno.test("certificates of before the revocation are denied, those of after it are not", async () => {
+Deno.test("certificates issued before the revocation are denied, those issued after it are not", async () => {
   const { revocation, denies } = openOwn();
   assert.equal(denies(start), false);
   await revocation.revoke("node-1");
@@ -59,7 +59,7 @@ Deno.test("a revocation calls back, so that open connections are verified again"
   assert.equal(calls, 1);
 });
 
-Deno.test("a denial is kept for the longest lifetime, and for good where others make certificates", async () => {
+Deno.test("a denial is kept for the longest lifetime, and permanently where another CA issues certificates", async () => {
   const own = openOwn();
   await own.revocation.revoke("node-1");
   const forgetAt = own.store.getNode("node-1")?.forgetAt;

@@ -8,7 +8,7 @@ import {
   start,
 } from "../../support/service_fixture.ts";
 
-Deno.test("a pod that was revoked gets no further certificate, another pod does", async () => {
+Deno.test("a revoked pod receives no further certificate, another pod does", async () => {
   await using service = await openTestService();
   const { serialNumber } = issued(await service.ask({ attributes: { duration: "24h" } }));
   const { validUntil } = await service.revocation.revoke(pod.uid);
@@ -19,7 +19,7 @@ Deno.test("a pod that was revoked gets no further certificate, another pod does"
   assert.equal(String(service.revocation.deniedSince(pod.uid)), String(start));
 });
 
-Deno.test("a pod of which nothing is known can be revoked, for the longest that it can hold one", async () => {
+Deno.test("a pod without known certificates can be revoked, for the longest validity", async () => {
   await using service = await openTestService();
   const { validUntil } = await service.revocation.revoke(pod.uid);
   assert.equal(String(validUntil), String(start.add({ hours: 720 })));
@@ -45,7 +45,7 @@ Deno.test("a pod that keeps requesting certificates stays denied, since the firs
   assert.equal(String(service.revocation.deniedSince(pod.uid)), String(start));
 });
 
-Deno.test("a certificate that was being signed while its pod was revoked is not given out", async () => {
+Deno.test("a certificate that was being signed while its pod was revoked is not returned", async () => {
   await using service = await openTestService();
   const sign = service.signer.sign.bind(service.signer);
   service.signer.sign = async (order) => {
