@@ -33,11 +33,9 @@ Deno.test("a server with a pod's certificate receives neither a token nor a call
       identity,
       clock,
       limits: new AttestationLimits(clock),
-      attestor: {
-        attest: () => {
-          tokens++;
-          return Promise.resolve({ kind: "denied", reason: "caught" });
-        },
+      attest: () => {
+        tokens++;
+        return Promise.resolve({ kind: "denied", reason: "caught" });
       },
     });
     await using folder = await temporaryFolder();

@@ -39,9 +39,10 @@ export interface AttestationEndpointOptions {
   /** Connections whose request is not complete; 256 in all and 16 of an address unless given. */
   readonly caps?: ConnectionCaps | undefined;
   readonly limits: AttestationLimits;
-  readonly attestor: {
-    attest(request: AttestationRequest, signal: AbortSignal): Promise<AttestationOutcome>;
-  };
+  readonly attest: (
+    request: AttestationRequest,
+    signal: AbortSignal,
+  ) => Promise<AttestationOutcome>;
   readonly clock: Clock;
   readonly listen?: ((address: { hostname: string; port: number }) => TcpListener) | undefined;
 }
@@ -183,7 +184,7 @@ export class AttestationEndpoint implements AsyncDisposable {
 
   async #attest(request: AttestationRequest, signal: AbortSignal): Promise<AttestationOutcome> {
     try {
-      return await this.#options.attestor.attest(request, signal);
+      return await this.#options.attest(request, signal);
     } catch (error) {
       // A fault of this service must not look like a rejection of the driver.
       logger.error("an attestation failed: {error}", { error });

@@ -99,9 +99,9 @@ export class CaController {
   async #watchSource(signal: AbortSignal): Promise<void> {
     for await (const state of this.#options.source.watch(signal)) {
       switch (state.kind) {
-        case "secret":
+        case "present":
           this.#sourceProblem = undefined;
-          this.#candidate = state.secret;
+          this.#candidate = state.content;
           this.refresh();
           break;
         case "absent":
@@ -132,8 +132,8 @@ export class CaController {
 
   async #runJob(signal: AbortSignal): Promise<Temporal.Instant | undefined> {
     const { clock } = this.#options;
-    const secret = this.#candidate;
-    const candidate = secret && await this.#load(secret);
+    const content = this.#candidate;
+    const candidate = content && await this.#load(content);
     // A compromised key stops signing at once, before the other replicas know of it.
     if (candidate?.compromised) this.#advance(candidate);
     try {
@@ -146,7 +146,7 @@ export class CaController {
       );
       if (candidate !== undefined) {
         this.#latest = candidate;
-        if (this.#candidate === secret) this.#candidate = undefined;
+        if (this.#candidate === content) this.#candidate = undefined;
       }
       this.#apply(state);
     } catch (error) {
@@ -157,7 +157,7 @@ export class CaController {
       }
       throw error;
     }
-    if (secret !== undefined) this.#firstResult.resolve({ problem: this.#rejectionReason });
+    if (content !== undefined) this.#firstResult.resolve({ problem: this.#rejectionReason });
     const next = this.#state && nextChange(this.#state);
     if (this.#rejectionReason === undefined) return next;
     const retryAt = clock.now().add(retryRejectedAfter);
@@ -165,14 +165,14 @@ export class CaController {
   }
 
   /** Returns undefined for a CA that cannot be used: the previous one remains in use. */
-  async #load(secret: CaSourceContent): Promise<LoadedCa | undefined> {
+  async #load(content: CaSourceContent): Promise<LoadedCa | undefined> {
     const { clock, check, currentCa, nodes } = this.#options;
-    const loaded = await loadCa(secret, clock.now(), check, nodes?.trustDomain);
+    const loaded = await loadCa(content, clock.now(), check, nodes?.trustDomain);
     if (loaded.kind === "refused") {
       if (this.#rejectionReason !== loaded.problem) {
         logger.error("the CA cannot be used, {consequence}: {problem}", {
           problem: loaded.problem,
-          version: secret.version,
+          version: content.version,
           consequence: currentCa.material
             ? "the previous CA remains in use"
             : "no certificate is signed",

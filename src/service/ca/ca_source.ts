@@ -20,7 +20,7 @@ export interface CaSourceContent {
 
 /** What a source reports of its CA. */
 export type CaSourceState =
-  | { readonly kind: "secret"; readonly secret: CaSourceContent }
+  | { readonly kind: "present"; readonly content: CaSourceContent }
   /** The CA does not exist: not yet, or no longer. */
   | { readonly kind: "absent" }
   /** Reported once for each outage. */

@@ -17,63 +17,55 @@ export interface FileCaSourceOptions {
 }
 
 /** The CA in two files, which are read again every 10 s. */
-export class FileCaSource implements CaSource {
-  readonly name: string;
-  readonly #options: FileCaSourceOptions;
-
-  constructor(options: FileCaSourceOptions) {
-    this.#options = options;
-    this.name = `${options.certificate.name} and ${options.privateKey.name}`;
-  }
-
-  async *watch(signal: AbortSignal): AsyncGenerator<CaSourceState> {
-    const { scheduler, clock } = this.#options;
-    const first = await this.#read();
-    let latest = first;
-    const listeners = new Listeners();
-    await using _watched = watchTextFile({
-      key: "ca-files",
-      scheduler,
-      clock,
-      read: () => this.#read(),
-      first,
-      onChange: (text) => {
-        latest = text;
-        listeners.call();
-        return Promise.resolve();
-      },
-      onError: () => {},
-    });
-    for await (const _ of changes((listener) => listeners.add(listener), signal)) {
-      yield parse(latest);
-    }
-  }
-
-  /** Reads the state as text, so that two reads can be compared. */
-  async #read(): Promise<string> {
-    const { certificate, privateKey, clusterId, isMissing } = this.#options;
-    try {
-      const [certificatePem, privateKeyPem] = await Promise.all([
-        certificate.read(),
-        privateKey.read(),
-      ]);
-      const secret = {
-        certificatePem,
-        privateKeyPem,
-        furtherAnchorsPem: undefined,
-        compromised: false,
-        clusterId,
-        version: "",
-      };
-      return JSON.stringify({ kind: "secret", secret });
-    } catch (error) {
-      if (isMissing(error)) return JSON.stringify({ kind: "absent" });
-      const problem = errorMessage(error);
-      return JSON.stringify({ kind: "unavailable", problem });
-    }
-  }
+export function fileCaSource(options: FileCaSourceOptions): CaSource {
+  const { scheduler, clock, certificate, privateKey } = options;
+  // As text, so that two reads can be compared.
+  const read = async () => JSON.stringify(await readState(options));
+  return {
+    name: `${certificate.name} and ${privateKey.name}`,
+    watch: async function* (signal) {
+      const first = await read();
+      let latest = first;
+      const listeners = new Listeners();
+      await using _watched = watchTextFile({
+        key: "ca-files",
+        scheduler,
+        clock,
+        read,
+        first,
+        onChange: (text) => {
+          latest = text;
+          listeners.call();
+          return Promise.resolve();
+        },
+        onError: () => {},
+      });
+      for await (const _ of changes((listener) => listeners.add(listener), signal)) {
+        yield JSON.parse(latest) as CaSourceState;
+      }
+    },
+  };
 }
 
-function parse(text: string): CaSourceState {
-  return JSON.parse(text);
+async function readState(
+  { certificate, privateKey, clusterId, isMissing }: FileCaSourceOptions,
+): Promise<CaSourceState> {
+  try {
+    const [certificatePem, privateKeyPem] = await Promise.all([
+      certificate.read(),
+      privateKey.read(),
+    ]);
+    const content = {
+      certificatePem,
+      privateKeyPem,
+      furtherAnchorsPem: undefined,
+      compromised: false,
+      clusterId,
+      version: "",
+    };
+    return { kind: "present", content };
+  } catch (error) {
+    if (isMissing(error)) return { kind: "absent" };
+    return { kind: "unavailable", problem: errorMessage(error) };
+  }
 }

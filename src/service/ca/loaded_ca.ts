@@ -33,14 +33,14 @@ export type CaCheck = (certificates: CaCertificates) => Promise<string | undefin
 
 /** Loads the CA of a source; its roots may be in the certificate's PEM or in the further anchors. */
 export async function loadCa(
-  secret: CaSourceContent,
+  content: CaSourceContent,
   at: Temporal.Instant,
   check: CaCheck = () => Promise.resolve(undefined),
   /** The name in the URIs of node certificates; undefined where none are issued. */
   trustDomain?: string,
 ): Promise<{ kind: "loaded"; ca: LoadedCa } | { kind: "refused"; problem: string }> {
-  const pem = [secret.certificatePem, secret.furtherAnchorsPem ?? ""].join("\n");
-  const loaded = await loadIssuer(pem, secret.privateKeyPem, at);
+  const pem = [content.certificatePem, content.furtherAnchorsPem ?? ""].join("\n");
+  const loaded = await loadIssuer(pem, content.privateKeyPem, at);
   if (loaded.kind === "refused") return loaded;
   const { issuer, warnings } = loaded;
   const anchors: Certificate[] = [];
@@ -52,8 +52,8 @@ export async function loadCa(
   const problem = await check({ chain, roots: anchors });
   if (problem !== undefined) return { kind: "refused", problem };
   const fingerprint = computeFingerprint(distinct([...chain, ...anchors]));
-  const { compromised } = secret;
-  const nodeCa = await loadNodeCa(secret, trustDomain);
+  const { compromised } = content;
+  const nodeCa = await loadNodeCa(content, trustDomain);
   return {
     kind: "loaded",
     ca: { issuer, warnings, fingerprint, anchors, furtherAnchors, compromised, nodeCa },

@@ -58,8 +58,8 @@ function readSecret(
     });
   }
   return {
-    kind: "secret",
-    secret: {
+    kind: "present",
+    content: {
       certificatePem: texts["tls.crt"] ?? "",
       privateKeyPem: texts["tls.key"] ?? "",
       furtherAnchorsPem: texts["ca.crt"],

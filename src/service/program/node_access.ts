@@ -109,11 +109,12 @@ export function serveAttestation(
 ): AttestationEndpoint {
   const { serving, clock } = service;
   const onOutcome = (outcome: string) => attestations.add(1, { outcome });
+  const attestor = composeAttestor(config, service, parts, { onOutcome });
   return new AttestationEndpoint({
     ...config.attestationAddress,
     identity: serving,
     limits: new AttestationLimits(clock),
-    attestor: composeAttestor(config, service, parts, { onOutcome }),
+    attest: (request, signal) => attestor.attest(request, signal),
     clock,
   });
 }

@@ -5,7 +5,7 @@ import type { Clock } from "../../shared/scheduler/clock.ts";
 import { ClientCas } from "../access/client_cas.ts";
 import type { CaSource } from "../ca/ca_source.ts";
 import { CurrentCa } from "../ca/current_ca.ts";
-import { FileCaSource } from "../ca/file_ca_source.ts";
+import { fileCaSource } from "../ca/file_ca_source.ts";
 import { MemoryDocument } from "../documents/memory_document.ts";
 import type { TextFile } from "../documents/watched_file.ts";
 import { derivedCertificateTimes } from "../issuing/derived_node_issuer.ts";
@@ -107,7 +107,7 @@ function caSource(
   },
 ): CaSource {
   if (ca.kind === "files") {
-    return new FileCaSource({
+    return fileCaSource({
       certificate: textFile("CA_CERT_FILE", ca.certificateFile),
       privateKey: textFile("CA_KEY_FILE", ca.privateKeyFile),
       clusterId,

@@ -14,7 +14,7 @@ export interface NodeRevocationOptions {
 /**
  * The clocks of two replicas may differ by this much: a certificate that the other replica issued just
  * before the revocation may state a later time. A node that attests again within this time after its
- * revocation is rejected once more.
+ * revocation is rejected once more; so this is less than `maxClockSkew`.
  */
 const clockDifference = { minutes: 1 };
 /** The latest time that a certificate can state (RFC 5280, 4.1.2.5). */

@@ -14,7 +14,7 @@ export const serverName = "cert-service.csi-cert-driver.internal";
 
 export interface EndpointOptions {
   readonly clock?: Clock;
-  readonly attest?: AttestationEndpointOptions["attestor"]["attest"];
+  readonly attest?: AttestationEndpointOptions["attest"];
   readonly listen?: AttestationEndpointOptions["listen"];
   readonly caps?: AttestationEndpointOptions["caps"];
   readonly atOnce?: { readonly total: number; readonly perAddress: number };
@@ -56,7 +56,7 @@ export async function openEndpoint(options: EndpointOptions = {}) {
     },
     limits,
     caps: options.caps,
-    attestor: { attest: options.attest ?? (() => Promise.resolve(denied)) },
+    attest: options.attest ?? (() => Promise.resolve(denied)),
     clock,
     ...(options.listen ? { listen: options.listen } : {}),
   });

@@ -39,8 +39,8 @@ export class ScriptedSource implements CaSource {
     this.#wake();
   }
 
-  hold(secret: CaSourceContent): void {
-    this.report({ kind: "secret", secret });
+  hold(content: CaSourceContent): void {
+    this.report({ kind: "present", content });
   }
 
   async *watch(signal: AbortSignal): AsyncGenerator<CaSourceState> {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { CurrentCa } from "../../../src/service/ca/current_ca.ts";
 import { ClientCas } from "../../../src/service/access/client_cas.ts";
-import { FileCaSource } from "../../../src/service/ca/file_ca_source.ts";
+import { fileCaSource } from "../../../src/service/ca/file_ca_source.ts";
 import { CurrentPolicy } from "../../../src/service/issuing/current_policy.ts";
 import type { CaSourceState } from "../../../src/service/ca/ca_source.ts";
 import { encodePem } from "../../../src/shared/crypto/pem.ts";
@@ -83,7 +83,7 @@ Deno.test("the CA's files are reported at the start and each time either changes
   await using time = ticking();
   const [certificate, privateKey] = [new TestFile("c1"), new TestFile("k1")];
   const missing = new Error("no such file");
-  const source = new FileCaSource({
+  const source = fileCaSource({
     ...time,
     certificate,
     privateKey,
@@ -109,7 +109,7 @@ Deno.test("the CA's files are reported at the start and each time either changes
   stopping.abort();
   await following;
   assert.deepEqual(
-    reported.map((state) => state.kind === "secret" ? state.secret.certificatePem : state.kind),
+    reported.map((state) => state.kind === "present" ? state.content.certificatePem : state.kind),
     ["c1", "c2", "absent", "unavailable", "c2"],
   );
   assert.equal(time.scheduler.size, 0);

@@ -24,7 +24,7 @@ async function open() {
     kept.use(listening);
     const seen = () =>
       listening.seen.map((state) =>
-        state.kind === "secret" ? state.secret.certificatePem : state.kind
+        state.kind === "present" ? state.content.certificatePem : state.kind
       );
     const until = (...expected: string[]) =>
       api.clock.until(() => seen().length >= expected.length)
@@ -48,8 +48,8 @@ Deno.test("the CA is reported at once and after each change, with two API calls"
   const { until, listening } = api.listen();
   await until("one");
   assert.deepEqual(listening.seen[0], {
-    kind: "secret",
-    secret: {
+    kind: "present",
+    content: {
       certificatePem: "one",
       privateKeyPem: "key of one",
       furtherAnchorsPem: "root",
@@ -62,8 +62,8 @@ Deno.test("the CA is reported at once and after each change, with two API calls"
   api.put("two", { annotations: { "csi-cert-driver/old-key-compromised": "true" } });
   await until("one", "two");
   const [, two] = listening.seen;
-  assert(two?.kind === "secret" && two.secret.compromised);
-  assert.equal(two.secret.furtherAnchorsPem, undefined);
+  assert(two?.kind === "present" && two.content.compromised);
+  assert.equal(two.content.furtherAnchorsPem, undefined);
   assert.deepEqual(api.server.calls.map(({ text }) => text), [
     "watch secrets csi-cert-system/csi-ca-secret",
     "get secrets csi-cert-system/csi-ca-secret",
@@ -225,8 +225,8 @@ Deno.test("a Secret without its keys, or with values that are not base64, is rep
   const { listening } = api.listen();
   await api.clock.until(() => listening.seen.length === 1);
   const [state] = listening.seen;
-  assert(state?.kind === "secret");
-  assert.deepEqual([state.secret.certificatePem, state.secret.privateKeyPem], [
+  assert(state?.kind === "present");
+  assert.deepEqual([state.content.certificatePem, state.content.privateKeyPem], [
     "",
     "very secret key",
   ]);

@@ -62,7 +62,7 @@ async function exercise({ cluster, clock, server }: Opened, token: string): Prom
   const before = server.count("get secrets");
   await using listening = new Listening((signal) => cluster.caSecret(secret).watch(signal));
   await pass(clock, () => server.count("get secrets") > before && listening.seen.length > 0);
-  for (const state of listening.seen) if (state.kind !== "secret") add(state);
+  for (const state of listening.seen) if (state.kind !== "present") add(state);
   return outcomes;
 }
 
