@@ -4,22 +4,6 @@ import { FakeClock, turn } from "../../../scripts/support/fake_clock.ts";
 
 const never = () => Promise.resolve(undefined);
 
-Deno.test("a cancelled job never runs, and its timer is cancelled too", async () => {
-  const clock = new FakeClock();
-  await using scheduler = new Scheduler({ clock });
-  scheduler.schedule("a", clock.now().add({ seconds: 1 }), () => assert.fail("ran"));
-  await scheduler.cancel("a");
-  assert.equal(scheduler.size, 0);
-  assert.equal(scheduler.nextRun("a"), undefined);
-  assert.equal(clock.timers, 0);
-  await clock.advance({ hours: 1 });
-});
-
-Deno.test("to cancel a key without a job is no error", async () => {
-  await using scheduler = new Scheduler({ clock: new FakeClock() });
-  await scheduler.cancel("a");
-});
-
 Deno.test("cancel aborts the run and every caller waits until it has ended", async () => {
   const clock = new FakeClock();
   await using scheduler = new Scheduler({ clock });
@@ -45,66 +29,6 @@ Deno.test("cancel aborts the run and every caller waits until it has ended", asy
   assert.equal(scheduler.running, 0);
   await clock.advance({ hours: 1 });
   assert.equal(events.length, 5, "the cancelled run's answer is ignored");
-});
-
-Deno.test("cancel resolves as well when the run throws", async () => {
-  const clock = new FakeClock();
-  await using scheduler = new Scheduler({ clock, onError: () => assert.fail("reported") });
-  const gate = Promise.withResolvers<undefined>();
-  scheduler.schedule("a", clock.now(), () => gate.promise);
-  await clock.advance({ seconds: 0 });
-  const cancelled = scheduler.cancel("a");
-  gate.reject(new Error("broken"));
-  await cancelled;
-  await clock.advance({ hours: 1 });
-  assert.equal(scheduler.size, 0);
-});
-
-Deno.test("cancel of one key leaves the others alone", async () => {
-  const clock = new FakeClock();
-  await using scheduler = new Scheduler({ clock });
-  const runs: string[] = [];
-  for (const key of ["a", "b", "c", "d", "e"]) {
-    scheduler.schedule(key, clock.now().add({ seconds: 1 }), () => (runs.push(key), never()));
-  }
-  await scheduler.cancel("c");
-  await scheduler.cancel("a");
-  await clock.advance({ minutes: 1 });
-  assert.deepEqual(runs, ["b", "d", "e"]);
-});
-
-Deno.test("a job scheduled during a cancel runs after the cancelled run has ended", async () => {
-  const clock = new FakeClock();
-  await using scheduler = new Scheduler({ clock });
-  const gate = Promise.withResolvers<undefined>();
-  const events: string[] = [];
-  scheduler.schedule("a", clock.now(), () => gate.promise);
-  await clock.advance({ seconds: 0 });
-  const cancelled = scheduler.cancel("a").then(() => {
-    events.push(`cancelled, ${scheduler.running} running`);
-  });
-  scheduler.schedule("a", clock.now(), () => (events.push("new ran"), never()));
-  await clock.advance({ minutes: 1 });
-  assert.deepEqual(events, []);
-  gate.resolve(undefined);
-  await clock.advance({ seconds: 0 });
-  await cancelled;
-  assert.deepEqual(events, ["cancelled, 0 running", "new ran"]);
-});
-
-Deno.test("a second cancel takes back what was scheduled during the first", async () => {
-  const clock = new FakeClock();
-  await using scheduler = new Scheduler({ clock });
-  const gate = Promise.withResolvers<undefined>();
-  scheduler.schedule("a", clock.now(), () => gate.promise);
-  await clock.advance({ seconds: 0 });
-  const first = scheduler.cancel("a");
-  scheduler.schedule("a", clock.now(), () => assert.fail("ran"));
-  const second = scheduler.cancel("a");
-  gate.resolve(undefined);
-  await Promise.all([first, second]);
-  await clock.advance({ hours: 1 });
-  assert.equal(scheduler.size, 0);
 });
 
 Deno.test("a listener of the abort may schedule the key again", async () => {

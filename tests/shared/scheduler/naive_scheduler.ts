@@ -1,9 +1,9 @@
-/** What a simulated job does: how long it runs, whether it heeds its signal, and how each run ends. */
+/** What a simulated job does: how long it runs, whether it observes its signal, and how each run ends. */
 export interface Plan {
   readonly id: number;
   readonly durationMs: number;
   readonly obedient: boolean;
-  /** Of one run after the other: a wait until the next, or a failure; after the last: never again. */
+  /** One for each run: a wait until the next, or a failure; after the last no run follows. */
   readonly endings: readonly (number | "throw")[];
 }
 
@@ -14,7 +14,7 @@ export interface Event {
   readonly what: "start" | "end";
 }
 
-interface Wish {
+interface Scheduled {
   readonly plan: Plan;
   dueMs: number;
   runs: number;
@@ -22,8 +22,8 @@ interface Wish {
 }
 
 interface State {
-  wish: Wish | undefined;
-  run: { readonly wish: Wish; endMs: number } | undefined;
+  scheduled: Scheduled | undefined;
+  run: { readonly scheduled: Scheduled; endMs: number } | undefined;
 }
 
 /** The scheduler's rules without a heap, a timer, a promise or a bound: what the real one is compared with. */
@@ -37,7 +37,7 @@ export class NaiveScheduler {
   }
 
   get size(): number {
-    return [...this.#keys.values()].filter(({ wish }) => wish !== undefined).length;
+    return [...this.#keys.values()].filter(({ scheduled }) => scheduled !== undefined).length;
   }
 
   get running(): number {
@@ -45,18 +45,18 @@ export class NaiveScheduler {
   }
 
   nextRunMs(key: string): number | undefined {
-    return this.#keys.get(key)?.wish?.dueMs;
+    return this.#keys.get(key)?.scheduled?.dueMs;
   }
 
   schedule(key: string, dueMs: number, plan: Plan): void {
     const run = this.#keys.get(key)?.run;
-    this.#keys.set(key, { wish: { plan, dueMs, runs: 0, failures: 0 }, run });
+    this.#keys.set(key, { scheduled: { plan, dueMs, runs: 0, failures: 0 }, run });
     this.#abort(key);
   }
 
   cancel(key: string): void {
     const run = this.#keys.get(key)?.run;
-    this.#keys.set(key, { wish: undefined, run });
+    this.#keys.set(key, { scheduled: undefined, run });
     this.#abort(key);
   }
 
@@ -68,37 +68,37 @@ export class NaiveScheduler {
 
   #abort(key: string): void {
     const run = this.#keys.get(key)?.run;
-    if (run?.wish.plan.obedient) run.endMs = this.#nowMs;
+    if (run?.scheduled.plan.obedient) run.endMs = this.#nowMs;
   }
 
-  /** Without a bound on what runs at once, the keys know nothing of each other. */
+  /** Without a bound on concurrency the keys are independent. */
   #play(key: string, state: State, endMs: number): void {
     for (let nowMs = this.#nowMs;;) {
-      const { run, wish } = state;
+      const { run, scheduled } = state;
       if (run !== undefined) {
         if (run.endMs > endMs) return;
         nowMs = run.endMs;
-        this.events.push({ atMs: nowMs, key, plan: run.wish.plan.id, what: "end" });
+        this.events.push({ atMs: nowMs, key, plan: run.scheduled.plan.id, what: "end" });
         state.run = undefined;
-        if (wish === run.wish) state.wish = afterwards(wish, nowMs);
-      } else if (wish !== undefined) {
-        if (wish.dueMs > endMs) return;
-        nowMs = Math.max(nowMs, wish.dueMs);
-        this.events.push({ atMs: nowMs, key, plan: wish.plan.id, what: "start" });
-        state.run = { wish, endMs: nowMs + wish.plan.durationMs };
+        if (scheduled === run.scheduled) state.scheduled = rescheduled(scheduled, nowMs);
+      } else if (scheduled !== undefined) {
+        if (scheduled.dueMs > endMs) return;
+        nowMs = Math.max(nowMs, scheduled.dueMs);
+        this.events.push({ atMs: nowMs, key, plan: scheduled.plan.id, what: "start" });
+        state.run = { scheduled, endMs: nowMs + scheduled.plan.durationMs };
       } else return;
     }
   }
 }
 
 /** As the real scheduler with `random` at one half. */
-function afterwards(wish: Wish, nowMs: number): Wish | undefined {
-  const ending = wish.plan.endings[wish.runs++];
+function rescheduled(scheduled: Scheduled, nowMs: number): Scheduled | undefined {
+  const ending = scheduled.plan.endings[scheduled.runs++];
   if (ending === undefined) return undefined;
-  wish.failures = ending === "throw" ? wish.failures + 1 : 0;
+  scheduled.failures = ending === "throw" ? scheduled.failures + 1 : 0;
   const waitMs = ending === "throw"
-    ? Math.min(300_000, 1_000 * 2 ** (wish.failures - 1)) / 2
+    ? Math.min(300_000, 1_000 * 2 ** (scheduled.failures - 1)) / 2
     : ending;
-  wish.dueMs = nowMs + waitMs;
-  return wish;
+  scheduled.dueMs = nowMs + waitMs;
+  return scheduled;
 }

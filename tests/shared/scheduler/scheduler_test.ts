@@ -4,26 +4,6 @@ import { FakeClock, turn } from "../../../scripts/support/fake_clock.ts";
 
 const never = () => Promise.resolve(undefined);
 
-Deno.test("jobs run in the order of their instants, not of their scheduling", async () => {
-  const clock = new FakeClock();
-  await using scheduler = new Scheduler({ clock });
-  const runs: string[] = [];
-  for (const [key, seconds] of [["c", 3], ["a", 1], ["b", 2]] as const) {
-    scheduler.schedule(key, clock.now().add({ seconds }), () => {
-      runs.push(`${key} at ${clock.now()}`);
-      return never();
-    });
-  }
-  await clock.advance({ seconds: 10 });
-  assert.deepEqual(runs, [
-    "a at 2026-01-01T00:00:01Z",
-    "b at 2026-01-01T00:00:02Z",
-    "c at 2026-01-01T00:00:03Z",
-  ]);
-  assert.equal(scheduler.size, 0);
-  assert.equal(clock.timers, 0, "nothing is left to wake up for");
-});
-
 Deno.test("jobs of one instant run in the order of their scheduling", async () => {
   const clock = new FakeClock();
   await using scheduler = new Scheduler({ clock, concurrency: 1 });
@@ -33,76 +13,6 @@ Deno.test("jobs of one instant run in the order of their scheduling", async () =
   }
   await clock.advance({ seconds: 0 });
   assert.deepEqual(runs, Array.from({ length: 100 }, (_, index) => index));
-});
-
-Deno.test("a job that is due never runs within the call that schedules it", async () => {
-  const clock = new FakeClock();
-  await using scheduler = new Scheduler({ clock });
-  let ran = false;
-  scheduler.schedule("a", clock.now().subtract({ hours: 1 }), () => (ran = true, never()));
-  assert.equal(ran, false);
-  await clock.advance({ seconds: 0 });
-  assert.equal(ran, true);
-});
-
-Deno.test("a job never runs a fraction of a millisecond early", async () => {
-  const clock = new FakeClock();
-  await using scheduler = new Scheduler({ clock });
-  const at = clock.now().add({ seconds: 1, nanoseconds: 1 });
-  let ranAt: Temporal.Instant | undefined;
-  scheduler.schedule("a", at, () => (ranAt = clock.now(), never()));
-  await clock.advance({ seconds: 2 });
-  assert.equal(`${ranAt}`, "2026-01-01T00:00:01.001Z");
-});
-
-Deno.test("a job runs again at the instant it answers, until it answers undefined", async () => {
-  const clock = new FakeClock();
-  await using scheduler = new Scheduler({ clock });
-  const runs: string[] = [];
-  scheduler.schedule("a", clock.now().add({ hours: 1 }), () => {
-    runs.push(`${clock.now()}`);
-    return Promise.resolve(runs.length < 3 ? clock.now().add({ hours: 24 }) : undefined);
-  });
-  assert.equal(`${scheduler.nextRun("a")}`, "2026-01-01T01:00:00Z");
-  await clock.advance({ hours: 2 });
-  assert.equal(`${scheduler.nextRun("a")}`, "2026-01-02T01:00:00Z");
-  await clock.advance({ days: 30 });
-  assert.deepEqual(runs, [
-    "2026-01-01T01:00:00Z",
-    "2026-01-02T01:00:00Z",
-    "2026-01-03T01:00:00Z",
-  ]);
-  assert.equal(scheduler.nextRun("a"), undefined);
-  assert.equal(scheduler.size, 0);
-});
-
-Deno.test("a key whose run is in progress still has a next run and counts", async () => {
-  const clock = new FakeClock();
-  await using scheduler = new Scheduler({ clock });
-  const gate = Promise.withResolvers<undefined>();
-  const at = clock.now();
-  scheduler.schedule("a", at, () => gate.promise);
-  await clock.advance({ minutes: 5 });
-  assert.equal(scheduler.running, 1);
-  assert.equal(scheduler.size, 1);
-  assert.ok(scheduler.nextRun("a")?.equals(at));
-  gate.resolve(undefined);
-  await turn();
-  assert.equal(scheduler.running, 0);
-  assert.equal(scheduler.size, 0);
-});
-
-Deno.test("a job that is replaced before it is due never runs", async () => {
-  const clock = new FakeClock();
-  await using scheduler = new Scheduler({ clock });
-  const runs: string[] = [];
-  const job = (name: string) => () => (runs.push(`${name} at ${clock.now()}`), never());
-  scheduler.schedule("a", clock.now().add({ seconds: 5 }), job("old"));
-  scheduler.schedule("a", clock.now().add({ seconds: 9 }), job("later"));
-  await clock.advance({ seconds: 7 });
-  scheduler.schedule("a", clock.now().add({ seconds: 1 }), job("sooner"));
-  await clock.advance({ seconds: 60 });
-  assert.deepEqual(runs, ["sooner at 2026-01-01T00:00:08Z"]);
 });
 
 Deno.test("a replaced job never overlaps the one it replaced, and its answer is ignored", async () => {
@@ -123,24 +33,6 @@ Deno.test("a replaced job never overlaps the one it replaced, and its answer is 
   gate.resolve(clock.now().add({ seconds: 1 }));
   await clock.advance({ hours: 1 });
   assert.deepEqual(events, ["aborted: the job of a was replaced", "old ended", "new ran"]);
-});
-
-Deno.test("of many replacements during one run only the last one runs", async () => {
-  const clock = new FakeClock();
-  await using scheduler = new Scheduler({ clock });
-  const gate = Promise.withResolvers<undefined>();
-  const runs: number[] = [];
-  scheduler.schedule("a", clock.now(), () => gate.promise);
-  await clock.advance({ seconds: 0 });
-  for (let index = 0; index < 10; index++) {
-    scheduler.schedule("a", clock.now().add({ seconds: 10 - index }), () => {
-      runs.push(index);
-      return never();
-    });
-  }
-  gate.resolve(undefined);
-  await clock.advance({ hours: 1 });
-  assert.deepEqual(runs, [9]);
 });
 
 Deno.test("a job may replace itself in its own run", async () => {
@@ -180,22 +72,6 @@ Deno.test("a failing job is tried again with growing waits, and a success resets
   assert.deepEqual(waits.slice(0, 14), [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 1, 2, 4]);
   assert.equal(reported[0], "a: thrown 1");
   assert.equal(reported[1], "a: rejected 2");
-});
-
-Deno.test("a new job for a key starts without the failures of the old one", async () => {
-  const clock = new FakeClock();
-  const waits: number[] = [];
-  await using scheduler = new Scheduler({
-    clock,
-    random: () => 1,
-    onError: (_key, _error, next) => waits.push(next.since(clock.now()).total("seconds")),
-  });
-  const job = () => Promise.reject(new Error("no"));
-  scheduler.schedule("a", clock.now(), job);
-  await clock.advance({ seconds: 2 });
-  scheduler.schedule("a", clock.now(), job);
-  await clock.advance({ seconds: 0 });
-  assert.deepEqual(waits, [1, 2, 1]);
 });
 
 Deno.test("what a replaced or cancelled run throws is not reported", async () => {
