@@ -30,7 +30,7 @@ Deno.test("renew-before is kept: the spread only brings it forward", () => {
   assert.equal(ageOf(3600, 1, 600), 3000 - 144);
 });
 
-Deno.test("renewal is never due before the least age nor after the end, whatever is asked", () => {
+Deno.test("renewal is never due before the least age nor after the expiry, whatever renew-before is", () => {
   fc.assert(fc.property(
     fc.integer({ min: 10, max: tenYears }),
     fc.double({ min: 0, max: 1, noNaN: true }),

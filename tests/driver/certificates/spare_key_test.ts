@@ -4,11 +4,11 @@ import { parseCertificateRequest } from "../../../src/shared/x509/certificate_re
 import { exportPublicKey, generateKeyPair } from "../../../src/shared/crypto/key_pairs.ts";
 import { TestNode } from "../../support/node.ts";
 
-Deno.test("a spare key comes with a request that proves it, and is given to one alone", async () => {
+Deno.test("a spare key has a request that proves possession of it, and is returned once", async () => {
   const spare = new SpareKey();
-  assert.equal(spare.take("ecdsa-p256"), undefined, "nothing is made ahead of the first need");
+  assert.equal(spare.take("ecdsa-p256"), undefined, "no key is made before the first refill");
   await Promise.all([spare.refill(), spare.refill()]);
-  assert.equal(spare.take("ecdsa-p384"), undefined, "not of that kind");
+  assert.equal(spare.take("ecdsa-p384"), undefined, "not of that algorithm");
   const prepared = spare.take("ecdsa-p256")!;
   const parsed = await parseCertificateRequest(prepared.certificateRequest);
   assert.ok(parsed.kind === "request");

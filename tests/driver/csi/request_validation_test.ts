@@ -90,7 +90,7 @@ for (const [what, change, names] of refusals) {
   Deno.test(`a publish with ${what} is refused by a sentence that names it`, () => {
     const sentence = problemsOf(change);
     assert.match(sentence, names);
-    assert.ok(sentence.length < 3_000, "the event stays readable");
+    assert.ok(sentence.length < 3_000, "the event is still readable");
   });
 }
 

@@ -153,7 +153,7 @@ Deno.test("a link inside a generation is not read", () =>
     assert.equal(readFile(directory, "tls.key"), undefined);
   }));
 
-Deno.test("removing takes our layout and leaves what is not ours", () =>
+Deno.test("removing deletes our layout and keeps what is not ours", () =>
   withDirectory(async (directory) => {
     replaceFiles(directory, pair(1));
     await Deno.writeTextFile(join(directory, "notes"), "x");

@@ -4,7 +4,7 @@ import { mountFlags } from "../../../src/shared/linux/libc.ts";
 import { mountTest, pair } from "./mount_workspace.ts";
 
 mountTest(
-  "another program's mount on top of a remembered one is not taken for ours",
+  "another program's mount on top of one of ours is not recognised as ours",
   async ({ workspace, mounter, target }) => {
     mounter.publish(target, pair(1));
     workspace.mountForeign(target);
@@ -23,7 +23,7 @@ mountTest(
 );
 
 mountTest(
-  "a mount of another program in the place of a remembered one that it unmounted is not ours",
+  "another program's mount at a path where it unmounted one of ours is not ours",
   ({ workspace, mounter, target }) => {
     mounter.publish(target, pair(1));
     workspace.libc.unmount(target);
@@ -39,7 +39,7 @@ mountTest(
 );
 
 mountTest(
-  "a remembered mount that another process detached while its files are open is absent",
+  "a mount of ours that another process detached while its files are open is absent",
   async ({ workspace, mounter, target }) => {
     mounter.publish(target, pair(1));
     using _file = await Deno.open(join(target, "tls.key"));
@@ -53,20 +53,20 @@ mountTest(
 );
 
 mountTest(
-  "another program's mount is not remembered as ours while one of ours hides it for a moment",
+  "another program's mount is not ours after one of ours was on top of it for a moment",
   ({ workspace, libc, mounter, target }) => {
     const { root } = workspace;
     mounter.publish(target, pair(1));
     const other = join(root, "other", "mount");
     workspace.mountForeign(other);
-    libc.aroundTable = (read) => {
+    libc.wrapTable = (read) => {
       workspace.libc.mount({ source: target, target: other, flags: mountFlags.bind });
       const text = read();
       workspace.libc.unmount(other);
       return text;
     };
     assert.equal(mounter.state(other), "ours");
-    libc.aroundTable = (read) => read();
+    libc.wrapTable = (read) => read();
     assert.equal(mounter.state(other), "foreign");
     assert.throws(() => mounter.unpublish(other), /tmpfs from foreign/);
     assert.equal(workspace.mounts().length, 2);

@@ -60,7 +60,7 @@ mountTest(
     mounter.unpublish(target);
     assert.equal(mounter.state(target), "absent");
     assert.equal(mounter.state(elsewhere), "ours");
-    // Moved, a mount stays what it is; only its place changes.
+    // A mount that is moved remains ours; only its path changes.
     await Deno.mkdir(target);
     workspace.libc.mount({ source: elsewhere, target, flags: mountFlags.move });
     assert.deepEqual([mounter.state(elsewhere), mounter.state(target)], ["absent", "ours"]);

@@ -15,7 +15,7 @@ export const isMachineRoot = Deno.uid() === 0 &&
 /** Whether statx(2) reports to the mounters of this process where mounts begin; a test file imitates an older kernel. */
 export const kernel = { reportsMountPoints: true };
 
-/** The C library, with calls that can be made to fail and hooks that run around them. */
+/** The C library, with calls that can be made to fail and hooks that run before and after them. */
 export class FaultyLibc implements Libc {
   readonly #libc = openLibc();
   /** Number of the mount(2) call that fails, counted from the next one; with 0 every call fails. */
@@ -24,7 +24,7 @@ export class FaultyLibc implements Libc {
   nextUnmountFails = false;
   beforeMount: (request: MountRequest) => void = () => {};
   afterMount: (request: MountRequest) => void = () => {};
-  aroundTable: (read: () => string) => string = (read) => read();
+  wrapTable: (read: () => string) => string = (read) => read();
   /** How often the mount table was read. */
   tableReads = 0;
 
@@ -51,7 +51,7 @@ export class FaultyLibc implements Libc {
   readText(path: string): string {
     if (path !== mountinfoPath) return this.#libc.readText(path);
     this.tableReads += 1;
-    return this.aroundTable(() => this.#libc.readText(path));
+    return this.wrapTable(() => this.#libc.readText(path));
   }
 
   isMountPoint(path: string): boolean | undefined {

@@ -188,7 +188,7 @@ mountTest(
 );
 
 mountTest(
-  "files of a driver that could not mount are removed from the target; others stay and are named",
+  "files of a driver that could not mount are removed from the target; others remain and are named",
   async ({ mounter, target }) => {
     await Deno.mkdir(join(target, "..0123456789abcdef"), { recursive: true });
     await Deno.symlink("..0123456789abcdef", join(target, "..data"));

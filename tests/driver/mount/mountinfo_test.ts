@@ -21,7 +21,7 @@ Deno.test("a line with an optional field is read", () => {
   }]);
 });
 
-Deno.test("any number of optional fields is passed over", () => {
+Deno.test("any number of optional fields is skipped", () => {
   for (const optional of ["", "shared:4 ", "shared:4 master:1 propagate_from:2 unbindable "]) {
     const [mount] = parseMountinfo(`1 0 0:1 / /a ro ${optional}- tmpfs none rw`);
     assert.equal(mount?.fileSystem, "tmpfs");
@@ -32,11 +32,11 @@ Deno.test("an empty source is read as such", () => {
   assert.equal(parseMountinfo("1 0 0:1 / /a ro - tmpfs  rw")[0]?.source, "");
 });
 
-Deno.test("a line of another form is passed over", () => {
+Deno.test("a line of another form is skipped", () => {
   assert.deepEqual(parseMountinfo("nonsense\n\n1 2 3 4 5 6 7 8\n"), []);
 });
 
-Deno.test("a mount point comes back as it was before the kernel escaped it", () => {
+Deno.test("a mount point is read as it was before the kernel escaped it", () => {
   fc.assert(fc.property(fc.string({ unit: "grapheme" }), (name) => {
     const escaped = name.replace(/[ \t\n\\#]/g, (c) => {
       return `\\${c.charCodeAt(0).toString(8).padStart(3, "0")}`;

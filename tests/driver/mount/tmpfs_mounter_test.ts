@@ -123,10 +123,10 @@ mountTest(
   "the tmpfs of a volume is small, of few files, and not swapped out where the kernel can",
   async ({ mounter, target }) => {
     mounter.publish(target, pair(1));
-    const shown = await run("findmnt", ["-n", "-o", "FS-OPTIONS", target]);
-    assert.match(shown, /size=1024k,nr_inodes=64,mode=755/);
+    const options = await run("findmnt", ["-n", "-o", "FS-OPTIONS", target]);
+    assert.match(options, /size=1024k,nr_inodes=64,mode=755/);
     if (!isMachineRoot) return;
     const [major = 0, minor = 0] = Deno.osRelease().split(".").map(Number);
-    assert.equal(shown.includes("noswap"), major > 6 || (major === 6 && minor >= 4));
+    assert.equal(options.includes("noswap"), major > 6 || (major === 6 && minor >= 4));
   },
 );

@@ -153,7 +153,7 @@ const bad: Record<string, string[]> = {
   ALLOW_KEYS_ON_DISK: ["yes", "1", "TRUE"],
 };
 for (const [name, values] of Object.entries(bad)) {
-  Deno.test(`${name} is refused with what it held and what is accepted`, () => {
+  Deno.test(`${name} is rejected, and the message states the value and what is accepted`, () => {
     for (const value of values) {
       const [problem = "", ...others] = problems({ [name]: value });
       assert.deepEqual(others, []);
@@ -193,7 +193,7 @@ Deno.test("a host name that cannot be a node's name makes NODE_ID required", () 
   assert.equal(read({ NODE_ID: "n".repeat(192) }).config.nodeId.length, 192);
 });
 
-Deno.test("a client certificate and its key come together or not at all", () => {
+Deno.test("a client certificate and its key are both set or both unset", () => {
   const half = { CERT_SERVICE_CLIENT_CERT_FILE: "/tls.crt" };
   assert.match(problems(half)[0] ?? "", /^CERT_SERVICE_CLIENT_KEY_FILE is not set/);
   const other = { CERT_SERVICE_CLIENT_KEY_FILE: "/tls.key" };

@@ -15,15 +15,15 @@ Deno.test("a name that fits is namespace, pod and volume id", () => {
 });
 
 Deno.test("a name of 255 bytes is kept, one of 256 is shortened in the pod's name", () => {
-  const room = 255 - "default--".length - kubeletId.length;
-  const kept = nameOf("default", "p".repeat(room), kubeletId);
-  assert.equal(kept, `default-${"p".repeat(room)}-${kubeletId}`);
-  const shortened = nameOf("default", "p".repeat(room + 1), kubeletId);
+  const podBytes = 255 - "default--".length - kubeletId.length;
+  const kept = nameOf("default", "p".repeat(podBytes), kubeletId);
+  assert.equal(kept, `default-${"p".repeat(podBytes)}-${kubeletId}`);
+  const shortened = nameOf("default", "p".repeat(podBytes + 1), kubeletId);
   assert.match(shortened, new RegExp(`^default-p+-${kubeletId}-[0-9a-f]{12}$`));
   assert.equal(shortened.length, 255);
 });
 
-Deno.test("long names that differ at their end only stay apart", () => {
+Deno.test("long names that differ only at their end have different directory names", () => {
   const long = "p".repeat(252);
   assert.notEqual(nameOf("n", `${long}1`, kubeletId), nameOf("n", `${long}2`, kubeletId));
   const id = "v".repeat(300);
@@ -42,7 +42,7 @@ const hostile = fc.oneof(
   fc.string({ unit: fc.constantFrom("a", "-", ".", "/", "é"), maxLength: 400 }),
 );
 
-Deno.test("whatever the three hold, the name is one visible path component of at most 255 bytes", () => {
+Deno.test("whatever the three contain, the name is one visible path component of at most 255 bytes", () => {
   fc.assert(
     fc.property(hostile, hostile, hostile, (namespace, name, id) => {
       const directory = nameOf(namespace, name, id);

@@ -19,7 +19,7 @@ function list(directory: string): string[] {
   return [...Deno.readDirSync(directory)].map((entry) => entry.name).sort();
 }
 
-Deno.test("a record comes back as it was saved, after a restart too", () =>
+Deno.test("a record is loaded as it was saved, also after a restart", () =>
   withBase(async (basePath) => {
     await openRecordStore(basePath).save(volume({ group: 2000 }), "certificate");
     const { records, unreadable } = await openRecordStore(basePath).load();
@@ -60,7 +60,7 @@ Deno.test("a private key never reaches the disk", () =>
     assert.deepEqual(await openRecordStore(basePath).load(), { records: [], unreadable: [] });
   }));
 
-Deno.test("removing forgets a volume, again and again", () =>
+Deno.test("removing deletes a volume's record, and can be repeated", () =>
   withBase(async (basePath) => {
     const store = openRecordStore(basePath);
     await store.remove(volume());
@@ -83,15 +83,15 @@ Deno.test("removing follows no link", () =>
     await store.remove(volume());
     await Deno.symlink(outside, directory);
     await store.remove(volume());
-    assert.deepEqual(list(basePath), [], "the link itself is gone");
+    assert.deepEqual(list(basePath), [], "the link itself is removed");
     await Deno.symlink(outside, directory);
     await store.save(volume(), "certificate");
-    assert.ok((await Deno.lstat(directory)).isDirectory, "a directory took the link's place");
+    assert.ok((await Deno.lstat(directory)).isDirectory, "a directory replaced the link");
     assert.deepEqual(list(outside), ["volume.json"]);
     assert.equal(await Deno.readTextFile(join(outside, "volume.json")), "precious");
   }));
 
-Deno.test("two volumes whose names meet do not touch each other's record", () =>
+Deno.test("two volumes with the same directory name do not change each other's record", () =>
   withBase(async (basePath) => {
     const store = openRecordStore(basePath);
     const { pod } = volume();
@@ -157,7 +157,7 @@ Deno.test("a record that cannot be read is reported with its path and the reason
   }
 });
 
-Deno.test("a link or a directory in place of a record, and what is no directory, are reported", () =>
+Deno.test("a link or a directory in place of a record, and an entry that is no directory, are reported", () =>
   withBase(async (basePath) => {
     const store = openRecordStore(basePath);
     await store.save(volume(), "certificate");
@@ -177,7 +177,7 @@ Deno.test("a link or a directory in place of a record, and what is no directory,
     assert.match(problems[3]!, /4 is not a directory/);
   }));
 
-Deno.test("what an interrupted save or removal left is tidied up without a word", () =>
+Deno.test("the leftovers of an interrupted save or removal are removed and not reported", () =>
   withBase(async (basePath) => {
     const store = openRecordStore(basePath);
     await store.save(volume(), "certificate");
@@ -190,10 +190,10 @@ Deno.test("what an interrupted save or removal left is tidied up without a word"
     await Deno.mkdir(join(basePath, ".staging"));
     await Deno.mkdir(join(basePath, "lost+found"));
     await Deno.writeTextFile(join(basePath, ".lock"), "");
-    const looked = readRecords(basePath);
-    assert.equal(looked.records.length, 1);
-    assert.deepEqual(looked.unreadable, []);
-    assert.equal(list(directory).length, 3, "a mere look changes nothing");
+    const read = readRecords(basePath);
+    assert.equal(read.records.length, 1);
+    assert.deepEqual(read.unreadable, []);
+    assert.equal(list(directory).length, 3, "reading changes nothing");
     assert.equal(list(cut).length, 2);
 
     const { records, unreadable } = await store.load();
@@ -212,7 +212,7 @@ Deno.test("a directory without a record that contains another program's files is
     assert.deepEqual(list(join(basePath, "a-b-c")), ["notes"]);
   }));
 
-Deno.test("what cannot be read is discarded, unless it can by now, is being written, or holds what is not ours", () =>
+Deno.test("an unreadable record is removed, unless it can be read by now, is being written, or its directory contains what is not ours", () =>
   withBase(async (basePath) => {
     const store = openRecordStore(basePath);
     await store.save(volume(), "certificate");
@@ -229,7 +229,7 @@ Deno.test("what cannot be read is discarded, unless it can by now, is being writ
     await saving;
     await Deno.writeTextFile(join(path, "volume.json"), "{");
     assert.equal(store.removeUnreadable(unreadable), true);
-    assert.equal(store.removeUnreadable(unreadable), true, "gone is gone");
+    assert.equal(store.removeUnreadable(unreadable), true, "it was removed before");
     assert.deepEqual(list(basePath), []);
   }));
 

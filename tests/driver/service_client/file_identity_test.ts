@@ -57,7 +57,7 @@ Deno.test("a refused identity has its files read at once", async () => {
   }
 });
 
-Deno.test("half of a replacement, and files that are gone, leave the last pair and are named", async () => {
+Deno.test("after half of a replacement, or with missing files, the last pair remains in use and the files are named", async () => {
   await using opened = await open();
   const { clock, files, pair, write } = opened;
   const [first, second] = [await pair(), await pair()];
@@ -77,7 +77,7 @@ Deno.test("half of a replacement, and files that are gone, leave the last pair a
   assert.match(identity.problem ?? "", /tls\.key \(CERT_SERVICE_CLIENT_KEY_FILE\) does not exist$/);
 });
 
-Deno.test("files that come late are found when they are needed", async () => {
+Deno.test("files that are written late are read when they are needed", async () => {
   await using opened = await open();
   const { clock, files, pair, write } = opened;
   using identity = FileIdentity.open(files, clock);

@@ -47,7 +47,7 @@ Deno.test("a service that flaps for a minute and then is honest attests the node
       return await attest(target, clock, signal).finally(() => running--);
     },
   });
-  /** No attempt runs, or the one that does waits for the rest of an answer that never comes. */
+  /** No attempt runs, or the one that runs waits for the rest of an answer that is never sent. */
   const isQuiet = () =>
     running === 0 ||
     (!isHonest && flap === started && silent.has(flaps[(flap - 1) % flaps.length]));

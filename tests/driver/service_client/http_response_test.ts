@@ -7,7 +7,7 @@ import {
 
 const bytes = (text: string) => Uint8Array.from(text, (character) => character.charCodeAt(0));
 
-/** What the reader makes of a text that comes in pieces, and of the connection's end after it. */
+/** The outcome of reading a text in pieces, with the end of the connection after it. */
 function read(text: string, size = text.length, isClosed = true): ResponseProgress {
   const reader = new HttpResponseReader();
   for (let start = 0; start < text.length; start += size) {
@@ -19,7 +19,7 @@ function read(text: string, size = text.length, isClosed = true): ResponseProgre
 
 const complete = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nRetry-After:  7 \r\n\r\n{}";
 
-Deno.test("a response is read whatever the pieces that it comes in", () => {
+Deno.test("a response is read in whatever pieces it arrives", () => {
   for (let size = 1; size <= complete.length; size++) {
     const progress = read(complete, size, false);
     assert.ok(progress.kind === "response", JSON.stringify(progress));
@@ -61,14 +61,14 @@ const malformed: Record<string, string> = {
 for (const [what, text] of Object.entries(malformed)) {
   Deno.test(`a response with ${what} is malformed`, () => {
     assert.equal(read(text).kind, "malformed");
-    // In pieces, what follows the body comes after the response is complete.
+    // In pieces, what follows the body arrives after the response is complete.
     if (text.length < 1_000 && what !== "a body that is too long") {
       assert.equal(read(text, 1).kind, "malformed");
     }
   });
 }
 
-Deno.test("whatever comes, the reader ends with a response or a sentence", () => {
+Deno.test("whatever arrives, the reader ends with a response or a sentence", () => {
   const mutated = fc.tuple(fc.nat(complete.length), fc.string({ unit: "binary", maxLength: 8 }))
     .map(([at, text]) => complete.slice(0, at) + text + complete.slice(at + text.length));
   fc.assert(fc.property(mutated, fc.integer({ min: 1, max: 70 }), (text, size) => {

@@ -75,7 +75,7 @@ Deno.test("each identity says when it is about to expire", async () => {
   assert.equal(node.identity.current()?.expiring?.aborted, false);
 });
 
-Deno.test("the last identity stays while attestation fails, which is tried less and less often", async () => {
+Deno.test("the last identity remains in use while attestation fails, which is tried less and less often", async () => {
   using node = open(() => 0);
   await node.identity.start();
   node.state.answer = unavailable;
@@ -178,7 +178,7 @@ Deno.test("an identity that is not accepted is replaced within 10 s", async () =
   assert.equal(node.identity.current()?.certificatePem, "certificate 2");
 });
 
-Deno.test("a service that accepts no identity is asked at most every 30 s, and in the end every 5 minutes", async () => {
+Deno.test("a service that accepts no identity is called at most every 30 s, and in the end every 5 minutes", async () => {
   for (const observation of ["unauthenticated", "unreachable"] as const) {
     using node = open(() => 0);
     await node.identity.start();

@@ -39,14 +39,14 @@ async function openService(clock: FakeClock) {
   const counts = { calls: 0, refused: 0 };
   const { promise: released, resolve: release } = Promise.withResolvers<void>();
   const verify = (peer: Uint8Array | undefined): string => {
-    const shown = peer?.toHex() ?? "";
+    const certificate = peer?.toHex() ?? "";
     counts.calls++;
-    if (nowMs() >= (expiry.get(shown) ?? 0)) {
+    if (nowMs() >= (expiry.get(certificate) ?? 0)) {
       counts.refused++;
       throw new RpcError(status.UNAUTHENTICATED, "the client's certificate has expired");
     }
-    seen.add(shown);
-    return shown;
+    seen.add(certificate);
+    return certificate;
   };
   const services = [stubService(CertificateService, {
     reportCertificates: (_, { peerCertificate }) => {
@@ -59,14 +59,14 @@ async function openService(clock: FakeClock) {
       return {};
     },
     async *watchTrustBundle(_, { peerCertificate, signal }) {
-      const shown = verify(peerCertificate);
-      watches.add(shown);
+      const certificate = verify(peerCertificate);
+      watches.add(certificate);
       yield { certificates: [Uint8Array.of(1)] };
       const { promise: expired, resolve } = Promise.withResolvers<void>();
-      using _timer = clock.after(expiry.get(shown)! - nowMs(), resolve);
+      using _timer = clock.after(expiry.get(certificate)! - nowMs(), resolve);
       signal.addEventListener("abort", () => resolve());
       await expired;
-      watches.delete(shown);
+      watches.delete(certificate);
       if (!signal.aborted) throw new RpcError(status.UNAUTHENTICATED, "has expired");
     },
   })];
@@ -111,7 +111,7 @@ async function openService(clock: FakeClock) {
   };
 }
 
-/** Calls every minute and watches for two hours; `afterSecond` lets what a second has begun come to its end. */
+/** Calls every minute and watches for two hours; `afterSecond` waits until what began in a second has ended. */
 async function runForTwoHours(
   clock: FakeClock,
   service: Awaited<ReturnType<typeof openService>>,

@@ -5,7 +5,7 @@ import { decodePem, encodePem } from "../../../src/shared/crypto/pem.ts";
 import { readEcPrivateKey } from "../../../src/shared/crypto/ec_private_key.ts";
 import { TestNode } from "../../support/node.ts";
 
-Deno.test("a rejection that comes after its call was aborted is handled, and does not end the program", async () => {
+Deno.test("a rejection after its call was aborted is handled, and does not end the program", async () => {
   const unhandled: unknown[] = [];
   const listener = (event: PromiseRejectionEvent) => {
     event.preventDefault();
@@ -24,7 +24,7 @@ Deno.test("a rejection that comes after its call was aborted is handled, and doe
   assert.deepEqual(unhandled, []);
 });
 
-Deno.test("a renewal whose record cannot be written is not repeated: the sweep writes it when there is room", async () => {
+Deno.test("a renewal whose record cannot be written is not repeated: the sweep writes it when the disk has space again", async () => {
   await using node = await TestNode.create();
   const { store } = node;
   let isFull = false;
@@ -48,7 +48,7 @@ Deno.test("a renewal whose record cannot be written is not repeated: the sweep w
   assert.equal(node.issuer.requests.length, 2);
 });
 
-Deno.test("a driver that was killed between the swap and the record learns of the certificate from the mount", async () => {
+Deno.test("a driver that was killed between the swap and the record reads the certificate from the mount", async () => {
   await using node = await TestNode.create();
   const request = await node.request({ duration: "100h" });
   await node.publish(request);
@@ -133,7 +133,7 @@ Deno.test("a retry that was planned while the clock was a year ahead does not wa
   assert.equal(node.leaf(request).serialNumber, serialNumber);
 });
 
-Deno.test("a key whose halves do not belong together is found out by the first look after the start", async () => {
+Deno.test("a key whose public half does not match its private half is detected by the first sweep after the start", async () => {
   await using node = await TestNode.create();
   const request = await node.request();
   await node.publish(request);

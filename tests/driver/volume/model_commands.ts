@@ -3,14 +3,14 @@ import type { AsyncCommand } from "fast-check";
 import { exportPrivateKey, generateKeyPair } from "../../../src/shared/crypto/key_pairs.ts";
 import type { Volume } from "../../../src/driver/volume/volume_record.ts";
 import type { ModelledNode, ServiceState } from "./modelled_node.ts";
-import { gone, healedMs, type ModelVolume, type NodeModel } from "./volume_model.ts";
+import { healedMs, type ModelVolume, type NodeModel, unpublished } from "./volume_model.ts";
 
 type Command = AsyncCommand<NodeModel, ModelledNode>;
 
 export const lifetimes = ["10m", "30m"] as const;
 const lifetimeMs = { "10m": 600_000, "30m": 1_800_000 };
 
-/** A step of a schedule: what is done, what should come of it, and then a look at everything. */
+/** A step of a schedule: an action and its expected outcome, and then a check of everything. */
 function command(
   name: string,
   run: (model: NodeModel, real: ModelledNode) => Promise<void>,
@@ -41,9 +41,9 @@ function onVolume(
   );
 }
 
-const isHeld = ({ request }: ModelVolume) => request !== undefined;
+const isRequested = ({ request }: ModelVolume) => request !== undefined;
 
-function isFit({ seen, request }: ModelVolume, real: ModelledNode): boolean {
+function isHealthy({ seen, request }: ModelVolume, real: ModelledNode): boolean {
   const notAfter = real.issued.get(request?.volumeId ?? "")?.notAfter;
   return seen === "whole" && notAfter !== undefined &&
     Temporal.Instant.compare(notAfter, real.node.clock.now()) > 0;
@@ -68,18 +68,18 @@ async function publishOnce(
   const attributes = { duration, "key-algorithm": "ed25519", "reuse-private-key": `${reuse}` };
   volume.request ??= await real.node.request(attributes, { uid: `pod-${++model.pods}` });
   const { volumeId } = volume.request;
-  const fit = isFit(volume, real);
+  const healthy = isHealthy(volume, real);
   const wasKnown = volume.known;
-  const asked = real.asked.get(volumeId) ?? 0;
+  const before = real.requests.get(volumeId) ?? 0;
   const { kind } = await real.outcomeOf(real.node.publish(volume.request));
-  const requests = (real.asked.get(volumeId) ?? 0) - asked;
-  if (fit) {
+  const requests = (real.requests.get(volumeId) ?? 0) - before;
+  if (healthy) {
     assert.equal(kind, "done", "a healthy volume gets no error");
     assert.equal(requests, 0, "and no second certificate");
     if (!volume.known) adopted(volume, model);
     return;
   }
-  // A renewal that waits for a silent service holds the volume; so does what is done beside the call.
+  // A renewal that waits for a silent service has the volume's lock; so may a concurrent step.
   if (kind === "busy") return assert.ok(beside || model.service === "silent");
   const expected = {
     up: "done",
@@ -89,20 +89,20 @@ async function publishOnce(
     denying: volume.seen === "nothing" ? "denied" : "unavailable",
   }[model.service];
   assert.equal(kind, expected);
-  // A volume that is known has a renewal, which is as due as this call and may ask right beside it.
+  // A volume that is known has a renewal, which may send a request at the same time as this call.
   assert.ok(requests === 1 || wasKnown && requests === 2, `${requests} requests`);
   if (kind === "done") Object.assign(volume, { seen: "whole", known: true, recordLost: false });
   if (kind === "denied") await denied(volume, real);
 }
 
-/** Final for the kubelet: it forgets the volume, and nothing of it may be left. */
+/** A denial is final for the kubelet: it sends no unpublish, and nothing of the volume may remain. */
 async function denied(volume: ModelVolume, real: ModelledNode): Promise<void> {
   await real.assertGone(volume.request!);
   if (volume.recordLost) await real.discardRecord(volume.request!);
-  Object.assign(volume, gone());
+  Object.assign(volume, unpublished());
 }
 
-/** A mount that had no record: what it missed meanwhile, the next sweep finds. */
+/** A mount that had no record: the next sweep repairs what it missed meanwhile. */
 function adopted(volume: ModelVolume, model: NodeModel): void {
   Object.assign(volume, { known: true, recordLost: false });
   model.calmMs = 0;
@@ -113,25 +113,25 @@ export const publishOtherwise = (at: number) =>
     const attributes = { ...request!.attributes, duration: "20m" };
     const other = await real.node.request(attributes, { uid: request!.pod.uid });
     assert.equal((await real.node.publish(other)).kind, "conflict");
-  }, (volume) => isHeld(volume) && volume.known);
+  }, (volume) => isRequested(volume) && volume.known);
 
-/** The kubelet's call ends while the service is asked. */
-export const publishGivenUp = (at: number) =>
-  onVolume("publish, given up ", at, async ({ request }, real) => {
+/** The kubelet's call ends while the service works on the request. */
+export const publishCancelled = (at: number) =>
+  onVolume("publish, cancelled ", at, async ({ request }, real) => {
     const call = new AbortController();
-    real.onAsked = () => call.abort(new Error("given up"));
-    await assert.rejects(real.node.publish(request!, call.signal), /given up/);
-    real.onAsked = () => {};
-  }, (volume) => isHeld(volume) && volume.seen === "nothing" && !volume.known);
+    real.onRequest = () => call.abort(new Error("cancelled"));
+    await assert.rejects(real.node.publish(request!, call.signal), /cancelled/);
+    real.onRequest = () => {};
+  }, (volume) => isRequested(volume) && volume.seen === "nothing" && !volume.known);
 
 export const publishTwiceAtOnce = (at: number) =>
   onVolume("publish twice at once ", at, async (volume, real, model) => {
-    const asked = real.asked.get(volume.request!.volumeId) ?? 0;
-    const fit = isFit(volume, real);
+    const before = real.requests.get(volume.request!.volumeId) ?? 0;
+    const healthy = isHealthy(volume, real);
     const calls = [real.node.publish(volume.request!), real.node.publish(volume.request!)];
     const kinds = (await real.outcomeOf(Promise.all(calls))).map(({ kind }) => kind).sort();
-    const requests = (real.asked.get(volume.request!.volumeId) ?? 0) - asked;
-    if (fit) assert.deepEqual([kinds, requests], [volume.known ? ["done", "done"] : kinds, 0]);
+    const requests = (real.requests.get(volume.request!.volumeId) ?? 0) - before;
+    if (healthy) assert.deepEqual([kinds, requests], [volume.known ? ["done", "done"] : kinds, 0]);
     else {
       // The second call meets the first at its work, or finds what that has repaired.
       const given = kinds[0] === "busy" || kinds.every((kind) => kind === "done");
@@ -142,10 +142,10 @@ export const publishTwiceAtOnce = (at: number) =>
     if (kinds.includes("done")) {
       if (!volume.known) model.calmMs = 0;
       Object.assign(volume, { seen: "whole", known: true });
-      if (!fit) volume.recordLost = false;
+      if (!healthy) volume.recordLost = false;
     }
-    if (fit && volume.recordLost) volume.recordLost = !await real.hasRecord(volume.request!);
-  }, isHeld);
+    if (healthy && volume.recordLost) volume.recordLost = !await real.hasRecord(volume.request!);
+  }, isRequested);
 
 export const unpublish = (at: number) =>
   onVolume("unpublish ", at, async (volume, real) => {
@@ -153,13 +153,13 @@ export const unpublish = (at: number) =>
     assert.deepEqual(await real.node.publisher.unpublish(request!), { kind: "done" });
     await real.assertGone(request!);
     assert.deepEqual(await real.node.publisher.unpublish(request!), { kind: "done" });
-    await Deno.remove(noteOf(request!)).catch(() => {});
+    await Deno.remove(kubeletRecordOf(request!)).catch(() => {});
     await Deno.remove(request!.targetPath.replace(/\/mount$/, ""), { recursive: true });
     if (volume.recordLost) await real.discardRecord(request!);
-    Object.assign(volume, gone());
-  }, isHeld);
+    Object.assign(volume, unpublished());
+  }, isRequested);
 
-/** Unpublish while a publish runs: one of the two gives way, and in the end nothing is left. */
+/** Unpublish while a publish runs: one of the two is busy, and in the end nothing remains. */
 export const unpublishMeanwhile = (at: number) =>
   onVolume("unpublish during publish ", at, async (volume, real, model) => {
     const request = volume.request!;
@@ -167,17 +167,17 @@ export const unpublishMeanwhile = (at: number) =>
     const [published] = await real.outcomeOf(Promise.all(both));
     if (published?.kind === "done") Object.assign(volume, { known: true });
     await unpublish(at).run(model, real);
-  }, isHeld);
+  }, isRequested);
 
 export const pass = (ms: number) =>
   command(`pass ${ms / 1000} s`, async (model, real) => {
-    const before = new Map(real.asked);
+    const before = new Map(real.requests);
     await real.pass(ms);
     if (model.service === "up") model.calmMs += ms;
     for (const volume of model.volumes) {
       if (!volume.request || !volume.known) continue;
       const { volumeId, attributes } = volume.request;
-      const requests = (real.asked.get(volumeId) ?? 0) - (before.get(volumeId) ?? 0);
+      const requests = (real.requests.get(volumeId) ?? 0) - (before.get(volumeId) ?? 0);
       const lifetime = lifetimeMs[attributes["duration"] as keyof typeof lifetimeMs];
       // Two more: a repair, and what fell due before.
       const most = model.service === "up" ? ms / (lifetime * 0.8) + 2 : ms / 1_000 + 2;
@@ -194,7 +194,7 @@ export const service = (state: ServiceState) =>
       return void (model.calmMs = 0);
     }
     if (!back) return;
-    // What the driver does when its stream to the service is there again.
+    // As the program does when its stream to the service is open again.
     real.node.renewer.retryFailed(10_000);
     await real.node.trust.update(real.node.issuer.trustBundle);
   });
@@ -208,7 +208,7 @@ export const stepClock = (ms: number) =>
 
 export const restart = () =>
   command("restart", async (model, real) => {
-    const asked = new Map(real.asked);
+    const before = new Map(real.requests);
     await real.node.restart();
     await real.settle();
     // The program's stream to the service brings the bundle.
@@ -219,31 +219,42 @@ export const restart = () =>
       if (!volume.request) continue;
       if (volume.recordLost) volume.known = false;
       const { volumeId } = volume.request;
-      if (!volume.known) assert.equal(real.asked.get(volumeId), asked.get(volumeId));
+      if (!volume.known) assert.equal(real.requests.get(volumeId), before.get(volumeId));
     }
     model.calmMs = 0;
   });
 
-export const podWentMeanwhile = (at: number) =>
-  onVolume("the pod goes while the driver is away ", at, async (volume, real, model) => {
-    await Deno.remove(noteOf(volume.request!));
-    await restart().run(
-      { ...model, volumes: model.volumes.filter((other) => other !== volume) },
-      real,
-    );
-    await real.assertGone(volume.request!);
-    await Deno.remove(volume.request!.targetPath.replace(/\/mount$/, ""), { recursive: true });
-    Object.assign(volume, gone());
-  }, (volume) => isHeld(volume) && volume.known && !volume.recordLost);
+export const podDeletedMeanwhile = (at: number) =>
+  onVolume(
+    "the pod is deleted while the driver is not running ",
+    at,
+    async (volume, real, model) => {
+      await Deno.remove(kubeletRecordOf(volume.request!));
+      await restart().run(
+        { ...model, volumes: model.volumes.filter((other) => other !== volume) },
+        real,
+      );
+      await real.assertGone(volume.request!);
+      await Deno.remove(volume.request!.targetPath.replace(/\/mount$/, ""), { recursive: true });
+      Object.assign(volume, unpublished());
+    },
+    (volume) => isRequested(volume) && volume.known && !volume.recordLost,
+  );
 
-export const damages = ["no key", "no certificate", "other key", "empty bundle", "gone"] as const;
+export const damages = [
+  "no key",
+  "no certificate",
+  "other key",
+  "empty bundle",
+  "no mount",
+] as const;
 
 export const damage = (at: number, how: typeof damages[number]) =>
   onVolume(`damage: ${how} `, at, async (volume, real, model) => {
     const request = volume.request!;
     const { privateKey } = await generateKeyPair("ed25519");
     const otherKeyPem = await exportPrivateKey(privateKey);
-    if (how === "gone") await real.node.removeTarget(request);
+    if (how === "no mount") await real.node.removeTarget(request);
     else {
       await real.node.damage(request, async (files) => {
         if (how === "no key") await Deno.remove(`${files}/tls.key`);
@@ -252,17 +263,17 @@ export const damage = (at: number, how: typeof damages[number]) =>
         if (how === "other key") await Deno.writeTextFile(`${files}/tls.key`, otherKeyPem);
       });
     }
-    volume.seen = how === "gone" ? "nothing" : "damaged";
+    volume.seen = how === "no mount" ? "nothing" : "damaged";
     model.calmMs = 0;
-  }, (volume) => isHeld(volume) && volume.seen === "whole");
+  }, (volume) => isRequested(volume) && volume.seen === "whole");
 
-export const spoilRecord = (at: number, how: "truncated" | "removed") =>
+export const damageRecord = (at: number, how: "truncated" | "removed") =>
   onVolume(`record ${how} `, at, async (volume, real) => {
     const path = real.recordPath(volume.request!);
     if (how === "removed") await Deno.remove(path, { recursive: true });
     else await Deno.truncate(`${path}/volume.json`, 20);
     volume.recordLost = true;
-  }, (volume) => isHeld(volume) && volume.known && !volume.recordLost);
+  }, (volume) => isRequested(volume) && volume.known && !volume.recordLost);
 
 /** The trust bundle changes; with `during`, while that volume is published. */
 export const changeTrust = (anchors: readonly Uint8Array[], during: number | undefined) =>
@@ -283,19 +294,19 @@ export const changeTrust = (anchors: readonly Uint8Array[], during: number | und
     },
   );
 
-function noteOf({ targetPath }: Volume): string {
+function kubeletRecordOf({ targetPath }: Volume): string {
   return targetPath.replace(/mount$/, "vol_data.json");
 }
 
-/** Holds everything that can be seen against the model. */
+/** Compares everything that is visible with the model. */
 async function inspect(model: NodeModel, real: ModelledNode): Promise<void> {
   for (const volume of model.volumes) if (volume.request) await inspectVolume(volume, model, real);
   const expected = model.volumes.filter((volume) => volume.request && volume.known)
     .filter((volume) => !volume.recordLost).map(({ request }) => real.recordPath(request!)).sort();
   const present = real.recordNames.map((name) => `${real.node.directory}/records/${name}`);
-  const spoilt = model.volumes.filter((volume) => volume.recordLost && volume.request)
+  const damaged = model.volumes.filter((volume) => volume.recordLost && volume.request)
     .map(({ request }) => real.recordPath(request!));
-  assert.deepEqual(present.filter((path) => !spoilt.includes(path)), expected);
+  assert.deepEqual(present.filter((path) => !damaged.includes(path)), expected);
   assert.equal(real.node.table.size, model.volumes.filter(({ known }) => known).length);
 }
 

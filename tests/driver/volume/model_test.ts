@@ -34,15 +34,15 @@ function anyCommand(anchors: readonly Uint8Array[]) {
       service(state as never)
     ),
     volume.map(commands.publishOtherwise),
-    volume.map(commands.publishGivenUp),
+    volume.map(commands.publishCancelled),
     volume.map(commands.publishTwiceAtOnce),
     volume.map(commands.unpublish),
     volume.map(commands.unpublishMeanwhile),
     fc.constant(commands.restart()),
-    volume.map(commands.podWentMeanwhile),
+    volume.map(commands.podDeletedMeanwhile),
     fc.tuple(volume, fc.constantFrom(...commands.damages)).map((args) => commands.damage(...args)),
     fc.tuple(volume, fc.constantFrom("truncated", "removed")).map(([at, how]) =>
-      commands.spoilRecord(at, how as never)
+      commands.damageRecord(at, how as never)
     ),
     fc.constantFrom(...steps).map(commands.stepClock),
     fc.tuple(fc.nat(2), fc.option(volume, { nil: undefined })).map(([count, during]) =>
@@ -51,7 +51,7 @@ function anyCommand(anchors: readonly Uint8Array[]) {
   ];
 }
 
-Deno.test("whatever befalls a node, its volumes are what a small model says", async () => {
+Deno.test("whatever happens on a node, its volumes are as a small model predicts", async () => {
   const anchors = [await anchor("second"), await anchor("third")];
   await fc.assert(
     fc.asyncProperty(

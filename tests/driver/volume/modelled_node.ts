@@ -17,19 +17,19 @@ import { TestNode } from "../../support/node.ts";
 export type ServiceState = "up" | "away" | "denying" | "throttling" | "silent";
 
 const mostSilentMs = 20_000;
-/** A disk that others keep busy takes seconds for a record. */
+/** On a busy disk a record takes seconds. */
 const turns = 10_000_000;
 
-/** A node whose service changes its mind, and what the two said to each other. */
+/** A node whose service answers in different ways, and a record of their requests and answers. */
 export class ModelledNode implements AsyncDisposable {
   readonly node: TestNode;
   service: ServiceState = "up";
   /** The last leaf that was issued for a volume, by its id. */
   readonly issued = new Map<string, Certificate>();
   /** Requests by volume id, answered or not. */
-  readonly asked = new Map<string, number>();
+  readonly requests = new Map<string, number>();
   /** Called when the next request arrives. */
-  onAsked: () => void = () => {};
+  onRequest: () => void = () => {};
   #silent = 0;
 
   private constructor(node: TestNode) {
@@ -47,14 +47,14 @@ export class ModelledNode implements AsyncDisposable {
     return this.node.clock.now().epochMilliseconds;
   }
 
-  /** Lets everything that is due happen, to its end or to where it waits for a silent service. */
+  /** Runs everything that is due, until it ends or waits for a silent service. */
   async settle(): Promise<void> {
     const { clock } = this.node;
     await clock.advance({ milliseconds: 0 });
     await clock.until(() => this.node.scheduler.running <= this.#silent, turns);
   }
 
-  /** Lets the time pass in steps short enough for what happens in them to end before the next. */
+  /** Advances the clock in steps that are short enough for what begins in one to end before the next. */
   async pass(ms: number): Promise<void> {
     for (let left = ms; left > 0; left -= mostSilentMs) {
       await this.node.clock.advance({ milliseconds: Math.min(left, mostSilentMs) });
@@ -62,7 +62,7 @@ export class ModelledNode implements AsyncDisposable {
     }
   }
 
-  /** The outcome of a call, though the service may let it wait for as long as it waits. */
+  /** The outcome of a call, also while the service is silent: then after the longest wait. */
   async outcomeOf<T>(calling: Promise<T>): Promise<T> {
     let ended = false;
     const end = () => void (ended = true);
@@ -121,7 +121,7 @@ export class ModelledNode implements AsyncDisposable {
     return await this.assertWhole(request).then(() => true, () => false);
   }
 
-  /** What an operator does with a record that was spoilt. */
+  /** Removes a damaged record, as an operator does. */
   async discardRecord(request: Volume): Promise<void> {
     await Deno.remove(this.recordPath(request), { recursive: true }).catch(() => {});
   }
@@ -131,8 +131,8 @@ export class ModelledNode implements AsyncDisposable {
   }
 
   async #answer(request: IssueRequest, signal: AbortSignal): Promise<IssueOutcome> {
-    this.asked.set(request.volumeId, (this.asked.get(request.volumeId) ?? 0) + 1);
-    this.onAsked();
+    this.requests.set(request.volumeId, (this.requests.get(request.volumeId) ?? 0) + 1);
+    this.onRequest();
     switch (this.service) {
       case "up": {
         const answer = await this.node.issuer.sign(request);

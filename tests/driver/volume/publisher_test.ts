@@ -79,7 +79,7 @@ for (
     assert.equal((await node.store.load()).records.length, 0);
     assert.equal(node.table.size, 0);
     assert.equal(node.scheduler.size, 0);
-    // And the kubelet's next try succeeds.
+    // The kubelet's next attempt succeeds.
     node.issuer.answer = undefined;
     assert.deepEqual(await node.publish(request), done);
   });
@@ -97,8 +97,8 @@ Deno.test("an answer for another key, or under another trust bundle, is not moun
   const outcome = await node.publish(request);
   assert.match("reason" in outcome ? outcome.reason : "", /another key/);
   await using otherNode = await TestNode.create();
-  node.issuer.answer = async (asked) => {
-    const answer = await node.issuer.sign(asked);
+  node.issuer.answer = async (request) => {
+    const answer = await node.issuer.sign(request);
     return answer.kind === "issued"
       ? { ...answer, trustBundle: otherNode.issuer.trustBundle }
       : answer;
@@ -108,15 +108,15 @@ Deno.test("an answer for another key, or under another trust bundle, is not moun
   assert.equal(node.mounter.state(request.targetPath), "absent");
 });
 
-Deno.test("a call that ends while the service is asked mounts nothing", async () => {
+Deno.test("a call that ends while the service works on it mounts nothing", async () => {
   await using node = await TestNode.create();
   const request = await node.request();
   const call = new AbortController();
-  node.issuer.answer = async (asked) => {
-    call.abort(new Error("the kubelet gave up"));
-    return await node.issuer.sign(asked);
+  node.issuer.answer = async (request) => {
+    call.abort(new Error("the kubelet cancelled"));
+    return await node.issuer.sign(request);
   };
-  await assert.rejects(node.publish(request, call.signal), /gave up/);
+  await assert.rejects(node.publish(request, call.signal), /cancelled/);
   assert.equal(node.mounter.state(request.targetPath), "absent");
   assert.equal(node.table.size, 0);
 });
@@ -142,7 +142,7 @@ Deno.test("a mounted volume that lost a file is issued again in place", async ()
   assert.equal(node.issuer.requests[1]?.predecessor, serialNumber);
 });
 
-Deno.test("a denial for a volume that is mounted is not final for the kubelet, or no unpublish would come", async () => {
+Deno.test("a denial for a volume that is mounted is not final for the kubelet, which would send no unpublish", async () => {
   await using node = await TestNode.create();
   const request = await node.request();
   await node.publish(request);
@@ -195,7 +195,7 @@ Deno.test("file names, modes and a second volume of the same pod are as their at
   assert.equal((Deno.statSync(`${request.targetPath}/server.key`).mode ?? 0) & 0o7777, 0o400);
 });
 
-Deno.test("unpublish takes away mount, record and schedule, and again is fine", async () => {
+Deno.test("unpublish removes mount, record and schedule, and can be repeated", async () => {
   await using node = await TestNode.create();
   const request = await node.request();
   await node.publish(request);
@@ -208,7 +208,7 @@ Deno.test("unpublish takes away mount, record and schedule, and again is fine", 
   assert.equal(node.scheduler.nextRun(request.volumeId), undefined);
 });
 
-Deno.test("unpublish of what was never published is fine", async () => {
+Deno.test("unpublish of a volume that was never published succeeds", async () => {
   await using node = await TestNode.create();
   assert.deepEqual(await node.publisher.unpublish(await node.request()), done);
 });
@@ -216,17 +216,17 @@ Deno.test("unpublish of what was never published is fine", async () => {
 Deno.test("unpublish during a publish is busy and loses nothing", async () => {
   await using node = await TestNode.create();
   const request = await node.request();
-  const asked = Promise.withResolvers<void>();
-  const go = Promise.withResolvers<void>();
+  const requested = Promise.withResolvers<void>();
+  const released = Promise.withResolvers<void>();
   node.issuer.answer = async (request) => {
-    asked.resolve();
-    await go.promise;
+    requested.resolve();
+    await released.promise;
     return await node.issuer.sign(request);
   };
   const publishing = node.publish(request);
-  await asked.promise;
+  await requested.promise;
   assert.equal((await node.publisher.unpublish(request)).kind, "busy");
-  go.resolve();
+  released.resolve();
   assert.deepEqual(await publishing, done);
   assert.ok(node.scheduler.nextRun(request.volumeId));
   assert.deepEqual(await node.publisher.unpublish(request), done);

@@ -15,7 +15,7 @@ Deno.test("a restart issues nothing for a healthy volume and renews it at the sa
   assert.equal(node.issuer.requests.length, 2);
 });
 
-Deno.test("a volume that broke while the driver was away is issued again in place", async () => {
+Deno.test("a volume that was damaged while the driver was not running is issued again in place", async () => {
   await using node = await TestNode.create();
   const request = await node.request();
   await node.publish(request);
@@ -25,7 +25,7 @@ Deno.test("a volume that broke while the driver was away is issued again in plac
   assert.ok(node.leaf(request));
 });
 
-Deno.test("a volume whose mount went while the kubelet still holds it comes back", async () => {
+Deno.test("a volume that was unmounted while the kubelet still has it is issued and mounted again", async () => {
   await using node = await TestNode.create();
   const request = await node.request();
   await node.publish(request);
@@ -35,7 +35,7 @@ Deno.test("a volume whose mount went while the kubelet still holds it comes back
   assert.ok(node.leaf(request));
 });
 
-Deno.test("a volume that the kubelet gave up while the driver was away is removed", async () => {
+Deno.test("a volume that the kubelet gave up while the driver was not running is removed", async () => {
   await using node = await TestNode.create();
   const request = await node.request();
   await node.publish(request);
@@ -46,7 +46,7 @@ Deno.test("a volume that the kubelet gave up while the driver was away is remove
   assert.equal(node.scheduler.nextRun(request.volumeId), undefined);
 });
 
-Deno.test("a certificate that expired while the driver was away is renewed at once", async () => {
+Deno.test("a certificate that expired while the driver was not running is renewed at once", async () => {
   await using node = await TestNode.create();
   const request = await node.request({ duration: "10h" });
   await node.publish(request);

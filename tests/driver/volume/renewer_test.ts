@@ -40,7 +40,7 @@ Deno.test("renewal backs off while the service is away, keeps the old pair past 
   await node.publish(request);
   const { serialNumber } = node.leaf(request);
   node.issuer.answer = () => Promise.resolve({ kind: "unavailable", reason: "away" });
-  // Minute by minute, so that the directories' I/O has its turns between the attempts.
+  // Minute by minute, so that file operations end between the attempts.
   for (let minute = 0; minute < 11 * 60; minute++) {
     await node.clock.advance({ minutes: 1 });
     await node.clock.until(() => node.scheduler.running === 0);
@@ -89,7 +89,7 @@ Deno.test("a republish while a renewal waits for the service is answered at once
   assert.deepEqual(await node.publish(request), { kind: "done" });
 });
 
-Deno.test("unpublish during a renewal waits for it, and the volume does not come back", async () => {
+Deno.test("unpublish during a renewal waits for it, and the volume is not written again", async () => {
   await using node = await TestNode.create();
   const request = await node.request({ duration: "10h" });
   await node.publish(request);

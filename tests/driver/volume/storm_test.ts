@@ -6,9 +6,9 @@ import { TestNode } from "../../support/node.ts";
 
 Deno.test("of many volumes published at once 32 request a certificate, and a call that ends while it waits requests none", async () => {
   await using node = await TestNode.create();
-  const go = Promise.withResolvers<void>();
+  const released = Promise.withResolvers<void>();
   node.issuer.answer = async (request) => {
-    await go.promise;
+    await released.promise;
     return await node.issuer.sign(request);
   };
   const requests = [];
@@ -24,7 +24,7 @@ Deno.test("of many volumes published at once 32 request a certificate, and a cal
   assert.equal(node.issuer.requests.length, 32, "the others wait");
   ending.abort(new Error("the call has ended"));
   await assert.rejects(given.pop()!, /the call has ended/);
-  go.resolve();
+  released.resolve();
   for (const outcome of await Promise.all(given)) assert.deepEqual(outcome, { kind: "done" });
   assert.equal(node.issuer.requests.length, 59);
   assert.equal(node.table.size, 59);

@@ -127,7 +127,7 @@ Deno.test("a volume whose bundle cannot be written does not keep the others from
   assert.equal(anchorsIn(node, request), 2);
 });
 
-Deno.test("while the service is not followed, the bundle of an answer stays", async () => {
+Deno.test("while the service is not watched, the bundle of an answer remains", async () => {
   const { node, request, bundle } = await nodeWithVolume();
   await using _node = node;
   await node.trust.update(node.issuer.trustBundle);

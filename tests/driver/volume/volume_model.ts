@@ -1,19 +1,19 @@
 import type { Volume } from "../../../src/driver/volume/volume_record.ts";
 import type { ServiceState } from "./modelled_node.ts";
 
-/** What should be so of one volume, whatever the driver does inside. */
+/** The expected state of one volume. */
 export interface ModelVolume {
-  /** Of the pod that the kubelet holds now; undefined: there is none. */
+  /** Of the pod that the kubelet has now; undefined: there is none. */
   request: Volume | undefined;
   /** What the pod sees: nothing, a whole pair, or one that was damaged. */
   seen: "nothing" | "whole" | "damaged";
   /** Whether the driver knows it: it has a record in memory. */
   known: boolean;
-  /** Whether its record on disk was lost or spoilt. */
+  /** Whether its record on disk was lost or damaged. */
   recordLost: boolean;
 }
 
-/** What should be so of a node. */
+/** The expected state of a node. */
 export interface NodeModel {
   readonly volumes: ModelVolume[];
   service: ServiceState;
@@ -25,7 +25,7 @@ export interface NodeModel {
 
 export function emptyModel(volumes: number): NodeModel {
   return {
-    volumes: Array.from({ length: volumes }, () => gone()),
+    volumes: Array.from({ length: volumes }, () => unpublished()),
     service: "up",
     calmMs: 0,
     anchors: 0,
@@ -33,9 +33,9 @@ export function emptyModel(volumes: number): NodeModel {
   };
 }
 
-export function gone(): ModelVolume {
+export function unpublished(): ModelVolume {
   return { request: undefined, seen: "nothing", known: false, recordLost: false };
 }
 
-/** The longest it may take until all is well, once all that is around is: a sweep, a retry, a bit. */
+/** The longest time until every volume is healthy, once the service is and nothing is damaged: a sweep, a retry, a margin. */
 export const healedMs = 7 * 60_000;
