@@ -73,7 +73,7 @@ export async function getCommand(
   return await withService(environment, async (client) => {
     const { certificate } = await client.getCertificateInfo({ serialNumber }, { timeoutMs });
     if (certificate === undefined) {
-      return { kind: "failed", problem: "the service's answer holds no certificate" };
+      return { kind: "failed", problem: "the service's answer contains no certificate" };
     }
     const text = output === "json" ? certificateJson(certificate) : certificateDetails(certificate);
     return { ...done, output: text };

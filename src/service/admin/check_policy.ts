@@ -2,7 +2,7 @@ import { isObjectName, parseNamespacedName } from "../../shared/text/kubernetes_
 import { abbreviate } from "../../shared/text/printable_text.ts";
 import { formatPreview, previewPolicy } from "../policy/policy_preview.ts";
 import type { Policy } from "../policy/policy.ts";
-import { parsePolicyFile, ruleLines } from "../policy/policy_file.ts";
+import { parsePolicyFile } from "../policy/policy_file.ts";
 
 /** The pod that `check-policy` is called for. */
 export interface PodArguments {
@@ -53,7 +53,7 @@ export function checkPolicy(
   if (parsed.kind === "refused") return parsed;
   const preview = previewPolicy({
     policy: { ...base, rules: parsed.rules },
-    ruleTitles: ruleLines(text).map((line) => `the rule at line ${line}`),
+    ruleTitles: parsed.lines.map((line) => `the rule at line ${line}`),
     // The uid is visible only in a common name that is shortened.
     pod: {
       namespace,

@@ -85,7 +85,9 @@ const ruleKeys = [...Object.keys(lists), ...Object.keys(singles)];
 /** Reads the text of a policy file, or reports every problem with its line. */
 export function parsePolicyFile(
   text: string,
-): { kind: "rules"; rules: PolicyRule[] } | { kind: "refused"; problems: string[] } {
+): /** `lines` has the line on which each rule begins. */
+| { kind: "rules"; rules: PolicyRule[]; lines: number[] }
+| { kind: "refused"; problems: string[] } {
   if (text.length > maxFileCharacters) {
     return { kind: "refused", problems: [`has over ${maxFileCharacters} characters`] };
   }
@@ -93,27 +95,19 @@ export function parsePolicyFile(
   const rules = reader.rules();
   return reader.problems.length > 0
     ? { kind: "refused", problems: reader.problems }
-    : { kind: "rules", rules };
-}
-
-/** The line on which each rule of a policy file begins. */
-export function ruleLines(text: string): number[] {
-  const lines = new LineCounter();
-  const rules = parseDocument(text, { lineCounter: lines, prettyErrors: false }).get("rules");
-  return isSeq(rules)
-    ? (rules.items as Node[]).map(({ range }) => lines.linePos(range?.[0] ?? 0).line)
-    : [];
+    : { kind: "rules", rules, lines: reader.ruleLines };
 }
 
 class PolicyFileReader {
   readonly problems: string[] = [];
+  readonly ruleLines: number[] = [];
   readonly #lines = new LineCounter();
   readonly #root: ParsedNode | null;
 
   constructor(text: string) {
     const document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false });
     for (const { pos: [start], message } of [...document.errors, ...document.warnings]) {
-      this.problems.push(`line ${this.#lines.linePos(start).line}: ${message}`);
+      this.problems.push(`line ${this.#lineAt(start)}: ${message}`);
     }
     this.#root = this.problems.length > 0 ? null : document.contents;
     if (this.#root === null && this.problems.length === 0) {
@@ -132,6 +126,7 @@ class PolicyFileReader {
   #rule(node: Node): PolicyRule | undefined {
     const fields = this.#fields(node, "a rule", ruleKeys);
     if (fields === undefined) return undefined;
+    this.ruleLines.push(this.#lineAt(node.range?.[0] ?? 0));
     if (!fields.has("namespaces")) {
       this.#reject(node, 'a rule without "namespaces"', 'a list of them, or ["*"] for all');
     }
@@ -197,7 +192,11 @@ class PolicyFileReader {
   }
 
   #reject(node: Node, problem: string, expected: string): void {
-    const { line } = this.#lines.linePos(node.range?.[0] ?? 0);
+    const line = this.#lineAt(node.range?.[0] ?? 0);
     this.problems.push(`line ${line}: ${problem}; expected ${expected}`);
+  }
+
+  #lineAt(offset: number): number {
+    return this.#lines.linePos(offset).line;
   }
 }

@@ -47,7 +47,7 @@ rules:
 });
 
 Deno.test("a policy file can have an empty list of rules", () => {
-  assert.deepEqual(parsePolicyFile("rules: []"), { kind: "rules", rules: [] });
+  assert.deepEqual(parsePolicyFile("rules: []"), { kind: "rules", rules: [], lines: [] });
 });
 
 Deno.test("each problem of a policy file is reported with its line and what is accepted", () => {
