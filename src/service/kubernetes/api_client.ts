@@ -39,12 +39,6 @@ export interface WatchEvent {
   readonly object: unknown;
 }
 
-export interface ApiClientOptions {
-  readonly clock: Clock;
-  /** How long one call may take, in milliseconds; 5 s by default. */
-  readonly timeoutMs?: number;
-}
-
 interface OpenClient {
   readonly caPem: string | undefined;
   readonly certificatePem: string | undefined;
@@ -52,7 +46,7 @@ interface OpenClient {
 }
 
 /** A driver waits 20 s for its certificate, which costs at most three calls. */
-const defaultTimeoutMs = 5_000;
+const timeoutMs = 5_000;
 
 /**
  * Calls the API server with the Kubernetes client's types and paths, over connections that are used
@@ -62,16 +56,11 @@ const defaultTimeoutMs = 5_000;
 export class ApiClient implements Disposable {
   readonly #credentials: ApiCredentials;
   readonly #clock: Clock;
-  readonly #timeoutMs: number;
   #open: OpenClient | undefined;
 
-  constructor(
-    credentials: ApiCredentials,
-    { clock, timeoutMs = defaultTimeoutMs }: ApiClientOptions,
-  ) {
+  constructor(credentials: ApiCredentials, { clock }: { readonly clock: Clock }) {
     this.#credentials = credentials;
     this.#clock = clock;
-    this.#timeoutMs = timeoutMs;
   }
 
   /** Makes one call. Rejects only when the signal is aborted. */
@@ -147,8 +136,8 @@ export class ApiClient implements Disposable {
   /** A signal that is aborted with the given one, or when the time limit of one call has expired. */
   #limited(signal: AbortSignal) {
     const late = new AbortController();
-    const timeout = new ApiTimeoutError(this.#timeoutMs);
-    const timer = this.#clock.after(this.#timeoutMs, () => late.abort(timeout));
+    const timeout = new ApiTimeoutError(timeoutMs);
+    const timer = this.#clock.after(timeoutMs, () => late.abort(timeout));
     return {
       signal: AbortSignal.any([signal, late.signal]),
       reasonOf: (error: unknown) => late.signal.aborted ? timeout : error,

@@ -15,7 +15,7 @@ export type ApiResult<T> =
 
 /** A call that was not answered within its time limit. */
 export class ApiTimeoutError extends Error {
-  constructor(readonly timeoutMs: number) {
+  constructor(timeoutMs: number) {
     super(`no answer within ${timeoutMs / 1000} s`);
   }
 }

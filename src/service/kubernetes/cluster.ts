@@ -1,7 +1,8 @@
+import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { NamespacedName } from "../../shared/text/kubernetes_names.ts";
 import type { SharedDocument } from "../documents/shared_document.ts";
 import { readApiCredentials } from "./api_credentials.ts";
-import { ApiClient, type ApiClientOptions } from "./api_client.ts";
+import { ApiClient } from "./api_client.ts";
 import { caSecretSource } from "./ca_secret.ts";
 import { ConfigMapDocument } from "./config_map_document.ts";
 import { apiServerDriverPods } from "./driver_pods.ts";
@@ -15,10 +16,9 @@ export type Cluster = ReturnType<typeof openCluster>;
 /** Finds the cluster in the environment of a pod, or by KUBECONFIG; throws when there is none. */
 export function openCluster(
   environment: Readonly<Record<string, string | undefined>>,
-  options: ApiClientOptions,
+  { clock }: { readonly clock: Clock },
 ) {
-  const client = new ApiClient(readApiCredentials(environment), options);
-  const { clock } = options;
+  const client = new ApiClient(readApiCredentials(environment), { clock });
   return {
     pods: apiServerPodDirectory(client),
     caSecret: (secret: NamespacedName) => caSecretSource(client, secret, { clock }),

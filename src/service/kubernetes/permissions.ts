@@ -57,38 +57,27 @@ export function configMapPermission(
   return { apiGroup: "", resource: "configmaps", verb, ...configMap };
 }
 
-/** Every call of the service to the API server: what its roles have to grant, and no more. */
-function servicePermissions(
-  { driverNamespace, secret, documents }: {
-    readonly driverNamespace: string;
-    readonly secret: NamespacedName;
-    readonly documents: readonly NamespacedName[];
-  },
-): Permission[] {
-  return [
-    createTokenReviews,
-    getPods,
-    readTokenKeys,
-    listDriverPods(driverNamespace),
-    secretPermission("get", secret),
-    secretPermission("watch", secret),
-    ...documents.flatMap((document) =>
-      (["get", "watch", "create", "patch"] as const).map((verb) =>
-        configMapPermission(verb, document)
-      )
-    ),
-  ];
-}
+const { namespace } = installed;
+const caSecret = { namespace, name: installed.caSecret };
+const documents = [installed.trustBundle, installed.denials].map((name) => ({ namespace, name }));
 
-/** What the roles in deploy/csi-driver.yaml grant. */
-export const shippedPermissions: readonly Permission[] = servicePermissions({
-  driverNamespace: installed.namespace,
-  secret: { namespace: installed.namespace, name: installed.caSecret },
-  documents: [installed.trustBundle, installed.denials].map((name) => ({
-    namespace: installed.namespace,
-    name,
-  })),
-});
+/**
+ * Every call of the service to the API server, in an installation with the names of
+ * deploy/csi-driver.yaml: the roles of that manifest grant exactly these.
+ */
+export const shippedPermissions: readonly Permission[] = [
+  createTokenReviews,
+  getPods,
+  readTokenKeys,
+  listDriverPods(namespace),
+  secretPermission("get", caSecret),
+  secretPermission("watch", caSecret),
+  ...documents.flatMap((document) =>
+    (["get", "watch", "create", "patch"] as const).map((verb) =>
+      configMapPermission(verb, document)
+    )
+  ),
+];
 
 /** The call in a few words: "get secrets csi-cert-system/csi-ca-secret". */
 export function describeCall(
