@@ -62,27 +62,6 @@ export function mountAt(
   return current?.mountPoint === path ? current : undefined;
 }
 
-/** The mounts of a table by where they begin: a node full of pods has thousands, and few are on the way to a path. */
-export class MountIndex {
-  readonly #byPoint: ReadonlyMap<string, readonly MountinfoEntry[]>;
-  /** Every mount, in the order of the table. */
-  readonly all: readonly MountinfoEntry[];
-
-  constructor(text: string) {
-    this.all = parseMountinfo(text);
-    this.#byPoint = Map.groupBy(this.all, ({ mountPoint }) => mountPoint);
-  }
-
-  /** The mount that is visible at this very path, as mountAt() finds it in the whole table. */
-  at(path: string): MountinfoEntry | undefined {
-    const above = new Set(["/"]);
-    for (let end = path.length; end > 0; end = path.lastIndexOf("/", end - 1)) {
-      above.add(path.slice(0, end));
-    }
-    return mountAt([...above].flatMap((point) => this.#byPoint.get(point) ?? []), path);
-  }
-}
-
 /** Of the mounts on one parent, the first that a walk along the path meets; of equals, the last. */
 function topmost(siblings: readonly MountinfoEntry[]): MountinfoEntry | undefined {
   return siblings.reduce<MountinfoEntry | undefined>(

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { SystemCallError } from "../../shared/linux/errno.ts";
 import { type Libc, mountFlags } from "../../shared/linux/libc.ts";
-import { isBusy, isOwnMount, type MountTable, ownOrigin } from "./mount_table.ts";
+import { isBusy, isOwnMount, type MountTable } from "./mount_table.ts";
 
 const hardened = mountFlags.noSuid | mountFlags.noDev | mountFlags.noExec;
 
@@ -66,7 +66,7 @@ export class StagingArea implements Disposable {
 
   #mount(): void {
     const target = this.#directory;
-    this.#libc.mount({ ...ownOrigin, target, flags: hardened, options: "mode=0700,size=64k" });
+    this.#mounts.mountOurs({ target, flags: hardened, options: "mode=0700,size=64k" });
     try {
       this.#libc.mount({ target, flags: mountFlags.private });
     } catch (error) {
@@ -77,13 +77,13 @@ export class StagingArea implements Disposable {
   }
 
   #mountVolume(target: string): void {
-    const request = { ...ownOrigin, target, flags: hardened };
+    const request = { target, flags: hardened };
     try {
-      this.#libc.mount({ ...request, options: volumeOptions + this.#swapOption });
+      this.#mounts.mountOurs({ ...request, options: volumeOptions + this.#swapOption });
     } catch (error) {
       if (!(error instanceof SystemCallError && error.code === "EINVAL")) throw error;
       // Kernels before 6.4 do not know noswap.
-      this.#libc.mount({ ...request, options: volumeOptions });
+      this.#mounts.mountOurs({ ...request, options: volumeOptions });
       this.#swapOption = "";
     }
   }
@@ -112,7 +112,7 @@ class StagingDirectory implements Disposable {
 
   /** Binds a published volume here, writable, while it remains read-only at its target; throws if it is not ours. */
   bindWritable(path: string): void {
-    this.#libc.mount({ source: path, target: this.path, flags: mountFlags.bind });
+    this.#mounts.bind(path, this.path);
     this.#mounted = true;
     this.#libc.mount({ target: this.path, flags: mountFlags.private });
     const bound = this.#mounts.at(this.path);

@@ -8,7 +8,7 @@
 import { cString } from "./c_string.ts";
 import { Errno, errnoSymbols } from "./errno.ts";
 import { ProcFileReader, procFileSymbols } from "./proc_files.ts";
-import { readIsMountPoint, statxSize } from "./statx.ts";
+import { type PathMount, readStatx, statxRequest } from "./statx.ts";
 
 /** Where the C library may lie; `--allow-ffi` has to list these very paths, for a bare name is refused. */
 export const libcPaths: readonly string[] = [
@@ -62,10 +62,8 @@ export interface Libc extends Disposable {
   mount(request: MountRequest): void;
   /** Never follows a link at the path. */
   unmount(path: string, options?: { detach: boolean }): void;
-  /** Whether a mount begins at a path, a link at the path not followed; undefined where the kernel does not report it. */
-  isMountPoint(path: string): boolean | undefined;
-  /** Whether mounts were added or removed since the last call; true for the first call. */
-  mountsChanged(): boolean;
+  /** A path and the mount that it leads to, a link at the path not followed; undefined where the kernel does not report it. */
+  statx(path: string): PathMount | undefined;
   /** A whole file of the kernel's, which Deno's own permissions keep closed (/proc). */
   readText(path: string): string;
   /** Soft and hard limit together; `resource` is an RLIMIT_ number. */
@@ -120,15 +118,12 @@ class DynamicLibc implements Libc {
     this.#errno.check(this.#library.symbols.umount2(cString(path), flags), `unmount ${path}`);
   }
 
-  isMountPoint(path: string): boolean | undefined {
-    const answer = new Uint8Array(statxSize);
+  statx(path: string): PathMount | undefined {
+    const { mask, size } = statxRequest;
+    const answer = new Uint8Array(size);
     const { statx } = this.#library.symbols;
-    const result = statx(AT_FDCWD, cString(path), AT_SYMLINK_NOFOLLOW, 0, answer);
-    return result < 0 ? undefined : readIsMountPoint(answer);
-  }
-
-  mountsChanged(): boolean {
-    return this.#files.mountsChanged();
+    const result = statx(AT_FDCWD, cString(path), AT_SYMLINK_NOFOLLOW, mask, answer);
+    return result < 0 ? undefined : readStatx(answer);
   }
 
   readText(path: string): string {
@@ -151,7 +146,6 @@ class DynamicLibc implements Libc {
   }
 
   [Symbol.dispose](): void {
-    this.#files[Symbol.dispose]();
     this.#library.close();
   }
 }

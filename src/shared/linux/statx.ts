@@ -1,13 +1,38 @@
+const STATX_MNT_ID_UNIQUE = 0x4000;
 const STATX_ATTR_MOUNT_ROOT = 0x2000;
-/** Where struct statx has its attributes, and which of them the kernel reports; only the low half of each word. */
-const offsets = { attributes: 8, attributesMask: 56 } as const;
+/** Where struct statx has what we look at; of the attributes, only the low half of a word. */
+const offsets = {
+  mask: 0,
+  attributes: 8,
+  attributesMask: 56,
+  deviceMajor: 136,
+  deviceMinor: 140,
+  mountId: 144,
+} as const;
 
-/** The length of a struct statx. */
-export const statxSize = 256;
+/** What statx(2) has to be asked for in addition to what it always returns, and the length of its answer. */
+export const statxRequest = { mask: STATX_MNT_ID_UNIQUE, size: 256 } as const;
 
-/** Whether a mount begins at the path of a struct statx, on a little-endian machine; undefined before Linux 5.8. */
-export function readIsMountPoint(answer: Uint8Array<ArrayBuffer>): boolean | undefined {
+/** A path as the kernel walks it, and the mount that it leads to. */
+export interface PathMount {
+  /** Whether that mount begins at the path; undefined before Linux 5.8. */
+  readonly isMountPoint: boolean | undefined;
+  /** The mount's own number, which no other mount has until the machine starts again; undefined before Linux 6.8. */
+  readonly mountId: bigint | undefined;
+  /** The file system's number, written as in mountinfo; no other has it for as long as this one is mounted. */
+  readonly device: string;
+}
+
+/** Reads a struct statx as a little-endian machine has it. */
+export function readStatx(answer: Uint8Array<ArrayBuffer>): PathMount {
   const view = new DataView(answer.buffer, answer.byteOffset);
-  const hasBit = (at: number) => (view.getUint32(at, true) & STATX_ATTR_MOUNT_ROOT) !== 0;
-  return hasBit(offsets.attributesMask) ? hasBit(offsets.attributes) : undefined;
+  const word = (at: number) => view.getUint32(at, true);
+  const reportsMounts = (word(offsets.attributesMask) & STATX_ATTR_MOUNT_ROOT) !== 0;
+  const isMountPoint = (word(offsets.attributes) & STATX_ATTR_MOUNT_ROOT) !== 0;
+  const hasId = (word(offsets.mask) & STATX_MNT_ID_UNIQUE) !== 0;
+  return {
+    isMountPoint: reportsMounts ? isMountPoint : undefined,
+    mountId: hasId ? view.getBigUint64(offsets.mountId, true) : undefined,
+    device: `${word(offsets.deviceMajor)}:${word(offsets.deviceMinor)}`,
+  };
 }

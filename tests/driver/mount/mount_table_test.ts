@@ -2,22 +2,27 @@ import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
 import { type Libc, mountFlags, openLibc } from "../../../src/shared/linux/libc.ts";
 import { mountinfoPath } from "../../../src/shared/linux/proc_files.ts";
+import type { PathMount } from "../../../src/shared/linux/statx.ts";
+import { driverName } from "../../../src/shared/text/product_names.ts";
 import { isOwnMount, MountTable } from "../../../src/driver/mount/mount_table.ts";
 import { canMount } from "../../../scripts/support/can_mount.ts";
 import { FaultyLibc, mountTest, pair, Workspace } from "./mount_workspace.ts";
 
+const ours = { fileSystem: "tmpfs", source: driverName };
 const MS_SHARED = 1 << 20;
 const ignore = !canMount;
 
-/** Undefined before Linux 5.8. */
-function reportsMountPoints(): boolean | undefined {
+/** Before Linux 6.8 every look-up reads the table. */
+const hasMountIds = reportsMountIds();
+
+function reportsMountIds(): boolean {
   using libc = openLibc();
-  return libc.isMountPoint("/");
+  return libc.statx("/")?.mountId !== undefined;
 }
 
 Deno.test({
   name: "a driver that finds fifty volumes of its predecessor reads the table of mounts once",
-  ignore,
+  ignore: ignore || !hasMountIds,
   async fn() {
     await using workspace = new Workspace();
     const targets = Array.from({ length: 50 }, (_, n) => join(workspace.root, "pods", `${n}`, "m"));
@@ -29,23 +34,28 @@ Deno.test({
     const mounter = await workspace.createMounter({ libc });
     libc.tableReads = 0;
     for (const target of targets) assert.equal(mounter.state(target), "ours");
-    assert.deepEqual(mounter.mounted().filter((path) => targets.includes(path)), targets);
     for (const target of targets) assert.deepEqual(mounter.read(target, ["tls.key"]), ["pair 1"]);
     assert.equal(libc.tableReads, 1);
   },
 });
 
 mountTest(
-  "fifty volumes are published without reading the table of mounts, which is long on a full node",
+  "fifty volumes are published, swapped, read and unpublished without the table of mounts",
   ({ workspace, libc, mounter }) => {
+    const targets = Array.from({ length: 50 }, (_, n) => join(workspace.root, "pods", `${n}`, "m"));
     libc.tableReads = 0;
-    for (let n = 0; n < 50; n++) {
-      mounter.publish(join(workspace.root, "pods", `${n}`, "m"), pair(n));
+    for (const [n, target] of targets.entries()) mounter.publish(target, pair(n));
+    for (const [n, target] of targets.entries()) mounter.replace(target, pair(n + 1));
+    for (const [n, target] of targets.entries()) mounter.publish(target, pair(n + 2));
+    for (const [n, target] of targets.entries()) {
+      assert.equal(mounter.read(target, ["tls.key"])[0], `pair ${n + 2}`);
     }
-    assert.equal(libc.tableReads, 0);
     assert.equal(workspace.mounts().length, 50);
+    for (const target of targets) mounter.unpublish(target);
+    assert.deepEqual(workspace.mounts(), []);
+    assert.equal(libc.tableReads, 0);
   },
-  { ignore: reportsMountPoints() === undefined },
+  { ignore: !hasMountIds },
 );
 
 mountTest(
@@ -114,8 +124,6 @@ mountTest(
 function fakeMounts(release: string, tables: readonly string[]) {
   const left = [...tables];
   const libc: Partial<Libc> = {
-    isMountPoint: () => true,
-    mountsChanged: () => true,
     readText: (path) => path === mountinfoPath ? left.shift() ?? "" : release,
   };
   return { left, mounts: new MountTable(libc as Libc) };
@@ -135,27 +143,77 @@ Deno.test("before Linux 5.8 the table counts when two readings agree, or at the 
   assert.deepEqual(current.mounts.all().map(({ id }) => id), [1]);
 });
 
-Deno.test("a reading of the table that fails is repeated, also when no mount was added since", () => {
-  let fails = true;
-  let isFirst = true;
-  const libc: Partial<Libc> = {
-    isMountPoint: () => true,
-    mountsChanged: () => [isFirst, isFirst = false][0]!,
-    readText: (path) => {
-      if (path === mountinfoPath && fails) throw new Error("EIO");
-      return path === mountinfoPath ? line(1) : "6.1.0";
-    },
-  };
-  const mounts = new MountTable(libc as Libc);
-  assert.throws(() => mounts.at("/1"), /EIO/);
-  fails = false;
-  assert.equal(mounts.at("/1")?.id, 1);
-});
-
 Deno.test("a mount is ours when it is a tmpfs of the driver's name, and only then", () => {
   const source = "csi.k8s.cert-driver";
   assert.equal(isOwnMount({ fileSystem: "tmpfs", source }), true);
   for (const other of [{ fileSystem: "ext4", source }, { fileSystem: "tmpfs", source: "tmpfs" }]) {
     assert.equal(isOwnMount(other), false);
   }
+});
+
+/** A kernel with one mount at each path, `/17` being the seventeenth, on a file system of its own; the table is empty. */
+class CountedLibc implements Partial<Libc> {
+  tableReads = 0;
+  readonly places = new Map<string, Partial<PathMount>>();
+
+  statx(path: string): PathMount {
+    const number = path.slice(1);
+    const usual = { isMountPoint: true, mountId: BigInt(number), device: `0:${number}` };
+    return { ...usual, ...this.places.get(path) };
+  }
+
+  readText(path: string): string {
+    if (path.endsWith("osrelease")) return "6.8.0";
+    this.tableReads += 1;
+    return "";
+  }
+
+  mount(): void {}
+  unmount(): void {}
+}
+
+function countedMounts() {
+  const libc = new CountedLibc();
+  return { libc, mounts: new MountTable(libc as unknown as Libc) };
+}
+
+Deno.test("ours are remembered by the thousand, not without end; the oldest are looked up again", () => {
+  const { libc, mounts } = countedMounts();
+  const count = 5_000;
+  for (let n = 1; n <= count; n += 1) mounts.mountOurs({ target: `/${n}`, flags: 0 });
+  const known: number[] = [];
+  for (let n = 1; n <= count; n += 1) if (mounts.at(`/${n}`)) known.push(n);
+  assert.deepEqual([known.length, known[0], known.at(-1)], [4096, count - 4095, count]);
+  assert.equal(libc.tableReads, count - 4096);
+});
+
+Deno.test("a mount is forgotten when it is unmounted, and remembered when that fails", () => {
+  const { libc, mounts } = countedMounts();
+  mounts.mountOurs({ target: "/1", flags: 0 });
+  libc.unmount = () => {
+    throw new Error("EIO");
+  };
+  assert.throws(() => mounts.unmount("/1"), /EIO/);
+  assert.deepEqual(mounts.at("/1"), ours);
+  libc.unmount = () => {};
+  mounts.unmount("/1");
+  assert.equal(mounts.at("/1"), undefined);
+});
+
+Deno.test("what ours was mounted on is not remembered in its place when it is gone at once", () => {
+  const { libc, mounts } = countedMounts();
+  libc.places.set("/1", { isMountPoint: false, mountId: 7n });
+  mounts.mountOurs({ target: "/1", flags: 0 });
+  assert.equal(mounts.at("/7"), undefined);
+});
+
+Deno.test("a copy is remembered if it shows the file system of a mount that is remembered", () => {
+  const { libc, mounts } = countedMounts();
+  mounts.mountOurs({ target: "/1", flags: 0 });
+  libc.places.set("/3", { device: "0:1" });
+  libc.places.set("/5", { device: "0:4" });
+  for (const [source, target] of [["/1", "/2"], ["/1", "/3"], ["/4", "/5"]] as const) {
+    mounts.bind(source, target);
+  }
+  assert.deepEqual(["/2", "/3", "/5"].map((path) => mounts.at(path)), [undefined, ours, undefined]);
 });

@@ -4,6 +4,7 @@ import { SystemCallError } from "../../../src/shared/linux/errno.ts";
 import { type Libc, type MountRequest, openLibc } from "../../../src/shared/linux/libc.ts";
 import { mountAt, type MountinfoEntry } from "../../../src/driver/mount/mountinfo.ts";
 import { MountTable } from "../../../src/driver/mount/mount_table.ts";
+import type { PathMount } from "../../../src/shared/linux/statx.ts";
 import { mountinfoPath } from "../../../src/shared/linux/proc_files.ts";
 import type { Mounter, VolumeFiles } from "../../../src/driver/volume/mounter.ts";
 import { canMount } from "../../../scripts/support/can_mount.ts";
@@ -12,8 +13,8 @@ import { canMount } from "../../../scripts/support/can_mount.ts";
 export const isMachineRoot = Deno.uid() === 0 &&
   /^\s*0\s+0\s+4294967295\s*$/.test(Deno.readTextFileSync("/proc/self/uid_map"));
 
-/** Whether statx(2) reports to the mounters of this process where mounts begin; a test file imitates an older kernel. */
-export const kernel = { reportsMountPoints: true };
+/** What statx(2) returns to the mounters of this process; a test file replaces it to imitate an older kernel. */
+export const kernel = { statxResult: (place: PathMount | undefined) => place };
 
 /** The C library, with calls that can be made to fail and hooks that run before and after them. */
 export class FaultyLibc implements Libc {
@@ -54,12 +55,8 @@ export class FaultyLibc implements Libc {
     return this.wrapTable(() => this.#libc.readText(path));
   }
 
-  isMountPoint(path: string): boolean | undefined {
-    return kernel.reportsMountPoints ? this.#libc.isMountPoint(path) : undefined;
-  }
-
-  mountsChanged(): boolean {
-    return this.#libc.mountsChanged();
+  statx(path: string): PathMount | undefined {
+    return kernel.statxResult(this.#libc.statx(path));
   }
 
   setResourceLimit(resource: number, value: number): void {

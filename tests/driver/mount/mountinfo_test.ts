@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
   mountAt,
-  MountIndex,
   type MountinfoEntry,
   parseMountinfo,
 } from "../../../src/driver/mount/mountinfo.ts";
@@ -87,31 +86,4 @@ Deno.test("a mount is seen from a root that is no mount itself", () => {
 Deno.test("mounts that name each other as parents end the search", () => {
   assert.equal(mountAt([root, mount(2, 3, "/a"), mount(3, 2, "/a")], "/a"), undefined);
   assert.equal(mountAt([mount(1, 1, "/"), mount(2, 1, "/a")], "/a")?.id, 2);
-});
-
-Deno.test("the mounts above a path give the same result as all mounts", () => {
-  const name = fc.constantFrom("a", "b", "ab", "a b", "a\\\\b");
-  const path = fc.array(name, { minLength: 1, maxLength: 4 }).map((names) => `/${names.join("/")}`);
-  const escaped = (path: string) => path.replaceAll("\\", "\\134").replaceAll(" ", "\\040");
-  const tree = fc.array(fc.tuple(path, fc.nat()), { maxLength: 12 }).map((places) => {
-    const mounts = [root];
-    for (const [place, parent] of places) {
-      // A mount begins within its parent, as the kernel has it.
-      const above = mounts.filter(({ mountPoint }) =>
-        mountPoint === "/" || place === mountPoint || place.startsWith(`${mountPoint}/`)
-      );
-      const { id } = above[parent % above.length]!;
-      mounts.push(mount(mounts.length + 1, id, place));
-    }
-    return mounts;
-  });
-  fc.assert(fc.property(tree, path, (mounts, path) => {
-    const text = mounts.map(({ id, parentId, mountPoint, source }) =>
-      `${id} ${parentId} 0:1 / ${escaped(mountPoint)} rw - tmpfs ${source} rw`
-    ).join("\n");
-    const index = new MountIndex(text);
-    for (const at of [path, ...mounts.map(({ mountPoint }) => mountPoint)]) {
-      assert.deepEqual(index.at(at), mountAt(parseMountinfo(text), at));
-    }
-  }));
 });

@@ -1,52 +1,58 @@
 import assert from "node:assert/strict";
 import { openLibc } from "../../../src/shared/linux/libc.ts";
-import { readIsMountPoint } from "../../../src/shared/linux/statx.ts";
-import { canMount } from "../../../scripts/support/can_mount.ts";
-import { temporaryFolder } from "../../support/temporary_folder.ts";
+import { readStatx } from "../../../src/shared/linux/statx.ts";
+
+interface Answer {
+  readonly mask?: number;
+  readonly attributesMask?: bigint;
+  readonly attributes?: bigint;
+}
+
+function answerOf({ mask = 0, attributesMask = 0n, attributes = 0n }: Answer) {
+  const view = new DataView(new ArrayBuffer(256));
+  view.setUint32(0, mask, true);
+  view.setBigUint64(8, attributes, true);
+  view.setBigUint64(56, attributesMask, true);
+  view.setUint32(136, 259, true);
+  view.setUint32(140, 65_536, true);
+  view.setBigUint64(144, 0x1_8000_0001n, true);
+  return new Uint8Array(view.buffer);
+}
+
+Deno.test("the number in a mount's place is its own only if the kernel reports it", () => {
+  // The bit of the number that mountinfo has is 0x1000: another mount gets that one later.
+  for (const mask of [0, 0x17ff, 0x1fff]) {
+    assert.equal(readStatx(answerOf({ mask })).mountId, undefined);
+  }
+  assert.equal(readStatx(answerOf({ mask: 0x47ff })).mountId, 0x1_8000_0001n);
+});
 
 Deno.test("whether a mount begins at a path is known only if the kernel reports it", () => {
   const root = 0x2000n;
-  const read = (attributes: bigint, attributesMask: bigint) => {
-    const view = new DataView(new ArrayBuffer(256));
-    view.setBigUint64(8, attributes, true);
-    view.setBigUint64(56, attributesMask, true);
-    return readIsMountPoint(new Uint8Array(view.buffer));
-  };
-  assert.equal(read(root, 0n), undefined);
-  assert.equal(read(root, ~root & 0xffffffffn), undefined);
-  assert.equal(read(0x10n, root | 0x10n), false);
-  assert.equal(read(root, root), true);
+  const read = (answer: Answer) => readStatx(answerOf(answer)).isMountPoint;
+  assert.equal(read({ attributes: root }), undefined);
+  assert.equal(read({ attributesMask: ~root & 0xffffffffn, attributes: root }), undefined);
+  assert.equal(read({ attributesMask: root | 0x10n, attributes: 0x10n }), false);
+  assert.equal(read({ attributesMask: root, attributes: root }), true);
+});
+
+Deno.test("the number of a file system is written as mountinfo writes it", () => {
+  assert.equal(readStatx(answerOf({})).device, "259:65536");
 });
 
 Deno.test("nothing is reported for a path that does not exist, and a link is not followed", async () => {
   using libc = openLibc();
-  await using folder = await temporaryFolder();
-  assert.equal(libc.isMountPoint(`${folder.path}/missing`), undefined);
-  assert.equal(libc.isMountPoint(`${folder.path}/missing/deep`), undefined);
-  await Deno.symlink("/proc", `${folder.path}/link`);
-  if (libc.isMountPoint("/proc") === undefined) return;
-  assert.equal(libc.isMountPoint("/proc"), true);
-  assert.equal(libc.isMountPoint(`${folder.path}/link`), false);
-  assert.equal(libc.isMountPoint(folder.path), false);
-});
-
-Deno.test({
-  name: "mounts have changed at the first call, and after each mount and unmount, once",
-  ignore: !canMount,
-  async fn() {
-    using libc = openLibc();
-    await using folder = await temporaryFolder();
-    assert.equal(libc.mountsChanged(), true);
-    const target = folder.path;
-    const changes = [
-      () => libc.mount({ source: "test", target, fileSystem: "tmpfs", flags: 0 }),
-      () => libc.unmount(target),
-    ];
-    for (const change of changes) {
-      assert.equal(libc.mountsChanged(), false);
-      change();
-      assert.equal(libc.mountsChanged(), true);
-    }
-    assert.equal(libc.mountsChanged(), false);
-  },
+  const folder = await Deno.makeTempDir();
+  try {
+    assert.equal(libc.statx(`${folder}/missing`), undefined);
+    assert.equal(libc.statx(`${folder}/missing/deep`), undefined);
+    await Deno.symlink("/proc", `${folder}/link`);
+    const { isMountPoint } = libc.statx("/proc") ?? {};
+    if (isMountPoint === undefined) return;
+    assert.equal(isMountPoint, true);
+    assert.equal(libc.statx(`${folder}/link`)?.isMountPoint, false);
+    assert.equal(libc.statx(folder)?.isMountPoint, false);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
