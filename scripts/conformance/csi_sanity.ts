@@ -40,9 +40,7 @@ async function exists(path: string): Promise<boolean> {
 /** Runs csi-sanity against both bundled programs; returns its JSON report. */
 export async function runCsiSanity(program: string): Promise<string> {
   const mounting = await mayMount();
-  await using environment = await TestEnvironment.open({ form: "bundle", plain: !mounting });
-  await environment.command(["init-ca", "--out", environment.caDir]);
-  await Deno.writeTextFile(`${environment.base}/policy.yaml`, "rules: []\n");
+  await using environment = await TestEnvironment.withCa({ form: "bundle", plain: !mounting });
   await environment.startService();
   await environment.startDriver();
   const report = `${environment.base}/report.json`;

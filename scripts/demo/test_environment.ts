@@ -58,6 +58,14 @@ export class TestEnvironment implements AsyncDisposable {
     throw new Error("no directory for temporary files can be written");
   }
 
+  /** An environment whose service has a CA and this policy. */
+  static async withCa(options: DemoOptions, policy = "rules: []\n"): Promise<TestEnvironment> {
+    const environment = await TestEnvironment.open(options);
+    await environment.command(["init-ca", "--out", environment.caDir]);
+    await Deno.writeTextFile(`${environment.base}/policy.yaml`, policy);
+    return environment;
+  }
+
   get recordsDir(): string {
     return `${this.base}/records`;
   }
@@ -120,6 +128,14 @@ export class TestEnvironment implements AsyncDisposable {
     const program = this.launchDriver(env, entry);
     await program.ready();
     return program;
+  }
+
+  /** Starts both programs and registers the driver with the kubelet. */
+  async startPrograms(): Promise<{ service: Program; driver: Program }> {
+    const service = await this.startService();
+    const driver = await this.startDriver();
+    await this.kubelet.register();
+    return { service, driver };
   }
 
   /** Starts the driver and waits for nothing; `entry` is a file that composes it for a test. */

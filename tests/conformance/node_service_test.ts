@@ -9,12 +9,8 @@ import { publishRequest } from "../../scripts/support/kubelet.ts";
 const pod = { name: "web-0", namespace: "shop" };
 
 async function open(): Promise<TestEnvironment> {
-  const environment = await TestEnvironment.open({ form: "bundle", plain: !canMount });
-  await environment.command(["init-ca", "--out", environment.caDir]);
-  await Deno.writeTextFile(`${environment.base}/policy.yaml`, "rules: []\n");
-  await environment.startService();
-  await environment.startDriver();
-  await environment.kubelet.register();
+  const environment = await TestEnvironment.withCa({ form: "bundle", plain: !canMount });
+  await environment.startPrograms();
   return environment;
 }
 

@@ -8,7 +8,6 @@ import {
   readiness,
   Recoveries,
   run,
-  startPrograms,
   unpublishAll,
   wholePair,
 } from "./fault_environment.ts";
@@ -75,7 +74,7 @@ for (const { name, options, strike, repair, error } of faults) {
     async (environment) => {
       const recoveries = new Recoveries();
       await mountRecords(environment, options);
-      const { driver: first } = await startPrograms(environment);
+      const { driver: first } = await environment.startPrograms();
       const mounted = admit(environment);
       await environment.kubelet.publish(mounted);
       const before = await wholePair(mounted);

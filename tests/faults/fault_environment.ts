@@ -5,17 +5,13 @@ import { RpcError } from "../../src/shared/grpc/rpc_error.ts";
 import { type Certificate, readCertificates } from "../../src/shared/x509/certificate.ts";
 import { derivePublicKey } from "../../src/shared/crypto/key_pairs.ts";
 import type { PodVolume } from "../../scripts/support/kubelet.ts";
-import type { Program } from "../../scripts/support/programs.ts";
 import { canMount } from "../../scripts/support/can_mount.ts";
 
 export const steppable = new URL("steppable_driver.ts", import.meta.url).pathname;
 
-/** Both programs as processes in a private mount namespace, the service started. */
-export async function openEnvironment(): Promise<TestEnvironment> {
-  const environment = await TestEnvironment.open({ form: "source", plain: false });
-  await environment.command(["init-ca", "--out", environment.caDir]);
-  await Deno.writeTextFile(`${environment.base}/policy.yaml`, "rules: []\n");
-  return environment;
+/** Programs run as processes, in a private mount namespace. */
+export function openEnvironment(): Promise<TestEnvironment> {
+  return TestEnvironment.withCa({ form: "source", plain: false });
 }
 
 /** A test of faults in an environment of its own; ignored where nothing can be mounted. */
@@ -31,16 +27,6 @@ export function faultTest(
       await test(environment);
     },
   });
-}
-
-/** Starts both programs and registers the driver with the kubelet. */
-export async function startPrograms(
-  environment: TestEnvironment,
-): Promise<{ service: Program; driver: Program }> {
-  const service = await environment.startService();
-  const driver = await environment.startDriver();
-  await environment.kubelet.register();
-  return { service, driver };
 }
 
 export function admit(environment: TestEnvironment, name = "web-0"): PodVolume {

@@ -10,7 +10,6 @@ import {
   faultTest,
   Recoveries,
   retried,
-  startPrograms,
   unpublishAll,
   wholePair,
 } from "./fault_environment.ts";
@@ -21,7 +20,7 @@ function frozenServiceTest(
   test: (environment: TestEnvironment, volume: PodVolume, service: Program) => Promise<void>,
 ): void {
   faultTest(name, async (environment) => {
-    const { service } = await startPrograms(environment);
+    const { service } = await environment.startPrograms();
     const warm = admit(environment, "warm");
     await environment.kubelet.publish(warm);
     await environment.kubelet.unpublish(warm);

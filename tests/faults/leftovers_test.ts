@@ -8,14 +8,13 @@ import {
   recordNames,
   recordPath,
   run,
-  startPrograms,
   unpublishAll,
 } from "./fault_environment.ts";
 
 faultTest(
   "what a killed driver left is removed at the start and by the sweep, and nothing that a pod uses",
   async (environment) => {
-    const { driver: first } = await startPrograms(environment);
+    const { driver: first } = await environment.startPrograms();
     const used = admit(environment, "used");
     const unrecorded = admit(environment, "unrecorded");
     const gone = admit(environment, "gone");

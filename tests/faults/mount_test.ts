@@ -11,7 +11,6 @@ import {
   Recoveries,
   retried,
   run,
-  startPrograms,
   unpublishAll,
   wholePair,
 } from "./fault_environment.ts";
@@ -19,7 +18,7 @@ import {
 async function published(
   environment: TestEnvironment,
 ): Promise<{ driver: Program; volume: PodVolume }> {
-  const { driver } = await startPrograms(environment);
+  const { driver } = await environment.startPrograms();
   const volume = admit(environment);
   await environment.kubelet.publish(volume);
   return { driver, volume };

@@ -9,7 +9,6 @@ import {
   recordPath,
   Recoveries,
   run,
-  startPrograms,
   wholePair,
 } from "./fault_environment.ts";
 import { persistently } from "./persistence.ts";
@@ -52,7 +51,7 @@ faultTest(
   "a damaged record: the driver starts, and the next republish writes it again without issuing",
   async (environment) => {
     const recoveries = new Recoveries();
-    const { driver: first } = await startPrograms(environment);
+    const { driver: first } = await environment.startPrograms();
     const volumes = new Map<string, { volume: PodVolume; serialNumber: string }>();
     for (const [index, name] of Object.keys(damages).entries()) {
       const volume = admit(environment, `web-${index}`);
@@ -89,7 +88,7 @@ faultTest(
   "a loss of power removes the mounts and leaves the records in any state: the kubelet's calls repair every volume",
   async (environment) => {
     const recoveries = new Recoveries();
-    const { driver: first } = await startPrograms(environment);
+    const { driver: first } = await environment.startPrograms();
     const lost: Readonly<Record<string, Damage>> = {
       "on the disk": () => Promise.resolve(),
       "as blocks of zeros": (path) => Deno.writeFile(path, new Uint8Array(4096)),

@@ -8,7 +8,6 @@ import {
   makeDue,
   Recoveries,
   retried,
-  startPrograms,
   wholePair,
 } from "./fault_environment.ts";
 
@@ -58,7 +57,7 @@ faultTest(
   "a renewal that becomes due while the service is away: the old pair remains, the new one follows within a minute",
   async (environment) => {
     const recoveries = new Recoveries();
-    const { service, driver: first } = await startPrograms(environment);
+    const { service, driver: first } = await environment.startPrograms();
     const volume = admit(environment, "web-0");
     await environment.kubelet.publish(volume);
     const { serialNumber } = await wholePair(volume);

@@ -7,7 +7,6 @@ import {
   faultTest,
   Recoveries,
   retried,
-  startPrograms,
   unpublishAll,
 } from "./fault_environment.ts";
 
@@ -21,7 +20,7 @@ for (const isServiceFrozen of [false, true]) {
     `SIGTERM under load${where}: calls finish or are refused, the sockets go, and the exit is 0 in time`,
     async (environment) => {
       const recoveries = new Recoveries();
-      const { service, driver } = await startPrograms(environment);
+      const { service, driver } = await environment.startPrograms();
       const volumes = Array.from(
         { length: 60 },
         (_, index) => admit(environment, `web-${index}`),

@@ -5,7 +5,6 @@ import {
   faultTest,
   readiness,
   Recoveries,
-  startPrograms,
   unpublishAll,
   wholePair,
 } from "./fault_environment.ts";
@@ -17,7 +16,7 @@ for (const signal of ["SIGTERM", "SIGKILL"] as const) {
     `a second driver on the node waits, harms nothing, and takes over at the first one's ${signal}`,
     async (environment) => {
       const recoveries = new Recoveries();
-      const { driver: first } = await startPrograms(environment);
+      const { driver: first } = await environment.startPrograms();
       const volume = admit(environment);
       await environment.kubelet.publish(volume);
       const { serialNumber } = await wholePair(volume);

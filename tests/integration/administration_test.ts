@@ -12,11 +12,9 @@ import { Health } from "../../src/shared/gen/health_pb.ts";
 import { connect } from "../../src/shared/grpc_client/client.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
 
-async function open(): Promise<TestEnvironment> {
-  const environment = await TestEnvironment.open({ form: "source", plain: true });
-  await environment.command(["init-ca", "--out", environment.caDir]);
-  await Deno.writeTextFile(`${environment.base}/policy.yaml`, policy);
-  return environment;
+/** Programs run as processes, with plain directories as volumes. */
+function open(): Promise<TestEnvironment> {
+  return TestEnvironment.withCa({ form: "source", plain: true }, policy);
 }
 
 /** Runs a command of cert-service to its end. */

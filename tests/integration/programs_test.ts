@@ -12,12 +12,9 @@ import { TestEnvironment } from "../../scripts/demo/test_environment.ts";
 import { policy } from "../../scripts/demo/scenario.ts";
 import type { PodSpec, PodVolume } from "../../scripts/support/kubelet.ts";
 
-/** Both programs as processes, registered with a kubelet; volumes are plain directories. */
-async function open(): Promise<TestEnvironment> {
-  const environment = await TestEnvironment.open({ form: "source", plain: true });
-  await environment.command(["init-ca", "--out", environment.caDir]);
-  await Deno.writeTextFile(`${environment.base}/policy.yaml`, policy);
-  return environment;
+/** Programs run as processes, with plain directories as volumes. */
+function open(): Promise<TestEnvironment> {
+  return TestEnvironment.withCa({ form: "source", plain: true }, policy);
 }
 
 async function leafOf({ targetPath }: PodVolume) {
@@ -36,9 +33,7 @@ function serviceClient(environment: TestEnvironment, address: string) {
 
 Deno.test("a restarted driver has its volumes after a kill: nothing is issued, and the renewals continue", async () => {
   await using environment = await open();
-  await environment.startService();
-  const first = await environment.startDriver();
-  await environment.kubelet.register();
+  const { driver: first } = await environment.startPrograms();
   const long = environment.kubelet.admit({ name: "long", namespace: "shop" });
   const short = environment.kubelet.admit({
     name: "short",
@@ -61,9 +56,7 @@ Deno.test("a restarted driver has its volumes after a kill: nothing is issued, a
 
 Deno.test("a restarted service after a kill renews certificates that it does not know, and fills its inventory again", async () => {
   await using environment = await open();
-  const first = await environment.startService();
-  const driver = await environment.startDriver();
-  await environment.kubelet.register();
+  const { service: first, driver } = await environment.startPrograms();
   const spec: PodSpec = { name: "web-0", namespace: "shop", attributes: { duration: "10s" } };
   const volume = environment.kubelet.admit(spec);
   const lasting = environment.kubelet.admit({ name: "web-1", namespace: "shop" });
