@@ -5,7 +5,6 @@
  */
 
 import { configure, type LogLevel, type LogRecord, reset } from "@logtape/logtape";
-import { gatherLines } from "./gathered_lines.ts";
 import { formatJsonLine, formatTextLine } from "./log_line.ts";
 
 /** What is logged, how, and for which program. */
@@ -16,29 +15,20 @@ export interface LoggingOptions {
   readonly level: LogLevel;
   /** The name that begins every logger's. */
   readonly program: string;
-  /** Takes each line, without its end. Unless given, they go to standard error, gathered. */
+  /** Takes each line, without its end. Unless given, they go to standard error. */
   readonly write?: (line: string) => void;
 }
-
-/**
- * States to LogTape that a sink is done with a record when it returns, so that LogTape does not
- * copy the record. LogTape's own mark for its own sinks: without it a line is the same and costs more.
- */
-const readsAtOnce = Symbol.for("LogTape.sinkSnapshotPolicy.immediate");
 
 /**
  * Lets every logger write lines, one a record, secrets redacted, until disposed. Rejects with
  * LogTape's ConfigError while another configuration is in force.
  */
 export async function configureLogging(options: LoggingOptions): Promise<AsyncDisposable> {
-  const { format, level, program, write = onStandardError.add } = options;
+  const { format, level, program, write = writeToStandardError } = options;
   const line = format === "json" ? formatJsonLine : formatTextLine;
-  const lines = (record: LogRecord) => {
-    write(line(record, program));
-    if (atOnce.has(record.level)) onStandardError.flush();
-  };
+  const lines = (record: LogRecord) => write(line(record, program));
   await configure({
-    sinks: { lines: Object.assign(lines, { [readsAtOnce]: true }) },
+    sinks: { lines },
     loggers: [
       { category: [], sinks: ["lines"], lowestLevel: level },
       // LogTape's own: silent while all is well.
@@ -50,29 +40,17 @@ export async function configureLogging(options: LoggingOptions): Promise<AsyncDi
       },
     ],
   });
-  for (const end of ends) globalThis.addEventListener(end, onStandardError.flush);
-  return {
-    [Symbol.asyncDispose]: async () => {
-      await reset();
-      for (const end of ends) globalThis.removeEventListener(end, onStandardError.flush);
-      onStandardError.flush();
-    },
-  };
+  return { [Symbol.asyncDispose]: reset };
 }
-
-/** Levels of records that may be the last before the program ends, whatever ends it. */
-const atOnce: ReadonlySet<LogLevel> = new Set(["error", "fatal"]);
-
-/** An exit, and an error that was not caught: no microtask runs after them. */
-const ends = ["unload", "error"];
 
 const encoder = new TextEncoder();
 
-const onStandardError = gatherLines((lines) => {
+/** Written at once, so that the last lines are there whatever ends the program. */
+function writeToStandardError(line: string): void {
   try {
-    let rest = encoder.encode(lines);
+    let rest = encoder.encode(`${line}\n`);
     while (rest.length > 0) rest = rest.subarray(Deno.stderr.writeSync(rest));
   } catch {
     // The reader is gone: no reason to stop, and no place to log it.
   }
-});
+}
