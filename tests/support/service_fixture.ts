@@ -7,7 +7,7 @@ import type {
 } from "../../src/service/issuing/certificate_issuer.ts";
 import type { Policy, PolicyRule } from "../../src/service/policy/policy.ts";
 import type { DriverCaller } from "../../src/service/access/authenticator.ts";
-import type { PodDirectory } from "../../src/service/access/pod_directory.ts";
+import type { PodDirectory } from "../../src/service/access/pod_authorization.ts";
 import type { PodIdentity } from "../../src/shared/attributes/pod_identity.ts";
 import { MemoryDocument } from "../../src/service/documents/memory_document.ts";
 import {

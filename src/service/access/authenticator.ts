@@ -5,6 +5,8 @@
  * reason for a denial never reveals more of a pod than the check that failed.
  */
 
+import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
+
 /** The caller, as far as it is verified. */
 export type Caller =
   | {
@@ -43,3 +45,11 @@ export interface Authenticator {
 export const allowAnonymous: Authenticator = {
   authenticate: () => Promise.resolve({ kind: "caller", caller: { kind: "anonymous" } }),
 };
+
+/**
+ * The key of a request in a fair queue: all requests of one node have one key, so that no node delays
+ * the others. Where callers are anonymous, each pod has a key.
+ */
+export function queueKey(caller: Caller, pod: PodIdentity): string {
+  return caller.kind === "node" ? `node ${caller.node}` : `pod ${pod.uid}`;
+}

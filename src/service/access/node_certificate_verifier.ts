@@ -7,8 +7,15 @@ import { earlier } from "../../shared/scheduler/instants.ts";
 import { type Certificate, readCertificate } from "../../shared/x509/certificate.ts";
 import { verifyChain } from "../../shared/x509/chain.ts";
 import { clientCaRejectionReason, type ClientCaSource } from "./client_ca_source.ts";
-import type { NodeDenials } from "./node_denials.ts";
 import { type NodeIdentity, readNodeIdentity } from "./node_identity.ts";
+
+/** States which client certificates of nodes are rejected although they are valid. */
+export interface NodeDenials {
+  /** Whether the node's certificate of this notBefore was made before the node was revoked. */
+  isDenied(node: string, notBefore: Temporal.Instant): boolean;
+  /** Calls back when more certificates may be denied than before. */
+  onChange(listener: () => void): Disposable;
+}
 
 export interface NodeCertificateVerifierOptions {
   readonly clientCas: ClientCaSource;

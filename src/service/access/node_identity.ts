@@ -1,9 +1,8 @@
 import { isObjectName } from "../../shared/text/kubernetes_names.ts";
 import { nodeUriPrefix } from "../../shared/text/product_names.ts";
-import type { Certificate } from "../../shared/x509/certificate.ts";
+import { type Certificate, readCertificateFields } from "../../shared/x509/certificate.ts";
 import { attributeValues, readName } from "../../shared/x509/distinguished_name.ts";
 import { extensionTypes, keyPurposes, readKeyPurposes } from "../../shared/x509/extensions.ts";
-import { readCertificateFields } from "../../shared/x509/certificate.ts";
 import { podUidAttribute } from "../x509/node_certificate.ts";
 
 /** What a node's client certificate states. */

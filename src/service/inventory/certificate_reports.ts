@@ -6,8 +6,7 @@ import { podDnsName } from "../policy/default_names.ts";
 import type { SignatureEngine } from "../../shared/crypto/signature_engine.ts";
 import type { CurrentCa } from "../ca/current_ca.ts";
 import type { Inventory } from "./inventory.ts";
-import type { DriverCaller } from "../access/authenticator.ts";
-import { queueKey } from "../access/queue_key.ts";
+import { type DriverCaller, queueKey } from "../access/authenticator.ts";
 import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
 import type { FairQueue } from "../../shared/scheduler/fair_queue.ts";
 

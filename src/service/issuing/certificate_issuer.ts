@@ -13,15 +13,17 @@ import { joinProblems } from "../../shared/text/printable_text.ts";
 import type { SignatureEngine } from "../../shared/crypto/signature_engine.ts";
 import type { PodFields } from "../../shared/attributes/templates.ts";
 import type { DriverPodCheck } from "../access/driver_pod_check.ts";
-import { authorizePod, type VolumeRequest } from "../access/pod_authorization.ts";
+import {
+  authorizePod,
+  type PodDirectory,
+  type VolumeRequest,
+} from "../access/pod_authorization.ts";
 import type { Inventory } from "../inventory/inventory.ts";
 import type { LeafSigner, SignedLeaf } from "./leaf_signer.ts";
 import { computeRequestedNames } from "../policy/requested_names.ts";
 import { decidePolicy } from "../policy/decision.ts";
 import type { Policy } from "../policy/policy.ts";
-import type { DriverCaller } from "../access/authenticator.ts";
-import type { PodDirectory } from "../access/pod_directory.ts";
-import { queueKey } from "../access/queue_key.ts";
+import { type DriverCaller, queueKey } from "../access/authenticator.ts";
 import type { Revocation } from "../revocation/revocation.ts";
 import type { FairQueue } from "../../shared/scheduler/fair_queue.ts";
 

@@ -1,5 +1,5 @@
 import type { V1Pod } from "@kubernetes/client-node";
-import type { ClusterPod, PodDirectory } from "../access/pod_directory.ts";
+import type { ClusterPod, PodDirectory } from "../access/pod_authorization.ts";
 import { isObjectName } from "../../shared/text/kubernetes_names.ts";
 import { isDnsLabel } from "../../shared/text/name_syntax.ts";
 import { driverName } from "../../shared/text/product_names.ts";

@@ -19,7 +19,7 @@ import { LeafSigner } from "../issuing/leaf_signer.ts";
 import type { CurrentPolicy } from "../issuing/current_policy.ts";
 import type { CaSource } from "../ca/ca_source.ts";
 import type { DriverPodCheck } from "../access/driver_pod_check.ts";
-import type { PodDirectory } from "../access/pod_directory.ts";
+import type { PodDirectory } from "../access/pod_authorization.ts";
 import type { NodeCas } from "../ca/node_cas.ts";
 import type { SharedDocument } from "../documents/shared_document.ts";
 import { CertificateReports } from "../inventory/certificate_reports.ts";

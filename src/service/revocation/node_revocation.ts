@@ -1,4 +1,4 @@
-import type { NodeDenials } from "../access/node_denials.ts";
+import type { NodeDenials } from "../access/node_certificate_verifier.ts";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { DenialStore } from "./denial_store.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { DriverCaller } from "../../../src/service/access/authenticator.ts";
-import type { ClusterPod, PodDirectory } from "../../../src/service/access/pod_directory.ts";
+import type { ClusterPod, PodDirectory } from "../../../src/service/access/pod_authorization.ts";
 import { issued, openTestService, pod, reasonOf } from "../../support/service_fixture.ts";
 
 const node: DriverCaller = { kind: "node", node: "node-1" };
