@@ -107,7 +107,7 @@ export class ClusterNode {
     await Deno.writeTextFile(this.#file("audit-policy.json"), JSON.stringify(auditPolicy));
   }
 
-  /** Starts a program that writes to a log file; whoever waits for it notices its end. */
+  /** Starts a program that writes to a log file; the caller can wait for its end. */
   #spawn(name: string, command: readonly string[]): void {
     const log = this.#file(`logs/${name}.log`);
     const child = new Deno.Command("sh", {

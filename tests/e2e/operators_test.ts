@@ -96,8 +96,8 @@ Deno.test("a trust bundle that is deleted or damaged is written again, and volum
   const after = await until("there is another one", () => read().catch(() => undefined));
   assert.notEqual(after.metadata.uid, before.metadata.uid);
   assert.equal(after.data["ca.crt"], before.data["ca.crt"]);
-  const spoil = ["patch", "configmap", "csi-cert-trust-bundle", "--type=merge", "--patch"];
-  await kubectl(["-n", system, ...spoil, '{"data":{"ca.crt":"spoilt"}}']);
+  const damage = ["patch", "configmap", "csi-cert-trust-bundle", "--type=merge", "--patch"];
+  await kubectl(["-n", system, ...damage, '{"data":{"ca.crt":"damaged"}}']);
   await until(
     "it is repaired",
     async () => (await read()).data["ca.crt"] === before.data["ca.crt"],

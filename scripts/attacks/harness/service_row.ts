@@ -83,7 +83,7 @@ export async function outcomeOf(
   attack: Pick<Attack, "ms" | "isAlive">,
   longestMs = attack.ms * 3 + 10_000,
 ): Promise<{ note: string; failure: string | undefined; skipped?: string }> {
-  // An attack that waits for an answer in vain must not block the suite.
+  // An attack that never gets an answer must not block the suite.
   const late = Promise.withResolvers<string>();
   const timer = setTimeout(() => late.resolve("the attack was cut off"), longestMs);
   try {

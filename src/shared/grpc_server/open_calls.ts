@@ -31,7 +31,7 @@ export class ActiveCalls {
 
   /**
    * Aborts what is opened from now on, and the streams: one may have no end of its own, so draining
-   * would wait for it in vain.
+   * would not end.
    */
   rejectNewCalls(reason: RpcError): void {
     this.#stopping = reason;

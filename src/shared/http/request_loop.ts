@@ -130,7 +130,7 @@ class RequestLoop {
   }
 }
 
-/** Reads until the client has closed; data that stays unread would destroy the answer on its way. */
+/** Reads until the client has closed; data that remains unread would destroy the answer. */
 async function discard(connection: Deno.Conn): Promise<void> {
   const buffer = new Uint8Array(4096);
   let discarded = 0;

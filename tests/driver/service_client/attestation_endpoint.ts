@@ -107,7 +107,7 @@ export async function nodeCertificate(
   return { certificateChain, notAfter: dates.notAfter.toISOString() };
 }
 
-/** An endpoint that attests whoever shows the token. */
+/** An endpoint that attests every client with the token. */
 export async function serveAttestation(ca: TestCa): Promise<RawEndpoint> {
   return await serveRaw(await ca.issue(serverName), async (socket, text) => {
     const request = requestOf(text);

@@ -276,7 +276,7 @@ Deno.test("a connection that is cut after the handshake is unreachable", async (
   const options = { cert: certificatePem, key: privateKeyPem, ALPNProtocols: ["h2"] };
   const server = createServer(options, (socket) => {
     socket.on("error", () => {});
-    // The call is on its way when the connection ends.
+    // The call is in progress when the connection ends.
     socket.on("data", () => socket.destroy());
     socket.write(settings);
   });

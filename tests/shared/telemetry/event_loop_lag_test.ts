@@ -11,7 +11,7 @@ function exposed(metrics: Metrics): Record<string, string> {
   return Object.fromEntries([...lines].map(([, bound, name, value]) => [bound ?? name, value]));
 }
 
-Deno.test("what the event loop comes late to is observed by how late it came", async () => {
+Deno.test("a delay of the event loop is observed with its duration", async () => {
   const clock = new FakeClock();
   const metrics = new Metrics();
   let lateMs = 0;

@@ -115,7 +115,7 @@ Deno.test("deeply nested DER is no certificate and no stack overflow", () => {
   assert.equal(readCertificate(bytes), undefined);
 });
 
-Deno.test("certificates are read from PEM in order, and one broken block spoils them", async () => {
+Deno.test("certificates are read from PEM in order, and one invalid block rejects them all", async () => {
   const [one, two] = [await forge({ commonName: "one" }), await forge({ commonName: "two" })];
   const read = readCertificates(`# a\n${one.certificatePem}\n# b\n${two.certificatePem}`);
   assert.deepEqual(read?.map(({ commonName }) => commonName), ["one", "two"]);

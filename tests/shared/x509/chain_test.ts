@@ -57,7 +57,7 @@ Deno.test("of anchors with the same name each is tried, in both orders", async (
   assert.match(await problemOf([leaf], [one]) ?? "", /signature .* is not by the key of/);
 });
 
-Deno.test("an expired anchor does not spoil a good one of the same name and key", async () => {
+Deno.test("an expired anchor does not invalidate a good one of the same name and key", async () => {
   const root = await forge();
   const expired = await forge({ keys: root.keys, notAfter: now.subtract({ hours: 1 }) });
   const leaf = await leafOf(root);
