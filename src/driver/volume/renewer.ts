@@ -119,7 +119,7 @@ export class Renewer {
     const outcome = await requester.issue({
       ...record,
       predecessor: record.serialNumber,
-      // An empty one, of a file that is missing, is replaced by a new key.
+      // The text of a missing file is empty; then a new key is made.
       privateKeyPem: record.parsed.reusePrivateKey ? mounted?.privateKeyPem : undefined,
     }, signal);
     if (outcome.kind !== "issued") return this.#recordFailure(record, outcome);
