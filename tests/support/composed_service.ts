@@ -5,6 +5,7 @@ import { openParts } from "../../src/service/program/open_parts.ts";
 import { serveClients } from "../../src/service/program/serve_clients.ts";
 import { Metrics } from "../../src/shared/telemetry/metrics.ts";
 import type { FakeClock } from "../../scripts/support/fake_clock.ts";
+import { settled } from "./settled.ts";
 
 /** What the program composes of these variables, in this process and on a clock that stands still. */
 export async function composeService(variables: Record<string, string>, clock: FakeClock) {
@@ -38,13 +39,4 @@ export async function composeService(variables: Record<string, string>, clock: F
     },
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
-}
-
-/** The result of work that waits for timers which are due at once; the time stands still. */
-export async function settled<T>(clock: FakeClock, work: Promise<T>): Promise<T> {
-  let isSettled = false;
-  const settle = () => void (isSettled = true);
-  work.then(settle, settle);
-  await clock.until(() => isSettled);
-  return await work;
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { LeafSigner } from "../../../src/service/issuing/leaf_signer.ts";
 import { generateKeyPair } from "../../../src/shared/crypto/key_pairs.ts";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
-import { settled } from "../../support/composed_service.ts";
+import { settled } from "../../support/settled.ts";
 import { openReplica } from "./replica.ts";
 import { makeSecret, ScriptedDocument, start } from "./rotation_fixture.ts";
 

@@ -7,7 +7,7 @@ import { openService } from "../../../src/service/program/compose.ts";
 import { readiness } from "../../../src/service/program/readiness.ts";
 import { Scheduler } from "../../../src/shared/scheduler/scheduler.ts";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
-import { settled } from "../../support/composed_service.ts";
+import { settled } from "../../support/settled.ts";
 import { policy as base } from "../../support/service_fixture.ts";
 import { makeSecret, ScriptedDocument, ScriptedSource, start } from "../ca/rotation_fixture.ts";
 
