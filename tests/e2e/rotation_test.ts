@@ -3,7 +3,7 @@ import { X509Certificate } from "node:crypto";
 import { forge } from "../support/certificate_forge.ts";
 import { initCaFiles, system } from "../../scripts/support/install.ts";
 import { kubectl, until } from "../../scripts/support/kubectl.ts";
-import { OpensslClient, Peer, type Talker } from "./support/peers.ts";
+import { type CallingPod, OpensslClient, Peer } from "./support/peers.ts";
 
 interface CaFiles {
   readonly certificatePem: string;
@@ -24,7 +24,7 @@ async function install({ certificatePem, privateKeyPem }: CaFiles): Promise<void
 
 const rootOf = ({ certificatePem }: CaFiles) => new X509Certificate(certificatePem);
 
-/** What a volume holds now, read on the node, so that looking often costs little. */
+/** The present contents of a volume, read on the node, which costs little. */
 interface VolumeNow {
   readonly leaf: X509Certificate;
   readonly roots: readonly X509Certificate[];
@@ -53,17 +53,17 @@ const trusts = ({ roots }: VolumeNow, root: X509Certificate) =>
   roots.some(({ fingerprint256 }) => fingerprint256 === root.fingerprint256);
 const isSignedBy = ({ leaf }: VolumeNow, root: X509Certificate) => leaf.verify(root.publicKey);
 
-/** Waits until each volume was seen so, while no call fails and each program makes at least ten more. */
-async function whileTalking(
-  talkers: readonly Talker[],
+/** Waits until each volume has been in this state, while no call fails and each program makes ten more calls. */
+async function whileCalling(
+  callers: readonly CallingPod[],
   what: string,
   holds: (volume: VolumeNow) => boolean,
 ): Promise<void> {
-  const unseen = new Set(await Promise.all(talkers.map(({ pod }) => pod.targetPath())));
+  const unseen = new Set(await Promise.all(callers.map(({ pod }) => pod.targetPath())));
   const observe = async () => {
-    const heard = await Promise.all(talkers.map((talker) => talker.conversation()));
-    assert.deepEqual(heard.flatMap(({ failures }) => failures), [], what);
-    return heard.map(({ calls }) => calls);
+    const conversations = await Promise.all(callers.map((caller) => caller.conversation()));
+    assert.deepEqual(conversations.flatMap(({ failures }) => failures), [], what);
+    return conversations.map(({ calls }) => calls);
   };
   const before = await observe();
   await until(what, async () => {
@@ -75,17 +75,39 @@ async function whileTalking(
   }, 180_000);
 }
 
+/** Changes the CA, and waits until its root is trusted and then until it has signed every leaf. */
+async function rotate(
+  callers: readonly CallingPod[],
+  name: string,
+  ca: CaFiles,
+  former: X509Certificate,
+): Promise<X509Certificate> {
+  const root = rootOf(ca);
+  await install(ca);
+  await whileCalling(
+    callers,
+    `the ${name} root is trusted, and signs nothing yet`,
+    (volume) => trusts(volume, root) && !isSignedBy(volume, root),
+  );
+  await whileCalling(
+    callers,
+    `the ${name} CA has signed all leaves`,
+    (volume) => isSignedBy(volume, root) && trusts(volume, former),
+  );
+  return root;
+}
+
 Deno.test("three programs use mutual TLS without a failure while the CA changes twice and a root retires", async () => {
   await using east = await Peer.start("east");
   await using west = await Peer.start("west");
   await using client = await OpensslClient.start("client", east);
   await east.call(west);
   await west.call(east);
-  const talkers = [east, west, client];
+  const callers = [east, west, client];
   const { roots } = await volumeOf(await east.pod.targetPath());
   assert.equal(roots.length, 1);
   const first = roots[0]!;
-  await whileTalking(talkers, "every program is called", (volume) => isSignedBy(volume, first));
+  await whileCalling(callers, "every program is called", (volume) => isSignedBy(volume, first));
 
   // It signs leaves to its own end only, and that is when its root leaves the volumes.
   const now = Temporal.Now.instant();
@@ -94,41 +116,18 @@ Deno.test("three programs use mutual TLS without a failure while the CA changes 
     notBefore: now.subtract({ hours: 1 }),
     notAfter: now.add({ seconds: 120 }),
   });
-  const second = rootOf(short);
-  await install(short);
-  await whileTalking(
-    talkers,
-    "the second root is trusted, and signs nothing yet",
-    (volume) => trusts(volume, second) && !isSignedBy(volume, second),
-  );
-  await whileTalking(
-    talkers,
-    "the second CA has signed all leaves",
-    (volume) => isSignedBy(volume, second) && trusts(volume, first),
-  );
-
+  const second = await rotate(callers, "second", short, first);
   const lasting = await initCaFiles("--subject", "Third CA");
-  const third = rootOf(lasting);
-  await install(lasting);
-  await whileTalking(
-    talkers,
-    "the third root is trusted, and signs nothing yet",
-    (volume) => trusts(volume, third) && !isSignedBy(volume, third),
-  );
-  await whileTalking(
-    talkers,
-    "the third CA has signed all leaves",
-    (volume) => isSignedBy(volume, third) && trusts(volume, second),
-  );
-  await whileTalking(
-    talkers,
+  const third = await rotate(callers, "third", lasting, second);
+  await whileCalling(
+    callers,
     "the second root has retired",
     (volume) => !trusts(volume, second) && trusts(volume, third),
   );
 
-  const heard = await Promise.all(talkers.map((talker) => talker.conversation()));
-  console.log(`calls without a failure: ${heard.map(({ calls }) => calls).join(", ")}`);
-  for (const { issuers } of heard) {
+  const conversations = await Promise.all(callers.map((caller) => caller.conversation()));
+  console.log(`calls without a failure: ${conversations.map(({ calls }) => calls).join(", ")}`);
+  for (const { issuers } of conversations) {
     assert.deepEqual([...issuers].sort(), ["Second CA", "Third CA", "csi-cert-driver CA"]);
   }
 

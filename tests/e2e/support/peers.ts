@@ -11,7 +11,7 @@ export interface Conversation {
 }
 
 /** A pod that uses mutual TLS, over a new connection each time and with its volume's newest files. */
-export interface Talker extends AsyncDisposable {
+export interface CallingPod extends AsyncDisposable {
   readonly pod: Pod;
   conversation(): Promise<Conversation>;
 }
@@ -24,7 +24,7 @@ const attributes = { duration: "60s", "renew-before": "45s" };
 const port = 8443;
 
 /** The program of tests/e2e/peer: a server, and a client of the peers that a test names. */
-export class Peer implements Talker {
+export class Peer implements CallingPod {
   readonly pod: Pod;
   readonly #address: string;
 
@@ -70,7 +70,7 @@ export class Peer implements Talker {
 }
 
 /** A client that starts OpenSSL's s_client for each call. */
-export class OpensslClient implements Talker {
+export class OpensslClient implements CallingPod {
   readonly pod: Pod;
 
   private constructor(pod: Pod) {
