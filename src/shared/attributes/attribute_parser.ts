@@ -48,7 +48,7 @@ export function parseAttributes(
     problems.push({ attribute: abbreviate(attribute), given: abbreviate(given), expected });
     return undefined;
   };
-  // A value that fails here stays as undefined, so that nothing else is said about it.
+  // A rejected value remains as undefined, so that no other problem of it is reported.
   const values = new Map<string, string | undefined>();
   for (const [attribute, value] of Object.entries(attributes)) {
     const expected = rejectionReason(attribute, value);

@@ -13,7 +13,7 @@ export const templateFields: readonly string[] = [
   "spec.subdomain",
 ];
 
-/** What of a pod a template can take in. */
+/** The fields of a pod that a template can contain. */
 export interface PodFields {
   readonly name: string;
   readonly namespace: string;
@@ -38,7 +38,7 @@ export function isTemplate(text: string): boolean {
   return /[{}]/.test(text);
 }
 
-/** What is wrong with a template, in words that quote at most 60 characters of it; else undefined. */
+/** The problem of a template, which quotes at most 60 characters of it; undefined when there is none. */
 export function checkTemplate(text: string): string | undefined {
   const rest = text.replace(placeholder, "");
   if (rest.includes("{")) return 'a "{" without its "}"';
@@ -50,7 +50,7 @@ export function checkTemplate(text: string): string | undefined {
 }
 
 /**
- * Puts the pod's fields in place of the placeholders, once: braces in a value stay text. A field
+ * Puts the pod's fields in place of the placeholders, once: braces in a value remain text. A field
  * that the pod lacks, or has empty, is `missing`.
  */
 export function expandTemplate(

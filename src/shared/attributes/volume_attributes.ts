@@ -24,14 +24,14 @@ export interface VolumeAttributes {
   readonly uris: string[];
   readonly keyAlgorithm: KeyAlgorithm;
   readonly reusePrivateKey: boolean;
-  /** Permission bits of the files; undefined leaves them to the driver. */
+  /** Permission bits of the files; undefined: the driver decides. */
   readonly fileMode: number | undefined;
   readonly certificateFile: string;
   readonly privateKeyFile: string;
   readonly caFile: string;
 }
 
-/** One thing wrong with one attribute; fit to be shown as it is. */
+/** One problem of one attribute; its texts are printable. */
 export interface AttributeProblem {
   /** The key as it was given, made printable. */
   readonly attribute: string;

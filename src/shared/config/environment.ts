@@ -42,7 +42,7 @@ export type ConfigResult<Config> =
 /** These make @grpc/grpc-js print the metadata of calls, in which a client can have sent a token. */
 const tracing = ["GRPC_TRACE", "GRPC_NODE_TRACE"];
 
-/** One look at the environment; collects what is wrong with it. */
+/** Reads the environment once, and collects its problems. */
 export class EnvironmentReader<T extends VariableTable> {
   readonly values: VariableValues<T>;
   readonly problems: string[] = [];
@@ -62,7 +62,7 @@ export class EnvironmentReader<T extends VariableTable> {
     this.#warnOfTypos(Object.keys(environment), table);
   }
 
-  /** Whether a variable is there and not empty. */
+  /** Whether a variable is set and not empty. */
   isSet(name: string): boolean {
     return this.#text(name) !== "";
   }

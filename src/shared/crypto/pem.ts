@@ -21,7 +21,7 @@ export function describePem(text: string): string {
 
 const begin = /-----BEGIN ([A-Z0-9][A-Z0-9 ]{0,62})-----/g;
 
-/** Everything from one BEGIN line to the next is one block, whatever is between. */
+/** Everything from one BEGIN line to the next is one block. */
 function blocks(text: string): { label: string; body: string | undefined }[] {
   const found = [...text.matchAll(begin)];
   return found.map((match, index) => {

@@ -5,7 +5,7 @@ import type { KeyAlgorithm } from "./key_algorithm.ts";
 
 type Hash = "SHA-1" | "SHA-256" | "SHA-384" | "SHA-512";
 
-/** How a signature is made, as an AlgorithmIdentifier says it; the key's own kind is not in it. */
+/** How a signature is made, as an AlgorithmIdentifier states it; the key's own kind is not in it. */
 export type SignatureScheme =
   | { readonly name: "ECDSA" | "RSASSA-PKCS1-v1_5"; readonly hash: Hash }
   | { readonly name: "RSA-PSS"; readonly hash: Hash; readonly saltLength: number }

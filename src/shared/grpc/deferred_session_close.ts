@@ -6,7 +6,7 @@ type Ends = Record<"close" | "destroy", End>;
 const changed = new WeakSet<Ends>();
 
 /**
- * Makes every HTTP/2 session of this program close one turn of the event loop later than requested.
+ * Makes every HTTP/2 session of this program close one iteration of the event loop later than requested.
  *
  * Deno 2.9's node:http2 reports a peer's GOAWAY from within nghttp2's reading, and closes the session in that very
  * call: that sends, and frees, what is being read. nghttp2 forbids it, and the process dies of an assertion or of

@@ -40,7 +40,7 @@ const rules: Readonly<Record<FrameSender, SenderRules>> = {
 /**
  * Limits what one peer sends, by the headers of its HTTP/2 frames; payloads are not read. It cannot
  * detect many valid requests, DATA frames of a byte each, or a short header block that expands: the
- * limits of streams and header pairs, and the bytes of a turn, bound these.
+ * limits of streams and header pairs, and the bytes read in an iteration of the event loop, bound these.
  */
 export class FrameLimits {
   readonly #control: TokenBucket;
@@ -50,7 +50,7 @@ export class FrameLimits {
   readonly #streamHeaders = new Map<number, number>();
   readonly #head = new Uint8Array(headBytes);
   #headLength = 0;
-  /** What is left of the preface or of a frame's payload. */
+  /** The remaining bytes of the preface or of a frame's payload. */
   #skip: number;
   #earlyHeaders = 0;
   #mostStreamHeaders = 0;

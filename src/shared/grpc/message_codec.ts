@@ -21,7 +21,7 @@ const deepest = 100;
  */
 const mostFields = 1_024;
 
-/** What bytes from the wire turned out to be. */
+/** The result of decoding bytes from the wire. */
 export type DecodeResult<D extends DescMessage> =
   | { kind: "message"; message: MessageShape<D> }
   | { kind: "refused"; problem: string };
@@ -42,7 +42,7 @@ export function decodeMessage<D extends DescMessage>(
     if (field !== undefined) {
       return {
         kind: "refused",
-        problem: `${field} is not valid UTF-8: send text, or leave it out`,
+        problem: `${field} is not valid UTF-8: send text, or omit it`,
       };
     }
     const reason = errorMessage(error);
@@ -50,7 +50,7 @@ export function decodeMessage<D extends DescMessage>(
   }
 }
 
-/** Whether a message has at most so many fields; bytes that are no message are left to the decoder. */
+/** Whether a message has at most so many fields; the decoder rejects bytes that are no message. */
 function hasAtMost(limit: number, bytes: Uint8Array): boolean {
   // The shortest field has two bytes.
   if (bytes.length <= 2 * limit) return true;
@@ -114,7 +114,7 @@ function badTextOf(
   return field.scalar === ScalarType.STRING && !isUtf8(bytes) ? path : undefined;
 }
 
-/** A map's entry is a message of its own: the key is field 1, the value field 2. */
+/** A map's entry is a message: the key is field 1, the value field 2. */
 function badTextOfEntry(
   field: DescField & { fieldKind: "map" },
   bytes: Uint8Array,

@@ -5,11 +5,11 @@ const pushbackKey = "grpc-retry-pushback-ms";
 /** A status message travels in a header; some clients refuse headers over 8 KiB in all. */
 const longestMessage = 2048;
 
-/** A call's failure as gRPC reports it; `cause` stays on this side of the wire. */
+/** A call's failure as gRPC reports it; `cause` is never sent. */
 export class RpcError extends Error {
   override readonly name = "RpcError";
   readonly code: status;
-  /** Milliseconds after which another try makes sense (gRFC A6), if that was stated. */
+  /** Milliseconds after which the client should try again (gRFC A6), if that was stated. */
   readonly retryAfterMs: number | undefined;
 
   constructor(
@@ -23,7 +23,7 @@ export class RpcError extends Error {
   }
 }
 
-/** What a thrown value becomes on the wire: of what is not an RpcError nothing is revealed. */
+/** The status that is sent for a thrown value; it reveals nothing of an error that is no RpcError. */
 export function toStatus(error: unknown): StatusObject {
   const metadata = new Metadata();
   if (!(error instanceof RpcError)) {
@@ -40,7 +40,7 @@ export function toStatus(error: unknown): StatusObject {
 /** How grpc-js reports a connection that broke during a call: as its own fault, where gRPC has UNAVAILABLE. */
 const brokenConnection = /triggered by internal client error: (?:read|write) E[A-Z]+$/;
 
-/** The other side's answer to a failed call; anything else that was thrown comes back as it is. */
+/** The server's answer to a failed call; anything else that was thrown is returned unchanged. */
 export function toRpcError(error: unknown): unknown {
   if (!isServiceError(error)) return error;
   const pushback = error.metadata?.get(pushbackKey)[0];

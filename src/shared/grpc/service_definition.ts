@@ -16,7 +16,7 @@ import type {
 } from "@bufbuild/protobuf";
 import type { ServiceDefinition } from "@grpc/grpc-js";
 
-/** What a method's implementation knows of the call it answers. */
+/** The call that a method's implementation answers. */
 export interface CallContext {
   /** Aborted with an RpcError when the caller cancels, the deadline passes or the server stops. */
   readonly signal: AbortSignal;

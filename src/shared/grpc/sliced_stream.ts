@@ -3,10 +3,10 @@ import type { Socket } from "node:net";
 import { Duplex } from "node:stream";
 import type { FrameLimits } from "./frame_limits.ts";
 
-/** What a connection hands on before the next connection does. */
+/** What a connection delivers before the next connection does. */
 const sliceBytes = 16 * 1024;
-/** What all connections hand on in one turn of the event loop: some 150 requests, 10 to 20 ms of work. */
-const bytesPerTurn = 64 * 1024;
+/** What all connections deliver in one iteration of the event loop: some 150 requests, 10 to 20 ms of work. */
+const bytesPerIteration = 64 * 1024;
 /** What a frame costs in addition to its bytes: a callback. */
 const bytesPerFrame = 64;
 /** While a peer has not received more than this of its answers, its requests are not read. */
@@ -14,14 +14,14 @@ const mostUnsentBytes = 256 * 1024;
 /** A peer that no longer reads does not delay the end. */
 const longestEndMs = 1_000;
 
-/** Shares the turns of the event loop among the connections of a server or a client, a slice for each in turn. */
-export class ReadTurns {
+/** Reads the connections of a server or a client one slice each in turn, a bounded amount in each iteration of the event loop. */
+export class ReadScheduler {
   readonly #waiting = new Set<SlicedStream>();
-  #bytesLeft = bytesPerTurn;
-  #isTurn = false;
+  #bytesLeft = bytesPerIteration;
+  #isScheduled = false;
   #isReading = false;
 
-  /** Schedules a connection that has data: now, if this turn's bytes are not used up. */
+  /** Schedules a connection that has data: at once, if this iteration's bytes are not used up. */
   add(stream: SlicedStream): void {
     this.#waiting.add(stream);
     this.#read();
@@ -34,15 +34,15 @@ export class ReadTurns {
   #read(): void {
     if (this.#isReading) return;
     this.#isReading = true;
-    if (!this.#isTurn && this.#waiting.size > 0) {
-      this.#isTurn = true;
+    if (!this.#isScheduled && this.#waiting.size > 0) {
+      this.#isScheduled = true;
       setImmediate(() => this.#begin());
     }
     try {
       for (const stream of this.#waiting) {
         if (this.#bytesLeft <= 0) break;
         this.#waiting.delete(stream);
-        this.#bytesLeft -= stream.handOn();
+        this.#bytesLeft -= stream.deliver();
         // It is now the last one of the set, so that the loop reaches it after the others.
         if (stream.isReady) this.#waiting.add(stream);
       }
@@ -53,8 +53,8 @@ export class ReadTurns {
   }
 
   #begin(): void {
-    this.#isTurn = false;
-    this.#bytesLeft = Math.min(bytesPerTurn, this.#bytesLeft + bytesPerTurn);
+    this.#isScheduled = false;
+    this.#bytesLeft = Math.min(bytesPerIteration, this.#bytesLeft + bytesPerIteration);
     this.#read();
   }
 }
@@ -81,49 +81,49 @@ export interface SlicedStreamOptions {
   readonly raw: Socket;
   /** What is read and written: the TLS connection over it, or the TCP connection itself. */
   readonly source: Socket;
-  readonly turns: ReadTurns;
+  readonly scheduler: ReadScheduler;
   readonly limits: FrameLimits;
   /** Called with the reason before the connection is destroyed for what it sends. */
   readonly onFlood: (reason: string) => void;
 }
 
 /**
- * Hands the bytes of a connection to HTTP/2 in slices, a bounded amount in each turn of the event loop.
- * Reads are stopped while it has bytes to hand on: of a TLS connection Deno 2.9 otherwise reads tens
+ * Hands the bytes of a connection to HTTP/2 in slices, a bounded amount in each iteration of the event loop.
+ * Reads are stopped while it has bytes to deliver: of a TLS connection Deno 2.9 otherwise reads tens
  * of megabytes ahead, and delivers them in one event.
  */
 export class SlicedStream extends Duplex {
   readonly #raw: Socket;
   readonly #source: Socket;
-  readonly #turns: ReadTurns;
+  readonly #scheduler: ReadScheduler;
   readonly #limits: FrameLimits;
   readonly #onFlood: (reason: string) => void;
   readonly #queue: Buffer[] = [];
   #wantsMore = true;
   #isHeld = false;
 
-  constructor({ raw, source, turns, limits, onFlood }: SlicedStreamOptions) {
+  constructor({ raw, source, scheduler, limits, onFlood }: SlicedStreamOptions) {
     super({ allowHalfOpen: false, highWaterMark: sliceBytes });
     this.#raw = raw;
     this.#source = source;
-    this.#turns = turns;
+    this.#scheduler = scheduler;
     this.#limits = limits;
     this.#onFlood = onFlood;
     // HTTP/2 removes its listener before the last event, and an error without a listener ends the process.
     for (const stream of [this, source]) stream.on("error", () => this.destroy());
-    this.on("drain", () => this.#handOnLater());
+    this.on("drain", () => this.#scheduleDelivery());
     source.on("data", (chunk: Buffer) => this.#take(chunk));
     source.once("close", () => this.destroy());
   }
 
-  /** Whether there is something that may be handed on. */
+  /** Whether there is something that may be delivered. */
   get isReady(): boolean {
     return this.#queue.length > 0 && this.#wantsMore && !this.destroyed &&
       this.writableLength <= mostUnsentBytes;
   }
 
-  /** Hands on one slice, and returns what that costs of a turn. */
-  handOn(): number {
+  /** Delivers one slice, and returns how many bytes of the iteration it uses. */
+  deliver(): number {
     if (!this.isReady) return 0;
     const slice = this.#nextSlice();
     const before = this.#limits.frames;
@@ -150,12 +150,12 @@ export class SlicedStream extends Duplex {
 
   #take(chunk: Buffer): void {
     this.#queue.push(chunk);
-    this.#handOnLater();
+    this.#scheduleDelivery();
     if (this.#queue.length > 0) this.#hold(true);
   }
 
-  #handOnLater(): void {
-    if (this.isReady) this.#turns.add(this);
+  #scheduleDelivery(): void {
+    if (this.isReady) this.#scheduler.add(this);
   }
 
   #hold(isHeld: boolean): void {
@@ -177,7 +177,7 @@ export class SlicedStream extends Duplex {
 
   override _read(): void {
     this.#wantsMore = true;
-    this.#handOnLater();
+    this.#scheduleDelivery();
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
@@ -193,7 +193,7 @@ export class SlicedStream extends Duplex {
 
   override _destroy(_error: Error | null, done: (error: Error | null) => void): void {
     this.#queue.length = 0;
-    this.#turns.delete(this);
+    this.#scheduler.delete(this);
     this.#source.destroy();
     this.#raw.destroy();
     done(null);

@@ -3,7 +3,7 @@ import { getLogger } from "@logtape/logtape";
 
 const logger = getLogger(["grpc", "transport"]);
 
-/** Sends grpc-js's own complaints, which it would write to stderr, through the program's log. */
+/** Sends grpc-js's own messages, which it would write to standard error, through the program's log. */
 export function redirectTransportLog(): void {
   const write = (level: "error" | "info" | "debug") => (...parts: unknown[]) =>
     logger[level]("{text}", { text: parts.join(" ") });

@@ -1,7 +1,7 @@
 import { CallCredentials, Metadata, status } from "@grpc/grpc-js";
 import { RpcError } from "../grpc/rpc_error.ts";
 
-/** A refused stream is tried again once and a lost pick now and then; no more than that is sound. */
+/** grpc-js repeats a refused stream once, and a lost pick sometimes; more attempts than that are a fault. */
 const mostAttempts = 5;
 const exhausted = "no call can start on this connection";
 
@@ -21,7 +21,7 @@ export function attemptLimitCredentials(): CallCredentials {
   });
 }
 
-/** Whether a call ended at the limit: nothing of it was sent, and its connection is of no more use. */
+/** Whether a call ended at the limit: nothing of it was sent, and its connection cannot be used any more. */
 export function isAttemptLimitError(error: RpcError): boolean {
   return error.code === status.UNAVAILABLE && error.message.endsWith(exhausted);
 }

@@ -2,7 +2,7 @@ import { ChannelCredentials } from "@grpc/grpc-js";
 import { getLogger } from "@logtape/logtape";
 import type { Socket } from "node:net";
 import { FrameLimits } from "../grpc/frame_limits.ts";
-import { ReadTurns, SlicedStream } from "../grpc/sliced_stream.ts";
+import { ReadScheduler, SlicedStream } from "../grpc/sliced_stream.ts";
 import type { Clock } from "../scheduler/clock.ts";
 import { TokenBucket } from "../scheduler/token_bucket.ts";
 
@@ -21,7 +21,7 @@ type SecureConnector = ReturnType<CreateConnector>;
 export class ServerBounds {
   readonly #address: string;
   readonly #clock: Clock;
-  readonly #turns = new ReadTurns();
+  readonly #readScheduler = new ReadScheduler();
   readonly #logLines: TokenBucket;
 
   /** The address is for the log. */
@@ -36,7 +36,7 @@ export class ServerBounds {
     return new SlicedStream({
       raw,
       source,
-      turns: this.#turns,
+      scheduler: this.#readScheduler,
       limits: new FrameLimits(this.#clock, "server"),
       onFlood: (reason) => this.#warn(reason),
     });

@@ -24,9 +24,9 @@ import { errorMessage } from "../text/error_message.ts";
 export interface ChannelOptions {
   /** "unix:///path/to.sock", "https://host:port", or "http://host:port" for plaintext. */
   address: string;
-  /** PEM. Looked at again whenever there is no connection; the system's CAs when left out. */
+  /** PEM. Read again whenever there is no connection; the system's CAs when absent. */
   trustBundle?: (() => string) | undefined;
-  /** The name that the server's certificate must bear, where it is not the address's. */
+  /** The name that the server's certificate must contain, where it is not the host of the address. */
   serverName?: string | undefined;
   /** Shown to the server; a call made after it was replaced uses a new connection. */
   clientIdentity?: ClientIdentitySource | undefined;
@@ -34,7 +34,7 @@ export interface ChannelOptions {
   clock?: Clock | undefined;
 }
 
-/** grpc-js's words for a call that was never sent because its channel was closed in the meantime. */
+/** The message of grpc-js for a call that was never sent because its channel was closed in the meantime. */
 const neverSent = "Channel closed before call started";
 
 /**
@@ -57,7 +57,9 @@ export class Channel implements Disposable {
     this.#target = parseTarget(address);
     if (this.#target.tls && this.#target.numeric && serverName === undefined) {
       // RFC 6066, section 3: a server's name in TLS is never an address.
-      throw new TypeError(`${address} is an IP address: say which name its certificate bears`);
+      throw new TypeError(
+        `${address} is an IP address: set serverName to the name in its certificate`,
+      );
     }
     this.#bounds = new ServerBounds(address, clock);
     redirectTransportLog();

@@ -36,7 +36,7 @@ type Calling<M extends DescMethod> = M extends DescMethodUnary<infer I, infer O>
     ? (request: MessageInitShape<I>, options?: CallOptions) => AsyncIterable<MessageShape<O>>
   : never;
 
-/** A service's methods as functions. They fail with an RpcError; a stream that is left early is cancelled. */
+/** A service's methods as functions. They fail with an RpcError; a stream is cancelled when its reader ends early. */
 export type Client<S extends DescService> = { [K in keyof S["method"]]: Calling<S["method"][K]> };
 
 /** A client of a service; connects at its first call. Throws a TypeError for options that cannot be used. */
@@ -159,7 +159,7 @@ function refuseAborted({ signal }: CallOptions): void {
   }
 }
 
-/** A call that is cancelled, and not from this side, has lost its connection: that is worth another try. */
+/** A call that is cancelled, and not from this side, has lost its connection and can be made again. */
 function unlessOurs(error: unknown, channel: Channel, { signal }: CallOptions): unknown {
   const ours = signal?.aborted || channel.isDisposed;
   if (ours || !(error instanceof RpcError) || error.code !== status.CANCELLED) return error;

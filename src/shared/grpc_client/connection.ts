@@ -25,11 +25,11 @@ export interface ConnectionOptions {
 
 const settings = {
   "grpc.enable_channelz": 0,
-  // A server that comes back is found within seconds, whatever the length of its absence.
+  // A server that is available again is found within seconds, however long it was absent.
   "grpc.initial_reconnect_backoff_ms": 250,
   "grpc.max_reconnect_backoff_ms": 5_000,
   "grpc.dns_min_time_between_resolutions_ms": 5_000,
-  // Without it a server that vanished in the middle of a stream is never missed.
+  // Without it a server that vanished in the middle of a stream is never detected.
   "grpc.keepalive_time_ms": 30_000,
   "grpc.keepalive_timeout_ms": 10_000,
   // An environment's http_proxy is not meant for the inside of a cluster, nor a TXT record for us.

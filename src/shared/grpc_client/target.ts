@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 
-/** An address in grpc-js's words. */
+/** An address as grpc-js expects it. */
 export interface ClientTarget {
   readonly target: string;
   readonly tls: boolean;

@@ -18,7 +18,7 @@ import { FrameLimits } from "../grpc/frame_limits.ts";
 import { AcceptedPeer, PeerGate } from "./peer_gate.ts";
 import type { PeerVerifier } from "./peer_verifier.ts";
 import { closeSockets } from "./socket_closing.ts";
-import { holdReads, ReadTurns, SlicedStream } from "../grpc/sliced_stream.ts";
+import { holdReads, ReadScheduler, SlicedStream } from "../grpc/sliced_stream.ts";
 import { rawOf, ReloadingTlsServer, type TlsIdentitySource } from "./tls_credentials.ts";
 import { errorMessage } from "../text/error_message.ts";
 
@@ -52,7 +52,7 @@ export class AcceptPath {
   readonly #sockets = new Set<Socket>();
   /** Connections that this class has destroyed. */
   readonly #refused = new WeakSet<Socket>();
-  readonly #turns = new ReadTurns();
+  readonly #readScheduler = new ReadScheduler();
   readonly #logLines: TokenBucket;
 
   /** Throws when the TLS identity is unusable, or client CAs and the peer verifier do not go together. */
@@ -111,7 +111,7 @@ export class AcceptPath {
     }
   }
 
-  /** Ends every connection once what was written has left, or after a second. */
+  /** Ends every connection once what was written has been sent, or after a second. */
   async close(): Promise<void> {
     await closeSockets(this.#sockets);
     this.#dispose();
@@ -193,7 +193,7 @@ export class AcceptPath {
     const connection = new SlicedStream({
       raw,
       source,
-      turns: this.#turns,
+      scheduler: this.#readScheduler,
       limits: new FrameLimits(this.#options.clock, "client"),
       onFlood: (reason) => {
         const from = raw.remoteAddress ?? "";

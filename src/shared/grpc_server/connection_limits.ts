@@ -17,7 +17,7 @@ export type PeerClosing = "expired" | "rejected" | "connections";
  * Why a connection was not accepted: its address connects too often (`rate`); its handshake was the
  * oldest one when there were too many (`handshakes`), or failed (`tls`); it does not speak HTTP/2
  * (`protocol`); it showed no certificate (`certificate`), or one that was rejected (`peer`). Or why an
- * accepted one was closed: as `PeerClosing` says, or for what it sent (`flood`).
+ * accepted one was closed: as `PeerClosing` states, or for what it sent (`flood`).
  */
 export type ConnectionRefusal =
   | "rate"

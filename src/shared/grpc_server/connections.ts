@@ -2,7 +2,7 @@ import type { Server } from "@grpc/grpc-js";
 import { Server as NetServer, type Socket } from "node:net";
 import { closeSockets } from "./socket_closing.ts";
 
-/** What grpc-js keeps to itself: the servers that listen for it. */
+/** A private member of grpc-js: the servers that listen for it. */
 interface Listening {
   readonly http2Servers: ReadonlyMap<NetServer, unknown>;
 }
@@ -29,7 +29,7 @@ export class ServerConnections {
     for (const server of this.#servers) NetServer.prototype.close.call(server);
   }
 
-  /** Ends every connection once what was written has left, or after a second. */
+  /** Ends every connection once what was written has been sent, or after a second. */
   async close(): Promise<void> {
     await closeSockets(this.#sockets);
   }

@@ -30,8 +30,8 @@ export class ActiveCalls {
   }
 
   /**
-   * Aborts what is opened from now on, and the streams: one may have no end of its own, so draining
-   * would not end.
+   * Aborts the calls that are opened from now on, and the streams: a stream may never end, and then
+   * the server would wait for it for ever.
    */
   rejectNewCalls(reason: RpcError): void {
     this.#stopping = reason;

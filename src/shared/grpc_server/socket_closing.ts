@@ -1,17 +1,17 @@
 import type { Socket } from "node:net";
 import { yieldToEventLoop } from "../scheduler/event_loop_yield.ts";
 
-/** Turns of the event loop in which the last answers leave for the sockets. */
-const lastTurns = 10;
+/** Iterations of the event loop in which the last answers are written to the sockets. */
+const lastIterations = 10;
 /** A peer that no longer reads does not delay the end. */
 const longestCloseMs = 1_000;
 
 /**
  * Closes every socket of a set from which a socket that has closed is removed. Each closes once what
- * was written has left, or after a second. Resolves when all have closed.
+ * was written has been sent, or after a second. Resolves when all have closed.
  */
 export async function closeSockets(open: ReadonlySet<Socket>): Promise<void> {
-  for (let count = 0; count < lastTurns; count++) await yieldToEventLoop();
+  for (let count = 0; count < lastIterations; count++) await yieldToEventLoop();
   await Promise.all([...open].map(closeSocket));
 }
 

@@ -87,7 +87,7 @@ function contextOf(identity: TlsIdentity): SecureContextOptions {
   }
   if (clientAuthoritiesPem === undefined) return { cert: certificatePem, key: privateKeyPem };
   if (!clientAuthoritiesPem.includes("-----BEGIN CERTIFICATE-----")) {
-    // An empty list would come to mean the system's CAs.
+    // An empty list would mean the system's CAs.
     throw new Error("the CAs for client certificates hold no PEM certificate");
   }
   return { cert: certificatePem, key: privateKeyPem, ca: clientAuthoritiesPem };

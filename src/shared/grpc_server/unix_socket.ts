@@ -2,7 +2,7 @@ import { connect } from "node:net";
 import { dirname, join } from "node:path";
 import { maxSocketPathBytes } from "../text/limits.ts";
 
-/** A path for a unix socket of ours. */
+/** A path for a unix socket of this program. */
 export interface ClaimedSocketPath {
   /** Where to listen: hidden, in the same folder, and never the path that others connect to. */
   readonly listenAt: string;

@@ -1,9 +1,9 @@
-/** What a server answers, before it is bytes. */
+/** The answer of a server, before it is encoded. */
 export interface HttpAnswer {
   readonly status: keyof typeof reasonPhrases;
   readonly contentType: string;
   readonly body: string;
-  /** Further header fields: names and values of ours only, because they are not escaped. */
+  /** Further header fields: fixed names and values only, because they are not escaped. */
   readonly fields?: Readonly<Record<string, string>>;
 }
 

@@ -25,7 +25,7 @@ export interface RequestLoopOptions {
   readonly reject: (rejection: HttpRejection) => HttpAnswer;
 }
 
-/** An honest request arrives in a few pieces; each piece costs a turn of the event loop. */
+/** An honest request arrives in a few pieces; each piece costs an iteration of the event loop. */
 const mostReads = 64;
 /** Discarded after an early answer, so that the kernel does not reset the connection before it is read. */
 const mostDiscarded = 64 * 1024;
@@ -130,7 +130,7 @@ class RequestLoop {
   }
 }
 
-/** Reads until the client has closed; data that remains unread would destroy the answer. */
+/** Reads until the client has closed: the kernel would reset the connection for unread data, and lose the answer. */
 async function discard(connection: Deno.Conn): Promise<void> {
   const buffer = new Uint8Array(4096);
   let discarded = 0;

@@ -1,4 +1,4 @@
-/** A text as the C library takes it, or null for none. */
+/** A text as a C string, or null for none. */
 export function cString(text: string): Uint8Array<ArrayBuffer>;
 export function cString(text: string | undefined): Uint8Array<ArrayBuffer> | null;
 export function cString(text: string | undefined): Uint8Array<ArrayBuffer> | null {

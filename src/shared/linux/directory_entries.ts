@@ -1,6 +1,6 @@
-/** Looking at entries of directories, and removing them, without ever following a link. */
+/** Reads and removes entries of directories, and never follows a link. */
 
-/** What is at the path itself, or undefined when nothing is. */
+/** The entry at the path itself, or undefined when there is none. */
 export function entryAt(path: string): Deno.FileInfo | undefined {
   try {
     return Deno.lstatSync(path);
@@ -19,7 +19,7 @@ export function removeEntry(path: string): void {
   }
 }
 
-/** Whether an error says that a path, or a directory on the way to it, is not there. */
+/** Whether an error means that a path, or a directory above it, does not exist. */
 export function isNotFound(error: unknown): boolean {
   return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
 }

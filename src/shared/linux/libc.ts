@@ -1,5 +1,5 @@
 /**
- * This folder calls the C library where Deno has no function, and looks at files without following
+ * This folder calls the C library where Deno has no function, and reads files without following
  * links. Its main types are `Libc`, `ProcFileReader` and `SystemCallError`. It never knows what a
  * volume is, and never makes a nonblocking call whose errno it reads, because errno belongs to the
  * calling thread.
@@ -10,7 +10,7 @@ import { Errno, errnoSymbols } from "./errno.ts";
 import { ProcFileReader, procFileSymbols } from "./proc_files.ts";
 import { type PathMount, readStatx, statxRequest } from "./statx.ts";
 
-/** Where the C library may lie; `--allow-ffi` has to list these very paths, for a bare name is refused. */
+/** The paths that the C library can have; `--allow-ffi` has to list these very paths, for a bare name is refused. */
 export const libcPaths: readonly string[] = [
   "/lib/x86_64-linux-gnu/libc.so.6",
   "/lib/aarch64-linux-gnu/libc.so.6",
@@ -48,7 +48,7 @@ const symbols = {
   ...errnoSymbols,
 } as const satisfies Deno.ForeignLibraryInterface;
 
-/** What mount(2) is asked for; everything but the target may be left out, as the call in question allows. */
+/** The arguments of mount(2); the operation decides which of them, other than the target, are needed. */
 export interface MountRequest {
   readonly source?: string;
   readonly target: string;
@@ -64,7 +64,7 @@ export interface Libc extends Disposable {
   unmount(path: string, options?: { detach: boolean }): void;
   /** A path and the mount that it leads to, a link at the path not followed; undefined where the kernel does not report it. */
   statx(path: string): PathMount | undefined;
-  /** A whole file of the kernel's, which Deno's own permissions keep closed (/proc). */
+  /** A whole file of the kernel, such as in /proc, which Deno's permissions do not allow to read. */
   readText(path: string): string;
   /** Soft and hard limit together; `resource` is an RLIMIT_ number. */
   setResourceLimit(resource: number, value: number): void;

@@ -1,21 +1,21 @@
 import { libcPaths } from "./libc.ts";
 
-// Optional: it is the GNU C library's own, which others need not have.
+// Optional: only the GNU C library has it.
 const symbols = {
   malloc_trim: { parameters: ["usize"], result: "i32", optional: true },
 } as const satisfies Deno.ForeignLibraryInterface;
 
-/** What the C library holds of memory that nothing uses any more. */
+/** Memory that was freed and that the C library has not returned to the kernel. */
 export interface MemoryTrimmer extends Disposable {
-  /** Gives it back to the kernel, in a millisecond or so. */
+  /** Returns it to the kernel, which takes about a millisecond. */
   trim(): void;
 }
 
 /**
  * Where the C library has no such call, or cannot be opened, `trim` does nothing.
  *
- * Deno parses a program on a thread of its own, and what that took (20 MiB for the driver's bundle)
- * stays with the thread's arena after it was freed: malloc gives back the end of an arena only.
+ * Deno parses a program on another thread. The memory for that (20 MiB for the driver's bundle) remains
+ * in the thread's arena after it was freed: malloc returns only the end of an arena to the kernel.
  */
 export function openMemoryTrimmer(): MemoryTrimmer {
   const library = openLibrary();
@@ -30,7 +30,7 @@ function openLibrary(): Deno.DynamicLibrary<typeof symbols> | undefined {
     try {
       return Deno.dlopen(path, symbols);
     } catch {
-      // Not here, or not permitted: the memory is not worth a driver that does not start.
+      // Not available or not permitted: the driver starts without it.
     }
   }
 }

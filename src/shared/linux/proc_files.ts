@@ -14,7 +14,7 @@ const READ_SIZE = 64 * 1024;
 /** The mounts that this process sees. */
 export const mountinfoPath = "/proc/self/mountinfo";
 
-/** Reads whole files of the kernel, which Deno's own permissions exclude. */
+/** Reads whole files of the kernel, which Deno's permissions do not allow to read. */
 export class ProcFileReader {
   readonly #symbols: Deno.StaticForeignLibraryInterface<typeof procFileSymbols>;
   readonly #errno: Errno;

@@ -9,7 +9,7 @@ const SIGUSR1 = 10;
  * not be done.
  *
  * Both limits are needed: a core pattern that pipes to a program ignores the resource limit. What
- * this program reads of itself under /proc stays readable, also when it does not run as root.
+ * this program reads of itself under /proc remains readable, also when it does not run as root.
  */
 export function hardenProcess(): string[] {
   const problems: string[] = [];
@@ -21,7 +21,7 @@ export function hardenProcess(): string[] {
       problems.push(`${consequence}: ${reason}`);
     }
   };
-  const dumps = "core dumps stay possible";
+  const dumps = "core dumps remain possible";
   attempt(`${dumps}, and SIGUSR1 may open a debugger's port`, () => {
     using libc = openLibc();
     attempt(dumps, () => libc.setResourceLimit(RLIMIT_CORE, 0));
@@ -35,7 +35,7 @@ export function hardenProcess(): string[] {
  * Since 2.9.2 `deno run` opens V8's debugger on 127.0.0.1:9229 at a SIGUSR1 and has no flag against
  * it (denoland/deno#35738, last seen in 2.9.6). It registers for the signal 500 ms after the start,
  * but the runtime installs the kernel's handler with the first registration of a process only. So
- * one of ours comes first, and then the signal is ignored.
+ * this program registers first, and then ignores the signal.
  */
 function refuseDebugger(libc: Libc): void {
   const ignored = () => {};

@@ -1,6 +1,6 @@
 const STATX_MNT_ID_UNIQUE = 0x4000;
 const STATX_ATTR_MOUNT_ROOT = 0x2000;
-/** Where struct statx has what we look at; of the attributes, only the low half of a word. */
+/** The offsets in struct statx of the fields that are read; of the attributes, the low half of a word. */
 const offsets = {
   mask: 0,
   attributes: 8,
@@ -10,7 +10,7 @@ const offsets = {
   mountId: 144,
 } as const;
 
-/** What statx(2) has to be asked for in addition to what it always returns, and the length of its answer. */
+/** The mask of what statx(2) does not always return, and the length of its result. */
 export const statxRequest = { mask: STATX_MNT_ID_UNIQUE, size: 256 } as const;
 
 /** A path as the kernel walks it, and the mount that it leads to. */
@@ -19,7 +19,7 @@ export interface PathMount {
   readonly isMountPoint: boolean | undefined;
   /** The mount's own number, which no other mount has until the machine starts again; undefined before Linux 6.8. */
   readonly mountId: bigint | undefined;
-  /** The file system's number, written as in mountinfo; no other has it for as long as this one is mounted. */
+  /** The file system's number, written as in mountinfo; no other file system has it while this one is mounted. */
   readonly device: string;
 }
 

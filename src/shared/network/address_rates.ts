@@ -5,7 +5,7 @@ import { addressKey } from "./address_key.ts";
 /** More than the addresses of a large cluster's nodes; some 100 bytes each. */
 const mostAddresses = 16_384;
 
-/** A token bucket for each address. One that is forgotten is full again: its address loses nothing. */
+/** A token bucket for each address. An address whose bucket was evicted has a full one again. */
 export class AddressRates {
   readonly #clock: Clock;
   readonly #rate: Rate;
@@ -17,7 +17,7 @@ export class AddressRates {
     this.#rate = rate;
   }
 
-  /** Whether the address may do it once more now. */
+  /** Whether the address may do it again now. */
   admits(address: string): boolean {
     const key = addressKey(address);
     const bucket = this.#buckets.get(key) ?? new TokenBucket(this.#rate, this.#clock);

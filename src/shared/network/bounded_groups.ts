@@ -14,7 +14,7 @@ export interface GroupLimits {
 /**
  * A bounded set of members by group, for connections by address: when a group is full, a new member
  * evicts the oldest one of its group; when the set is full, the oldest one of the largest group, so
- * that the caller who fills it is rejected first.
+ * that the client that fills the set loses its own members first.
  */
 export class BoundedGroups<T> {
   readonly #limits: GroupLimits;

@@ -1,4 +1,4 @@
-/** The time, and being called after a while: all that the programs know of clocks. */
+/** The wall clock and a timer. All code receives its time from a Clock, so that tests can control it. */
 export interface Clock {
   /** The wall clock's instant; it may step in both directions. */
   now(): Temporal.Instant;

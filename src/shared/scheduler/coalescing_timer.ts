@@ -1,8 +1,8 @@
 import type { Clock } from "./clock.ts";
 
 /**
- * Runs an action some time after it was scheduled; to schedule it while it waits changes nothing. So it
- * also runs during a steady stream of calls, and at most once in each wait.
+ * Runs an action a fixed time after the first call of `schedule`; further calls until then change nothing.
+ * So a steady stream of calls does not delay the action, and it runs at most once in that time.
  */
 export class CoalescingTimer implements Disposable {
   readonly #clock: Pick<Clock, "after">;

@@ -10,7 +10,7 @@ export interface FairQueueOptions {
   readonly capacityPerKey?: number;
 }
 
-/** Work that was done, or rejected with the time after which another try is useful. */
+/** The result of the work, or that it was rejected and when another attempt is useful. */
 export type QueueResult<T> =
   | { readonly kind: "done"; readonly value: T }
   | { readonly kind: "overloaded"; readonly retryAfter: Temporal.Duration };
@@ -20,31 +20,31 @@ interface Waiter {
   readonly reject: () => void;
 }
 
-/** A client that was turned away waits as long as the queue needs, between these. */
+/** A rejected client waits as long as the queue needs for what waits now, within these bounds. */
 const shortestRetryMs = 1_000;
 const longestRetryMs = 30_000;
 /**
- * How much work starts in one turn of the event loop: some milliseconds of signatures. Without the
+ * How much work starts in one iteration of the event loop: some milliseconds of signatures. Without the
  * limit the event loop would be blocked until no work waits.
  */
 const startsPerIteration = 16;
 
 /**
- * Bounds the work that runs at once and what waits for it, in all and per key. Fair: the callers'
- * keys take turns, and when the queue is full the key that holds most of it gives way.
+ * Bounds the work that runs at once and the work that waits, in all and per key. It is fair: the keys
+ * are served in turn, and when the queue is full, the newest work of the key with the most is rejected.
  */
 export class FairQueue {
   readonly #clock: Clock;
   readonly #concurrency: number;
   readonly #capacity: number;
   readonly #capacityPerKey: number;
-  /** By key, the key whose turn it is first; no list is empty. */
+  /** By key, in the order in which the keys are served; no list is empty. */
   readonly #waiting = new Map<string, Waiter[]>();
   #waitingCount = 0;
   #running = 0;
   #averageMs = 5;
   #startsLeft = startsPerIteration;
-  /** Places that became free and are kept for the next iteration of the event loop. */
+  /** Free places that are used in the next iteration of the event loop. */
   #deferredStarts = 0;
 
   constructor(options: FairQueueOptions) {
@@ -65,7 +65,7 @@ export class FairQueue {
     return this.#running;
   }
 
-  /** Does the work when it is the key's turn; rejects as the work does, or when the signal is aborted. */
+  /** Does the work when the queue reaches it; rejects as the work does, or when the signal is aborted. */
   async run<T>(key: string, work: () => Promise<T>, signal: AbortSignal): Promise<QueueResult<T>> {
     signal.throwIfAborted();
     if (this.#running < this.#concurrency) this.#running++;
@@ -82,7 +82,7 @@ export class FairQueue {
     }
   }
 
-  /** Whether the caller may start: false when it was turned away. */
+  /** Whether the caller may start: false when it was rejected. */
   #wait(key: string, signal: AbortSignal): Promise<boolean> {
     const list = this.#waiting.get(key) ?? [];
     if (list.length >= this.#capacityPerKey) return Promise.resolve(false);
@@ -90,23 +90,23 @@ export class FairQueue {
       return Promise.resolve(false);
     }
     const { promise, resolve, reject } = Promise.withResolvers<boolean>();
-    const leave = () => {
+    const onAbort = () => {
       this.#remove(key, waiter);
       reject(signal.reason);
     };
     const settle = (may: boolean) => {
-      signal.removeEventListener("abort", leave);
+      signal.removeEventListener("abort", onAbort);
       resolve(may);
     };
     const waiter: Waiter = { start: () => settle(true), reject: () => settle(false) };
     list.push(waiter);
     this.#waiting.set(key, list);
     this.#waitingCount++;
-    signal.addEventListener("abort", leave, { once: true });
+    signal.addEventListener("abort", onAbort, { once: true });
     return promise;
   }
 
-  /** Turns away the newest of the longest list, unless that list is the key's own. */
+  /** Rejects the newest of the longest list, unless that list is the key's own. */
   #evictFromLongest(key: string): boolean {
     let longest: [string, Waiter[]] | undefined;
     for (const entry of this.#waiting) {
@@ -129,7 +129,7 @@ export class FairQueue {
     if (list.length === 0) this.#waiting.delete(key);
   }
 
-  /** Gives the place that became free to the next that waits, in this iteration of the event loop or in another. */
+  /** Starts the next work in the place that became free, in this iteration of the event loop or in the next. */
   #next(): void {
     if (this.#waitingCount === 0) this.#running--;
     else if (this.#startsLeft > 0) {
@@ -145,11 +145,11 @@ export class FairQueue {
     for (let place = 0; place < deferred; place++) this.#next();
   }
 
-  /** Starts the first of the key whose turn it is. */
+  /** Starts the first work of the key that is served next. */
   #startFirst(): void {
-    const [turn] = this.#waiting;
-    if (turn === undefined) return;
-    const [key, list] = turn;
+    const [next] = this.#waiting;
+    if (next === undefined) return;
+    const [key, list] = next;
     const waiter = list.shift();
     this.#waitingCount--;
     this.#waiting.delete(key);

@@ -1,6 +1,6 @@
 /**
- * Whether an instant is within a duration before now. One after now is not: the wall clock has
- * stepped back, and nothing may wait until it gets there again.
+ * Whether an instant is less than a duration before now. An instant after now is not: the wall clock has
+ * stepped back, and nothing may wait until it reaches that instant again.
  */
 export function isWithin(
   instant: Temporal.Instant,

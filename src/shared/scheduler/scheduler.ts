@@ -24,8 +24,8 @@ export interface SchedulerOptions {
 }
 
 const retry = { baseMs: 1_000, maxMs: 300_000 };
-/** How many jobs may begin before the event loop has its turn. */
-const startsPerTurn = 32;
+/** How many jobs may begin in one iteration of the event loop. */
+const startsPerIteration = 32;
 
 interface Run {
   readonly entry: ScheduledJob;
@@ -80,8 +80,8 @@ export class Scheduler implements AsyncDisposable {
   }
 
   /**
-   * Runs the job at `at`, or as soon as may be after it, in place of any other job of the key.
-   * A run of the replaced job is aborted, its answer ignored, and the new job starts only after it
+   * Runs the job at `at`, or as soon as possible after it, in place of any other job of the key.
+   * A run of the replaced job is aborted, its result ignored, and the new job starts only after it
    * ended. Never runs a job within the call. Once disposed, the scheduler takes no more jobs.
    */
   schedule(key: string, at: Temporal.Instant, job: Job): void {
@@ -96,9 +96,8 @@ export class Scheduler implements AsyncDisposable {
   }
 
   /**
-   * Forgets the key and aborts its run; resolves when that run has ended. Throws, and cancels
-   * nothing, within the key's own run, which cannot end while it waits for its end: there, answer
-   * undefined.
+   * Removes the key's job and aborts its run; resolves when that run has ended. Throws, and cancels
+   * nothing, within the key's own run, which would wait for its own end: return undefined there.
    */
   cancel(key: string): Promise<void> {
     const run = this.#runs.get(key);
@@ -113,7 +112,7 @@ export class Scheduler implements AsyncDisposable {
   }
 
   /**
-   * Forgets all keys, aborts all runs and resolves when the last has ended; nothing runs after
+   * Removes all jobs, aborts all runs and resolves when the last has ended; nothing runs after
    * that. Rejects, and stops nothing, within a run.
    */
   async [Symbol.asyncDispose](): Promise<void> {
@@ -149,7 +148,11 @@ export class Scheduler implements AsyncDisposable {
 
   #wake(): void {
     const nowMs = this.#clock.now().epochMilliseconds;
-    for (let starts = 0; starts < startsPerTurn && this.#runs.size < this.#concurrency; starts++) {
+    for (
+      let starts = 0;
+      starts < startsPerIteration && this.#runs.size < this.#concurrency;
+      starts++
+    ) {
       const first = this.#waiting.peek();
       if (first === undefined || first.dueMs > nowMs) break;
       this.#waiting.delete(first);
@@ -184,7 +187,7 @@ export class Scheduler implements AsyncDisposable {
     }
   }
 
-  /** Whether the run's answer still counts: the key was neither replaced nor cancelled meanwhile. */
+  /** Whether the run's result is used: its job was neither replaced nor cancelled meanwhile. */
   #isCurrent(run: Run): boolean {
     return this.#entries.get(run.entry.key) === run.entry;
   }
@@ -214,7 +217,7 @@ export class Scheduler implements AsyncDisposable {
 
 function waitsForItself(call: string, { entry: { key } }: Run): Error {
   return new Error(
-    `${call} was asked for within the run of ${key}, which would wait for its own end; ` +
-      "answer undefined from the job instead",
+    `${call} was called within the run of ${key}, which would wait for its own end; ` +
+      "return undefined from the job instead",
   );
 }

@@ -24,11 +24,11 @@ export class Semaphore {
     signal.throwIfAborted();
     if (this.#taken < this.#atOnce) this.#taken++;
     else await this.#wait(signal);
-    let given = false;
+    let isReleased = false;
     return {
       [Symbol.dispose]: () => {
-        if (given) return;
-        given = true;
+        if (isReleased) return;
+        isReleased = true;
         this.#release();
       },
     };
@@ -36,16 +36,16 @@ export class Semaphore {
 
   #wait(signal: AbortSignal): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const leave = () => {
+    const onAbort = () => {
       this.#waiting.delete(start);
       reject(signal.reason);
     };
     const start = () => {
-      signal.removeEventListener("abort", leave);
+      signal.removeEventListener("abort", onAbort);
       resolve();
     };
     this.#waiting.add(start);
-    signal.addEventListener("abort", leave, { once: true });
+    signal.addEventListener("abort", onAbort, { once: true });
     return promise;
   }
 

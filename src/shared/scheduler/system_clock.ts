@@ -3,14 +3,14 @@ import type { Clock } from "./clock.ts";
 /** A longer setTimeout fires at once, because its delay is kept in 32 signed bits. */
 const longestTimeoutMs = 2 ** 31 - 1;
 
-/** The machine's clock; what waits on it keeps the program alive. */
+/** The machine's clock; its timers keep the program alive. */
 export const systemClock: Clock = {
   now: () => Temporal.Now.instant(),
-  after: (ms, callback) => ms <= 0 ? nextTurn(callback) : timeout(ms, callback),
+  after: (ms, callback) => ms <= 0 ? nextIteration(callback) : timeout(ms, callback),
 };
 
-/** A turn of the event loop later; a timeout of zero would take a millisecond or two. */
-function nextTurn(callback: () => void): Disposable {
+/** Calls back in the next iteration of the event loop; a timeout of zero would take a millisecond or two. */
+function nextIteration(callback: () => void): Disposable {
   const immediate = setImmediate(callback);
   return { [Symbol.dispose]: () => clearImmediate(immediate) };
 }

@@ -1,12 +1,12 @@
 import type { Clock } from "./clock.ts";
 
-/** How often something may happen, and how much of it at once after a pause. */
+/** How many events a second are allowed, and how many at once after a pause. */
 export interface Rate {
   readonly perSecond: number;
   readonly burst: number;
 }
 
-/** Limits a rate: a token is taken for each event, and tokens return with the time. */
+/** Limits a rate: each event takes a token, and tokens are added as time passes. */
 export class TokenBucket {
   readonly #rate: Rate;
   readonly #clock: Clock;
@@ -20,7 +20,7 @@ export class TokenBucket {
     this.#updatedMs = clock.now().epochMilliseconds;
   }
 
-  /** Whether so many tokens were there, which are then taken. */
+  /** Takes tokens; returns false, and takes none, when there are not enough. */
   take(count = 1): boolean {
     this.#update();
     if (this.#tokens < count) return false;

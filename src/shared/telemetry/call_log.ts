@@ -3,7 +3,7 @@ import { type CallRecord, createCallMetrics } from "./call_metrics.ts";
 import type { Metrics } from "./metrics.ts";
 import { errorMessage } from "../text/error_message.ts";
 
-/** Faults of ours, by the names of their status codes; every other code is an answer. */
+/** The status codes of faults of this program, by name; every other code is an answer. */
 const faults = new Set(["INTERNAL", "UNKNOWN"]);
 
 /**

@@ -9,7 +9,7 @@ export interface CallRecord {
   readonly ms: number;
 }
 
-/** From a call that only looks to one that waited for an RSA key, in seconds. */
+/** In seconds: from a call that only reads to one that waits for an RSA key. */
 const buckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120];
 
 /** Counts a program's calls by method and code, and how long they took by method. */

@@ -1,10 +1,10 @@
 import type { Clock } from "../scheduler/clock.ts";
 import type { Metrics } from "./metrics.ts";
 
-/** While there is work: twenty looks a second meet most of what lasts. */
-const closeMs = 50;
-/** At rest: close looks would be all that an idle program does, most of a percent of a processor. */
-const restMs = 1_000;
+/** While there is work: twenty measurements a second detect most delays. */
+const busyMs = 50;
+/** Without work: frequent measurements would take most of a percent of a processor. */
+const idleMs = 1_000;
 /** How long after the last report of activity the program counts as busy. */
 const workMs = 1_000;
 const buckets = [0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -15,8 +15,8 @@ export interface EventLoopLag extends Disposable {
 }
 
 /**
- * Observes how long what is due has to wait for the event loop, until disposed: the remainder of
- * whatever the program, or the machine, was busy with just then.
+ * Measures, until disposed, how late the event loop runs a timer that is due: for as long as the program,
+ * or the machine, is busy with something else.
  */
 export function observeEventLoopLag(
   metrics: Metrics,
@@ -30,13 +30,13 @@ export function observeEventLoopLag(
     buckets,
   );
   let workUntil = monotonicMs() + workMs;
-  let isResting: boolean;
+  let isIdle: boolean;
   let due: number;
   let timer: Disposable;
   const wait = () => {
     const now = monotonicMs();
-    isResting = now >= workUntil;
-    const ms = isResting ? restMs : closeMs;
+    isIdle = now >= workUntil;
+    const ms = isIdle ? idleMs : busyMs;
     due = now + ms;
     timer = clock.after(ms, measure);
   };
@@ -49,7 +49,7 @@ export function observeEventLoopLag(
     reportActivity: () => {
       const now = monotonicMs();
       workUntil = now + workMs;
-      if (!isResting) return;
+      if (!isIdle) return;
       timer[Symbol.dispose]();
       // An overdue measurement is made now; one that is not due yet would show nothing.
       if (now >= due) measure();

@@ -5,7 +5,7 @@ import type { Clock } from "../scheduler/clock.ts";
 import { systemClock } from "../scheduler/system_clock.ts";
 import { errorMessage } from "../text/error_message.ts";
 
-/** Whether all is well, and the lines in which an operator reads why. */
+/** The result of a check, and the lines from which an operator learns why. */
 export interface HealthStatus {
   readonly ok: boolean;
   readonly detail: string;
@@ -13,9 +13,9 @@ export interface HealthStatus {
 
 /** The checks that a request runs; each returns at once. */
 export interface HealthChecks {
-  /** Not ok: the program is to be restarted. */
+  /** Not ok: the program has to be restarted. */
   readonly live: () => HealthStatus;
-  /** Not ok: the program is not to be counted on for now. */
+  /** Not ok: the program cannot do its work now. */
   readonly ready: () => HealthStatus;
   /** The metrics in Prometheus' text format. */
   readonly metrics?: () => string;

@@ -45,12 +45,12 @@ export async function configureLogging(options: LoggingOptions): Promise<AsyncDi
 
 const encoder = new TextEncoder();
 
-/** Written at once, so that the last lines are there whatever ends the program. */
+/** Writes each line at once, so that the last lines are not lost when the program ends. */
 function writeToStandardError(line: string): void {
   try {
     let rest = encoder.encode(`${line}\n`);
     while (rest.length > 0) rest = rest.subarray(Deno.stderr.writeSync(rest));
   } catch {
-    // The reader is gone: no reason to stop, and no place to log it.
+    // The reader has closed the pipe: the program continues, and cannot log it.
   }
 }

@@ -11,8 +11,8 @@ const mostFrames = 8;
 /**
  * Keeps the program alive, until disposed, when a promise rejects and no code handles it, or when a
  * timer or an event listener throws: counts each as `unhandled_errors_total` and logs at most one a
- * second. It is the last resort: one such fault must not take the certificates of all pods along,
- * and each is a bug that the log shows.
+ * second. It is the last resort: one such fault must not stop the certificates of all pods, and each is
+ * a bug that the log shows.
  */
 export function surviveUnhandledErrors(
   logger: Logger,

@@ -12,14 +12,14 @@ const nanosecondsPerUnit: Readonly<Record<string, bigint>> = {
 /** Go keeps a duration in 64 signed bits of nanoseconds: about 292 years either way. */
 const longest = 2n ** 63n - 1n;
 
-/** No duration worth writing is longer; keeps the arithmetic below small whatever is handed in. */
+/** A longer text is rejected unread, which bounds the arithmetic below. */
 const longestText = 64;
 
 const term = /(\d+(?:\.\d*)?|\.\d+)(h|ms|m|s|us|\u00b5s|\u03bcs|ns)/y;
 
 /**
  * Reads a duration as Go's time.ParseDuration does ("1h30m", "1.5s", "-5m", "0").
- * Answers undefined for anything else, and for what is not a whole number of milliseconds.
+ * Returns undefined for anything else, and for what is not a whole number of milliseconds.
  */
 export function parseDuration(text: string): Temporal.Duration | undefined {
   if (text.length > longestText) return undefined;

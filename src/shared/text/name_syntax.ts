@@ -18,7 +18,7 @@ export const maxCommonNameLength = 64;
 const numeric = /^(?:[0-9]+|0x[0-9a-f]*)$/;
 
 /**
- * A DNS name fit for a subjectAltName (RFC 5280, 4.2.1.6), or undefined: lower case, at most 253
+ * Reads a DNS name for a subjectAltName (RFC 5280, 4.2.1.6), or undefined: lower case, at most 253
  * characters, labels of at most 63, no trailing dot, nothing that reads as an address. Names in
  * other scripts are taken as A-labels ("xn--…") only. `wildcard` admits "*." in front.
  */
@@ -47,7 +47,7 @@ const mappedIpv4 = /^\[::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})\]$/;
 /**
  * An IP address in canonical text (IPv6 as in RFC 5952), or undefined; numbers with leading zeros
  * and zones are refused. An IPv4-mapped IPv6 address becomes the IPv4 address that it means, so
- * that a rule about IPv4 ranges cannot be walked around.
+ * that a rule about IPv4 ranges cannot be bypassed.
  */
 export function parseIpAddress(text: string): string | undefined {
   if (ipv4.test(text)) return text;
@@ -65,7 +65,7 @@ const authority = /^\/\/(\[[0-9A-Fa-f:.]{2,45}\]|[^:/?@[\]]*)(?::[0-9]{1,5})?([/
 const spiffe = /^\/\/[a-z0-9._-]{1,255}((?:\/[A-Za-z0-9._-]+)+)$/;
 
 /**
- * An absolute URI fit for a subjectAltName, or undefined: a lower-case scheme, no fragment, no user
+ * Reads an absolute URI for a subjectAltName, or undefined: a lower-case scheme, no fragment, no user
  * name, at most 2048 characters, and a host that is a DNS name or an IP address if there is an
  * authority (RFC 5280, 4.2.1.6). A SPIFFE ID keeps the SPIFFE-ID rules (section 2) and has a path,
  * as a leaf's must.

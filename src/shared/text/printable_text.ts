@@ -6,7 +6,7 @@ export function hasUnprintable(text: string): boolean {
   return unprintable.test(text);
 }
 
-/** A text as a message may show it: unprintable characters escaped, cut with "…" after 60. */
+/** A text for a message: unprintable characters escaped, cut with "…" after 60 characters. */
 export function abbreviate(text: string): string {
   let shown = "";
   for (const character of text) {
@@ -21,7 +21,7 @@ export function abbreviate(text: string): string {
 
 /** The longest reason in an audit line, a status or an event of Kubernetes. */
 export const maxReasonCharacters = 1_024;
-/** How many problems a reason lists: who fixes these asks again for the rest. */
+/** How many problems a reason lists; the others are reported when these are fixed. */
 const maxListedProblems = 10;
 
 /** A text of at most so many characters; a longer one ends with "…". */
@@ -33,7 +33,7 @@ export function truncate(text: string, maxCharacters: number): string {
 
 /**
  * Problems in one line, "; " between them, the first ones only where they are many: a small request
- * can have thousands. `unlisted` counts those that the caller has left out itself.
+ * can have thousands. `unlisted` counts the problems that the caller has already omitted.
  */
 export function joinProblems(problems: readonly string[], unlisted = 0): string {
   const ending = "; and 1234567 more".length;

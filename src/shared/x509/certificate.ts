@@ -120,7 +120,7 @@ export function readCertificateFields(der: Uint8Array): CertificateFields | unde
     return undefined;
   }
   const parts = readSequence(signed.whole) ?? [];
-  // Version 1 leaves its number out.
+  // Version 1 omits its number.
   const [serialNumber, algorithm, issuer, validity, subject, spki, ...others] =
     parts[0]?.tag === 0xa0 ? parts.slice(1) : parts;
   if (!isInteger(serialNumber)) return undefined;

@@ -11,7 +11,7 @@ type Verdict = { kind: "verified" } | { kind: "refused"; problem: string };
 /**
  * Whether a chain, leaf first, leads to one of the anchors at an instant (RFC 5280, 6.1): names,
  * signatures, CA flags, key usages, path lengths, and each validity give or take `skew`. Policies
- * and name constraints are left to the peers that connect.
+ * and name constraints are verified by the peers that connect.
  */
 export function verifyChain(
   chain: Certificate[],
@@ -89,10 +89,10 @@ function ownProblem(certificate: Certificate, { at, skew }: PathOptions): string
   }
 }
 
-/** Critical extensions that are looked at here, or that bind none but the peers that connect. */
+/** Critical extensions that are verified here, or that only the peers that connect have to verify. */
 const understood = new Set<string>(Object.values(extensionTypes));
 
-/** Why `issuer` did not issue `subject`; `intermediates` count below it, the leaf left out. */
+/** Why `issuer` did not issue `subject`; `intermediates` is how many are below it, without the leaf. */
 async function linkProblem(
   subject: Certificate,
   issuer: Certificate,

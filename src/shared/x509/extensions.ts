@@ -17,7 +17,7 @@ import {
 /** One extension of a certificate (RFC 5280, 4.1.2.9). */
 export interface Extension {
   readonly critical: boolean;
-  /** DER, in whatever form its type has. */
+  /** DER, in the form of its type. */
   readonly value: Uint8Array;
 }
 
@@ -122,7 +122,7 @@ export function readKeyUsage(der: Uint8Array): KeyUsage[] | undefined {
 export function writeKeyUsage(...names: KeyUsage[]): DerNode {
   let byte = 0;
   for (const name of names) byte |= 0x80 >> usages.indexOf(name);
-  // DER leaves out the zeros at the end.
+  // DER omits the zeros at the end.
   const unused = 31 - Math.clz32(byte & -byte);
   return element(0x03, Uint8Array.of(unused, byte));
 }

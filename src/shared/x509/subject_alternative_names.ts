@@ -31,7 +31,7 @@ export function readSubjectAlternativeNames(der: Uint8Array): SubjectAlternative
   return names;
 }
 
-/** The value of a subjectAltName; throws a TypeError for what no certificate can bear. */
+/** The value of a subjectAltName; throws a TypeError for what a certificate cannot contain. */
 export function writeSubjectAlternativeNames(
   { dnsNames, ipAddresses, uris }: SubjectAlternativeNames,
 ) {

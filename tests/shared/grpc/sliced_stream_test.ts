@@ -8,7 +8,7 @@ import { connect as connectTls, Server as TlsServer } from "node:tls";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
 import { TestCa } from "../../../scripts/support/test_ca.ts";
 import { FrameLimits } from "../../../src/shared/grpc/frame_limits.ts";
-import { ReadTurns, SlicedStream } from "../../../src/shared/grpc/sliced_stream.ts";
+import { ReadScheduler, SlicedStream } from "../../../src/shared/grpc/sliced_stream.ts";
 
 const kib = 1024;
 
@@ -22,7 +22,7 @@ function noLimits(): FrameLimits {
 
 /** Connections of memory, and what was read of them in each turn. */
 function memoryStreams(count: number) {
-  const readTurns = new ReadTurns();
+  const readScheduler = new ReadScheduler();
   const turns: string[][] = [[]];
   const streams = Array.from({ length: count }, (_, index) => {
     const source = new PassThrough({ highWaterMark: 1024 * kib });
@@ -37,7 +37,7 @@ function memoryStreams(count: number) {
     const stream = new SlicedStream({
       raw: raw as unknown as Socket,
       source: source as unknown as Socket,
-      turns: readTurns,
+      scheduler: readScheduler,
       limits: noLimits(),
       onFlood: () => assert.fail("a flood"),
     });
@@ -177,7 +177,7 @@ Deno.test("what arrives over TLS faster than it is read stays with its sender", 
   const stream = new SlicedStream({
     raw,
     source,
-    turns: new ReadTurns(),
+    scheduler: new ReadScheduler(),
     limits: noLimits(),
     onFlood: () => assert.fail("a flood"),
   });

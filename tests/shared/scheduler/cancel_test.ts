@@ -68,8 +68,8 @@ Deno.test("a job that cancels its own key fails with the reason instead of waiti
   await clock.until(() => reported.length > 0);
   assert.equal(
     reported[0],
-    "cancel was asked for within the run of volume-1, which would wait for its own end; " +
-      "answer undefined from the job instead",
+    "cancel was called within the run of volume-1, which would wait for its own end; " +
+      "return undefined from the job instead",
   );
   await clock.advance({ minutes: 1 });
   assert.equal(runs, 2, "the refused cancel cancelled nothing");
@@ -165,6 +165,6 @@ Deno.test("a job that disposes the scheduler fails with the reason, and the sche
     return undefined;
   });
   await clock.advance({ minutes: 1 });
-  assert.match(reported.join(), /^disposal was asked for within the run of a,/);
+  assert.match(reported.join(), /^disposal was called within the run of a,/);
   assert.equal(scheduler.size, 0, "the second run ended the job");
 });
