@@ -33,10 +33,12 @@ export class NodeRevocation implements NodeDenials {
 
   /** Denies the certificates that the node has now; rejects when that cannot be stored. */
   async revoke(node: string): Promise<void> {
-    const { clock, store, longestLifetime } = this.#options;
+    const { clock, store, longestLifetime, backdating } = this.#options;
     const at = clock.now();
-    const forgetAt = longestLifetime === undefined ? never : at.add(longestLifetime)
-      .add(clockDifference);
+    // A replica whose clock is behind accepts a certificate for longer; back-dating allows for that.
+    const forgetAt = longestLifetime === undefined
+      ? never
+      : at.add(longestLifetime).add(backdating);
     await store.saveNode({ node, at, forgetAt });
   }
 
