@@ -1,5 +1,12 @@
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { type CertificateRow, columns, type RowState, rowValues } from "./certificate_row.ts";
+import {
+  certificateColumns,
+  type CertificateRow,
+  certificateValues,
+  type RowState,
+  volumeColumns,
+  volumeValues,
+} from "./certificate_row.ts";
 import { CertificateSearch } from "./certificate_search.ts";
 import type { InventoryEntry } from "./inventory_entry.ts";
 
@@ -10,21 +17,23 @@ export type RowSize = Pick<CertificateRow, "id" | "node" | "bytes">;
 export const mostExpired = 200;
 
 const sizeColumns = "id, node, bytes";
-const volumeColumns = [
+const podColumns = [
   "id",
   "node",
   "bytes",
   "serial_number",
   "origin",
   "volume_id",
+  "namespace",
+  "pod_name",
   "not_before",
   "predecessor",
   "predecessor_known",
   "valid_until",
 ] as const satisfies readonly (keyof CertificateRow)[];
 
-/** What decides which rows of a pod another certificate replaces. */
-export type PodRow = Pick<CertificateRow, typeof volumeColumns[number]>;
+/** A row of a pod, with what decides whether another certificate replaces it. */
+export type PodRow = Pick<CertificateRow, typeof podColumns[number]>;
 
 const schema = `
   -- An insertion takes a seventh less time than with pages of 4,096 bytes.
@@ -63,6 +72,7 @@ const schema = `
 export class CertificateTable implements Disposable {
   readonly #database = new DatabaseSync(":memory:");
   readonly #insert: StatementSync;
+  readonly #update: StatementSync;
   readonly #remove: StatementSync;
   readonly #bySerialNumber: StatementSync;
   readonly #byPredecessor: StatementSync;
@@ -70,7 +80,7 @@ export class CertificateTable implements Disposable {
   readonly #oldestOfNode: StatementSync;
   readonly #firstToExpire: StatementSync;
   readonly #expired: StatementSync;
-  /** Ids ascend and are never used again: a search that reads by id misses no row that moves. */
+  /** Ids ascend and are never used again: a search that reads by id finds what is added meanwhile. */
   #lastId = 0;
   /** Searches the table. */
   readonly search = new CertificateSearch(this.#database);
@@ -78,9 +88,14 @@ export class CertificateTable implements Disposable {
   constructor() {
     this.#database.exec(schema);
     const prepare = (sql: string) => this.#database.prepare(sql);
+    const inserted = ["id", ...volumeColumns, ...certificateColumns];
     this.#insert = prepare(
-      `INSERT INTO certificates (id, ${columns}) VALUES (?, ${columns.map(() => "?")})
-       ON CONFLICT (serial_number) DO NOTHING`,
+      `INSERT OR IGNORE INTO certificates (${inserted}) VALUES (${inserted.map(() => "?")})`,
+    );
+    // Changes three indexes where a removal and an insertion change seven.
+    this.#update = prepare(
+      `UPDATE OR IGNORE certificates
+       SET ${certificateColumns.map((column) => `${column} = ?`)} WHERE id = ?`,
     );
     this.#remove = prepare("DELETE FROM certificates WHERE id = ?");
     this.#bySerialNumber = prepare("SELECT * FROM certificates WHERE serial_number = ?");
@@ -88,7 +103,7 @@ export class CertificateTable implements Disposable {
       "SELECT * FROM certificates WHERE predecessor = ? AND predecessor_known LIMIT 1",
     );
     this.#ofPod = prepare(
-      `SELECT ${volumeColumns} FROM certificates WHERE pod_uid = ? ORDER BY id`,
+      `SELECT ${podColumns} FROM certificates WHERE pod_uid = ? ORDER BY id`,
     );
     this.#oldestOfNode = prepare(
       `SELECT ${sizeColumns} FROM certificates WHERE node = ? ORDER BY id LIMIT 1`,
@@ -103,10 +118,15 @@ export class CertificateTable implements Disposable {
     );
   }
 
-  /** Adds a row; returns its size in bytes, or undefined when its serial number is in the table. */
-  insert(entry: InventoryEntry, state: RowState): number | undefined {
-    const { values, bytes } = rowValues(entry, state);
-    return this.#insert.run(++this.#lastId, ...values).changes === 1 ? bytes : undefined;
+  /** Adds a row, whose size in bytes is given; returns whether its serial number is new. */
+  insert(entry: InventoryEntry, state: RowState, bytes: number): boolean {
+    const values = [...volumeValues(entry), ...certificateValues(entry, state, bytes)];
+    return this.#insert.run(++this.#lastId, ...values).changes === 1;
+  }
+
+  /** Puts another certificate of the same volume into a row; returns as `insert` does. */
+  update(id: number, entry: InventoryEntry, state: RowState, bytes: number): boolean {
+    return this.#update.run(...certificateValues(entry, state, bytes), id).changes === 1;
   }
 
   remove(id: number): void {

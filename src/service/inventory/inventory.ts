@@ -7,7 +7,13 @@
 
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
-import { instantOf, rowEntry, wholeSeconds } from "./certificate_row.ts";
+import {
+  estimatedBytes,
+  instantOf,
+  rowEntry,
+  type RowState,
+  wholeSeconds,
+} from "./certificate_row.ts";
 import { CertificateTable, mostExpired, type PodRow, type RowSize } from "./certificate_table.ts";
 import type { InventoryEntry, InventoryFilter } from "./inventory_entry.ts";
 import { InventoryUsage, type Usage } from "./inventory_usage.ts";
@@ -65,8 +71,7 @@ export class Inventory implements AsyncDisposable {
     const ofPod = this.#table.ofPod(entry.pod.uid);
     if (entry.origin === "reported" && this.#isSuperseded(entry, ofPod)) return;
     const replaced = ofPod.filter((row) => isReplaced(row, entry));
-    for (const row of replaced) this.#remove(row);
-    this.#insert(entry, replaced);
+    this.#write(entry, replaced);
     if (ofPod.length >= this.#limits.podCertificates) this.#removeExcessOfPod(entry.pod.uid);
     this.#removeExcess(entry.node);
     this.#scheduleSweep();
@@ -84,8 +89,8 @@ export class Inventory implements AsyncDisposable {
   }
 
   /**
-   * The entries that match, the oldest first, in pages between which other work runs. An entry that
-   * is replaced meanwhile is not missed; both it and its successor may be among the results.
+   * The entries that match, the oldest volume first, in pages between which other work runs. A volume
+   * whose certificate is replaced meanwhile is among them.
    */
   pages(filter: InventoryFilter = {}): AsyncGenerator<InventoryEntry[]> {
     return this.#table.search.pages(filter);
@@ -113,22 +118,22 @@ export class Inventory implements AsyncDisposable {
       );
   }
 
-  #insert(entry: InventoryEntry, replaced: readonly PodRow[]): void {
-    const { predecessor, notAfter, node } = entry;
-    const state = {
-      isPredecessorKnown: replaced.some((row) =>
-        row.serial_number === predecessor ||
-        // The driver did not receive the certificate that is replaced: it renews the one before.
-        row.predecessor_known === 1 && row.predecessor === predecessor
-      ),
-      validUntil: Math.max(wholeSeconds(notAfter), ...replaced.map((row) => row.valid_until)),
-    };
-    let bytes = this.#table.insert(entry, state);
-    if (bytes === undefined) {
+  /** Writes an entry into a row that it replaces, or into a new one, and removes the others. */
+  #write(entry: InventoryEntry, replaced: readonly PodRow[]): void {
+    const state = stateOf(entry, replaced);
+    const bytes = estimatedBytes(entry);
+    const reused = replaced.find((row) => isSameVolume(row, entry));
+    for (const row of replaced) if (row !== reused) this.#remove(row);
+    const write = () =>
+      reused
+        ? this.#table.update(reused.id, entry, state, bytes)
+        : this.#table.insert(entry, state, bytes);
+    if (!write()) {
       this.#remove(this.#table.find(entry.serialNumber)!);
-      bytes = this.#table.insert(entry, state)!;
+      write();
     }
-    this.#usage.add(node, bytes);
+    if (reused) this.#usage.remove(entry.node, reused.bytes);
+    this.#usage.add(entry.node, bytes);
   }
 
   #remove({ id, node, bytes }: RowSize): void {
@@ -164,6 +169,27 @@ export class Inventory implements AsyncDisposable {
     for (const row of expired) this.#remove(row);
     return expired.length < mostExpired;
   }
+}
+
+/** What the row of an entry has beside it, given the rows that it replaces. */
+function stateOf(
+  { predecessor, notAfter }: InventoryEntry,
+  replaced: readonly PodRow[],
+): RowState {
+  return {
+    isPredecessorKnown: replaced.some((row) =>
+      row.serial_number === predecessor ||
+      // The driver did not receive the certificate that is replaced: it renews the one before.
+      row.predecessor_known === 1 && row.predecessor === predecessor
+    ),
+    validUntil: Math.max(wholeSeconds(notAfter), ...replaced.map((row) => row.valid_until)),
+  };
+}
+
+/** Whether the columns that tell volumes apart are equal; callers that are not authenticated may lie. */
+function isSameVolume(row: PodRow, { pod, node }: InventoryEntry): boolean {
+  return row.namespace === pod.namespace && row.pod_name === pod.name &&
+    row.node === (node ?? null);
 }
 
 /** Whether an entry that is added replaces a row of its pod. */

@@ -43,14 +43,20 @@ class Model {
         row.entry.serialNumber === predecessor || row.knownPredecessor === predecessor
       );
     const ends = [entry.notAfter, ...replaced.map(({ validUntil }) => validUntil)];
-    this.rows = this.rows.filter((row) =>
-      !replaced.includes(row) && row.entry.serialNumber !== entry.serialNumber
-    );
-    this.rows.push({
+    const added = {
       entry,
       knownPredecessor: isPredecessorKnown ? predecessor : undefined,
       validUntil: ends.sort(compare).at(-1)!,
-    });
+    };
+    // A volume that is known keeps its place.
+    const reused = replaced.find(({ entry: { pod, node } }) =>
+      pod.namespace === entry.pod.namespace && pod.name === entry.pod.name && node === entry.node
+    );
+    this.rows = this.rows.map((row) => row === reused ? added : row).filter((row) =>
+      row === added ||
+      !replaced.includes(row) && row.entry.serialNumber !== entry.serialNumber
+    );
+    if (reused === undefined) this.rows.push(added);
     const { uid } = entry.pod;
     this.#keepNewest(limits.podCertificates, (one) => one.pod.uid === uid);
     if (entry.node !== undefined) {
