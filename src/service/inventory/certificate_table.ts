@@ -36,8 +36,6 @@ const podColumns = [
 export type PodRow = Pick<CertificateRow, typeof podColumns[number]>;
 
 const schema = `
-  -- An insertion takes a seventh less time than with pages of 4,096 bytes.
-  PRAGMA page_size = 8192;
   CREATE TABLE certificates (
     id INTEGER PRIMARY KEY,
     serial_number TEXT NOT NULL,

@@ -29,7 +29,7 @@ export interface InventoryLimits {
 
 const mebi = 2 ** 20;
 
-/** Half of the memory that the manifest permits: 700,000 entries with usual names. */
+/** Half of the memory that the manifest permits; it is full of about 700,000 entries with usual names. */
 const defaultLimits: InventoryLimits = {
   total: { certificates: 1_000_000, bytes: 512 * mebi },
   node: { certificates: 10_000, bytes: 16 * mebi },

@@ -185,7 +185,7 @@ Deno.test("after any additions, renewals, reports and expiries the inventory hol
         inventory.add(one);
         model.add(one);
       }
-      // The inventory looks once a minute, from the first certificate on.
+      // The inventory removes expired entries once a minute, from the first certificate on.
       if (typeof one === "number") model.expire(clock.now());
       assert.equal(inventory.size, model.rows.length);
     }
