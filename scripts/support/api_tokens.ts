@@ -56,11 +56,6 @@ export class ApiTokens {
     this.#keys.set(keyId, { kind, ...pair });
   }
 
-  /** Stops publishing a key and signing with it. */
-  removeKey(keyId: string): void {
-    this.#keys.delete(keyId);
-  }
-
   /** What /openid/v1/jwks answers. */
   keySet(): { keys: Record<string, unknown>[] } {
     const shown = [...this.#keys].filter(([kid]) => !this.hidden.has(kid));

@@ -69,10 +69,6 @@ export class LagProbe implements Disposable {
     return `event loop lag ${percentiles(this.#lagsMs)}`;
   }
 
-  get worstMs(): number {
-    return Math.max(0, ...this.#lagsMs);
-  }
-
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
   }

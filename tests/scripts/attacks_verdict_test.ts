@@ -14,27 +14,18 @@ import { parseAnswer } from "../../scripts/attacks/programs/attestation.ts";
 import { madeUpToken, withHeader } from "../../scripts/attacks/programs/tokens.ts";
 import {
   type HonestSamples,
+  noSamples,
   quantile,
   summarizeSamples,
 } from "../../scripts/attacks/honest/calls.ts";
 import { readReport } from "../../scripts/attacks/tools/h2spec.ts";
-
-const noSamples: HonestSamples = {
-  calls: [],
-  connections: [],
-  livez: [],
-  callFailures: [],
-  connectionFailures: [],
-  livezFailures: [],
-  ownLags: [],
-};
 
 function seen(change: Partial<Observation> = {}): Observation {
   return {
     exitCode: undefined,
     memoryMiB: 100,
     lag: { aboveMs: 10, upToMs: 20 },
-    honest: summarizeSamples({ ...noSamples, calls: [10, 20], connections: [30] }),
+    honest: summarizeSamples({ ...noSamples(), calls: [10, 20], connections: [30] }),
     quietP99Ms: 20,
     failure: undefined,
     ...change,
@@ -42,7 +33,7 @@ function seen(change: Partial<Observation> = {}): Observation {
 }
 
 function honest(change: Partial<HonestSamples>) {
-  return summarizeSamples({ ...noSamples, ...change });
+  return summarizeSamples({ ...noSamples(), ...change });
 }
 
 Deno.test("a row passes while every part of its expectation holds", () => {

@@ -39,6 +39,23 @@ export interface HonestSamples {
   readonly ownLags: readonly number[];
 }
 
+/** Samples that grow while callers run. */
+export type GrowingSamples = {
+  -readonly [K in keyof HonestSamples]: HonestSamples[K][number][];
+};
+
+export function noSamples(): GrowingSamples {
+  return {
+    calls: [],
+    connections: [],
+    livez: [],
+    callFailures: [],
+    connectionFailures: [],
+    livezFailures: [],
+    ownLags: [],
+  };
+}
+
 /** Samples in short: what a row's table has a column for. */
 export interface HonestSummary {
   readonly calls: number;

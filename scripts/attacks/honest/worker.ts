@@ -5,7 +5,7 @@
  */
 import { grpcHeaders, grpcMessage } from "../http2/grpc_request.ts";
 import { RawConnection } from "../http2/connection.ts";
-import type { HonestNode, HonestOrder, HonestPlan, HonestSamples } from "./calls.ts";
+import { type HonestNode, type HonestOrder, type HonestPlan, noSamples } from "./calls.ts";
 import { errorMessage } from "../../../src/shared/text/error_message.ts";
 
 /** A worker's own global; the type check of the whole project assumes a window. */
@@ -18,24 +18,11 @@ const callMs = 5_000;
 const livezPerSecond = 10;
 
 type CallingNode = HonestPlan["nodes"][number];
-type Growing = { -readonly [K in keyof HonestSamples]: HonestSamples[K][number][] };
 
-let samples: Growing = noSamples();
+let samples = noSamples();
 let running: AbortController | undefined;
 /** What has begun and not ended. */
 const pending = new Set<Promise<void>>();
-
-function noSamples(): Growing {
-  return {
-    calls: [],
-    connections: [],
-    livez: [],
-    callFailures: [],
-    connectionFailures: [],
-    livezFailures: [],
-    ownLags: [],
-  };
-}
 
 /** How late this thread's own timer is: the machine's part in whatever is measured here. */
 function observeOwnLag(signal: AbortSignal): void {

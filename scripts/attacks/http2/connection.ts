@@ -11,7 +11,6 @@ import {
   frameFlag,
   FrameReader,
   frameType,
-  goaway,
   headers,
   ping,
   preface,
@@ -90,11 +89,6 @@ export class RawConnection implements Disposable {
     const values = [[setting.headerTableSize, 0] as const, ...options.settings ?? []];
     await connection.send(preface, settings(values));
     return connection;
-  }
-
-  /** A connection on which nothing has been written. */
-  static async openSilent(options: ConnectionOptions): Promise<RawConnection> {
-    return new RawConnection(await openSocket(options), options.polite ?? true);
   }
 
   get isOpen(): boolean {
@@ -223,11 +217,6 @@ export class RawConnection implements Disposable {
 
   #settleAll(failure: string): void {
     for (const { settle } of this.#streams.values()) settle(failure);
-  }
-
-  /** GOAWAY, which leaves the connection open. */
-  async sendGoaway(code: number = errorCode.noError): Promise<boolean> {
-    return await this.send(goaway(0, code));
   }
 
   [Symbol.dispose](): void {

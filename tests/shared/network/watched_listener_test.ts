@@ -12,6 +12,19 @@ function open(port: number): Socket {
   return connect(port, "127.0.0.1").on("error", () => {});
 }
 
+async function listening() {
+  const clock = new FakeClock();
+  const sockets: Socket[] = [];
+  const problems: string[] = [];
+  const listener = new WatchedListener({
+    clock,
+    onConnection: (socket) => sockets.push(socket),
+    onProblem: (problem) => problems.push(problem),
+  });
+  const port = await listener.listen("127.0.0.1", 0);
+  return { clock, sockets, problems, listener, port };
+}
+
 Deno.test("a listener that ran out of file descriptors accepts again once there are some", async () => {
   const command = `ulimit -n 48 && exec "$0" run --quiet --no-check -A "$1"`;
   await using process = new Deno.Command("sh", {
@@ -43,15 +56,7 @@ Deno.test("a listener that ran out of file descriptors accepts again once there 
 });
 
 Deno.test("probes are not passed on, and end with the listener", async () => {
-  const clock = new FakeClock();
-  const sockets: Socket[] = [];
-  const problems: string[] = [];
-  const listener = new WatchedListener({
-    clock,
-    onConnection: (socket) => sockets.push(socket),
-    onProblem: (problem) => problems.push(problem),
-  });
-  const port = await listener.listen("127.0.0.1", 0);
+  const { clock, sockets, problems, listener, port } = await listening();
   for (let round = 1; round <= 3; round++) {
     await clock.advance({ seconds: 30 });
     // It is accepted after the probe, which has connected before it.
@@ -93,15 +98,7 @@ Deno.test("a connection that is reset while a probe connects is no error, and is
 });
 
 Deno.test("a listener that could not listen again tries once more", async () => {
-  const clock = new FakeClock();
-  const sockets: Socket[] = [];
-  const problems: string[] = [];
-  const listener = new WatchedListener({
-    clock,
-    onConnection: (socket) => sockets.push(socket),
-    onProblem: (problem) => problems.push(problem),
-  });
-  const port = await listener.listen("127.0.0.1", 0);
+  const { clock, sockets, problems, listener, port } = await listening();
   const { listen } = Server.prototype;
   Server.prototype.listen = function (this: Server) {
     setImmediate(() => this.emit("error", new Error("too many open files")));
