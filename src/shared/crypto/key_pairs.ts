@@ -60,7 +60,10 @@ export async function exportPrivateKey(key: CryptoKey): Promise<string> {
   return encodePem("PRIVATE KEY", new Uint8Array(await crypto.subtle.exportKey("pkcs8", key)));
 }
 
-/** What was found out about public keys: to export one that was made here takes as long as a signature. */
+/**
+ * The SubjectPublicKeyInfo of keys that are known. Deno takes 0.59 ms to export the public key of a P-256
+ * pair, and 0.09 ms to export the private key, from which it can be read.
+ */
 const knownSpki = new WeakMap<CryptoKey, Uint8Array>();
 
 /** The SubjectPublicKeyInfo (RFC 5280, 4.1.2.7) of a public key; not to be written to. */

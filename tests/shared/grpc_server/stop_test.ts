@@ -45,7 +45,7 @@ async function serving(graceMs: number) {
 const unavailable = (error: unknown) =>
   error instanceof RpcError && error.code === status.UNAVAILABLE;
 
-Deno.test("a stopping server finishes the call it has and takes no other", async () => {
+Deno.test("a stopping server finishes its call and accepts no other", async () => {
   await using served = await serving(60_000);
   const call = served.client.reportCertificates({});
   const { signal } = await served.entered;

@@ -128,7 +128,7 @@ Deno.test("a swapped certificate is shown to new connections while old ones cont
   assert.equal(await ask(server.port, { trustBundle: trust(ca), serverName: name }), "anonymous");
 });
 
-Deno.test("an unusable new certificate leaves the old one in service", async () => {
+Deno.test("with an unusable new certificate the old one remains in use", async () => {
   const ca = await TestCa.create();
   const [first, second] = [await ca.issue(name), await ca.issue(name)];
   const source = new Swappable(first);
@@ -205,7 +205,7 @@ function clientHello(minor: number): Uint8Array {
   return new Uint8Array([22, 3, 1, 0, length + 4, 1, 0, 0, length, ...body, ...extensions]);
 }
 
-Deno.test("a client that speaks TLS 1.2 at most is turned away", async () => {
+Deno.test("a client that supports TLS 1.2 at most is rejected", async () => {
   const ca = await TestCa.create();
   await using server = await serving(new Swappable(await ca.issue(name)));
   for (const minor of [2, 3]) {

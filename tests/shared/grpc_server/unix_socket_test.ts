@@ -29,7 +29,7 @@ Deno.test("the socket has its mode, its folder is made, and both ends leave noth
   assert.equal(await nameServedAt(path), "b");
 });
 
-Deno.test("what a dead process left is replaced", async () => {
+Deno.test("the socket of a process that has ended is replaced", async () => {
   await using folder = await temporaryFolder();
   const path = `${folder.path}/csi.sock`;
   // Closing removes the name that was listened at, so the file outlives it under another.
@@ -52,7 +52,7 @@ Deno.test("a socket that another process serves is refused and remains", async (
   assert.deepEqual(filesIn(folder.path), ["csi.sock"]);
 });
 
-Deno.test("a file, a folder or a link at the path is an error and stays", async () => {
+Deno.test("a file, a folder or a link at the path is an error and remains", async () => {
   await using folder = await temporaryFolder();
   Deno.writeTextFileSync(`${folder.path}/file`, "precious");
   Deno.mkdirSync(`${folder.path}/folder`);
@@ -71,7 +71,7 @@ Deno.test("a path too long for a socket is refused by its length", async () => {
   await assert.rejects(serveUnix(`/${"x".repeat(107)}`, named("x")), /longer than the 107 bytes/);
 });
 
-Deno.test("stopping leaves the socket that a successor has put at the path", async () => {
+Deno.test("stopping does not remove the socket that a successor has put at the path", async () => {
   await using folder = await temporaryFolder();
   const path = `${folder.path}/csi.sock`;
   const old = await serveUnix(path, named("old"));

@@ -22,7 +22,7 @@ Deno.test("memory that was freed is returned to the kernel", async () => {
   assert.ok(before - after > 32e6, `${before} resident before, ${after} after`);
 });
 
-Deno.test("without leave to call the C library nothing is released, and nothing fails", async () => {
+Deno.test("without permission to call the C library no memory is returned, and nothing fails", async () => {
   const { kept } = JSON.parse(await start());
   assert.equal(kept, 10);
 });

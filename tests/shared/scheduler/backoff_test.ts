@@ -15,6 +15,6 @@ Deno.test("the wait is drawn from the whole range below its bound", () => {
   assert.equal(fullJitterDelay(3, options, () => 0.25), 1_000);
 });
 
-Deno.test("an attempt that no float can double for stays at the maximum", () => {
+Deno.test("after so many failures that the delay overflows it is the maximum", () => {
   assert.equal(fullJitterDelay(5_000, options, () => 1), 300_000);
 });

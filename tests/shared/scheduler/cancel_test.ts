@@ -102,7 +102,7 @@ Deno.test("a job may cancel other keys, also those that run", async () => {
   assert.deepEqual(events, ["a aborted", "b continues"]);
 });
 
-Deno.test("what a finished run left behind may cancel its key", async () => {
+Deno.test("code that a finished run started may cancel its key", async () => {
   const clock = new FakeClock();
   await using scheduler = new Scheduler({ clock });
   let later: Promise<void> | undefined;

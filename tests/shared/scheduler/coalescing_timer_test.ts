@@ -4,15 +4,15 @@ import { FakeClock } from "../../../scripts/support/fake_clock.ts";
 
 function counted(clock: FakeClock) {
   const done = { times: 0 };
-  return { done, afterwards: new CoalescingTimer(clock, 1_000, () => done.times++) };
+  return { done, timer: new CoalescingTimer(clock, 1_000, () => done.times++) };
 }
 
-Deno.test("what many ask for within the wait is done once, when the first has waited", async () => {
+Deno.test("calls within the delay run the action once, when the delay of the first has passed", async () => {
   const clock = new FakeClock();
-  const { done, afterwards } = counted(clock);
-  afterwards.schedule();
+  const { done, timer } = counted(clock);
+  timer.schedule();
   await clock.advance({ milliseconds: 900 });
-  afterwards.schedule();
+  timer.schedule();
   assert.equal(done.times, 0);
   await clock.advance({ milliseconds: 100 });
   assert.equal(done.times, 1);
@@ -20,21 +20,21 @@ Deno.test("what many ask for within the wait is done once, when the first has wa
   assert.equal(done.times, 1);
 });
 
-Deno.test("a stream of requests does not put it off", async () => {
+Deno.test("a steady stream of calls does not delay the action", async () => {
   const clock = new FakeClock();
-  const { done, afterwards } = counted(clock);
+  const { done, timer } = counted(clock);
   for (let n = 0; n < 100; n++) {
-    afterwards.schedule();
+    timer.schedule();
     await clock.advance({ milliseconds: 100 });
   }
   assert.equal(done.times, 10);
 });
 
-Deno.test("nothing is done after it was disposed of, and no timer is left", async () => {
+Deno.test("a disposed timer runs nothing, and no timer remains", async () => {
   const clock = new FakeClock();
-  const { done, afterwards } = counted(clock);
-  afterwards.schedule();
-  afterwards[Symbol.dispose]();
+  const { done, timer } = counted(clock);
+  timer.schedule();
+  timer[Symbol.dispose]();
   assert.equal(clock.timers, 0);
   await clock.advance({ minutes: 1 });
   assert.equal(done.times, 0);

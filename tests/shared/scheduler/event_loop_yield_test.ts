@@ -15,7 +15,7 @@ Deno.test("a caller that is alone continues at once", async () => {
   }
 });
 
-Deno.test("who come together have a turn of the event loop each, in their order", async () => {
+Deno.test("callers that come together have an iteration of the event loop each, in their order", async () => {
   const turns = new EventLoopLimiter();
   using loop = countTurns();
   const continued: { name: number; at: number }[] = [];

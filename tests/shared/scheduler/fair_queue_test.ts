@@ -42,7 +42,7 @@ Deno.test("no more work runs at once than is allowed", async () => {
   assert.deepEqual([queue.running, queue.waiting], [0, 0]);
 });
 
-Deno.test("a node that asks much does not keep another waiting", async () => {
+Deno.test("a node with many requests does not make another one wait", async () => {
   const { started, run, endAll } = openQueue();
   const greedy = Array.from({ length: 5 }, (_, at) => run("greedy", `greedy ${at}`));
   const modest = run("modest");
@@ -88,7 +88,7 @@ Deno.test("work that fails gives its place on and fails for its caller alone", a
   assert.equal((await next).kind, "done");
 });
 
-Deno.test("one that gives up while it waits leaves the queue", async () => {
+Deno.test("work whose caller gives up while it waits is removed from the queue", async () => {
   const { queue, started, run, endAll } = openQueue();
   const first = run("a");
   const controller = new AbortController();
@@ -119,7 +119,7 @@ Deno.test("the advice when to come again grows with what waits", async () => {
   await Promise.all(all);
 });
 
-Deno.test("work that ends at once leaves the event loop its turns, and all of it is done", async () => {
+Deno.test("work that ends at once does not block the event loop, and all of it is done", async () => {
   const queue = new FairQueue({ clock: new FakeClock(), concurrency: 2 });
   let done = 0;
   const inFirstTurn = turn().then(() => done);

@@ -131,7 +131,7 @@ Deno.test("10,000 jobs due at once all run, and never more than 32 together", as
   assert.equal(most, 32);
 });
 
-Deno.test("the event loop has its turn while many jobs are due", async () => {
+Deno.test("the event loop handles other events while many jobs are due", async () => {
   const clock = new FakeClock();
   await using scheduler = new Scheduler({ clock, concurrency: 10_000 });
   let starts = 0;

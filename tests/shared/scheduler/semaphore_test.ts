@@ -22,7 +22,7 @@ Deno.test("no more than the bound are let in, and the others in the order of the
   assert.deepEqual(order, [0, 1, 2, 3, 4]);
 });
 
-Deno.test("who is aborted leaves the line and takes no turn from the next", async () => {
+Deno.test("a caller that is aborted stops waiting and takes no permit from the next one", async () => {
   const turns = new Semaphore(1);
   const first = await turns.acquire(never);
   const leaving = new AbortController();
@@ -36,7 +36,7 @@ Deno.test("who is aborted leaves the line and takes no turn from the next", asyn
   await assert.rejects(turns.acquire(leaving.signal), /the call has ended/);
 });
 
-Deno.test("a turn that is given back twice lets one in, not two", async () => {
+Deno.test("a permit that is released twice admits one caller, not two", async () => {
   const turns = new Semaphore(1);
   const first = await turns.acquire(never);
   const second = turns.acquire(never);

@@ -5,7 +5,7 @@ import { TokenBucket } from "../../../src/shared/scheduler/token_bucket.ts";
 const taken = (bucket: TokenBucket, tries: number) =>
   Array.from({ length: tries }, () => bucket.take()).filter(Boolean).length;
 
-Deno.test("a bucket allows its burst, and then what returns with the time", async () => {
+Deno.test("a bucket allows its burst, and then what is added as time passes", async () => {
   const clock = new FakeClock();
   const bucket = new TokenBucket({ perSecond: 20, burst: 40 }, clock);
   assert.equal(taken(bucket, 100), 40);
@@ -15,7 +15,7 @@ Deno.test("a bucket allows its burst, and then what returns with the time", asyn
   assert.equal(taken(bucket, 100), 40);
 });
 
-Deno.test("more than is left is refused, and nothing of it is taken", () => {
+Deno.test("a request for more tokens than there are takes none", () => {
   const bucket = new TokenBucket({ perSecond: 1, burst: 10 }, new FakeClock());
   assert.equal(bucket.take(11), false);
   assert.equal(bucket.take(10), true);

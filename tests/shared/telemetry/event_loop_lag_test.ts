@@ -53,7 +53,7 @@ Deno.test("a step of the wall clock is no lag", async () => {
   assert.deepEqual([count, within], ["4", "4"]);
 });
 
-Deno.test("an idle program is looked at once a second, and closely for a second after each piece of work", async () => {
+Deno.test("an idle program is measured once a second, and often for a second after each piece of work", async () => {
   const clock = new FakeClock();
   const metrics = new Metrics();
   const elapsed = () => clock.now().epochMilliseconds;
@@ -74,7 +74,7 @@ Deno.test("an idle program is looked at once a second, and closely for a second 
   assert.equal(clock.timers, 1);
 });
 
-Deno.test("what a rest's look was late to is observed by the work that comes before it", async () => {
+Deno.test("a measurement that is overdue when work begins is made at once", async () => {
   const clock = new FakeClock();
   const metrics = new Metrics();
   let lateMs = 0;

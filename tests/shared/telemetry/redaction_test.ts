@@ -35,7 +35,7 @@ Deno.test("a text with a JSON Web Token is redacted, wherever it is", () => {
   for (const text of texts) assert.equal(redact(text), "[redacted]", text);
 });
 
-Deno.test("what only resembles a secret stays readable", () => {
+Deno.test("a text that only resembles a secret is not redacted", () => {
   const texts = [
     "",
     "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",
