@@ -28,7 +28,7 @@ export interface CertificateRow {
   readonly bytes: number;
 }
 
-/** The columns that tell volumes apart. */
+/** The columns that identify a volume. */
 export const volumeColumns = [
   "pod_uid",
   "volume_id",

@@ -186,7 +186,7 @@ function stateOf(
   };
 }
 
-/** Whether the columns that tell volumes apart are equal; callers that are not authenticated may lie. */
+/** Whether the columns that identify a volume are equal; callers that are not authenticated may lie. */
 function isSameVolume(row: PodRow, { pod, node }: InventoryEntry): boolean {
   return row.namespace === pod.namespace && row.pod_name === pod.name &&
     row.node === (node ?? null);
