@@ -1,3 +1,5 @@
+import { onAbort } from "../../shared/scheduler/abort_signals.ts";
+
 /** An object of Kubernetes has at most 1.5 MiB in etcd; a longer line is not an event. */
 const maxLineCharacters = 4 * 1024 * 1024;
 
@@ -52,8 +54,7 @@ async function* chunksOf(
 ): AsyncGenerator<Uint8Array> {
   const reader = body.getReader();
   const cancel = () => void reader.cancel(signal.reason).catch(() => {});
-  if (signal.aborted) cancel();
-  signal.addEventListener("abort", cancel);
+  using _aborted = onAbort(signal, cancel);
   try {
     for (;;) {
       const { done, value } = await reader.read();
@@ -62,7 +63,6 @@ async function* chunksOf(
       yield value;
     }
   } finally {
-    signal.removeEventListener("abort", cancel);
     // When the iteration ends early, this closes the connection.
     cancel();
   }

@@ -18,6 +18,7 @@ import { attemptLimitCredentials } from "./attempt_limit.ts";
 import { Channel, type ChannelOptions } from "./channel.ts";
 import { decodeMessage, encodeMessage } from "../grpc/message_codec.ts";
 import { RpcError, toRpcError } from "../grpc/rpc_error.ts";
+import { onAbort } from "../scheduler/abort_signals.ts";
 import { type AnyMessageInit, methodPath } from "../grpc/service_definition.ts";
 import { errorMessage } from "../text/error_message.ts";
 
@@ -92,7 +93,7 @@ async function unary(
       (error, response) => error === null ? resolve(response!) : reject(toRpcError(error)),
     );
     using _tracked = channel.track(connection, call);
-    using _listening = cancelOnAbort(call, options);
+    using _aborted = options.signal && onAbort(options.signal, () => call.cancel());
     try {
       const response = await promise;
       channel.reportAnswer(connection);
@@ -126,7 +127,7 @@ async function* serverStreaming(
     // After the loop no other listener exists, and the cancellation is emitted as an error.
     call.on("error", () => {});
     using _tracked = channel.track(connection, call);
-    using _listening = cancelOnAbort(call, options);
+    using _aborted = options.signal && onAbort(options.signal, () => call.cancel());
     try {
       for await (const response of call) {
         isAnswered = true;
@@ -164,12 +165,6 @@ function unlessOurs(error: unknown, channel: Channel, { signal }: CallOptions): 
   const ours = signal?.aborted || channel.isDisposed;
   if (ours || !(error instanceof RpcError) || error.code !== status.CANCELLED) return error;
   return new RpcError(status.UNAVAILABLE, "the connection has been closed", { cause: error });
-}
-
-function cancelOnAbort(call: { cancel(): void }, { signal }: CallOptions): Disposable {
-  const cancel = () => call.cancel();
-  signal?.addEventListener("abort", cancel);
-  return { [Symbol.dispose]: () => signal?.removeEventListener("abort", cancel) };
 }
 
 function encoded(schema: DescMessage, request: AnyMessageInit): Buffer {

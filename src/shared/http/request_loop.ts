@@ -1,3 +1,4 @@
+import { onAbort } from "../scheduler/abort_signals.ts";
 import type { Clock } from "../scheduler/clock.ts";
 import { acceptConnections } from "./accept_loop.ts";
 import { type ConnectionCaps, ConnectionLimits } from "./connection_limits.ts";
@@ -92,8 +93,7 @@ class RequestLoop {
     };
     using _admitted = this.#limits.admit(connection.remoteAddr.hostname, end);
     using _deadline = this.#options.clock.after(this.#options.deadlineMs, end);
-    const { signal } = this.#stopping;
-    signal.addEventListener("abort", end, { once: true });
+    using _stopping = onAbort(this.#stopping.signal, end);
     try {
       const exchange = await this.#receive(connection);
       if (exchange === undefined) return;
@@ -103,7 +103,6 @@ class RequestLoop {
     } catch {
       // The client has closed, or the deadline has passed: there is nothing to answer.
     } finally {
-      signal.removeEventListener("abort", end);
       end();
     }
   }

@@ -8,6 +8,13 @@ export function waitUntilAborted(signal: AbortSignal): Promise<void> {
   );
 }
 
+/** Calls back when the signal is aborted, at once if it is already, until disposed. */
+export function onAbort(signal: AbortSignal, callback: () => void): Disposable {
+  if (signal.aborted) callback();
+  else signal.addEventListener("abort", callback, { once: true });
+  return { [Symbol.dispose]: () => signal.removeEventListener("abort", callback) };
+}
+
 /** Resolves after so many milliseconds, or when the signal is aborted if that is earlier. */
 export async function pause(
   clock: Pick<Clock, "after">,

@@ -1,3 +1,5 @@
+import { onAbort } from "./abort_signals.ts";
+
 /** Functions that are called back after each change. */
 export class Listeners {
   readonly #listeners = new Set<() => void>();
@@ -26,14 +28,10 @@ export async function* changes(
   let changed = Promise.withResolvers<void>();
   const wake = () => changed.resolve();
   using _listener = onChange(wake);
-  signal.addEventListener("abort", wake);
-  try {
-    while (!signal.aborted) {
-      yield;
-      await changed.promise;
-      changed = Promise.withResolvers();
-    }
-  } finally {
-    signal.removeEventListener("abort", wake);
+  using _aborted = onAbort(signal, wake);
+  while (!signal.aborted) {
+    yield;
+    await changed.promise;
+    changed = Promise.withResolvers();
   }
 }

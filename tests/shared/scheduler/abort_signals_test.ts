@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { abortable, pause } from "../../../src/shared/scheduler/abort_signals.ts";
+import { abortable, onAbort, pause } from "../../../src/shared/scheduler/abort_signals.ts";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
 
 Deno.test("a pause ends with its time, or with the signal, and keeps no timer", async () => {
@@ -26,4 +26,15 @@ Deno.test("a promise that is abandoned by its signal rejects with the signal's r
   await assert.rejects(outcome, /stopped/);
   late.reject(new Error("too late"));
   await assert.rejects(abortable(Promise.resolve(), stop.signal), /stopped/);
+});
+
+Deno.test("an abort is reported once, at once when the signal is aborted already, and not after disposal", () => {
+  const stop = new AbortController();
+  let calls = 0;
+  using _listening = onAbort(stop.signal, () => calls++);
+  onAbort(stop.signal, () => calls++)[Symbol.dispose]();
+  stop.abort();
+  assert.equal(calls, 1);
+  onAbort(stop.signal, () => calls++)[Symbol.dispose]();
+  assert.equal(calls, 2);
 });
