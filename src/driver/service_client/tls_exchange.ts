@@ -1,5 +1,6 @@
 import { connect, type TLSSocket } from "node:tls";
 import { guardPeerCertificates } from "../../shared/grpc_client/peer_certificate_guard.ts";
+import { abortable } from "../../shared/scheduler/abort_signals.ts";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import { type HttpResponse, HttpResponseReader, type ResponseProgress } from "./http_response.ts";
 
@@ -38,7 +39,6 @@ export async function exchangeOverTls(
   const { promise, resolve, reject } = Promise.withResolvers<ExchangeOutcome>();
   const fail = (reason: string) => resolve({ kind: "failed", reason });
   using _deadline = clock.after(maxMs, () => fail(`there was no answer within ${maxMs / 1000} s`));
-  const abort = () => reject(signal.reason);
   const socket = connect({
     host: hostname,
     port,
@@ -49,15 +49,12 @@ export async function exchangeOverTls(
     minVersion: "TLSv1.3",
     ALPNProtocols: ["http/1.1"],
   });
-  // After connect(), which may throw.
-  signal.addEventListener("abort", abort, { once: true });
   try {
     socket.on("error", (error) => fail(describeTlsError(error)));
     socket.on("secureConnect", () => void sendRequest(socket, compose).catch(reject));
     readResponse(socket, resolve);
-    return await promise;
+    return await abortable(promise, signal);
   } finally {
-    signal.removeEventListener("abort", abort);
     socket.destroy();
   }
 }
