@@ -11,7 +11,7 @@ export interface ClientCaSource {
 
 /**
  * Why a certificate cannot be a client CA; undefined for one that can. TLS libraries accept any
- * certificate as an anchor: with one of version 1, or one that is not a CA's, the certificate itself
+ * certificate as an anchor: with one of version 1, or one that is not a CA certificate, the certificate itself
  * is accepted as a client certificate.
  */
 export function clientCaRejectionReason(certificate: Certificate): string | undefined {
@@ -19,7 +19,9 @@ export function clientCaRejectionReason(certificate: Certificate): string | unde
   if (!isVersion3(certificate.der)) {
     return `${description} is not an X.509 v3 certificate; make a CA with basicConstraints CA:TRUE`;
   }
-  if (!certificate.isCa) return `${description} is not a CA's (basicConstraints has no CA:TRUE)`;
+  if (!certificate.isCa) {
+    return `${description} is not a CA certificate (basicConstraints has no CA:TRUE)`;
+  }
   const { keyUsage } = certificate;
   return keyUsage === undefined || keyUsage.includes("keyCertSign")
     ? undefined

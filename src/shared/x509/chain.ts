@@ -104,7 +104,9 @@ async function linkProblem(
   if (!hasIssuerName(subject, issuer)) {
     return `${shown} was issued by "${abbreviate(subject.issuer)}", but ${shownIssuer} follows it`;
   }
-  if (!issuer.isCa) return `${shownIssuer} is not a CA's (basicConstraints), yet ${shown} names it`;
+  if (!issuer.isCa) {
+    return `${shownIssuer} is not a CA certificate (basicConstraints), yet ${shown} names it`;
+  }
   if (issuer.keyUsage && !issuer.keyUsage.includes("keyCertSign")) {
     return `${shownIssuer} may not sign certificates: its keyUsage lacks keyCertSign`;
   }

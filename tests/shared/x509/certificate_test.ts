@@ -134,11 +134,15 @@ for (const [given, expected] of serials) {
   });
 }
 
-testWith("openssl", "a certificate of version 1 is read and is not a CA's", async (bench) => {
-  await bench.openssl("genpkey", "-algorithm", "ED25519", "-out", "key");
-  await bench.openssl("req", "-new", "-key", "key", "-subj", "/CN=v1", "-out", "csr");
-  await bench.openssl("x509", "-req", "-in", "csr", "-signkey", "key", "-out", "crt");
-  const [certificate] = readCertificates(await bench.read("crt")) ?? [];
-  assert.equal(certificate?.isCa, false);
-  assert.equal(certificate.commonName, "v1");
-});
+testWith(
+  "openssl",
+  "a certificate of version 1 is read and is not a CA certificate",
+  async (bench) => {
+    await bench.openssl("genpkey", "-algorithm", "ED25519", "-out", "key");
+    await bench.openssl("req", "-new", "-key", "key", "-subj", "/CN=v1", "-out", "csr");
+    await bench.openssl("x509", "-req", "-in", "csr", "-signkey", "key", "-out", "crt");
+    const [certificate] = readCertificates(await bench.read("crt")) ?? [];
+    assert.equal(certificate?.isCa, false);
+    assert.equal(certificate.commonName, "v1");
+  },
+);

@@ -78,8 +78,8 @@ Deno.test("a name that only looks like the issuer's is not the issuer's", async 
 });
 
 const unfit: [string, Forging, RegExp][] = [
-  ["is a leaf", { ca: false }, /is not a CA's \(basicConstraints\)/],
-  ["has no basicConstraints", { ca: "none" }, /is not a CA's \(basicConstraints\)/],
+  ["is a leaf", { ca: false }, /is not a CA certificate \(basicConstraints\)/],
+  ["has no basicConstraints", { ca: "none" }, /is not a CA certificate \(basicConstraints\)/],
   ["may not sign", { keyUsage: KeyUsageFlags.digitalSignature }, /lacks keyCertSign/],
   ["expired", { notAfter: now.subtract({ hours: 1 }) }, /expired at/],
   ["is not valid yet", { notBefore: now.add({ hours: 1 }) }, /not valid before/],
