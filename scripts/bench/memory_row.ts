@@ -48,7 +48,7 @@ export async function memoryRow(settings: Settings, directory: string): Promise<
   for (const count of [10_000, settings.quick ? 100_000 : 1_000_000]) {
     const each = await perEntry("inventory", count);
     const name = `memory for each entry of an inventory of ${count}`;
-    results.push(measured(row, name, "B", [each], { atMost: 512 }));
+    results.push(measured(row, name, "B", [each], { atMost: 1_024 }));
   }
   return results;
 }
