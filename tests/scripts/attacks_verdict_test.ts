@@ -78,6 +78,8 @@ Deno.test("only what a busy machine can cause is worth another attempt", () => {
   assert.equal(worth({ lag, honest: closed }), true);
   assert.equal(worth({ honest: closed }), false);
   assert.equal(worth({ lag, exitCode: 1 }), false);
+  assert.equal(worth({ failure: "was served" }), false);
+  assert.equal(worth({ failure: "nothing was attacked", isInconclusive: true }), true);
   const unanswered = honest({ calls: [300], livezFailures: ["timeout"] });
   assert.equal(worth({ honest: unanswered }), true);
   assert.equal(worth({ honest: honest({ calls: [10], livezFailures: ["timeout"] }) }), false);
@@ -89,6 +91,7 @@ Deno.test("a row is slow, and nothing worse, only when every answer arrived", ()
   const lag = { aboveMs: 250, upToMs: 500 };
   assert.equal(isSlow({ lag }), true);
   assert.equal(isSlow({ lag, failure: "was served" }), false);
+  assert.equal(isSlow({ lag, failure: "nothing was attacked", isInconclusive: true }), false);
   assert.equal(isSlow({ lag, honest: honest({ callFailures: ["closed"] }) }), false);
 });
 

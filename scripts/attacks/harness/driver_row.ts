@@ -73,12 +73,20 @@ async function runAgainst(
   await memory.look();
   const probes = probe(driver);
   const attack = { ...budgetOf(ms), driver, isAlive };
-  const { note, failure } = await outcomeOf(() => row.run(attack), attack);
+  const { note, failure, isInconclusive } = await outcomeOf(() => row.run(attack), attack);
   await pause(settleMs);
   const honest = await probes.stop();
   await memory.look();
   const lag = isAlive() ? largestLag(lagBefore, await readLag(healthAddress)) : undefined;
-  const seen = { exitCode, memoryMiB: memory.largest, lag, honest, quietP99Ms: 0, failure };
+  const seen = {
+    exitCode,
+    memoryMiB: memory.largest,
+    lag,
+    honest,
+    quietP99Ms: 0,
+    failure,
+    isInconclusive: isInconclusive === true,
+  };
   return { seen, note };
 }
 

@@ -77,6 +77,12 @@ export interface DriverAttack extends Budget {
 /** What a program did that it must not do, in a sentence. */
 export class AttackFailure extends Error {}
 
+/**
+ * A failure that a busy machine can cause too: nothing was attacked in the time that the row has, or
+ * an end came later than it has to. The row is tried again, with more time.
+ */
+export class InconclusiveFailure extends AttackFailure {}
+
 export function budgetOf(ms: number): Budget {
   const end = performance.now() + ms;
   return { ms, isSpent: () => performance.now() >= end };

@@ -3,7 +3,7 @@ import { mountsBelow } from "../../demo/test_environment.ts";
 import type { HonestSummary } from "../honest/calls.ts";
 import { AttackedDrivers } from "./driver_row.ts";
 import { absenceOf, isPresent } from "./parts.ts";
-import { AttackFailure, budgetOf, type Row } from "./row.ts";
+import { AttackFailure, budgetOf, InconclusiveFailure, type Row, type Skipped } from "./row.ts";
 import { AttackedService, type Authentication } from "../programs/service.ts";
 import { measureQuiet, type RunOutcome, runServiceRow } from "./service_row.ts";
 import { type RowResult, tableHead, tableLine } from "./table.ts";
@@ -97,7 +97,8 @@ async function* runDriverRows(
   for (const row of rows) {
     if (row.target !== "driver") continue;
     const limits = { memoryMiB: memoryLimitMiB.driver };
-    yield await judged(row, () => drivers.run(row, { ms }), { limits, isStrict });
+    const attempt = (patience: number) => drivers.run(row, { ms: ms * patience });
+    yield await judged(row, attempt, { limits, isStrict });
   }
 }
 
@@ -110,16 +111,34 @@ async function* runOwnRows(
   for (const row of rows) {
     if (row.target !== "own") continue;
     // Short: a socket's path has at most 107 bytes.
-    const folder = `${directory}/o${count++}`;
-    await Deno.mkdir(folder);
+    yield await tried(row, async (patience) => {
+      const folder = `${directory}/o${count++}`;
+      await Deno.mkdir(folder);
+      return await row.run(folder, budgetOf(ms * patience)) ?? "";
+    });
+  }
+}
+
+async function tried(
+  row: Row,
+  run: (patience: number) => Promise<string | Skipped>,
+): Promise<RowResult> {
+  for (let attempt = 1;; attempt++) {
     try {
-      const outcome = await row.run(folder, budgetOf(ms)) ?? "";
-      if (typeof outcome === "string") yield { row, verdict: "passed", text: outcome };
-      else yield { row, verdict: "skipped", text: outcome.skipped };
+      const outcome = await run(morePatience ** (attempt - 1));
+      if (typeof outcome === "string") return { row, verdict: "passed", text: outcome };
+      return { row, verdict: "skipped", text: outcome.skipped };
     } catch (error) {
-      yield { row, verdict: "failed", text: reasonOf(error) };
+      if (attempt === attempts || isFact(error)) {
+        return { row, verdict: "failed", text: reasonOf(error) };
+      }
     }
   }
+}
+
+/** What a busy machine cannot cause. */
+function isFact(error: unknown): boolean {
+  return error instanceof AttackFailure && !(error instanceof InconclusiveFailure);
 }
 
 /** A program that does not start fails the rows that need it. */
@@ -129,19 +148,22 @@ function reasonOf(error: unknown): string {
   return `could not be run: ${text.slice(0, longestReason)}`;
 }
 
-/** A busy machine must not fail a row: what took too long may try again. */
+/** A busy machine must not fail a row: what took too long is tried again. */
 const attempts = 3;
+/** An attack that was inconclusive has so many times the time of the attempt before. */
+const morePatience = 3;
 
 async function judged(
   row: Row,
-  run: () => Promise<RunOutcome>,
+  run: (patience: number) => Promise<RunOutcome>,
   { limits, isStrict }: { limits?: Partial<Expectation>; isStrict: boolean },
 ): Promise<RowResult> {
+  let patience = 1;
   for (let attempt = 1;; attempt++) {
-    const outcome = await run().catch((error: unknown) => ({ error }));
+    const outcome = await run(patience).catch((error: unknown) => ({ error }));
     if ("error" in outcome) {
       const { error } = outcome;
-      if (attempt < attempts && !(error instanceof AttackFailure)) continue;
+      if (attempt < attempts && !isFact(error)) continue;
       return { row, verdict: "failed", text: reasonOf(error) };
     }
     const { seen, note, skipped } = outcome;
@@ -150,7 +172,10 @@ async function judged(
       return { row, verdict: "skipped", text: skipped };
     }
     if (found.length === 0) return { row, seen, verdict: "passed", text: note };
-    if (attempt < attempts && isWorthRepeating(found)) continue;
+    if (attempt < attempts && isWorthRepeating(found)) {
+      if (seen.isInconclusive) patience *= morePatience;
+      continue;
+    }
     const failure = seen.honest?.failure;
     const reasons = [
       ...found.map(({ sentence }) => sentence),
@@ -179,8 +204,9 @@ async function* runServiceRows(
   console.log(quietLine(authentication, quiet));
   for (const row of rows) {
     if (row.target !== "mtls" && row.target !== "kubernetes") continue;
-    const options = { ms, quietP99Ms: quiet.p99Ms };
-    yield await judged(row, () => runServiceRow(row, service, options), { isStrict });
+    const attempt = (patience: number) =>
+      runServiceRow(row, service, { ms: ms * patience, quietP99Ms: quiet.p99Ms });
+    yield await judged(row, attempt, { isStrict });
   }
 }
 

@@ -3,7 +3,13 @@ import { RawConnection } from "../http2/connection.ts";
 import type { ClientIdentity } from "../http2/socket.ts";
 import { type HonestSummary } from "../honest/calls.ts";
 import { largestLag, peakMiB, readLag, resetPeak, residentMiB } from "./process_state.ts";
-import { type Attack, attackerAddress, AttackFailure, budgetOf } from "./row.ts";
+import {
+  type Attack,
+  attackerAddress,
+  AttackFailure,
+  budgetOf,
+  InconclusiveFailure,
+} from "./row.ts";
 import type { ServiceRow, Skipped } from "./row.ts";
 import type { AttackedService, Running } from "../programs/service.ts";
 import type { Observation } from "./verdict.ts";
@@ -56,7 +62,7 @@ export async function runServiceRow(
   await memory.look();
   const outcome = await outcomeOf(() => row.run(attack), attack, row.longestMs);
   const { note, skipped } = outcome;
-  const failure = outcome.failure ?? (reached() ? undefined : unreached);
+  const isUnreached = outcome.failure === undefined && !reached();
   await pause(settleMs);
   dispose();
   const honest = await service.callers.collect();
@@ -70,7 +76,8 @@ export async function runServiceRow(
     lag,
     honest,
     quietP99Ms: options.quietP99Ms,
-    failure,
+    failure: isUnreached ? unreached : outcome.failure,
+    isInconclusive: isUnreached || outcome.isInconclusive === true,
   };
   if (exitCode !== undefined || await residentMiB(program.pid) > mostAtRestMiB) {
     await service.end();
@@ -78,11 +85,18 @@ export async function runServiceRow(
   return { seen, note, skipped };
 }
 
+interface AttackOutcome {
+  readonly note: string;
+  readonly failure: string | undefined;
+  readonly isInconclusive?: boolean;
+  readonly skipped?: string;
+}
+
 export async function outcomeOf(
   run: () => Promise<string | Skipped | void>,
   attack: Pick<Attack, "ms" | "isAlive">,
   longestMs = attack.ms * 3 + 10_000,
-): Promise<{ note: string; failure: string | undefined; skipped?: string }> {
+): Promise<AttackOutcome> {
   // An attack that never gets an answer must not block the suite.
   const late = Promise.withResolvers<string>();
   const timer = setTimeout(() => late.resolve("the attack was cut off"), longestMs);
@@ -91,9 +105,13 @@ export async function outcomeOf(
     if (typeof result === "string") return { note: result, failure: undefined };
     return { note: "", failure: undefined, skipped: result.skipped };
   } catch (error) {
-    if (error instanceof AttackFailure) return { note: "", failure: error.message };
+    if (error instanceof AttackFailure) {
+      const isInconclusive = error instanceof InconclusiveFailure;
+      return { note: "", failure: error.message, isInconclusive };
+    }
     if (!attack.isAlive()) return { note: `ended the process: ${error}`, failure: undefined };
-    return { note: "", failure: `the attack could not be carried out: ${error}` };
+    const failure = `the attack could not be carried out: ${error}`;
+    return { note: "", failure, isInconclusive: true };
   } finally {
     clearTimeout(timer);
   }

@@ -24,6 +24,8 @@ export interface Observation {
   readonly quietP99Ms: number;
   /** What the attack itself found wrong. */
   readonly failure: string | undefined;
+  /** Whether a busy machine can be why the attack found that. */
+  readonly isInconclusive?: boolean;
 }
 
 /** The manifest's limits for the two containers (deploy/csi-driver.yaml). */
@@ -53,7 +55,7 @@ const noiseMs = 250;
 /** What did not hold, in a sentence. */
 export interface Violation {
   readonly sentence: string;
-  readonly kind: "fact" | "answer" | "time";
+  readonly kind: "fact" | "answer" | "inconclusive" | "time";
 }
 
 /**
@@ -61,7 +63,8 @@ export interface Violation {
  * something took too long as well: callers have deadlines, and the service closes what is slow.
  */
 export function isWorthRepeating(found: readonly Violation[]): boolean {
-  return found.some(({ kind }) => kind === "time") && found.every(({ kind }) => kind !== "fact");
+  return found.some(({ kind }) => kind === "time" || kind === "inconclusive") &&
+    found.every(({ kind }) => kind !== "fact");
 }
 
 /** Whether only times did not hold: they depend on the machine, and are judged on request. */
@@ -75,7 +78,10 @@ export function violations(expected: Expectation, seen: Observation): Violation[
   // What the callers waited for a processor themselves, the service waited too, going and coming.
   const machineMs = 2 * (seen.honest?.ownLagMs ?? 0);
   const facts: string[] = [];
-  if (seen.failure !== undefined) facts.push(seen.failure);
+  const inconclusive: string[] = [];
+  if (seen.failure !== undefined) {
+    (seen.isInconclusive ? inconclusive : facts).push(seen.failure);
+  }
   if (exitCode !== undefined) facts.push(`the process ended with exit code ${exitCode}`);
   if (seen.memoryMiB > expected.memoryMiB) {
     facts.push(`${Math.round(seen.memoryMiB)} MiB of memory, above ${expected.memoryMiB} MiB`);
@@ -95,6 +101,7 @@ export function violations(expected: Expectation, seen: Observation): Violation[
   return [
     ...facts.map((sentence) => ({ sentence, kind: "fact" as const })),
     ...answers.map((sentence) => ({ sentence, kind: "answer" as const })),
+    ...inconclusive.map((sentence) => ({ sentence, kind: "inconclusive" as const })),
     ...times.map((sentence) => ({ sentence, kind: "time" as const })),
   ];
 }

@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import { RawConnection } from "../http2/connection.ts";
 import { resetWhileStopped } from "../programs/stopped_program.ts";
 import { openTcp } from "../http2/socket.ts";
-import { type Attack, attackerAddress, AttackFailure } from "../harness/row.ts";
+import { type Attack, attackerAddress, InconclusiveFailure } from "../harness/row.ts";
 import type { ServiceRow, Skipped } from "../harness/row.ts";
 import { pause } from "../harness/service_row.ts";
 
@@ -39,7 +39,9 @@ async function useUp(attack: Attack): Promise<string | Skipped> {
   await setLimit(program.pid, 20_000);
   await pause(500);
   await acceptsAgain(attack);
-  if (busy > 800) throw new AttackFailure(`without files left, accepting took ${busy} ms a second`);
+  if (busy > 800) {
+    throw new InconclusiveFailure(`without files left, accepting took ${busy} ms a second`);
+  }
   return `${sockets.length} connections, ${busy} ms of processor in a second`;
 }
 
@@ -57,7 +59,7 @@ async function acceptsAgain({ service, running, isAlive }: Attack): Promise<void
   const connection = await RawConnection.open(options).catch(() => undefined);
   const isReady = await connection?.becomesReady();
   connection?.[Symbol.dispose]();
-  if (isReady !== true) throw new AttackFailure("no connection is accepted with files again");
+  if (isReady !== true) throw new InconclusiveFailure("no connection is accepted with files again");
 }
 
 /** Connections that have ended before they are accepted must not keep honest ones waiting. */
@@ -70,7 +72,9 @@ async function resetsBeforeAccept({ service, running }: Attack): Promise<string>
   const isReady = await connection.becomesReady();
   const ms = Math.round(performance.now() - began);
   if (!isReady || ms > longestAcceptMs) {
-    throw new AttackFailure(`after ${count} resets a node waited ${ms} ms for its connection`);
+    throw new InconclusiveFailure(
+      `after ${count} resets a node waited ${ms} ms for its connection`,
+    );
   }
   return `${count} resets, then a connection after ${ms} ms`;
 }

@@ -1,7 +1,12 @@
 /** The health ports of both programs, which have no TLS and are open to the kubelet's network. */
 import type { Socket } from "node:net";
 import { openTcp } from "../http2/socket.ts";
-import { attackerAddress, AttackFailure, type Budget } from "../harness/row.ts";
+import {
+  attackerAddress,
+  AttackFailure,
+  type Budget,
+  InconclusiveFailure,
+} from "../harness/row.ts";
 import type { DriverRow, ServiceRow } from "../harness/row.ts";
 import { countOpen } from "../harness/repetition.ts";
 import { pause } from "../harness/service_row.ts";
@@ -54,7 +59,7 @@ const untilDeadline: HealthAttack = async (target) => {
   await pause(headMs);
   const open = sockets.filter(({ destroyed }) => !destroyed).length;
   for (const socket of sockets) socket.destroy();
-  if (open > 0) throw new AttackFailure(`${open} half requests are open after ${headMs} ms`);
+  if (open > 0) throw new InconclusiveFailure(`${open} half requests are open after ${headMs} ms`);
   return `${sockets.length} half requests, all closed`;
 };
 
@@ -139,7 +144,7 @@ const resetBeforeAccept: HealthAttack = async ({ healthAddress, program }) => {
   const answer = await answerTo(healthAddress, "GET /livez HTTP/1.1\r\nhost: a\r\n\r\n");
   const ms = Math.round(performance.now() - began);
   if (!answer.startsWith("HTTP/1.1 200")) {
-    throw new AttackFailure(`after ${count} resets /livez was not answered within ${ms} ms`);
+    throw new InconclusiveFailure(`after ${count} resets /livez was not answered within ${ms} ms`);
   }
   return `${count} resets, then an answer after ${ms} ms`;
 };

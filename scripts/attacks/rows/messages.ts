@@ -9,7 +9,12 @@ import {
 } from "../http2/grpc_request.ts";
 import type { HeaderPair } from "../http2/hpack.ts";
 import type { Answer } from "../http2/connection.ts";
-import { type Attack, AttackFailure, type ServiceRow } from "../harness/row.ts";
+import {
+  type Attack,
+  AttackFailure,
+  InconclusiveFailure,
+  type ServiceRow,
+} from "../harness/row.ts";
 import { repeatInParallel } from "../harness/repetition.ts";
 import { attackingNode } from "../harness/service_row.ts";
 import { nodeName } from "../programs/cluster.ts";
@@ -206,7 +211,9 @@ async function longReasons(attack: Attack): Promise<string> {
     .filter((line) => line.includes(nodeName(attackingNode)));
   const longest = Math.max(0, ...lines.map((line) => line.length));
   const perCall = Math.round(lines.reduce((sum, line) => sum + line.length, 0) / count);
-  if (lines.length === 0) throw new AttackFailure("no call was logged: none reached the service");
+  if (lines.length === 0) {
+    throw new InconclusiveFailure("no call was logged: none reached the service");
+  }
   if (perCall > mostLogBytes) throw new AttackFailure(`a request wrote ${perCall} bytes of log`);
   return `${count} calls, ${perCall} bytes of log each, ${longest} in the longest line`;
 }

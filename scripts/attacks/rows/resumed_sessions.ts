@@ -1,7 +1,7 @@
 /** TLS sessions that are resumed after the reason for accepting them no longer applies. */
 import { SuiteCa } from "../programs/authority.ts";
 import { hasOpenssl, issueThroughOpenssl } from "../tools/openssl_session.ts";
-import { AttackFailure, type OwnRow, type Skipped } from "../harness/row.ts";
+import { AttackFailure, InconclusiveFailure, type OwnRow, type Skipped } from "../harness/row.ts";
 import { AttackedService } from "../programs/service.ts";
 import { pause } from "../harness/service_row.ts";
 import { programArguments } from "../../permissions.ts";
@@ -36,7 +36,9 @@ async function openSession(
   if (!isThere) return undefined;
   const session = { service, address, identity, file };
   // Otherwise a later refusal could have another reason.
-  if (!await resumes(session)) throw new AttackFailure("a valid session could not be resumed");
+  if (!await resumes(session)) {
+    throw new InconclusiveFailure("a valid session could not be resumed");
+  }
   return session;
 }
 

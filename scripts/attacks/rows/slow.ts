@@ -6,7 +6,13 @@ import { grpcHeaders, grpcMessage, methodPaths } from "../http2/grpc_request.ts"
 import { encodeHeaders } from "../http2/hpack.ts";
 import { openTcp } from "../http2/socket.ts";
 import { clientHello } from "../http2/client_hello.ts";
-import { type Attack, attackerAddress, AttackFailure, type ServiceRow } from "../harness/row.ts";
+import {
+  type Attack,
+  attackerAddress,
+  AttackFailure,
+  InconclusiveFailure,
+  type ServiceRow,
+} from "../harness/row.ts";
 import { countOpen, repeatInParallel } from "../harness/repetition.ts";
 import { pause } from "../harness/service_row.ts";
 
@@ -55,7 +61,9 @@ async function held(
   await pause(500);
   const open = await countOpen(sockets, ({ destroyed }) => !destroyed, mostHandshakes);
   for (const socket of sockets) socket.destroy();
-  if (open > mostHandshakes) throw new AttackFailure(`${open} unfinished handshakes are kept`);
+  if (open > mostHandshakes) {
+    throw new InconclusiveFailure(`${open} unfinished handshakes are kept`);
+  }
   return `${opened} connections, ${open} still open at the end`;
 }
 
@@ -82,7 +90,7 @@ async function closesUnfinished(attack: Attack): Promise<string> {
   await pause(7_000);
   const open = sockets.filter(({ destroyed }) => !destroyed).length;
   for (const socket of sockets) socket.destroy();
-  if (open > 0) throw new AttackFailure(`${open} unfinished handshakes are open after 7 s`);
+  if (open > 0) throw new InconclusiveFailure(`${open} unfinished handshakes are open after 7 s`);
   return `${sockets.length} connections, all closed`;
 }
 

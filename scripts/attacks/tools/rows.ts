@@ -1,7 +1,13 @@
 /** Tools of others against the gRPC port, with a node's certificate that a forwarder shows for them. */
 import { startForwarder } from "./forwarder.ts";
 import { buildH2spec, readReport, runTool } from "./h2spec.ts";
-import { attackerAddress, AttackFailure, type Budget, type OwnRow } from "../harness/row.ts";
+import {
+  attackerAddress,
+  AttackFailure,
+  type Budget,
+  InconclusiveFailure,
+  type OwnRow,
+} from "../harness/row.ts";
 import type { Skipped } from "../harness/row.ts";
 import { AttackedService } from "../programs/service.ts";
 import { grpcMessage, issueMessage, methodPaths } from "../http2/grpc_request.ts";
@@ -66,7 +72,7 @@ async function h2load(folder: string, { isSpent }: Budget): Promise<string | Ski
       throw new AttackFailure(`the service ended in round ${rounds}:\n${program.tail(5)}`);
     }
   } while (!isSpent());
-  if (succeeded === 0) throw new AttackFailure("no call succeeded");
+  if (succeeded === 0) throw new InconclusiveFailure("no call succeeded");
   return `${rounds} rounds of 32 connections, ${succeeded} calls`;
 }
 

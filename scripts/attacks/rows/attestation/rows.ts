@@ -8,7 +8,13 @@ import {
 } from "../../programs/attestation.ts";
 import { driverPodName, driverPodUid, namespace, nodeName } from "../../programs/cluster.ts";
 import { ask, clusterOf, endpoint, oddRequests } from "./requests.ts";
-import { type Attack, attackerAddress, AttackFailure, type ServiceRow } from "../../harness/row.ts";
+import {
+  type Attack,
+  attackerAddress,
+  AttackFailure,
+  InconclusiveFailure,
+  type ServiceRow,
+} from "../../harness/row.ts";
 import { repeatInParallel } from "../../harness/repetition.ts";
 import { pause } from "../../harness/service_row.ts";
 import { openSocket, openTcp } from "../../http2/socket.ts";
@@ -152,7 +158,7 @@ async function slowBodies(attack: Attack): Promise<string> {
   }
   const still = open.filter((socket) => socket !== undefined && !socket.raw.destroyed).length;
   for (const socket of open) socket?.raw.destroy();
-  if (still > 0) throw new AttackFailure(`${still} slow requests are open after 6.5 s`);
+  if (still > 0) throw new InconclusiveFailure(`${still} slow requests are open after 6.5 s`);
   return `${open.length} connections`;
 }
 
@@ -200,7 +206,7 @@ async function resetsBeforeAccept(attack: Attack): Promise<string> {
   const { status } = await ask(attack, attestationBody(clusterOf(attack).token(9), pem));
   const ms = Math.round(performance.now() - began);
   if (status === 0 || ms > longestAcceptMs) {
-    throw new AttackFailure(`after ${count} resets: ${status || "no answer"} after ${ms} ms`);
+    throw new InconclusiveFailure(`after ${count} resets: ${status || "no answer"} after ${ms} ms`);
   }
   return `${count} resets, then an answer after ${ms} ms`;
 }

@@ -2,7 +2,7 @@
 import { AttackedDriver, driverEnvironment } from "../../programs/driver.ts";
 import { type Behaviour, MaliciousService } from "../../programs/malicious_service.ts";
 import { AttackedService } from "../../programs/service.ts";
-import { AttackFailure, type Budget, type OwnRow } from "../../harness/row.ts";
+import { type Budget, InconclusiveFailure, type OwnRow } from "../../harness/row.ts";
 import { pause } from "../../harness/service_row.ts";
 import { goaway, settings } from "../../http2/frames.ts";
 import { freePort } from "../../../bench/service_process.ts";
@@ -48,7 +48,7 @@ async function flapsThenServes(folder: string, { ms }: Budget): Promise<string> 
       return `${times} flaps, a volume ${(waited / 1000).toFixed(1)} s after the service returned`;
     }
     if (waited > longestReturnMs) {
-      throw new AttackFailure(`no volume ${longestReturnMs} ms later: ${answer.grpcMessage}`);
+      throw new InconclusiveFailure(`no volume ${longestReturnMs} ms later: ${answer.grpcMessage}`);
     }
     await pause(200);
   }

@@ -6,7 +6,7 @@ import { serverAuth, SuiteCa } from "../../programs/authority.ts";
 import { AttackedDriver } from "../../programs/driver.ts";
 import { issuePodIdentity } from "../../programs/pod_identity.ts";
 import { AttackedService } from "../../programs/service.ts";
-import { AttackFailure, type Budget, type OwnRow } from "../../harness/row.ts";
+import { AttackFailure, type Budget, InconclusiveFailure, type OwnRow } from "../../harness/row.ts";
 import { pause } from "../../harness/service_row.ts";
 import type { ClientIdentity } from "../../http2/socket.ts";
 
@@ -66,7 +66,7 @@ async function rogue(folder: string, { ms }: Budget, make: MakeIdentity): Promis
     server.close();
   }
   if (received !== "") throw new AttackFailure("the rogue endpoint received bytes of a request");
-  if (connections === 0) throw new AttackFailure("the driver never called the endpoint");
+  if (connections === 0) throw new InconclusiveFailure("the driver never called the endpoint");
   return `${connections} connections, no byte received`;
 }
 
