@@ -58,13 +58,9 @@ export interface Violation {
   readonly kind: "fact" | "answer" | "inconclusive" | "time";
 }
 
-/**
- * Whether a busy machine can be the cause of all that did not hold. Answers are missing only where
- * something took too long as well: callers have deadlines, and the service closes what is slow.
- */
+/** Whether a busy machine can be the cause of all that did not hold: callers have deadlines, too. */
 export function isWorthRepeating(found: readonly Violation[]): boolean {
-  return found.some(({ kind }) => kind === "time" || kind === "inconclusive") &&
-    found.every(({ kind }) => kind !== "fact");
+  return found.length > 0 && found.every(({ kind }) => kind !== "fact");
 }
 
 /** Whether only times did not hold: they depend on the machine, and are judged on request. */
