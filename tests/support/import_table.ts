@@ -167,7 +167,7 @@ export const folders: Readonly<Record<string, Folder>> = {
   "service/revocation": {
     purpose: "which pods get no further certificate, which certificates of nodes are rejected",
     mainFile: "revocation.ts",
-    mayImport: { shared: ["text", "scheduler"], service: ["documents", "access", "inventory"] },
+    mayImport: { shared: ["text", "scheduler"], service: ["documents", "access"] },
   },
   "service/issuing": {
     purpose: "authorize, queue, decide, sign, record; serving certificate, current policy",

@@ -4,8 +4,6 @@ import type { InventoryEntry } from "./inventory_entry.ts";
 export interface RowState {
   /** Whether the predecessor was in this inventory as a certificate of the same volume. */
   readonly isPredecessorKnown: boolean;
-  /** The end of the last certificate of the volume, those included that this one replaced. */
-  readonly validUntil: number;
 }
 
 /** A row as SQLite returns it. Instants are whole seconds since the epoch. */
@@ -24,7 +22,6 @@ export interface CertificateRow {
   readonly not_after: number;
   readonly predecessor: string | null;
   readonly predecessor_known: number;
-  readonly valid_until: number;
   readonly bytes: number;
 }
 
@@ -47,7 +44,6 @@ export const certificateColumns = [
   "not_after",
   "predecessor",
   "predecessor_known",
-  "valid_until",
   "bytes",
 ] as const satisfies readonly (keyof CertificateRow)[];
 
@@ -70,7 +66,6 @@ export function certificateValues(entry: InventoryEntry, state: RowState, bytes:
     wholeSeconds(entry.notAfter),
     entry.predecessor ?? null,
     Number(state.isPredecessorKnown),
-    state.validUntil,
     bytes,
   ];
 }

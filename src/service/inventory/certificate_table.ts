@@ -29,7 +29,6 @@ const podColumns = [
   "not_before",
   "predecessor",
   "predecessor_known",
-  "valid_until",
 ] as const satisfies readonly (keyof CertificateRow)[];
 
 /** A row of a pod, with what decides whether another certificate replaces it. */
@@ -51,7 +50,6 @@ const schema = `
     not_after INTEGER NOT NULL,
     predecessor TEXT,
     predecessor_known INTEGER NOT NULL,
-    valid_until INTEGER NOT NULL,
     bytes INTEGER NOT NULL
   ) STRICT;
   CREATE UNIQUE INDEX certificates_serial_number ON certificates (serial_number);

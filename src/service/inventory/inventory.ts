@@ -7,13 +7,7 @@
 
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
-import {
-  estimatedBytes,
-  instantOf,
-  rowEntry,
-  type RowState,
-  wholeSeconds,
-} from "./certificate_row.ts";
+import { estimatedBytes, rowEntry, type RowState, wholeSeconds } from "./certificate_row.ts";
 import { CertificateTable, mostExpired, type PodRow, type RowSize } from "./certificate_table.ts";
 import type { InventoryEntry, InventoryFilter } from "./inventory_entry.ts";
 import { InventoryUsage, type Usage } from "./inventory_usage.ts";
@@ -96,12 +90,6 @@ export class Inventory implements AsyncDisposable {
     return this.#table.search.pages(filter);
   }
 
-  /** The last instant at which a certificate of the pod that is known here is valid. */
-  lastNotAfter(podUid: string): Temporal.Instant | undefined {
-    const ends = this.#table.ofPod(podUid).map((row) => row.valid_until);
-    return ends.length === 0 ? undefined : instantOf(Math.max(...ends));
-  }
-
   /** Ends the removal of expired entries and frees the memory; `add` does nothing from now on. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
@@ -173,7 +161,7 @@ export class Inventory implements AsyncDisposable {
 
 /** What the row of an entry has beside it, given the rows that it replaces. */
 function stateOf(
-  { predecessor, notAfter }: InventoryEntry,
+  { predecessor }: InventoryEntry,
   replaced: readonly PodRow[],
 ): RowState {
   return {
@@ -182,7 +170,6 @@ function stateOf(
       // The driver did not receive the certificate that is replaced: it renews the one before.
       row.predecessor_known === 1 && row.predecessor === predecessor
     ),
-    validUntil: Math.max(wholeSeconds(notAfter), ...replaced.map((row) => row.valid_until)),
   };
 }
 

@@ -85,7 +85,7 @@ export function composeIssuing(options: IssuingOptions) {
   const inventory = new Inventory({ clock, scheduler });
   const store = new DenialStore({ document: options.denialsDocument, scheduler, clock });
   const longestValidity = () => policy.longestValidity;
-  const revocation = new Revocation({ clock, scheduler, store, longestValidity, inventory });
+  const revocation = new Revocation({ clock, scheduler, store, longestValidity });
   const nodeRevocation = nodeCertificates &&
     new NodeRevocation({ clock, store, ...nodeCertificates });
   const signer = new LeafSigner({ currentCa, clock, engine });

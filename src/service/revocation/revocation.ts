@@ -7,7 +7,6 @@
 
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
-import type { Inventory } from "../inventory/inventory.ts";
 import type { DenialStore } from "./denial_store.ts";
 
 const jobKey = "denial-expiry";
@@ -21,7 +20,6 @@ export class Revocation {
   readonly #clock: Clock;
   readonly #scheduler: Scheduler;
   readonly #store: DenialStore;
-  readonly #inventory: Inventory;
   /** The longest validity of any certificate. */
   readonly #longest: () => Temporal.Duration;
 
@@ -29,24 +27,22 @@ export class Revocation {
     clock: Clock;
     scheduler: Scheduler;
     store: DenialStore;
-    inventory: Inventory;
     longestValidity: () => Temporal.Duration;
   }) {
     this.#clock = options.clock;
     this.#scheduler = options.scheduler;
     this.#store = options.store;
-    this.#inventory = options.inventory;
     this.#longest = options.longestValidity;
   }
 
   /**
-   * Denies the pod from now on. `validUntil`: when the last certificate that it may hold expires; when
-   * none is known, the end of the longest validity.
+   * Denies the pod from now on. `validUntil`: when the last certificate that it may hold expires. It
+   * is the end of the longest validity, as another replica may have issued to the pod just now.
    */
   async revoke(podUid: string): Promise<{ validUntil: Temporal.Instant }> {
     await this.#deny(podUid);
     const now = this.#clock.now();
-    return { validUntil: this.#inventory.lastNotAfter(podUid) ?? now.add(this.#longest()) };
+    return { validUntil: now.add(this.#longest()) };
   }
 
   async #deny(podUid: string): Promise<void> {

@@ -65,8 +65,6 @@ Deno.test("an entry is found by its serial number, its pod, its node and its nam
   assert.deepEqual(await serials(inventory, { node: "node-1" }), ["a1", "c3"]);
   assert.deepEqual(await serials(inventory, { namespace: "bank" }), ["c3"]);
   assert.deepEqual(await serials(inventory, { namespace: "bank", podUid: pod.uid }), []);
-  assert.equal(String(inventory.lastNotAfter(pod.uid)), "2026-03-01T12:20:00Z");
-  assert.equal(inventory.lastNotAfter("unknown"), undefined);
 });
 
 Deno.test("a renewed certificate replaces the former one of its volume, which leads to it", async () => {
@@ -78,8 +76,6 @@ Deno.test("a renewed certificate replaces the former one of its volume, which le
   assert.deepEqual(await serials(inventory), ["b2"]);
   assert.equal(inventory.get("a1"), undefined);
   assert.equal(inventory.successorOf("a1")?.serialNumber, "b2");
-  // The former certificate is still valid, and longer than the new one.
-  assert.equal(String(inventory.lastNotAfter(pod.uid)), "2026-03-01T12:30:00Z");
   // The driver did not receive the second certificate, so it renews the first one again.
   inventory.add(entry("c3", 40, { volumeId, predecessor: "a1" }));
   assert.equal(inventory.successorOf("a1")?.serialNumber, "c3");

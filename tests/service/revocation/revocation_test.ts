@@ -12,7 +12,8 @@ Deno.test("a revoked pod receives no further certificate, another pod does", asy
   await using service = await openTestService();
   const { serialNumber } = issued(await service.ask({ attributes: { duration: "24h" } }));
   const { validUntil } = await service.revocation.revoke(pod.uid);
-  assert.equal(String(validUntil), "2026-03-02T12:00:00Z");
+  // Another replica may have issued one for the longest validity, just now.
+  assert.equal(String(validUntil), String(start.add({ hours: 720 })));
   const outcome = await service.ask({ predecessor: serialNumber });
   assert.match(reasonOf("denied", outcome), /were revoked; only a new pod gets new ones/);
   issued(await service.ask({ pod: { ...pod, uid: "another" } }));
