@@ -8,7 +8,7 @@ import { type Runtime, writeRoot } from "./image/root.ts";
 import { errorMessage } from "../src/shared/text/error_message.ts";
 import { taskArguments } from "./support/task_options.ts";
 
-/** The image name in deploy/csi-driver.yaml. */
+/** The image name in deploy/base/csi-driver.yaml. */
 export const imageName = `csi-cert-driver:${manifest.version}`;
 
 const config: ImageConfig = {

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { parseAllDocuments } from "yaml";
 import { imageName } from "../../scripts/image.ts";
 import { parsePolicyFile } from "../../src/service/policy/policy_file.ts";
 import { driverVariables, readDriverConfig } from "../../src/driver/program/config.ts";
@@ -7,39 +6,29 @@ import { driverName, tokenAudience } from "../../src/shared/text/product_names.t
 import { readAdminSocket } from "../../src/service/program/admin_socket.ts";
 import { readServiceConfig } from "../../src/service/program/config.ts";
 import { serviceVariables } from "../../src/service/program/variables.ts";
+import {
+  assertDriverPaths,
+  environment,
+  type Manifest,
+  oneOf,
+  parseManifests,
+} from "../support/driver_manifest.ts";
 import { type Permission, shippedPermissions } from "../../src/service/kubernetes/permissions.ts";
-
-// deno-lint-ignore no-explicit-any
-type Manifest = any;
 
 async function manifests(name: string): Promise<Manifest[]> {
   const text = await Deno.readTextFile(new URL(`../../deploy/${name}`, import.meta.url));
-  return parseAllDocuments(text, { version: "1.2" }).map((document) => {
-    assert.deepEqual("errors" in document ? document.errors : [], [], name);
-    return document.toJS();
-  });
+  return parseManifests(text, name);
 }
 
-const all = await manifests("csi-driver.yaml");
+const all = await manifests("base/csi-driver.yaml");
 
-function one(kind: string, name: string): Manifest {
-  const found = all.filter((each) => each.kind === kind && each.metadata.name === name);
-  assert.equal(found.length, 1, `${kind} ${name}`);
-  return found[0];
-}
+const one = (kind: string, name: string): Manifest => oneOf(all, kind, name);
 
 const namespace = "csi-cert-system";
 const daemonSet = one("DaemonSet", "csi-cert-driver").spec.template;
 const deployment = one("Deployment", "cert-service").spec.template;
 const driver = daemonSet.spec.containers[0];
 const service = deployment.spec.containers[0];
-
-/** A container's environment, with a node's name where the manifest takes it from the pod. */
-function environment(container: Manifest): Record<string, string> {
-  return Object.fromEntries(
-    container.env.map(({ name, value }: Manifest) => [name, value ?? "node-1"]),
-  );
-}
 
 function flat(
   { apiGroup, resource, verb, namespace, name, nonResourcePath }: Permission,
@@ -223,22 +212,12 @@ Deno.test("no container can write to its root, and the service runs as an unpriv
 });
 
 Deno.test("paths on the host match those in the driver's container", () => {
-  const mounts = new Map<string, Manifest>(
-    driver.volumeMounts.map((mount: Manifest) => [mount.name, mount]),
-  );
-  const hostPath = (name: string) =>
-    daemonSet.spec.volumes.find((volume: Manifest) => volume.name === name).hostPath.path;
-  const { CSI_ENDPOINT, KUBELET_SOCKET_PATH, REGISTRATION_DIR, CERT_BASE_PATH } = environment(
-    driver,
-  );
-  const socket = `${mounts.get("socket").mountPath}/csi.sock`;
-  assert.equal(CSI_ENDPOINT, `unix://${socket}`);
-  assert.equal(KUBELET_SOCKET_PATH, `${hostPath("socket")}/csi.sock`);
-  assert.equal(REGISTRATION_DIR, mounts.get("registration").mountPath);
-  assert.equal(CERT_BASE_PATH, mounts.get("records").mountPath);
-  // The kubelet names targets as the host does.
-  assert.equal(mounts.get("pods").mountPath, hostPath("pods"));
-  assert.equal(mounts.get("pods").mountPropagation, "Bidirectional");
+  assertDriverPaths(all, "/var/lib/kubelet");
+});
+
+Deno.test("the cluster autoscaler leaves the driver on a node until the node's pods have ended", () => {
+  const { annotations } = daemonSet.metadata;
+  assert.equal(annotations["cluster-autoscaler.kubernetes.io/enable-ds-eviction"], "false");
 });
 
 Deno.test("every volume is mounted, every mount has its volume, and selectors match labels", () => {

@@ -22,7 +22,7 @@ function parseExamples(path: string, text: string): Example[] {
   });
 }
 
-const files = ["deploy", "deploy/examples"].flatMap((folder) =>
+const files = ["deploy", "deploy/base", "deploy/examples"].flatMap((folder) =>
   [...Deno.readDirSync(new URL(folder, root))].filter(({ name }) => name.endsWith(".yaml"))
     .map(({ name }) => `${folder}/${name}`)
 );

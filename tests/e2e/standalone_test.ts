@@ -85,7 +85,7 @@ async function isReady(port: number): Promise<boolean> {
 
 Deno.test("as documented, both programs serve a kubelet as plain processes that never call the API", async () => {
   // Where this test runs alone, the product is installed.
-  await kubectl(["delete", "-f", `${deploy}/csi-driver.yaml`, "--ignore-not-found"]);
+  await kubectl(["delete", "-f", `${deploy}/base/csi-driver.yaml`, "--ignore-not-found"]);
   await prepare();
   const [starting, using] = commands();
   const programs = bash(`${starting}\n${epilogue}`);

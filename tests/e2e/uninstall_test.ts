@@ -6,7 +6,7 @@ import { getJson, kubectl, until } from "../../scripts/support/kubectl.ts";
 import { onNode, records, volumeMounts } from "./support/node.ts";
 import { Pod } from "./support/pods.ts";
 
-const manifest = fileURLToPath(new URL("../../deploy/csi-driver.yaml", import.meta.url));
+const manifest = fileURLToPath(new URL("../../deploy/base/csi-driver.yaml", import.meta.url));
 const uninstall = () => kubectl(["delete", "-f", manifest, "--timeout=180s"]);
 
 /** Lines of a program's readiness, from each of its pods. */

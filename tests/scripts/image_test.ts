@@ -73,7 +73,7 @@ Deno.test("the same files make the same image, whenever they were written", () =
 Deno.test("the Containerfile ships what the manifest starts, with its user and its ports", async () => {
   const read = (path: string) => Deno.readTextFile(new URL(`../../${path}`, import.meta.url));
   const text = await read("Containerfile");
-  const objects = parseAllDocuments(await read("deploy/csi-driver.yaml"))
+  const objects = parseAllDocuments(await read("deploy/base/csi-driver.yaml"))
     .map((document) => document.toJS());
   const pods = objects.flatMap(({ spec }) => spec?.template?.spec ?? []);
   assert.equal(pods.length, 2);

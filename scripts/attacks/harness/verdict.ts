@@ -28,7 +28,7 @@ export interface Observation {
   readonly isInconclusive?: boolean;
 }
 
-/** The manifest's limits for the two containers (deploy/csi-driver.yaml). */
+/** The manifest's limits for the two containers (deploy/base/csi-driver.yaml). */
 export const memoryLimitMiB = { service: 1024, driver: 256 } as const;
 
 /**

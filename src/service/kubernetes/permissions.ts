@@ -63,7 +63,7 @@ const documents = [installed.trustBundle, installed.denials].map((name) => ({ na
 
 /**
  * Every call of the service to the API server, in an installation with the names of
- * deploy/csi-driver.yaml: the roles of that manifest grant exactly these.
+ * deploy/base/csi-driver.yaml: the roles of that manifest grant exactly these.
  */
 export const shippedPermissions: readonly Permission[] = [
   createTokenReviews,

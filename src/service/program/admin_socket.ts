@@ -18,7 +18,7 @@ export const adminVariables = {
   },
 } as const satisfies VariableTable;
 
-/** The socket of the commands where ADMIN_SOCKET is unset; deploy/csi-driver.yaml sets the same path. */
+/** The socket of the commands where ADMIN_SOCKET is unset; deploy/base/csi-driver.yaml sets the same path. */
 export const usualAdminSocket = "/run/cert-service/admin.sock";
 
 /** Reads no other variable, so that a command works with every configuration of the service. */

@@ -10,7 +10,7 @@ export const serverName = `cert-service.${serviceDomain}`;
 /** The audience of the tokens that are meant for this service. */
 export const tokenAudience = "csi-cert-service";
 
-/** The names of the objects that deploy/csi-driver.yaml installs or lets the service make. */
+/** The names of the objects that deploy/base/csi-driver.yaml installs or lets the service make. */
 export const installed = {
   namespace: "csi-cert-system",
   driverServiceAccount: "csi-cert-driver",

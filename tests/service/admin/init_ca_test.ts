@@ -44,7 +44,7 @@ Deno.test("the manifest contains the namespace, the CA and the trust bundle", as
   assert.equal(documents.length, 3);
   // Applied after the installation it must not take labels off the namespace: it is the same document.
   const installed = await Deno.readTextFile(
-    new URL("../../../deploy/csi-driver.yaml", import.meta.url),
+    new URL("../../../deploy/base/csi-driver.yaml", import.meta.url),
   );
   const [installedNamespace] = parseAllDocuments(installed)
     .map((document) => document.toJS()).filter((object) => object?.kind === "Namespace");
