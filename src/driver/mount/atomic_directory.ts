@@ -5,7 +5,8 @@ import { isNotFound, removeEntry } from "../../shared/linux/directory_entries.ts
 
 /*
  * The layout, the same as the kubelet's for Secrets: each set of files in a directory of its own, `..<16 hex>`; the link
- * `..data` names the current one; `tls.crt` is a link to `..data/tls.crt`. One rename swaps all files.
+ * `..data` names the current one; `tls.crt` is a link to `..data/tls.crt`. One rename swaps all files. The previous set
+ * remains until the next swap begins: a reader that has opened its directory still finds the files in it.
  * A pod may have written anything into the directory: no link found in it is followed.
  */
 const dataLink = "..data";
@@ -25,12 +26,20 @@ export function replaceFiles(directory: string, files: VolumeFiles): void {
   undo.defer(() => removeEntry(join(directory, generation)));
   // Listed once: a look-up of a missing name costs ten times as much as an entry of the list.
   const present = new Map([...Deno.readDirSync(directory)].map((entry) => [entry.name, entry]));
+  const previous = currentGeneration(directory);
+  // Before the new files are written, so that two sets need space and not three; a killed driver's set is removed too.
+  removeWhere(directory, present.values(), ({ name }) => isGeneration(name) && name !== previous);
   writeGeneration(join(directory, generation), files);
   for (const name of names) link(directory, name, present.get(name), undo);
   swap(directory, generation, present, undo);
   undo.move();
-  for (const name of [generation, dataLink, ...names]) present.delete(name);
-  removeStale(directory, present.values());
+  for (const name of names) present.delete(name);
+  removeWhere(directory, present.values(), (entry) => isFileLink(directory, entry));
+  // A mode or a group that changed holds for the previous files too: they can contain the same key.
+  const current = accessOf(join(directory, generation));
+  const hasOtherAccess = ({ name }: Present) =>
+    name === previous && accessOf(join(directory, name)) !== current;
+  removeWhere(directory, present.values(), hasOtherAccess);
 }
 
 type Present = Pick<Deno.DirEntry, "name" | "isSymlink" | "isDirectory">;
@@ -90,15 +99,28 @@ function swap(
   Deno.renameSync(next, data);
 }
 
-/** Removes older files of ours; what cannot be removed now is tried again at the next swap. */
-function removeStale(directory: string, entries: Iterable<Present>): void {
+/** Removes entries of ours; what cannot be removed now is tried again at the next swap, which it does not prevent. */
+function removeWhere(
+  directory: string,
+  entries: Iterable<Present>,
+  isStale: (entry: Present) => boolean,
+): void {
   for (const entry of entries) {
     try {
-      if (isOwn(directory, entry)) removeEntry(join(directory, entry.name));
+      if (isStale(entry)) removeEntry(join(directory, entry.name));
     } catch {
-      // The new files are in place: failing now would say that they are not.
+      // What remains takes space, and is read by no one.
     }
   }
+}
+
+/** The modes and groups of a generation's files. */
+function accessOf(generation: string): string {
+  const access = [...Deno.readDirSync(generation)].map(({ name }) => {
+    const { mode, gid } = Deno.lstatSync(join(generation, name));
+    return `${mode}:${gid}`;
+  });
+  return [...new Set(access)].sort().join();
 }
 
 /** Removes our layout and leaves anything else; a directory without one is fine. */
@@ -108,8 +130,17 @@ export function removeFiles(directory: string): void {
   }
 }
 
-function isOwn(directory: string, { name, isSymlink }: Present): boolean {
-  if (name === dataLink || name === nextDataLink || generationName.test(name)) return true;
+function isOwn(directory: string, entry: Present): boolean {
+  const { name } = entry;
+  return name === dataLink || name === nextDataLink || isGeneration(name) ||
+    isFileLink(directory, entry);
+}
+
+function isGeneration(name: string): boolean {
+  return generationName.test(name);
+}
+
+function isFileLink(directory: string, { name, isSymlink }: Present): boolean {
   return isSymlink && Deno.readLinkSync(join(directory, name)) === linkTarget(name);
 }
 
@@ -125,31 +156,23 @@ export function hasVolumeFiles(directory: string): boolean {
 /** The texts of current files, all of the same swap; undefined for one that is not there, or when the layout is not ours. */
 export function readFiles(directory: string, names: readonly string[]): (string | undefined)[] {
   names.forEach(checkName);
-  // A swap between the steps removes the old files; the second attempt finds the new ones.
-  const texts = readOnce(directory, names);
-  return texts.includes(undefined) ? readOnce(directory, names) : texts;
-}
-
-function readOnce(directory: string, names: readonly string[]): (string | undefined)[] {
   const generation = currentGeneration(directory);
   return names.map((name) =>
     generation === undefined ? undefined : unlessMissing(() => {
-      const path = `${generation}/${name}`;
+      const path = `${directory}/${generation}/${name}`;
       return Deno.lstatSync(path).isFile ? Deno.readTextFileSync(path) : undefined;
     })
   );
 }
 
-/** The directory that contains the current files. */
+/** The name of the directory that contains the current files. */
 function currentGeneration(directory: string): string | undefined {
   return unlessMissing(() => {
     const data = `${directory}/${dataLink}`;
     if (!Deno.lstatSync(data).isSymlink) return undefined;
     const name = Deno.readLinkSync(data);
-    const generation = `${directory}/${name}`;
-    return generationName.test(name) && Deno.lstatSync(generation).isDirectory
-      ? generation
-      : undefined;
+    const isOurs = isGeneration(name) && Deno.lstatSync(`${directory}/${name}`).isDirectory;
+    return isOurs ? name : undefined;
   });
 }
 

@@ -6,7 +6,7 @@ import { isBusy, isOwnMount, type MountTable } from "./mount_table.ts";
 
 const hardened = mountFlags.noSuid | mountFlags.noDev | mountFlags.noExec;
 
-/** Space for two generations of the files of a volume; a trust bundle of some 400 KiB still fits. */
+/** Space for the current files of a volume, and for the next or the previous ones; a trust bundle of some 400 KiB fits. */
 const volumeOptions = "mode=0755,size=1m,nr_inodes=64";
 
 /**

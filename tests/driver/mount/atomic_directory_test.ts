@@ -46,14 +46,97 @@ Deno.test("several files are read of the same swap, and a missing one is undefin
     assert.deepEqual(readFiles(directory, ["tls.key", "tls.crt"]), [undefined, undefined]);
   }));
 
-Deno.test("a swap leaves the new files only", () =>
+const generationsIn = (directory: string) =>
+  names(directory).filter((name) => /^\.\.[0-9a-f]{16}$/.test(name));
+
+const textsIn = (directory: string) =>
+  generationsIn(directory).map((name) => Deno.readTextFileSync(join(directory, name, "tls.key")))
+    .sort();
+
+Deno.test("a swap leaves the new files and the previous ones, and no older ones", () =>
   withDirectory(async (directory) => {
     replaceFiles(directory, pair(1));
-    replaceFiles(directory, pair(2));
-    const generation = await Deno.readLink(join(directory, "..data"));
-    assert.deepEqual(names(directory), [generation, "..data", "tls.crt", "tls.key"].sort());
-    assert.equal(readFile(directory, "tls.crt"), "pair 2");
+    for (const number of [2, 3, 4]) {
+      replaceFiles(directory, pair(number));
+      assert.deepEqual(textsIn(directory), [`pair ${number - 1}`, `pair ${number}`]);
+    }
+    const expected = [...generationsIn(directory), "..data", "tls.crt", "tls.key"].sort();
+    assert.deepEqual(names(directory), expected);
+    assert.equal(await Deno.readTextFile(join(directory, "tls.crt")), "pair 4");
+    removeFiles(directory);
+    assert.deepEqual(names(directory), []);
   }));
+
+Deno.test("a reader that resolved the directory before a swap reads a whole pair after it", () =>
+  withDirectory((directory) => {
+    replaceFiles(directory, pair(0));
+    for (let number = 1; number <= 200; number++) {
+      const resolved = Deno.realPathSync(join(directory, "..data"));
+      const file = Deno.realPathSync(join(directory, "tls.key"));
+      replaceFiles(directory, pair(number));
+      const texts = [`${resolved}/tls.crt`, `${resolved}/tls.key`, file].map((path) =>
+        Deno.readTextFileSync(path)
+      );
+      assert.deepEqual(texts, Array(3).fill(`pair ${number - 1}`));
+    }
+  }));
+
+Deno.test("files whose mode changed are not kept with the old one", () =>
+  withDirectory((directory) => {
+    replaceFiles(directory, pair(1, { mode: 0o644 }));
+    replaceFiles(directory, pair(2, { mode: 0o600 }));
+    assert.deepEqual(textsIn(directory), ["pair 2"]);
+  }));
+
+/** What a driver that was killed in the middle of its third swap can have left, step by step. */
+const killedAt: Record<string, (directory: string, previous: string) => void> = {
+  "while it removed the older files": (directory, previous) => {
+    Deno.removeSync(join(directory, previous, "tls.crt"));
+  },
+  "when it had removed the older files": (directory, previous) => {
+    Deno.removeSync(join(directory, previous), { recursive: true });
+  },
+  "when it had made the new directory": (directory, previous) => {
+    Deno.removeSync(join(directory, previous), { recursive: true });
+    Deno.mkdirSync(join(directory, "..00000000000000aa"));
+  },
+  "when it had written one of the new files": (directory, previous) => {
+    Deno.removeSync(join(directory, previous), { recursive: true });
+    Deno.mkdirSync(join(directory, "..00000000000000aa"));
+    Deno.writeTextFileSync(join(directory, "..00000000000000aa", "tls.key"), "pair 3");
+  },
+  "when it had made the next link": (directory, previous) => {
+    Deno.removeSync(join(directory, previous), { recursive: true });
+    Deno.mkdirSync(join(directory, "..00000000000000aa"));
+    Deno.symlinkSync("..00000000000000aa", join(directory, "..data_tmp"));
+  },
+  "when it had swapped": (directory, previous) => {
+    Deno.removeSync(join(directory, previous), { recursive: true });
+    Deno.mkdirSync(join(directory, "..00000000000000aa"));
+    for (const name of ["tls.crt", "tls.key"]) {
+      const path = join(directory, "..00000000000000aa", name);
+      Deno.writeTextFileSync(path, "pair 2", { mode: 0o644 });
+    }
+    Deno.symlinkSync("..00000000000000aa", join(directory, "..data_tmp"));
+    Deno.renameSync(join(directory, "..data_tmp"), join(directory, "..data"));
+  },
+};
+
+for (const [moment, leave] of Object.entries(killedAt)) {
+  Deno.test(`the next swap cleans up after a driver that was killed ${moment}`, () =>
+    withDirectory((directory) => {
+      replaceFiles(directory, pair(1));
+      const previous = Deno.readLinkSync(join(directory, "..data"));
+      replaceFiles(directory, pair(2));
+      leave(directory, previous);
+      assert.equal(readFile(directory, "tls.key"), "pair 2");
+      replaceFiles(directory, pair(4));
+      assert.deepEqual(textsIn(directory), ["pair 2", "pair 4"]);
+      assert.equal(names(directory).length, 5);
+      removeFiles(directory);
+      assert.deepEqual(names(directory), []);
+    }));
+}
 
 Deno.test("a name that is no longer used is removed, a new one is added", () =>
   withDirectory((directory) => {

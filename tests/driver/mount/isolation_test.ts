@@ -109,6 +109,7 @@ mountTest(
   "through a thousand swaps no reader sees a mismatched pair, and one mount is left",
   async ({ workspace, mounter, target }) => {
     mounter.publish(target, pair(0));
+    mounter.replace(target, pair(0));
     const before = await workspace.listing();
     let swapping = true;
     const seen = new Set<string>();

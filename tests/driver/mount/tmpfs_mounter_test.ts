@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
-import { isMachineRoot, mountTest, pair, run } from "./mount_workspace.ts";
+import { canMount } from "../../../scripts/support/can_mount.ts";
+import { isMachineRoot, mountTest, pair, run, Workspace } from "./mount_workspace.ts";
 
 /** A group that files can be given here. */
 const group = isMachineRoot ? 1000 : 0;
@@ -130,3 +131,41 @@ mountTest(
     assert.equal(options.includes("noswap"), major > 6 || (major === 6 && minor >= 4));
   },
 );
+
+mountTest(
+  "swaps of a large trust bundle fit into the volume with the previous files",
+  ({ mounter, target }) => {
+    const files = (number: number) => {
+      const { contents } = pair(number);
+      return pair(number, { contents: new Map([...contents, ["ca.crt", "x".repeat(400 * 1024)]]) });
+    };
+    mounter.publish(target, files(0));
+    for (const number of [1, 2, 3, 4]) mounter.replace(target, files(number));
+    assert.equal(mounter.read(target, ["tls.key"])[0], "pair 4");
+  },
+);
+
+Deno.test({
+  name: "what a reader opened before a swap is whole after it, also when the driver started again",
+  ignore: !canMount,
+  async fn() {
+    await using workspace = new Workspace();
+    const { target } = workspace;
+    for (let number = 0; number < 20; number += 1) {
+      let directory: string | undefined;
+      {
+        using mounter = await workspace.createMounter();
+        if (number > 0) directory = Deno.realPathSync(join(target, "..data"));
+        mounter.publish(target, pair(number));
+      }
+      using restarted = await workspace.createMounter();
+      assert.equal(restarted.state(target), "ours");
+      if (directory === undefined) continue;
+      assert.equal(Deno.readTextFileSync(join(directory, "tls.crt")), `pair ${number - 1}`);
+      assert.equal(Deno.readTextFileSync(join(directory, "tls.key")), `pair ${number - 1}`);
+    }
+    using mounter = await workspace.createMounter();
+    mounter.unpublish(target);
+    assert.equal(mounter.state(target), "absent");
+  },
+});
