@@ -112,6 +112,7 @@ export class TestEnvironment implements AsyncDisposable {
       CA_CERT_FILE: `${this.caDir}/tls.crt`,
       CA_KEY_FILE: `${this.caDir}/tls.key`,
       ...(this.#cluster?.serviceEnv(this.#attestationAddress) ?? { AUTHENTICATION: "none" }),
+      MIN_VALIDITY: "10s",
       POLICY_FILE: `${this.base}/policy.yaml`,
       ADMIN_SOCKET: this.adminSocket,
       ...env,

@@ -264,3 +264,15 @@ Deno.test("the example pod uses the driver, read-only, with attributes it knows"
   assert.equal(csi.driver, driverName);
   assert.equal(csi.readOnly, true);
 });
+
+Deno.test("the tutorial and the example itself set a MIN_VALIDITY with which its pods are granted", async () => {
+  const durations = (await manifests("examples/mutual-tls.yaml"))
+    .flatMap(({ spec }) => spec?.template?.spec.volumes ?? [])
+    .flatMap(({ csi }: Manifest) => csi?.volumeAttributes.duration ?? []);
+  assert.equal(durations.length, 2);
+  for (const path of ["deploy/examples/mutual-tls.yaml", "docs/tutorial/first-mutual-tls.md"]) {
+    const text = await Deno.readTextFile(new URL(`../../${path}`, import.meta.url));
+    const [, minimum] = /set env deployment\/cert-service MIN_VALIDITY=(\S+)$/m.exec(text) ?? [];
+    for (const duration of durations) assert.equal(duration, minimum, path);
+  }
+});

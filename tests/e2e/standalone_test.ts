@@ -11,7 +11,8 @@ const deploy = fileURLToPath(new URL("../../deploy", import.meta.url));
 
 /**
  * What the page describes for a kind node is done on this one: `docker exec` is running it here, with
- * nothing of the tests' own environment, and what is to be copied to the node is there already.
+ * nothing of the tests' own environment but a MIN_VALIDITY that lets a test see a renewal, and what is
+ * to be copied to the node is there already.
  */
 const docker = `docker() {
   test "$1" = exec || return 0
@@ -25,7 +26,7 @@ const docker = `docker() {
   done
   shift
   if test -z "$detached"; then "$@"; return; fi
-  env -i PATH="$PATH" HOME="$HOME" "\${variables[@]}" "$@" >"$1.log" 2>&1 &
+  env -i PATH="$PATH" HOME="$HOME" MIN_VALIDITY=10s "\${variables[@]}" "$@" >"$1.log" 2>&1 &
   started+=("$!")
 }`;
 

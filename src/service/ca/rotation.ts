@@ -1,5 +1,6 @@
 import { maxClockSkew } from "../../shared/x509/clock_skew.ts";
 import type { Certificate } from "../../shared/x509/certificate.ts";
+import { longer } from "../../shared/text/durations.ts";
 import type { SigningMaterial } from "./current_ca.ts";
 import type { LoadedCa } from "./loaded_ca.ts";
 import {
@@ -203,10 +204,6 @@ function retireAfter(
 ): Temporal.Instant {
   const at = last.add(validity).add(maxClockSkew);
   return isBefore(notAfter, at) ? notAfter : at;
-}
-
-function longer(first: Temporal.Duration, second: Temporal.Duration): Temporal.Duration {
-  return Temporal.Duration.compare(first, second) >= 0 ? first : second;
 }
 
 function isBefore(first: Temporal.Instant, second: Temporal.Instant): boolean {

@@ -137,6 +137,7 @@ export class CertificateIssuer {
       pod,
       names: names.names,
       validity: requested.duration,
+      isRenewal: request.predecessor !== undefined,
       keyAlgorithm: parsed.algorithm,
     });
     if (decision.kind === "denied") return decision;

@@ -2,6 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import { Listeners } from "../../shared/scheduler/listeners.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
+import { longer } from "../../shared/text/durations.ts";
 import type { Policy } from "../policy/policy.ts";
 import { parsePolicyFile } from "../policy/policy_file.ts";
 import { type TextFile, watchTextFile } from "../documents/watched_file.ts";
@@ -62,10 +63,7 @@ export class CurrentPolicy implements AsyncDisposable {
   /** The longest validity that any pod can get. */
   get longestValidity(): Temporal.Duration {
     return this.#policy.rules.flatMap(({ maxValidity }) => maxValidity ?? [])
-      .reduce(
-        (most, next) => Temporal.Duration.compare(next, most) > 0 ? next : most,
-        this.#policy.maxValidity,
-      );
+      .reduce(longer, this.#policy.maxValidity);
   }
 
   /** Calls back after each change, until disposed. */

@@ -1,5 +1,5 @@
 import type { KeyAlgorithm } from "../../shared/crypto/key_algorithm.ts";
-import { formatDuration } from "../../shared/text/durations.ts";
+import { formatDuration, longer } from "../../shared/text/durations.ts";
 import type { CertificateNames } from "../x509/certificate_names.ts";
 import { podSpiffeId } from "./default_names.ts";
 import { isNamespaceName, matchesDnsPattern, reservedNameReason } from "./dns_rules.ts";
@@ -15,6 +15,8 @@ export interface PolicyRequest {
   readonly names: RequestedNames;
   /** Undefined: the default. */
   readonly validity: Temporal.Duration | undefined;
+  /** Whether the volume has a certificate: then a validity under the minimum is raised, not denied. */
+  readonly isRenewal: boolean;
   /** Of the key that was sent. */
   readonly keyAlgorithm: KeyAlgorithm;
 }
@@ -42,7 +44,7 @@ export function decidePolicy(policy: Policy, request: PolicyRequest): PolicyDeci
   return {
     kind: "granted",
     names: grantedNames(request.names, allowed),
-    validity: request.validity ?? allowed.defaultValidity,
+    validity: longer(request.validity ?? allowed.defaultValidity, allowed.minValidity),
   };
 }
 
@@ -137,7 +139,17 @@ const checkAnnotations: Rule = ({ names }, { annotations }) =>
       `annotations; ${suggestRule("annotations: true")}`
     );
 
-const checkValidity: Rule = ({ validity }, { maxValidity }) => {
+/** A volume that is mounted is never denied for the minimum, which can be newer than the volume. */
+const checkMinValidity: Rule = ({ validity, isRenewal }, { minValidity }) => {
+  if (isRenewal || !validity || Temporal.Duration.compare(validity, minValidity) >= 0) return [];
+  const least = formatDuration(minValidity);
+  return [
+    `a validity of ${formatDuration(validity)} (duration or validity_days) is under the minimum, ` +
+    `${least} (MIN_VALIDITY); ask for ${least} or more`,
+  ];
+};
+
+const checkMaxValidity: Rule = ({ validity }, { maxValidity }) => {
   if (!validity || Temporal.Duration.compare(validity, maxValidity) <= 0) return [];
   const text = formatDuration(validity);
   return [
@@ -159,7 +171,8 @@ const rules: readonly Rule[] = [
   checkOrganizationalUnits,
   checkIpAddresses,
   checkAnnotations,
-  checkValidity,
+  checkMinValidity,
+  checkMaxValidity,
   checkKeyAlgorithm,
 ];
 

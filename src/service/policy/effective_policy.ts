@@ -1,5 +1,6 @@
 import { type KeyAlgorithm, keyAlgorithms } from "../../shared/crypto/key_algorithm.ts";
 import { isDnsLabel } from "../../shared/text/name_syntax.ts";
+import { shorter } from "../../shared/text/durations.ts";
 import type { Policy, PolicyRule } from "./policy.ts";
 
 /** What pods of one namespace may have: the default and all rules for the namespace together. */
@@ -7,6 +8,8 @@ export interface EffectivePolicy extends Required<Omit<PolicyRule, "namespaces">
   readonly clusterDomain: string;
   /** The validity where a volume asks for none: never over `maxValidity`. */
   readonly defaultValidity: Temporal.Duration;
+  /** Never over `maxValidity`, so that each namespace can have some validity. */
+  readonly minValidity: Temporal.Duration;
 }
 
 /** An RSA-4096 key takes a node seconds to make, so that only a rule allows it. */
@@ -36,12 +39,12 @@ export function computeEffectivePolicy(policy: Policy, namespace: string): Effec
       organizationalUnits: [...combined.organizationalUnits, ...rule.organizationalUnits],
     };
   }
-  const { clusterDomain, defaultValidity } = policy;
-  const isDefaultTooLong = Temporal.Duration.compare(defaultValidity, combined.maxValidity) > 0;
+  const { clusterDomain, defaultValidity, minValidity } = policy;
   return {
     ...combined,
     clusterDomain,
-    defaultValidity: isDefaultTooLong ? combined.maxValidity : defaultValidity,
+    defaultValidity: shorter(defaultValidity, combined.maxValidity),
+    minValidity: shorter(minValidity, combined.maxValidity),
   };
 }
 

@@ -13,6 +13,8 @@ export interface Policy {
   readonly clusterDomain: string;
   /** The validity where a volume asks for none. */
   readonly defaultValidity: Temporal.Duration;
+  /** The shortest validity that a first certificate can be requested with. */
+  readonly minValidity: Temporal.Duration;
   /** The longest validity where no rule states another. */
   readonly maxValidity: Temporal.Duration;
   readonly rules: readonly PolicyRule[];

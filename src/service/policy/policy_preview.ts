@@ -40,7 +40,13 @@ export function previewPolicy(request: PreviewRequest): Preview {
   const { duration, keyAlgorithm } = parsed.attributes;
   const requested = computeRequestedNames(pod, parsed.attributes, policy.clusterDomain);
   if (requested.kind === "invalid") return { kind: "denied", reason: requested.reason };
-  const all: PolicyRequest = { pod, names: requested.names, validity: duration, keyAlgorithm };
+  const all: PolicyRequest = {
+    pod,
+    names: requested.names,
+    validity: duration,
+    isRenewal: false,
+    keyAlgorithm,
+  };
   const decision = decidePolicy(policy, all);
   if (decision.kind === "denied") return decision;
   return { kind: "granted", lines: previewLines(request, all, decision) };
@@ -63,6 +69,7 @@ function previewLines(
       fromAnnotations: [],
     },
     validity: undefined,
+    isRenewal: false,
     keyAlgorithm: "ecdsa-p256",
   };
   const { commonName, dnsNames, ipAddresses, uris, organizationalUnits } = granted.names;

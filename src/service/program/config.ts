@@ -9,9 +9,9 @@ import {
   type LoggingConfig,
   loggingConfig,
 } from "../../shared/config/common_variables.ts";
-import { formatDuration, parseDuration } from "../../shared/text/durations.ts";
+import { formatDuration, longer, parseDuration, shorter } from "../../shared/text/durations.ts";
 import type { NamespacedName } from "../../shared/text/kubernetes_names.ts";
-import { serviceVariables, usualValidity } from "./variables.ts";
+import { serviceVariables, usualMinValidity, usualValidity } from "./variables.ts";
 
 /** How callers are authenticated. */
 export type AuthenticationConfig =
@@ -37,6 +37,8 @@ export interface ServiceConfig {
   readonly ca: CaConfig;
   readonly clusterDomain: string;
   readonly defaultValidity: Temporal.Duration;
+  /** Not longer than the default. */
+  readonly minValidity: Temporal.Duration;
   /** Not shorter than the default. */
   readonly maxValidity: Temporal.Duration;
   /** From the publication of a new CA to its first signature. */
@@ -77,7 +79,7 @@ export function readServiceConfig(environment: Environment): ConfigResult<Servic
   const authentication = authenticationConfig(reading);
   const ca = caConfig(reading);
   requireClusterId(reading, authentication, ca);
-  const defaultValidity = readDefaultValidity(reading);
+  const validities = readValidities(reading);
   return reading.outcome(() => ({
     listenAddress: formatAddress(values.listenAddress),
     tls: values.tls,
@@ -86,8 +88,7 @@ export function readServiceConfig(environment: Environment): ConfigResult<Servic
     clusterId: ca.kind === "files" ? values.clusterId : undefined,
     ca,
     clusterDomain: values.clusterDomain,
-    defaultValidity,
-    maxValidity: values.maxValidity,
+    ...validities,
     caRotationDelay: values.caRotationDelay,
     policyFile: values.policyFile,
     driverServiceAccount: values.driverServiceAccount,
@@ -161,17 +162,35 @@ function requireClusterId(
   }
 }
 
-function readDefaultValidity(reading: ServiceReading): Temporal.Duration {
-  const { defaultValidity, maxValidity } = reading.values;
-  const isOver = (duration: Temporal.Duration) =>
-    Temporal.Duration.compare(duration, maxValidity) > 0;
-  if (defaultValidity === undefined) {
-    const usual = parseDuration(usualValidity) ?? maxValidity;
-    return isOver(usual) ? maxValidity : usual;
-  }
-  if (reading.isValid("MAX_VALIDITY") && isOver(defaultValidity)) {
-    const most = formatDuration(maxValidity);
-    reading.reject("DEFAULT_VALIDITY", `at most MAX_VALIDITY, which is ${most}`);
-  }
-  return defaultValidity;
+type Validities = Pick<ServiceConfig, "minValidity" | "defaultValidity" | "maxValidity">;
+
+/** Rejects validities that are not in this order; a default of what is unset follows what is set. */
+function readValidities(reading: ServiceReading): Validities {
+  const { minValidity, defaultValidity, maxValidity } = reading.values;
+  requireAtMost(reading, "DEFAULT_VALIDITY", "MAX_VALIDITY");
+  requireAtMost(reading, "MIN_VALIDITY", "MAX_VALIDITY");
+  requireAtMost(reading, "MIN_VALIDITY", "DEFAULT_VALIDITY");
+  const usual = (text: string) => shorter(parseDuration(text) ?? maxValidity, maxValidity);
+  const least = minValidity ??
+    shorter(usual(usualMinValidity), defaultValidity ?? maxValidity);
+  return {
+    minValidity: least,
+    defaultValidity: defaultValidity ?? longer(usual(usualValidity), least),
+    maxValidity,
+  };
+}
+
+/** Rejects a validity that is set and longer than another; the problem names both and their values. */
+function requireAtMost(
+  reading: ServiceReading,
+  name: "MIN_VALIDITY" | "DEFAULT_VALIDITY",
+  limitName: "DEFAULT_VALIDITY" | "MAX_VALIDITY",
+): void {
+  const { minValidity, defaultValidity, maxValidity } = reading.values;
+  const value = name === "MIN_VALIDITY" ? minValidity : defaultValidity;
+  const limit = limitName === "MAX_VALIDITY" ? maxValidity : defaultValidity;
+  if (!value || !limit || !reading.isValid(name, limitName)) return;
+  if (Temporal.Duration.compare(value, limit) <= 0) return;
+  const given = formatDuration(limit) + (reading.isSet(limitName) ? "" : " where it is unset");
+  reading.reject(name, `at most ${limitName}, which is ${given}`);
 }

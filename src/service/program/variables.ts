@@ -14,8 +14,15 @@ import { adminVariables } from "./admin_socket.ts";
 
 const file = { expected: "an absolute path", parse: absolutePath() };
 
-/** The default validity, unless MAX_VALIDITY is shorter. */
+/** The default validity, as far as MIN_VALIDITY and MAX_VALIDITY allow it. */
 export const usualValidity = "168h";
+
+/**
+ * The shortest validity where MIN_VALIDITY is unset: as Kubernetes' own pod certificates, so that no
+ * author of a pod can make the service sign every few seconds. A shorter DEFAULT_VALIDITY or
+ * MAX_VALIDITY lowers it.
+ */
+export const usualMinValidity = "1h";
 
 /** The service's own variables and those it shares with the driver, in the order of --help. */
 export const serviceVariables = {
@@ -101,8 +108,16 @@ export const serviceVariables = {
   },
   defaultValidity: {
     name: "DEFAULT_VALIDITY",
-    defaultText: `${usualValidity}, or MAX_VALIDITY if shorter`,
+    defaultText: `${usualValidity}, not under MIN_VALIDITY or over MAX_VALIDITY`,
     description: "the lifetime of a certificate whose volume states none",
+    ...validityFormat,
+  },
+  minValidity: {
+    name: "MIN_VALIDITY",
+    defaultText: `${usualMinValidity}, or DEFAULT_VALIDITY or MAX_VALIDITY if shorter`,
+    description:
+      "the shortest lifetime that a new volume can ask for; volumes that have a certificate are " +
+      "renewed with at least this",
     ...validityFormat,
   },
   maxValidity: {

@@ -61,6 +61,14 @@ export function durationBetween(least: string, most: string) {
   };
 }
 
+export function shorter(one: Temporal.Duration, other: Temporal.Duration): Temporal.Duration {
+  return Temporal.Duration.compare(one, other) <= 0 ? one : other;
+}
+
+export function longer(one: Temporal.Duration, other: Temporal.Duration): Temporal.Duration {
+  return Temporal.Duration.compare(one, other) >= 0 ? one : other;
+}
+
 /** What a certificate's validity can be, in an attribute, in a policy and in the configuration. */
 export const validityFormat = durationBetween("10s", "87600h");
 

@@ -55,6 +55,9 @@ Deno.test("check-policy prints why a pod gets nothing, as the pod's event would"
   assert(denied.kind === "denied");
   assert.match(denied.text, /^pod dev\/web-0 gets no certificate: the policy for namespace dev /);
   assert.match(denied.text, /dns-names "pay\.shop\.example\.com"/);
+  const short = check({ duration: "10s" });
+  assert(short.kind === "denied");
+  assert.match(short.text, / 10s \(duration or validity_days\) is under the minimum, 1h \(MIN_/);
   const wrong = check({ "dns-name": "x" });
   assert(wrong.kind === "denied");
   assert.match(wrong.text, /dns-name: is "x", expected/);

@@ -44,7 +44,8 @@ Deno.test("every serial number is different and has 128 bits", async () => {
 });
 
 Deno.test("a certificate is valid for the requested time, from 10 seconds to the longest validity", async () => {
-  await using service = await openTestService();
+  const minValidity = Temporal.Duration.from({ seconds: 10 });
+  await using service = await openTestService({ policy: { ...policy(), minValidity } });
   for (const duration of ["10s", "11s", "1m", "1h30m", "720h"]) {
     const { leaf, notAfter } = issued(await service.ask({ attributes: { duration } }));
     const requested = start.add(Temporal.Duration.from(`PT${duration.toUpperCase()}`));
@@ -64,6 +65,25 @@ Deno.test("ten years are granted where a rule says so", async () => {
   });
   const { leaf } = issued(await service.ask({ attributes: { duration: "87600h" } }));
   assert.equal(String(leaf.notAfter), "2036-02-27T12:00:00Z");
+});
+
+Deno.test("a request for less than the minimum validity is denied, and its renewal raised to it", async () => {
+  await using service = await openTestService();
+  const attributes = { duration: "10s" };
+  const reason = reasonOf("denied", await service.ask({ attributes }));
+  assert.match(
+    reason,
+    /10s \(duration or validity_days\) is under the minimum, 1h \(MIN_VALIDITY\)/,
+  );
+  const { leaf } = issued(await service.ask({ attributes, predecessor: "0a" }));
+  assert.equal(String(leaf.notAfter), "2026-03-01T13:00:00Z");
+});
+
+Deno.test("the end of the CA may leave less than the minimum validity", async () => {
+  await using service = await openTestService({ material: await makeCa({ days: 1 }) });
+  await service.clock.advance({ hours: 23, minutes: 50 });
+  const { leaf } = issued(await service.ask({ attributes: { duration: "1h" } }));
+  assert.equal(String(leaf.notAfter), "2026-03-02T12:00:00Z");
 });
 
 Deno.test("no certificate is valid for longer than its CA, and the shortened ones are counted", async () => {

@@ -125,6 +125,29 @@ Deno.test("units, annotations, long validities and large keys need a rule", () =
   assert.equal(decide({}, { rules }).kind, "denied", "the rule's key types replace the default's");
 });
 
+Deno.test("a first certificate under the minimum validity is denied, and a renewal is raised to it", () => {
+  const asked = { duration: "59m59s" };
+  assert.equal(
+    reasonOf(asked),
+    "the policy for namespace shop does not allow it: a validity of 59m59s (duration or " +
+      "validity_days) is under the minimum, 1h (MIN_VALIDITY); ask for 1h or more",
+  );
+  assert.equal(granted({ duration: "1h" }).validity.total("hours"), 1);
+  assert.equal(granted(asked, { isRenewal: true }).validity.total("hours"), 1);
+  assert.equal(granted({ duration: "2h" }, { isRenewal: true }).validity.total("hours"), 2);
+  assert.match(reasonOf({ duration: "721h" }, { isRenewal: true }), /over the maximum, 720h/);
+});
+
+Deno.test("where a rule's maximum validity is under the minimum, it is the minimum too", () => {
+  const rules = [rule({ maxValidity: Temporal.Duration.from({ minutes: 30 }) })];
+  assert.match(reasonOf({ duration: "29m" }, { rules }), /29m .* is under the minimum, 30m /);
+  assert.match(reasonOf({ duration: "31m" }, { rules }), /31m is over the maximum, 30m/);
+  assert.equal(granted({ duration: "30m" }, { rules }).validity.total("minutes"), 30);
+  assert.equal(granted({}, { rules }).validity.total("minutes"), 30, "the default");
+  const renewed = granted({ duration: "10s" }, { rules, isRenewal: true });
+  assert.equal(renewed.validity.total("minutes"), 30);
+});
+
 Deno.test("a rule with a shorter maximum validity shortens the default validity", () => {
   const rules = [rule({ maxValidity: Temporal.Duration.from({ hours: 1 }) })];
   assert.equal(granted({}, { rules }).validity.total("hours"), 1);

@@ -20,6 +20,7 @@ export interface Changes {
   readonly rules?: readonly PolicyRule[];
   readonly keyAlgorithm?: KeyAlgorithm;
   readonly clusterDomain?: string;
+  readonly isRenewal?: boolean;
 }
 
 /** How a request for a volume with these attributes ends. */
@@ -30,12 +31,13 @@ export function decide(
   const pod = { ...web, ...changes.pod };
   const parsed = parseAttributes(attributes);
   if (parsed.kind === "refused") return { kind: "invalid" };
-  const { clusterDomain = "cluster.local", keyAlgorithm = "ecdsa-p256" } = changes;
+  const { clusterDomain = "cluster.local", keyAlgorithm = "ecdsa-p256", isRenewal = false } =
+    changes;
   const requested = computeRequestedNames(pod, parsed.attributes, clusterDomain);
   if (requested.kind === "invalid") return requested;
   const { names } = requested;
   const { duration: validity } = parsed.attributes;
-  const request = { pod, names, validity, keyAlgorithm };
+  const request = { pod, names, validity, isRenewal, keyAlgorithm };
   return decidePolicy({ ...policy(changes.rules), clusterDomain }, request);
 }
 

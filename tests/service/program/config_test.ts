@@ -17,14 +17,15 @@ function problems(environment: Environment): string[] {
 }
 
 function withoutDurations(config: ServiceConfig) {
-  const { defaultValidity, maxValidity, caRotationDelay, ...rest } = config;
-  return [[defaultValidity, maxValidity, caRotationDelay].map(formatDuration), rest] as const;
+  const { minValidity, defaultValidity, maxValidity, caRotationDelay, ...rest } = config;
+  const durations = [minValidity, defaultValidity, maxValidity, caRotationDelay];
+  return [durations.map(formatDuration), rest] as const;
 }
 
 Deno.test("a service without any variable has the documented defaults", () => {
   const { config, warnings } = read({});
   const [durations, rest] = withoutDurations(config);
-  assert.deepEqual(durations, ["168h", "720h", "10m"]);
+  assert.deepEqual(durations, ["1h", "168h", "720h", "10m"]);
   assert.deepEqual(rest, {
     listenAddress: "0.0.0.0:50051",
     tls: true,
@@ -53,6 +54,7 @@ Deno.test("every variable of the service is read", () => {
     CA_CERT_FILE: "/ca/tls.crt",
     CA_KEY_FILE: "/ca/tls.key",
     CA_ROTATION_DELAY: "0s",
+    MIN_VALIDITY: "10s",
     DEFAULT_VALIDITY: "10s",
     MAX_VALIDITY: "87600h",
     POLICY_FILE: "/policy.yaml",
@@ -63,7 +65,7 @@ Deno.test("every variable of the service is read", () => {
     LOG_FORMAT: "json",
   });
   const [durations, rest] = withoutDurations(config);
-  assert.deepEqual(durations, ["10s", "87600h", "0s"]);
+  assert.deepEqual(durations, ["10s", "10s", "87600h", "0s"]);
   assert.deepEqual(rest, {
     listenAddress: "[::]:443",
     tls: true,
@@ -93,6 +95,7 @@ const bad: Record<string, string[]> = {
   CA_SECRET_NAMESPACE: ["kube system", "a_b", "a.b", "a".repeat(64)],
   CA_ROTATION_DELAY: ["-1s", "721h", "10"],
   DEFAULT_VALIDITY: ["9s", "0", "-1h", "87601h", "7d"],
+  MIN_VALIDITY: ["9s", "87601h", "1y"],
   MAX_VALIDITY: ["9s", "87601h", "1y"],
   POLICY_FILE: ["policy.yaml"],
 };
@@ -107,16 +110,46 @@ for (const [name, values] of Object.entries(bad)) {
   });
 }
 
-Deno.test("the default validity is at most MAX_VALIDITY, and is shortened to it where unset", () => {
-  assert.equal(formatDuration(read({ MAX_VALIDITY: "24h" }).config.defaultValidity), "24h");
-  read({ DEFAULT_VALIDITY: "720h" });
-  const over = { DEFAULT_VALIDITY: "48h", MAX_VALIDITY: "24h" };
-  assert.match(
-    problems(over).join(),
-    /^DEFAULT_VALIDITY="48h": expected at most MAX_VALIDITY, which is 24h$/,
-  );
-  assert.match(problems({ DEFAULT_VALIDITY: "721h" }).join(), /^DEFAULT_VALIDITY="721h": .* 720h$/);
-  assert.deepEqual(problems({ DEFAULT_VALIDITY: "48h", MAX_VALIDITY: "1" }).length, 1);
+Deno.test("validities that are unset follow those that are set", () => {
+  const cases: [Record<string, string>, string, string, string][] = [
+    [{}, "1h", "168h", "720h"],
+    [{ MAX_VALIDITY: "24h" }, "1h", "24h", "24h"],
+    [{ MAX_VALIDITY: "30m" }, "30m", "30m", "30m"],
+    [{ DEFAULT_VALIDITY: "720h" }, "1h", "720h", "720h"],
+    [{ DEFAULT_VALIDITY: "10m" }, "10m", "10m", "720h"],
+    [{ MIN_VALIDITY: "10s" }, "10s", "168h", "720h"],
+    [{ MIN_VALIDITY: "200h" }, "200h", "200h", "720h"],
+    [{ MIN_VALIDITY: "2h", MAX_VALIDITY: "2h" }, "2h", "2h", "2h"],
+  ];
+  for (const [environment, ...expected] of cases) {
+    const { minValidity, defaultValidity, maxValidity } = read(environment).config;
+    const actual = [minValidity, defaultValidity, maxValidity].map(formatDuration);
+    assert.deepEqual(actual, expected, JSON.stringify(environment));
+  }
+});
+
+Deno.test("validities in the wrong order are rejected with both variables and their values", () => {
+  const cases: [Record<string, string>, string[]][] = [
+    [{ DEFAULT_VALIDITY: "1000h", MAX_VALIDITY: "10h" }, [
+      'DEFAULT_VALIDITY="1000h": expected at most MAX_VALIDITY, which is 10h',
+    ]],
+    [{ DEFAULT_VALIDITY: "721h" }, [
+      'DEFAULT_VALIDITY="721h": expected at most MAX_VALIDITY, which is 720h where it is unset',
+    ]],
+    [{ MIN_VALIDITY: "2h", MAX_VALIDITY: "1h" }, [
+      'MIN_VALIDITY="2h": expected at most MAX_VALIDITY, which is 1h',
+    ]],
+    [{ MIN_VALIDITY: "2h", DEFAULT_VALIDITY: "1h" }, [
+      'MIN_VALIDITY="2h": expected at most DEFAULT_VALIDITY, which is 1h',
+    ]],
+    [{ MIN_VALIDITY: "3h", DEFAULT_VALIDITY: "2h", MAX_VALIDITY: "1h" }, [
+      'DEFAULT_VALIDITY="2h": expected at most MAX_VALIDITY, which is 1h',
+      'MIN_VALIDITY="3h": expected at most MAX_VALIDITY, which is 1h',
+    ]],
+  ];
+  for (const [environment, expected] of cases) assert.deepEqual(problems(environment), expected);
+  const bad = { MIN_VALIDITY: "99h", DEFAULT_VALIDITY: "48h", MAX_VALIDITY: "1" };
+  assert.equal(problems(bad).length, 2, "a value that cannot be read is compared with nothing");
 });
 
 Deno.test("AUTHENTICATION=mtls needs CLIENT_CA_FILE", () => {
