@@ -13,6 +13,7 @@ import { startRow } from "./bench/start_row.ts";
 import { bundleAll } from "./bundle.ts";
 import { mountsBelow } from "./demo/test_environment.ts";
 import { privateNamespace } from "./mount_namespace.ts";
+import { shareMounts } from "./support/shared_mount.ts";
 import { entryOf } from "./permissions.ts";
 import { errorMessage } from "../src/shared/text/error_message.ts";
 import { taskArguments } from "./support/task_options.ts";
@@ -57,6 +58,7 @@ async function bench(): Promise<void> {
     }
     console.error(`row ${number}: ${row.name}`);
     const directory = await Deno.makeTempDir({ prefix: "csi-bench-" });
+    const sharing = shareMounts(directory);
     try {
       results.push(...await row.run(settings, directory));
     } catch (error) {
@@ -64,7 +66,7 @@ async function bench(): Promise<void> {
       console.error(error);
       results.push(skipped(Number(number), row.name, why));
     } finally {
-      await clear(directory);
+      await clear(directory, sharing);
     }
   }
   console.log(formatResults(results));
@@ -75,10 +77,11 @@ async function bench(): Promise<void> {
 }
 
 /** Removes a row's directory, volumes that are still mounted below it first. */
-async function clear(directory: string): Promise<void> {
+async function clear(directory: string, sharing: Disposable): Promise<void> {
   for (const path of (await mountsBelow(directory)).reverse()) {
     await new Deno.Command("umount", { args: ["--lazy", path], stderr: "null" }).output();
   }
+  sharing[Symbol.dispose]();
   await Deno.remove(directory, { recursive: true });
 }
 

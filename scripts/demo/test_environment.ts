@@ -1,6 +1,7 @@
 import { statfs } from "node:fs/promises";
 import { Kubelet } from "../support/kubelet.ts";
 import { DemoCluster } from "./cluster.ts";
+import { shareMounts } from "../support/shared_mount.ts";
 import { Program } from "../support/programs.ts";
 import type { Form } from "../permissions.ts";
 
@@ -25,6 +26,7 @@ export class TestEnvironment implements AsyncDisposable {
   readonly options: DemoOptions;
   readonly #cluster: DemoCluster | undefined;
   readonly #programs: Program[] = [];
+  readonly #sharing: Disposable;
   /** Whether the base is in memory: keys in plain directories then never reach a disk. */
   readonly inMemory: boolean;
   #listenAddress = "127.0.0.1:0";
@@ -40,6 +42,7 @@ export class TestEnvironment implements AsyncDisposable {
     this.inMemory = inMemory;
     this.options = options;
     this.#cluster = cluster;
+    this.#sharing = shareMounts(base);
     this.kubelet = new Kubelet(`${base}/kubelet`, (volume) => cluster?.admit(volume));
   }
 
@@ -52,6 +55,7 @@ export class TestEnvironment implements AsyncDisposable {
       const base = await Deno.makeTempDir(place).catch(() => undefined);
       if (!base) continue;
       const inMemory = inMemoryTypes.has((await statfs(base)).type);
+      await Deno.mkdir(`${base}/kubelet/plugins_registry`, { recursive: true });
       const cluster = options.cluster ? await DemoCluster.start(base, nodeName) : undefined;
       return new TestEnvironment(base, inMemory, options, cluster);
     }
@@ -155,6 +159,7 @@ export class TestEnvironment implements AsyncDisposable {
     await Promise.all(this.#programs.map((program) => program.stop("SIGKILL")));
     await this.#cluster?.[Symbol.asyncDispose]();
     await unmountBelow(this.base);
+    this.#sharing[Symbol.dispose]();
     await Deno.remove(this.base, { recursive: true });
   }
 

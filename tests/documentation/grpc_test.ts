@@ -46,6 +46,7 @@ Deno.test("the gRPC page lists the status code of each outcome of csi-driver", a
     busy: true,
     conflict: true,
     occupied: true,
+    unusable: true,
     denied: true,
     invalid: true,
     unavailable: true,

@@ -25,6 +25,7 @@ function memoryMounter(): Mounter {
     read: (path, names) => names.map((name) => mounted.get(path)?.contents.get(name)),
     unpublish: (path) => void mounted.delete(path),
     mounted: () => [...mounted.keys()],
+    rejectionReason: () => undefined,
   };
 }
 

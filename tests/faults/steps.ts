@@ -42,6 +42,7 @@ export class Steps {
     const wrappedMounter: Mounter = {
       kind: mounter.kind,
       state: (path) => mounter.state(path),
+      rejectionReason: (path) => mounter.rejectionReason(path),
       read: (path, names) => mounter.read(path, names),
       publish: (path, files) =>
         this.#runSync(at(path), "publish", () => mounter.publish(path, files)),

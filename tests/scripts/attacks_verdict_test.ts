@@ -110,7 +110,9 @@ Deno.test("the closing line names skipped rows only where there are some", () =>
 });
 
 Deno.test("the memory limits are the manifest's", async () => {
-  const text = await Deno.readTextFile(new URL("../../deploy/base/csi-driver.yaml", import.meta.url));
+  const text = await Deno.readTextFile(
+    new URL("../../deploy/base/csi-driver.yaml", import.meta.url),
+  );
   const limits = [...text.matchAll(/limits: \{ memory: (\d+)(Mi|Gi) \}/g)]
     .map(([, size, unit]) => Number(size) * (unit === "Gi" ? 1024 : 1));
   assert.deepEqual(limits.sort(), [memoryLimitMiB.service, memoryLimitMiB.driver].sort());

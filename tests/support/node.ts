@@ -12,6 +12,7 @@ import { mountFlags, openLibc } from "../../src/shared/linux/libc.ts";
 import { mountinfoPath } from "../../src/shared/linux/proc_files.ts";
 import { Scheduler } from "../../src/shared/scheduler/scheduler.ts";
 import { type Certificate, readCertificates } from "../../src/shared/x509/certificate.ts";
+import { shareMounts } from "../../scripts/support/shared_mount.ts";
 import { FakeClock } from "../../scripts/support/fake_clock.ts";
 import { TestIssuer } from "./test_issuer.ts";
 
@@ -54,6 +55,7 @@ export class TestNode implements AsyncDisposable {
   static async create(): Promise<TestNode> {
     const directory = await Deno.makeTempDir({ prefix: "csi-node-" });
     await Deno.mkdir(`${directory}/records`);
+    if (nodeMounter.kind === "tmpfs") shareMounts(directory);
     const clock = new FakeClock();
     const issuer = await TestIssuer.create(clock);
     return new TestNode(clock, issuer, directory, await openMounter(`${directory}/staging`));

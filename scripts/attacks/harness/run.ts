@@ -1,4 +1,5 @@
 /** Runs rows one after the other, each against the program that it is for, and prints the table. */
+import { shareMounts } from "../../support/shared_mount.ts";
 import { mountsBelow } from "../../demo/test_environment.ts";
 import type { HonestSummary } from "../honest/calls.ts";
 import { AttackedDrivers } from "./driver_row.ts";
@@ -35,6 +36,7 @@ export async function runRows(
   { isLong, isStrict }: { isLong: boolean; isStrict: boolean },
 ): Promise<{ line: string; failed: number }> {
   const directory = await Deno.makeTempDir({ prefix: "atk-" });
+  const sharing = shareMounts(directory);
   const settings = { ms: isLong ? rowMs.long : rowMs.quick, isStrict, directory };
   const results: RowResult[] = [];
   const began = performance.now();
@@ -48,7 +50,7 @@ export async function runRows(
       }
     }
   } finally {
-    await clear(directory);
+    await clear(directory, sharing);
   }
   const seconds = Math.round((performance.now() - began) / 1000);
   console.log(`${results.length} rows in ${seconds} s, load ${Deno.loadavg()[0]?.toFixed(1)}`);
@@ -61,10 +63,11 @@ export async function runRows(
 }
 
 /** Removes the run's directory, what drivers mounted below it first. */
-async function clear(directory: string): Promise<void> {
+async function clear(directory: string, sharing: Disposable): Promise<void> {
   for (const path of (await mountsBelow(directory)).reverse()) {
     await new Deno.Command("umount", { args: ["--lazy", path], stderr: "null" }).output();
   }
+  sharing[Symbol.dispose]();
   await Deno.remove(directory, { recursive: true });
 }
 

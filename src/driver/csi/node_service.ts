@@ -29,6 +29,7 @@ const codes = {
   busy: status.ABORTED,
   conflict: status.ALREADY_EXISTS,
   occupied: status.FAILED_PRECONDITION,
+  unusable: status.FAILED_PRECONDITION,
   denied: status.PERMISSION_DENIED,
   invalid: status.INVALID_ARGUMENT,
   unavailable: status.UNAVAILABLE,

@@ -3,7 +3,7 @@ import { type Libc, mountFlags, type MountRequest } from "../../shared/linux/lib
 import { mountinfoPath } from "../../shared/linux/proc_files.ts";
 import type { PathMount } from "../../shared/linux/statx.ts";
 import { driverName } from "../../shared/text/product_names.ts";
-import { mountAt, type MountinfoEntry, parseMountinfo } from "./mountinfo.ts";
+import { mountAt, type MountinfoEntry, mountOf, parseMountinfo } from "./mountinfo.ts";
 
 /** What a mount shows; it remains the same wherever the mount is moved. */
 export type MountOrigin = Pick<MountinfoEntry, "fileSystem" | "source">;
@@ -36,6 +36,8 @@ export class MountTable implements Disposable {
   readonly #libc: Libc;
   /** In the order in which they became known. */
   readonly #ourIds = new Set<bigint>();
+  /** Mounts that were seen to be shared; a node's targets are all on one or two. */
+  readonly #sharedIds = new Set<bigint>();
   #dropsLines: boolean | undefined;
 
   /** Owns `libc`. */
@@ -61,6 +63,16 @@ export class MountTable implements Disposable {
   /** Whether a mount begins at a path. */
   beginsAt(path: string): boolean {
     return this.#libc.statx(path)?.isMountPoint ?? this.at(path) !== undefined;
+  }
+
+  /** The mount that a directory is on if that mount is not shared, so that no other namespace sees what is mounted there. */
+  unsharedMountOf(directory: string): MountinfoEntry | undefined {
+    const id = this.#libc.statx(directory)?.mountId;
+    if (id !== undefined && this.#sharedIds.has(id)) return undefined;
+    const mount = mountOf(this.all(), directory);
+    if (mount === undefined || !mount.isShared) return mount;
+    if (id !== undefined) this.#sharedIds.add(id);
+    return undefined;
   }
 
   /** Mounts a new tmpfs of ours at a path where no other program mounts; throws a SystemCallError, as the following do. */

@@ -7,6 +7,8 @@ export interface MountinfoEntry {
   readonly mountPoint: string;
   /** The flags of this mount, not of the file system: `ro`, `nosuid`, … */
   readonly options: readonly string[];
+  /** Whether what is mounted below it appears in the other mounts of its peer group, in other mount namespaces too. */
+  readonly isShared: boolean;
   readonly fileSystem: string;
   readonly source: string;
 }
@@ -29,6 +31,7 @@ function parseLine(line: string): MountinfoEntry | undefined {
     device,
     mountPoint: unescape(mountPoint),
     options: options.split(","),
+    isShared: fields.slice(6, dash).some((field) => field.startsWith("shared:")),
     fileSystem: unescape(fileSystem ?? ""),
     source: unescape(source),
   };
@@ -40,13 +43,22 @@ function unescape(field: string): string {
   return field.replace(/\\([0-7]{3})/g, (_, digits) => String.fromCharCode(parseInt(digits, 8)));
 }
 
+/** The mount that is visible at this very path, or undefined when none begins there. */
+export function mountAt(
+  mounts: readonly MountinfoEntry[],
+  path: string,
+): MountinfoEntry | undefined {
+  const mount = mountOf(mounts, path);
+  return mount?.mountPoint === path ? mount : undefined;
+}
+
 /**
- * The mount that is visible at this very path, or undefined when none begins there.
+ * The mount that a path leads to.
  *
  * Walks the path as the kernel does: a mount is hidden by one stacked on it, and by one that was put over a directory
  * above it.
  */
-export function mountAt(
+export function mountOf(
   mounts: readonly MountinfoEntry[],
   path: string,
 ): MountinfoEntry | undefined {
@@ -59,7 +71,7 @@ export function mountAt(
     if (next === undefined) break;
     current = next;
   }
-  return current?.mountPoint === path ? current : undefined;
+  return current;
 }
 
 /** Of the mounts on one parent, the first that a walk along the path meets; of equals, the last. */

@@ -3,7 +3,13 @@ import type { Mounter, TargetState, VolumeFiles } from "../volume/mounter.ts";
 import { hasVolumeFiles, readFiles, removeFiles, replaceFiles } from "./atomic_directory.ts";
 import { foreignMountError } from "./tmpfs_mounter.ts";
 import type { MountOrigin, MountTable } from "./mount_table.ts";
-import { createTarget, entryKind, removeTarget, resolveTarget } from "./target_directory.ts";
+import {
+  createTarget,
+  entryKind,
+  missingParentReason,
+  removeTarget,
+  resolveTarget,
+} from "./target_directory.ts";
 
 /** File systems that live in memory, by their f_type: tmpfs and ramfs (statfs(2)). */
 const memoryFileSystems: ReadonlySet<number> = new Set([0x01021994, 0x858458f6]);
@@ -36,6 +42,10 @@ export class PlainDirectoryMounter implements Mounter, Disposable {
     if (kind === "absent") return "absent";
     if (kind !== "directory" || this.#mountAt(path) !== undefined) return "foreign";
     return hasVolumeFiles(path) ? "ours" : "absent";
+  }
+
+  rejectionReason(targetPath: string): string | undefined {
+    return resolveTarget(targetPath) === undefined ? missingParentReason(targetPath) : undefined;
   }
 
   publish(targetPath: string, files: VolumeFiles): void {

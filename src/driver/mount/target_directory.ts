@@ -31,30 +31,28 @@ export function resolveTarget(targetPath: string): string | undefined {
   }
 }
 
-/**
- * Makes the target directory and, where missing, those above it; returns the resolved path.
- *
- * Adds the removal of exactly those that this call made to `undo`.
- */
-export function createTarget(targetPath: string, undo: DisposableStack): string {
-  make(resolve(targetPath), undo);
-  const path = resolveTarget(targetPath);
-  if (path === undefined) throw new Error(`target path ${targetPath} cannot be made`);
-  requireDirectory(path);
-  return path;
+/** Why a target cannot be made where its parent does not exist. */
+export function missingParentReason(targetPath: string): string {
+  return `the directory above target path ${targetPath} does not exist in the driver's container, and ` +
+    `the kubelet makes it before it calls: give the driver a volumeMount of the kubelet's directory ` +
+    `"pods" with the same path as on the host`;
 }
 
-/** Makes directories without checking first: the kubelet makes all but the last of them. */
-function make(path: string, undo: DisposableStack): void {
+/**
+ * Makes the target directory in the directory that the kubelet made; returns the resolved path. Adds its removal to `undo`
+ * if this call made it. The CSI specification leaves the parent to the caller: to make it would hide a wrong hostPath.
+ */
+export function createTarget(targetPath: string, undo: DisposableStack): string {
+  const path = resolveTarget(targetPath);
+  if (path === undefined) throw new Error(missingParentReason(targetPath));
   try {
     Deno.mkdirSync(path, { mode: 0o750 });
+    undo.defer(() => removeEmpty(path));
   } catch (error) {
-    if (error instanceof Deno.errors.AlreadyExists) return;
-    if (!isNotFound(error) || path === "/") throw error;
-    make(dirname(path), undo);
-    Deno.mkdirSync(path, { mode: 0o750 });
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
   }
-  undo.defer(() => removeEmpty(path));
+  requireDirectory(path);
+  return path;
 }
 
 /** Throws unless a real directory is there: mounting and writing would follow a link. */

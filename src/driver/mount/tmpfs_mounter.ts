@@ -6,6 +6,7 @@
  * driver did not mount.
  */
 
+import { dirname } from "node:path";
 import type { Mounter, TargetState, VolumeFiles } from "../volume/mounter.ts";
 import { readFiles, replaceFiles } from "./atomic_directory.ts";
 import { isOwnMount, type MountOrigin, type MountTable } from "./mount_table.ts";
@@ -13,6 +14,7 @@ import type { StagingArea } from "./staging_area.ts";
 import {
   createTarget,
   entryKind,
+  missingParentReason,
   removeTarget,
   requireDirectory,
   resolveTarget,
@@ -52,6 +54,20 @@ export class TmpfsMounter implements Mounter, Disposable {
     return isOwnMount(mount) ? "ours" : "foreign";
   }
 
+  rejectionReason(targetPath: string): string | undefined {
+    const path = resolveTarget(targetPath);
+    return path === undefined ? missingParentReason(targetPath) : this.#unsharedReason(path);
+  }
+
+  /** A pod does not see a volume on a mount that is not shared: its directory would be empty. */
+  #unsharedReason(path: string): string | undefined {
+    const mount = this.#mounts.unsharedMountOf(dirname(path));
+    return mount &&
+      `the mount ${mount.mountPoint} of target path ${path} is not shared, so the pod ` +
+        `would see an empty directory: set mountPropagation: Bidirectional in the driver's volumeMount ` +
+        `with mountPath ${mount.mountPoint}`;
+  }
+
   publish(targetPath: string, files: VolumeFiles): void {
     using undo = new DisposableStack();
     const path = createTarget(targetPath, undo);
@@ -62,6 +78,8 @@ export class TmpfsMounter implements Mounter, Disposable {
   }
 
   #mount(path: string, files: VolumeFiles, undo: DisposableStack): void {
+    const reason = this.#unsharedReason(path);
+    if (reason !== undefined) throw new Error(reason);
     using staged = this.#staging.createDirectory();
     staged.mountTmpfs();
     replaceFiles(staged.path, files);

@@ -19,6 +19,8 @@ export interface Mounter {
   /** `tmpfs`: a file system of its own for each volume; `plain`: a directory, where mounting is not permitted. */
   readonly kind: "tmpfs" | "plain";
   state(targetPath: string): TargetState;
+  /** Why no volume can be published at a target where there is none; undefined when one can. */
+  rejectionReason(targetPath: string): string | undefined;
   /** Makes the files appear at a target, all of them or none. */
   publish(targetPath: string, files: VolumeFiles): void;
   /** Swaps the files of a published volume, all of them at one instant. */

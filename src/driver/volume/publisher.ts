@@ -34,6 +34,8 @@ export type PublishRejection =
   | { readonly kind: "conflict"; readonly reason: string }
   /** The volume or its target is in use in a way that this call may not change. */
   | { readonly kind: "occupied"; readonly reason: string }
+  /** The target cannot be published at until an operator changes how the driver runs. */
+  | { readonly kind: "unusable"; readonly reason: string }
   | Exclude<IssueOutcome, { kind: "issued" }>;
 
 export type PublishResult = { readonly kind: "done" } | PublishRejection;
@@ -160,6 +162,9 @@ export class Publisher {
   ): Promise<PublishResult> {
     const { mounter, requester, renewer, writer } = this.#parts;
     const isMounted = health.kind === "broken";
+    // Before a certificate is issued: the kubelet calls again and again.
+    const reason = isMounted ? undefined : mounter.rejectionReason(volume.targetPath);
+    if (reason !== undefined) return { kind: "unusable", reason };
     const predecessor = known?.serialNumber;
     const parameters = { ...volume, predecessor, privateKeyPem: undefined };
     const issued = await requester.issue(parameters, signal);

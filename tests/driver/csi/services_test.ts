@@ -1,5 +1,6 @@
 import { Client, credentials, status } from "@grpc/grpc-js";
 import assert from "node:assert/strict";
+import { dirname } from "node:path";
 import { identityService } from "../../../src/driver/csi/identity_service.ts";
 import { nodeService } from "../../../src/driver/csi/node_service.ts";
 import { registrationService } from "../../../src/driver/csi/registration_service.ts";
@@ -77,6 +78,7 @@ Deno.test("every call recorded from a real kubelet gets the answer it needs", as
           access_mode: { mode: "SINGLE_NODE_WRITER" },
         });
         const { volume_context: volumeContext = {}, readonly = false } = request;
+        await Deno.mkdir(dirname(targetPath), { recursive: true });
         const publish = node.nodePublishVolume({
           volumeId,
           targetPath,

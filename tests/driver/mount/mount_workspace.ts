@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { selectMounter } from "../../../src/driver/mount/mounter_selection.ts";
 import { SystemCallError } from "../../../src/shared/linux/errno.ts";
 import { type Libc, type MountRequest, openLibc } from "../../../src/shared/linux/libc.ts";
@@ -8,6 +8,7 @@ import type { PathMount } from "../../../src/shared/linux/statx.ts";
 import { mountinfoPath } from "../../../src/shared/linux/proc_files.ts";
 import type { Mounter, VolumeFiles } from "../../../src/driver/volume/mounter.ts";
 import { canMount } from "../../../scripts/support/can_mount.ts";
+import { shareMounts } from "../../../scripts/support/shared_mount.ts";
 
 /** Whether root here is the machine's: in a user namespace other users do not exist, nor does noswap. */
 export const isMachineRoot = Deno.uid() === 0 &&
@@ -81,8 +82,19 @@ export class Workspace implements AsyncDisposable {
   readonly root = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "csi-linux-" }));
   readonly libc = openLibc();
   readonly warnings: string[] = [];
+  readonly #sharing = shareMounts(this.root);
   readonly stagingDir = join(this.root, "base", ".staging");
   readonly target = join(this.root, "pods", "uid", "volumes", "csi", "certs", "mount");
+
+  constructor() {
+    this.makeParent(this.target);
+  }
+
+  /** Makes the directory above a target, as the kubelet does before it calls; returns the target. */
+  makeParent(target: string): string {
+    Deno.mkdirSync(dirname(target), { recursive: true, mode: 0o750 });
+    return target;
+  }
 
   /** The mounts below the root, hidden ones included, but for the staging area that each mounter has. */
   mounts(): MountinfoEntry[] {
@@ -91,7 +103,7 @@ export class Workspace implements AsyncDisposable {
 
   #allMounts(): MountinfoEntry[] {
     return new MountTable(this.libc).all().filter((mount) =>
-      mount.mountPoint.startsWith(this.root)
+      mount.mountPoint.startsWith(`${this.root}/`)
     );
   }
 
@@ -124,6 +136,7 @@ export class Workspace implements AsyncDisposable {
     for (const mount of this.#allMounts().reverse()) {
       this.libc.unmount(mount.mountPoint, { detach: true });
     }
+    this.#sharing[Symbol.dispose]();
     this.libc[Symbol.dispose]();
     await Deno.remove(this.root, { recursive: true });
   }

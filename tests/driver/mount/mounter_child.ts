@@ -23,6 +23,7 @@ using mounter = await selectMounter({
   onWarning: (message) => warnings.push(message),
 });
 const target = join(root, "pods", "mount");
+await Deno.mkdir(join(root, "pods"), { recursive: true });
 const files = (number: number) => ({
   contents: new Map([["tls.crt", `pair ${number}`], ["tls.key", `pair ${number}`]]),
   mode: 0o640,

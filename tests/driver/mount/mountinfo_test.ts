@@ -15,6 +15,7 @@ Deno.test("a line with an optional field is read", () => {
     device: "98:0",
     mountPoint: "/mnt2",
     options: ["rw", "noatime"],
+    isShared: false,
     fileSystem: "ext3",
     source: "/dev/root",
   }]);
@@ -24,6 +25,7 @@ Deno.test("any number of optional fields is skipped", () => {
   for (const optional of ["", "shared:4 ", "shared:4 master:1 propagate_from:2 unbindable "]) {
     const [mount] = parseMountinfo(`1 0 0:1 / /a ro ${optional}- tmpfs none rw`);
     assert.equal(mount?.fileSystem, "tmpfs");
+    assert.equal(mount?.isShared, optional.includes("shared:"));
   }
 });
 
@@ -52,7 +54,13 @@ Deno.test("any text is read without a throw", () => {
 });
 
 function mount(id: number, parentId: number, mountPoint: string): MountinfoEntry {
-  const rest = { device: "0:1", options: ["rw"], fileSystem: "tmpfs", source: `${id}` };
+  const rest = {
+    device: "0:1",
+    options: ["rw"],
+    isShared: false,
+    fileSystem: "tmpfs",
+    source: `${id}`,
+  };
   return { id, parentId, mountPoint, ...rest };
 }
 

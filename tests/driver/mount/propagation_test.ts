@@ -12,7 +12,6 @@ import { canMount } from "../../../scripts/support/can_mount.ts";
 import { pair, run, Workspace } from "./mount_workspace.ts";
 
 const ignore = !canMount;
-const MS_SHARED = 1 << 20;
 
 /** A mount namespace that is a copy of ours, as the host is to a container with Bidirectional propagation. */
 class PeerNamespace implements AsyncDisposable {
@@ -50,19 +49,12 @@ class PeerNamespace implements AsyncDisposable {
   }
 }
 
-/** Mounts made below the workspace's root from now on appear in peers. */
-function share({ libc, root }: Workspace): void {
-  libc.mount({ source: "shared", target: root, fileSystem: "tmpfs", flags: 0 });
-  libc.mount({ target: root, flags: MS_SHARED });
-}
-
 for (const propagation of ["unchanged", "slave"] as const) {
   Deno.test({
     name: `a peer namespace (${propagation}) sees the volume, read-only, its swaps, and its end`,
     ignore,
     async fn() {
       await using workspace = new Workspace();
-      share(workspace);
       await using peer = await PeerNamespace.create(propagation);
       using mounter = await workspace.createMounter();
       const { target } = workspace;
@@ -94,7 +86,6 @@ Deno.test({
   ignore,
   async fn() {
     await using workspace = new Workspace();
-    share(workspace);
     await Deno.mkdir(workspace.stagingDir, { recursive: true });
     await using peer = await PeerNamespace.create("unchanged");
     const { libc, stagingDir } = workspace;
@@ -118,7 +109,6 @@ Deno.test({
   ignore,
   async fn() {
     await using workspace = new Workspace();
-    share(workspace);
     const { target, root, libc } = workspace;
     const source = join(root, "source");
     await Deno.mkdir(source);

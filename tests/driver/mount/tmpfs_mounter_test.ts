@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
 import { canMount } from "../../../scripts/support/can_mount.ts";
 import { isMachineRoot, mountTest, pair, run, Workspace } from "./mount_workspace.ts";
+import { mountFlags } from "../../../src/shared/linux/libc.ts";
 
 /** A group that files can be given here. */
 const group = isMachineRoot ? 1000 : 0;
@@ -74,6 +75,8 @@ mountTest(
   ({ workspace, mounter, target }) => {
     const { libc } = workspace;
     mounter.publish(target, pair(1));
+    // Otherwise each bind mount is propagated to the others.
+    libc.mount({ target, flags: mountFlags.private });
     libc.mount({ source: target, target, flags: 0x1000 });
     libc.mount({ source: target, target, flags: 0x1000 });
     assert.equal(workspace.mounts().length, 3);
@@ -99,7 +102,7 @@ mountTest(
   async ({ workspace, mounter }) => {
     await Deno.mkdir(join(workspace.root, "disk"));
     await Deno.symlink(join(workspace.root, "disk"), join(workspace.root, "kubelet"));
-    const target = join(workspace.root, "kubelet", "pod", "mount");
+    const target = workspace.makeParent(join(workspace.root, "kubelet", "pod", "mount"));
     mounter.publish(target, pair(1));
     assert.equal(mounter.state(target), "ours");
     mounter.replace(target, pair(2));

@@ -16,6 +16,20 @@ Deno.test("a published volume holds a valid pair, the trust bundle and a record"
   assert.match(node.read(request, "ca.crt") ?? "", /BEGIN CERTIFICATE/);
 });
 
+Deno.test("no certificate is issued for a target whose parent is missing, and the next call succeeds when it exists", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request();
+  const parent = request.targetPath.slice(0, -"/mount".length);
+  await Deno.rename(parent, `${parent}-elsewhere`);
+  const outcome = await node.publish(request);
+  assert.equal(outcome.kind, "unusable");
+  assert.match("reason" in outcome ? outcome.reason : "", /does not exist.*volumeMount/);
+  assert.equal(node.issuer.requests.length, 0);
+  await assert.rejects(Deno.stat(parent), Deno.errors.NotFound);
+  await Deno.rename(`${parent}-elsewhere`, parent);
+  assert.deepEqual(await node.publish(request), done);
+});
+
 Deno.test("two publishes at the same time issue one certificate", async () => {
   await using node = await TestNode.create();
   const request = await node.request();
@@ -55,6 +69,7 @@ Deno.test("the same volume at another target is refused while the first is publi
   const request = await node.request();
   await node.publish(request);
   const other = { ...request, targetPath: request.targetPath.replace("/certs/", "/other/") };
+  await Deno.mkdir(other.targetPath.slice(0, -"/mount".length));
   assert.equal((await node.publish(other)).kind, "occupied");
   await node.publisher.unpublish(request);
   assert.deepEqual(await node.publish(other), done);

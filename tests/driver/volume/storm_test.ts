@@ -42,6 +42,7 @@ Deno.test("of many volumes published at once and unpublished at once, no two are
       checked.add(targetPath);
       return mounter.state(targetPath);
     },
+    rejectionReason: (targetPath: string) => mounter.rejectionReason(targetPath),
     publish: (...given: Parameters<typeof mounter.publish>) => {
       turns.publish.push(turn.now);
       return mounter.publish(...given);

@@ -34,6 +34,7 @@ Deno.test("10,000 volumes over a year are each renewed when due: none late, none
     read: (_path, names) => names.map(() => undefined),
     unpublish: () => {},
     mounted: () => [],
+    rejectionReason: () => undefined,
   };
   const renewer = new Renewer({
     clock,
