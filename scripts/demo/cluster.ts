@@ -20,9 +20,9 @@ export class DemoCluster implements AsyncDisposable {
     this.#nodeName = nodeName;
   }
 
-  /** Starts the API server on a free port of 127.0.0.1, and writes kubeconfig and token below `base`. */
-  static async start(base: string, nodeName: string): Promise<DemoCluster> {
-    const cluster = new DemoCluster(await ApiServer.start(), base, nodeName);
+  /** Starts the API server on a free port of the address, and writes kubeconfig and token below `base`. */
+  static async start(base: string, nodeName: string, hostname: string): Promise<DemoCluster> {
+    const cluster = new DemoCluster(await ApiServer.start({ hostname }), base, nodeName);
     const { namespace, name, uid } = driverPod;
     const token = cluster.api.tokens.make({ pod: { name, uid }, node: nodeName });
     await Deno.writeTextFile(cluster.#tokenFile, token, { mode: 0o600 });

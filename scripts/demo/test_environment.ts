@@ -3,6 +3,7 @@ import { Kubelet } from "../support/kubelet.ts";
 import { DemoCluster } from "./cluster.ts";
 import { shareMounts } from "../support/shared_mount.ts";
 import { Program } from "../support/programs.ts";
+import { formatAddress } from "../../src/shared/text/network_address.ts";
 import type { Form } from "../permissions.ts";
 
 /** tmpfs and ramfs, by their f_type (statfs(2)). */
@@ -15,9 +16,12 @@ export interface DemoOptions {
   readonly plain: boolean;
   /** The service authenticates the driver and looks pods up, as in a cluster; otherwise it trusts callers. */
   readonly cluster?: boolean;
+  /** The loopback address of this machine that is used; 127.0.0.1 unless given. */
+  readonly loopback?: string;
 }
 
 const nodeName = "demo-node";
+const loopback = "127.0.0.1";
 
 /** The processes and files of a demo or a test; disposing it ends and removes all of them. */
 export class TestEnvironment implements AsyncDisposable {
@@ -29,8 +33,10 @@ export class TestEnvironment implements AsyncDisposable {
   readonly #sharing: Disposable;
   /** Whether the base is in memory: keys in plain directories then never reach a disk. */
   readonly inMemory: boolean;
-  #listenAddress = "127.0.0.1:0";
-  #attestationAddress = "127.0.0.1:0";
+  /** A port of this machine that the system chooses. */
+  readonly #anyPort: string;
+  #listenAddress: string;
+  #attestationAddress: string;
 
   private constructor(
     base: string,
@@ -43,6 +49,9 @@ export class TestEnvironment implements AsyncDisposable {
     this.options = options;
     this.#cluster = cluster;
     this.#sharing = shareMounts(base);
+    this.#anyPort = formatAddress({ hostname: options.loopback ?? loopback, port: 0 });
+    this.#listenAddress = this.#anyPort;
+    this.#attestationAddress = this.#anyPort;
     this.kubelet = new Kubelet(`${base}/kubelet`, (volume) => cluster?.admit(volume));
   }
 
@@ -56,7 +65,9 @@ export class TestEnvironment implements AsyncDisposable {
       if (!base) continue;
       const inMemory = inMemoryTypes.has((await statfs(base)).type);
       await Deno.mkdir(`${base}/kubelet/plugins_registry`, { recursive: true });
-      const cluster = options.cluster ? await DemoCluster.start(base, nodeName) : undefined;
+      const cluster = options.cluster
+        ? await DemoCluster.start(base, nodeName, options.loopback ?? loopback)
+        : undefined;
       return new TestEnvironment(base, inMemory, options, cluster);
     }
     throw new Error("no directory for temporary files can be written");
@@ -112,7 +123,7 @@ export class TestEnvironment implements AsyncDisposable {
   async startService(env: Record<string, string> = {}): Promise<Program> {
     const program = this.#start("cert-service", {
       LISTEN_ADDR: this.#listenAddress,
-      HEALTH_ADDR: "127.0.0.1:0",
+      HEALTH_ADDR: this.#anyPort,
       CA_CERT_FILE: `${this.caDir}/tls.crt`,
       CA_KEY_FILE: `${this.caDir}/tls.key`,
       ...(this.#cluster?.serviceEnv(this.#attestationAddress) ?? { AUTHENTICATION: "none" }),
@@ -182,7 +193,7 @@ export class TestEnvironment implements AsyncDisposable {
       CERT_SERVICE_ADDR: `https://${this.#listenAddress}`,
       CERT_SERVICE_CA_FILE: `${this.caDir}/tls.crt`,
       CERT_BASE_PATH: this.recordsDir,
-      HEALTH_ADDR: "127.0.0.1:0",
+      HEALTH_ADDR: this.#anyPort,
       NODE_ID: nodeName,
       ...this.#cluster?.driverEnv(this.#attestationAddress),
       ...(needsConsent ? { ALLOW_KEYS_ON_DISK: "true" } : {}),

@@ -4,6 +4,7 @@ import { ApiTokens, type ReviewRequest } from "./api_tokens.ts";
 import { ApiWatches } from "./api_watches.ts";
 import { serveHttps } from "./https_server.ts";
 import { TestCa } from "./test_ca.ts";
+import { formatAddress } from "../../src/shared/text/network_address.ts";
 
 /** One call that was made. */
 export interface ApiCall {
@@ -49,20 +50,25 @@ export class ApiServer implements AsyncDisposable {
   readonly #watches = new ApiWatches(this.objects);
   readonly #ca: TestCa;
   #server: (AsyncDisposable & { port: number }) | undefined;
+  readonly #hostname: string;
   #port = 0;
 
-  private constructor(ca: TestCa) {
+  private constructor(ca: TestCa, hostname: string) {
     this.#ca = ca;
+    this.#hostname = hostname;
   }
 
-  static async start(options: { plaintext?: boolean } = {}): Promise<ApiServer> {
-    const server = new ApiServer(await TestCa.create("API server CA"));
+  /** Serves on a loopback address, 127.0.0.1 unless given. */
+  static async start(
+    { hostname = "127.0.0.1", ...options }: { hostname?: string; plaintext?: boolean } = {},
+  ): Promise<ApiServer> {
+    const server = new ApiServer(await TestCa.create("API server CA"), hostname);
     await server.listen(options);
     return server;
   }
 
   get url(): string {
-    return `https://127.0.0.1:${this.#port}`;
+    return `https://${formatAddress({ hostname: this.#hostname, port: this.#port })}`;
   }
 
   get port(): number {
@@ -79,9 +85,10 @@ export class ApiServer implements AsyncDisposable {
 
   /** Begins to serve, on the port of before if there was one. */
   async listen({ plaintext = false } = {}): Promise<void> {
-    const pair = await this.#ca.issue("127.0.0.1", "localhost");
+    const pair = await this.#ca.issue(this.#hostname, "localhost");
     const tls = { cert: pair.certificatePem, key: pair.privateKeyPem };
     this.#server = await serveHttps({
+      hostname: this.#hostname,
       port: this.#port,
       tls: plaintext ? undefined : tls,
       answer: (request, callerPort) => this.#answer(request, callerPort),

@@ -8,6 +8,8 @@ import { createServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 
 export interface HttpsOptions {
+  /** A loopback address of this machine. */
+  readonly hostname: string;
   /** 0: any free one. */
   readonly port: number;
   /** PEM; absent: plaintext. */
@@ -17,11 +19,11 @@ export interface HttpsOptions {
 }
 
 /**
- * Serves HTTP/1.1 on 127.0.0.1 at once: Deno's own server over TLS waits 40 ms for the other side's
+ * Serves HTTP/1.1 at once: Deno's own server over TLS waits 40 ms for the other side's
  * acknowledgement with each answer. Disposing cuts what is open.
  */
 export async function serveHttps(
-  { port, tls, answer }: HttpsOptions,
+  { hostname, port, tls, answer }: HttpsOptions,
 ): Promise<AsyncDisposable & { port: number }> {
   const listener = (message: IncomingMessage, response: ServerResponse) =>
     void exchange(message, response, answer).catch(() => response.destroy());
@@ -35,7 +37,7 @@ export async function serveHttps(
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
-    server.listen(port, "127.0.0.1", resolve);
+    server.listen(port, hostname, resolve);
   });
   return {
     port: (server.address() as AddressInfo).port,

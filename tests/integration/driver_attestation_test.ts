@@ -29,7 +29,7 @@ async function openService(ca: TestCa) {
   })];
   await using resources = new AsyncDisposableStack();
   const server = resources.use(
-    await serveTcp("127.0.0.1:0", {
+    await serveTcp({ hostname: "127.0.0.1", port: 0 }, {
       tls,
       services,
       peers: acceptingPeers(),

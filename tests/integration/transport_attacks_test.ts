@@ -21,15 +21,14 @@ Deno.test("a server with a pod's certificate receives neither a token nor a call
     const identity = { current: () => pair, onChange: () => ({ [Symbol.dispose]: () => {} }) };
     let [calls, tokens] = [0, 0];
     const implementation = certificateService({ ...service, authenticator: allowAnonymous });
-    await using impostor = await serveTcp("127.0.0.1:0", {
+    await using impostor = await serveTcp({ hostname: "127.0.0.1", port: 0 }, {
       services: [registerService(CertificateService, implementation)],
       onCall: () => void calls++,
       graceMs: 100,
       tls: identity,
     });
     await using endpoint = new AttestationEndpoint({
-      hostname: "127.0.0.1",
-      port: 0,
+      address: { hostname: "127.0.0.1", port: 0 },
       identity,
       clock,
       limits: new AttestationLimits(clock),

@@ -40,7 +40,7 @@ export async function gatedServer(options: Partial<TcpServerOptions> = {}, metho
       ...methods,
     }),
   ];
-  const server = await serveTcp("127.0.0.1:0", {
+  const server = await serveTcp({ hostname: "127.0.0.1", port: 0 }, {
     services,
     tls,
     peers,

@@ -32,7 +32,7 @@ export const folders: Readonly<Record<string, Folder>> = {
     mayImport: { shared: ["text"] },
   },
   "shared/network": {
-    purpose: "limits of what one network address can use",
+    purpose: "listening on TCP, limits of what one network address can use",
     mainFile: "bounded_groups.ts",
     mayImport: { shared: ["text", "scheduler"] },
   },
@@ -69,7 +69,7 @@ export const folders: Readonly<Record<string, Folder>> = {
   "shared/telemetry": {
     purpose: "logs, metrics, health endpoint, errors that no code handles",
     mainFile: "logging.ts",
-    mayImport: { shared: ["text", "scheduler", "http"] },
+    mayImport: { shared: ["text", "scheduler", "network", "http"] },
   },
   "driver/certificates": {
     purpose: "a key and a verified certificate for a volume, and when it is renewed",
@@ -111,7 +111,16 @@ export const folders: Readonly<Record<string, Folder>> = {
     purpose: "configuration, help, composition, metrics, status command",
     mainFile: "config.ts",
     mayImport: {
-      shared: ["text", "scheduler", "gen", "linux", "grpc_server", "config", "telemetry"],
+      shared: [
+        "text",
+        "scheduler",
+        "gen",
+        "linux",
+        "network",
+        "grpc_server",
+        "config",
+        "telemetry",
+      ],
       driver: ["certificates", "volume", "mount", "records", "service_client", "csi"],
     },
   },
@@ -214,7 +223,17 @@ export const folders: Readonly<Record<string, Folder>> = {
     purpose: "configuration, help, composition, readiness, metrics",
     mainFile: "compose.ts",
     mayImport: {
-      shared: ["text", "crypto", "scheduler", "gen", "linux", "grpc_server", "config", "telemetry"],
+      shared: [
+        "text",
+        "crypto",
+        "scheduler",
+        "gen",
+        "linux",
+        "network",
+        "grpc_server",
+        "config",
+        "telemetry",
+      ],
       service: [
         "documents",
         "openssl",

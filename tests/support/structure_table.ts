@@ -100,6 +100,7 @@ export const structure: Structure = {
   },
   usesDeno: [
     "shared/linux",
+    "shared/network",
     "shared/grpc_server",
     "shared/http",
     "shared/telemetry",

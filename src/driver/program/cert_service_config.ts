@@ -1,11 +1,7 @@
 import type { EnvironmentReader, VariableTable } from "../../shared/config/environment.ts";
-import {
-  absolutePath,
-  type Address,
-  parseAddress,
-  parseServiceUrl,
-} from "../../shared/config/value_parsers.ts";
+import { absolutePath, parseAddress, parseServiceUrl } from "../../shared/config/value_parsers.ts";
 import type { ServiceConnection } from "../service_client/connection.ts";
+import type { Address } from "../../shared/text/network_address.ts";
 import { serverName } from "../../shared/text/product_names.ts";
 
 /** The port of the service's attestation endpoint. */

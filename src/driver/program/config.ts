@@ -19,13 +19,13 @@ import {
 } from "../../shared/config/environment.ts";
 import {
   absolutePath,
-  type Address,
   booleanWord,
   parseSocketPath,
   utf8Length,
 } from "../../shared/config/value_parsers.ts";
 import { maxSocketPathBytes } from "../../shared/text/limits.ts";
 import { durationBetween } from "../../shared/text/durations.ts";
+import type { ListenAddress } from "../../shared/text/network_address.ts";
 import { hasUnprintable } from "../../shared/text/printable_text.ts";
 import type { ServiceConnection } from "../service_client/connection.ts";
 import { driverName } from "../../shared/text/product_names.ts";
@@ -42,7 +42,7 @@ export interface DriverConfig {
   readonly registration:
     | { readonly directory: string; readonly kubeletSocketPath: string }
     | undefined;
-  readonly health: Address | undefined;
+  readonly health: ListenAddress | undefined;
   readonly logging: LoggingConfig;
   /** The time between two sweeps that compare the schedule with the wall clock. */
   readonly checkInterval: Temporal.Duration;
@@ -132,7 +132,7 @@ export function readDriverConfig(
     certBasePath: values.certBasePath,
     clusterDomain: values.clusterDomain,
     registration,
-    health: healthAddress(values),
+    health: healthAddress(reading),
     logging: loggingConfig(reading),
     checkInterval: values.checkInterval,
     allowKeysOnDisk: values.allowKeysOnDisk,

@@ -4,12 +4,14 @@ import { Registration } from "../../shared/gen/plugin_registration_pb.ts";
 import type { CompletedCall } from "../../shared/grpc_server/call.ts";
 import { registerService, serveUnix } from "../../shared/grpc_server/server.ts";
 import { hardenProcess } from "../../shared/linux/process_hardening.ts";
+import { usableAddress } from "../../shared/network/listen_address.ts";
 import { pause, waitUntilAborted } from "../../shared/scheduler/abort_signals.ts";
 import { systemClock } from "../../shared/scheduler/system_clock.ts";
 import { createCallLog } from "../../shared/telemetry/call_log.ts";
 import { serveHealth } from "../../shared/telemetry/health_endpoint.ts";
 import { Metrics } from "../../shared/telemetry/metrics.ts";
 import { surviveUnhandledErrors } from "../../shared/telemetry/unhandled_errors.ts";
+import { formatAddress } from "../../shared/text/network_address.ts";
 import { driverName } from "../../shared/text/product_names.ts";
 import { identityService } from "../csi/identity_service.ts";
 import { nodeService } from "../csi/node_service.ts";
@@ -40,7 +42,11 @@ export async function serve(
   using _survival = surviveUnhandledErrors(logger, metrics, systemClock);
   for (const problem of hardenProcess()) logger.warn("{problem}", { problem });
   const health = { ready: false, detail: () => "starting", metrics: () => "" };
-  await using endpoint = config.health && serveHealth(config.health, {
+  const healthAddress = config.health && usableAddress(
+    config.health,
+    (message, properties) => logger.info(message, properties),
+  );
+  await using endpoint = healthAddress && serveHealth(healthAddress, {
     live: () => ({ ok: true, detail: "serving" }),
     ready: () => ({ ok: health.ready, detail: health.detail() }),
     metrics: () => health.metrics(),
@@ -68,7 +74,9 @@ export async function serve(
   logger.info("ready on {address}", {
     event: "ready",
     address: config.socketPath,
-    healthAddress: endpoint ? `${config.health?.hostname}:${endpoint.port}` : "off",
+    healthAddress: healthAddress && endpoint
+      ? formatAddress({ ...healthAddress, port: endpoint.port })
+      : "off",
     mounts: parts.mounter.kind,
     version,
   });

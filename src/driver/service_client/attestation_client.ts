@@ -11,6 +11,7 @@ import { describeFileError } from "../../shared/text/file_error.ts";
 import type { HttpResponse } from "./http_response.ts";
 import { exchangeOverTls } from "./tls_exchange.ts";
 import { errorMessage } from "../../shared/text/error_message.ts";
+import { formatAddress } from "../../shared/text/network_address.ts";
 
 /** The endpoint accepts 16 KiB, with the head and the certificate request. */
 const maxTokenBytes = 12 * 1024;
@@ -210,9 +211,10 @@ function retryAfter(value: string | undefined): number | undefined {
   return value !== undefined && /^[0-9]{1,5}$/.test(value) ? Number(value) * 1_000 : undefined;
 }
 
-function unavailable({ hostname, port }: AttestationEndpoint, reason: string): AttestationOutcome {
+function unavailable(endpoint: AttestationEndpoint, reason: string): AttestationOutcome {
+  const address = formatAddress(endpoint);
   return {
     kind: "unavailable",
-    reason: `the attestation endpoint ${hostname} port ${port} cannot be used: ${reason}`,
+    reason: `the attestation endpoint ${address} cannot be used: ${reason}`,
   };
 }

@@ -15,7 +15,9 @@ import { getLogger } from "@logtape/logtape";
 import { acceptConnections } from "../../shared/http/accept_loop.ts";
 import { type ConnectionCaps, ConnectionLimits } from "../../shared/http/connection_limits.ts";
 import type { Clock } from "../../shared/scheduler/clock.ts";
+import { listenError } from "../../shared/network/listen_address.ts";
 import { errorMessage } from "../../shared/text/error_message.ts";
+import type { ListenAddress } from "../../shared/text/network_address.ts";
 import type { AttestationLimits } from "./attestation_limits.ts";
 import type { AttestationOutcome } from "./attestation_outcome.ts";
 import type { AttestationRequest } from "./attestation_request.ts";
@@ -31,9 +33,8 @@ export interface TcpListener {
 }
 
 export interface AttestationEndpointOptions {
-  readonly hostname: string;
-  /** 0 selects a free port. */
-  readonly port: number;
+  /** Port 0 selects a free one. */
+  readonly address: ListenAddress;
   /** The serving certificate, which is renewed while the endpoint serves. */
   readonly identity: { current(): ServingPair; onChange(listener: () => void): Disposable };
   /** Connections whose request is not complete; 256 in all and 16 of an address unless given. */
@@ -74,14 +75,11 @@ export class AttestationEndpoint implements AsyncDisposable {
   constructor(options: AttestationEndpointOptions) {
     this.#options = options;
     this.#caps = new ConnectionLimits(options.caps ?? defaultCaps);
-    const { hostname, port, listen = Deno.listen, identity, clock } = options;
+    const { address, listen = Deno.listen, identity, clock } = options;
     try {
-      this.#listener = listen({ hostname, port });
-    } catch (cause) {
-      throw new Error(
-        `cannot listen for attestations on ${hostname} port ${port}: ${errorMessage(cause)}`,
-        { cause },
-      );
+      this.#listener = listen({ hostname: address.hostname, port: address.port });
+    } catch (error) {
+      throw listenError(address, error);
     }
     this.#tls = new TlsTermination(identity.current(), clock);
     this.#subscription = identity.onChange(() => this.#changeCertificate());

@@ -17,7 +17,8 @@ export interface SecuredConnection {
   readonly wire: Deno.TcpConn;
 }
 
-const loopback = "127.0.0.1";
+/** The second one is for a network without IPv4. */
+const loopbacks = ["127.0.0.1", "::1"] as const;
 /** Accepted connections that no `connect` has claimed yet; others can be of other processes in the network namespace. */
 const maxUnexpected = 64;
 
@@ -58,6 +59,16 @@ export class TlsTermination implements AsyncDisposable {
   }
 }
 
+function listenOnLoopback(options: Deno.TlsCertifiedKeyPem & { alpnProtocols: string[] }) {
+  const [ipv4, ipv6] = loopbacks;
+  try {
+    return Deno.listenTls({ hostname: ipv4, port: 0, ...options });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AddrNotAvailable)) throw error;
+    return Deno.listenTls({ hostname: ipv6, port: 0, ...options });
+  }
+}
+
 /** The listener of one certificate, which is closed after its last pending connection. */
 class CertificateListener {
   readonly ended: Promise<void>;
@@ -74,7 +85,7 @@ class CertificateListener {
 
   constructor({ certificatePem: cert, privateKeyPem: key }: ServingPair, clock: Clock) {
     const options = { cert, key, alpnProtocols: ["http/1.1"] };
-    this.#listener = Deno.listenTls({ hostname: loopback, port: 0, ...options });
+    this.#listener = listenOnLoopback(options);
     this.ended = acceptConnections(this.#listener, {
       clock,
       onConnection: (connection) => this.#receive(connection),
@@ -86,8 +97,8 @@ class CertificateListener {
     signal.throwIfAborted();
     this.#connecting++;
     try {
-      const { port } = this.#listener.addr;
-      const wire = await Deno.connect({ hostname: loopback, port });
+      const { hostname, port } = this.#listener.addr;
+      const wire = await Deno.connect({ hostname, port });
       // A handshake consists of small messages, each of which waits for the one before.
       wire.setNoDelay();
       return { wire, tls: await this.#counterpart(wire, signal) };

@@ -3,9 +3,10 @@ import {
   type Environment,
   EnvironmentReader,
 } from "../../shared/config/environment.ts";
-import { type Address, formatAddress } from "../../shared/config/value_parsers.ts";
+import type { ListenAddress } from "../../shared/text/network_address.ts";
 import {
   healthAddress,
+  listenAddress,
   type LoggingConfig,
   loggingConfig,
 } from "../../shared/config/common_variables.ts";
@@ -26,12 +27,11 @@ export type CaConfig =
 
 /** The configuration of the service's program. */
 export interface ServiceConfig {
-  /** "host:port". */
-  readonly listenAddress: string;
+  readonly listenAddress: ListenAddress;
   readonly tls: boolean;
   readonly authentication: AuthenticationConfig;
   /** Where drivers attest, with AUTHENTICATION=kubernetes. */
-  readonly attestationAddress: Address;
+  readonly attestationAddress: ListenAddress;
   /** Distinguishes this cluster from others that have the same CA in files; undefined with the Secret. */
   readonly clusterId: string | undefined;
   readonly ca: CaConfig;
@@ -49,7 +49,7 @@ export interface ServiceConfig {
   /** Undefined: administrators cannot call. */
   readonly adminSocket: string | undefined;
   /** Undefined: no health endpoint. */
-  readonly health: Address | undefined;
+  readonly health: ListenAddress | undefined;
   readonly logging: LoggingConfig;
 }
 
@@ -81,10 +81,14 @@ export function readServiceConfig(environment: Environment): ConfigResult<Servic
   requireClusterId(reading, authentication, ca);
   const validities = readValidities(reading);
   return reading.outcome(() => ({
-    listenAddress: formatAddress(values.listenAddress),
+    listenAddress: listenAddress(reading, serviceVariables.listenAddress, values.listenAddress),
     tls: values.tls,
     authentication,
-    attestationAddress: values.attestationAddress,
+    attestationAddress: listenAddress(
+      reading,
+      serviceVariables.attestationAddress,
+      values.attestationAddress,
+    ),
     clusterId: ca.kind === "files" ? values.clusterId : undefined,
     ca,
     clusterDomain: values.clusterDomain,
@@ -93,7 +97,7 @@ export function readServiceConfig(environment: Environment): ConfigResult<Servic
     policyFile: values.policyFile,
     driverServiceAccount: values.driverServiceAccount,
     adminSocket: values.adminSocket,
-    health: healthAddress(values),
+    health: healthAddress(reading),
     logging: loggingConfig(reading),
   }));
 }

@@ -111,7 +111,7 @@ export function serveAttestation(
   const onOutcome = (outcome: string) => attestations.add(1, { outcome });
   const attestor = composeAttestor(config, service, parts, { onOutcome });
   return new AttestationEndpoint({
-    ...config.attestationAddress,
+    address: config.attestationAddress,
     identity: serving,
     limits: new AttestationLimits(clock),
     attest: (request, signal) => attestor.attest(request, signal),

@@ -1,8 +1,9 @@
 import { once } from "node:events";
 import { CertificateService } from "../../shared/gen/certificate_service_pb.ts";
-import { formatAddress } from "../../shared/config/value_parsers.ts";
+import { formatAddress, type ListenAddress } from "../../shared/text/network_address.ts";
 import type { TcpServer } from "../../shared/grpc_server/server.ts";
 import { hardenProcess } from "../../shared/linux/process_hardening.ts";
+import { usableAddress } from "../../shared/network/listen_address.ts";
 import { systemClock as clock } from "../../shared/scheduler/system_clock.ts";
 import { type HealthStatus, serveHealth } from "../../shared/telemetry/health_endpoint.ts";
 import { Metrics } from "../../shared/telemetry/metrics.ts";
@@ -18,13 +19,14 @@ import { serveClients } from "./serve_clients.ts";
 
 /** Serves drivers and administrators until the signal is aborted. Rejects when the service cannot start. */
 export async function serve(
-  config: ServiceConfig,
+  configured: ServiceConfig,
   version: string,
   signal: AbortSignal,
 ): Promise<void> {
   const metrics = new Metrics();
   using _survival = surviveUnhandledErrors(logger, metrics, clock);
   for (const problem of hardenProcess()) logger.warn("{problem}", { problem });
+  const config = withUsableAddresses(configured);
   await using resources = new AsyncDisposableStack();
   const machine = { clock, environment: Deno.env.toObject() };
   const parts = await openParts(config, machine, resources);
@@ -38,11 +40,13 @@ export async function serve(
   const endpoint = serveHealthPages(config, { ...parts, server }, metrics, ready);
   if (endpoint) resources.use(endpoint);
   const addresses = {
-    address: config.listenAddress.replace(/:[0-9]+$/, `:${server.port}`),
+    address: formatAddress({ ...config.listenAddress, port: server.port }),
     attestationAddress: attestation
       ? formatAddress({ ...config.attestationAddress, port: attestation.port })
       : "off",
-    healthAddress: endpoint ? `${config.health?.hostname}:${endpoint.port}` : "off",
+    healthAddress: config.health && endpoint
+      ? formatAddress({ ...config.health, port: endpoint.port })
+      : "off",
   };
   const reportReadiness = readinessReporter({ config, version, addresses, health, ready, signal });
   const { currentCa, serving, denials } = parts.open;
@@ -52,6 +56,21 @@ export async function serve(
   if (!signal.aborted) await once(signal, "abort");
   reportReadiness();
   logger.info("stopping: calls in progress may finish");
+}
+
+/** Throws when this machine cannot listen on one of the addresses. */
+function withUsableAddresses(config: ServiceConfig): ServiceConfig {
+  const { listenAddress, attestationAddress, authentication, health } = config;
+  const usable = (address: ListenAddress) =>
+    usableAddress(address, (message, properties) => logger.info(message, properties));
+  return {
+    ...config,
+    listenAddress: usable(listenAddress),
+    attestationAddress: authentication.kind === "kubernetes"
+      ? usable(attestationAddress)
+      : attestationAddress,
+    health: health && usable(health),
+  };
 }
 
 function serveHealthPages(

@@ -28,9 +28,9 @@ export const usualMinValidity = "1h";
 export const serviceVariables = {
   listenAddress: {
     name: "LISTEN_ADDR",
-    default: "0.0.0.0:50051",
+    default: "[::]:50051",
     description: "the address of the gRPC port, which drivers call",
-    expected: 'host:port, such as "0.0.0.0:50051" or "[::]:50051"',
+    expected: 'host:port, such as "[::]:50051" or "0.0.0.0:50051"',
     parse: parseAddress,
   },
   tls: {
@@ -59,10 +59,10 @@ export const serviceVariables = {
   },
   attestationAddress: {
     name: "ATTESTATION_LISTEN_ADDR",
-    default: "0.0.0.0:50052",
+    default: "[::]:50052",
     description:
       "with AUTHENTICATION=kubernetes: the address where drivers attest with their token",
-    expected: 'host:port, such as "0.0.0.0:50052" or "[::]:50052"',
+    expected: 'host:port, such as "[::]:50052" or "0.0.0.0:50052"',
     parse: parseAddress,
   },
   clusterId: {

@@ -1,7 +1,8 @@
 import { parseDnsName } from "../text/name_syntax.ts";
+import type { Address, ListenAddress } from "../text/network_address.ts";
 import { abbreviate } from "../text/printable_text.ts";
-import type { EnvironmentReader, VariableTable, VariableValues } from "./environment.ts";
-import { type Address, oneOf, parseAddress } from "./value_parsers.ts";
+import type { EnvironmentReader, Variable, VariableTable } from "./environment.ts";
+import { oneOf, parseAddress } from "./value_parsers.ts";
 
 /** How much is logged, as LogTape calls it. */
 export type LogLevel = "trace" | "debug" | "info" | "warning" | "error";
@@ -23,9 +24,9 @@ export const commonVariables = {
   },
   health: {
     name: "HEALTH_ADDR",
-    default: "0.0.0.0:9808",
+    default: "[::]:9808",
     description: "where /livez, /readyz and /metrics are served over HTTP, or off",
-    expected: 'host:port, such as "0.0.0.0:9808", or off',
+    expected: 'host:port, such as "[::]:9808" or "0.0.0.0:9808", or off',
     parse: (text: string) => text === "off" ? text : parseAddress(text),
   },
   logLevel: {
@@ -64,8 +65,20 @@ export function loggingConfig(reading: EnvironmentReader<typeof commonVariables>
 }
 
 /** Where to serve health, or undefined for nowhere. */
-export function healthAddress(values: VariableValues<typeof commonVariables>): Address | undefined {
-  return values.health === "off" ? undefined : values.health;
+export function healthAddress(
+  reading: Pick<EnvironmentReader<typeof commonVariables>, "values" | "isSet">,
+): ListenAddress | undefined {
+  const { health } = reading.values;
+  return health === "off" ? undefined : listenAddress(reading, commonVariables.health, health);
+}
+
+/** The address that a variable states, with what a listener's error names. */
+export function listenAddress(
+  reading: { isSet(name: string): boolean },
+  { name }: Variable,
+  address: Address,
+): ListenAddress {
+  return { ...address, variable: name, isDefault: !reading.isSet(name) };
 }
 
 function parseLogLevel(text: string): LogLevel | undefined {

@@ -1,14 +1,7 @@
 import { maxSocketPathBytes } from "../text/limits.ts";
+import { type Address, formatAddress } from "../text/network_address.ts";
 import { hasUnprintable } from "../text/printable_text.ts";
 import { parseDnsName, parseIpAddress } from "../text/name_syntax.ts";
-
-/** Where to listen. */
-export interface Address {
-  /** A DNS name or an IP address, IPv6 without brackets. */
-  readonly hostname: string;
-  /** 0 lets the system choose. */
-  readonly port: number;
-}
 
 /** A reader of one of some words. */
 export function oneOf<const W extends string>(...words: W[]) {
@@ -43,7 +36,7 @@ export function parseSocketPath(text: string): string | undefined {
 
 const hostAndPort = /^(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9.-]{1,254}):([0-9]{1,5})$/;
 
-/** "0.0.0.0:50051", "[::]:50051" or "name:50051"; port 0 lets the system choose. */
+/** "[::]:50051", "0.0.0.0:50051" or "name:50051"; port 0 lets the system choose. */
 export function parseAddress(text: string): Address | undefined {
   const [, host = "", digits = ""] = hostAndPort.exec(text) ?? [];
   const hostname = host.startsWith("[")
@@ -51,11 +44,6 @@ export function parseAddress(text: string): Address | undefined {
     : parseIpAddress(host) ?? parseDnsName(host.toLowerCase());
   const port = Number(digits);
   return hostname === undefined || port > 65535 ? undefined : { hostname, port };
-}
-
-/** An address as "host:port", IPv6 in brackets. */
-export function formatAddress({ hostname, port }: Address): string {
-  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }
 
 /** "https://host:port" or "http://host:port"; the port is 50051 where it is left out. */

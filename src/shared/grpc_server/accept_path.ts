@@ -1,8 +1,9 @@
 import { getLogger } from "@logtape/logtape";
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
-import { addressKey } from "../network/address_key.ts";
+import { addressKey, plainAddress } from "../network/address_key.ts";
 import { BoundedGroups } from "../network/bounded_groups.ts";
+import { listenError } from "../network/listen_address.ts";
 import { WatchedListener } from "../network/watched_listener.ts";
 import type { Clock } from "../scheduler/clock.ts";
 import {
@@ -21,6 +22,7 @@ import { closeSockets } from "./socket_closing.ts";
 import { holdReads, ReadScheduler, SlicedStream } from "../grpc/sliced_stream.ts";
 import { rawOf, ReloadingTlsServer, type TlsIdentitySource } from "./tls_credentials.ts";
 import { errorMessage } from "../text/error_message.ts";
+import type { ListenAddress } from "../text/network_address.ts";
 
 const logger = getLogger(["grpc", "connections"]);
 
@@ -83,14 +85,13 @@ export class AcceptPath {
     undo.move();
   }
 
-  /** Listens on "host:port" and resolves with the port. */
-  async listen(address: string): Promise<number> {
-    const [, host = "", port] = /^\[?(.*?)\]?:(\d+)$/.exec(address) ?? [];
+  /** Listens and resolves with the port. */
+  async listen(address: ListenAddress): Promise<number> {
     try {
-      return await this.#listener.listen(host, Number(port));
+      return await this.#listener.listen(address);
     } catch (error) {
       this.#dispose();
-      throw new Error(`cannot listen on ${address}: ${errorMessage(error)}`, { cause: error });
+      throw listenError(address, error);
     }
   }
 
@@ -171,7 +172,7 @@ export class AcceptPath {
     const close = (why: PeerClosing) => this.#refuse(why, secure, raw);
     const peer = await this.#gate.admit(new Uint8Array(leaf), close);
     if (!(peer instanceof AcceptedPeer)) {
-      this.#warn("rejected a client certificate from {from}: {reason}", address, peer.rejected);
+      this.#warn("rejected a client certificate from {from}: {reason}", raw, peer.rejected);
       return this.#refuse("peer", secure, raw);
     }
     if (raw.destroyed || secure.destroyed) return peer[Symbol.dispose]();
@@ -196,16 +197,16 @@ export class AcceptPath {
       scheduler: this.#readScheduler,
       limits: new FrameLimits(this.#options.clock, "client"),
       onFlood: (reason) => {
-        const from = raw.remoteAddress ?? "";
-        this.#warn("closed a connection from {from}: it sent too many {reason}", from, reason);
+        this.#warn("closed a connection from {from}: it sent too many {reason}", raw, reason);
         this.#refuse("flood", source);
       },
     });
     this.#options.inject(connection, peer);
   }
 
-  #warn(text: string, from: string, reason: string): void {
-    if (this.#logLines.take()) logger.warn(text, { from, reason });
+  #warn(text: string, { remoteAddress = "" }: Socket, reason: string): void {
+    if (!this.#logLines.take()) return;
+    logger.warn(text, { from: plainAddress(remoteAddress), reason });
   }
 
   #refuse(why: ConnectionRefusal, ...sockets: Socket[]): void {

@@ -19,6 +19,7 @@ import {
   type UntypedImplementation,
 } from "../grpc/service_definition.ts";
 import { systemClock } from "../scheduler/system_clock.ts";
+import type { ListenAddress } from "../text/network_address.ts";
 import { AcceptPath } from "./accept_path.ts";
 import { CallAdmission } from "./call_admission.ts";
 import type { ConnectionLimits, ConnectionRefusal, OpenConnections } from "./connection_limits.ts";
@@ -129,8 +130,11 @@ export async function serveUnix(
   };
 }
 
-/** Serves on "host:port" (port 0: any free one), in plaintext when no identity is given, else TLS 1.3. */
-export async function serveTcp(address: string, options: TcpServerOptions): Promise<TcpServer> {
+/** Serves on the address (port 0: any free one), in plaintext when no identity is given, else TLS 1.3. */
+export async function serveTcp(
+  address: ListenAddress,
+  options: TcpServerOptions,
+): Promise<TcpServer> {
   const running = new RunningServer(options, streams.tcp, options.clock);
   const { connections, port } = await running.listenTcp(address, options);
   return {
@@ -186,7 +190,7 @@ class RunningServer {
     this.#admission.guard(this.#server);
   }
 
-  async listenTcp(address: string, options: TcpServerOptions) {
+  async listenTcp(address: ListenAddress, options: TcpServerOptions) {
     const injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
     this.#admission.guard(this.#server);
     const connections = new AcceptPath({

@@ -1,7 +1,8 @@
 /**
- * This folder limits what one network address, or one group of clients, can use. Its main types are
- * `BoundedGroups` and `AddressRates`; `addressKey` is what counts as one address. It never opens or
- * closes a connection.
+ * This folder decides where a program listens, listens on TCP, and limits what one network address,
+ * or one group of clients, can use. Its main types are `WatchedListener`, `BoundedGroups` and
+ * `AddressRates`; its main function is `usableAddress`; `addressKey` is what counts as one address.
+ * It never reads or writes what a connection carries.
  */
 
 /** How many members a set has at most: in all, and of one group. */

@@ -1,6 +1,7 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import type { Clock } from "../scheduler/clock.ts";
 import { errorMessage } from "../text/error_message.ts";
+import type { Address } from "../text/network_address.ts";
 
 export interface WatchedListenerOptions {
   readonly clock: Clock;
@@ -33,7 +34,7 @@ export class WatchedListener {
   readonly #options: WatchedListenerOptions;
   #server: Server;
   #port = 0;
-  #host = "";
+  #hostname = "";
   #isClosed = false;
   #timer: Disposable | undefined;
   #probe: Probe | undefined;
@@ -44,8 +45,8 @@ export class WatchedListener {
   }
 
   /** Listens and resolves with the port (port 0: any free one); rejects when it cannot. */
-  async listen(host: string, port: number): Promise<number> {
-    this.#host = host;
+  async listen({ hostname, port }: Address): Promise<number> {
+    this.#hostname = hostname;
     this.#port = await this.#listen(port);
     this.#probeLater();
     return this.#port;
@@ -80,7 +81,7 @@ export class WatchedListener {
     const server = this.#server;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     server.once("error", reject);
-    server.listen({ host: this.#host, port, backlog }, resolve);
+    server.listen({ host: this.#hostname, port, backlog }, resolve);
     await promise;
     server.removeListener("error", reject);
     server.on("error", ({ message }) => {
@@ -104,13 +105,22 @@ export class WatchedListener {
 
   /** Whether a connection from here is accepted; true where none could be made, which shows nothing. */
   async #acceptsConnections(): Promise<boolean> {
-    const { promise, resolve } = Promise.withResolvers<boolean>();
-    const socket = connect({ host: loopbackOf(this.#host), port: this.#port });
+    for (const host of loopbacksOf(this.#hostname)) {
+      const isAccepted = await this.#acceptsFrom(host);
+      if (isAccepted !== undefined) return isAccepted;
+    }
+    return true;
+  }
+
+  /** Undefined where no connection could be made. */
+  async #acceptsFrom(host: string): Promise<boolean | undefined> {
+    const { promise, resolve } = Promise.withResolvers<boolean | undefined>();
+    const socket = connect({ host, port: this.#port });
     const port = Promise.withResolvers<number | undefined>();
     socket.on("connect", () => port.resolve(socket.localPort));
     socket.on("error", () => {
       port.resolve(undefined);
-      resolve(true);
+      resolve(undefined);
     });
     this.#probe = { port: port.promise, onAccepted: () => resolve(true) };
     using _late = this.#options.clock.after(acceptMs, () => resolve(false));
@@ -139,8 +149,8 @@ export class WatchedListener {
   }
 }
 
-/** Where a listener on all addresses is reached on this machine. */
-function loopbackOf(host: string): string {
-  if (host === "0.0.0.0" || host === "") return "127.0.0.1";
-  return host === "::" ? "::1" : host;
+/** Where a listener is reached on this machine. A machine can lack an address of one family. */
+function loopbacksOf(hostname: string): readonly string[] {
+  if (hostname === "::") return ["::1", "127.0.0.1"];
+  return [hostname === "0.0.0.0" ? "127.0.0.1" : hostname];
 }

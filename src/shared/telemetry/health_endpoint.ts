@@ -1,9 +1,11 @@
 import type { HttpAnswer } from "../http/http_answer.ts";
+import { listenError } from "../network/listen_address.ts";
 import { serveRequests } from "../http/request_loop.ts";
 import type { HttpRejection } from "../http/request_reader.ts";
 import type { Clock } from "../scheduler/clock.ts";
 import { systemClock } from "../scheduler/system_clock.ts";
 import { errorMessage } from "../text/error_message.ts";
+import type { ListenAddress } from "../text/network_address.ts";
 
 /** The result of a check, and the lines from which an operator learns why. */
 export interface HealthStatus {
@@ -34,7 +36,7 @@ const limits = {
  * cannot be listened on.
  */
 export function serveHealth(
-  address: { readonly hostname: string; readonly port: number },
+  address: ListenAddress,
   checks: HealthChecks,
   clock: Clock = systemClock,
 ): AsyncDisposable & { readonly port: number; readonly connections: number } {
@@ -55,12 +57,11 @@ export function serveHealth(
   };
 }
 
-function listen({ hostname, port }: { readonly hostname: string; readonly port: number }) {
+function listen(address: ListenAddress) {
   try {
-    return Deno.listen({ hostname, port });
-  } catch (cause) {
-    const reason = errorMessage(cause);
-    throw new Error(`cannot serve health checks on ${hostname} port ${port}: ${reason}`, { cause });
+    return Deno.listen({ hostname: address.hostname, port: address.port });
+  } catch (error) {
+    throw listenError(address, error);
   }
 }
 

@@ -30,7 +30,7 @@ Deno.test("a driver without a variable set has the documented defaults", () => {
     certBasePath: "/var/lib/csi-certs",
     clusterDomain: "cluster.local",
     registration: undefined,
-    health: { hostname: "0.0.0.0", port: 9808 },
+    health: { hostname: "::", port: 9808, variable: "HEALTH_ADDR", isDefault: true },
     logging: { level: "info", format: "text" },
     allowKeysOnDisk: false,
   });
@@ -76,7 +76,7 @@ Deno.test("every variable of the driver is read", () => {
       directory: "/registration",
       kubeletSocketPath: "/var/lib/kubelet/plugins/x/csi.sock",
     },
-    health: { hostname: "::1", port: 0 },
+    health: { hostname: "::1", port: 0, variable: "HEALTH_ADDR", isDefault: false },
     logging: { level: "debug", format: "json" },
     allowKeysOnDisk: true,
   });

@@ -154,6 +154,6 @@ Deno.test("a port that nothing listens on is unavailable at once", async () => {
   assert.equal(outcome.kind, "unavailable");
   assert.match(
     reasonOf(outcome),
-    /^the attestation endpoint 127\.0\.0\.1 port \d+ cannot be used: /,
+    /^the attestation endpoint 127\.0\.0\.1:\d+ cannot be used: /,
   );
 });

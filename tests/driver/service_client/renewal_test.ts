@@ -74,7 +74,7 @@ async function openService(clock: FakeClock) {
   const tls = { current: () => identity, onChange: () => ({ [Symbol.dispose]: () => {} }) };
   await using resources = new AsyncDisposableStack();
   const server = resources.use(
-    await serveTcp("127.0.0.1:0", {
+    await serveTcp({ hostname: "127.0.0.1", port: 0 }, {
       tls,
       services,
       peers: acceptingPeers(),

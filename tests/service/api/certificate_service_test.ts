@@ -41,7 +41,7 @@ async function open(options: Options = {}) {
   const authenticator = options.authenticator ?? allowAnonymous;
   const implementation = certificateService({ ...parts, authenticator });
   const server = stack.use(
-    await serveTcp("127.0.0.1:0", {
+    await serveTcp({ hostname: "127.0.0.1", port: 0 }, {
       services: [registerService(CertificateService, implementation)],
       maxMessageBytes: 2 * 1024 * 1024,
       graceMs: 100,

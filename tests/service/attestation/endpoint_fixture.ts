@@ -45,8 +45,7 @@ export async function openEndpoint(options: EndpointOptions = {}) {
     atOnce: options.atOnce ?? { total: 1_000, perAddress: 1_000 },
   });
   const endpoint = new AttestationEndpoint({
-    hostname: "127.0.0.1",
-    port: 0,
+    address: { hostname: "127.0.0.1", port: 0 },
     identity: {
       current: () => pair,
       onChange: (listener) => {

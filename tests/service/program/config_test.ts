@@ -27,17 +27,22 @@ Deno.test("a service without any variable has the documented defaults", () => {
   const [durations, rest] = withoutDurations(config);
   assert.deepEqual(durations, ["1h", "168h", "720h", "10m"]);
   assert.deepEqual(rest, {
-    listenAddress: "0.0.0.0:50051",
+    listenAddress: { hostname: "::", port: 50051, variable: "LISTEN_ADDR", isDefault: true },
     tls: true,
     authentication: { kind: "kubernetes" },
-    attestationAddress: { hostname: "0.0.0.0", port: 50052 },
+    attestationAddress: {
+      hostname: "::",
+      port: 50052,
+      variable: "ATTESTATION_LISTEN_ADDR",
+      isDefault: true,
+    },
     clusterId: undefined,
     ca: { kind: "secret", namespace: "kube-system", name: "csi-ca-secret" },
     clusterDomain: "cluster.local",
     policyFile: undefined,
     driverServiceAccount: { namespace: "csi-cert-system", name: "csi-cert-driver" },
     adminSocket: undefined,
-    health: { hostname: "0.0.0.0", port: 9808 },
+    health: { hostname: "::", port: 9808, variable: "HEALTH_ADDR", isDefault: true },
     logging: { level: "info", format: "text" },
   });
   assert.deepEqual(warnings, []);
@@ -67,17 +72,22 @@ Deno.test("every variable of the service is read", () => {
   const [durations, rest] = withoutDurations(config);
   assert.deepEqual(durations, ["10s", "10s", "87600h", "0s"]);
   assert.deepEqual(rest, {
-    listenAddress: "[::]:443",
+    listenAddress: { hostname: "::", port: 443, variable: "LISTEN_ADDR", isDefault: false },
     tls: true,
     authentication: { kind: "kubernetes" },
-    attestationAddress: { hostname: "::", port: 444 },
+    attestationAddress: {
+      hostname: "::",
+      port: 444,
+      variable: "ATTESTATION_LISTEN_ADDR",
+      isDefault: false,
+    },
     clusterId: "prod-1.example:7",
     ca: { kind: "files", certificateFile: "/ca/tls.crt", privateKeyFile: "/ca/tls.key" },
     clusterDomain: "k8s.example",
     policyFile: "/policy.yaml",
     driverServiceAccount: { namespace: "a", name: "b.c" },
     adminSocket: "/run/a.sock",
-    health: { hostname: "localhost", port: 1 },
+    health: { hostname: "localhost", port: 1, variable: "HEALTH_ADDR", isDefault: false },
     logging: { level: "warning", format: "json" },
   });
   assert.deepEqual(warnings, []);

@@ -25,7 +25,7 @@ function serving(identity: TestPair, port = 0, peers?: PeerVerifier) {
       getInfo: () => Promise.resolve({ name: "the server" }),
     }),
   ];
-  return serveTcp(`127.0.0.1:${port}`, { tls, peers, services, graceMs: 0 });
+  return serveTcp({ hostname: "127.0.0.1", port }, { tls, peers, services, graceMs: 0 });
 }
 
 const isRpc = (code: status) => (error: unknown) =>

@@ -134,7 +134,7 @@ for (const [what, bytes] of Object.entries(floods)) {
     await failsSoon(client.getInfo({}));
     await flooding[Symbol.asyncDispose]();
     const identity = await ca.issue(name);
-    await using _server = await serveTcp(`127.0.0.1:${port}`, {
+    await using _server = await serveTcp({ hostname: "127.0.0.1", port }, {
       tls: { current: () => identity, onChange: () => ({ [Symbol.dispose]: () => {} }) },
       services: [stubService(Registration, { getInfo: () => Promise.resolve({ name: "honest" }) })],
       graceMs: 0,

@@ -85,7 +85,7 @@ async function open() {
       },
     }),
   ];
-  const server = await serveTcp("127.0.0.1:0", {
+  const server = await serveTcp({ hostname: "127.0.0.1", port: 0 }, {
     tls,
     services,
     peers: acceptingPeers(),

@@ -214,7 +214,7 @@ Deno.test("without client certificates the connections are bounded, and those of
   ];
   for (const isTls of [true, false]) {
     const refusals: string[] = [];
-    await using server = await serveTcp("127.0.0.1:0", {
+    await using server = await serveTcp({ hostname: "127.0.0.1", port: 0 }, {
       services,
       graceMs: 0,
       limits: { anonymous: 3 },
@@ -236,7 +236,7 @@ Deno.test("without client certificates the connections are bounded, and those of
 Deno.test("without client certificates each address may connect as often as a node's", async () => {
   const clock = new FakeClock();
   const refusals: string[] = [];
-  await using server = await serveTcp("127.0.0.1:0", {
+  await using server = await serveTcp({ hostname: "127.0.0.1", port: 0 }, {
     services: [],
     graceMs: 0,
     clock,
@@ -269,7 +269,7 @@ Deno.test("client CAs without a peer verifier are an error, and so is a verifier
       { peers: new TestPeers() },
     ]
   ) {
-    const start = serveTcp("127.0.0.1:0", { services: [], ...options });
+    const start = serveTcp({ hostname: "127.0.0.1", port: 0 }, { services: [], ...options });
     await assert.rejects(start, /CAs for client certificates and a peer verifier need each other/);
   }
 });
@@ -295,13 +295,13 @@ Deno.test("a server that stops answers the calls that it has, also over TLS", as
   assert.deepEqual(served.refusals, []);
 });
 
-for (const host of ["[::1]", "localhost", "0.0.0.0", "[::]"]) {
-  Deno.test(`a server listens on ${host}`, async () => {
+for (const hostname of ["::1", "localhost", "0.0.0.0", "::"]) {
+  Deno.test(`a server listens on ${hostname}`, async () => {
     const services = [
       stubService(CertificateService, { reportCertificates: () => Promise.resolve({}) }),
     ];
-    await using server = await serveTcp(`${host}:0`, { services, graceMs: 0 });
-    const name = /^\[?::/.test(host) ? "[::1]" : "127.0.0.1";
+    await using server = await serveTcp({ hostname, port: 0 }, { services, graceMs: 0 });
+    const name = hostname.startsWith("::") ? "[::1]" : "127.0.0.1";
     using client = connect(CertificateService, { address: `http://${name}:${server.port}` });
     await client.reportCertificates({});
   });

@@ -22,7 +22,7 @@ Deno.test("a connection that sends a hundred calls at once has them answered in 
       },
     }),
   ];
-  await using server = await serveTcp("127.0.0.1:0", { services });
+  await using server = await serveTcp({ hostname: "127.0.0.1", port: 0 }, { services });
   const address = `http://127.0.0.1:${server.port}`;
   using first = connect(CertificateAdministration, { address });
   using second = connect(CertificateAdministration, { address });
@@ -55,7 +55,10 @@ for (const transport of ["http", "https"] as const) {
       }),
     ];
     const isTls = transport === "https";
-    await using server = await serveTcp("127.0.0.1:0", { services, ...(isTls ? { tls } : {}) });
+    await using server = await serveTcp({ hostname: "127.0.0.1", port: 0 }, {
+      services,
+      ...(isTls ? { tls } : {}),
+    });
     const address = `${transport}://127.0.0.1:${server.port}`;
     const trust = isTls ? { trustBundle: () => ca.certificatePem, serverName: name } : {};
     using clients = new DisposableStack();

@@ -5,7 +5,7 @@ import { serveTcp } from "../../../src/shared/grpc_server/server.ts";
 import { stubService } from "../../support/stub_service.ts";
 
 const services = [stubService(Registration, { getInfo: () => Promise.resolve({ name: "x" }) })];
-const server = await serveTcp("127.0.0.1:0", { services });
+const server = await serveTcp({ hostname: "127.0.0.1", port: 0 }, { services });
 const client = connect(Registration, { address: `http://127.0.0.1:${server.port}` });
 for (let round = 0; round < 60; round++) {
   await Promise.all(Array.from({ length: 8 }, () => client.getInfo({})));

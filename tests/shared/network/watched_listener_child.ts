@@ -11,4 +11,4 @@ const listener = new WatchedListener({
     socket.on("data", (text) => console.log(`received ${text}`));
   },
 });
-console.log(`port ${await listener.listen("127.0.0.1", 0)}`);
+console.log(`port ${await listener.listen({ hostname: "127.0.0.1", port: 0 })}`);

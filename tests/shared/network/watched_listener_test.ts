@@ -21,7 +21,7 @@ async function listening() {
     onConnection: (socket) => sockets.push(socket),
     onProblem: (problem) => problems.push(problem),
   });
-  const port = await listener.listen("127.0.0.1", 0);
+  const port = await listener.listen({ hostname: "127.0.0.1", port: 0 });
   return { clock, sockets, problems, listener, port };
 }
 
@@ -76,7 +76,7 @@ Deno.test("a connection that is reset while a probe connects is no error, and is
     onConnection: () => assert.fail("passed on"),
     onProblem: (problem) => assert.fail(problem),
   });
-  const port = await listener.listen("127.0.0.1", 0);
+  const port = await listener.listen({ hostname: "127.0.0.1", port: 0 });
   const { connect: connectNow } = Socket.prototype;
   const probe = Promise.withResolvers<() => void>();
   Socket.prototype.connect = function (this: Socket, ...args: unknown[]) {
@@ -117,5 +117,31 @@ Deno.test("a listener that could not listen again tries once more", async () => 
   await once(client, "connect");
   await clock.until(() => sockets.length === 1);
   client.destroy();
+  listener.close();
+});
+
+Deno.test("a listener on all addresses is probed over IPv4 where the machine has no IPv6 address", async () => {
+  const clock = new FakeClock();
+  const listener = new WatchedListener({
+    clock,
+    onConnection: () => assert.fail("passed on"),
+    onProblem: (problem) => assert.fail(problem),
+  });
+  await listener.listen({ hostname: "::", port: 0 });
+  const { connect: connectNow } = Socket.prototype;
+  const hosts: unknown[] = [];
+  Socket.prototype.connect = function (this: Socket, ...args: unknown[]) {
+    const { host } = [args].flat(2).find((one) => typeof one === "object") as { host?: string };
+    hosts.push(host);
+    if (host !== "::1") return Reflect.apply(connectNow, this, args);
+    setImmediate(() => this.emit("error", new Error("address not available")));
+    return this;
+  };
+  await clock.advance({ seconds: 30 });
+  await clock.until(() => hosts.length === 2);
+  Socket.prototype.connect = connectNow;
+  assert.deepEqual(hosts, ["::1", "127.0.0.1"]);
+  // The probe has ended, and the next one waits.
+  await clock.until(() => clock.timers === 1);
   listener.close();
 });

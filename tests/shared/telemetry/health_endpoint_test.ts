@@ -66,7 +66,7 @@ Deno.test("an address that is taken is refused with its name and the reason", as
   await using health = serveHealth(address, { live: well, ready: well });
   assert.throws(
     () => serveHealth({ ...address, port: health.port }, { live: well, ready: well }),
-    new RegExp(`cannot serve health checks on 127.0.0.1 port ${health.port}: .*in use`),
+    new RegExp(`cannot listen on 127.0.0.1:${health.port}: .*in use`),
   );
 });
 
