@@ -56,7 +56,7 @@ Deno.test("a service is away for eighty minutes while a thousand renewals become
   const wait = (ms: number) => new Promise<void>((resolve) => void clock.after(ms, resolve));
   const stopping = new AbortController();
   // One scheduler for all, to make the test fast: a driver's jobs have keys that no other driver's have.
-  await using scheduler = new Scheduler({ clock, random: nextRandom, concurrency: drivers });
+  await using scheduler = new Scheduler({ clock, random: nextRandom });
   const settled = () => clock.until(() => scheduler.running === 0);
   const tables: ReturnType<typeof composeVolumes>["table"][] = [];
   for (let driver = 0; driver < drivers; driver++) {

@@ -20,7 +20,7 @@ import {
   importPrivateKey,
 } from "../../shared/crypto/key_pairs.ts";
 import { encodePem } from "../../shared/crypto/pem.ts";
-import type { KeyGenerator } from "./key_generator.ts";
+import { isSlowToGenerate, type KeyGenerator } from "./key_generator.ts";
 import { abortable } from "../../shared/scheduler/abort_signals.ts";
 import { SpareKey } from "./spare_key.ts";
 import type { IssuanceClient, IssueOutcome, IssueRequest } from "./issuance_client.ts";
@@ -63,6 +63,8 @@ export class CertificateRequester {
   readonly #clock: Clock;
   readonly #spare = new SpareKey();
   readonly #semaphore = new Semaphore(mostAtOnce);
+  /** Renewals wait here first, so that a first certificate never waits for all renewals that are due. */
+  readonly #renewals = new Semaphore(mostAtOnce);
   /** To verify an answer blocks the event loop, and many answers arrive together. */
   readonly #eventLoop = new EventLoopLimiter();
 
@@ -74,19 +76,22 @@ export class CertificateRequester {
 
   /** Rejects with the signal's reason when that is aborted; a slow service is `unavailable`. */
   async issue(parameters: IssueParameters, signal: AbortSignal): Promise<IssueResult> {
-    const spare = parameters.privateKeyPem === undefined
-      ? this.#spare.take(parameters.parsed.keyAlgorithm)
+    const { predecessor, privateKeyPem, parsed: { keyAlgorithm } } = parameters;
+    // A volume that waits for a slow key has no permit: the others do not wait for it.
+    const slowKey = isSlowToGenerate(keyAlgorithm)
+      ? await this.#keyPair(parameters, signal)
       : undefined;
-    // Before the semaphore, because an RSA key takes seconds and only one is made at a time.
-    const keyPair = spare?.keyPair ?? await this.#keyPair(parameters, signal);
+    using _renewal = predecessor === undefined ? undefined : await this.#renewals.acquire(signal);
     using _permit = await this.#semaphore.acquire(signal);
+    const spare = privateKeyPem === undefined ? this.#spare.take(keyAlgorithm) : undefined;
+    const keyPair = slowKey ?? spare?.keyPair ?? await this.#keyPair(parameters, signal);
     const request: IssueRequest = {
       certificateRequest: spare?.certificateRequest ?? await createCertificateRequest(keyPair),
       pod: parameters.pod,
       volumeId: parameters.volumeId,
       volumeName: parameters.volumeName,
       attributes: parameters.attributes,
-      predecessor: parameters.predecessor,
+      predecessor,
     };
     const answer = this.#request(request, signal);
     // The next key is made while the service works on this request.

@@ -9,7 +9,13 @@ const unclaimedKeyLifetimeMs = 10 * 60_000;
 interface Waiting {
   readonly algorithm: KeyAlgorithm;
   readonly keyPair: Promise<CryptoKeyPair>;
-  readonly expiry: Disposable;
+  /** Undefined until the key is finished: the keys before it can take longer than its lifetime. */
+  expiry: Disposable | undefined;
+}
+
+/** Whether a key of this algorithm takes seconds of one core. */
+export function isSlowToGenerate(algorithm: KeyAlgorithm): boolean {
+  return algorithm.startsWith("rsa-");
 }
 
 /**
@@ -29,7 +35,7 @@ export class KeyGenerator implements Disposable {
 
   /** A key pair for a volume; rejects with the signal's reason when the signal is aborted first. */
   generate(volumeId: string, algorithm: KeyAlgorithm, signal: AbortSignal): Promise<CryptoKeyPair> {
-    if (!algorithm.startsWith("rsa-")) return this.#generate(algorithm);
+    if (!isSlowToGenerate(algorithm)) return this.#generate(algorithm);
     let waiting = this.#waiting.get(volumeId);
     if (waiting?.algorithm !== algorithm) {
       this.discard(volumeId);
@@ -42,7 +48,7 @@ export class KeyGenerator implements Disposable {
   discard(volumeId: string): void {
     const waiting = this.#waiting.get(volumeId);
     this.#waiting.delete(volumeId);
-    waiting?.expiry[Symbol.dispose]();
+    waiting?.expiry?.[Symbol.dispose]();
   }
 
   [Symbol.dispose](): void {
@@ -56,12 +62,15 @@ export class KeyGenerator implements Disposable {
       return this.#generate(algorithm);
     });
     this.#lastRsa = keyPair.catch(() => {});
-    const expiry = this.#clock.after(unclaimedKeyLifetimeMs, () => this.discard(volumeId));
-    const waiting: Waiting = { algorithm, keyPair, expiry };
+    const waiting: Waiting = { algorithm, keyPair, expiry: undefined };
     this.#waiting.set(volumeId, waiting);
-    // A key that could not be made must not fail the retry too.
-    keyPair.catch(() => {
-      if (this.#waiting.get(volumeId) === waiting) this.discard(volumeId);
+    const isCurrent = () => this.#waiting.get(volumeId) === waiting;
+    const discard = () => this.discard(volumeId);
+    keyPair.then(() => {
+      if (isCurrent()) waiting.expiry = this.#clock.after(unclaimedKeyLifetimeMs, discard);
+    }, () => {
+      // A key that could not be made must not fail the retry too.
+      if (isCurrent()) discard();
     });
     return waiting;
   }

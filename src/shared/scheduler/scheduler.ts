@@ -15,8 +15,6 @@ import { WallClockTimer } from "./wall_clock_timer.ts";
 /** What a Scheduler is made of. */
 export interface SchedulerOptions {
   readonly clock: Clock;
-  /** How many jobs may run at once: 32 unless given. */
-  readonly concurrency?: number;
   /** Receives each run that threw and when it is tried again; an error that it throws is ignored. */
   readonly onError?: (key: string, error: unknown, next: Temporal.Instant) => void;
   /** From 0 to 1; draws the wait after a failure. */
@@ -34,12 +32,11 @@ interface Run {
 }
 
 /**
- * Runs jobs by key when the wall clock reaches their instant: one run of a key at a time, a
- * bounded number of all at once, nothing kept over a restart.
+ * Runs jobs by key when the wall clock reaches their instant: one run of a key at a time, those of
+ * all keys at once, nothing kept over a restart. A job that uses what is limited waits for that itself.
  */
 export class Scheduler implements AsyncDisposable {
   readonly #clock: Clock;
-  readonly #concurrency: number;
   readonly #onError: NonNullable<SchedulerOptions["onError"]>;
   readonly #random: () => number;
   readonly #entries = new Map<string, ScheduledJob>();
@@ -51,15 +48,10 @@ export class Scheduler implements AsyncDisposable {
   readonly #alarm: WallClockTimer;
   #disposed = false;
 
-  /** Throws RangeError unless the concurrency is a whole number from 1. */
   constructor(options: SchedulerOptions) {
-    const { clock, concurrency = 32, onError = () => {}, random = Math.random } = options;
-    if (!Number.isInteger(concurrency) || concurrency < 1) {
-      throw new RangeError(`concurrency is ${concurrency}; it must be a whole number from 1`);
-    }
+    const { clock, onError = () => {}, random = Math.random } = options;
     this.#clock = clock;
     this.#alarm = new WallClockTimer(clock, () => this.#wake());
-    this.#concurrency = concurrency;
     this.#onError = onError;
     this.#random = random;
   }
@@ -141,18 +133,12 @@ export class Scheduler implements AsyncDisposable {
   }
 
   #arm(): void {
-    // Without a free slot nothing can start; the end of a run arms again.
-    const free = this.#runs.size < this.#concurrency;
-    this.#alarm.set(free ? this.#waiting.peek()?.dueMs : undefined);
+    this.#alarm.set(this.#waiting.peek()?.dueMs);
   }
 
   #wake(): void {
     const nowMs = this.#clock.now().epochMilliseconds;
-    for (
-      let starts = 0;
-      starts < startsPerIteration && this.#runs.size < this.#concurrency;
-      starts++
-    ) {
+    for (let starts = 0; starts < startsPerIteration; starts++) {
       const first = this.#waiting.peek();
       if (first === undefined || first.dueMs > nowMs) break;
       this.#waiting.delete(first);

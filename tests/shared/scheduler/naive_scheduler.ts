@@ -71,7 +71,7 @@ export class NaiveScheduler {
     if (run?.scheduled.plan.obedient) run.endMs = this.#nowMs;
   }
 
-  /** Without a bound on concurrency the keys are independent. */
+  /** The keys are independent. */
   #play(key: string, state: State, endMs: number): void {
     for (let nowMs = this.#nowMs;;) {
       const { run, scheduled } = state;
