@@ -46,6 +46,7 @@ const suites = [
   "rotation",
   "policy",
   "rights",
+  "platforms",
   "operator_commands",
   "operators",
   "uninstall",

@@ -144,7 +144,9 @@ Deno.test("every message that the errors page quotes is one of the programs'", (
 
 /** What the how-to pages quote of other programs: the kubelet, kubectl, nginx, OpenSSL. */
 const foreign = ["not found in the list of registered CSI drivers", "key values mismatch"]
-  .concat("ErrImagePull");
+  .concat("ErrImagePull", "insufficient quota to match these scopes")
+  .concat("unable to validate against any security context constraint")
+  .concat("hostPath type check failed");
 
 Deno.test("every message that a how-to page quotes as a problem is one of the programs'", () => {
   const problems = pages().filter((path) => path.startsWith("docs/how-to/")).map((path) =>
