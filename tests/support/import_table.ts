@@ -105,7 +105,7 @@ export const folders: Readonly<Record<string, Folder>> = {
   "driver/csi": {
     purpose: "CSI and plugin registration messages to and from `driver/volume`",
     mainFile: "node_service.ts",
-    mayImport: { shared: ["text", "gen", "grpc", "attributes"], driver: ["volume"] },
+    mayImport: { shared: ["text", "scheduler", "gen", "grpc", "attributes"], driver: ["volume"] },
   },
   "driver/program": {
     purpose: "configuration, help, composition, metrics, status command",

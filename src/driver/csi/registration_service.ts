@@ -7,6 +7,7 @@ const logger = getLogger(["csi-driver", "registration"]);
 /** The kubelet's plugin registration: it calls this when it finds the driver's registration socket. */
 export function registrationService(
   options: { name: string; endpoint: string },
+  onStatus: (refusal: string | undefined) => void = () => {},
 ): ServiceImplementation<typeof Registration> {
   return {
     getInfo: () =>
@@ -17,6 +18,7 @@ export function registrationService(
         supportedVersions: ["1.0.0"],
       }),
     notifyRegistrationStatus: (status) => {
+      onStatus(status.pluginRegistered ? undefined : status.error);
       if (status.pluginRegistered) logger.info("registered with the kubelet", { ...options });
       else logger.error("the kubelet refused the registration: {reason}", { reason: status.error });
       return Promise.resolve({});

@@ -10,6 +10,9 @@ import { StagingArea } from "./staging_area.ts";
 /** The kernel's answers where mounting is not permitted, as opposed to a fault. */
 const notPermitted: ReadonlySet<string> = new Set(["EPERM", "EACCES", "ENOSYS", "ENODEV"]);
 
+/** The mounter of this program; `swapProblem` says why a key may be written to swap space. */
+export type SelectedMounter = Mounter & Disposable & { readonly swapProblem: string | undefined };
+
 export interface MounterOptions {
   /** A directory of the driver's own, under CERT_BASE_PATH. */
   readonly stagingDir: string;
@@ -23,7 +26,7 @@ export interface MounterOptions {
 /** Determines whether this program may mount, removes the mounts of a killed one, and returns the suitable mounter. */
 export async function selectMounter(
   options: MounterOptions,
-): Promise<Mounter & Disposable> {
+): Promise<SelectedMounter> {
   const { allowKeysOnDisk, onWarning } = options;
   await Deno.mkdir(options.stagingDir, { recursive: true, mode: 0o700 });
   const directory = await Deno.realPath(options.stagingDir);
@@ -35,6 +38,7 @@ export async function selectMounter(
     const staging = scope.use(new StagingArea(libc, mounts, directory));
     staging.clean();
     probeMounting(staging);
+    if (staging.swapProblem !== undefined) onWarning(staging.swapProblem);
     scope.move();
     return new TmpfsMounter(mounts, staging);
   } catch (error) {

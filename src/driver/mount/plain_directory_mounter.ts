@@ -29,6 +29,8 @@ export interface PlainDirectoryOptions {
  */
 export class PlainDirectoryMounter implements Mounter, Disposable {
   readonly kind = "plain";
+  /** The keys are stored on the target's own file system, which is reported by itself. */
+  readonly swapProblem = undefined;
   readonly #options: PlainDirectoryOptions;
 
   constructor(options: PlainDirectoryOptions) {

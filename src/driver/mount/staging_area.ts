@@ -28,7 +28,8 @@ export class StagingArea implements Disposable {
   readonly #mounts: MountTable;
   readonly #directory: string;
   #mounted = false;
-  #swapOption = ",noswap";
+  /** Whether a volume was mounted with noswap. */
+  #hasNoSwap = false;
 
   constructor(libc: Libc, mounts: MountTable, directory: string) {
     this.#libc = libc;
@@ -43,6 +44,13 @@ export class StagingArea implements Disposable {
       if (top === undefined || !isOwnMount(top)) return;
       this.#mounts.unmount(this.#directory);
     }
+  }
+
+  /** Why a key may reach a disk; undefined where the kernel keeps volumes out of swap space, or has none. */
+  get swapProblem(): string | undefined {
+    if (this.#hasNoSwap || !hasSwap(this.#libc)) return undefined;
+    return "this kernel cannot keep a tmpfs out of swap space (noswap, Linux 6.4 or later), and swap " +
+      "is on: private keys may be written to it; switch swap off, encrypt it, or update the kernel";
   }
 
   /** A new empty directory that can be mounted on; disposing unmounts and removes it. */
@@ -79,13 +87,24 @@ export class StagingArea implements Disposable {
   #mountVolume(target: string): void {
     const request = { target, flags: hardened };
     try {
-      this.#mounts.mountOurs({ ...request, options: volumeOptions + this.#swapOption });
+      this.#mounts.mountOurs({ ...request, options: `${volumeOptions},noswap` });
+      this.#hasNoSwap = true;
     } catch (error) {
-      if (!(error instanceof SystemCallError && error.code === "EINVAL")) throw error;
-      // Kernels before 6.4 do not know noswap.
+      // Kernels before 6.4 do not know noswap. Where it was accepted once, the error has another cause.
+      const isUnknown = error instanceof SystemCallError && error.code === "EINVAL";
+      if (!isUnknown || this.#hasNoSwap) throw error;
       this.#mounts.mountOurs({ ...request, options: volumeOptions });
-      this.#swapOption = "";
     }
+  }
+}
+
+/** Whether the machine has swap space; a kernel without swap has no such file. */
+function hasSwap(libc: Libc): boolean {
+  try {
+    const [, ...areas] = libc.readText("/proc/swaps").trimEnd().split("\n");
+    return areas.length > 0;
+  } catch {
+    return false;
   }
 }
 

@@ -43,6 +43,11 @@ export class TmpfsMounter implements Mounter, Disposable {
     this.#staging = staging;
   }
 
+  /** Why a key may reach a disk through swap space; undefined where it cannot. */
+  get swapProblem(): string | undefined {
+    return this.#staging.swapProblem;
+  }
+
   state(targetPath: string): TargetState {
     const path = resolveTarget(targetPath);
     if (path === undefined) return "absent";

@@ -21,6 +21,7 @@ import {
   absolutePath,
   booleanWord,
   parseSocketPath,
+  servedPathLimits,
   utf8Length,
 } from "../../shared/config/value_parsers.ts";
 import { maxSocketPathBytes } from "../../shared/text/limits.ts";
@@ -62,8 +63,7 @@ export const driverVariables = {
     name: "CSI_ENDPOINT",
     default: "unix:///csi/csi.sock",
     description: "the socket the kubelet calls",
-    expected:
-      `unix:///path, unix://path or an absolute path, of at most ${maxSocketPathBytes} bytes`,
+    expected: `unix:///path, unix://path or an absolute path, ${servedPathLimits}`,
     parse: parseSocketPath,
   },
   nodeId: {

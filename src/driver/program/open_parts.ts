@@ -75,6 +75,7 @@ export async function openParts(
   return {
     ...volumes,
     mounter: ports.mounter,
+    swapProblem: () => mounter.swapProblem,
     service,
     exposeMetrics,
     onActivity: reporting.onActivity,

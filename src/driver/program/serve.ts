@@ -1,27 +1,18 @@
-import { status } from "@grpc/grpc-js";
-import { Identity, Node } from "../../shared/gen/csi_pb.ts";
-import { Registration } from "../../shared/gen/plugin_registration_pb.ts";
-import type { CompletedCall } from "../../shared/grpc_server/call.ts";
-import { registerService, serveUnix } from "../../shared/grpc_server/server.ts";
 import { hardenProcess } from "../../shared/linux/process_hardening.ts";
 import { usableAddress } from "../../shared/network/listen_address.ts";
 import { pause, waitUntilAborted } from "../../shared/scheduler/abort_signals.ts";
 import { systemClock } from "../../shared/scheduler/system_clock.ts";
-import { createCallLog } from "../../shared/telemetry/call_log.ts";
-import { serveHealth } from "../../shared/telemetry/health_endpoint.ts";
+import { type HealthStatus, serveHealth } from "../../shared/telemetry/health_endpoint.ts";
 import { Metrics } from "../../shared/telemetry/metrics.ts";
 import { surviveUnhandledErrors } from "../../shared/telemetry/unhandled_errors.ts";
 import { formatAddress } from "../../shared/text/network_address.ts";
-import { driverName } from "../../shared/text/product_names.ts";
-import { identityService } from "../csi/identity_service.ts";
-import { nodeService } from "../csi/node_service.ts";
-import { registrationService } from "../csi/registration_service.ts";
 import { acquireBasePathLock } from "../records/base_path_lock.ts";
 import { reportCertificates } from "../service_client/certificate_report.ts";
 import { watchTrustBundle } from "../service_client/trust_bundle_watch.ts";
 import { readMountedCertificates } from "../volume/mounted_certificates.ts";
 import type { DriverConfig } from "./config.ts";
 import { type DriverParts, logger, openParts, type WrapPorts } from "./open_parts.ts";
+import { requireSocketDirectories, type ServedSockets, serveSockets } from "./serve_sockets.ts";
 
 /** Renewals that failed while the service was away are tried again spread over this time. */
 const retrySpreadMs = 10_000;
@@ -38,16 +29,17 @@ export async function serve(
   { version, wrapPorts }: ServeOptions,
   signal: AbortSignal,
 ): Promise<void> {
+  requireSocketDirectories(config);
   const metrics = new Metrics();
   using _survival = surviveUnhandledErrors(logger, metrics, systemClock);
   for (const problem of hardenProcess()) logger.warn("{problem}", { problem });
-  const health = { ready: false, detail: () => "starting", metrics: () => "" };
+  const health = { ready: false, live: alwaysLive, detail: () => "starting", metrics: () => "" };
   const healthAddress = config.health && usableAddress(
     config.health,
     (message, properties) => logger.info(message, properties),
   );
   await using endpoint = healthAddress && serveHealth(healthAddress, {
-    live: () => ({ ok: true, detail: "serving" }),
+    live: () => signal.aborted ? alwaysLive() : health.live(),
     ready: () => ({ ok: health.ready, detail: health.detail() }),
     metrics: () => health.metrics(),
   });
@@ -63,10 +55,12 @@ export async function serve(
     { stagingDir: lock.stagingDir, wrapPorts, metrics },
     resources,
   );
-  health.detail = () => describeState(parts);
+  health.detail = () => describeState(parts, undefined);
   health.metrics = parts.exposeMetrics;
   await restoreVolumes(parts);
-  await serveSockets(config, { version, metrics }, parts, resources);
+  const sockets = await serveSockets(config, { version, metrics }, parts, resources);
+  health.live = sockets.live;
+  health.detail = () => describeState(parts, sockets);
   const watching = watchService(parts, signal);
   await Promise.race([parts.service.attested, waitUntilAborted(signal)]);
   health.ready = true;
@@ -86,11 +80,21 @@ export async function serve(
   await watching;
 }
 
+const alwaysLive = (): HealthStatus => ({ ok: true, detail: "serving" });
+
 /** The lines of /readyz: a driver without the service is ready, because it serves what is mounted. */
-function describeState({ table, renewer, service }: DriverParts): string {
-  const volumes = `${table.size} volumes, ${renewer.failing} whose renewal fails at present`;
-  const problem = service.identity?.problem;
-  return problem === undefined ? volumes : `${volumes}\nno new client certificate: ${problem}`;
+function describeState(
+  { table, renewer, service, swapProblem }: DriverParts,
+  sockets: ServedSockets | undefined,
+): string {
+  const identityProblem = service.identity?.problem;
+  const lines = [
+    `${table.size} volumes, ${renewer.failing} whose renewal fails at present`,
+    identityProblem && `no new client certificate: ${identityProblem}`,
+    sockets?.registrationProblem(),
+    swapProblem(),
+  ];
+  return lines.filter((line) => line !== undefined).join("\n");
 }
 
 async function restoreVolumes({ reconciler }: DriverParts): Promise<void> {
@@ -101,33 +105,6 @@ async function restoreVolumes({ reconciler }: DriverParts): Promise<void> {
     removed: restored.removed,
     unreadable: restored.unreadable.length,
   });
-}
-
-/** Serves CSI, and then the registration socket: the kubelet calls as soon as it finds that one. */
-async function serveSockets(
-  { nodeId, registration, socketPath }: DriverConfig,
-  { version, metrics }: { readonly version: string; readonly metrics: Metrics },
-  { publisher, onActivity }: DriverParts,
-  resources: AsyncDisposableStack,
-): Promise<void> {
-  const logCall = createCallLog(logger, metrics, "warning");
-  const onCall = (call: CompletedCall) => {
-    logCall({ ...call, code: status[call.code] });
-    onActivity();
-  };
-  const identity = identityService({ name: driverName, version });
-  const node = nodeService({ nodeId, publisher });
-  const services = [registerService(Identity, identity), registerService(Node, node)];
-  resources.use(await serveUnix(socketPath, { services, onCall }));
-  if (!registration) return;
-  const endpoint = registration.kubeletSocketPath;
-  const registering = registrationService({ name: driverName, endpoint });
-  resources.use(
-    await serveUnix(`${registration.directory}/${driverName}-reg.sock`, {
-      services: [registerService(Registration, registering)],
-      onCall,
-    }),
-  );
 }
 
 /** Follows the service's trust bundle; with each connection reports what this node's volumes contain. */

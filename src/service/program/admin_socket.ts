@@ -4,8 +4,7 @@ import {
   EnvironmentReader,
   type VariableTable,
 } from "../../shared/config/environment.ts";
-import { absolutePath } from "../../shared/config/value_parsers.ts";
-import { maxSocketPathBytes } from "../../shared/text/limits.ts";
+import { absolutePath, isServedPath, servedPathLimits } from "../../shared/config/value_parsers.ts";
 
 /** The variable that the service and the commands that call it have in common. */
 export const adminVariables = {
@@ -13,10 +12,15 @@ export const adminVariables = {
     name: "ADMIN_SOCKET",
     description:
       "the unix socket of the commands list, get and revoke; where it is unset the service has none",
-    expected: `an absolute path of at most ${maxSocketPathBytes} bytes`,
-    parse: absolutePath(maxSocketPathBytes),
+    expected: `an absolute path ${servedPathLimits}`,
+    parse: parseAdminSocket,
   },
 } as const satisfies VariableTable;
+
+function parseAdminSocket(text: string): string | undefined {
+  const path = absolutePath()(text);
+  return path !== undefined && isServedPath(path) ? path : undefined;
+}
 
 /** The socket of the commands where ADMIN_SOCKET is unset; deploy/base/csi-driver.yaml sets the same path. */
 export const usualAdminSocket = "/run/cert-service/admin.sock";

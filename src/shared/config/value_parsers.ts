@@ -1,4 +1,4 @@
-import { maxSocketPathBytes } from "../text/limits.ts";
+import { maxSocketDirectoryBytes, maxSocketPathBytes } from "../text/limits.ts";
 import { type Address, formatAddress } from "../text/network_address.ts";
 import { hasUnprintable } from "../text/printable_text.ts";
 import { parseDnsName, parseIpAddress } from "../text/name_syntax.ts";
@@ -24,6 +24,16 @@ export function absolutePath(bytes = 4095) {
   };
 }
 
+/** Completes "expected …" for the path of a socket that a program serves. */
+export const servedPathLimits =
+  `of at most ${maxSocketPathBytes} bytes, in a directory of at most ${maxSocketDirectoryBytes}`;
+
+/** Whether a socket can be served at a path: the name at which it listens first has to fit too. */
+export function isServedPath(path: string): boolean {
+  const directory = path.slice(0, Math.max(0, path.lastIndexOf("/")));
+  return utf8Length(path) <= maxSocketPathBytes && utf8Length(directory) <= maxSocketDirectoryBytes;
+}
+
 /** The path in "unix:///csi/csi.sock", "unix://csi.sock" (from the working directory) or "/csi.sock". */
 export function parseSocketPath(text: string): string | undefined {
   const path = text.startsWith("unix://") ? text.slice("unix://".length) : text;
@@ -31,7 +41,7 @@ export function parseSocketPath(text: string): string | undefined {
   if (path === "" || path.endsWith("/") || path.endsWith("/..") || hasUnprintable(path)) {
     return undefined;
   }
-  return utf8Length(path) <= maxSocketPathBytes ? path : undefined;
+  return isServedPath(path) ? path : undefined;
 }
 
 const hostAndPort = /^(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9.-]{1,254}):([0-9]{1,5})$/;

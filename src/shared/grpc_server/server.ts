@@ -66,6 +66,13 @@ export interface TcpServer extends AsyncDisposable {
   readonly connections: OpenConnections;
 }
 
+/** A server on a unix socket; disposing stops it. */
+export interface UnixServer extends AsyncDisposable {
+  readonly path: string;
+  /** Whether its path still is this server's socket: without it no client can connect. */
+  isPublished(): boolean;
+}
+
 const defaultMaxMessageBytes = 64 * 1024;
 const defaultGraceMs = 10_000;
 /** Time in which an aborted call can still send its status. */
@@ -107,7 +114,7 @@ export function registerService<S extends DescService>(
 export async function serveUnix(
   path: string,
   options: ServerOptions,
-): Promise<AsyncDisposable & { path: string }> {
+): Promise<UnixServer> {
   const claimed = await claimSocketPath(path);
   const running = new RunningServer(options, streams.unix);
   try {
@@ -119,6 +126,7 @@ export async function serveUnix(
   }
   return {
     path,
+    isPublished: claimed.isPublished,
     [Symbol.asyncDispose]: async () => {
       // Both begin before the first await, so that a client that connects from now on finds no server.
       try {

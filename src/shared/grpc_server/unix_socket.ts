@@ -1,6 +1,20 @@
 import { connect } from "node:net";
 import { dirname, join } from "node:path";
-import { maxSocketPathBytes } from "../text/limits.ts";
+import { maxSocketDirectoryBytes, maxSocketPathBytes } from "../text/limits.ts";
+
+/** Throws where a socket's directory does not exist: to make it would hide that it is not the directory that others see. */
+export function requireSocketDirectory(path: string, variable: string): void {
+  const directory = dirname(path);
+  try {
+    if (Deno.statSync(directory).isDirectory) return;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  throw new Error(
+    `the directory ${directory} of ${variable} does not exist: mount the kubelet's directory ` +
+      `there, or correct ${variable}`,
+  );
+}
 
 /** A path for a unix socket of this program. */
 export interface ClaimedSocketPath {
@@ -8,27 +22,30 @@ export interface ClaimedSocketPath {
   readonly listenAt: string;
   /** Makes the listening socket appear at its path, complete and with mode 0600. */
   publish(): Promise<void>;
+  /** Whether the path still is our socket, which another process may have removed or replaced. Ask only while it listens. */
+  isPublished(): boolean;
   /** Removes the path if it still is our socket. Call it while the socket listens: its inode is then ours alone. */
   withdraw(): void;
 }
 
 /**
- * Claims a path for a unix socket, and creates its folder. The socket of a process that has ended is
+ * Claims a path for a unix socket in a folder that exists. The socket of a process that has ended is
  * replaced; a socket that another process serves, or a file that is no socket, is an error and remains.
  *
  * A listening socket's file is removed by path when it closes, even if another process has put its own
  * there since. So we listen at a hidden name, which the kubelet's plugin watcher overlooks, and rename.
  */
 export async function claimSocketPath(path: string): Promise<ClaimedSocketPath> {
-  if (new TextEncoder().encode(path).length > maxSocketPathBytes) {
-    throw new Error(
-      `${path} is longer than the ${maxSocketPathBytes} bytes that a unix socket's path may have`,
-    );
-  }
-  await Deno.mkdir(dirname(path), { recursive: true });
+  requireLength(path, maxSocketPathBytes, "a unix socket's path");
+  requireLength(dirname(path), maxSocketDirectoryBytes, "the directory of a served unix socket");
   await refuseOccupied(path);
   const listenAt = join(dirname(path), `.${crypto.randomUUID().slice(0, 8)}`);
   let ours: Deno.FileInfo | undefined;
+  const isPublished = () => {
+    const found = lstat(path);
+    return found !== undefined && ours !== undefined && found.dev === ours.dev &&
+      found.ino === ours.ino;
+  };
   return {
     listenAt,
     publish: async () => {
@@ -37,13 +54,16 @@ export async function claimSocketPath(path: string): Promise<ClaimedSocketPath> 
       await refuseOccupied(path);
       await Deno.rename(listenAt, path);
     },
+    isPublished,
     withdraw: () => {
-      const found = lstat(path);
-      const same = found !== undefined && ours !== undefined && found.dev === ours.dev &&
-        found.ino === ours.ino;
-      if (same) Deno.removeSync(path);
+      if (isPublished()) Deno.removeSync(path);
     },
   };
+}
+
+function requireLength(path: string, most: number, what: string): void {
+  if (new TextEncoder().encode(path).length <= most) return;
+  throw new Error(`${path} is longer than the ${most} bytes that ${what} may have`);
 }
 
 async function refuseOccupied(path: string): Promise<void> {

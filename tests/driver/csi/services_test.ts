@@ -26,6 +26,7 @@ async function withServices(
       registerService(Node, nodeService({ nodeId: "node-1", publisher: node.publisher })),
     ],
   });
+  await Deno.mkdir(kubelet.registrationDir, { recursive: true });
   await using _registration = await serveUnix(`${kubelet.registrationDir}/${name}-reg.sock`, {
     services: [registerService(Registration, registrationService({ name, endpoint: socket }))],
   });

@@ -1,12 +1,15 @@
 import { dirname, join } from "node:path";
-import { selectMounter } from "../../../src/driver/mount/mounter_selection.ts";
+import {
+  type SelectedMounter,
+  selectMounter,
+} from "../../../src/driver/mount/mounter_selection.ts";
 import { SystemCallError } from "../../../src/shared/linux/errno.ts";
 import { type Libc, type MountRequest, openLibc } from "../../../src/shared/linux/libc.ts";
 import { mountAt, type MountinfoEntry } from "../../../src/driver/mount/mountinfo.ts";
 import { MountTable } from "../../../src/driver/mount/mount_table.ts";
 import type { PathMount } from "../../../src/shared/linux/statx.ts";
 import { mountinfoPath } from "../../../src/shared/linux/proc_files.ts";
-import type { Mounter, VolumeFiles } from "../../../src/driver/volume/mounter.ts";
+import type { VolumeFiles } from "../../../src/driver/volume/mounter.ts";
 import { canMount } from "../../../scripts/support/can_mount.ts";
 import { shareMounts } from "../../../scripts/support/shared_mount.ts";
 
@@ -24,6 +27,8 @@ export class FaultyLibc implements Libc {
   callsToFault = Infinity;
   code = "EIO";
   nextUnmountFails = false;
+  /** The text of /proc/swaps; no swap space unless a test changes it. */
+  swaps = "Filename\tType\tSize\tUsed\tPriority\n";
   beforeMount: (request: MountRequest) => void = () => {};
   afterMount: (request: MountRequest) => void = () => {};
   wrapTable: (read: () => string) => string = (read) => read();
@@ -51,6 +56,7 @@ export class FaultyLibc implements Libc {
   }
 
   readText(path: string): string {
+    if (path === "/proc/swaps") return this.swaps;
     if (path !== mountinfoPath) return this.#libc.readText(path);
     this.tableReads += 1;
     return this.wrapTable(() => this.#libc.readText(path));
@@ -123,7 +129,7 @@ export class Workspace implements AsyncDisposable {
     return [...entries, ...this.mounts().map((mount) => `mount ${mount.mountPoint}`)].sort();
   }
 
-  async createMounter(options: { libc?: Libc } = {}): Promise<Mounter & Disposable> {
+  async createMounter(options: { libc?: Libc } = {}): Promise<SelectedMounter> {
     return await selectMounter({
       stagingDir: this.stagingDir,
       allowKeysOnDisk: false,
@@ -154,7 +160,7 @@ async function* walk(directory: string): AsyncGenerator<string> {
 interface MountTestParts {
   readonly workspace: Workspace;
   readonly libc: FaultyLibc;
-  readonly mounter: Mounter;
+  readonly mounter: SelectedMounter;
   readonly target: string;
 }
 

@@ -90,6 +90,7 @@ for (
     ["unix://csi.sock", "csi.sock"],
     ["/csi/csi.sock", "/csi/csi.sock"],
     [`unix://${bytes107}`, bytes107],
+    [`/${"d".repeat(96)}/csi.sock`, `/${"d".repeat(96)}/csi.sock`],
   ] as const
 ) {
   Deno.test(`CSI_ENDPOINT=${given.slice(0, 30)} is a socket's path`, () => {
@@ -113,7 +114,9 @@ for (
 
 const bad: Record<string, string[]> = {
   CSI_ENDPOINT: ["tcp://0.0.0.0:1", "unix://", "unix:///csi/", "csi.sock", `${bytes107}s`]
-    .concat(`/${"é".repeat(54)}`, "/a\u0000b", "unix:///a/.."),
+    .concat(`/${"é".repeat(54)}`, "/a\u0000b", "unix:///a/..")
+    // The path fits, but not the name at which the socket listens first.
+    .concat(`/${"d".repeat(97)}/s`),
   NODE_ID: ["n".repeat(193), "é".repeat(97), "a b", "a\nb", " "],
   CERT_SERVICE_ADDR: [
     "cert-service:50051",

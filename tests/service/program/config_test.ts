@@ -218,6 +218,9 @@ Deno.test("the commands read no variable but ADMIN_SOCKET, whose default is the 
   assert.equal(socket({}), "/run/cert-service/admin.sock");
   assert.equal(socket({ ADMIN_SOCKET: "" }), "/run/cert-service/admin.sock");
   assert.equal(socket({ ADMIN_SOCKET: "/tmp/a.sock" }), "/tmp/a.sock");
+  // A server listens at a longer name first.
+  const long = `/${"d".repeat(97)}/a`;
+  assert.equal(readAdminSocket({ ADMIN_SOCKET: long }).kind, "refused");
   for (const path of ["a.sock", "/a/../b.sock", `/${"x".repeat(107)}`]) {
     assert.match(socket({ ADMIN_SOCKET: path }), /ADMIN_SOCKET=.*expected an absolute path of at/);
   }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { Registration } from "../../../src/shared/gen/plugin_registration_pb.ts";
 import { connect } from "../../../src/shared/grpc_client/client.ts";
 import { serveUnix } from "../../../src/shared/grpc_server/server.ts";
+import { requireSocketDirectory } from "../../../src/shared/grpc_server/unix_socket.ts";
 import { stubService } from "../../support/stub_service.ts";
 import { temporaryFolder } from "../../support/temporary_folder.ts";
 
@@ -16,9 +17,10 @@ async function nameServedAt(path: string): Promise<string> {
 
 const filesIn = (folder: string) => [...Deno.readDirSync(folder)].map(({ name }) => name);
 
-Deno.test("the socket has its mode, its folder is made, and both ends leave nothing else behind", async () => {
+Deno.test("the socket has its mode, and both ends leave nothing else behind", async () => {
   await using folder = await temporaryFolder();
   const path = `${folder.path}/plugins/csi.sock`;
+  Deno.mkdirSync(`${folder.path}/plugins`);
   {
     await using server = await serveUnix(path, named("a"));
     assert.equal(Deno.statSync(server.path).mode! & 0o777, 0o600);
@@ -69,6 +71,51 @@ Deno.test("a file, a folder or a link at the path is an error and remains", asyn
 
 Deno.test("a path too long for a socket is refused by its length", async () => {
   await assert.rejects(serveUnix(`/${"x".repeat(107)}`, named("x")), /longer than the 107 bytes/);
+  const directory = `/${"x".repeat(97)}`;
+  await assert.rejects(
+    serveUnix(`${directory}/s`, named("x")),
+    {
+      message:
+        `${directory} is longer than the 97 bytes that the directory of a served unix socket may have`,
+    },
+  );
+});
+
+Deno.test("a socket in a directory of the longest length is served", async () => {
+  await using folder = await temporaryFolder();
+  const directory = `${folder.path}/${"d".repeat(96 - folder.path.length)}`;
+  Deno.mkdirSync(directory);
+  await using _server = await serveUnix(`${directory}/s`, named("x"));
+  assert.equal(await nameServedAt(`${directory}/s`), "x");
+});
+
+Deno.test("a server notices that its socket was removed or replaced", async () => {
+  await using folder = await temporaryFolder();
+  const path = `${folder.path}/csi.sock`;
+  await using server = await serveUnix(path, named("x"));
+  assert.equal(server.isPublished(), true);
+  Deno.renameSync(path, `${path}-elsewhere`);
+  assert.equal(server.isPublished(), false);
+  Deno.writeTextFileSync(path, "");
+  assert.equal(server.isPublished(), false);
+  Deno.renameSync(`${path}-elsewhere`, path);
+  assert.equal(server.isPublished(), true);
+});
+
+Deno.test("a directory that does not exist is an error, and is not made", async () => {
+  await using folder = await temporaryFolder();
+  const path = `${folder.path}/missing/csi.sock`;
+  await assert.rejects(serveUnix(path, named("x")), /cannot listen on/);
+  assert.throws(() => requireSocketDirectory(path, "CSI_ENDPOINT"), {
+    message: `the directory ${folder.path}/missing of CSI_ENDPOINT does not exist: mount the ` +
+      "kubelet's directory there, or correct CSI_ENDPOINT",
+  });
+  assert.deepEqual(filesIn(folder.path), []);
+  Deno.writeTextFileSync(`${folder.path}/missing`, "");
+  assert.throws(() => requireSocketDirectory(path, "CSI_ENDPOINT"), /does not exist/);
+  Deno.removeSync(`${folder.path}/missing`);
+  Deno.mkdirSync(`${folder.path}/missing`);
+  requireSocketDirectory(path, "CSI_ENDPOINT");
 });
 
 Deno.test("stopping does not remove the socket that a successor has put at the path", async () => {
