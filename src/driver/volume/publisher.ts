@@ -14,7 +14,12 @@ import type { IssueOutcome } from "../certificates/issuance_client.ts";
 import type { KeyGenerator } from "../certificates/key_generator.ts";
 import type { Mounter } from "./mounter.ts";
 import type { Renewer } from "./renewer.ts";
-import { certificateFacts, checkVolume, type VolumeHealth } from "./volume_health.ts";
+import {
+  certificateFacts,
+  checkVolume,
+  mountedSerialNumber,
+  type VolumeHealth,
+} from "./volume_health.ts";
 import {
   type Volume,
   volumeLogFields,
@@ -165,7 +170,8 @@ export class Publisher {
     // Before a certificate is issued: the kubelet calls again and again.
     const reason = isMounted ? undefined : mounter.rejectionReason(volume.targetPath);
     if (reason !== undefined) return { kind: "unusable", reason };
-    const predecessor = known?.serialNumber;
+    // Also of a volume whose record was lost: the service can deny a short validity to a volume without a predecessor.
+    const predecessor = known?.serialNumber ?? mountedSerialNumber(health);
     const parameters = { ...volume, predecessor, privateKeyPem: undefined };
     const issued = await requester.issue(parameters, signal);
     if (issued.kind !== "issued") {

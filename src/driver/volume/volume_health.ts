@@ -37,6 +37,12 @@ export async function checkVolume(
   return isPair ? { kind: "healthy", leaf, contents } : { kind: "broken", contents };
 }
 
+/** The serial number of the certificate at the target, valid or not. */
+export function mountedSerialNumber(health: VolumeHealth): string | undefined {
+  const text = "contents" in health ? health.contents.certificatePem : "";
+  return readCertificates(text)?.[0]?.serialNumber;
+}
+
 /** The record's facts about a certificate, read from a mounted one. */
 export function certificateFacts(leaf: Certificate): CertificateFacts {
   const { serialNumber, notAfter } = leaf;

@@ -151,3 +151,20 @@ Deno.test("a key whose public half does not match its private half is detected b
   const text = node.read(request, "tls.key") ?? "";
   assert.deepEqual(await derivePublicKey(text), node.leaf(request).spki);
 });
+
+Deno.test("a certificate that expired while its record was lost is renewed, not issued as if it were the first", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request({ duration: "10m" });
+  await node.publish(request);
+  const { serialNumber } = node.leaf(request);
+  const { records: [record] } = await node.store.load();
+  await node.store.remove(record!);
+  await node.clock.advance({ minutes: 5 });
+  await node.restart();
+  await node.clock.advance({ minutes: 15 });
+  assert.deepEqual(await node.publish(request), { kind: "done" });
+  assert.deepEqual(node.issuer.requests.map(({ predecessor }) => predecessor), [
+    undefined,
+    serialNumber,
+  ]);
+});
