@@ -276,3 +276,10 @@ Deno.test("the tutorial and the example itself set a MIN_VALIDITY with which its
     for (const duration of durations) assert.equal(duration, minimum, path);
   }
 });
+
+Deno.test("the manifest is the same for clusters of IPv4, IPv6 and both: it states no address and no family", () => {
+  const stated = JSON.stringify(all)
+    .match(/ipFamil\w+|ipBlock|clusterIP|\w+_ADDR\b|\d+\.\d+\.\d+\.\d+|\[::\]/g);
+  // The driver calls the service by its name.
+  assert.deepEqual(stated, ["CERT_SERVICE_ADDR"]);
+});

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
+import { Program } from "../../scripts/support/programs.ts";
+import { temporaryFolder } from "../support/temporary_folder.ts";
 import { type NetworkName, networks } from "../support/network_environment.ts";
 
 const child = fileURLToPath(new URL("network_child.ts", import.meta.url));
@@ -37,7 +39,7 @@ for (
           healthAddress: `${host}:9808`,
           livez: 200,
         },
-        isIssued: true,
+        issued: [true, true],
         notices: host === "[::]" ? [] : [
           notice("ATTESTATION_LISTEN_ADDR", 50052),
           notice("HEALTH_ADDR", 9808),
@@ -46,5 +48,27 @@ for (
         ],
       });
     },
+  });
+}
+
+for (
+  const [name, variable] of [
+    ["csi-driver", "HEALTH_ADDR"],
+    ["cert-service", "HEALTH_ADDR"],
+    ["cert-service", "LISTEN_ADDR"],
+    ["cert-service", "ATTESTATION_LISTEN_ADDR"],
+  ] as const
+) {
+  Deno.test(`${name} ends with an error that names ${variable} where the machine lacks its address`, async () => {
+    await using folder = await temporaryFolder();
+    await using program = new Program(name, "source", {
+      CERT_BASE_PATH: `${folder.path}/records`,
+      [variable]: "[2001:db8::5]:0",
+    });
+    assert.equal((await program.ended()).code, 1);
+    const { message } = await program.logged(({ level }) => level === "fatal");
+    const [expected, reason = ""] = message.split(/(?<=: )(?=[A-Z])/);
+    assert.equal(expected, `cannot serve: cannot listen on [2001:db8::5]:0 (${variable}): `);
+    assert.match(reason, /^(Cannot assign requested address|Address family not supported)/);
   });
 }

@@ -10,12 +10,10 @@ import { formatAddress } from "../../src/shared/text/network_address.ts";
 
 const [loopback = ""] = Deno.args;
 const at = (port: number) => formatAddress({ hostname: loopback, port });
-/** An empty variable counts as unset. */
+/** Empty variables count as unset. By default the driver calls the name cert-service. */
+const byName = { CERT_SERVICE_ADDR: "", ATTESTATION_ADDR: "" };
+const byAddress = { CERT_SERVICE_ADDR: `https://${at(50051)}`, ATTESTATION_ADDR: "" };
 const unset = { LISTEN_ADDR: "", ATTESTATION_LISTEN_ADDR: "", HEALTH_ADDR: "" };
-const toService = {
-  CERT_SERVICE_ADDR: `https://${at(50051)}`,
-  ATTESTATION_ADDR: `https://${at(50052)}`,
-};
 
 async function stateOf(program: Program) {
   const { address, attestationAddress, healthAddress } = await program.ready();
@@ -31,22 +29,26 @@ await using environment = await TestEnvironment.withCa({
   loopback,
 }, policy);
 // Before the service: both use the same port for their health by default.
-const first = await environment.startDriver({ ...toService, ...unset });
+const first = await environment.startDriver({ ...byName, ...unset });
 const { healthAddress, livez } = await stateOf(first);
 await first.stop();
 const service = await environment.startService(unset);
 const ofService = await stateOf(service);
-await environment.startDriver(toService);
-await environment.kubelet.register();
-const volume = environment.kubelet.admit({ name: "web-0", namespace: "shop" });
-await environment.kubelet.publish(volume);
-const [leaf] = readCertificates(await Deno.readTextFile(`${volume.targetPath}/tls.crt`)) ?? [];
-await environment.kubelet.unpublish(volume);
+const issued: boolean[] = [];
+for (const addresses of [byName, byAddress]) {
+  const driver = await environment.startDriver(addresses);
+  await environment.kubelet.register();
+  const volume = environment.kubelet.admit({ name: "web-0", namespace: "shop" });
+  await environment.kubelet.publish(volume);
+  const [leaf] = readCertificates(await Deno.readTextFile(`${volume.targetPath}/tls.crt`)) ?? [];
+  await environment.kubelet.unpublish(volume);
+  await driver.stop();
+  issued.push(service.output.includes(`"serialNumber":"${leaf?.serialNumber}"`));
+}
+const notices = environment.output.split("\n").filter((line) => line.includes("has no IPv6"));
 console.log(JSON.stringify({
   driver: { healthAddress, livez },
   service: ofService,
-  isIssued: leaf !== undefined && service.output.includes(`"serialNumber":"${leaf.serialNumber}"`),
-  notices: environment.output.split("\n").filter((line) => line.includes("has no IPv6")).map((
-    line,
-  ) => JSON.parse(line).message).sort(),
+  issued,
+  notices: notices.map((line) => JSON.parse(line).message).sort(),
 }));

@@ -24,7 +24,10 @@ export const unlimited = {
 type Methods = Partial<ServiceImplementation<typeof CertificateService>>;
 
 /** A server that requires a client's certificate, and the actions of its tests. */
-export async function gatedServer(options: Partial<TcpServerOptions> = {}, methods: Methods = {}) {
+export async function gatedServer(
+  { hostname = "127.0.0.1", ...options }: Partial<TcpServerOptions> & { hostname?: string } = {},
+  methods: Methods = {},
+) {
   const ca = await TestCa.create();
   const identity = { ...await ca.issue(serverName), clientAuthoritiesPem: ca.certificatePem };
   const tls = { current: () => identity, onChange: () => ({ [Symbol.dispose]() {} }) };
@@ -40,7 +43,7 @@ export async function gatedServer(options: Partial<TcpServerOptions> = {}, metho
       ...methods,
     }),
   ];
-  const server = await serveTcp({ hostname: "127.0.0.1", port: 0 }, {
+  const server = await serveTcp({ hostname, port: 0 }, {
     services,
     tls,
     peers,

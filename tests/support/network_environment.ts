@@ -5,19 +5,24 @@ export type CommandPrefix = readonly string[];
 
 const filter = fileURLToPath(new URL("ipv6_filter.ts", import.meta.url));
 
-/** A network namespace of its own, whose loopback interface is up; `setup` is a shell command. */
-function namespaceWith(unshare: CommandPrefix, setup: string): CommandPrefix {
-  return [...unshare, "sh", "-c", `ip link set lo up && ${setup} && exec "$@"`, "sh"];
+/**
+ * A network namespace of its own, whose loopback interface is up and where the name of the service
+ * has one address; `setup` is a shell command.
+ */
+function namespaceWith(unshare: CommandPrefix, address: string, setup: string): CommandPrefix {
+  const hosts = `mount -t tmpfs hosts /mnt && echo ${address} cert-service >/mnt/hosts && ` +
+    "mount --bind /mnt/hosts /etc/hosts && umount /mnt";
+  return [...unshare, "sh", "-c", `ip link set lo up && ${hosts} && ${setup} && exec "$@"`, "sh"];
 }
 
 /** Networks that lack an address family. */
 const setups = {
   "without an IPv4 address": (unshare: CommandPrefix) =>
-    namespaceWith(unshare, "ip -4 address flush dev lo"),
+    namespaceWith(unshare, "::1", "ip -4 address flush dev lo"),
   "without an IPv6 address": (unshare: CommandPrefix) =>
-    namespaceWith(unshare, "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6"),
+    namespaceWith(unshare, "127.0.0.1", "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6"),
   "whose kernel has no IPv6": (unshare: CommandPrefix) => [
-    ...namespaceWith(unshare, "true"),
+    ...namespaceWith(unshare, "127.0.0.1", "true"),
     ...[Deno.execPath(), "run", "--quiet", "--no-check", "--allow-all", filter],
   ],
 };
@@ -25,8 +30,8 @@ const setups = {
 export type NetworkName = keyof typeof setups;
 
 const ways: readonly CommandPrefix[] = [
-  ["unshare", "--net"],
-  ["unshare", "--user", "--map-root-user", "--net"],
+  ["unshare", "--mount", "--net"],
+  ["unshare", "--user", "--map-root-user", "--mount", "--net"],
 ];
 
 /** What runs a command in each network, or why this machine has none of them. */

@@ -107,6 +107,19 @@ Deno.test("in a pod the token and the CA are read from their files again after t
   assert.match(problemOf(await getPod(connection)), /get pods: .*token/);
 });
 
+Deno.test("in a pod of an IPv6 cluster the API server's address has no brackets in the environment", async () => {
+  await using api = await openApi({ hostname: "::1" });
+  await using folder = await temporaryFolder();
+  await Deno.writeTextFile(join(folder.path, "token"), "service-token");
+  await Deno.writeTextFile(join(folder.path, "ca.crt"), api.server.authorityPem);
+  const environment = {
+    KUBERNETES_SERVICE_HOST: "::1",
+    KUBERNETES_SERVICE_PORT: `${api.server.port}`,
+  };
+  using connection = new ApiClient(readApiCredentials(environment, folder.path), api);
+  assert.equal((await getPod(connection)).kind, "absent");
+});
+
 Deno.test("a call in progress while the CA rotates is answered", async () => {
   await using api = await openApi();
   let authorityPem = api.server.authorityPem;

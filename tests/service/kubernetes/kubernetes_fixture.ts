@@ -22,7 +22,7 @@ export function accessTo(server: ApiServer, changed: Partial<ApiCredentials> = {
 
 /** An API server with the rules that the manifests ship, and a connection to it, on a clock that stands still. */
 export async function openApi(
-  options: { plaintext?: boolean; access?: Partial<ApiCredentials> } = {},
+  options: { plaintext?: boolean; hostname?: string; access?: Partial<ApiCredentials> } = {},
 ) {
   await using stack = new AsyncDisposableStack();
   const server = stack.use(await ApiServer.start(options));

@@ -8,6 +8,7 @@ import { CertificateService } from "../../../src/shared/gen/certificate_service_
 import { connect } from "../../../src/shared/grpc_client/client.ts";
 import type { PeerDecision } from "../../../src/shared/grpc_server/peer_verifier.ts";
 import { serveTcp } from "../../../src/shared/grpc_server/server.ts";
+import { captureLogs } from "../../support/captured_logs.ts";
 import { closed, type GatedServer, gatedServer, serverName } from "../../support/gated_server.ts";
 import { TestPeers } from "../../support/peers.ts";
 import { stubService } from "../../support/stub_service.ts";
@@ -39,26 +40,28 @@ Deno.test("of half-open connections 64 remain: the oldest of the address with mo
   for (const socket of [other, ...silent]) socket.destroy();
 });
 
-Deno.test("an address that connects too often is not answered, and another one is", async () => {
-  const clock = new FakeClock();
-  await using served = await gatedServer({ clock, limits: {} });
-  const open = async (count: number, address?: string) => {
-    const sockets = await Promise.all(
-      Array.from({ length: count }, () => served.openPlain(address)),
-    );
-    await seen(served, total += count);
-    return sockets;
-  };
-  let total = 0;
-  const first = await open(50);
-  assert.deepEqual(served.refusals, Array.from({ length: 10 }, () => "rate"));
-  await clock.advance({ seconds: 1 });
-  const second = await open(25);
-  assert.equal(served.refusals.length, 15);
-  const third = await open(1, "127.0.0.2");
-  assert.equal(served.refusals.length, 15);
-  for (const socket of [...first, ...second, ...third]) socket.destroy();
-});
+for (const hostname of ["127.0.0.1", "::"]) {
+  Deno.test(`an address that connects to ${hostname} too often is not answered, and another one is`, async () => {
+    const clock = new FakeClock();
+    await using served = await gatedServer({ hostname, clock, limits: {} });
+    const open = async (count: number, address?: string) => {
+      const sockets = await Promise.all(
+        Array.from({ length: count }, () => served.openPlain(address)),
+      );
+      await seen(served, total += count);
+      return sockets;
+    };
+    let total = 0;
+    const first = await open(50);
+    assert.deepEqual(served.refusals, Array.from({ length: 10 }, () => "rate"));
+    await clock.advance({ seconds: 1 });
+    const second = await open(25);
+    assert.equal(served.refusals.length, 15);
+    const third = await open(1, "127.0.0.2");
+    assert.equal(served.refusals.length, 15);
+    for (const socket of [...first, ...second, ...third]) socket.destroy();
+  });
+}
 
 Deno.test("an address may connect more often once it has shown a valid certificate", async () => {
   const clock = new FakeClock();
@@ -102,6 +105,15 @@ for (const ALPNProtocols of [[], ["http/1.1"]]) {
     assert.deepEqual([served.refusals.length, served.peers.verified], [1, 0]);
   });
 }
+
+Deno.test("the log names an IPv4 client of a server on [::] by its IPv4 address", async () => {
+  await using logs = await captureLogs(["grpc", "connections"]);
+  await using served = await gatedServer({ hostname: "::" });
+  served.peers.decide = () => ({ kind: "rejected", reason: "the node is revoked" });
+  await closed(await served.openTls());
+  const lines = logs.records.map(({ properties }) => properties);
+  assert.deepEqual(lines, [{ from: "127.0.0.1", reason: "the node is revoked" }]);
+});
 
 Deno.test("HTTP/2 sends nothing to a client whose certificate is rejected", async () => {
   await using served = await gatedServer();

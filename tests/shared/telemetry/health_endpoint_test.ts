@@ -79,3 +79,12 @@ Deno.test("disposal does not wait for a client that never finishes its request, 
   await health[Symbol.asyncDispose]();
   await using _next = serveHealth({ ...address, port: health.port }, { live: well, ready: well });
 });
+
+Deno.test("[::] serves clients of IPv4 and of IPv6", async () => {
+  await using health = serveHealth({ hostname: "::", port: 0 }, { live: well, ready: well });
+  for (const host of ["127.0.0.1", "[::1]"]) {
+    const response = await fetch(`http://${host}:${health.port}/livez`);
+    await response.body?.cancel();
+    assert.equal(response.status, 200, host);
+  }
+});
