@@ -7,7 +7,7 @@ import { Metrics } from "../../shared/telemetry/metrics.ts";
 import { surviveUnhandledErrors } from "../../shared/telemetry/unhandled_errors.ts";
 import { formatAddress } from "../../shared/text/network_address.ts";
 import { acquireBasePathLock } from "../records/base_path_lock.ts";
-import { reportCertificates } from "../service_client/certificate_report.ts";
+import { reportUntilReceived } from "../service_client/certificate_report.ts";
 import { watchTrustBundle } from "../service_client/trust_bundle_watch.ts";
 import { readMountedCertificates } from "../volume/mounted_certificates.ts";
 import type { DriverConfig } from "./config.ts";
@@ -113,9 +113,10 @@ async function watchService(
   signal: AbortSignal,
 ): Promise<void> {
   const handler = {
-    onConnected: async () => {
+    onConnected: (connection: AbortSignal) => {
       renewer.retryFailed(retrySpreadMs);
-      await reportCertificates(client, await readMountedCertificates(table, mounter), signal);
+      const readMounted = () => readMountedCertificates(table, mounter);
+      return reportUntilReceived(client, { readMounted, wait, random: Math.random }, connection);
     },
     onBundle: (certificates: readonly Uint8Array[]) => trust.update(certificates),
     onDisconnected: () => trust.disconnected(),

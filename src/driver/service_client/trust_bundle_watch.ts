@@ -12,8 +12,11 @@ const reconnectLeastMs = 500;
 
 /** What a driver does with the stream. */
 export interface TrustBundleHandler {
-  /** The service answers (again), and its bundle was received: what waited for it may continue. */
-  onConnected(): Promise<void>;
+  /**
+   * The service answers (again), and its first bundle was received: what waited for it may continue. Runs beside the
+   * stream, with whose end the signal is aborted. Must not reject.
+   */
+  onConnected(signal: AbortSignal): Promise<void>;
   /** DER certificates. */
   onBundle(certificates: readonly Uint8Array[]): Promise<void>;
   /** The stream has ended: the service may have a newer bundle than the last one received. */
@@ -46,13 +49,14 @@ export async function watchTrustBundle(
       await waitUntilAborted(either);
       continue;
     }
+    const ended = new AbortController();
+    let connected: Promise<void> | undefined;
     try {
-      let isFirst = true;
       for await (const { certificates } of client.watchTrustBundle({}, { signal: either })) {
         await handler.onBundle(certificates);
-        // After the bundle, so that volumes receive it also while this fails.
-        if (isFirst) await handler.onConnected();
-        isFirst = isDown = false;
+        // Not awaited: the volumes receive the next bundle also while a report fails or takes long.
+        connected ??= handler.onConnected(AbortSignal.any([either, ended.signal]));
+        isDown = false;
       }
     } catch (error) {
       if (either.aborted) continue;
@@ -61,7 +65,9 @@ export async function watchTrustBundle(
       if (!isDown) logger.warn("the service cannot be followed: {reason}", { reason });
       isDown = true;
     } finally {
+      ended.abort();
       if (!moving.signal.aborted) handler.onDisconnected();
+      await connected;
     }
     await options.wait(reconnectLeastMs + options.random() * reconnectSpreadMs, either);
   }

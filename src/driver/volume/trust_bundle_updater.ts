@@ -2,7 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import { yieldToEventLoop } from "../../shared/scheduler/event_loop_yield.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
-import { readCertificates } from "../../shared/x509/certificate.ts";
+import { readCertificate, readCertificates } from "../../shared/x509/certificate.ts";
 import { verifyChain } from "../../shared/x509/chain.ts";
 import { trustBundlePem } from "../certificates/certificate_requester.ts";
 import type { Mounter } from "./mounter.ts";
@@ -48,6 +48,13 @@ export class TrustBundleUpdater implements Disposable {
    */
   async update(trustBundle: readonly Uint8Array[]): Promise<void> {
     if (trustBundle.length === 0) return;
+    if (trustBundle.some((der) => readCertificate(der) === undefined)) {
+      logger.error(
+        "the service's new trust bundle contains something that is not a certificate: the volumes " +
+          "keep the bundle that they have; look at the service's CA",
+      );
+      return;
+    }
     const bundlePem = trustBundlePem(trustBundle);
     this.#bundlePem = bundlePem;
     // Volumes that have it already are verified with it too, because a restart forgot the result.

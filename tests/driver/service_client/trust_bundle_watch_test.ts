@@ -3,6 +3,7 @@ import { watchTrustBundle } from "../../../src/driver/service_client/trust_bundl
 import type { CertificateService } from "../../../src/shared/gen/certificate_service_pb.ts";
 import type { Client } from "../../../src/shared/grpc_client/client.ts";
 import type { ClientIdentity } from "../../../src/shared/grpc_client/client_identity.ts";
+import { waitUntilAborted } from "../../../src/shared/scheduler/abort_signals.ts";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
 
 /** A service that a test breaks, an identity that it replaces, and what the handler has received. */
@@ -10,23 +11,28 @@ function open(identity: ClientIdentity | undefined) {
   const clock = new FakeClock();
   const events: string[] = [];
   const listeners = new Set<() => void>();
-  const state = { isAway: false, opened: 0, identity, failsConnected: false };
-  const breaks = new Set<(error: Error) => void>();
+  const state = { isAway: false, opened: 0, identity, isReportSlow: false };
+  let next = Promise.withResolvers<void>();
+  const queued: number[] = [];
   const client = {
     async *watchTrustBundle(_: unknown, { signal }: { signal: AbortSignal }) {
       state.opened++;
       if (state.isAway) throw new Error("connection refused");
       yield { certificates: [Uint8Array.of(state.opened)] };
-      await new Promise((_, reject) => {
-        breaks.add(reject);
-        signal.addEventListener("abort", () => reject(new Error("cancelled")));
-      });
+      signal.addEventListener("abort", () => next.reject(new Error("cancelled")));
+      for (;;) {
+        for (const bundle of queued.splice(0)) yield { certificates: [Uint8Array.of(bundle)] };
+        next = Promise.withResolvers();
+        await next.promise;
+      }
     },
   } as unknown as Client<typeof CertificateService>;
   const handler = {
-    onConnected: () => {
-      if (state.failsConnected) return Promise.reject(new Error("no report is accepted"));
-      return Promise.resolve(void events.push("connected"));
+    onConnected: async (signal: AbortSignal) => {
+      events.push("connected");
+      if (!state.isReportSlow) return;
+      await waitUntilAborted(signal);
+      events.push("report ended");
     },
     onBundle: ([bundle]: readonly Uint8Array[]) =>
       Promise.resolve(void events.push(`bundle ${bundle?.[0]}`)),
@@ -55,10 +61,11 @@ function open(identity: ClientIdentity | undefined) {
     events,
     state,
     listeners,
-    breakStream: () => {
-      for (const reject of breaks) reject(new Error("broken"));
-      breaks.clear();
+    sendBundle: (bundle: number) => {
+      queued.push(bundle);
+      next.resolve();
     },
+    breakStream: () => next.reject(new Error("broken")),
     replaceIdentity: () => {
       state.identity = { certificatePem: "", privateKeyPem: "" };
       for (const listener of [...listeners]) listener();
@@ -95,14 +102,17 @@ Deno.test("a broken stream is an interruption, and a new identity ends the pause
   assert.equal(watch.state.opened, 3);
 });
 
-Deno.test("the bundle of each connection is received, also while the report that follows it fails", async () => {
+Deno.test("a report that takes as long as the stream keeps no bundle from the volumes, and ends with the stream", async () => {
   await using watch = open(some);
+  watch.state.isReportSlow = true;
   await watch.clock.until(() => watch.events.length === 2);
-  watch.state.failsConnected = true;
+  for (const bundle of [7, 8]) watch.sendBundle(bundle);
+  await watch.clock.until(() => watch.events.length === 4);
+  assert.deepEqual(watch.events, ["bundle 1", "connected", "bundle 7", "bundle 8"]);
+  assert.equal(watch.state.opened, 1);
   watch.breakStream();
-  await watch.clock.advance({ seconds: 70 });
-  const again = ["disconnected", "bundle 2", "disconnected", "bundle 3", "disconnected"];
-  assert.deepEqual(watch.events.slice(2), again);
+  await watch.clock.until(() => watch.events.length === 6);
+  assert.deepEqual(watch.events.slice(4), ["disconnected", "report ended"]);
 });
 
 Deno.test("there is no stream before there is an identity, and that is no failure", async () => {

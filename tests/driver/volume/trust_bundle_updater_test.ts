@@ -149,3 +149,19 @@ Deno.test("the checks of the bundles do not keep the sweep from a damaged volume
   await node.clock.until(() => node.issuer.requests.length === 2 && node.scheduler.running === 0);
   assert.ok(node.leaf(request));
 });
+
+Deno.test("a bundle with something that is not a certificate is written into no volume, and the last one remains in use", async () => {
+  const { node, request, bundle } = await nodeWithVolume();
+  await using _node = node;
+  await node.trust.update(bundle);
+  const before = node.read(request, "ca.crt");
+  for (const broken of [[Uint8Array.of(1, 2, 3)], [...bundle, Uint8Array.of(1, 2, 3)]]) {
+    await node.trust.update(broken);
+    assert.equal(node.read(request, "ca.crt"), before);
+  }
+  const adopted = await node.request();
+  await node.publish(adopted);
+  assert.equal(anchorsIn(node, adopted), 1);
+  await checkInterval(node);
+  assert.equal(anchorsIn(node, adopted), 2);
+});
