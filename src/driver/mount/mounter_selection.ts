@@ -5,6 +5,7 @@ import { errorMessage } from "../../shared/text/error_message.ts";
 import { TmpfsMounter } from "./tmpfs_mounter.ts";
 import { MountTable } from "./mount_table.ts";
 import { PlainDirectoryMounter } from "./plain_directory_mounter.ts";
+import type { SelinuxContext } from "./selinux_context.ts";
 import { StagingArea } from "./staging_area.ts";
 
 /** The kernel's answers where mounting is not permitted, as opposed to a fault. */
@@ -18,6 +19,8 @@ export interface MounterOptions {
   readonly stagingDir: string;
   /** ALLOW_KEYS_ON_DISK: whether a plain directory may be on a disk. */
   readonly allowKeysOnDisk: boolean;
+  /** SELINUX_CONTEXT: used where SELinux is enabled; undefined when it is off. */
+  readonly selinuxContext?: SelinuxContext | undefined;
   readonly onWarning: (message: string) => void;
   /** Opens the C library; tests that inject faults replace it. */
   readonly openLibc?: () => Libc;
@@ -39,6 +42,7 @@ export async function selectMounter(
     staging.clean();
     probeMounting(staging);
     if (staging.swapProblem !== undefined) onWarning(staging.swapProblem);
+    chooseSelinuxContext(staging, options);
     scope.move();
     return new TmpfsMounter(mounts, staging);
   } catch (error) {
@@ -54,6 +58,26 @@ function probeMounting(staging: StagingArea): void {
   using directory = staging.createDirectory();
   directory.mountTmpfs();
   directory.makeReadOnly();
+}
+
+/**
+ * Without a context the container runtime labels the files of a volume itself. It cannot do so on a read-only mount,
+ * and the container does not start.
+ */
+function chooseSelinuxContext(staging: StagingArea, options: MounterOptions): void {
+  const { selinuxContext, onWarning } = options;
+  if (selinuxContext === undefined || !staging.hasSelinuxLabels()) return;
+  const { context, isRequired } = selinuxContext;
+  staging.setSelinuxContext(context);
+  try {
+    probeMounting(staging);
+  } catch (error) {
+    const problem = `cannot mount with the SELinux context ${context}: ${errorMessage(error)}; `;
+    const fix = "set SELINUX_CONTEXT to a context that this node's policy allows, or to off";
+    if (isRequired) throw new Error(problem + fix, { cause: error });
+    staging.setSelinuxContext(undefined);
+    onWarning(`${problem}volumes have none, and pods need readOnly: true on the volume; ${fix}`);
+  }
 }
 
 function isNotPermitted(error: unknown): boolean {

@@ -11,6 +11,8 @@ export interface MountinfoEntry {
   readonly isShared: boolean;
   readonly fileSystem: string;
   readonly source: string;
+  /** The options of the file system: `size=1024k`, `seclabel`, … */
+  readonly superOptions: readonly string[];
 }
 
 /** All mounts that the text names; a line of another form is skipped. */
@@ -23,7 +25,7 @@ function parseLine(line: string): MountinfoEntry | undefined {
   // Any number of optional fields precede the dash.
   const dash = fields.indexOf("-", 6);
   const [id, parentId, device = "", , mountPoint, options] = fields;
-  const [fileSystem, source] = dash < 0 ? [] : fields.slice(dash + 1);
+  const [fileSystem, source, superOptions = ""] = dash < 0 ? [] : fields.slice(dash + 1);
   if (mountPoint === undefined || options === undefined || source === undefined) return undefined;
   return {
     id: Number(id),
@@ -34,6 +36,7 @@ function parseLine(line: string): MountinfoEntry | undefined {
     isShared: fields.slice(6, dash).some((field) => field.startsWith("shared:")),
     fileSystem: unescape(fileSystem ?? ""),
     source: unescape(source),
+    superOptions: superOptions.split(","),
   };
 }
 

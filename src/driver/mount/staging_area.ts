@@ -30,6 +30,7 @@ export class StagingArea implements Disposable {
   #mounted = false;
   /** Whether a volume was mounted with noswap. */
   #hasNoSwap = false;
+  #contextOption = "";
 
   constructor(libc: Libc, mounts: MountTable, directory: string) {
     this.#libc = libc;
@@ -61,6 +62,17 @@ export class StagingArea implements Disposable {
     return new StagingDirectory(this.#libc, this.#mounts, path, () => this.#mountVolume(path));
   }
 
+  /** Whether SELinux labels the files of a tmpfs here, as it does where it is enabled and no context was given. */
+  hasSelinuxLabels(): boolean {
+    const own = this.#mounts.all().findLast(({ mountPoint }) => mountPoint === this.#directory);
+    return own?.superOptions.includes("seclabel") ?? false;
+  }
+
+  /** Mounts the next volumes with this context for all of their files. */
+  setSelinuxContext(context: string | undefined): void {
+    this.#contextOption = context === undefined ? "" : `,context="${context}"`;
+  }
+
   [Symbol.dispose](): void {
     if (!this.#mounted) return;
     this.#mounted = false;
@@ -86,14 +98,15 @@ export class StagingArea implements Disposable {
 
   #mountVolume(target: string): void {
     const request = { target, flags: hardened };
+    const options = volumeOptions + this.#contextOption;
     try {
-      this.#mounts.mountOurs({ ...request, options: `${volumeOptions},noswap` });
+      this.#mounts.mountOurs({ ...request, options: `${options},noswap` });
       this.#hasNoSwap = true;
     } catch (error) {
       // Kernels before 6.4 do not know noswap. Where it was accepted once, the error has another cause.
       const isUnknown = error instanceof SystemCallError && error.code === "EINVAL";
       if (!isUnknown || this.#hasNoSwap) throw error;
-      this.#mounts.mountOurs({ ...request, options: volumeOptions });
+      this.#mounts.mountOurs({ ...request, options });
     }
   }
 }

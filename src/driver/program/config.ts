@@ -28,6 +28,11 @@ import { maxSocketPathBytes } from "../../shared/text/limits.ts";
 import { durationBetween } from "../../shared/text/durations.ts";
 import type { ListenAddress } from "../../shared/text/network_address.ts";
 import { hasUnprintable } from "../../shared/text/printable_text.ts";
+import {
+  defaultSelinuxContext,
+  parseSelinuxContext,
+  type SelinuxContext,
+} from "../mount/selinux_context.ts";
 import type { ServiceConnection } from "../service_client/connection.ts";
 import { driverName } from "../../shared/text/product_names.ts";
 import { certServiceConfig, certServiceVariables } from "./cert_service_config.ts";
@@ -49,6 +54,8 @@ export interface DriverConfig {
   readonly checkInterval: Temporal.Duration;
   /** Whether keys may be stored in a plain directory where mounting a tmpfs is not permitted. */
   readonly allowKeysOnDisk: boolean;
+  /** Undefined: volumes are mounted without a context. */
+  readonly selinuxContext: SelinuxContext | undefined;
 }
 
 /** The kubelet's limit, and that of older CSI specifications. */
@@ -107,6 +114,13 @@ export const driverVariables = {
     expected: "true or false",
     parse: booleanWord("true", "false"),
   },
+  selinuxContext: {
+    name: "SELINUX_CONTEXT",
+    defaultText: defaultSelinuxContext,
+    description: "where SELinux is enabled, the context of the files in volumes, or off",
+    expected: "user:role:type:level, or off",
+    parse: (text: string) => text === "off" ? text : parseSelinuxContext(text),
+  },
   ...commonVariables,
 } as const satisfies VariableTable;
 
@@ -136,6 +150,7 @@ export function readDriverConfig(
     logging: loggingConfig(reading),
     checkInterval: values.checkInterval,
     allowKeysOnDisk: values.allowKeysOnDisk,
+    selinuxContext: selinuxContext(values.selinuxContext),
   }));
 }
 
@@ -149,6 +164,11 @@ function registrationConfig(reading: DriverReading): DriverConfig["registration"
     );
   }
   return { directory, kubeletSocketPath: kubeletSocketPath ?? socketPath };
+}
+
+function selinuxContext(value: string | undefined): SelinuxContext | undefined {
+  if (value === "off") return undefined;
+  return { context: value ?? defaultSelinuxContext, isRequired: value !== undefined };
 }
 
 function parseNodeId(text: string): string | undefined {

@@ -40,6 +40,7 @@ export async function openParts(
     await selectMounter({
       stagingDir,
       allowKeysOnDisk: config.allowKeysOnDisk,
+      selinuxContext: config.selinuxContext,
       onWarning: (message) => logger.warn("{message}", { message }),
     }),
   );

@@ -18,6 +18,7 @@ Deno.test("a line with an optional field is read", () => {
     isShared: false,
     fileSystem: "ext3",
     source: "/dev/root",
+    superOptions: ["rw", "errors=continue"],
   }]);
 });
 
@@ -60,6 +61,7 @@ function mount(id: number, parentId: number, mountPoint: string): MountinfoEntry
     isShared: false,
     fileSystem: "tmpfs",
     source: `${id}`,
+    superOptions: [],
   };
   return { id, parentId, mountPoint, ...rest };
 }

@@ -33,6 +33,7 @@ Deno.test("a driver without a variable set has the documented defaults", () => {
     health: { hostname: "::", port: 9808, variable: "HEALTH_ADDR", isDefault: true },
     logging: { level: "info", format: "text" },
     allowKeysOnDisk: false,
+    selinuxContext: { context: "system_u:object_r:container_file_t:s0", isRequired: false },
   });
   assert.deepEqual(warnings, []);
 });
@@ -54,6 +55,7 @@ Deno.test("every variable of the driver is read", () => {
     LOG_FORMAT: "json",
     CHECK_INTERVAL: "90s",
     ALLOW_KEYS_ON_DISK: "true",
+    SELINUX_CONTEXT: "system_u:object_r:data_t:s0:c1,c2",
   };
   const { config: { checkInterval, ...config }, warnings } = read(environment);
   assert.equal(formatDuration(checkInterval), "1m30s");
@@ -79,8 +81,18 @@ Deno.test("every variable of the driver is read", () => {
     health: { hostname: "::1", port: 0, variable: "HEALTH_ADDR", isDefault: false },
     logging: { level: "debug", format: "json" },
     allowKeysOnDisk: true,
+    selinuxContext: { context: "system_u:object_r:data_t:s0:c1,c2", isRequired: true },
   });
   assert.deepEqual(warnings, []);
+});
+
+Deno.test("SELINUX_CONTEXT=off leaves the context out", () => {
+  assert.equal(read({ SELINUX_CONTEXT: "off" }).config.selinuxContext, undefined);
+});
+
+Deno.test("SELINUX_CONTEXT has to be a context that cannot contain other mount options", () => {
+  const [problem = ""] = problems({ SELINUX_CONTEXT: 'u:r:t:s0",size=1g' });
+  assert.match(problem, /SELINUX_CONTEXT.*user:role:type:level, or off/);
 });
 
 const bytes107 = `/${"s".repeat(106)}`;
