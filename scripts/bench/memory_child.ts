@@ -44,7 +44,10 @@ function add(n: number): void {
       attributes,
       parsed: parsed.attributes,
       group: undefined,
+      notBefore: clock.now().subtract({ minutes: 5 }),
       issuedAt: clock.now(),
+      receivedBootMs: 0,
+      bootId: "boot-1",
       serialNumber,
       notAfter: at,
     });

@@ -1,4 +1,4 @@
-import type { Clock } from "../../src/shared/scheduler/clock.ts";
+import type { BootClock, Moment } from "../../src/shared/scheduler/clock.ts";
 import { PriorityQueue, QueueItem } from "../../src/shared/scheduler/priority_queue.ts";
 
 /** More timers than any test has at one instant: one that sets itself again without a wait. */
@@ -15,11 +15,13 @@ class FakeTimer extends QueueItem {
 }
 
 /** A clock that stands still until a test moves it. */
-export class FakeClock implements Clock {
+export class FakeClock implements BootClock {
   #now: Temporal.Instant;
   /** Milliseconds since the start that steps of the wall clock do not change. */
   #elapsedMs = 0;
   readonly #timers = new PriorityQueue<FakeTimer>();
+  /** The machine's present boot; a test changes it to reboot the machine. */
+  bootId = "boot-1";
 
   constructor(start: Temporal.Instant = Temporal.Instant.from("2026-01-01T00:00:00Z")) {
     this.#now = start;
@@ -34,6 +36,10 @@ export class FakeClock implements Clock {
     return this.#now;
   }
 
+  moment(): Moment {
+    return { wall: this.#now, bootMs: this.#elapsedMs, bootId: this.bootId };
+  }
+
   after(ms: number, callback: () => void): Disposable {
     const timer = new FakeTimer(this.#elapsedMs + Math.max(0, ms), callback);
     this.#timers.add(timer);
@@ -45,13 +51,17 @@ export class FakeClock implements Clock {
     this.#now = instant;
   }
 
+  /** The machine sleeps: both clocks continue, and no timer fires until the next `advance`. */
+  sleep(duration: Temporal.DurationLike): void {
+    this.#pass(this.#elapsedMs + millisecondsOf(duration));
+  }
+
   /**
    * Lets the time pass: fires timers at their instant and in their order, and lets all promises
    * settle before the first, after each, and after the last.
    */
   async advance(duration: Temporal.DurationLike): Promise<void> {
-    const ms = Temporal.Duration.from(duration).total({ unit: "milliseconds", relativeTo: utc });
-    const endMs = this.#elapsedMs + ms;
+    const endMs = this.#elapsedMs + millisecondsOf(duration);
     await turn();
     for (let atOnce = 0;; atOnce++) {
       const next = this.#timers.peek();
@@ -90,6 +100,10 @@ export class FakeClock implements Clock {
 
 /** Years and months of a duration count as from here. */
 const utc = Temporal.ZonedDateTime.from("2026-01-01T00:00:00Z[UTC]");
+
+function millisecondsOf(duration: Temporal.DurationLike): number {
+  return Temporal.Duration.from(duration).total({ unit: "milliseconds", relativeTo: utc });
+}
 
 /** One turn of the event loop: every promise that can settle without I/O has, when it resolves. */
 export function turn(): Promise<void> {

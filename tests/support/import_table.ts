@@ -92,7 +92,7 @@ export const folders: Readonly<Record<string, Folder>> = {
   "driver/records": {
     purpose: "`volume.json`, names of record directories, the lock on `CERT_BASE_PATH`",
     mainFile: "record_format.ts",
-    mayImport: { shared: ["text", "linux", "attributes"], driver: ["volume"] },
+    mayImport: { shared: ["text", "linux", "x509", "attributes"], driver: ["volume"] },
   },
   "driver/service_client": {
     purpose: "the driver's end of the certificate service's protocol",

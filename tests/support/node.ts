@@ -10,6 +10,7 @@ import type { Volume, VolumeStore } from "../../src/driver/volume/volume_record.
 import { parsePublishRequest, type PublishCall } from "../../src/driver/csi/request_validation.ts";
 import { mountFlags, openLibc } from "../../src/shared/linux/libc.ts";
 import { mountinfoPath } from "../../src/shared/linux/proc_files.ts";
+import { steadyClock } from "../../src/driver/program/node_clock.ts";
 import { Scheduler } from "../../src/shared/scheduler/scheduler.ts";
 import { type Certificate, readCertificates } from "../../src/shared/x509/certificate.ts";
 import { shareMounts } from "../../scripts/support/shared_mount.ts";
@@ -64,7 +65,7 @@ export class TestNode implements AsyncDisposable {
   /** Starts the program again: every object is new, the files on the node remain. */
   start(): void {
     const { clock, mounter, store, issuer } = this;
-    this.scheduler = new Scheduler({ clock });
+    this.scheduler = new Scheduler({ clock: steadyClock(clock) });
     const volumes = composeVolumes({
       clock,
       mounter,
@@ -116,7 +117,7 @@ export class TestNode implements AsyncDisposable {
   async untilDue(request: Volume): Promise<void> {
     const due = this.scheduler.nextRun(request.volumeId);
     if (!due) throw new Error("no renewal is scheduled");
-    await this.clock.advance(due.since(this.clock.now()));
+    await this.clock.advance(due.since(this.scheduler.now()));
   }
 
   /** Moves the clock to the volume's next run and waits for its end. */

@@ -31,7 +31,7 @@ export class TestIssuer implements IssuanceClient {
       algorithm: "ecdsa-p256",
       commonName: "Test CA",
       notBefore: now.subtract({ hours: 24 * 365 }),
-      notAfter: now.add({ hours: 24 * 365 * 20 }),
+      notAfter: now.add({ hours: 24 * 365 * 30 }),
     });
     const loaded = await loadIssuer(root.certificatePem, root.privateKeyPem, now);
     if (loaded.kind === "refused") throw new Error(loaded.problem);

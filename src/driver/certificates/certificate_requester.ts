@@ -5,7 +5,7 @@
  * uses a disk or a mount, and never imports gRPC.
  */
 
-import type { Clock } from "../../shared/scheduler/clock.ts";
+import type { BootClock, Moment } from "../../shared/scheduler/clock.ts";
 import { EventLoopLimiter } from "../../shared/scheduler/event_loop_yield.ts";
 import { Semaphore } from "../../shared/scheduler/semaphore.ts";
 import type { VolumeAttributes } from "../../shared/attributes/volume_attributes.ts";
@@ -20,6 +20,8 @@ import {
   importPrivateKey,
 } from "../../shared/crypto/key_pairs.ts";
 import { encodePem } from "../../shared/crypto/pem.ts";
+import { type CertificateTerms, issueTime, lifetimeMs } from "./certificate_terms.ts";
+import { clockSkewMs } from "./clock_skew.ts";
 import { isSlowToGenerate, type KeyGenerator } from "./key_generator.ts";
 import { abortable } from "../../shared/scheduler/abort_signals.ts";
 import { SpareKey } from "./spare_key.ts";
@@ -48,7 +50,9 @@ export interface IssueParameters {
 export interface IssuedPair {
   readonly kind: "issued";
   readonly leaf: Certificate;
-  readonly issuedAt: Temporal.Instant;
+  readonly terms: CertificateTerms;
+  /** How far the service's wall clock is ahead of the node's; negative when it is behind. */
+  readonly clockSkewMs: number;
   readonly certificatePem: string;
   readonly privateKeyPem: string;
   readonly trustBundlePem: string;
@@ -60,7 +64,7 @@ export type IssueResult = IssuedPair | Exclude<IssueOutcome, { kind: "issued" }>
 export class CertificateRequester {
   readonly #issuer: IssuanceClient;
   readonly #keys: KeyGenerator;
-  readonly #clock: Clock;
+  readonly #clock: BootClock;
   readonly #spare = new SpareKey();
   readonly #semaphore = new Semaphore(mostAtOnce);
   /** Renewals wait here first, so that a first certificate never waits for all renewals that are due. */
@@ -68,7 +72,7 @@ export class CertificateRequester {
   /** To verify an answer blocks the event loop, and many answers arrive together. */
   readonly #eventLoop = new EventLoopLimiter();
 
-  constructor(issuer: IssuanceClient, keys: KeyGenerator, clock: Clock) {
+  constructor(issuer: IssuanceClient, keys: KeyGenerator, clock: BootClock) {
     this.#issuer = issuer;
     this.#keys = keys;
     this.#clock = clock;
@@ -93,13 +97,15 @@ export class CertificateRequester {
       attributes: parameters.attributes,
       predecessor,
     };
+    const sentAt = this.#clock.now();
     const answer = this.#request(request, signal);
     // The next key is made while the service works on this request.
     void this.#spare.refill();
     const outcome = await answer;
     if (outcome.kind !== "issued") return outcome;
     await this.#eventLoop.acquire();
-    const checked = await this.#verify(outcome, keyPair);
+    const exchange = { sentAt, received: this.#clock.moment() };
+    const checked = await verifyAnswer(outcome, keyPair, exchange);
     if (checked.kind === "issued") this.#keys.discard(parameters.volumeId);
     return checked;
   }
@@ -130,33 +136,46 @@ export class CertificateRequester {
       };
     }
   }
+}
 
-  /** Verifies the service's answer against the key that was sent and the trust bundle, before it is mounted. */
-  async #verify(
-    answer: Extract<IssueOutcome, { kind: "issued" }>,
-    keyPair: CryptoKeyPair,
-  ): Promise<IssueResult> {
-    const chain = answer.chain.map(readCertificate);
-    const anchors = answer.trustBundle.map(readCertificate);
-    const [leaf] = chain;
-    if (leaf === undefined || !chain.every(isCertificate) || !anchors.every(isCertificate)) {
-      return invalidAnswer("contains something that is not a certificate");
-    }
-    if (!equalBytes(leaf.spki, await exportPublicKey(keyPair.publicKey))) {
-      return invalidAnswer("is for another key than the one sent");
-    }
-    const now = this.#clock.now();
-    const verdict = await verifyChain(chain, anchors, now, maxClockSkew);
-    if (verdict.kind === "refused") return invalidAnswer(`does not verify: ${verdict.problem}`);
-    return {
-      kind: "issued",
-      leaf,
-      issuedAt: now,
-      certificatePem: answer.chain.map((der) => encodePem("CERTIFICATE", der)).join(""),
-      privateKeyPem: await exportPrivateKey(keyPair.privateKey),
-      trustBundlePem: trustBundlePem(answer.trustBundle),
-    };
+/** When a request was sent and its answer received. */
+interface Exchange {
+  readonly sentAt: Temporal.Instant;
+  readonly received: Moment;
+}
+
+/**
+ * Verifies the service's answer against the key that was sent and the trust bundle, before it is mounted. The dates are
+ * compared with the time of issue, which the certificate states: the node's clock can be wrong.
+ */
+async function verifyAnswer(
+  answer: Extract<IssueOutcome, { kind: "issued" }>,
+  keyPair: CryptoKeyPair,
+  { sentAt, received }: Exchange,
+): Promise<IssueResult> {
+  const chain = answer.chain.map(readCertificate);
+  const anchors = answer.trustBundle.map(readCertificate);
+  const [leaf] = chain;
+  if (leaf === undefined || !chain.every(isCertificate) || !anchors.every(isCertificate)) {
+    return invalidAnswer("contains something that is not a certificate");
   }
+  if (!equalBytes(leaf.spki, await exportPublicKey(keyPair.publicKey))) {
+    return invalidAnswer("is for another key than the one sent");
+  }
+  if (lifetimeMs(leaf) <= 0) return invalidAnswer("is a certificate that expires as it is issued");
+  const verdict = await verifyChain(chain, anchors, issueTime(leaf), maxClockSkew);
+  if (verdict.kind === "refused") return invalidAnswer(`does not verify: ${verdict.problem}`);
+  const { wall, bootMs, bootId } = received;
+  const { notBefore, notAfter } = leaf;
+  return {
+    kind: "issued",
+    leaf,
+    terms: { notBefore, notAfter, issuedAt: wall, receivedBootMs: bootMs, bootId },
+    clockSkewMs: clockSkewMs(issueTime(leaf), sentAt, wall),
+    certificatePem: answer.chain.map((der) => encodePem("CERTIFICATE", der)).join(""),
+    privateKeyPem: await exportPrivateKey(keyPair.privateKey),
+    trustBundlePem: trustBundlePem(answer.trustBundle),
+  };
 }
 
 /** A trust bundle as the text of `ca.crt`; the same anchors always give the same text. */

@@ -1,14 +1,7 @@
 import { createHash } from "node:crypto";
 import { type Backoff, fullJitterDelay } from "../../shared/scheduler/backoff.ts";
-
-/** What the renewal instant depends on. */
-export interface CertificateTerms {
-  /** When the certificate was issued; not its notBefore, which is back-dated. */
-  readonly issuedAt: Temporal.Instant;
-  readonly notAfter: Temporal.Instant;
-  /** The volume attribute `renew-before`, if the volume has it. */
-  readonly renewBefore: Temporal.Duration | undefined;
-}
+import type { Moment } from "../../shared/scheduler/clock.ts";
+import { ageMs, type CertificateTerms, lifetimeMs, remainingMs } from "./certificate_terms.ts";
 
 /**
  * A volume's certificate is renewed at 80 % of its lifetime; for the programs' own certificates see
@@ -17,32 +10,69 @@ export interface CertificateTerms {
 const dueShare = 0.8;
 /** Volumes issued together renew spread over this share of the lifetime, after they are due. */
 const spreadShare = 0.04;
-/** A certificate is never renewed earlier than this after its issue, however large `renew-before` is. */
-const leastAgeMs = 60_000;
-const leastAgeShare = 0.05;
+/** A certificate is never renewed before this share of its lifetime, so a longer `renew-before` counts as this. */
+const leastShare = 0.5;
 
 /** A volume's position in the spread, from 0 to 1: a hash of its id, so that it is the same after a restart. */
 export function renewalSpread(volumeId: string): number {
   return createHash("sha256").update(volumeId).digest().readUInt32BE(0) / 2 ** 32;
 }
 
-/** When a certificate is due for renewal; `spread` is from 0 to 1. */
-export function renewalTime(terms: CertificateTerms, spread: number): Temporal.Instant {
-  const lifetimeMs = terms.notAfter.epochMilliseconds - terms.issuedAt.epochMilliseconds;
+/** The age in milliseconds at which a certificate is due for renewal; `spread` is from 0 to 1. */
+export function renewalAgeMs(
+  lifetimeMs: number,
+  renewBefore: Temporal.Duration | undefined,
+  spread: number,
+): number {
   const spreadMs = lifetimeMs * spreadShare * spread;
-  const renewBeforeMs = terms.renewBefore?.total("milliseconds");
-  const ageMs = renewBeforeMs === undefined
-    ? lifetimeMs * dueShare + spreadMs
-    // Here the spread makes the renewal earlier: `renew-before` states the latest instant.
-    : lifetimeMs - renewBeforeMs - spreadMs;
-  return terms.issuedAt.add({
-    milliseconds: Math.round(Math.max(ageMs, minimumRenewalAge(lifetimeMs))),
-  });
+  if (renewBefore === undefined) return lifetimeMs * dueShare + spreadMs;
+  // Here the spread makes the renewal earlier: `renew-before` states the latest time.
+  const ageMs = lifetimeMs - renewBefore.total("milliseconds") - spreadMs;
+  return Math.max(ageMs, lifetimeMs * leastShare);
 }
 
-/** The shortest age, in milliseconds, at which a certificate of this lifetime may be renewed. */
-export function minimumRenewalAge(lifetimeMs: number): number {
-  return Math.max(0, Math.min(leastAgeMs, lifetimeMs * leastAgeShare));
+/** Whether `renew-before` is longer than what it counts as. */
+export function isRenewBeforeTooLong(lifetimeMs: number, renewBefore: Temporal.Duration): boolean {
+  return renewBefore.total("milliseconds") > lifetimeMs * (1 - leastShare);
+}
+
+/** The milliseconds until a certificate is due for renewal, from now; negative when it was due before. */
+export function renewalDueInMs(
+  terms: CertificateTerms,
+  renewBefore: Temporal.Duration | undefined,
+  spread: number,
+  moment: Moment,
+): number {
+  const lifetime = lifetimeMs(terms);
+  const age = ageMs(terms, moment);
+  // Of unknown age: due now, and spread so that a node that has booted does not request all certificates together.
+  if (age === undefined) return spread * Math.min(unknownAgeSpreadMs, lifetime * 0.05);
+  return renewalAgeMs(lifetime, renewBefore, spread) - age;
+}
+
+const unknownAgeSpreadMs = 60_000;
+
+/**
+ * The least milliseconds between two requests for one volume's certificate, whatever their outcome: a twentieth of the
+ * lifetime, from 1 s to 60 s. No error in a clock or an attribute leads to more requests.
+ */
+export function requestPauseMs(lifetimeMs: number): number {
+  return Math.min(60_000, Math.max(1_000, lifetimeMs / 20));
+}
+
+/** A new certificate that is not valid yet on this node is mounted when this share of the old one's lifetime is left. */
+const leastHoldShare = 0.05;
+/** X.509 has whole seconds, and a swap takes time. */
+const leastHoldMs = 2_000;
+
+/**
+ * For how long a renewed certificate is held before it replaces the old one: until it is valid by the node's clock, but the
+ * old one must not expire. Zero or less: it is not held.
+ */
+export function holdMs(old: CertificateTerms, renewed: CertificateTerms, moment: Moment): number {
+  const untilValidMs = renewed.notBefore.epochMilliseconds - moment.wall.epochMilliseconds;
+  const reserveMs = Math.max(leastHoldMs, lifetimeMs(old) * leastHoldShare);
+  return Math.min(untilValidMs, remainingMs(old, moment) - reserveMs);
 }
 
 /** The bounds of the wait after a failed renewal. */

@@ -1,4 +1,4 @@
-import type { Clock } from "../../shared/scheduler/clock.ts";
+import type { BootClock } from "../../shared/scheduler/clock.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
 import { CertificateRequester } from "../certificates/certificate_requester.ts";
 import type { IssuanceClient } from "../certificates/issuance_client.ts";
@@ -20,7 +20,8 @@ export interface DriverPorts {
 }
 
 export interface VolumeOptions extends DriverPorts, Pick<RenewerParts, "random" | "onRenewal"> {
-  readonly clock: Clock;
+  readonly clock: BootClock;
+  /** Runs by `steadyClock`, so that no step of the wall clock delays a renewal. */
   readonly scheduler: Scheduler;
   readonly kubelet: KubeletVolumes;
   /** Between two sweeps, and between two checks of the trust bundles. */

@@ -104,7 +104,7 @@ export const driverVariables = {
   checkInterval: {
     name: "CHECK_INTERVAL",
     default: "5m",
-    description: "how often scheduled renewals are compared with the wall clock",
+    description: "how often records, mounts and scheduled renewals are compared",
     ...durationBetween("10s", "24h"),
   },
   allowKeysOnDisk: {

@@ -2,7 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import { openMemoryTrimmer } from "../../shared/linux/memory_trim.ts";
 import { CoalescingTimer } from "../../shared/scheduler/coalescing_timer.ts";
 import { Scheduler } from "../../shared/scheduler/scheduler.ts";
-import { systemClock as clock } from "../../shared/scheduler/system_clock.ts";
+import { systemClock } from "../../shared/scheduler/system_clock.ts";
 import { observeEventLoopLag } from "../../shared/telemetry/event_loop_lag.ts";
 import type { Metrics } from "../../shared/telemetry/metrics.ts";
 import { kubeletVolumeData } from "../mount/kubelet_volume_data.ts";
@@ -12,6 +12,7 @@ import { connectService } from "../service_client/connection.ts";
 import { GrpcIssuanceClient } from "../service_client/issuance_client.ts";
 import { composeVolumes, type DriverPorts } from "./compose_volumes.ts";
 import type { DriverConfig } from "./config.ts";
+import { openNodeClock, steadyClock } from "./node_clock.ts";
 import { volumeMetrics } from "./metrics.ts";
 
 export const program = "csi-driver";
@@ -36,6 +37,7 @@ export async function openParts(
   { stagingDir, wrapPorts, metrics }: OpenOptions,
   resources: AsyncDisposableStack,
 ) {
+  const clock = resources.use(openNodeClock());
   const mounter = resources.use(
     await selectMounter({
       stagingDir,
@@ -49,7 +51,7 @@ export async function openParts(
   );
   const scheduler = resources.use(
     new Scheduler({
-      clock,
+      clock: steadyClock(clock),
       onError: (key, error, next) =>
         logger.error("the job of {key} failed", { key, error, nextAttempt: next }),
     }),
@@ -71,7 +73,7 @@ export async function openParts(
     reporting.expose({
       volumes: table.size,
       failing: renewer.failing,
-      earliestExpiry: table.earliestExpiry,
+      earliestExpiry: table.earliestExpiry(clock.moment()),
     });
   return {
     ...volumes,
@@ -85,10 +87,10 @@ export async function openParts(
 
 /** The metrics of the program, and what follows each call. */
 function openReporting(metrics: Metrics, resources: AsyncDisposableStack) {
-  const lag = resources.use(observeEventLoopLag(metrics, clock));
+  const lag = resources.use(observeEventLoopLag(metrics, systemClock));
   const volumes = volumeMetrics(metrics);
   const memory = resources.use(openMemoryTrimmer());
-  const trimming = resources.use(new CoalescingTimer(clock, trimMemoryAfterMs, memory.trim));
+  const trimming = resources.use(new CoalescingTimer(systemClock, trimMemoryAfterMs, memory.trim));
   return {
     expose: volumes.expose,
     onRenewal(outcome: "renewed" | "failed"): void {

@@ -1,10 +1,12 @@
-import { systemClock } from "../../shared/scheduler/system_clock.ts";
+import type { Moment } from "../../shared/scheduler/clock.ts";
 import { hasVolumeFiles } from "../mount/atomic_directory.ts";
 import { readRecords } from "../records/record_reader.ts";
 import { describeFileError } from "../../shared/text/file_error.ts";
-import { renewalDueAt } from "../volume/renewer.ts";
 import type { VolumeRecord } from "../volume/volume_record.ts";
 import type { DriverConfig } from "./config.ts";
+import { expiryTime, isExpired } from "../certificates/certificate_terms.ts";
+import { renewalDueInMs, renewalSpread } from "../certificates/renewal_time.ts";
+import { openNodeClock } from "./node_clock.ts";
 import { program } from "./open_parts.ts";
 
 /** Prints the state of the node's volumes, and returns the program's exit code. */
@@ -19,7 +21,8 @@ export function printStatus({ certBasePath }: Pick<DriverConfig, "certBasePath">
   }
   const { records, unreadable } = read;
   for (const { path, problem } of unreadable) console.error(`${program}: ${path}: ${problem}`);
-  console.log(formatStatusTable(volumeStatuses(records, hasVolumeFiles, systemClock.now())));
+  using clock = openNodeClock();
+  console.log(formatStatusTable(volumeStatuses(records, hasVolumeFiles, clock.moment())));
   return 0;
 }
 
@@ -39,19 +42,22 @@ const overdueAfter = { minutes: 5 };
 export function volumeStatuses(
   records: readonly VolumeRecord[],
   isPublished: (targetPath: string) => boolean,
-  now: Temporal.Instant,
+  moment: Moment,
 ): VolumeStatus[] {
-  const isPast = (instant: Temporal.Instant) => Temporal.Instant.compare(instant, now) <= 0;
+  const isPast = (at: Temporal.Instant) => Temporal.Instant.compare(at, moment.wall) <= 0;
   const rows = records.map((record): VolumeStatus => {
-    const renewsAt = renewalDueAt(record);
+    const { pod, serialNumber, parsed: { renewBefore } } = record;
+    const spread = renewalSpread(record.volumeId);
+    const dueInMs = Math.ceil(renewalDueInMs(record, renewBefore, spread, moment));
+    const renewsAt = moment.wall.add({ milliseconds: dueInMs });
     const state = !isPublished(record.targetPath)
       ? "not mounted"
-      : isPast(record.notAfter)
+      : isExpired(record, moment)
       ? "expired"
       : isPast(renewsAt.add(overdueAfter))
       ? "renewal overdue"
       : "ok";
-    const { pod, serialNumber, notAfter: expiresAt } = record;
+    const expiresAt = expiryTime(record, moment);
     return { pod: `${pod.namespace}/${pod.name}`, serialNumber, expiresAt, renewsAt, state };
   });
   return rows.sort((left, right) => Temporal.Instant.compare(left.expiresAt, right.expiresAt));

@@ -8,6 +8,7 @@
 import { parseAttributes } from "../../shared/attributes/attribute_parser.ts";
 import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
 import type { VolumeAttributes } from "../../shared/attributes/volume_attributes.ts";
+import { maxClockSkew } from "../../shared/x509/clock_skew.ts";
 import type { VolumeRecord } from "../volume/volume_record.ts";
 
 /** Raised by every change that an older driver would misread. */
@@ -30,7 +31,11 @@ export function formatRecord(record: VolumeRecord): string {
     attributes: { ...record.attributes },
     ...(group === undefined ? {} : { group }),
     issuedAt: record.issuedAt.toString(),
+    ...(record.bootId === undefined
+      ? {}
+      : { receivedBoot: record.receivedBootMs, bootId: record.bootId }),
     serialNumber: record.serialNumber,
+    notBefore: record.notBefore.toString(),
     notAfter: record.notAfter.toString(),
   };
   return JSON.stringify(document, null, 2) + "\n";
@@ -64,6 +69,7 @@ export function parseRecord(text: string): ParsedRecord {
 
 function readRecord(document: Fields): VolumeRecord {
   const attributes = readAttributes(object(document, "attributes"));
+  const issuedAt = instant(document, "issuedAt");
   return {
     volumeId: text(document, "volumeId"),
     volumeName: text(document, "volumeName"),
@@ -72,8 +78,13 @@ function readRecord(document: Fields): VolumeRecord {
     attributes,
     parsed: parse(attributes),
     group: readGroup(document.group),
-    issuedAt: instant(document, "issuedAt"),
+    issuedAt,
+    ...readBoot(document),
     serialNumber: text(document, "serialNumber"),
+    // An older driver stored none; the mounted certificate corrects it.
+    notBefore: document.notBefore === undefined
+      ? issuedAt.subtract(maxClockSkew)
+      : instant(document, "notBefore"),
     notAfter: instant(document, "notAfter"),
   };
 }
@@ -106,6 +117,18 @@ function readGroup(group: unknown): number | undefined {
   if (group === undefined) return undefined;
   if (typeof group === "number" && Number.isInteger(group) && group >= 0) return group;
   throw mismatch("group", "a group id", group);
+}
+
+/** When the certificate was received since the boot; an older driver did not store it. */
+function readBoot(document: Fields): Pick<VolumeRecord, "receivedBootMs" | "bootId"> {
+  const { receivedBoot, bootId } = document;
+  if (receivedBoot === undefined || bootId === undefined) {
+    return { receivedBootMs: undefined, bootId: undefined };
+  }
+  if (typeof receivedBoot !== "number" || !Number.isFinite(receivedBoot)) {
+    throw mismatch("receivedBoot", "a number of milliseconds since boot", receivedBoot);
+  }
+  return { receivedBootMs: receivedBoot, bootId: text(document, "bootId") };
 }
 
 function text(fields: Fields, name: string): string {

@@ -7,19 +7,17 @@
  */
 
 import { getLogger } from "@logtape/logtape";
-import type { Clock } from "../../shared/scheduler/clock.ts";
+import type { BootClock } from "../../shared/scheduler/clock.ts";
 import { EventLoopLimiter } from "../../shared/scheduler/event_loop_yield.ts";
+import { maxClockSkew } from "../../shared/x509/clock_skew.ts";
+import { lifetimeMs } from "../certificates/certificate_terms.ts";
+import { isRenewBeforeTooLong } from "../certificates/renewal_time.ts";
 import type { CertificateRequester } from "../certificates/certificate_requester.ts";
 import type { IssueOutcome } from "../certificates/issuance_client.ts";
 import type { KeyGenerator } from "../certificates/key_generator.ts";
 import type { Mounter } from "./mounter.ts";
 import type { Renewer } from "./renewer.ts";
-import {
-  certificateFacts,
-  checkVolume,
-  mountedSerialNumber,
-  type VolumeHealth,
-} from "./volume_health.ts";
+import { checkVolume, mountedSerialNumber, type VolumeHealth } from "./volume_health.ts";
 import {
   type Volume,
   volumeLogFields,
@@ -50,7 +48,7 @@ export type PublishedTarget = Pick<Volume, "volumeId" | "targetPath">;
 
 /** The parts that publishing is composed of. */
 export interface PublisherParts {
-  readonly clock: Clock;
+  readonly clock: BootClock;
   readonly table: VolumeTable;
   readonly mounter: Mounter;
   readonly store: VolumeStore;
@@ -78,7 +76,7 @@ export class Publisher {
     const known = table.get(volume.volumeId);
     const mismatch = known && this.#mismatch(known, volume);
     if (mismatch) return mismatch;
-    const health = await checkVolume(mounter, volume, clock.now());
+    const health = await checkVolume(mounter, { volume, known }, clock.moment());
     if (lock === undefined) {
       // A renewal that runs meanwhile is no reason to fail the republish of a healthy volume.
       return known && health.kind === "healthy" ? { kind: "done" } : busy(volume.volumeId);
@@ -144,15 +142,14 @@ export class Publisher {
   async #adoptOrUpdate(
     volume: Volume,
     known: VolumeRecord | undefined,
-    { leaf, contents }: Extract<VolumeHealth, { kind: "healthy" }>,
+    { facts, contents }: Extract<VolumeHealth, { kind: "healthy" }>,
   ): Promise<PublishResult> {
     const { table, renewer, writer } = this.#parts;
-    const isCurrent = known?.serialNumber === leaf.serialNumber;
+    const isCurrent = known === facts;
     const hasOtherGroup = known !== undefined && known.group !== volume.group;
     if (isCurrent && table.isSaved(volume.volumeId) && !hasOtherGroup) return { kind: "done" };
     if (hasOtherGroup) writer.replaceFiles(volume, contents);
-    const { issuedAt, serialNumber, notAfter } = isCurrent ? known : certificateFacts(leaf);
-    const record: VolumeRecord = { ...volume, issuedAt, serialNumber, notAfter };
+    const record: VolumeRecord = { ...facts, ...volume };
     await writer.saveRecord(record, contents.certificatePem);
     renewer.schedule(record);
     if (!known) logger.info("adopted {namespace}/{pod}", volumeLogFields(record));
@@ -184,9 +181,13 @@ export class Publisher {
     }
     // The call may have ended meanwhile; then the kubelet would not remove the volume.
     signal.throwIfAborted();
+    if (Math.abs(issued.clockSkewMs) > maxClockSkew.total("milliseconds")) {
+      return { kind: "unavailable", reason: wrongClock(issued.clockSkewMs) };
+    }
     if (known && known.targetPath !== volume.targetPath) mounter.unpublish(known.targetPath);
     const record = await writer.write(volume, issued);
-    renewer.schedule(record);
+    renewer.scheduleIssued(record);
+    if (known === undefined) warnOfRenewBefore(record);
     logger.info("published {namespace}/{pod}", { ...volumeLogFields(record), renewed: isMounted });
     return { kind: "done" };
   }
@@ -197,6 +198,29 @@ export class Publisher {
     await renewer.cancel(record.volumeId);
     await store.remove(record);
   }
+}
+
+/** Once for each volume, when its first certificate is issued. */
+function warnOfRenewBefore(record: VolumeRecord): void {
+  const { parsed: { renewBefore }, attributes } = record;
+  const lifetime = lifetimeMs(record);
+  if (renewBefore === undefined || !isRenewBeforeTooLong(lifetime, renewBefore)) return;
+  logger.warn(
+    "renew-before {renewBefore} of {namespace}/{pod} is more than half of the certificate's lifetime of {lifetime}, " +
+      "so the certificate is renewed at half of its lifetime; state a shorter renew-before or a longer duration",
+    {
+      ...volumeLogFields(record),
+      renewBefore: attributes["renew-before"],
+      lifetime: `${Math.round(lifetime / 1000)}s`,
+    },
+  );
+}
+
+function wrongClock(clockSkewMs: number): string {
+  const seconds = Math.round(Math.abs(clockSkewMs) / 1000);
+  return `the clock of this node is ${seconds} s ${clockSkewMs > 0 ? "behind" : "ahead of"} ` +
+    "the certificate service's, more than the 5 minutes that certificates allow for; " +
+    "correct the clock of the node, or of the service if all nodes report this";
 }
 
 function busy(volumeId: string): PublishRejection {

@@ -3,16 +3,20 @@ import { yieldToEventLoop } from "../../shared/scheduler/event_loop_yield.ts";
 import { later } from "../../shared/scheduler/instants.ts";
 import { errorMessage } from "../../shared/text/error_message.ts";
 import { maxClockSkew } from "../../shared/x509/clock_skew.ts";
-import { renewalDueAt, type Renewer, type RenewerParts } from "./renewer.ts";
+import type { Renewer, RenewerParts } from "./renewer.ts";
 import { isTargetPath } from "./target_path.ts";
-import { certificateFacts, checkVolume, type VolumeHealth } from "./volume_health.ts";
+import { checkVolume, type VolumeHealth } from "./volume_health.ts";
 import { type UnreadableRecord, volumeLogFields, type VolumeRecord } from "./volume_record.ts";
 
 const logger = getLogger(["csi-driver", "restore"]);
 /** The sweep's key; a volume id never starts with a dot. */
 const sweepKey = ".sweep";
-/** A run that is planned later than due by more than this was planned before the clock stepped back. */
-const maxLateness = { minutes: 10 };
+/** An attempt that is planned later than this after it is due is made at once, whatever it waits for. */
+const longestRetryDelay = { minutes: 10 };
+/** How often it is verified that the wall clock has not stepped, and a virtual machine has not been paused. */
+const stepCheckMs = 60_000;
+/** A smaller step changes no certificate's age by an amount that matters. */
+const smallestStepMs = 1_000;
 
 /** The outcomes of reconciling the recorded volumes. */
 export interface ReconcileCounts {
@@ -40,6 +44,9 @@ export class Reconciler implements Disposable {
   readonly #parts: ReconcilerParts;
   #unreadable: readonly UnreadableRecord[] = [];
   #timer: Disposable | undefined;
+  #stepTimer: Disposable | undefined;
+  /** The wall clock's time at boot, as it was when the renewals were last planned. */
+  #wallAtBootMs: number | undefined;
 
   constructor(parts: ReconcilerParts) {
     this.#parts = parts;
@@ -62,23 +69,37 @@ export class Reconciler implements Disposable {
     this.#removeAbandonedMounts();
     // The first sweep after the start derives each public key from its private key: neither the
     // mounted volumes nor the first calls wait for that.
-    const { clock, scheduler } = this.#parts;
-    scheduler.schedule(sweepKey, clock.now(), async () => void await this.#reconcileAll());
+    const { scheduler } = this.#parts;
+    scheduler.schedule(sweepKey, scheduler.now(), async () => void await this.#reconcileAll());
     this.#setTimer();
+    this.#checkForStep();
     return { ...counts, unreadable };
   }
 
   [Symbol.dispose](): void {
     this.#timer?.[Symbol.dispose]();
+    this.#stepTimer?.[Symbol.dispose]();
   }
 
-  /** Not at an instant of the wall clock: the sweep itself detects that it stepped back. */
   #setTimer(): void {
     const { clock, scheduler, checkInterval } = this.#parts;
     this.#timer = clock.after(checkInterval.total("milliseconds"), () => {
       this.#setTimer();
-      scheduler.schedule(sweepKey, clock.now(), async () => void await this.#sweep());
+      scheduler.schedule(sweepKey, scheduler.now(), async () => void await this.#sweep());
     });
+  }
+
+  /** A step of the wall clock changes the certificates' ages: plans the renewals again. */
+  #checkForStep(): void {
+    const { clock, table } = this.#parts;
+    const { wall, bootMs } = clock.moment();
+    const wallAtBootMs = wall.epochMilliseconds - bootMs;
+    if (Math.abs(wallAtBootMs - (this.#wallAtBootMs ?? wallAtBootMs)) >= smallestStepMs) {
+      for (const record of table.all()) this.#plan(record);
+      this.#wallAtBootMs = wallAtBootMs;
+    }
+    this.#wallAtBootMs ??= wallAtBootMs;
+    this.#stepTimer = clock.after(stepCheckMs, () => this.#checkForStep());
   }
 
   /** Repairs broken volumes, corrects every schedule, and removes what the kubelet has given up. */
@@ -122,43 +143,47 @@ export class Reconciler implements Disposable {
     record: VolumeRecord,
     how: { trustEmbeddedPublicKey: boolean },
   ): Promise<ReconcileOutcome> {
-    const { clock, mounter, kubelet, renewer } = this.#parts;
-    const now = clock.now();
-    const health = await checkVolume(mounter, record, now, how);
+    const { clock, mounter, kubelet, scheduler } = this.#parts;
+    const checked = { volume: record, known: record };
+    const health = await checkVolume(mounter, checked, clock.moment(), how);
     // The kubelet removes its record when it has torn the volume down: then no pod uses it.
     if (!kubelet.hasVolume(record.targetPath) && health.kind !== "foreign") {
       return await this.#remove(record);
     }
     if (health.kind !== "healthy") {
       // At once, however soon its renewal would have been; one that failed keeps its backoff.
-      if (renewer.failures(record.volumeId) === 0) renewer.schedule(record, now);
-      else this.#ensureRun(record, now);
+      this.#ensureRun(record, scheduler.now());
       return "repaired";
     }
-    const recorded = await this.#updateRecord(record, health);
-    // Then the clock has stepped back since.
-    const isAhead = Temporal.Instant.compare(recorded.issuedAt, now.add(maxClockSkew)) > 0;
-    this.#ensureRun(recorded, isAhead ? now : renewalDueAt(recorded));
+    this.#plan(await this.#updateRecord(record, health));
     return "healthy";
   }
 
   /** The record, corrected by the mounted certificate: a driver that was killed, or had no disk, may not have written it. */
   async #updateRecord(
     record: VolumeRecord,
-    { leaf, contents }: Extract<VolumeHealth, { kind: "healthy" }>,
+    { facts, contents }: Extract<VolumeHealth, { kind: "healthy" }>,
   ): Promise<VolumeRecord> {
     const { table, writer } = this.#parts;
-    const isCurrent = record.serialNumber === leaf.serialNumber;
-    if (isCurrent && table.isSaved(record.volumeId)) return record;
-    const current = isCurrent ? record : { ...record, ...certificateFacts(leaf) };
+    if (facts === record && table.isSaved(record.volumeId)) return record;
+    const current = { ...record, ...facts };
     await writer.saveRecord(current, contents.certificatePem);
     return current;
   }
 
-  #ensureRun(record: VolumeRecord, at: Temporal.Instant): void {
+  #plan(record: VolumeRecord): void {
     const { clock, scheduler, renewer } = this.#parts;
+    // Then the wall clock has stepped back since: peers whose clock is right refuse the certificate.
+    const isAhead = Temporal.Instant.compare(record.issuedAt, clock.now().add(maxClockSkew)) > 0;
+    this.#ensureRun(record, isAhead ? scheduler.now() : renewer.dueAt(record));
+  }
+
+  /** Plans a run at `at` unless there is one by then; one that failed keeps its backoff. */
+  #ensureRun(record: VolumeRecord, at: Temporal.Instant): void {
+    const { scheduler, renewer } = this.#parts;
     const planned = scheduler.nextRun(record.volumeId);
-    const latest = later(at, clock.now()).add(maxLateness);
+    const isFailing = renewer.failures(record.volumeId) > 0;
+    const latest = later(at, scheduler.now()).add(isFailing ? longestRetryDelay : { seconds: 0 });
     if (planned !== undefined && Temporal.Instant.compare(planned, latest) <= 0) return;
     renewer.schedule(record, at);
   }

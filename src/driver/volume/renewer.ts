@@ -1,14 +1,20 @@
 import { getLogger } from "@logtape/logtape";
-import type { Clock } from "../../shared/scheduler/clock.ts";
-import { later } from "../../shared/scheduler/instants.ts";
+import type { BootClock } from "../../shared/scheduler/clock.ts";
+import { earlier, later } from "../../shared/scheduler/instants.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
 import { errorMessage } from "../../shared/text/error_message.ts";
-import type { CertificateRequester, IssueResult } from "../certificates/certificate_requester.ts";
+import type {
+  CertificateRequester,
+  IssuedPair,
+  IssueResult,
+} from "../certificates/certificate_requester.ts";
+import { lifetimeMs, remainingMs } from "../certificates/certificate_terms.ts";
 import {
-  minimumRenewalAge,
+  holdMs,
+  renewalDueInMs,
   renewalRetryDelay,
   renewalSpread,
-  renewalTime,
+  requestPauseMs,
 } from "../certificates/renewal_time.ts";
 import type { KubeletVolumes, Mounter } from "./mounter.ts";
 import { checkVolume, type VolumeHealth } from "./volume_health.ts";
@@ -25,7 +31,7 @@ const soonMs = 60_000;
 
 /** The parts that renewal is composed of. */
 export interface RenewerParts {
-  readonly clock: Clock;
+  readonly clock: BootClock;
   readonly scheduler: Scheduler;
   readonly table: VolumeTable;
   readonly mounter: Mounter;
@@ -39,67 +45,91 @@ export interface RenewerParts {
   readonly onRenewal: (outcome: "renewed" | "failed") => void;
 }
 
-/** Keeps every volume's certificate from expiring, and repairs what was found broken. */
+/**
+ * Keeps every volume's certificate from expiring, and repairs what was found broken. Its instants are the scheduler's,
+ * whose clock does not step.
+ */
 export class Renewer {
   readonly #parts: RenewerParts;
-  /** Failed attempts since the last success, by volume id. */
-  readonly #failures = new Map<string, number>();
 
   constructor(parts: RenewerParts) {
     this.#parts = parts;
   }
 
-  /** Renews the volume when it is due, or at `at`. */
+  /** Renews the volume when it is due, or at `at`; never sooner after the last request than is permitted. */
   schedule(record: VolumeRecord, at?: Temporal.Instant): void {
     const { volumeId } = record;
-    this.#failures.delete(volumeId);
-    this.#parts.scheduler.schedule(
-      volumeId,
-      at ?? renewalDueAt(record),
-      (signal) => this.#run(volumeId, signal),
-    );
+    this.#scheduleRun(volumeId, this.#afterPause(volumeId, at ?? this.dueAt(record)));
   }
 
-  /** Renews the volume within a minute, and many such volumes spread over it. */
-  renewSoon(record: VolumeRecord): void {
-    const { clock, random } = this.#parts;
-    this.schedule(record, clock.now().add({ milliseconds: Math.round(random() * soonMs) }));
+  /** A certificate was issued and written: plans its renewal. */
+  scheduleIssued(record: VolumeRecord): void {
+    this.#recordIssued(record);
+    this.schedule(record);
+  }
+
+  /** When the certificate is due for renewal, whatever was requested before. */
+  dueAt(record: VolumeRecord): Temporal.Instant {
+    const { clock, scheduler } = this.#parts;
+    const spread = renewalSpread(record.volumeId);
+    const dueInMs = renewalDueInMs(record, record.parsed.renewBefore, spread, clock.moment());
+    return scheduler.now().add({ milliseconds: Math.ceil(dueInMs) });
+  }
+
+  /**
+   * Renews a volume whose certificate is no longer trusted within a minute, and many such volumes spread over it; also
+   * when another request was made just before.
+   */
+  renewSoon({ volumeId }: VolumeRecord): void {
+    const { scheduler, random, table } = this.#parts;
+    table.requests.dropHeld(volumeId);
+    this.#scheduleRun(
+      volumeId,
+      scheduler.now().add({ milliseconds: Math.round(random() * soonMs) }),
+    );
   }
 
   /** Resolves once no renewal of this volume runs or will run. */
   async cancel(volumeId: string): Promise<void> {
     await this.#parts.scheduler.cancel(volumeId);
-    this.#failures.delete(volumeId);
   }
 
   /** How many volumes' last attempt failed. */
   get failing(): number {
-    return this.#failures.size;
+    return this.#parts.table.requests.failing.length;
   }
 
   /** How often the volume's renewal failed since it last succeeded. */
   failures(volumeId: string): number {
-    return this.#failures.get(volumeId) ?? 0;
+    return this.#parts.table.requests.failures(volumeId);
   }
 
-  /** The service answers again: what failed meanwhile is tried again now, spread over `spreadMs`. */
+  /** The service answers again: what failed meanwhile is tried again sooner, spread over `spreadMs`. */
   retryFailed(spreadMs: number): void {
-    const { clock, random, table } = this.#parts;
-    for (const volumeId of [...this.#failures.keys()]) {
+    const { scheduler, random, table } = this.#parts;
+    for (const volumeId of table.requests.failing) {
       const record = table.get(volumeId);
-      const delay = Math.round(random() * spreadMs);
-      if (record) this.schedule(record, clock.now().add({ milliseconds: delay }));
+      const at = scheduler.now().add({ milliseconds: Math.round(random() * spreadMs) });
+      if (record) this.schedule(record, earlier(at, scheduler.nextRun(volumeId) ?? at));
     }
   }
 
+  #afterPause(volumeId: string, at: Temporal.Instant): Temporal.Instant {
+    return later(at, this.#parts.table.requests.earliestRequest(volumeId) ?? at);
+  }
+
+  #scheduleRun(volumeId: string, at: Temporal.Instant): void {
+    this.#parts.scheduler.schedule(volumeId, at, (signal) => this.#run(volumeId, signal));
+  }
+
   async #run(volumeId: string, signal: AbortSignal): Promise<Temporal.Instant | undefined> {
-    const { clock, table, mounter, kubelet } = this.#parts;
+    const { clock, table, mounter, kubelet, scheduler } = this.#parts;
     using lock = table.locks.tryAcquire(volumeId);
-    if (lock === undefined) return clock.now().add(lockedRetryDelay);
+    if (lock === undefined) return scheduler.now().add(lockedRetryDelay);
     const record = table.get(volumeId);
     if (record === undefined) return undefined;
     try {
-      const health = await checkVolume(mounter, record, clock.now());
+      const health = await checkVolume(mounter, { volume: record, known: record }, clock.moment());
       const isLost = health.kind === "absent" && !kubelet.hasVolume(record.targetPath);
       if (health.kind === "foreign" || isLost) return await this.#abandon(record, health.kind);
       return await this.#renew(record, health, signal);
@@ -114,26 +144,64 @@ export class Renewer {
     health: VolumeHealth,
     signal: AbortSignal,
   ): Promise<Temporal.Instant> {
-    const { clock, requester, writer, onRenewal } = this.#parts;
-    const mounted = "contents" in health ? health.contents : undefined;
-    const outcome = await requester.issue({
-      ...record,
-      predecessor: record.serialNumber,
-      // The text of a missing file is empty; then a new key is made.
-      privateKeyPem: record.parsed.reusePrivateKey ? mounted?.privateKeyPem : undefined,
-    }, signal);
+    const { clock, table, writer, onRenewal } = this.#parts;
+    const outcome = table.requests.held(record.volumeId) ??
+      await this.#request(record, health, signal);
     if (outcome.kind !== "issued") return this.#recordFailure(record, outcome);
     signal.throwIfAborted();
+    const waitMs = health.kind === "healthy" ? holdMs(record, outcome.terms, clock.moment()) : 0;
+    if (waitMs > 0) return this.#hold(record, outcome, waitMs);
     const renewed = await writer.write(record, outcome);
-    this.#failures.delete(record.volumeId);
+    this.#recordIssued(renewed);
     onRenewal("renewed");
     logger.info("renewed {namespace}/{pod}", {
       ...volumeLogFields(renewed),
       predecessor: record.serialNumber,
     });
-    const lifetimeMs = renewed.notAfter.epochMilliseconds - renewed.issuedAt.epochMilliseconds;
-    const soonest = clock.now().add({ milliseconds: Math.ceil(minimumRenewalAge(lifetimeMs)) });
-    return later(renewalDueAt(renewed), soonest);
+    return this.dueAt(renewed);
+  }
+
+  async #request(
+    record: VolumeRecord,
+    health: VolumeHealth,
+    signal: AbortSignal,
+  ): Promise<IssueResult> {
+    const mounted = "contents" in health ? health.contents : undefined;
+    using _pause = this.#pauseAfter(record);
+    return await this.#parts.requester.issue({
+      ...record,
+      predecessor: record.serialNumber,
+      // The text of a missing file is empty; then a new key is made.
+      privateKeyPem: record.parsed.reusePrivateKey ? mounted?.privateKeyPem : undefined,
+    }, signal);
+  }
+
+  #hold(record: VolumeRecord, pair: IssuedPair, waitMs: number): Temporal.Instant {
+    const { scheduler, table } = this.#parts;
+    if (table.requests.held(record.volumeId) === undefined) {
+      table.requests.hold(record.volumeId, pair);
+      logger.warn(
+        "the renewed certificate of {namespace}/{pod} is not valid before {notBefore} by this node's clock, " +
+          "which is behind: the old one stays until then, or until it has nearly expired",
+        { ...volumeLogFields(record), notBefore: String(pair.terms.notBefore) },
+      );
+    }
+    return scheduler.now().add({ milliseconds: Math.ceil(waitMs) });
+  }
+
+  /** From its disposal on no further request is made for a while. */
+  #pauseAfter(record: VolumeRecord): Disposable {
+    const { scheduler, table } = this.#parts;
+    const pause = { milliseconds: Math.ceil(requestPauseMs(lifetimeMs(record))) };
+    return {
+      [Symbol.dispose]: () =>
+        table.requests.setEarliestRequest(record.volumeId, scheduler.now().add(pause)),
+    };
+  }
+
+  #recordIssued(record: VolumeRecord): void {
+    this.#parts.table.requests.recordSuccess(record.volumeId);
+    this.#pauseAfter(record)[Symbol.dispose]();
   }
 
   /** Counts the failed attempt and returns when the next one is made; no other place does either. */
@@ -141,17 +209,16 @@ export class Renewer {
     record: VolumeRecord,
     outcome: Exclude<IssueResult, { kind: "issued" }>,
   ): Temporal.Instant {
-    const { clock, random, onRenewal } = this.#parts;
-    const attempt = this.failures(record.volumeId) + 1;
-    this.#failures.set(record.volumeId, attempt);
+    const { clock, random, onRenewal, scheduler, table } = this.#parts;
+    const attempt = table.requests.recordFailure(record.volumeId);
     onRenewal("failed");
-    const now = clock.now();
-    const remainingMs = record.notAfter.epochMilliseconds - now.epochMilliseconds;
     const retryAfterMs = outcome.kind === "overloaded"
       ? outcome.retryAfter?.total("milliseconds")
       : undefined;
-    const delayMs = renewalRetryDelay(attempt, remainingMs, random, retryAfterMs);
-    const next = now.add({ milliseconds: Math.round(delayMs) });
+    const leftMs = remainingMs(record, clock.moment());
+    const delayMs = Math.round(renewalRetryDelay(attempt, leftMs, random, retryAfterMs));
+    const retryAt = scheduler.now().add({ milliseconds: delayMs });
+    const next = this.#afterPause(record.volumeId, retryAt);
     logger.warn("could not renew {namespace}/{pod}, the old certificate stays: {reason}", {
       ...volumeLogFields(record),
       reason: outcome.reason,
@@ -166,16 +233,9 @@ export class Renewer {
     const { store, table } = this.#parts;
     await store.remove(record);
     table.delete(record.volumeId);
-    this.#failures.delete(record.volumeId);
     logger.warn("gave up the volume of {namespace}/{pod}: its target is {state}", {
       ...volumeLogFields(record),
       state,
     });
   }
-}
-
-/** When a recorded volume's certificate is to be renewed. */
-export function renewalDueAt(record: VolumeRecord): Temporal.Instant {
-  const { issuedAt, notAfter, parsed: { renewBefore } } = record;
-  return renewalTime({ issuedAt, notAfter, renewBefore }, renewalSpread(record.volumeId));
 }

@@ -36,6 +36,8 @@ export interface TrustBundleUpdaterParts {
 export class TrustBundleUpdater implements Disposable {
   readonly #parts: TrustBundleUpdaterParts;
   #bundlePem: string | undefined;
+  /** The volumes that were reported as untrusted, and with which bundle. */
+  #reported = { bundlePem: "", volumeIds: new Set<string>() };
   #timer: Disposable | undefined;
 
   constructor(parts: TrustBundleUpdaterParts) {
@@ -76,7 +78,7 @@ export class TrustBundleUpdater implements Disposable {
     const { clock, scheduler } = this.#parts;
     this.#timer?.[Symbol.dispose]();
     this.#timer = clock.after(ms, () => {
-      scheduler.schedule(roundKey, clock.now(), async () => {
+      scheduler.schedule(roundKey, scheduler.now(), async () => {
         const bundlePem = this.#bundlePem;
         if (bundlePem !== undefined) await this.#updateVolumes(bundlePem, { verifyAll: false });
         return undefined;
@@ -132,7 +134,14 @@ export class TrustBundleUpdater implements Disposable {
     const anchors = readCertificates(bundlePem) ?? [];
     // Verified with the bundle alone, without the dates: what expires is renewed anyway.
     const verdict = await verifyChain(chain, anchors, clock.now(), ignoreValidity);
-    if (verdict.kind === "refused") onUntrusted(mounted.record);
+    if (verdict.kind === "verified") return;
+    // Once for each bundle: a renewal that fails, or leads to no trusted certificate, keeps its backoff.
+    if (this.#reported.bundlePem !== bundlePem) {
+      this.#reported = { bundlePem, volumeIds: new Set() };
+    }
+    if (this.#reported.volumeIds.has(volumeId)) return;
+    this.#reported.volumeIds.add(volumeId);
+    onUntrusted(mounted.record);
   }
 
   /** Undefined unless the volume has a certificate and a key. */

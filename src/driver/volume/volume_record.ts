@@ -1,3 +1,4 @@
+import type { CertificateTerms } from "../certificates/certificate_terms.ts";
 import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
 import type { VolumeAttributes } from "../../shared/attributes/volume_attributes.ts";
 
@@ -17,12 +18,9 @@ export interface Volume {
 }
 
 /** The facts about the certificate that a volume contains. */
-export interface CertificateFacts {
-  /** When the certificate was issued: lifetimes count from here, not from the back-dated notBefore. */
-  readonly issuedAt: Temporal.Instant;
+export interface CertificateFacts extends CertificateTerms {
   /** The leaf's serial number, lower-case hexadecimal. */
   readonly serialNumber: string;
-  readonly notAfter: Temporal.Instant;
 }
 
 /** Everything needed to renew, repair or remove a volume after a restart. Contains no key. */

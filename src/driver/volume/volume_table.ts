@@ -1,4 +1,7 @@
 import { KeyedLock } from "./keyed_lock.ts";
+import { expiryTime } from "../certificates/certificate_terms.ts";
+import type { Moment } from "../../shared/scheduler/clock.ts";
+import { RequestHistory } from "./request_history.ts";
 import type { VolumeRecord } from "./volume_record.ts";
 
 /** The records of this node's volumes, and the lock of each volume. */
@@ -7,6 +10,7 @@ export class VolumeTable {
   /** Ids of volumes whose record could not be written yet. */
   readonly #unsaved = new Set<string>();
   readonly locks = new KeyedLock();
+  readonly requests = new RequestHistory();
 
   get(volumeId: string): VolumeRecord | undefined {
     return this.#records.get(volumeId);
@@ -22,6 +26,7 @@ export class VolumeTable {
   delete(volumeId: string): void {
     this.#records.delete(volumeId);
     this.#unsaved.delete(volumeId);
+    this.requests.forget(volumeId);
   }
 
   /** Whether the store has what the table has. */
@@ -34,9 +39,9 @@ export class VolumeTable {
     return [...this.#records.values()];
   }
 
-  /** When the first of the certificates expires; undefined without volumes. */
-  get earliestExpiry(): Temporal.Instant | undefined {
-    return this.all().map(({ notAfter }) => notAfter).sort(Temporal.Instant.compare)[0];
+  /** When the first of the certificates expires, on the node's wall clock; undefined without volumes. */
+  earliestExpiry(moment: Moment): Temporal.Instant | undefined {
+    return this.all().map((record) => expiryTime(record, moment)).sort(Temporal.Instant.compare)[0];
   }
 
   get size(): number {

@@ -30,8 +30,8 @@ export class VolumeWriter {
 
   /** Mounts, or swaps the files of what is mounted. Undoes the mount that it made when the record cannot be saved. */
   async write(volume: Volume, issued: IssuedPair): Promise<VolumeRecord> {
-    const { issuedAt, leaf: { serialNumber, notAfter } } = issued;
-    const record: VolumeRecord = { ...volume, issuedAt, serialNumber, notAfter };
+    const { terms, leaf: { serialNumber } } = issued;
+    const record: VolumeRecord = { ...volume, ...terms, serialNumber };
     const files = volumeFiles(volume, issued);
     const { targetPath } = volume;
     await this.#eventLoop.acquire();

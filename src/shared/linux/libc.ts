@@ -34,6 +34,7 @@ const unmountFlags = { detach: 0x2, noFollow: 0x8 } as const;
 const PR_SET_DUMPABLE = 4;
 const SIG_IGN = 1n;
 const SIG_ERR = 2n ** 64n - 1n;
+const CLOCK_BOOTTIME = 7;
 const AT_FDCWD = -100;
 const AT_SYMLINK_NOFOLLOW = 0x100;
 
@@ -44,6 +45,7 @@ const symbols = {
   prctl: { parameters: ["i32", "usize", "usize", "usize", "usize"], result: "i32" },
   setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
   signal: { parameters: ["i32", "usize"], result: "usize" },
+  clock_gettime: { parameters: ["i32", "buffer"], result: "i32" },
   ...procFileSymbols,
   ...errnoSymbols,
 } as const satisfies Deno.ForeignLibraryInterface;
@@ -71,6 +73,8 @@ export interface Libc extends Disposable {
   setDumpable(dumpable: boolean): void;
   /** Lets the process ignore a signal, in all its threads. */
   ignoreSignal(signal: number): void;
+  /** Milliseconds since the machine booted, those of a suspend included. */
+  timeSinceBootMs(): number;
 }
 
 /** Opens the C library, or throws an Error that lists where it was looked for. */
@@ -143,6 +147,15 @@ class DynamicLibc implements Libc {
   ignoreSignal(signal: number): void {
     const previous = BigInt(this.#library.symbols.signal(signal, SIG_IGN));
     this.#errno.check(previous === SIG_ERR ? -1 : 0, `signal ${signal}`);
+  }
+
+  timeSinceBootMs(): number {
+    // A timespec: seconds and nanoseconds, 64 bits each.
+    const time = new BigInt64Array(2);
+    const result = this.#library.symbols.clock_gettime(CLOCK_BOOTTIME, time);
+    this.#errno.check(result, "clock_gettime CLOCK_BOOTTIME");
+    const [seconds = 0n, nanoseconds = 0n] = time;
+    return Number(seconds) * 1000 + Number(nanoseconds) / 1e6;
   }
 
   [Symbol.dispose](): void {

@@ -8,3 +8,17 @@ export interface Clock {
    */
   after(ms: number, callback: () => void): Disposable;
 }
+
+/** One moment, on the wall clock and as a time since the machine booted. */
+export interface Moment {
+  readonly wall: Temporal.Instant;
+  /** The milliseconds since boot, those of a suspend included; they never step. */
+  readonly bootMs: number;
+  /** Identifies the boot from which `bootMs` counts. */
+  readonly bootId: string;
+}
+
+/** A Clock that also measures the time since the machine booted. */
+export interface BootClock extends Clock {
+  moment(): Moment;
+}

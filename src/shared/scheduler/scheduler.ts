@@ -32,7 +32,7 @@ interface Run {
 }
 
 /**
- * Runs jobs by key when the wall clock reaches their instant: one run of a key at a time, those of
+ * Runs jobs by key when its clock reaches their instant: one run of a key at a time, those of
  * all keys at once, nothing kept over a restart. A job that uses what is limited waits for that itself.
  */
 export class Scheduler implements AsyncDisposable {
@@ -54,6 +54,11 @@ export class Scheduler implements AsyncDisposable {
     this.#alarm = new WallClockTimer(clock, () => this.#wake());
     this.#onError = onError;
     this.#random = random;
+  }
+
+  /** The present instant of the clock by which the jobs run. */
+  now(): Temporal.Instant {
+    return this.#clock.now();
   }
 
   /** How many keys have a job, those included whose run is in progress. */

@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
-  minimumRenewalAge,
+  isRenewBeforeTooLong,
+  renewalAgeMs,
+  renewalDueInMs,
   renewalRetryDelay,
   renewalSpread,
-  renewalTime,
+  requestPauseMs,
 } from "../../../src/driver/certificates/renewal_time.ts";
 
 const issuedAt = Temporal.Instant.from("2026-01-01T00:00:00Z");
@@ -14,8 +16,7 @@ function ageOf(seconds: number, spread: number, renewBeforeSeconds?: number): nu
   const renewBefore = renewBeforeSeconds === undefined
     ? undefined
     : Temporal.Duration.from({ seconds: renewBeforeSeconds });
-  const terms = { issuedAt, notAfter: issuedAt.add({ seconds }), renewBefore };
-  return renewalTime(terms, spread).since(issuedAt).total("seconds");
+  return renewalAgeMs(seconds * 1000, renewBefore, spread) / 1000;
 }
 
 Deno.test("renewal is due at 80 % of the lifetime plus up to 4 %, from 10 seconds to 10 years", () => {
@@ -30,17 +31,46 @@ Deno.test("renew-before is kept: the spread only brings it forward", () => {
   assert.equal(ageOf(3600, 1, 600), 3000 - 144);
 });
 
-Deno.test("renewal is never due before the least age nor after the expiry, whatever renew-before is", () => {
+Deno.test("renewal is never due before half of the lifetime nor after the expiry, whatever renew-before is", () => {
   fc.assert(fc.property(
     fc.integer({ min: 10, max: tenYears }),
     fc.double({ min: 0, max: 1, noNaN: true }),
     fc.option(fc.integer({ min: 1, max: tenYears }), { nil: undefined }),
     (seconds, spread, renewBefore) => {
       const age = ageOf(seconds, spread, renewBefore);
-      assert.ok(age >= minimumRenewalAge(seconds * 1000) / 1000 - 0.001);
-      assert.ok(age < seconds);
+      assert.ok(age >= seconds / 2 && age < seconds);
     },
   ));
+});
+
+Deno.test("renew-before counts as half of the lifetime when it is longer", () => {
+  const week = 168 * 3600;
+  assert.equal(ageOf(week, 1, 200 * 3600), week / 2);
+  const hours = (hours: number) => Temporal.Duration.from({ hours });
+  assert.equal(isRenewBeforeTooLong(week * 1000, hours(84)), false);
+  assert.equal(isRenewBeforeTooLong(week * 1000, hours(85)), true);
+});
+
+Deno.test("two requests are a twentieth of the lifetime apart, from 1 second to 1 minute", () => {
+  const lifetimes = [10, 60, 600, 1200, tenYears].map((seconds) => seconds * 1000);
+  assert.deepEqual(lifetimes.map(requestPauseMs), [1_000, 3_000, 30_000, 60_000, 60_000]);
+});
+
+Deno.test("the time until the renewal counts from the receipt; of unknown age it is now, spread over a minute at most", () => {
+  const terms = {
+    notBefore: issuedAt.subtract({ minutes: 5 }),
+    notAfter: issuedAt.add({ hours: 100 }),
+    issuedAt,
+    receivedBootMs: 1_000,
+    bootId: "boot-1",
+  };
+  const hour = 3_600_000;
+  const moment = { wall: issuedAt, bootMs: 1_000 + 10 * hour, bootId: "boot-1" };
+  assert.equal(renewalDueInMs(terms, undefined, 0, moment), 70 * hour);
+  const rebooted = { ...moment, bootId: "boot-2", wall: issuedAt.add({ hours: 30 }) };
+  assert.equal(renewalDueInMs(terms, undefined, 0, rebooted), 50 * hour);
+  const behind = { ...rebooted, wall: issuedAt.subtract({ seconds: 1 }) };
+  assert.equal(renewalDueInMs(terms, undefined, 0.5, behind), 30_000);
 });
 
 Deno.test("the spread of a volume is the same after a restart, and even over many volumes", () => {

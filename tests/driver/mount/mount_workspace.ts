@@ -78,6 +78,10 @@ export class FaultyLibc implements Libc {
     this.#libc.ignoreSignal(signal);
   }
 
+  timeSinceBootMs(): number {
+    return this.#libc.timeSinceBootMs();
+  }
+
   [Symbol.dispose](): void {
     this.#libc[Symbol.dispose]();
   }

@@ -22,7 +22,9 @@ const anyRecord: fc.Arbitrary<VolumeRecord> = fc.record({
   }, { noNullPrototype: true }),
   attributes: anyAttributes,
   group: fc.option(fc.nat(), { nil: undefined }),
-  issuedAt: fc.bigInt(0n, 10n ** 19n).map((ns) => new Temporal.Instant(ns)),
+  issuedAt: fc.bigInt(10n ** 15n, 10n ** 19n).map((ns) => new Temporal.Instant(ns)),
+  receivedBootMs: fc.double({ min: 0, max: 1e12, noNaN: true }).map((ms) => ms + 0),
+  bootId: fc.string(),
   serialNumber: fc.string(),
   notAfter: fc.bigInt(0n, 10n ** 19n).map((ns) => new Temporal.Instant(ns)),
 }).map((fields) => volume({ ...fields, attributes: fields.attributes as Record<string, string> }));
@@ -33,6 +35,27 @@ Deno.test("any record survives its text", () => {
     assert.equal(parsed.kind, "record");
     if (parsed.kind === "record") assertSameRecord(parsed.record, record);
   }));
+});
+
+Deno.test("a record of an older driver, which has no time since boot, is read, and its lifetime counts from the issue", () => {
+  const { receivedBoot: _boot, bootId: _id, notBefore: _notBefore, ...older } = JSON.parse(
+    formatRecord(volume({ receivedBootMs: 5_000.25, bootId: "boot-1" })),
+  );
+  const parsed = parseRecord(JSON.stringify(older));
+  assert.ok(parsed.kind === "record");
+  assertSameRecord(parsed.record, volume());
+  assert.equal(parsed.record.bootId, undefined);
+});
+
+Deno.test("a record that is written for an older driver has the keys which that one reads, unchanged", () => {
+  const text = formatRecord(volume({ receivedBootMs: 5_000, bootId: "boot-1" }));
+  const { version, issuedAt, serialNumber, notAfter } = JSON.parse(text);
+  assert.deepEqual([version, issuedAt, serialNumber, notAfter], [
+    1,
+    "2026-01-01T00:00:00Z",
+    "0a1b",
+    "2026-01-08T00:00:00.5Z",
+  ]);
 });
 
 Deno.test("any text is read or refused without a throw", () => {

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { parseAttributes } from "../../../src/shared/attributes/attribute_parser.ts";
 import type { VolumeRecord } from "../../../src/driver/volume/volume_record.ts";
 
+const sampleIssuedAt = Temporal.Instant.from("2026-01-01T00:00:00Z");
+
 /** A valid record; each test states only the fields that matter to it. */
 export function volume(options: Partial<Omit<VolumeRecord, "parsed">> = {}): VolumeRecord {
   const record = {
@@ -11,7 +13,10 @@ export function volume(options: Partial<Omit<VolumeRecord, "parsed">> = {}): Vol
     pod: { namespace: "default", name: "web-0", uid: "u", serviceAccount: "web" },
     attributes: { "dns-names": "a,b" },
     group: undefined,
-    issuedAt: Temporal.Instant.from("2026-01-01T00:00:00Z"),
+    notBefore: (options.issuedAt ?? sampleIssuedAt).subtract({ minutes: 5 }),
+    issuedAt: sampleIssuedAt,
+    receivedBootMs: undefined,
+    bootId: undefined,
     serialNumber: "0a1b",
     notAfter: Temporal.Instant.from("2026-01-08T00:00:00.5Z"),
     ...options,
@@ -26,6 +31,7 @@ export function assertSameRecord(actual: VolumeRecord | undefined, expected: Vol
   const plain = (record: VolumeRecord) => ({
     ...record,
     attributes: { ...record.attributes },
+    notBefore: record.notBefore.toString(),
     issuedAt: record.issuedAt.toString(),
     notAfter: record.notAfter.toString(),
   });

@@ -70,6 +70,60 @@ Deno.test("an unreadable record does not keep the driver from starting; the next
   assert.equal((await node.store.load()).records.length, 1);
 });
 
+/** Rewrites the one record that a node has. */
+async function changeRecord(
+  node: TestNode,
+  change: (record: Record<string, unknown>) => void,
+): Promise<void> {
+  const [directory] = [...Deno.readDirSync(`${node.directory}/records`)];
+  const path = `${node.directory}/records/${directory?.name}/volume.json`;
+  const record = JSON.parse(await Deno.readTextFile(path));
+  change(record);
+  await Deno.writeTextFile(path, JSON.stringify(record));
+}
+
+Deno.test("a volume whose record is of an older driver is renewed as before, and its record is completed", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request({ duration: "100h" });
+  await node.publish(request);
+  const due = node.scheduler.nextRun(request.volumeId);
+  await changeRecord(node, (record) => {
+    for (const name of ["receivedBoot", "bootId", "notBefore"]) delete record[name];
+  });
+  await node.clock.advance({ hours: 10 });
+  assert.equal((await node.restart()).healthy, 1);
+  assert.ok(node.scheduler.nextRun(request.volumeId)?.equals(due!));
+  const { records: [record] } = await node.store.load();
+  assert.equal(record?.bootId, "boot-1");
+  assert.equal(record?.receivedBootMs, 0);
+  assert.ok(record?.notBefore.equals(node.leaf(request).notBefore));
+  assert.equal(node.issuer.requests.length, 1);
+});
+
+Deno.test("after a restart in the same boot the age does not depend on the wall clock, which stepped back", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request({ duration: "10m" });
+  await node.publish(request);
+  await node.clock.advance({ minutes: 7 });
+  node.clock.set(node.clock.now().subtract({ minutes: 4 }));
+  await node.restart();
+  const due = node.scheduler.nextRun(request.volumeId)!.since(node.scheduler.now());
+  assert.ok(due.total("seconds") < 84, `due in ${due}`);
+});
+
+Deno.test("after a reboot with a clock that shows a time before the receipt the volume is renewed within a minute", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request({ duration: "100h" });
+  await node.publish(request);
+  node.clock.bootId = "boot-2";
+  node.clock.set(node.clock.now().subtract({ minutes: 2 }));
+  assert.equal((await node.restart()).healthy, 1);
+  const due = node.scheduler.nextRun(request.volumeId)!.since(node.scheduler.now());
+  assert.ok(due.total("seconds") <= 60, `due in ${due}`);
+  await node.renew(request);
+  assert.equal(node.issuer.requests.length, 2);
+});
+
 Deno.test("the sweep repairs a pair that was damaged while the driver runs", async () => {
   await using node = await TestNode.create();
   await node.restart();

@@ -50,10 +50,42 @@ Deno.test("renewal backs off while the service is away, keeps the old pair past 
   assert.equal(node.leaf(request).serialNumber, serialNumber);
   node.issuer.answer = undefined;
   node.renewer.retryFailed(30_000);
-  await node.clock.advance({ seconds: 30 });
+  // At most the pause after the last request and the spread.
+  await node.clock.advance({ seconds: 60 });
   await node.clock.until(() => node.scheduler.running === 0);
   assert.notEqual(node.leaf(request).serialNumber, serialNumber);
   assert.equal(node.renewer.failures(request.volumeId), 0);
+});
+
+Deno.test("a volume counts as failing until a renewal succeeds, however often the service is back meanwhile", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request({ duration: "10h" });
+  await node.publish(request);
+  node.issuer.answer = () => Promise.resolve({ kind: "denied", reason: "not yours" });
+  await node.renew(request);
+  const requests = () => node.issuer.requests.length - 1;
+  for (let seconds = 0; seconds < 3_600; seconds += 15) {
+    node.renewer.retryFailed(10_000);
+    assert.equal(node.renewer.failing, 1, `after ${seconds} s`);
+    await node.clock.advance({ seconds: 15 });
+    await node.clock.until(() => node.scheduler.running === 0);
+  }
+  assert.ok(requests() > 50 && requests() <= 61, `${requests()} requests in an hour`);
+  assert.equal(node.renewer.failures(request.volumeId), requests());
+  node.issuer.answer = undefined;
+  await node.renew(request);
+  assert.equal(node.renewer.failing, 0);
+});
+
+Deno.test("a failing volume that is unpublished counts no longer", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request({ duration: "10h" });
+  await node.publish(request);
+  node.issuer.answer = () => Promise.resolve({ kind: "unavailable", reason: "away" });
+  await node.renew(request);
+  assert.equal(node.renewer.failing, 1);
+  await node.publisher.unpublish(request);
+  assert.equal(node.renewer.failing, 0);
 });
 
 Deno.test("a renewal whose files cannot be written counts as failed, backs off, and recovers", async () => {
@@ -71,7 +103,7 @@ Deno.test("a renewal whose files cannot be written counts as failed, backs off, 
   assert.equal(node.renewer.failures(request.volumeId), 1);
   assert.equal(node.leaf(request).serialNumber, serialNumber);
   const next = node.scheduler.nextRun(request.volumeId)!.since(node.clock.now()).total("seconds");
-  assert.equal(next, 1, "the first wait of the renewals' backoff");
+  assert.equal(next, 60, "the pause after a request");
   mounter.replace = replace;
   await node.renew(request);
   assert.deepEqual(node.renewals, ["failed", "renewed"]);

@@ -1,0 +1,89 @@
+import assert from "node:assert/strict";
+import { captureLogs } from "../../support/captured_logs.ts";
+import { TestNode } from "../../support/node.ts";
+import { TestIssuer } from "../../support/test_issuer.ts";
+
+/** A node with a service whose clock stays right when the node's is set. */
+async function nodeWithRightService(): Promise<TestNode> {
+  const node = await TestNode.create();
+  const start = node.clock.now();
+  const rightNow = () => start.add({ milliseconds: node.clock.moment().bootMs });
+  const issuer = await TestIssuer.create({
+    now: rightNow,
+    after: node.clock.after.bind(node.clock),
+  });
+  node.issuer.answer = (request) => issuer.sign(request);
+  return node;
+}
+
+for (
+  const [name, minutes, message] of [
+    ["behind", -9, /the clock of this node is 540 s behind the certificate service's/],
+    // The time of issue is rounded down to a second.
+    ["ahead", 6, /the clock of this node is 359 s ahead of the certificate service's/],
+  ] as const
+) {
+  Deno.test(`a volume is not published on a node whose clock is ${Math.abs(minutes)} minutes ${name}: the error names the difference`, async () => {
+    await using node = await nodeWithRightService();
+    node.clock.set(node.clock.now().add({ minutes }));
+    const request = await node.request({ duration: "24h" });
+    const outcome = await node.publish(request);
+    assert.ok(outcome.kind === "unavailable", outcome.kind);
+    assert.match(outcome.reason, message);
+    await assert.rejects(Deno.lstat(request.targetPath), Deno.errors.NotFound);
+    node.clock.set(node.clock.now().subtract({ minutes }));
+    assert.deepEqual(await node.publish(request), { kind: "done" });
+  });
+}
+
+Deno.test("a renewed certificate that is not valid yet by the node's clock is held until it is", async () => {
+  await using node = await nodeWithRightService();
+  const request = await node.request({ duration: "1h" });
+  await node.publish(request);
+  const old = node.leaf(request);
+  const { clock } = node;
+  clock.set(clock.now().subtract({ minutes: 9 }));
+  await node.renew(request);
+  assert.equal(node.leaf(request).serialNumber, old.serialNumber, "held");
+  assert.deepEqual(node.renewals, []);
+  await clock.advance({ minutes: 3, seconds: 58 });
+  assert.equal(node.leaf(request).serialNumber, old.serialNumber, "still held");
+  await clock.advance({ seconds: 5 });
+  await clock.until(() => node.scheduler.running === 0);
+  const renewed = node.leaf(request);
+  assert.notEqual(renewed.serialNumber, old.serialNumber);
+  assert.ok(Temporal.Instant.compare(renewed.notBefore, clock.now()) <= 0, "valid by now");
+  assert.equal(node.issuer.requests.length, 2, "no second request for it");
+});
+
+Deno.test("a held certificate is mounted before the old one expires, also when it is not valid yet", async () => {
+  await using node = await nodeWithRightService();
+  const request = await node.request({ duration: "10m" });
+  await node.publish(request);
+  const old = node.leaf(request);
+  const { clock } = node;
+  clock.set(clock.now().subtract({ minutes: 9 }));
+  await node.renew(request);
+  assert.equal(node.leaf(request).serialNumber, old.serialNumber, "held");
+  await clock.advance({ seconds: 600 * 0.15 });
+  await clock.until(() => node.scheduler.running === 0);
+  assert.notEqual(node.leaf(request).serialNumber, old.serialNumber);
+  assert.equal(node.issuer.requests.length, 2);
+});
+
+Deno.test("a renew-before of more than half of the lifetime is warned of once, when the volume is published", async () => {
+  await using node = await nodeWithRightService();
+  await using logs = await captureLogs(["csi-driver", "volume"]);
+  const warnings = () =>
+    logs.records.filter(({ rawMessage }) => /renew-before/.test(String(rawMessage)));
+  const request = await node.request({ duration: "60s", "renew-before": "59s" });
+  await node.publish(request);
+  assert.equal(warnings().length, 1);
+  await node.renew(request);
+  await node.restart();
+  assert.deepEqual(await node.publish(request), { kind: "done" });
+  assert.equal(warnings().length, 1);
+  const other = await node.request({ duration: "60s", "renew-before": "30s" });
+  await node.publish(other);
+  assert.equal(warnings().length, 1);
+});
