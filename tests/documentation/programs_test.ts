@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect } from "node:tls";
 import { replaceFiles } from "../../src/driver/mount/atomic_directory.ts";
+import { openLibc } from "../../src/shared/linux/libc.ts";
 import { TestCa } from "../../scripts/support/test_ca.ts";
 import { TextLineStream } from "../../scripts/support/text_line_stream.ts";
 import { blocks, page } from "../support/documentation.ts";
@@ -13,7 +14,9 @@ async function renew(folder: string, ca: TestCa): Promise<void> {
   const { certificatePem, privateKeyPem } = await ca.issue("localhost");
   const contents = new Map([["tls.crt", certificatePem], ["tls.key", privateKeyPem]])
     .set("ca.crt", ca.certificatePem);
-  replaceFiles(folder, { contents, mode: 0o600, group: undefined });
+  using libc = openLibc();
+  using directory = libc.openDirectory(folder);
+  replaceFiles(directory, { contents, mode: 0o600, group: undefined });
 }
 
 /** The serial number of the certificate that a server shows to a client with a certificate. */

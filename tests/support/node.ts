@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { kubeletVolumeData } from "../../src/driver/mount/kubelet_volume_data.ts";
+import { MountTable } from "../../src/driver/mount/mount_table.ts";
 import { selectMounter } from "../../src/driver/mount/mounter_selection.ts";
 import { parseMountinfo } from "../../src/driver/mount/mountinfo.ts";
 import { PlainDirectoryMounter } from "../../src/driver/mount/plain_directory_mounter.ts";
@@ -173,7 +174,8 @@ export class TestNode implements AsyncDisposable {
 async function openMounter(stagingDir: string): Promise<Mounter & Disposable> {
   const rules = { allowKeysOnDisk: true, onWarning: () => {} };
   if (nodeMounter.kind === "plain") {
-    return new PlainDirectoryMounter({ ...rules, mounts: undefined });
+    const libc = openLibc();
+    return new PlainDirectoryMounter({ ...rules, libc, mounts: new MountTable(libc) });
   }
   const mounter = await selectMounter({ ...rules, stagingDir });
   if (mounter.kind === "plain") throw new Error("mounting is not permitted");

@@ -34,22 +34,21 @@ export async function selectMounter(
   await Deno.mkdir(options.stagingDir, { recursive: true, mode: 0o700 });
   const directory = await Deno.realPath(options.stagingDir);
   using scope = new DisposableStack();
-  let mounts: MountTable | undefined;
+  const libc = (options.openLibc ?? openLibc)();
+  const mounts = scope.use(new MountTable(libc));
   try {
-    const libc = (options.openLibc ?? openLibc)();
-    mounts = scope.use(new MountTable(libc));
     const staging = scope.use(new StagingArea(libc, mounts, directory));
     staging.clean();
     probeMounting(staging);
     if (staging.swapProblem !== undefined) onWarning(staging.swapProblem);
     chooseSelinuxContext(staging, options);
     scope.move();
-    return new TmpfsMounter(mounts, staging);
+    return new TmpfsMounter(libc, mounts, staging);
   } catch (error) {
-    if (mounts !== undefined && !isNotPermitted(error)) throw error;
+    if (!isNotPermitted(error)) throw error;
     onWarning(fallbackWarning(error));
     scope.move();
-    return new PlainDirectoryMounter({ mounts, allowKeysOnDisk, onWarning });
+    return new PlainDirectoryMounter({ libc, mounts, allowKeysOnDisk, onWarning });
   }
 }
 

@@ -1,6 +1,7 @@
 import { statfsSync } from "node:fs";
 import type { Mounter, TargetState, VolumeFiles } from "../volume/mounter.ts";
-import { hasVolumeFiles, readFiles, removeFiles, replaceFiles } from "./atomic_directory.ts";
+import type { Libc } from "../../shared/linux/libc.ts";
+import { hasVolumeFiles, readFiles, replaceFiles } from "./atomic_directory.ts";
 import { foreignMountError } from "./tmpfs_mounter.ts";
 import type { MountOrigin, MountTable } from "./mount_table.ts";
 import {
@@ -15,8 +16,9 @@ import {
 const memoryFileSystems: ReadonlySet<number> = new Set([0x01021994, 0x858458f6]);
 
 export interface PlainDirectoryOptions {
-  /** Shows foreign mounts, if there is one; the mounter owns it. */
-  readonly mounts: MountTable | undefined;
+  readonly libc: Libc;
+  /** Shows foreign mounts; the mounter owns it, and with it the library. */
+  readonly mounts: MountTable;
   /** Whether private keys may be written to a file system that is not in memory. */
   readonly allowKeysOnDisk: boolean;
   readonly onWarning: (message: string) => void;
@@ -25,7 +27,9 @@ export interface PlainDirectoryOptions {
 /**
  * Writes volumes into the target directory itself, for where mounting is not permitted.
  *
- * A pod's root can then change what its own volume shows, and the keys are stored on the target's file system.
+ * A pod's root can then change what its own volume shows, and the keys are stored on the target's file system. It can
+ * exchange files, directories and links while this program works, so everything below the target is reached through
+ * descriptors of directories, and nothing outside of the volume is changed or read.
  */
 export class PlainDirectoryMounter implements Mounter, Disposable {
   readonly kind = "plain";
@@ -56,10 +60,10 @@ export class PlainDirectoryMounter implements Mounter, Disposable {
     const path = createTarget(targetPath, undo);
     this.#rejectMount(path);
     this.#checkFileSystem(path);
+    using directory = this.#options.libc.openDirectory(path);
     // The pod sees this very directory, so its users need to enter it.
-    Deno.chmodSync(path, 0o755);
-    undo.defer(() => removeFiles(path));
-    replaceFiles(path, files);
+    directory.setMode(0o755);
+    replaceFiles(directory, files);
     undo.move();
   }
 
@@ -69,20 +73,23 @@ export class PlainDirectoryMounter implements Mounter, Disposable {
       throw new Error(`no volume of this driver is at target path ${targetPath}`);
     }
     this.#checkFileSystem(path);
-    replaceFiles(path, files);
+    using directory = this.#options.libc.openDirectory(path);
+    replaceFiles(directory, files);
   }
 
   read(targetPath: string, names: readonly string[]): (string | undefined)[] {
-    return this.state(targetPath) === "ours"
-      ? readFiles(targetPath, names)
-      : names.map(() => undefined);
+    const path = resolveTarget(targetPath);
+    if (path === undefined || this.state(path) !== "ours") return names.map(() => undefined);
+    using directory = this.#options.libc.openDirectory(path);
+    return readFiles(directory, names);
   }
 
+  /** With what the pod wrote into its volume: the directory is the volume, and the kubelet waits for its end. */
   unpublish(targetPath: string): void {
     const path = resolveTarget(targetPath);
     if (path === undefined) return;
     this.#rejectMount(path);
-    removeTarget(path);
+    removeTarget(this.#options.libc, path);
   }
 
   /** Nothing is mounted here. */
@@ -91,11 +98,11 @@ export class PlainDirectoryMounter implements Mounter, Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#options.mounts?.[Symbol.dispose]();
+    this.#options.mounts[Symbol.dispose]();
   }
 
   #mountAt(path: string): MountOrigin | undefined {
-    return this.#options.mounts?.at(path);
+    return this.#options.mounts.at(path);
   }
 
   #rejectMount(path: string): void {

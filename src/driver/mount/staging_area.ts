@@ -2,6 +2,8 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { SystemCallError } from "../../shared/linux/errno.ts";
 import { type Libc, mountFlags } from "../../shared/linux/libc.ts";
+import type { VolumeFiles } from "../volume/mounter.ts";
+import { replaceFiles } from "./atomic_directory.ts";
 import { isBusy, isOwnMount, type MountTable } from "./mount_table.ts";
 
 const hardened = mountFlags.noSuid | mountFlags.noDev | mountFlags.noExec;
@@ -140,6 +142,12 @@ class StagingDirectory implements Disposable {
   mountTmpfs(): void {
     this.#mountVolume();
     this.#mounted = true;
+  }
+
+  /** Swaps the files of what is mounted here; they are closed before the mount becomes read-only. */
+  replaceFiles(files: VolumeFiles): void {
+    using directory = this.#libc.openDirectory(this.path);
+    replaceFiles(directory, files);
   }
 
   /** Binds a published volume here, writable, while it remains read-only at its target; throws if it is not ours. */

@@ -1,6 +1,8 @@
 import { basename, dirname, isAbsolute, resolve } from "node:path";
 import { removeFiles } from "./atomic_directory.ts";
 import { isNotFound } from "../../shared/linux/directory_entries.ts";
+import { removeContents } from "../../shared/linux/directory_removal.ts";
+import type { Libc } from "../../shared/linux/libc.ts";
 
 /** The kind of entry at a path, links not followed. */
 export type EntryKind = "absent" | "directory" | "link" | "other";
@@ -66,11 +68,19 @@ export function requireDirectory(path: string): void {
   );
 }
 
+/** Removes a target that nothing is mounted on, with everything in it; a missing one is fine. */
+export function removeTarget(libc: Libc, path: string): void {
+  if (!isPresent(path)) return;
+  using directory = libc.openDirectory(path);
+  removeContents(directory);
+  Deno.removeSync(path);
+}
+
 /** Removes a target that nothing is mounted on: files in our layout, then the directory; a missing one is fine. */
-export function removeTarget(path: string): void {
-  if (entryKind(path) === "absent") return;
-  requireDirectory(path);
-  removeFiles(path);
+export function removeEmptyTarget(libc: Libc, path: string): void {
+  if (!isPresent(path)) return;
+  using directory = libc.openDirectory(path);
+  removeFiles(directory);
   const left = [...Deno.readDirSync(path)].map((entry) => entry.name);
   if (left.length > 0) {
     throw new Error(
@@ -79,6 +89,12 @@ export function removeTarget(path: string): void {
     );
   }
   Deno.removeSync(path);
+}
+
+function isPresent(path: string): boolean {
+  if (entryKind(path) === "absent") return false;
+  requireDirectory(path);
+  return true;
 }
 
 function removeEmpty(path: string): void {

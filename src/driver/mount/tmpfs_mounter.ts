@@ -8,14 +8,15 @@
 
 import { dirname } from "node:path";
 import type { Mounter, TargetState, VolumeFiles } from "../volume/mounter.ts";
-import { readFiles, replaceFiles } from "./atomic_directory.ts";
+import type { Libc } from "../../shared/linux/libc.ts";
+import { readFiles } from "./atomic_directory.ts";
 import { isOwnMount, type MountOrigin, type MountTable } from "./mount_table.ts";
 import type { StagingArea } from "./staging_area.ts";
 import {
   createTarget,
   entryKind,
   missingParentReason,
-  removeTarget,
+  removeEmptyTarget,
   requireDirectory,
   resolveTarget,
 } from "./target_directory.ts";
@@ -34,11 +35,13 @@ export function foreignMountError(path: string, mount: MountOrigin): Error {
  */
 export class TmpfsMounter implements Mounter, Disposable {
   readonly kind = "tmpfs";
+  readonly #libc: Libc;
   readonly #mounts: MountTable;
   readonly #staging: StagingArea;
 
-  /** Owns both: disposing unmounts the staging area and closes `mounts`. */
-  constructor(mounts: MountTable, staging: StagingArea) {
+  /** Owns all: disposing unmounts the staging area and closes `mounts`, and with it the library. */
+  constructor(libc: Libc, mounts: MountTable, staging: StagingArea) {
+    this.#libc = libc;
     this.#mounts = mounts;
     this.#staging = staging;
   }
@@ -87,7 +90,7 @@ export class TmpfsMounter implements Mounter, Disposable {
     if (reason !== undefined) throw new Error(reason);
     using staged = this.#staging.createDirectory();
     staged.mountTmpfs();
-    replaceFiles(staged.path, files);
+    staged.replaceFiles(files);
     // Read-only before the move, not after: flags of a mount do not reach the copies that its peers have received.
     staged.makeReadOnly();
     // Checked again just before, because mount(2) follows a link.
@@ -105,13 +108,14 @@ export class TmpfsMounter implements Mounter, Disposable {
     }
     using staged = this.#staging.createDirectory();
     staged.bindWritable(path);
-    replaceFiles(staged.path, files);
+    staged.replaceFiles(files);
   }
 
   read(targetPath: string, names: readonly string[]): (string | undefined)[] {
-    return this.state(targetPath) === "ours"
-      ? readFiles(targetPath, names)
-      : names.map(() => undefined);
+    const path = resolveTarget(targetPath);
+    if (path === undefined || this.state(path) !== "ours") return names.map(() => undefined);
+    using directory = this.#libc.openDirectory(path);
+    return readFiles(directory, names);
   }
 
   unpublish(targetPath: string): void {
@@ -122,7 +126,7 @@ export class TmpfsMounter implements Mounter, Disposable {
       if (!isOwnMount(mount)) throw foreignMountError(path, mount);
       this.#mounts.unmount(path);
     }
-    removeTarget(path);
+    removeEmptyTarget(this.#libc, path);
   }
 
   mounted(): string[] {

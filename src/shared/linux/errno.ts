@@ -10,13 +10,26 @@ const errorNames: ReadonlyMap<number, string> = new Map([
   [12, "ENOMEM"],
   [13, "EACCES"],
   [16, "EBUSY"],
+  [17, "EEXIST"],
+  [18, "EXDEV"],
   [19, "ENODEV"],
   [20, "ENOTDIR"],
+  [21, "EISDIR"],
   [22, "EINVAL"],
+  [24, "EMFILE"],
   [28, "ENOSPC"],
   [30, "EROFS"],
+  [36, "ENAMETOOLONG"],
   [38, "ENOSYS"],
+  [39, "ENOTEMPTY"],
   [40, "ELOOP"],
+  [122, "EDQUOT"],
+]);
+
+/** The codes that a pod's author can meet in an event. */
+const meanings: ReadonlyMap<string, string> = new Map([
+  ["ENOSPC", " (No space left on device)"],
+  ["EDQUOT", " (Disk quota exceeded)"],
 ]);
 
 /** A call that the kernel refused; `code` is the errno's name. */
@@ -25,7 +38,7 @@ export class SystemCallError extends Error {
   readonly code: string;
 
   constructor(call: string, code: string) {
-    super(`${call}: ${code}`);
+    super(`${call}: ${code}${meanings.get(code) ?? ""}`);
     this.code = code;
   }
 }

@@ -1,11 +1,12 @@
 /**
  * This folder calls the C library where Deno has no function, and reads files without following
- * links. Its main types are `Libc`, `ProcFileReader` and `SystemCallError`. It never knows what a
+ * links. Its main types are `Libc`, `Directory`, `ProcFileReader` and `SystemCallError`. It never knows what a
  * volume is, and never makes a nonblocking call whose errno it reads, because errno belongs to the
  * calling thread.
  */
 
 import { cString } from "./c_string.ts";
+import { Directory, directorySymbols } from "./directory.ts";
 import { Errno, errnoSymbols } from "./errno.ts";
 import { ProcFileReader, procFileSymbols } from "./proc_files.ts";
 import { type PathMount, readStatx, statxRequest } from "./statx.ts";
@@ -41,11 +42,11 @@ const AT_SYMLINK_NOFOLLOW = 0x100;
 const symbols = {
   mount: { parameters: ["buffer", "buffer", "buffer", "usize", "buffer"], result: "i32" },
   umount2: { parameters: ["buffer", "i32"], result: "i32" },
-  statx: { parameters: ["i32", "buffer", "i32", "u32", "buffer"], result: "i32" },
   prctl: { parameters: ["i32", "usize", "usize", "usize", "usize"], result: "i32" },
   setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
   signal: { parameters: ["i32", "usize"], result: "usize" },
   clock_gettime: { parameters: ["i32", "buffer"], result: "i32" },
+  ...directorySymbols,
   ...procFileSymbols,
   ...errnoSymbols,
 } as const satisfies Deno.ForeignLibraryInterface;
@@ -66,6 +67,8 @@ export interface Libc extends Disposable {
   unmount(path: string, options?: { detach: boolean }): void;
   /** A path and the mount that it leads to, a link at the path not followed; undefined where the kernel does not report it. */
   statx(path: string): PathMount | undefined;
+  /** Opens a directory, a link at the path not followed; to be closed before the C library is. */
+  openDirectory(path: string): Directory;
   /** A whole file of the kernel, such as in /proc, which Deno's permissions do not allow to read. */
   readText(path: string): string;
   /** Soft and hard limit together; `resource` is an RLIMIT_ number. */
@@ -128,6 +131,10 @@ class DynamicLibc implements Libc {
     const { statx } = this.#library.symbols;
     const result = statx(AT_FDCWD, cString(path), AT_SYMLINK_NOFOLLOW, mask, answer);
     return result < 0 ? undefined : readStatx(answer);
+  }
+
+  openDirectory(path: string): Directory {
+    return Directory.open(this.#library.symbols, this.#errno, path);
   }
 
   readText(path: string): string {

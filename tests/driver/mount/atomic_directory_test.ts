@@ -1,11 +1,9 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import {
-  hasVolumeFiles,
-  readFiles,
-  removeFiles,
-  replaceFiles,
-} from "../../../src/driver/mount/atomic_directory.ts";
+import * as atomicDirectory from "../../../src/driver/mount/atomic_directory.ts";
+import type { VolumeFiles } from "../../../src/driver/volume/mounter.ts";
+import type { Directory } from "../../../src/shared/linux/directory.ts";
+import { openLibc } from "../../../src/shared/linux/libc.ts";
 import { canMount } from "../../../scripts/support/can_mount.ts";
 import { pair, Workspace } from "./mount_workspace.ts";
 
@@ -23,6 +21,18 @@ function names(directory: string): string[] {
   return [...Deno.readDirSync(directory)].map((entry) => entry.name).sort();
 }
 
+function inDirectory<T>(path: string, action: (directory: Directory) => T): T {
+  using libc = openLibc();
+  using directory = libc.openDirectory(path);
+  return action(directory);
+}
+
+const { hasVolumeFiles } = atomicDirectory;
+const replaceFiles = (path: string, files: VolumeFiles) =>
+  inDirectory(path, (directory) => atomicDirectory.replaceFiles(directory, files));
+const removeFiles = (path: string) => inDirectory(path, atomicDirectory.removeFiles);
+const readFiles = (path: string, names: string[]) =>
+  inDirectory(path, (directory) => atomicDirectory.readFiles(directory, names));
 const readFile = (directory: string, name: string) => readFiles(directory, [name])[0];
 
 Deno.test("files are read through links that lead over ..data", () =>
@@ -222,7 +232,7 @@ Deno.test({
     const directory = join(workspace.root, "volume");
     // A mount point can be neither removed nor replaced.
     workspace.mountForeign(join(directory, "..data"));
-    assert.throws(() => replaceFiles(directory, pair(1)), /busy/);
+    assert.throws(() => replaceFiles(directory, pair(1)), /EBUSY/);
     assert.deepEqual(names(directory), ["..data"]);
   },
 });

@@ -3,6 +3,7 @@ import {
   type SelectedMounter,
   selectMounter,
 } from "../../../src/driver/mount/mounter_selection.ts";
+import type { Directory } from "../../../src/shared/linux/directory.ts";
 import { SystemCallError } from "../../../src/shared/linux/errno.ts";
 import { type Libc, type MountRequest, openLibc } from "../../../src/shared/linux/libc.ts";
 import { mountAt, type MountinfoEntry } from "../../../src/driver/mount/mountinfo.ts";
@@ -60,6 +61,10 @@ export class FaultyLibc implements Libc {
     if (path !== mountinfoPath) return this.#libc.readText(path);
     this.tableReads += 1;
     return this.wrapTable(() => this.#libc.readText(path));
+  }
+
+  openDirectory(path: string): Directory {
+    return this.#libc.openDirectory(path);
   }
 
   statx(path: string): PathMount | undefined {

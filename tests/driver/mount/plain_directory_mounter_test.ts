@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { statfsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { selectMounter } from "../../../src/driver/mount/mounter_selection.ts";
-import { PlainDirectoryMounter } from "../../../src/driver/mount/plain_directory_mounter.ts";
 import { canMount } from "../../../scripts/support/can_mount.ts";
 import { FaultyLibc, pair, Workspace } from "./mount_workspace.ts";
 
@@ -34,9 +33,9 @@ Deno.test("where mounting is refused, volumes are plain directories, with one wa
   }
 });
 
-Deno.test("without a C library volumes are plain directories", async () => {
+Deno.test("without a C library no mounter is opened", async () => {
   await using workspace = new Workspace();
-  using mounter = await selectMounter({
+  const opened = selectMounter({
     stagingDir: workspace.stagingDir,
     allowKeysOnDisk: true,
     onWarning: (message) => workspace.warnings.push(message),
@@ -44,9 +43,7 @@ Deno.test("without a C library volumes are plain directories", async () => {
       throw new Error("no C library found");
     },
   });
-  assert.equal(mounter.kind, "plain");
-  mounter.publish(workspace.target, pair(1));
-  assert.equal(mounter.state(workspace.target), "ours");
+  await assert.rejects(opened, /no C library found/);
 });
 
 Deno.test({
@@ -109,6 +106,36 @@ Deno.test("a plain volume is published, swapped, read and removed", async () => 
   assert.deepEqual([...Deno.readDirSync(dirname(target))], []);
 });
 
+Deno.test("a plain volume is removed with what the pod wrote into it, and no link is followed", async () => {
+  await using workspace = new Workspace();
+  using mounter = await plainMounter(workspace, { allowKeysOnDisk: true });
+  const { root, target } = workspace;
+  const host = join(root, "host");
+  await Deno.mkdir(host);
+  await Deno.writeTextFile(join(host, "file"), "precious");
+  mounter.publish(target, pair(1));
+  await Deno.mkdir(join(target, "own", "deep"), { recursive: true });
+  await Deno.writeTextFile(join(target, "own", "deep", "file"), "x");
+  await Deno.symlink(host, join(target, "own", "link"));
+  await Deno.symlink(host, join(target, "link"));
+  await Deno.remove(join(target, "..data"));
+  mounter.unpublish(target);
+  assert.deepEqual([...Deno.readDirSync(dirname(target))], []);
+  assert.equal(await Deno.readTextFile(join(host, "file")), "precious");
+});
+
+Deno.test("a volume that a pod filled with files of its own gets no swap, and is removed", async () => {
+  await using workspace = new Workspace();
+  using mounter = await plainMounter(workspace, { allowKeysOnDisk: true });
+  const { target } = workspace;
+  mounter.publish(target, pair(1));
+  for (let n = 0; n < 1_000; n++) await Deno.symlink("x", join(target, `own-${n}`));
+  assert.throws(() => mounter.replace(target, pair(2)), /more than 1000 files/);
+  assert.equal(mounter.read(target, ["tls.key"])[0], "pair 1");
+  mounter.unpublish(target);
+  assert.equal(mounter.state(target), "absent");
+});
+
 Deno.test("a plain publish that fails leaves nothing behind", async () => {
   await using workspace = new Workspace();
   using mounter = await plainMounter(workspace, { allowKeysOnDisk: true });
@@ -156,11 +183,8 @@ Deno.test({
   },
 });
 
-Deno.test("a relative target is refused", () => {
-  using mounter = new PlainDirectoryMounter({
-    mounts: undefined,
-    allowKeysOnDisk: true,
-    onWarning: () => {},
-  });
+Deno.test("a relative target is refused", async () => {
+  await using workspace = new Workspace();
+  using mounter = await plainMounter(workspace, { allowKeysOnDisk: true });
   assert.throws(() => mounter.state("pods/x"), /is not absolute/);
 });
