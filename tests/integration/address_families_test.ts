@@ -63,6 +63,7 @@ for (
     await using folder = await temporaryFolder();
     await using program = new Program(name, "source", {
       CERT_BASE_PATH: `${folder.path}/records`,
+      CSI_ENDPOINT: `unix://${folder.path}/csi.sock`,
       [variable]: "[2001:db8::5]:0",
     });
     assert.equal((await program.ended()).code, 1);
