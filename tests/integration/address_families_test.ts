@@ -62,6 +62,7 @@ for (
   Deno.test(`${name} ends with an error that names ${variable} where the machine lacks its address`, async () => {
     await using folder = await temporaryFolder();
     await using program = new Program(name, "source", {
+      CSI_ENDPOINT: `unix://${folder.path}/csi.sock`,
       CERT_BASE_PATH: `${folder.path}/records`,
       CSI_ENDPOINT: `unix://${folder.path}/csi.sock`,
       [variable]: "[2001:db8::5]:0",
