@@ -115,9 +115,7 @@ export const serviceVariables = {
   minValidity: {
     name: "MIN_VALIDITY",
     defaultText: `${usualMinValidity}, or DEFAULT_VALIDITY or MAX_VALIDITY if shorter`,
-    description:
-      "the shortest lifetime that a new volume can ask for; volumes that have a certificate are " +
-      "renewed with at least this",
+    description: "the shortest lifetime a new volume can ask for, and of each renewal",
     ...validityFormat,
   },
   maxValidity: {
