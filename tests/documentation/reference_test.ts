@@ -13,6 +13,7 @@ import { observeEventLoopLag } from "../../src/shared/telemetry/event_loop_lag.t
 import { Metrics } from "../../src/shared/telemetry/metrics.ts";
 import { surviveUnhandledErrors } from "../../src/shared/telemetry/unhandled_errors.ts";
 import { clientCounters, serviceMetrics } from "../../src/service/program/metrics.ts";
+import { ClockSkewReport } from "../../src/driver/program/clock_skew_report.ts";
 import { volumeMetrics } from "../../src/driver/program/metrics.ts";
 import { knownAttributes } from "../../src/shared/attributes/attribute_parser.ts";
 import { templateFields } from "../../src/shared/attributes/templates.ts";
@@ -94,7 +95,10 @@ Deno.test("the reference lists the metrics of each program", () => {
     shortened: 0,
   };
   const exposed = [
-    ...metricsOf((metrics) => volumeMetrics(metrics))
+    ...metricsOf((metrics) => {
+      volumeMetrics(metrics);
+      new ClockSkewReport(metrics);
+    })
       .map((metric) => ["csi-driver", ...metric]),
     ...metricsOf((metrics) => {
       clientCounters(metrics);

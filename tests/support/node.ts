@@ -29,6 +29,8 @@ export class TestNode implements AsyncDisposable {
   readonly issuer: TestIssuer;
   readonly directory: string;
   readonly #openedMounter: Mounter & Disposable;
+  /** The difference of the clocks, measured with each certificate. */
+  readonly clockSkewsMs: number[] = [];
   /** The outcome of every attempt at a renewal. */
   readonly renewals: ("renewed" | "failed")[] = [];
   mounter: Mounter;
@@ -76,6 +78,7 @@ export class TestNode implements AsyncDisposable {
       kubelet: kubeletVolumeData,
       random: () => 1,
       checkInterval: Temporal.Duration.from({ minutes: 5 }),
+      onClockSkew: (skewMs) => void this.clockSkewsMs.push(skewMs),
       onRenewal: (outcome) => void this.renewals.push(outcome),
     });
     this.table = volumes.table;

@@ -65,6 +65,7 @@ export class CertificateRequester {
   readonly #issuer: IssuanceClient;
   readonly #keys: KeyGenerator;
   readonly #clock: BootClock;
+  readonly #onClockSkew: (skewMs: number) => void;
   readonly #spare = new SpareKey();
   readonly #semaphore = new Semaphore(mostAtOnce);
   /** Renewals wait here first, so that a first certificate never waits for all renewals that are due. */
@@ -72,10 +73,17 @@ export class CertificateRequester {
   /** To verify an answer blocks the event loop, and many answers arrive together. */
   readonly #eventLoop = new EventLoopLimiter();
 
-  constructor(issuer: IssuanceClient, keys: KeyGenerator, clock: BootClock) {
+  /** `onClockSkew` receives how far the service's clock is ahead of the node's, with each certificate. */
+  constructor(
+    issuer: IssuanceClient,
+    keys: KeyGenerator,
+    clock: BootClock,
+    onClockSkew: (skewMs: number) => void = () => {},
+  ) {
     this.#issuer = issuer;
     this.#keys = keys;
     this.#clock = clock;
+    this.#onClockSkew = onClockSkew;
   }
 
   /** Rejects with the signal's reason when that is aborted; a slow service is `unavailable`. */
@@ -106,7 +114,9 @@ export class CertificateRequester {
     await this.#eventLoop.acquire();
     const exchange = { sentAt, received: this.#clock.moment() };
     const checked = await verifyAnswer(outcome, keyPair, exchange);
-    if (checked.kind === "issued") this.#keys.discard(parameters.volumeId);
+    if (checked.kind !== "issued") return checked;
+    this.#keys.discard(parameters.volumeId);
+    this.#onClockSkew(checked.clockSkewMs);
     return checked;
   }
 

@@ -24,6 +24,8 @@ export interface VolumeOptions extends DriverPorts, Pick<RenewerParts, "random" 
   /** Runs by `steadyClock`, so that no step of the wall clock delays a renewal. */
   readonly scheduler: Scheduler;
   readonly kubelet: KubeletVolumes;
+  /** Receives how far the service's clock is ahead of the node's. */
+  readonly onClockSkew?: (skewMs: number) => void;
   /** Between two sweeps, and between two checks of the trust bundles. */
   readonly checkInterval: Temporal.Duration;
 }
@@ -33,7 +35,7 @@ export function composeVolumes(options: VolumeOptions) {
   const { clock, mounter, store, issuer } = options;
   using undo = new DisposableStack();
   const keys = undo.use(new KeyGenerator(clock));
-  const requester = new CertificateRequester(issuer, keys, clock);
+  const requester = new CertificateRequester(issuer, keys, clock, options.onClockSkew);
   const table = new VolumeTable();
   const writer = new VolumeWriter({ mounter, store, table });
   const parts = { ...options, keys, requester, table, writer };

@@ -10,6 +10,7 @@ import { selectMounter } from "../mount/mounter_selection.ts";
 import { openRecordStore } from "../records/record_store.ts";
 import { connectService } from "../service_client/connection.ts";
 import { GrpcIssuanceClient } from "../service_client/issuance_client.ts";
+import { ClockSkewReport } from "./clock_skew_report.ts";
 import { composeVolumes, type DriverPorts } from "./compose_volumes.ts";
 import type { DriverConfig } from "./config.ts";
 import { openNodeClock, steadyClock } from "./node_clock.ts";
@@ -59,6 +60,7 @@ export async function openParts(
   const store = openRecordStore(config.certBasePath);
   const ports = wrapPorts({ mounter, store, issuer: new GrpcIssuanceClient(service.client) });
   const reporting = openReporting(metrics, resources);
+  const clockSkew = new ClockSkewReport(metrics);
   const volumes = resources.use(composeVolumes({
     ...ports,
     clock,
@@ -67,6 +69,7 @@ export async function openParts(
     random: Math.random,
     checkInterval: config.checkInterval,
     onRenewal: reporting.onRenewal,
+    onClockSkew: (skewMs) => clockSkew.record(skewMs),
   }));
   const { table, renewer } = volumes;
   const exposeMetrics = () =>
@@ -79,6 +82,7 @@ export async function openParts(
     ...volumes,
     mounter: ports.mounter,
     swapProblem: () => mounter.swapProblem,
+    clockProblem: () => clockSkew.problem,
     service,
     exposeMetrics,
     onActivity: reporting.onActivity,

@@ -84,7 +84,7 @@ const alwaysLive = (): HealthStatus => ({ ok: true, detail: "serving" });
 
 /** The lines of /readyz: a driver without the service is ready, because it serves what is mounted. */
 function describeState(
-  { table, renewer, service, swapProblem }: DriverParts,
+  { table, renewer, service, swapProblem, clockProblem }: DriverParts,
   sockets: ServedSockets | undefined,
 ): string {
   const identityProblem = service.identity?.problem;
@@ -93,6 +93,7 @@ function describeState(
     identityProblem && `no new client certificate: ${identityProblem}`,
     sockets?.registrationProblem(),
     swapProblem(),
+    clockProblem(),
   ];
   return lines.filter((line) => line !== undefined).join("\n");
 }

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { createCallMetrics } from "../../../src/shared/telemetry/call_metrics.ts";
 import { Metrics } from "../../../src/shared/telemetry/metrics.ts";
+import { ClockSkewReport } from "../../../src/driver/program/clock_skew_report.ts";
+import { captureLogs } from "../../support/captured_logs.ts";
 import { volumeMetrics } from "../../../src/driver/program/metrics.ts";
 
 Deno.test("calls are counted by method and code, and their time by method", () => {
@@ -14,6 +16,24 @@ Deno.test("calls are counted by method and code, and their time by method", () =
   assert.ok(text.includes(`grpc_server_calls_total{code="UNAVAILABLE",${method}} 1`));
   assert.ok(text.includes(`grpc_server_call_seconds_bucket{le="0.05",${method}} 1`));
   assert.ok(text.includes(`grpc_server_call_seconds_count{${method}} 2`));
+});
+
+Deno.test("the difference of the clocks is a gauge, and is reported once from a minute on until it is small again", async () => {
+  await using logs = await captureLogs(["csi-driver", "clock"]);
+  const metrics = new Metrics();
+  const report = new ClockSkewReport(metrics);
+  assert.ok(!/^csi_cert_clock_skew/m.test(metrics.expose()), "none before the first certificate");
+  report.record(-59_000);
+  assert.equal(report.problem, undefined);
+  assert.match(metrics.expose(), /^csi_cert_clock_skew_seconds -59$/m);
+  for (const skewMs of [90_000, 95_000]) report.record(skewMs);
+  assert.match(report.problem ?? "", /the clock of this node is 95 s behind the certificate/);
+  assert.equal(logs.records.length, 1);
+  report.record(0);
+  assert.equal(report.problem, undefined);
+  report.record(-120_000);
+  assert.match(report.problem ?? "", /120 s ahead of the certificate service's/);
+  assert.equal(logs.records.length, 2);
 });
 
 Deno.test("the gauges of a node are current at each scrape, and without a volume there is no expiry", () => {

@@ -28,6 +28,7 @@ for (
     node.clock.set(node.clock.now().add({ minutes }));
     const request = await node.request({ duration: "24h" });
     const outcome = await node.publish(request);
+    assert.equal(Math.sign(node.clockSkewsMs[0] ?? 0), -Math.sign(minutes));
     assert.ok(outcome.kind === "unavailable", outcome.kind);
     assert.match(outcome.reason, message);
     await assert.rejects(Deno.lstat(request.targetPath), Deno.errors.NotFound);
