@@ -5,6 +5,8 @@ export interface VolumeSnapshot {
   readonly volumes: number;
   /** Those whose last attempt at a renewal failed. */
   readonly failing: number;
+  /** Records that could not be read. */
+  readonly unreadable: number;
   /** When the first certificate expires; undefined without volumes. */
   readonly earliestExpiry: Temporal.Instant | undefined;
 }
@@ -15,6 +17,10 @@ export function volumeMetrics(metrics: Metrics) {
   const failing = metrics.gauge(
     "csi_cert_volumes_renewal_failing",
     "Volumes whose last attempt at a renewal failed.",
+  );
+  const unreadable = metrics.gauge(
+    "csi_cert_unreadable_records",
+    "Records of volumes that could not be read; their certificates are not renewed.",
   );
   const expiry = metrics.gauge(
     "csi_cert_earliest_expiry_timestamp_seconds",
@@ -32,6 +38,7 @@ export function volumeMetrics(metrics: Metrics) {
       const { earliestExpiry } = snapshot;
       volumes.set(snapshot.volumes);
       failing.set(snapshot.failing);
+      unreadable.set(snapshot.unreadable);
       if (earliestExpiry) expiry.set(earliestExpiry.epochMilliseconds / 1000);
       else expiry.clear();
       return metrics.expose();

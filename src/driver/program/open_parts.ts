@@ -71,11 +71,12 @@ export async function openParts(
     onRenewal: reporting.onRenewal,
     onClockSkew: (skewMs) => clockSkew.record(skewMs),
   }));
-  const { table, renewer } = volumes;
+  const { table, renewer, reconciler } = volumes;
   const exposeMetrics = () =>
     reporting.expose({
       volumes: table.size,
       failing: renewer.failing,
+      unreadable: reconciler.unreadableRecords,
       earliestExpiry: table.earliestExpiry(clock.moment()),
     });
   return {

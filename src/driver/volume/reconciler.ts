@@ -76,6 +76,11 @@ export class Reconciler implements Disposable {
     return { ...counts, unreadable };
   }
 
+  /** How many records could not be read; one that the next republish has written again no longer counts. */
+  get unreadableRecords(): number {
+    return this.#unreadable.length;
+  }
+
   [Symbol.dispose](): void {
     this.#timer?.[Symbol.dispose]();
     this.#stepTimer?.[Symbol.dispose]();

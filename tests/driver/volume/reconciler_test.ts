@@ -65,9 +65,12 @@ Deno.test("an unreadable record does not keep the driver from starting; the next
   await Deno.writeTextFile(`${node.directory}/records/${directory?.name}/volume.json`, "{");
   const { unreadable } = await node.restart();
   assert.equal(unreadable.length, 1);
+  assert.equal(node.reconciler.unreadableRecords, 1);
   assert.deepEqual(await node.publish(request), { kind: "done" });
   assert.equal(node.issuer.requests.length, 1);
   assert.equal((await node.store.load()).records.length, 1);
+  await node.clock.advance({ minutes: 5 });
+  await node.clock.until(() => node.reconciler.unreadableRecords === 0);
 });
 
 /** Rewrites the one record that a node has. */
