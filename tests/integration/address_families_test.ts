@@ -64,7 +64,6 @@ for (
     await using program = new Program(name, "source", {
       CSI_ENDPOINT: `unix://${folder.path}/csi.sock`,
       CERT_BASE_PATH: `${folder.path}/records`,
-      CSI_ENDPOINT: `unix://${folder.path}/csi.sock`,
       [variable]: "[2001:db8::5]:0",
     });
     assert.equal((await program.ended()).code, 1);
