@@ -48,7 +48,7 @@ Deno.test("an administrator lists, shows and revokes with kubectl exec, and a re
 
   const target = ["--pod-uid", metadata.uid];
   const printed = await administer(anyReplica, "revoke", ...target, "--reason", "a test");
-  const [, validUntil = ""] = /expires at (\S+) at the latest/.exec(printed) ?? [];
+  const [, validUntil = ""] = /expire at (\S+) at the latest/.exec(printed) ?? [];
   const last = await pod.certificate();
   assert.ok(new Date(validUntil) >= last.validToDate, printed);
   const { data } = await getJson("configmap", "csi-cert-denials", "-n", system);
