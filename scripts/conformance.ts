@@ -28,7 +28,7 @@ function verify(report: ReturnType<typeof readReport>): string[] {
   const { passed, failed, skipped } = report;
   const skippedNow = new Set(skipped);
   return [
-    ...failed.map(({ name, message }) => `FAILED: ${name}: ${message}`),
+    ...failed.map(({ name, message }) => `${name}: ${message}`),
     ...skipped.filter((name) => !reasons.has(name)).map((name) => `skipped unexpectedly: ${name}`),
     ...[...reasons.keys()].filter((name) => !skippedNow.has(name))
       .map((name) =>
@@ -49,7 +49,7 @@ async function inside(): Promise<never> {
   const report = readReport(await runCsiSanity(program.path));
   const problems = verify(report);
   for (const name of report.passed) log(`passed: ${name}`);
-  for (const problem of problems) console.error(`conformance: ${problem}`);
+  for (const problem of problems) console.error(`conformance: FAILED: ${problem}`);
   const tests = [Deno.execPath(), "test", "--allow-all", "--no-check", "tests/conformance"];
   const counts = readCounts((await runGroup(tests, root)).output);
   const passed = report.passed.length + (counts?.passed ?? 0);

@@ -135,7 +135,7 @@ async function perform(
   if (missed !== undefined) note(missed);
   const left = before.differences(await machineState());
   heading("What remains on the machine");
-  for (const difference of left) note(difference);
+  for (const difference of left) console.log(`e2e: FAILED: ${difference}`);
   if (left.length === 0) note("nothing: mounts, cgroups, sysctls and processes are as before");
   return {
     passed: counts.passed + (left.length === 0 ? 1 : 0),
