@@ -222,6 +222,24 @@ Deno.test("a pod has a bounded number of entries, the newest", async () => {
   assert.deepEqual(await serials(inventory), ["a1", ...newest]);
 });
 
+Deno.test("reports of a node remove no entry of another node's pod, however many name that pod", async () => {
+  await using opened = openInventory({ podCertificates: 3 });
+  const { inventory } = opened;
+  const reported = (serialNumber: string, node: string) =>
+    inventory.add(entry(serialNumber, 60, { origin: "reported", node }));
+  inventory.add(entry("a1", 60));
+  reported("b2", "node-1");
+  for (let n = 0; n < 9; n++) reported(`c${n}`, "node-2");
+  assert.deepEqual(await serials(inventory), ["a1", "b2", "c8"]);
+  // What this process issues replaces reports first.
+  for (const serialNumber of ["d4", "e5"]) inventory.add(entry(serialNumber, 60));
+  assert.deepEqual(await serials(inventory), ["a1", "d4", "e5"]);
+  inventory.add(entry("f6", 60));
+  assert.deepEqual(await serials(inventory), ["d4", "e5", "f6"]);
+  reported("g7", "node-2");
+  assert.deepEqual(await serials(inventory), ["d4", "e5", "f6"]);
+});
+
 /** The longest names that a request can have. */
 const longNames = {
   commonName: "n".repeat(64),
