@@ -7,7 +7,6 @@ import { apiServerDriverPods } from "../../../src/service/kubernetes/driver_pods
 import { apiServerPodDirectory } from "../../../src/service/kubernetes/pod_directory.ts";
 import { getPods } from "../../../src/service/kubernetes/permissions.ts";
 import { podObject } from "../../../scripts/support/api_pod.ts";
-import { FakeClock } from "../../../scripts/support/fake_clock.ts";
 import { temporaryFolder } from "../../support/temporary_folder.ts";
 import { TestCa } from "../../../scripts/support/test_ca.ts";
 import { accessTo, driver, never, openApi } from "./kubernetes_fixture.ts";
