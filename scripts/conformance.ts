@@ -1,5 +1,5 @@
-// csi-sanity against the bundled driver over its socket, then our own equivalents of what csi-sanity asks only of drivers
-// that create volumes. Ends with "N passed, N failed, N skipped".
+// Runs csi-sanity against the bundled driver over its socket, then our own equivalents of the checks that csi-sanity
+// makes only for drivers that create volumes. Ends with "N passed, N failed, N skipped".
 
 import { bundleAll } from "./bundle.ts";
 import { installCsiSanity, readReport, runCsiSanity } from "./conformance/csi_sanity.ts";
