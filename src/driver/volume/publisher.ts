@@ -171,10 +171,8 @@ export class Publisher {
       if (known) await this.#remove(known);
       return issued;
     }
-    // The call may have ended meanwhile; then the kubelet would not remove the volume.
-    signal.throwIfAborted();
     if (known && known.targetPath !== volume.targetPath) mounter.unpublish(known.targetPath);
-    const record = await writer.write(volume, issued);
+    const record = await writer.write(volume, issued, signal);
     renewer.schedule(record);
     logger.info("published {namespace}/{pod}", { ...volumeLogFields(record), renewed: isMounted });
     return { kind: "done" };

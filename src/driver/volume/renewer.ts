@@ -123,8 +123,7 @@ export class Renewer {
       privateKeyPem: record.parsed.reusePrivateKey ? mounted?.privateKeyPem : undefined,
     }, signal);
     if (outcome.kind !== "issued") return this.#recordFailure(record, outcome);
-    signal.throwIfAborted();
-    const renewed = await writer.write(record, outcome);
+    const renewed = await writer.write(record, outcome, signal);
     this.#failures.delete(record.volumeId);
     onRenewal("renewed");
     logger.info("renewed {namespace}/{pod}", {
