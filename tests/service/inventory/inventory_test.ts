@@ -273,6 +273,23 @@ Deno.test("long names count: they reach the limits of bytes long before those of
   assert.notEqual(inventory.get("a1"), undefined);
 });
 
+Deno.test("a renewal counts the bytes of the new names, and no longer those of the former ones", async () => {
+  await using opened = openInventory({ node: { certificates: 10_000, bytes: 1_000_000 } });
+  const { inventory } = opened;
+  const volumes = Array.from({ length: 100 }, (_, n) => n);
+  const renew = (n: number, serialNumber: string, given: Partial<InventoryEntry> = {}) =>
+    inventory.add(entry(serialNumber, 60, { volumeId: `csi-${n}`, ...ofPod(`u${n}`), ...given }));
+  for (const n of volumes) renew(n, `a${n}`);
+  for (const n of volumes) renew(n, `b${n}`, { names: longNames });
+  assert(inventory.size > 20 && inventory.size < 70, String(inventory.size));
+  for (const n of volumes) renew(n, `c${n}`);
+  assert.equal(inventory.size, 100);
+  const [oldest] = await serials(inventory);
+  // The same serial number again, in the row of the same volume and in another one.
+  for (let n = 0; n < 5_000; n++) renew(200 + n % 3, n % 2 === 0 ? "same" : `d${n % 3}`);
+  assert.notEqual(inventory.get(oldest!), undefined);
+});
+
 Deno.test("a search that finds nothing lets other work run after every slice of the table", async () => {
   await using opened = openInventory();
   const { inventory } = opened;
