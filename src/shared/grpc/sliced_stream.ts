@@ -136,9 +136,7 @@ export class SlicedStream extends Duplex {
       this.destroy();
       return 0;
     }
-    // Here push would emit the slice too, and also schedule a tick of its own for each.
-    if (this.readableFlowing === true && this.readableLength === 0) this.emit("data", slice);
-    else this.#wantsMore = this.push(slice);
+    this.#wantsMore = this.push(slice);
     return slice.length + bytesPerFrame * (this.#limits.frames - before);
   }
 
