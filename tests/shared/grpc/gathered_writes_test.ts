@@ -20,7 +20,7 @@ function recorded() {
   return { connection, sent };
 }
 
-Deno.test("what is written in one turn is sent as one write, in its order, and each write's callback is called", async () => {
+Deno.test("what is written in one iteration of the event loop is sent as one write, in its order, and each write's callback is called", async () => {
   const { connection, sent } = recorded();
   const completed: string[] = [];
   for (const part of ["header", "message"]) connection.write(part, () => completed.push(part));
