@@ -38,7 +38,7 @@ const { options: flags } = taskArguments({
       type: "string",
       value: "1,2",
       default: Object.keys(rows).join(","),
-      help: "these rows only",
+      help: "these rows only, by their numbers",
     },
     dist: { type: "string", value: "DIR", help: "measure these bundles instead of new ones" },
     out: { type: "string", value: "FILE", default: "dist/bench.json", help: "the results as JSON" },
@@ -47,15 +47,22 @@ const { options: flags } = taskArguments({
   },
 });
 
+const unknown = flags.rows.split(",").filter((number) => !Object.hasOwn(rows, number));
+if (unknown.length > 0) {
+  console.error(
+    `bench: --rows ${flags.rows}: no row ${unknown.join(", ")}; expected some of ${
+      Object.keys(rows).join(",")
+    }`,
+  );
+  Deno.exit(2);
+}
+
 async function bench(): Promise<void> {
   const dist = flags.dist ?? dirname(entryOf("csi-driver", "bundle"));
   const settings: Settings = { quick: flags.quick, dist, mounts: flags.inside };
   const results: Result[] = [];
   for (const number of flags.rows.split(",")) {
-    const row = rows[number];
-    if (row === undefined) {
-      throw new Error(`there is no row ${number}; there are ${Object.keys(rows)}`);
-    }
+    const row = rows[number]!;
     console.error(`row ${number}: ${row.name}`);
     const directory = await Deno.makeTempDir({ prefix: "csi-bench-" });
     const sharing = shareMounts(directory);

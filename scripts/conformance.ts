@@ -1,5 +1,5 @@
-// csi-sanity against the bundled driver over its socket, then our own equivalents of what csi-sanity asks only of drivers
-// that create volumes. Ends with "N passed, N failed, N skipped".
+// Runs csi-sanity against the bundled driver over its socket, then our own equivalents of the checks that csi-sanity
+// makes only for drivers that create volumes. Ends with "N passed, N failed, N skipped".
 
 import { bundleAll } from "./bundle.ts";
 import { installCsiSanity, readReport, runCsiSanity } from "./conformance/csi_sanity.ts";
@@ -28,7 +28,7 @@ function verify(report: ReturnType<typeof readReport>): string[] {
   const { passed, failed, skipped } = report;
   const skippedNow = new Set(skipped);
   return [
-    ...failed.map(({ name, message }) => `FAILED: ${name}: ${message}`),
+    ...failed.map(({ name, message }) => `${name}: ${message}`),
     ...skipped.filter((name) => !reasons.has(name)).map((name) => `skipped unexpectedly: ${name}`),
     ...[...reasons.keys()].filter((name) => !skippedNow.has(name))
       .map((name) =>
@@ -49,7 +49,7 @@ async function inside(): Promise<never> {
   const report = readReport(await runCsiSanity(program.path));
   const problems = verify(report);
   for (const name of report.passed) log(`passed: ${name}`);
-  for (const problem of problems) console.error(`conformance: ${problem}`);
+  for (const problem of problems) console.error(`conformance: FAILED: ${problem}`);
   const tests = [Deno.execPath(), "test", "--allow-all", "--no-check", "tests/conformance"];
   const counts = readCounts((await runGroup(tests, root)).output);
   const passed = report.passed.length + (counts?.passed ?? 0);

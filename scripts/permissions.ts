@@ -20,7 +20,7 @@ export const permissions: Readonly<Record<ProgramName, readonly Flag[]>> = {
   "csi-driver": [
     { flag: "--allow-env", reason: "configuration; the gRPC library reads variables of its own" },
     { flag: "--allow-net", reason: "CSI and registration sockets, the service, health checks" },
-    { flag: "--allow-read", reason: "volumes, which are where the kubelet wants them; TLS files" },
+    { flag: "--allow-read", reason: "volumes, at the paths that the kubelet gives; TLS files" },
     { flag: "--allow-write", reason: "volumes, as for reading; records and sockets" },
     {
       flag: `--allow-ffi=${libcPaths.join(",")}`,

@@ -1,6 +1,6 @@
 import { stripVTControlCharacters } from "node:util";
 
-/** What a run of `deno test` says of itself. */
+/** The counts that a run of `deno test` prints. */
 export interface TestCounts {
   readonly passed: number;
   readonly failed: number;

@@ -6,7 +6,7 @@ import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { TaskUsageError } from "./support/task_options.ts";
 import type { TestCounts } from "./test_counts.ts";
-import { canContain, testNames } from "./test_names.ts";
+import { canContain, type NameParts, testNames } from "./test_names.ts";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 
@@ -74,7 +74,7 @@ export async function findTests(
       ? !except.some((path) => isBelow(file, path))
       : paths.some((path) => isBelow(file, path));
   if (names.length === 0) return { files: all.filter(isChosen), names };
-  const sources = new SourceTexts(folder);
+  const sources = new Sources(folder);
   const holding = new Set<string>();
   for (const name of names) {
     const found = await sources.holding(all, name, "quick");
@@ -131,9 +131,16 @@ async function exists(path: string): Promise<boolean> {
   }
 }
 
-/** The texts of test files and of the modules that they import, each read once. */
-class SourceTexts {
-  readonly #texts = new Map<string, string>();
+interface Source {
+  /** With the parts of a string over several lines joined, and quotes as they are printed. */
+  readonly text: string;
+  /** The names of the tests that the module registers. */
+  readonly names: readonly NameParts[];
+}
+
+/** Test files and the modules that they import, each read once. */
+class Sources {
+  readonly #read = new Map<string, Source>();
   readonly #folder: string;
 
   constructor(folder: string) {
@@ -157,8 +164,9 @@ class SourceTexts {
    * part of the name is the value or the search is thorough. Words with digits may be computed.
    */
   async #canHold(file: string, words: string, search: "quick" | "thorough"): Promise<boolean> {
-    const texts = await this.#withImports(file);
-    const names = texts.flatMap(testNames);
+    const sources = await this.#withImports(file);
+    const names = sources.flatMap(({ names }) => names);
+    const texts = sources.map(({ text }) => text);
     const together = texts.join("\n").toLowerCase();
     const hasWords = (part: string) =>
       part.toLowerCase().split(/[^a-z0-9]+/).every((word) =>
@@ -171,34 +179,34 @@ class SourceTexts {
   }
 
   /** Imports of tests and scripts are followed; a module of the programs is read alone. */
-  async #withImports(file: string): Promise<string[]> {
+  async #withImports(file: string): Promise<Source[]> {
     const open = [file];
     const seen = new Set(open);
-    const texts: string[] = [];
+    const sources: Source[] = [];
     for (let path = open.pop(); path !== undefined; path = open.pop()) {
-      const text = await this.#read(path);
-      texts.push(text);
+      const source = await this.#source(path);
+      sources.push(source);
       if (path.startsWith("src/")) continue;
-      for (const [, specifier = ""] of text.matchAll(/(?:from|import\(?)\s*"(\.[^"]+)"/g)) {
+      for (const [, specifier = ""] of source.text.matchAll(/(?:from|import\(?)\s*"(\.[^"]+)"/g)) {
         const imported = join(path, "..", specifier);
         if (!seen.has(imported)) open.push(imported);
         seen.add(imported);
       }
     }
-    return texts;
+    return sources;
   }
 
-  async #read(path: string): Promise<string> {
-    let text = this.#texts.get(path);
-    if (text === undefined) {
-      text = unescaped(await Deno.readTextFile(join(this.#folder, path)).catch(() => ""));
-      this.#texts.set(path, text);
+  async #source(path: string): Promise<Source> {
+    let source = this.#read.get(path);
+    if (source === undefined) {
+      const text = await Deno.readTextFile(join(this.#folder, path)).catch(() => "");
+      source = { text: withoutEscapes(text), names: testNames(text) };
+      this.#read.set(path, source);
     }
-    return text;
+    return source;
   }
 }
 
-/** The text with the parts of a string over several lines joined, and quotes as they are printed. */
-function unescaped(text: string): string {
+function withoutEscapes(text: string): string {
   return text.replace(/["`] \+\s+["`]/g, "").replace(/\\(["'`\\])/g, "$1");
 }

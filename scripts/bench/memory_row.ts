@@ -38,9 +38,10 @@ export async function memoryRow(settings: Settings, directory: string): Promise<
     const full = await settled(node.process) / mebi;
     results.push(measured(row, "csi-driver with 110 volumes", "MiB", [full], { atMost: 64 }));
     await batch(110, 8, (n) => node.unpublish(volumes[n]!));
-  } else {results.push(
-      skipped(row, "csi-driver with volumes", "mounting is not permitted on this machine"),
-    );}
+  } else {
+    const reason = "mounting is not permitted on this machine";
+    results.push(skipped(row, "csi-driver with volumes", reason));
+  }
   const volumes = await perEntry("volumes", 1_000);
   results.push(
     measured(row, "heap for each further volume", "KiB", [volumes / 1024], { atMost: 4 }),

@@ -75,9 +75,11 @@ export class TestEnvironment implements AsyncDisposable {
 
   /** An environment whose service has a CA and this policy. */
   static async withCa(options: DemoOptions, policy = "rules: []\n"): Promise<TestEnvironment> {
-    const environment = await TestEnvironment.open(options);
+    await using undo = new AsyncDisposableStack();
+    const environment = undo.use(await TestEnvironment.open(options));
     await environment.command(["init-ca", "--out", environment.caDir]);
     await Deno.writeTextFile(`${environment.base}/policy.yaml`, policy);
+    undo.move();
     return environment;
   }
 

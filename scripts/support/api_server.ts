@@ -25,8 +25,8 @@ export interface ApiRule {
   readonly name?: string;
 }
 
-/** How a call fails: with a status, no answer, or a connection that is cut. */
-export type Fault = number | "hang" | "cut" | "nonsense";
+/** How a call fails: with a status, a redirect, no answer, or a connection that is cut. */
+export type Fault = number | { readonly location: string } | "hang" | "cut" | "nonsense";
 
 type Answer = Response | Promise<Response>;
 
@@ -223,6 +223,7 @@ export class ApiServer implements AsyncDisposable {
 
   async #failure(fault: Fault): Promise<Response> {
     if (typeof fault === "number") return status(fault, "InternalError");
+    if (typeof fault === "object") return Response.redirect(fault.location, 307);
     if (fault === "nonsense") return new Response(`{"data": c2VjcmV0LWtleQ==`, json);
     if (fault === "cut") {
       return new Response(

@@ -40,16 +40,16 @@ export function parseTaskArguments<const T extends TaskOptions>(
   task: Task<T>,
   args: readonly string[],
 ): TaskArguments<T> | "help" {
+  if (args.includes("--help")) return "help";
   const options = Object.fromEntries(
     Object.entries(task.options).map(([name, { type }]) => [name, { type }]),
   );
   try {
     const { values, positionals } = parseArgs({
       args: [...args],
-      options: { ...options, help: { type: "boolean" } },
+      options,
       allowPositionals: task.words !== undefined,
     });
-    if (values.help) return "help";
     const defaults = Object.entries(task.options).map(([name, { type, default: value }]) => [
       name,
       type === "boolean" ? false : value,

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import denoJson from "../../deno.json" with { type: "json" };
+import { imageName } from "../../scripts/image.ts";
 import { driverVariables } from "../../src/driver/program/config.ts";
 import {
   getCommand,
@@ -146,6 +147,17 @@ Deno.test("each file of the repository that a command reads exists", () => {
   );
   assert.ok(paths.length >= 10, `${paths.length} paths`);
   for (const path of paths) assert.ok(Deno.statSync(new URL(path, root)), path);
+});
+
+Deno.test("each command that builds the image names the Containerfile, which Docker does not find by itself", () => {
+  const builds = documented.filter(({ words: [program, verb] }) =>
+    program === "docker" && verb === "build"
+  );
+  assert.ok(builds.length >= 2, `${builds.length} builds`);
+  for (const { path, words } of builds) {
+    assert.equal(words[words.indexOf("-f") + 1], "Containerfile", path);
+    assert.ok(words.includes(imageName), path);
+  }
 });
 
 Deno.test("what check-policy prints in the how-to page is what it prints", async () => {

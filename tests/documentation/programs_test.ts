@@ -7,7 +7,7 @@ import { TestCa } from "../../scripts/support/test_ca.ts";
 import { TextLineStream } from "../../scripts/support/text_line_stream.ts";
 import { blocks, page } from "../support/documentation.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
-import { testWith } from "../support/workbench.ts";
+import { testWith, type Workbench } from "../support/workbench.ts";
 
 /** Writes a new pair as the driver does. */
 async function renew(folder: string, ca: TestCa): Promise<void> {
@@ -66,21 +66,27 @@ testWith(
   },
 );
 
+/** Writes the page's program in a language into a file, and runs a command on that file. */
+async function runOnProgram(
+  bench: Workbench,
+  [language, file]: [string, string],
+  command: string,
+  ...options: string[]
+): Promise<{ success: boolean; output: string }> {
+  const [code] = blocks(text, language);
+  assert.ok(code, `the page has no program in ${language}`);
+  await bench.write(file, code);
+  return await bench.run(command, ...options, file);
+}
+
 testWith(
   "javac",
   "the class for Java in the how-to page compiles without a warning",
   async (bench) => {
-    const [code = ""] = blocks(text, "java");
-    await bench.write("CurrentFiles.java", code);
-    const { success, output } = await bench.run(
-      "javac",
-      "-Xlint:all",
-      "-d",
-      ".",
-      "CurrentFiles.java",
-    );
-    assert.ok(success, output);
-    assert.doesNotMatch(output, /warning/);
+    const file: [string, string] = ["java", "CurrentFiles.java"];
+    const compiled = await runOnProgram(bench, file, "javac", "-Xlint:all", "-d", ".");
+    assert.ok(compiled.success, compiled.output);
+    assert.doesNotMatch(compiled.output, /warning/);
   },
 );
 
@@ -88,8 +94,7 @@ testWith(
   "gofmt",
   "the program for Go in the how-to page is formatted as gofmt does",
   async (bench) => {
-    const [code = ""] = blocks(text, "go");
-    await bench.write("main.go", code);
-    assert.deepEqual(await bench.run("gofmt", "-d", "main.go"), { success: true, output: "" });
+    const formatted = await runOnProgram(bench, ["go", "main.go"], "gofmt", "-d");
+    assert.deepEqual(formatted, { success: true, output: "" });
   },
 );

@@ -163,6 +163,14 @@ Deno.test("every message that a how-to page quotes as a problem is one of the pr
   for (const part of quoted.flatMap(fixedParts)) assert.ok(sources.includes(part), part);
 });
 
+Deno.test("every message that the changelog states as the new one is one of the programs'", () => {
+  const unreleased = page("CHANGELOG.md").split(/^## /m).find((text) => /^Unreleased$/m.test(text));
+  const messages = [...(unreleased ?? "").matchAll(/^\| `.*` +\| `(.*)` +\|$/gm)]
+    .map(([, message = ""]) => message);
+  assert.ok(messages.length > 40, `${messages.length} messages`);
+  for (const part of messages.flatMap(fixedParts)) assert.ok(sources.includes(part), part);
+});
+
 Deno.test("every log message that the reference lists is one of the programs'", () => {
   const listed = [
     ...page("docs/reference/logs.md").matchAll(/^\| `(.*?)` +\| (?:info|warn|err|fat)/gm),

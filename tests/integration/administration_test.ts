@@ -27,13 +27,29 @@ async function run(socket: string, ...args: string[]) {
 Deno.test("the commands' exit codes differ for success, failure and a wrong command line", async () => {
   await using environment = await open();
   await environment.startService();
+  const check = ["check-policy", `${environment.base}/policy.yaml`, "--pod", "shop/web-0"];
   const rows: [string[], number, RegExp][] = [
     [["list"], 0, /^POD +NODE +SERIAL +EXPIRES +STATE$/],
     [["list", "--output", "json"], 0, /^$/],
     [["revoke", "--pod-uid", "a", "--reason", "lost"], 0, /^pod a gets no further certificate/],
     [["get", "a1"], 1, /^cert-service: get: this replica has no certificate with serial number a1/],
     [["get"], 2, /^cert-service: get: expected one serial number\ncert-service: see .* --help$/],
-    [["list", "--nonsense"], 2, /^cert-service: list: .*--nonsense/],
+    [
+      ["list", "--nonsense"],
+      2,
+      /^cert-service: list: unknown option '--nonsense'\ncert-service: see .* --help$/,
+    ],
+    [check, 0, /^pod shop\/web-0 gets a certificate:\n/],
+    [
+      [...check, "--attribute", "dns-names=kubernetes.default.svc"],
+      1,
+      /^pod shop\/web-0 gets no certificate: .*kubernetes\.default\.svc/,
+    ],
+    [
+      ["check-policy", `${environment.base}/none`, "--pod", "shop/web-0"],
+      2,
+      /^cert-service: check-policy: the policy file \/\S+\/none does not exist\n/,
+    ],
     [["lost"], 2, /^cert-service: unknown command "lost"/],
   ];
   for (const [args, code, output] of rows) {

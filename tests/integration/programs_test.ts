@@ -194,8 +194,15 @@ Deno.test("a service that cannot read a CA's file reports the variable that name
     environment.startService({ ...authentication, CLIENT_CA_FILE: `${environment.caDir}/tls.key` }),
     /CLIENT_CA_FILE \S+tls\.key: /,
   );
+  const files = /CA_CERT_FILE \S+tls\.crt and CA_KEY_FILE \S+tls\.key: the CA's key cannot be used/;
+  const certificate = await Deno.readTextFile(`${environment.caDir}/tls.crt`);
+  await Deno.writeTextFile(`${environment.caDir}/tls.key`, certificate);
+  await assert.rejects(environment.startService(), files);
   await Deno.writeTextFile(`${environment.caDir}/tls.crt`, "none");
-  await assert.rejects(environment.startService(), /CA_CERT_FILE \S+tls\.crt: /);
+  await assert.rejects(
+    environment.startService(),
+    /CA_CERT_FILE \S+tls\.crt and CA_KEY_FILE \S+tls\.key: .*CA's certificate/,
+  );
 });
 
 Deno.test("init-ca makes a key that only its owner can read, never overwrites, and prints YAML for kubectl", async () => {

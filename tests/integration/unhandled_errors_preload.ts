@@ -1,4 +1,4 @@
-/** Loaded before a program's entry: a second after the program has begun it makes errors that no code handles. */
+/** Loaded before a program's entry: a SIGUSR2 makes errors that no code handles. */
 const secrets = [
   "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEG\n-----END PRIVATE KEY-----",
   `token eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJub2RlIn0.${"c2ln".repeat(400)}`,
@@ -18,14 +18,10 @@ function makeErrors(): void {
   });
   target.dispatchEvent(new Event("event"));
   Promise.reject(Object.create(null));
+  // The program logs one such error a second.
   setTimeout(() => {
     throw new Error("a timer threw");
   }, 1_100);
 }
 
-// The runtime waits for a preloaded file's own timers before it loads the entry.
-const { addSignalListener } = Deno;
-Deno.addSignalListener = (name, handler) => {
-  if (name === "SIGTERM") setTimeout(makeErrors, 1_000);
-  addSignalListener(name, handler);
-};
+Deno.addSignalListener("SIGUSR2", makeErrors);

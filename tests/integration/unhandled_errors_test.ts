@@ -51,7 +51,10 @@ for (const name of ["cert-service", "csi-driver"] as const) {
     for await (const line of process.stderr.pipeThrough(new TextLineStream())) {
       lines.push(line);
       const record = JSON.parse(line);
-      if (record.event === "ready") healthAddress = record.healthAddress;
+      if (record.event === "ready") {
+        healthAddress = record.healthAddress;
+        process.kill("SIGUSR2");
+      }
       if (/a timer threw/.test(line)) break;
     }
     assert.ok(healthAddress, lines.join("\n"));

@@ -73,21 +73,34 @@ Deno.test("only what a busy machine can cause is worth another attempt", () => {
   const worth = (change: Partial<Observation>) =>
     isWorthRepeating(violations(expectations.unauthenticated, seen(change)));
   const lag = { aboveMs: 250, upToMs: 500 };
-  const closed = honest({ calls: [10], connectionFailures: ["closed"] });
+  const missing: readonly Partial<HonestSamples>[] = [
+    { connectionFailures: ["closed"] },
+    { callFailures: ["timeout"] },
+    { livezFailures: ["timeout"] },
+  ];
+  for (const failures of missing) {
+    const quick = honest({ calls: [10], ...failures });
+    assert.equal(worth({ honest: quick }), false, "the machine was not busy");
+    assert.equal(worth({ lag, honest: quick }), true);
+    assert.equal(worth({ honest: honest({ calls: [300], ...failures }) }), true);
+    assert.equal(worth({ honest: honest({ calls: [10], ownLags: [250], ...failures }) }), true);
+  }
   assert.equal(worth({ lag }), true);
-  assert.equal(worth({ lag, honest: closed }), true);
-  assert.equal(worth({ honest: closed }), true);
   assert.equal(worth({ lag, exitCode: 1 }), false);
+  assert.equal(worth({ lag, memoryMiB: 257 }), false);
   assert.equal(worth({ failure: "was served" }), false);
   assert.equal(worth({ failure: "nothing was attacked", isInconclusive: true }), true);
-  assert.equal(worth({ honest: honest({ livezFailures: ["timeout"] }) }), true);
 });
 
-Deno.test("a row is slow, and nothing worse, only when every answer arrived", () => {
+Deno.test("a row is slow, and nothing worse, only when every answer came and the program did not stall", () => {
   const isSlow = (change: Partial<Observation>) =>
     isOnlySlow(violations(expectations.unauthenticated, seen(change)));
   const lag = { aboveMs: 250, upToMs: 500 };
   assert.equal(isSlow({ lag }), true);
+  assert.equal(isSlow({ honest: honest({ calls: [300] }) }), true);
+  assert.equal(isSlow({ lag: { aboveMs: 1000, upToMs: 2500 } }), false);
+  assert.equal(isSlow({ lag: { aboveMs: Infinity, upToMs: Infinity } }), false);
+  assert.equal(isSlow({ honest: honest({ calls: [1000] }) }), false);
   assert.equal(isSlow({ lag, failure: "was served" }), false);
   assert.equal(isSlow({ lag, failure: "nothing was attacked", isInconclusive: true }), false);
   assert.equal(isSlow({ lag, honest: honest({ callFailures: ["closed"] }) }), false);

@@ -30,7 +30,9 @@ Deno.test("options have their values or defaults, and what is no option is a wor
 });
 
 Deno.test("--help wins over every other argument", () => {
-  assert.equal(parseTaskArguments(task, ["one", "--help", "--quick"]), "help");
+  for (const args of [["one", "--help", "--quick"], ["--quik", "--help"], ["--out", "--help"]]) {
+    assert.equal(parseTaskArguments(task, args), "help");
+  }
 });
 
 Deno.test("what a task does not accept is rejected with what it accepts", () => {

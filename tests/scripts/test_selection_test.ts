@@ -51,6 +51,11 @@ const files = {
   "tests/support/two_support.ts": 'import { names } from "./names.ts";',
   "tests/keys/two_test.ts":
     'import { names } from "../support/two_support.ts";\nfor (const n of names) Deno.test(`a ${n} key signs ${2 ** 9} times`, () => {});',
+  "tests/quoted_test.ts": 'Deno.test("a \\"quoted\\" name", () => {});',
+  "tests/parts_test.ts":
+    'const size = "large";\nDeno.test(\n  "a name in parts, " +\n    `one of them ${size}, is long`, () => {});',
+  "tests/joined_test.ts":
+    'for (const all of [["oak", "elm"]]) Deno.test(`${all.join(" and ")}: both grow`, () => {});',
   "tests/heavy/three_test.ts": 'Deno.test("a job fails", () => {});',
 };
 
@@ -65,7 +70,8 @@ async function find(...words: string[]) {
 }
 
 Deno.test("without words every test is selected, except those of other tasks", async () => {
-  assert.deepEqual(await find(), ["tests/keys/two_test.ts", "tests/one_test.ts"]);
+  const others = Object.keys(files).filter((path) => /^tests\/(?!heavy).*_test\.ts$/.test(path));
+  assert.deepEqual(await find(), others.sort());
 });
 
 Deno.test("a path selects the files below it, also those of another task", async () => {
@@ -80,6 +86,19 @@ for (
 ) {
   Deno.test(`"${words}" selects the file that builds such a name from an imported value`, async () => {
     assert.deepEqual(await find(words), ["tests/keys/two_test.ts"]);
+  });
+}
+
+for (
+  const [words, file] of [
+    ['"quoted" name', "tests/quoted_test.ts"],
+    ["in parts, one of", "tests/parts_test.ts"],
+    ["them large, is", "tests/parts_test.ts"],
+    ["oak and elm", "tests/joined_test.ts"],
+  ] as const
+) {
+  Deno.test(`the words ${words} select the file of the test whose name contains them`, async () => {
+    assert.deepEqual(await find(words), [file]);
   });
 }
 

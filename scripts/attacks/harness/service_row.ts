@@ -98,8 +98,10 @@ export async function outcomeOf(
   longestMs = attack.ms * 3 + 10_000,
 ): Promise<AttackOutcome> {
   // An attack that never gets an answer must not block the suite.
-  const late = Promise.withResolvers<string>();
-  const timer = setTimeout(() => late.resolve("the attack was cut off"), longestMs);
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    late.reject(new InconclusiveFailure(`the attack did not end within ${longestMs} ms`));
+  }, longestMs);
   try {
     const result = await Promise.race([run(), late.promise]) ?? "";
     if (typeof result === "string") return { note: result, failure: undefined };

@@ -21,9 +21,9 @@ export interface HealthTarget extends Budget {
 
 type HealthAttack = (target: HealthTarget) => Promise<string>;
 
-/** The deadline for a request's head, and then some. */
+/** The deadline for a request's head, and a second more. */
 const headMs = 5_000 + 1_000;
-/** How many connections the program keeps (design: section 4), and then some. */
+/** How many connections the program keeps (docs/reference/metrics.md), and a few more. */
 const mostKept = 128 + 8;
 
 async function hold(target: HealthTarget, first: string): Promise<Socket[]> {

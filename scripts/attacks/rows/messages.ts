@@ -31,7 +31,7 @@ interface OddCall {
 const encoder = new TextEncoder();
 const kib = 1024;
 
-/** The message sizes that the service accepts at most (design: section 4). */
+/** The message sizes that the service accepts at most (docs/reference/grpc.md). */
 const limits = { issue: 32 * kib, renew: 32 * kib, report: 256 * kib, watch: 4 * kib };
 
 /** A message of a given size: its field 15 is unknown, so parsers skip it. */

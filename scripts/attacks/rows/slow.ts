@@ -16,7 +16,7 @@ import {
 import { countOpen, repeatInParallel } from "../harness/repetition.ts";
 import { pause } from "../harness/service_row.ts";
 
-/** How many the service keeps (design: section 4): those in their handshake, and of one node. */
+/** How many the service keeps (docs/reference/grpc.md): those in their handshake, and of one node. */
 const mostHandshakes = 64;
 const mostOfNode = 4;
 

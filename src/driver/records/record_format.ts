@@ -9,7 +9,7 @@ import { parseAttributes } from "../../shared/attributes/attribute_parser.ts";
 import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
 import type { VolumeAttributes } from "../../shared/attributes/volume_attributes.ts";
 import { maxClockSkew } from "../../shared/x509/clock_skew.ts";
-import type { VolumeRecord } from "../volume/volume_record.ts";
+import type { UnreadableRecord, VolumeRecord } from "../volume/volume_record.ts";
 
 /** Raised by every change that an older driver would misread. */
 const version = 1;
@@ -43,7 +43,7 @@ export function formatRecord(record: VolumeRecord): string {
 
 export type ParsedRecord =
   | { readonly kind: "record"; readonly record: VolumeRecord }
-  | { readonly kind: "unreadable"; readonly problem: string };
+  | ({ readonly kind: "unreadable" } & Pick<UnreadableRecord, "problem" | "targetPath">);
 
 /** Reads volume.json; every field is checked, and an unknown key is ignored. */
 export function parseRecord(text: string): ParsedRecord {
@@ -57,12 +57,13 @@ export function parseRecord(text: string): ParsedRecord {
   if (document.version !== version) {
     return unreadable(
       `has version ${abbreviate(document.version)}, this driver reads version ${version}`,
+      document,
     );
   }
   try {
     return { kind: "record", record: readRecord(document) };
   } catch (error) {
-    if (error instanceof FieldError) return unreadable(error.message);
+    if (error instanceof FieldError) return unreadable(error.message, document);
     throw error;
   }
 }
@@ -109,7 +110,8 @@ function parse(attributes: Record<string, string>): VolumeAttributes {
   if (parsed.kind === "attributes") return parsed.attributes;
   const [first] = parsed.problems;
   throw new FieldError(
-    `"attributes" has ${first?.attribute} "${first?.given}", expected ${first?.expected}`,
+    `"attributes" has ${first?.attribute} "${first?.given}", expected ${first?.expected}; ` +
+      "the volume is not renewed: delete the pod and create it again with accepted attributes",
   );
 }
 
@@ -170,6 +172,7 @@ function abbreviate(value: unknown): string {
   return text.length > 40 ? `${text.slice(0, 39)}…` : text;
 }
 
-function unreadable(problem: string): ParsedRecord {
-  return { kind: "unreadable", problem };
+function unreadable(problem: string, { targetPath }: Fields = {}): ParsedRecord {
+  if (typeof targetPath !== "string") return { kind: "unreadable", problem };
+  return { kind: "unreadable", problem, targetPath };
 }

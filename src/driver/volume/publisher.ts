@@ -179,13 +179,11 @@ export class Publisher {
       if (known) await this.#remove(known);
       return issued;
     }
-    // The call may have ended meanwhile; then the kubelet would not remove the volume.
-    signal.throwIfAborted();
     if (Math.abs(issued.clockSkewMs) > maxClockSkew.total("milliseconds")) {
       return { kind: "unavailable", reason: wrongClock(issued.clockSkewMs) };
     }
     if (known && known.targetPath !== volume.targetPath) mounter.unpublish(known.targetPath);
-    const record = await writer.write(volume, issued);
+    const record = await writer.write(volume, issued, signal);
     renewer.scheduleIssued(record);
     if (known === undefined) warnOfRenewBefore(record);
     logger.info("published {namespace}/{pod}", { ...volumeLogFields(record), renewed: isMounted });

@@ -151,7 +151,7 @@ export class Renewer {
     signal.throwIfAborted();
     const waitMs = health.kind === "healthy" ? holdMs(record, outcome.terms, clock.moment()) : 0;
     if (waitMs > 0) return this.#hold(record, outcome, waitMs);
-    const renewed = await writer.write(record, outcome);
+    const renewed = await writer.write(record, outcome, signal);
     this.#recordIssued(renewed);
     onRenewal("renewed");
     logger.info("renewed {namespace}/{pod}", {

@@ -30,6 +30,8 @@ export type VolumeRecord = Volume & CertificateFacts;
 export interface UnreadableRecord {
   readonly path: string;
   readonly problem: string;
+  /** The volume's target, when the record states one. */
+  readonly targetPath?: string | undefined;
 }
 
 /** Keeps the records of this node's volumes over restarts. */

@@ -28,13 +28,18 @@ export class VolumeWriter {
     this.#table = parts.table;
   }
 
-  /** Mounts, or swaps the files of what is mounted. Undoes the mount that it made when the record cannot be saved. */
-  async write(volume: Volume, issued: IssuedPair): Promise<VolumeRecord> {
+  /**
+   * Mounts, or swaps the files of what is mounted; rejects with the signal's reason when that is aborted before. Undoes
+   * the mount that it made when the record cannot be saved.
+   */
+  async write(volume: Volume, issued: IssuedPair, signal: AbortSignal): Promise<VolumeRecord> {
     const { terms, leaf: { serialNumber } } = issued;
     const record: VolumeRecord = { ...volume, ...terms, serialNumber };
     const files = volumeFiles(volume, issued);
     const { targetPath } = volume;
     await this.#eventLoop.acquire();
+    // The call may have ended meanwhile; then the kubelet would not remove the volume.
+    signal.throwIfAborted();
     if (this.#mounter.state(targetPath) === "ours") {
       this.#mounter.replace(targetPath, files);
       await this.saveRecord(record, issued.certificatePem);

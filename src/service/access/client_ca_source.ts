@@ -11,8 +11,8 @@ export interface ClientCaSource {
 
 /**
  * Why a certificate cannot be a client CA; undefined for one that can. TLS libraries accept any
- * certificate as an anchor: with one of version 1, or one that is not a CA certificate, the certificate itself
- * is accepted as a client certificate.
+ * certificate as an anchor: with one of version 1, or one that is not a CA certificate, the
+ * certificate itself is accepted as a client certificate.
  */
 export function clientCaRejectionReason(certificate: Certificate): string | undefined {
   const description = describeCertificate(certificate);

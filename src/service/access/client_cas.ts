@@ -118,8 +118,8 @@ function readClientCas(pem: string): Certificate[] | string {
 }
 
 /**
- * Why the CA that signs for pods must not be used together with the client CAs: what it signs would pass
- * as a client certificate. Undefined when it may.
+ * Why the CA that signs for pods must not be used together with the client CAs: what it signs would
+ * be accepted as a client certificate. Undefined when it may.
  */
 async function podCaRejectionReason(
   clientCas: readonly Certificate[],

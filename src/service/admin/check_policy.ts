@@ -28,7 +28,12 @@ export function parsePodArguments(
   }
   const { serviceAccount = "default" } = given;
   if (!isObjectName(serviceAccount)) {
-    problems.push(`--service-account is "${abbreviate(serviceAccount)}"; expected a name`);
+    problems.push(
+      `--service-account is "${
+        abbreviate(serviceAccount)
+      }"; expected the name of a service account: ` +
+        "lower-case letters, digits, - and .",
+    );
   }
   const attributes: Record<string, string> = {};
   for (const text of given.attributes) {

@@ -20,8 +20,7 @@ export async function writeNewFiles(directory: string, files: readonly NewFile[]
     const path = join(directory, name);
     await using file = await open(path, "wx", mode).catch(failure(path));
     undo.defer(() => rm(path));
-    await file.writeFile(text);
-    await file.sync();
+    await file.writeFile(text).then(() => file.sync()).catch(failure(path));
   }
   undo.move();
 }

@@ -3,8 +3,8 @@
  * on a port of its own: the only port of the service that accepts unauthenticated clients. Its main
  * types are `AttestationEndpoint` (sockets and limits), `Attestor` (the order of checks),
  * `TokenVerifier` and `KeySetCache` (signatures), and the ports `TokenReviewer`, `DriverPods`,
- * `KeySetSource` and `IssueNodeCertificate`. It never writes a token or a key anywhere, and never calls the API server for a
- * token whose signature is bad.
+ * `KeySetSource` and `IssueNodeCertificate`. It never writes a token or a key anywhere, and never
+ * calls the API server for a token whose signature is bad.
  *
  * The endpoint accepts Deno's sockets itself, because `Deno.serve` offers HTTP/2 to every client and
  * has neither timeouts nor limits, and because this process must not have a second node:tls server

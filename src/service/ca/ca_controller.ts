@@ -18,7 +18,7 @@ import type { SharedDocument } from "../documents/shared_document.ts";
 import { chooseSigningCa, nextChange, nextTrustState, signingMaterial } from "./rotation.ts";
 import { describeRotation, logRotation, logSigning } from "./rotation_log.ts";
 import { updateTrustDocument } from "./trust_document.ts";
-import { emptyTrustState, type TrustState } from "./trust_state.ts";
+import { emptyTrustState, lastExpiry, type TrustState } from "./trust_state.ts";
 
 export interface CaControllerOptions {
   readonly source: CaSource;
@@ -65,6 +65,11 @@ export class CaController {
   /** Resolves when the source's first state has been applied, with the reason why its CA cannot be used. */
   get firstResult(): Promise<{ readonly problem: string | undefined }> {
     return this.#firstResult.promise;
+  }
+
+  /** When the last certificate expires that was signed until now; undefined before the state is known. */
+  get lastExpiry(): Temporal.Instant | undefined {
+    return this.#state && lastExpiry(this.#state, this.#options.clock.now());
   }
 
   /** Watches the source and the document until the signal is aborted. */

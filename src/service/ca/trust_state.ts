@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { later } from "../../shared/scheduler/instants.ts";
 import {
   type Certificate,
   readCertificate,
@@ -40,6 +41,12 @@ export const emptyTrustState: TrustState = { signing: undefined, pending: undefi
 const bundleKey = "ca.crt";
 const stateKey = "state.json";
 const formatVersion = 1;
+
+/** When the last certificate expires that the CAs of this state can have signed until now. */
+export function lastExpiry({ signing, anchors }: TrustState, now: Temporal.Instant) {
+  const ofFormerCas = anchors.map(({ retireAt }) => retireAt).filter((at) => at !== undefined);
+  return ofFormerCas.concat(signing ? now.add(signing.longestValidity) : []).reduce(later, now);
+}
 
 /** SHA-256 over certificates, lower-case hexadecimal; of one certificate as OpenSSL prints it, without colons. */
 export function computeFingerprint(certificates: readonly Certificate[]): string {

@@ -57,8 +57,9 @@ export class Inventory implements AsyncDisposable {
   /**
    * Adds a certificate in place of the volume's former one. A reported certificate replaces only
    * what the same node reported; it is not added when this certificate or a newer one of the volume
-   * is known. Over a limit of its pod or node the oldest entry of that pod or node is removed, over
-   * one of the whole inventory the entry that expires first.
+   * is known. Over a limit of its node the oldest entry of that node is removed, over one of the whole
+   * inventory the entry that expires first; over the limit of its pod the oldest entry that was
+   * reported (for a report, by the same node), or else the oldest one.
    */
   add(entry: InventoryEntry): void {
     if (this.#isClosed) return;
@@ -66,7 +67,7 @@ export class Inventory implements AsyncDisposable {
     if (entry.origin === "reported" && this.#isSuperseded(entry, ofPod)) return;
     const replaced = ofPod.filter((row) => isReplaced(row, entry));
     this.#write(entry, replaced);
-    if (ofPod.length >= this.#limits.podCertificates) this.#removeExcessOfPod(entry.pod.uid);
+    if (ofPod.length >= this.#limits.podCertificates) this.#removeExcessOfPod(entry);
     this.#removeExcess(entry.node);
     this.#scheduleSweep();
   }
@@ -129,9 +130,14 @@ export class Inventory implements AsyncDisposable {
     this.#usage.remove(node ?? undefined, bytes);
   }
 
-  #removeExcessOfPod(podUid: string): void {
-    const [oldest, ...others] = this.#table.ofPod(podUid);
-    if (others.length >= this.#limits.podCertificates) this.#remove(oldest!);
+  /** No node can remove the entries of another node's pod by reporting certificates for that pod. */
+  #removeExcessOfPod({ origin, pod, node }: InventoryEntry): void {
+    const ofPod = this.#table.ofPod(pod.uid);
+    if (ofPod.length <= this.#limits.podCertificates) return;
+    const oldestReported = ofPod.find((row) =>
+      row.origin === "reported" && (origin === "issued" || row.node === (node ?? null))
+    );
+    this.#remove(oldestReported ?? ofPod[0]!);
   }
 
   /** Removes what is over the limits of the node and of the whole inventory. */

@@ -1,8 +1,8 @@
 /**
  * This folder turns one request into one certificate: it authorizes the request, queues it, decides
  * by the policy, signs, and records the result. It also issues the nodes' certificates and the one
- * that the service itself presents. Its main types are `CertificateIssuer`, `LeafSigner`, `CurrentPolicy` and
- * `ServingCertificate`. It never imports gRPC or the Kubernetes client.
+ * that the service itself presents. Its main types are `CertificateIssuer`, `LeafSigner`,
+ * `CurrentPolicy` and `ServingCertificate`. It never imports gRPC or the Kubernetes client.
  */
 
 import type { AttributeProblem } from "../../shared/attributes/volume_attributes.ts";

@@ -4,8 +4,8 @@ import type { DriverPodDirectory } from "../access/driver_pod_check.ts";
 import type { DriverPod, DriverPods } from "../attestation/attestor.ts";
 import type { ApiClient } from "./api_client.ts";
 import { toUnavailable } from "./api_result.ts";
-import { getPods, listDriverPods } from "./permissions.ts";
-import { isFinished } from "./pod_directory.ts";
+import { listDriverPods } from "./permissions.ts";
+import { getPod, isFinished } from "./pod_directory.ts";
 
 /** More pods than one namespace has on a node. */
 const maxPods = 500;
@@ -17,15 +17,8 @@ export function apiServerDriverPods(
 ): DriverPods & DriverPodDirectory {
   return {
     find: async (name, signal) => {
-      // Anything else must not become a part of a path.
-      if (!isObjectName(name)) return { kind: "absent" };
-      const answer = await client.call(
-        getPods,
-        signal,
-        ({ core }) => core.readNamespacedPod({ namespace, name }),
-      );
-      if (answer.kind === "absent") return answer;
-      if (answer.kind !== "answer") return toUnavailable(answer);
+      const answer = await getPod(client, { namespace, name }, signal);
+      if (answer.kind !== "answer") return answer;
       const pod = readPod(answer.value);
       return pod === undefined ? { kind: "absent" } : { kind: "found", pod };
     },

@@ -1,6 +1,6 @@
 import type { V1Pod } from "@kubernetes/client-node";
 import type { ClusterPod, PodDirectory } from "../access/pod_authorization.ts";
-import { isObjectName } from "../../shared/text/kubernetes_names.ts";
+import { isObjectName, type NamespacedName } from "../../shared/text/kubernetes_names.ts";
 import { isDnsLabel } from "../../shared/text/name_syntax.ts";
 import { driverName } from "../../shared/text/product_names.ts";
 import { toUnavailable } from "./api_result.ts";
@@ -15,19 +15,27 @@ import { getPods } from "./permissions.ts";
 export function apiServerPodDirectory(client: ApiClient): PodDirectory {
   return {
     find: async ({ namespace, name, uid }, signal) => {
-      // Anything else must not become a part of a path.
-      if (!isDnsLabel(namespace) || !isObjectName(name)) return { kind: "absent" };
-      const answer = await client.call(
-        getPods,
-        signal,
-        ({ core }) => core.readNamespacedPod({ namespace, name }),
-      );
-      if (answer.kind === "absent") return answer;
-      if (answer.kind !== "answer") return toUnavailable(answer);
+      const answer = await getPod(client, { namespace, name }, signal);
+      if (answer.kind !== "answer") return answer;
       const pod = readPod(answer.value);
       return pod?.uid === uid ? { kind: "found", pod } : { kind: "absent" };
     },
   };
+}
+
+/** Gets a pod from the API server. Anything but names is absent, and must not become a part of a path. */
+export async function getPod(
+  client: ApiClient,
+  { namespace, name }: NamespacedName,
+  signal: AbortSignal,
+) {
+  if (!isDnsLabel(namespace) || !isObjectName(name)) return { kind: "absent" } as const;
+  const answer = await client.call(
+    getPods,
+    signal,
+    ({ core }) => core.readNamespacedPod({ namespace, name }),
+  );
+  return answer.kind === "answer" || answer.kind === "absent" ? answer : toUnavailable(answer);
 }
 
 /** Whether the pod's containers have ended and do not run again. */

@@ -6,8 +6,8 @@ import { toUnavailable } from "./api_result.ts";
 import { createTokenReviews } from "./permissions.ts";
 
 const extraPrefix = "authentication.kubernetes.io/";
-/** NAMESPACE:NAME follows. */
-const accountPrefix = "system:serviceaccount:";
+/** The user name of a service account. */
+const accountName = /^system:serviceaccount:([a-z0-9-]{1,63}):([a-z0-9.-]{1,253})$/;
 
 /** Reviews tokens at the API server: only it knows whether a token's pod and account still exist. */
 export function apiServerTokenReviewer(client: ApiClient): TokenReviewer {
@@ -41,12 +41,11 @@ function readReview(
   const username = status.user?.username;
   if (!username) return refused("the API server names no user for the token");
   const extra = (name: string) => status.user?.extra?.[extraPrefix + name]?.[0] || undefined;
+  const [, namespace, account] = accountName.exec(username) ?? [];
   const [name, uid] = [extra("pod-name"), extra("pod-uid")];
   return {
     kind: "verified",
-    account: username.startsWith(accountPrefix)
-      ? username.slice(accountPrefix.length).replace(":", "/")
-      : undefined,
+    account: namespace === undefined ? undefined : `${namespace}/${account}`,
     pod: name === undefined || uid === undefined ? undefined : { name, uid },
     node: extra("node-name"),
     tokenId: extra("credential-id"),

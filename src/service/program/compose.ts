@@ -7,6 +7,7 @@
 
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../../shared/scheduler/clock.ts";
+import { later } from "../../shared/scheduler/instants.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
 import type { SignatureEngine } from "../../shared/crypto/signature_engine.ts";
 import { webCryptoEngine } from "../../shared/crypto/web_crypto_engine.ts";
@@ -37,6 +38,8 @@ export interface IssuingOptions {
   readonly policy: Pick<CurrentPolicy, "policy" | "longestValidity">;
   /** Where the replicas keep denials. */
   readonly denialsDocument: SharedDocument;
+  /** When the last certificate expires that was signed until now; absent: the policy alone decides. */
+  readonly lastExpiry?: (() => Temporal.Instant | undefined) | undefined;
   /** Absent: what callers state about pods is not verified. */
   readonly pods?: PodDirectory | undefined;
   /** How nodes' client certificates are made; absent: nodes have none. */
@@ -84,8 +87,12 @@ export function composeIssuing(options: IssuingOptions) {
   const { clusterDomain, engine = webCryptoEngine, queues = openQueues(clock) } = options;
   const inventory = new Inventory({ clock, scheduler });
   const store = new DenialStore({ document: options.denialsDocument, scheduler, clock });
-  const longestValidity = () => policy.longestValidity;
-  const revocation = new Revocation({ clock, scheduler, store, longestValidity });
+  // A certificate that was issued before the policy became stricter can be valid for longer.
+  const lastExpiry = () => {
+    const now = clock.now();
+    return later(now.add(policy.longestValidity), options.lastExpiry?.() ?? now);
+  };
+  const revocation = new Revocation({ clock, scheduler, store, lastExpiry });
   const nodeRevocation = nodeCertificates &&
     new NodeRevocation({ clock, store, ...nodeCertificates });
   const signer = new LeafSigner({ currentCa, clock, engine });
@@ -109,11 +116,11 @@ export function composeIssuing(options: IssuingOptions) {
  */
 export async function openService(options: ServiceOptions) {
   const { currentCa, scheduler, clock, policy } = options;
-  const parts = composeIssuing(options);
+  const caController = openCaController(options);
+  const parts = composeIssuing({ ...options, lastExpiry: () => caController.lastExpiry });
   const { signer, denials } = parts;
   await using resources = new AsyncDisposableStack();
   resources.use(parts.inventory);
-  const caController = openCaController(options);
   // The longest validity decides how long a root is trusted after its CA's last signature.
   resources.use(policy.onChange(() => caController.refresh()));
   runInBackground(resources, (signal) => caController.run(signal));

@@ -63,12 +63,13 @@ export async function openParts(
   // The shipped role lets the service write there.
   const { namespace, trustBundle, denials } = installed;
   const document = (name: string) => cluster?.document({ namespace, name }) ?? new MemoryDocument();
+  const source = caSource(config, { scheduler, clock, cluster });
   const open = resources.use(
     await openService({
       engine: await openOpensslEngine(),
       ...watching,
       policy,
-      caSource: caSource(config, { scheduler, clock, cluster }),
+      caSource: source,
       caRotationDelay: config.caRotationDelay,
       caCheck: clients && ((candidate) => clients.rejectionReason(candidate)),
       trustDocument: document(trustBundle),
@@ -82,7 +83,7 @@ export async function openParts(
   );
   // The service waits for a Secret; files that are bad at the start are a mistake.
   if (ca.kind === "files" && open.caProblem !== undefined) {
-    throw new Error(`CA_CERT_FILE ${ca.certificateFile}: ${open.caProblem}`);
+    throw new Error(`${source.name}: ${open.caProblem}`);
   }
   const nodes = openNodeAccess(config, clients ?? attestation?.nodeCas, open);
   return { open, policy, clients, nodes, attestation, hasCluster: cluster !== undefined };

@@ -20,19 +20,19 @@ export class Revocation {
   readonly #clock: Clock;
   readonly #scheduler: Scheduler;
   readonly #store: DenialStore;
-  /** The longest validity of any certificate. */
-  readonly #longest: () => Temporal.Duration;
+  readonly #lastExpiry: () => Temporal.Instant;
 
   constructor(options: {
     clock: Clock;
     scheduler: Scheduler;
     store: DenialStore;
-    longestValidity: () => Temporal.Duration;
+    /** When the last certificate expires that can have been issued until now, to any pod. */
+    lastExpiry: () => Temporal.Instant;
   }) {
     this.#clock = options.clock;
     this.#scheduler = options.scheduler;
     this.#store = options.store;
-    this.#longest = options.longestValidity;
+    this.#lastExpiry = options.lastExpiry;
   }
 
   /**
@@ -41,14 +41,12 @@ export class Revocation {
    */
   async revoke(podUid: string): Promise<{ validUntil: Temporal.Instant }> {
     await this.#deny(podUid);
-    const now = this.#clock.now();
-    return { validUntil: now.add(this.#longest()) };
+    return { validUntil: this.#lastExpiry() };
   }
 
   async #deny(podUid: string): Promise<void> {
-    const now = this.#clock.now();
-    const at = this.#store.get(podUid)?.at ?? now;
-    await this.#store.save({ podUid, at, forgetAt: now.add(this.#longest()) });
+    const at = this.#store.get(podUid)?.at ?? this.#clock.now();
+    await this.#store.save({ podUid, at, forgetAt: this.#lastExpiry() });
     if (this.#scheduler.nextRun(jobKey) !== undefined) return;
     const next = () => this.#clock.now().add(sweepEvery);
     this.#scheduler.schedule(jobKey, next(), () => {
@@ -71,8 +69,8 @@ export class Revocation {
   async extendIfDenied(podUid: string): Promise<Temporal.Instant | undefined> {
     const denial = this.#store.get(podUid);
     if (denial === undefined) return undefined;
-    const remaining = this.#clock.now().until(denial.forgetAt).total("milliseconds");
-    if (remaining < this.#longest().total("milliseconds") / 2) await this.#deny(podUid);
+    const msUntil = (at: Temporal.Instant) => this.#clock.now().until(at).total("milliseconds");
+    if (msUntil(denial.forgetAt) < msUntil(this.#lastExpiry()) / 2) await this.#deny(podUid);
     return denial.at;
   }
 }

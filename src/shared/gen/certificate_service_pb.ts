@@ -351,8 +351,9 @@ export type RevokeCertificateResponse = Message<"certservice.v1.RevokeCertificat
   podUid: string;
 
   /**
-   * The last instant at which one of the pod's certificates is still valid; unset for a node, whose
-   * certificates are rejected from now on.
+   * When the last certificate that the pod may have has expired: the end of the longest validity, as
+   * another replica may have issued to the pod just now. Unset for a node, whose certificates are
+   * rejected from now on.
    *
    * @generated from field: google.protobuf.Timestamp valid_until = 2;
    */

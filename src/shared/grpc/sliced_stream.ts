@@ -2,6 +2,7 @@ import { Buffer } from "node:buffer";
 import type { Socket } from "node:net";
 import { Duplex } from "node:stream";
 import type { FrameLimits } from "./frame_limits.ts";
+import { gatherWrites } from "./gathered_writes.ts";
 
 /** What a connection delivers before the next connection does. */
 const sliceBytes = 16 * 1024;
@@ -110,6 +111,7 @@ export class SlicedStream extends Duplex {
     this.#scheduler = scheduler;
     this.#limits = limits;
     this.#onFlood = onFlood;
+    gatherWrites(this);
     // HTTP/2 removes its listener before the last event, and an error without a listener ends the process.
     for (const stream of [this, source]) stream.on("error", () => this.destroy());
     this.on("drain", () => this.#scheduleDelivery());
@@ -184,6 +186,10 @@ export class SlicedStream extends Duplex {
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
     if (this.#source.write(chunk)) done();
     else this.#source.once("drain", done);
+  }
+
+  override _writev(chunks: { chunk: Buffer }[], done: () => void): void {
+    this._write(Buffer.concat(chunks.map(({ chunk }) => chunk)), "binary", done);
   }
 
   override _final(done: () => void): void {

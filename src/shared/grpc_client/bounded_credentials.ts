@@ -16,7 +16,7 @@ type SecureConnector = ReturnType<CreateConnector>;
 
 /**
  * Bounds what a server sends on the connections of one channel. Without a bound a server that sends
- * 1xx responses without end occupies the event loop, because Deno 2.9 delivers them in one turn.
+ * 1xx responses without end occupies the event loop, because Deno 2.9 delivers them in one iteration.
  */
 export class ServerBounds {
   readonly #address: string;

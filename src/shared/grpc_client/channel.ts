@@ -16,6 +16,7 @@ import { readTrustAnchors } from "./trust_anchors.ts";
 import { RpcError } from "../grpc/rpc_error.ts";
 import { deferSessionClose } from "../grpc/deferred_session_close.ts";
 import { redirectTransportLog } from "../grpc/transport_log.ts";
+import { onAbort } from "../scheduler/abort_signals.ts";
 import type { Clock } from "../scheduler/clock.ts";
 import { systemClock } from "../scheduler/system_clock.ts";
 import { errorMessage } from "../text/error_message.ts";
@@ -45,8 +46,8 @@ export class Channel implements Disposable {
   readonly #options: ChannelOptions;
   readonly #target: ClientTarget;
   readonly #bounds: ServerBounds;
-  /** Those that are closed for new calls and have calls that run. */
-  readonly #retired = new Set<Connection>();
+  /** Those that are closed for new calls and have calls that run, each with what waits for its certificate's expiry. */
+  readonly #retired = new Map<Connection, Disposable | undefined>();
   #open: Connection | undefined;
   #disposed = false;
 
@@ -110,7 +111,9 @@ export class Channel implements Disposable {
     return {
       [Symbol.dispose]: () => {
         connection.calls.delete(call);
-        if (connection.calls.size === 0) this.#retired.delete(connection);
+        if (connection.calls.size > 0) return;
+        this.#retired.get(connection)?.[Symbol.dispose]();
+        this.#retired.delete(connection);
       },
     };
   }
@@ -164,10 +167,8 @@ export class Channel implements Disposable {
   #retire(old: Connection): void {
     old.client.close();
     if (old.calls.size === 0) return;
-    this.#retired.add(old);
     const expiring = old.credentials.identity?.expiring;
-    if (expiring?.aborted) cancelCalls(old);
-    else expiring?.addEventListener("abort", () => cancelCalls(old), { once: true });
+    this.#retired.set(old, expiring && onAbort(expiring, () => cancelCalls(old)));
   }
 
   #readCredentials(last: ConnectionCredentials | undefined): ConnectionCredentials {
@@ -195,7 +196,7 @@ export class Channel implements Disposable {
 
   [Symbol.dispose](): void {
     this.#disposed = true;
-    for (const connection of this.#retired) cancelCalls(connection);
+    for (const connection of this.#retired.keys()) cancelCalls(connection);
     if (this.#open === undefined) return;
     cancelCalls(this.#open);
     this.#open.client.close();

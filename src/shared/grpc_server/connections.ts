@@ -1,5 +1,6 @@
 import type { Server } from "@grpc/grpc-js";
 import { Server as NetServer, type Socket } from "node:net";
+import { gatherWrites } from "../grpc/gathered_writes.ts";
 import { closeSockets } from "./socket_closing.ts";
 
 /** A private member of grpc-js: the servers that listen for it. */
@@ -16,6 +17,7 @@ export class ServerConnections {
   constructor(server: Server) {
     this.#servers = [...(server as unknown as Listening).http2Servers.keys()];
     for (const listening of this.#servers) {
+      listening.on("connection", gatherWrites);
       listening.on("connection", (socket: Socket) => {
         this.#sockets.add(socket);
         socket.once("close", () => this.#sockets.delete(socket));

@@ -89,8 +89,8 @@ const settings = {
 /**
  * How many calls one connection may have open; the client keeps the others back. A kubelet has
  * calls that wait for minutes, and none of them may block another. There are many drivers, each with a
- * connection: what all of them send at once is read in one turn of the event loop, and it costs them
- * nothing when it arrives in parts.
+ * connection: what all of them send at once is read in one iteration of the event loop, and it costs
+ * them nothing when it arrives in parts.
  */
 const streams = { unix: 256, tcp: 32 };
 

@@ -16,15 +16,18 @@ const acceptPauseMs = 100;
 /**
  * Accepts connections until the signal is aborted, which has to be before the caller closes the listener.
  * Continues after every failure: at once when it concerned one connection, otherwise after a pause.
+ * A connection that was accepted just before the abort, and is not delivered yet, is closed.
  */
-export async function acceptConnections<C>(
+export async function acceptConnections<C extends { close(): void }>(
   listener: { accept(): Promise<C> },
   { clock, onConnection, onProblem }: AcceptOptions<C>,
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
     try {
-      onConnection(await listener.accept());
+      const connection = await listener.accept();
+      if (signal.aborted) connection.close();
+      else onConnection(connection);
     } catch (error) {
       if (signal.aborted || concernsOneConnection(error)) continue;
       onProblem?.(errorMessage(error));

@@ -51,6 +51,6 @@ function writeToStandardError(line: string): void {
     let rest = encoder.encode(`${line}\n`);
     while (rest.length > 0) rest = rest.subarray(Deno.stderr.writeSync(rest));
   } catch {
-    // The reader has closed the pipe: the program continues, and cannot log it.
+    // The reader has closed the pipe, or it is full and non-blocking: the line is lost, the program continues.
   }
 }

@@ -42,7 +42,10 @@ Deno.test({
     libc.tableReads = 0;
     for (const target of targets) assert.equal(mounter.state(target), "ours");
     for (const target of targets) assert.deepEqual(mounter.read(target, ["tls.key"]), ["pair 1"]);
+    for (const target of targets) mounter.replace(target, pair(2));
+    for (const target of targets) mounter.unpublish(target);
     assert.equal(libc.tableReads, 1);
+    assert.deepEqual(workspace.mounts(), []);
   },
 });
 

@@ -55,16 +55,15 @@ mountTest(
 );
 
 mountTest(
-  "twenty volumes published at once are all there, and the staging area is empty",
-  async ({ workspace, mounter }) => {
+  "twenty volumes do not affect each other, and leave the staging area empty",
+  ({ workspace, mounter }) => {
     const targets = Array.from({ length: 20 }, (_, n) => join(workspace.root, "pods", `${n}`, "m"));
-    targets.forEach((target) => Deno.mkdirSync(dirname(target), { recursive: true }));
-    await Promise.all(targets.map((target, n) => mounter.publish(target, pair(n))));
+    for (const [n, target] of targets.entries()) mounter.publish(target, pair(n));
     for (const [n, target] of targets.entries()) {
       assert.equal(mounter.read(target, ["tls.key"])[0], `pair ${n}`);
     }
     assert.equal(workspace.mounts().length, 20);
-    await Promise.all(targets.map((target) => mounter.unpublish(target)));
+    for (const target of targets) mounter.unpublish(target);
     assert.deepEqual(workspace.mounts(), []);
     assert.deepEqual([...Deno.readDirSync(workspace.stagingDir)], []);
   },

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { VolumeWriter } from "../../../src/driver/volume/volume_writer.ts";
 import { TestNode } from "../../support/node.ts";
 
 const done = { kind: "done" };
@@ -134,6 +135,36 @@ Deno.test("a call that ends while the service works on it mounts nothing", async
   await assert.rejects(node.publish(request, call.signal), /cancelled/);
   assert.equal(node.mounter.state(request.targetPath), "absent");
   assert.equal(node.table.size, 0);
+});
+
+Deno.test("a call that ends while another volume is mounted mounts nothing", async () => {
+  await using node = await TestNode.create();
+  const [first, second] = [await node.request(), await node.request()];
+  await node.publish(first);
+  const leaf = node.leaf(first);
+  const { notBefore, notAfter } = leaf;
+  const { wall: issuedAt, bootMs: receivedBootMs, bootId } = node.clock.moment();
+  const issued = {
+    kind: "issued",
+    leaf,
+    terms: { notBefore, notAfter, issuedAt, receivedBootMs, bootId },
+    clockSkewMs: 0,
+    certificatePem: "certificate",
+    privateKeyPem: "key",
+    trustBundlePem: "bundle",
+  } as const;
+  const writer = new VolumeWriter(node);
+  const call = new AbortController();
+  const calls = [
+    writer.write(first, issued, new AbortController().signal),
+    writer.write(second, issued, call.signal),
+  ];
+  call.abort(new Error("the kubelet cancelled"));
+  await assert.rejects(calls[1]!, /cancelled/);
+  await calls[0];
+  assert.equal(node.read(first, "tls.crt"), "certificate");
+  assert.equal(node.mounter.state(second.targetPath), "absent");
+  assert.equal(node.table.get(second.volumeId), undefined);
 });
 
 Deno.test("a service that does not answer is unavailable after 20 seconds", async () => {

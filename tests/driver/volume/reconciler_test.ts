@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { recordDirectoryName } from "../../../src/driver/records/record_directory_name.ts";
 import { TestNode } from "../../support/node.ts";
 
 Deno.test("a restart issues nothing for a healthy volume and renews it at the same instant as before", async () => {
@@ -125,6 +126,30 @@ Deno.test("after a reboot with a clock that shows a time before the receipt the 
   assert.ok(due.total("seconds") <= 60, `due in ${due}`);
   await node.renew(request);
   assert.equal(node.issuer.requests.length, 2);
+});
+
+Deno.test("a record whose attributes the driver does not accept is kept until the kubelet gives the volume up", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request({ duration: "24h" });
+  await node.publish(request);
+  const path = `${node.directory}/records/${recordDirectoryName(request)}/volume.json`;
+  const text = await Deno.readTextFile(path);
+  await Deno.writeTextFile(path, text.replace('"24h"', '"24 hours"'));
+  const { unreadable } = await node.restart();
+  assert.match(unreadable[0]?.problem ?? "", /duration "24 hours", expected .* create it again/);
+  await node.clock.advance({ minutes: 11 });
+  await node.clock.until(() => node.scheduler.running === 0);
+  assert.match(await Deno.readTextFile(path), /24 hours/);
+  // A driver that accepts the attributes renews the volume again.
+  await Deno.writeTextFile(path, text);
+  assert.equal((await node.restart()).healthy, 1);
+  await Deno.writeTextFile(path, text.replace('"24h"', '"24 hours"'));
+  await node.restart();
+  assert.deepEqual(await node.publisher.unpublish(request), { kind: "done" });
+  await Deno.remove(request.targetPath.replace(/mount$/, "vol_data.json"));
+  await node.clock.advance({ minutes: 5 });
+  await node.clock.until(() => node.scheduler.running === 0);
+  await assert.rejects(Deno.lstat(path), Deno.errors.NotFound);
 });
 
 Deno.test("the sweep repairs a pair that was damaged while the driver runs", async () => {

@@ -11,6 +11,7 @@ import { CertificateAdministration } from "../../../src/shared/gen/certificate_s
 import { registerService, serveUnix } from "../../../src/shared/grpc_server/server.ts";
 import { yieldToEventLoop } from "../../../src/shared/scheduler/event_loop_yield.ts";
 import { issued, openTestService, pod, start } from "../../support/service_fixture.ts";
+import { readRevocation } from "../../support/revocation_output.ts";
 import { temporaryFolder } from "../../support/temporary_folder.ts";
 
 const node = { kind: "node", node: "node-1" } as const;
@@ -117,10 +118,17 @@ Deno.test("get prints all properties, and accepts a serial number in openssl's f
 Deno.test("revoke accepts a pod, a certificate or a node, and prints the consequence", async () => {
   await using service = await open();
   const { serialNumber } = issued(await service.ask({}, node));
-  assert.equal(
-    outputOf(await service.run("revoke", "--serial", serialNumber, "--reason", "stolen")),
-    `pod ${pod.uid} gets no further certificate; its certificates expire at ${expires} at the latest\n`,
+  const printed = outputOf(
+    await service.run("revoke", "--serial", serialNumber, "--reason", "stolen"),
   );
+  assert.equal(
+    printed,
+    `pod ${pod.uid} gets no further certificate; ` +
+      "its certificates expire at 2026-03-31T12:00:00Z at the latest\n",
+  );
+  // The suites on a cluster read the text with this function.
+  const validUntil = new Date("2026-03-31T12:00:00Z");
+  assert.deepEqual(readRevocation(printed), { podUid: pod.uid, validUntil });
   assert.equal((await service.ask()).kind, "denied");
   assert.match(
     outputOf(await service.run("revoke", "--pod-uid", "another")),

@@ -90,5 +90,6 @@ Deno.test("check-policy reports every option that is wrong", () => {
     const refused = parsePodArguments(given);
     assert(refused.kind === "refused", `${pod}`);
     assert.equal(refused.problems.length, 4);
+    assert.match(refused.problems.join("\n"), /--service-account is "W"; expected the name of a/);
   }
 });

@@ -6,6 +6,7 @@ import {
   computeFingerprint,
   emptyTrustState,
   formatTrustState,
+  lastExpiry,
   parseTrustState,
   type TrustState,
 } from "../../../src/service/ca/trust_state.ts";
@@ -114,6 +115,22 @@ Deno.test("a longer validity that policy allows meanwhile keeps the old anchor p
   // Back to the shorter one: what was signed meanwhile still counts.
   const switched = nextTrustState(state, undefined, after({ hours: 2 }), settings);
   assert.equal(String(nextChange(switched)), String(after({ hours: 1 + 2160, minutes: 15 })));
+});
+
+Deno.test("the last expiry is that of what the CAs signed when the policy permitted a longer validity", () => {
+  const until = (state: TrustState, now: Temporal.Instant) => now.until(lastExpiry(state, now));
+  assert.equal(until(emptyTrustState, start).total("hours"), 0);
+  const longer = { ...settings, longestValidity: Temporal.Duration.from({ hours: 2160 }) };
+  const allowed = nextTrustState(first, undefined, after({ hours: 1 }), longer);
+  const stricter = nextTrustState(allowed, undefined, after({ hours: 2 }), settings);
+  assert.equal(until(stricter, after({ hours: 2 })).total("hours"), 2160);
+  const published = nextTrustState(stricter, b, after({ hours: 3 }), settings);
+  const switched = nextTrustState(published, undefined, after({ hours: 4 }), settings);
+  const { longestValidity } = switched.signing!;
+  assert.equal(longestValidity.total("hours"), 720);
+  const lastOfFormer = after({ hours: 3 + 2160, minutes: 10 });
+  const expiry = lastExpiry(switched, after({ hours: 4 }));
+  assert(Temporal.Instant.compare(expiry, lastOfFormer) >= 0, String(expiry));
 });
 
 Deno.test("with a bundle alone, as in a new installation, its CA signs at once and any other waits", () => {

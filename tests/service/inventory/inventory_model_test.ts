@@ -54,8 +54,7 @@ class Model {
       !replaced.includes(row) && row.entry.serialNumber !== entry.serialNumber
     );
     if (reused === undefined) this.rows.push(added);
-    const { uid } = entry.pod;
-    this.#keepNewest(limits.podCertificates, (one) => one.pod.uid === uid);
+    this.#limitPod(entry);
     if (entry.node !== undefined) {
       this.#keepNewest(limits.node.certificates, (one) => one.node === entry.node);
     }
@@ -74,6 +73,16 @@ class Model {
     ) || ofVolume.some(({ entry: { origin, node, notBefore: other } }) =>
       compare(other, notBefore) > 0 && (origin === "issued" || node === reported.node)
     );
+  }
+
+  #limitPod({ pod, origin, node }: InventoryEntry): void {
+    const ofPod = this.rows.filter(({ entry }) => entry.pod.uid === pod.uid);
+    if (ofPod.length <= limits.podCertificates) return;
+    const reported = ofPod.filter(({ entry }) => entry.origin === "reported");
+    const candidates = origin === "issued"
+      ? [...reported, ...ofPod]
+      : reported.filter(({ entry }) => entry.node === node);
+    this.rows = this.rows.filter((row) => row !== candidates[0]);
   }
 
   #keepNewest(count: number, matches: (entry: InventoryEntry) => boolean): void {

@@ -222,6 +222,24 @@ Deno.test("a pod has a bounded number of entries, the newest", async () => {
   assert.deepEqual(await serials(inventory), ["a1", ...newest]);
 });
 
+Deno.test("reports of a node remove no entry of another node's pod, however many name that pod", async () => {
+  await using opened = openInventory({ podCertificates: 3 });
+  const { inventory } = opened;
+  const reported = (serialNumber: string, node: string) =>
+    inventory.add(entry(serialNumber, 60, { origin: "reported", node }));
+  inventory.add(entry("a1", 60));
+  reported("b2", "node-1");
+  for (let n = 0; n < 9; n++) reported(`c${n}`, "node-2");
+  assert.deepEqual(await serials(inventory), ["a1", "b2", "c8"]);
+  // What this process issues replaces reports first.
+  for (const serialNumber of ["d4", "e5"]) inventory.add(entry(serialNumber, 60));
+  assert.deepEqual(await serials(inventory), ["a1", "d4", "e5"]);
+  inventory.add(entry("f6", 60));
+  assert.deepEqual(await serials(inventory), ["d4", "e5", "f6"]);
+  reported("g7", "node-2");
+  assert.deepEqual(await serials(inventory), ["d4", "e5", "f6"]);
+});
+
 /** The longest names that a request can have. */
 const longNames = {
   commonName: "n".repeat(64),
@@ -253,6 +271,25 @@ Deno.test("long names count: they reach the limits of bytes long before those of
   for (let n = 2; n < 10; n++) add(`node-${n}`, 200);
   assert(inventory.size > 60 && inventory.size < 330, String(inventory.size));
   assert.notEqual(inventory.get("a1"), undefined);
+});
+
+Deno.test("a renewal counts the bytes of the new names, and no longer those of the former ones", async () => {
+  await using opened = openInventory({ node: { certificates: 10_000, bytes: 1_000_000 } });
+  const { inventory } = opened;
+  const volumes = Array.from({ length: 100 }, (_, n) => n);
+  const renew = (n: number, serialNumber: string, given: Partial<InventoryEntry> = {}) =>
+    inventory.add(entry(serialNumber, 60, { volumeId: `csi-${n}`, ...ofPod(`u${n}`), ...given }));
+  for (const n of volumes) renew(n, `a${n}`);
+  for (const n of volumes) renew(n, `b${n}`, { names: longNames });
+  assert(inventory.size > 20 && inventory.size < 70, String(inventory.size));
+  for (const n of volumes) renew(n, `c${n}`);
+  assert.equal(inventory.size, 100);
+  const [oldest] = await serials(inventory);
+  // The same serial number again, in the row of the same volume and in another one.
+  for (let n = 0; n < 400; n++) {
+    renew(200 + n % 3, n % 2 === 0 ? "same" : `d${n % 3}`, { names: longNames });
+  }
+  assert.notEqual(inventory.get(oldest!), undefined);
 });
 
 Deno.test("a search that finds nothing lets other work run after every slice of the table", async () => {

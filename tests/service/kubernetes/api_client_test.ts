@@ -3,13 +3,13 @@ import { join } from "node:path";
 import { readApiCredentials } from "../../../src/service/kubernetes/api_credentials.ts";
 import type { ApiResult } from "../../../src/service/kubernetes/api_result.ts";
 import { ApiClient } from "../../../src/service/kubernetes/api_client.ts";
+import { apiServerDriverPods } from "../../../src/service/kubernetes/driver_pods.ts";
 import { apiServerPodDirectory } from "../../../src/service/kubernetes/pod_directory.ts";
 import { getPods } from "../../../src/service/kubernetes/permissions.ts";
 import { podObject } from "../../../scripts/support/api_pod.ts";
-import { FakeClock } from "../../../scripts/support/fake_clock.ts";
 import { temporaryFolder } from "../../support/temporary_folder.ts";
 import { TestCa } from "../../../scripts/support/test_ca.ts";
-import { accessTo, never, openApi } from "./kubernetes_fixture.ts";
+import { accessTo, driver, never, openApi } from "./kubernetes_fixture.ts";
 
 function getPod(connection: ApiClient, signal = never) {
   return connection.call(
@@ -80,6 +80,16 @@ Deno.test("many calls use one connection", async () => {
   for (let at = 0; at < 20; at++) assert.equal((await getPod(api.connection)).kind, "answer");
   const ports = new Set(api.server.calls.map(({ port }) => port));
   assert.equal(ports.size, 1);
+});
+
+Deno.test("a redirect is an error and is not followed with the token", async () => {
+  await using api = await openApi();
+  api.server.objects.put("pods", podObject());
+  api.server.fail("get pods", {
+    location: `${api.server.url}/api/v1/namespaces/shop/pods/web-0`,
+  });
+  assert.match(problemOf(await getPod(api.connection)), /failed: get pods: .*redirect/i);
+  assert.equal(api.server.count(), 1);
 });
 
 Deno.test("in a pod the token and the CA are read from their files again after they have rotated", async () => {
@@ -183,13 +193,17 @@ clusters:
   assert.throws(() => readApiCredentials({}), /KUBERNETES_SERVICE_HOST/);
 });
 
-Deno.test("a text that is not an object's name never becomes a part of a path", async () => {
+Deno.test("a text that is not an object's name never becomes a part of a path or a selector", async () => {
   await using api = await openApi();
   const directory = apiServerPodDirectory(api.connection);
-  for (const name of ["..", "", "a/b", "a?b", "%2e%2e", "A"]) {
+  const driverPods = apiServerDriverPods(api.connection, driver);
+  for (const name of ["..", "", "a/b", "a?b", "a,b", "%2e%2e", "A"]) {
+    assert.equal((await driverPods.find(name, never)).kind, "absent");
+    const answer = await driverPods.runs({ node: name, uid: "u" }, never);
+    assert.deepEqual(answer, { kind: "answer", runs: false });
     const found = await directory.find({ namespace: "shop", name, uid: "u" }, never);
     assert.equal(found.kind, "absent");
   }
   assert.equal(api.server.count(), 0);
-  assert.equal(new FakeClock().timers, 0);
+  assert.equal(api.clock.timers, 0);
 });

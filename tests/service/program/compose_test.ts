@@ -40,7 +40,7 @@ Deno.test("readiness states once that the CA is missing", async () => {
   assert.deepEqual(others, []);
 });
 
-Deno.test("a policy that changes before or after the CA is loaded decides how long roots are trusted", async () => {
+Deno.test("a policy that changes before or after the CA is loaded decides how long roots are trusted and pods denied", async () => {
   const clock = new FakeClock(start);
   await using scheduler = new Scheduler({ clock });
   let text = "rules: []";
@@ -69,8 +69,15 @@ Deno.test("a policy that changes before or after the CA is loaded decides how lo
   });
   await grant("2160h");
   caSource.hold(await makeSecret("A"));
-  await using _service = await settled(clock, opening);
+  await using service = await settled(clock, opening);
   assert.equal(longestValidity(), 2160);
   await grant("4320h");
   await clock.until(() => longestValidity() === 4320);
+
+  // Certificates of before a stricter policy are still valid: the denial of their pod lasts as long.
+  await grant("720h");
+  const lastExpiry = clock.now().add({ hours: 4320 });
+  const { validUntil } = await service.revocation.revoke("pod-1");
+  assert.equal(String(validUntil), String(lastExpiry));
+  assert.equal(String(service.denials.get("pod-1")?.forgetAt), String(lastExpiry));
 });

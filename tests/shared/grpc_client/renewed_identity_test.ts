@@ -241,6 +241,27 @@ Deno.test("an identity that is not accepted is reported, and its replacement mak
   assert.notEqual((await client.getInfo({})).name, first);
 });
 
+Deno.test("a connection whose calls have ended no longer waits for the expiry of its certificate", async () => {
+  await using server = await open();
+  const { signal } = new AbortController();
+  const listeners = new Set<unknown>();
+  signal.addEventListener = (_type: string, listener: unknown) => void listeners.add(listener);
+  signal.removeEventListener = (_type: string, listener: unknown) =>
+    void listeners.delete(listener);
+  const source = new Replaceable({ ...await server.node(), expiring: signal });
+  using client = connect(Registration, { ...server.options, clientIdentity: source });
+  const running = client.notifyRegistrationStatus({});
+  await io.until(() => server.started.length === 1);
+  server.rejected.add((await client.getInfo({})).name);
+  for (let n = 0; n < 3; n++) {
+    await assert.rejects(client.getInfo({}), isRpc(status.UNAUTHENTICATED, /not accepted/));
+  }
+  const whileRunning = listeners.size;
+  server.release();
+  await running;
+  assert.deepEqual([whileRunning, listeners.size], [1, 0]);
+});
+
 Deno.test("without an identity a call fails at once and names why, and the next one uses it", async () => {
   await using server = await open();
   const source = new Replaceable();

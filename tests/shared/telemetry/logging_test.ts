@@ -187,11 +187,11 @@ Deno.test("whatever is logged, one record is one line, and a JSON one can be rea
   );
 });
 
-/** How a program ends that logs in JSON to standard error, and what it wrote there. */
-async function run(program: string) {
+/** A program that logs in JSON to standard error. */
+function logging(program: string): Deno.Command {
   const module = new URL("../../../src/shared/telemetry/logging.ts", import.meta.url);
   const logtape = import.meta.resolve("@logtape/logtape");
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+  return new Deno.Command(Deno.execPath(), {
     args: [
       "eval",
       "--quiet",
@@ -204,7 +204,17 @@ async function run(program: string) {
     `,
     ],
     cwd: new URL("../../../", import.meta.url),
-  }).output();
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  });
+}
+
+/** How a program ends that logs, and what it wrote to standard error. */
+async function run(program: string) {
+  const child = logging(program).spawn();
+  await child.stdin.close();
+  const { code, stdout, stderr } = await child.output();
   assert.equal(stdout.length, 0);
   const lines = new TextDecoder().decode(stderr).split("\n");
   const messages = lines.filter((line) => line.startsWith("{")).map((line) =>
@@ -221,6 +231,18 @@ Deno.test("lines go to standard error, complete, and an exit loses none", async 
   `);
   assert.equal(code, 3, lines.join("\n"));
   assert.deepEqual(lines.map((line) => line && JSON.parse(line).message.length), [300_000, 4, ""]);
+});
+
+Deno.test("a program continues when the reader of its log has closed the pipe", async () => {
+  const child = logging(`
+    await Deno.stdin.read(new Uint8Array(1));
+    for (let n = 0; n < 3; n++) logger.error("unread");
+    console.log("continues");
+  `).spawn();
+  await child.stderr.cancel();
+  await child.stdin.close();
+  assert.equal(await new Response(child.stdout).text(), "continues\n");
+  assert.equal((await child.status).code, 0);
 });
 
 /** Programs that end when they have logged "first" and "last", each in its own way. */

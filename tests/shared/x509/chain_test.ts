@@ -144,6 +144,16 @@ Deno.test("a critical extension that is not known here is refused, an uncritical
   assert.equal(await problemOf([good], [root]), undefined);
 });
 
+Deno.test("a CA with critical policies or name constraints is accepted: the peers that connect verify these", async () => {
+  const root = await forge();
+  for (const type of ["2.5.29.30", "2.5.29.32"]) {
+    const extensions = [new Extension(type, true, Uint8Array.of(0x30, 0))];
+    const intermediate = await forge({ commonName: "intermediate", issuer: root, extensions });
+    const leaf = await leafOf(intermediate);
+    assert.equal(await problemOf([leaf, intermediate], [root]), undefined, type);
+  }
+});
+
 Deno.test("a signature over SHA-1 is refused", async () => {
   const root = await forge();
   const leaf = await leafOf(root, { hash: "SHA-1" });
