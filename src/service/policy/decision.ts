@@ -39,14 +39,33 @@ const maxListedViolations = 3;
 export function decidePolicy(policy: Policy, request: PolicyRequest): PolicyDecision {
   const { namespace } = request.pod;
   const allowed = computeEffectivePolicy(policy, namespace);
-  const violations = rules.flatMap((rule) => rule(request, allowed));
+  const violations = listViolations(request, allowed);
   if (violations.length > 0) return { kind: "denied", reason: denial(violations, namespace) };
+  const names = grantedNames(request.names, allowed);
+  if (names.dnsNames.length + names.ipAddresses.length + names.uris.length === 0) {
+    return { kind: "denied", reason: nameless };
+  }
   return {
     kind: "granted",
-    names: grantedNames(request.names, allowed),
+    names,
     validity: longer(request.validity ?? allowed.defaultValidity, allowed.minValidity),
   };
 }
+
+/** Whether the policy allows each part of the request. */
+export function allows(policy: Policy, request: PolicyRequest): boolean {
+  const allowed = computeEffectivePolicy(policy, request.pod.namespace);
+  return listViolations(request, allowed).length === 0;
+}
+
+function listViolations(request: PolicyRequest, allowed: EffectivePolicy): string[] {
+  return rules.flatMap((rule) => rule(request, allowed));
+}
+
+/** Verifiers compare the subjectAltName only. */
+const nameless = "the certificate would have no subjectAltName: the pod's own name cannot be a " +
+  "DNS name, which has labels of at most 63 characters and 253 in all; name the pod differently, " +
+  "or add dns-names, ip-sans or uri-sans to the volume's attributes";
 
 function grantedNames(names: RequestedNames, { bareNames }: EffectivePolicy): CertificateNames {
   const { defaults, commonName } = names;

@@ -3,7 +3,7 @@ import { formatDuration } from "../../shared/text/durations.ts";
 import { joinProblems } from "../../shared/text/printable_text.ts";
 import type { PodFields } from "../../shared/attributes/templates.ts";
 import { computeRequestedNames, type RequestedNames } from "./requested_names.ts";
-import { decidePolicy, type PolicyDecision, type PolicyRequest } from "./decision.ts";
+import { allows, decidePolicy, type PolicyDecision, type PolicyRequest } from "./decision.ts";
 import type { Policy } from "./policy.ts";
 import { matchesNamespace } from "./effective_policy.ts";
 
@@ -104,8 +104,7 @@ const byDefault = "by default";
 
 /** What grants one property: the default, or the first rule that grants it by itself. */
 function grantedBy({ policy, ruleTitles, pod }: PreviewRequest, one: PolicyRequest): string {
-  const grants = (rules: Policy["rules"]) =>
-    decidePolicy({ ...policy, rules }, one).kind === "granted";
+  const grants = (rules: Policy["rules"]) => allows({ ...policy, rules }, one);
   if (grants([])) return byDefault;
   const at = policy.rules.findIndex((rule) =>
     rule.namespaces.some((pattern) => matchesNamespace(pod.namespace, pattern)) && grants([rule])

@@ -13,8 +13,8 @@ rules:
     maxValidity: 2160h
 `;
 
-function check(attributes: Record<string, string>, namespace = "shop") {
-  const pod = { namespace, name: "web-0", serviceAccount: "web", attributes };
+function check(attributes: Record<string, string>, namespace = "shop", name = "web-0") {
+  const pod = { namespace, name, serviceAccount: "web", attributes };
   return checkPolicy(file, policy(), pod);
 }
 
@@ -48,6 +48,20 @@ Deno.test("check-policy grants a pod's bare name as its common name by default",
   const outcome = check({ "cn_template": "{metadata.name}" });
   assert(outcome.kind === "granted", JSON.stringify(outcome));
   assert.match(outcome.text, /common name +web-0 +by default/);
+});
+
+Deno.test("check-policy prints what grants the names of a pod that has none of its own", () => {
+  const outcome = check({ "ip-sans": "10.1.2.3" }, "shop", "a".repeat(64));
+  assert(outcome.kind === "granted", JSON.stringify(outcome));
+  assert.deepEqual(outcome.text.split("\n").slice(1).map((line) => line.trim().split(/ {2,}/)), [
+    ["common name", `${"a".repeat(55)}-00000000`, "by default"],
+    ["IP address", "10.1.2.3", "by the rule at line 3"],
+    ["validity", "168h", "by default"],
+    ["key", "ecdsa-p256", "by default"],
+  ]);
+  const none = check({}, "shop", "a".repeat(64));
+  assert(none.kind === "denied");
+  assert.match(none.text, /gets no certificate: the certificate would have no subjectAltName: /);
 });
 
 Deno.test("check-policy prints why a pod gets nothing, as the pod's event would", () => {

@@ -26,6 +26,24 @@ Deno.test("a pod whose own name is a name of the API server is denied", () => {
   assert.match(reasonOf({}, { pod }), /the pod's own name .* Kubernetes API server/);
 });
 
+Deno.test("a pod whose own name cannot be a DNS name gets a certificate only with another subjectAltName", () => {
+  const pod = { name: "a".repeat(64) };
+  assert.equal(
+    reasonOf({}, { pod }),
+    "the certificate would have no subjectAltName: the pod's own name cannot be a DNS name, which " +
+      "has labels of at most 63 characters and 253 in all; name the pod differently, or add " +
+      "dns-names, ip-sans or uri-sans to the volume's attributes",
+  );
+  assert.equal(decide({}, { pod, isRenewal: true }).kind, "denied");
+  const units = { rules: [rule({ organizationalUnits: ["*"] })] };
+  assert.match(reasonOf({ organizational_units: "A" }, { pod, ...units }), /no subjectAltName/);
+  assert.deepEqual(granted({ "dns-names": "web.shop.svc" }, { pod }).names.dnsNames, [
+    "web.shop.svc",
+  ]);
+  granted({ "uri-sans": "spiffe://cluster.local/ns/shop/sa/web" }, { pod });
+  granted({ "cn_template": "web.shop.svc" }, { pod });
+});
+
 Deno.test("a pod named like the service's full name gets only names that end in its own namespace", () => {
   const name = "cert-service.csi-cert-system.svc.cluster.local";
   const { names } = granted({}, { pod: { name } });
