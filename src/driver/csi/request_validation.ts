@@ -3,7 +3,7 @@ import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
 import { isIdentifier, isObjectName } from "../../shared/text/kubernetes_names.ts";
 import { isDnsLabel } from "../../shared/text/name_syntax.ts";
 import type { PublishedTarget } from "../volume/publisher.ts";
-import { targetPattern } from "../volume/target_path.ts";
+import { parseTargetPath } from "../volume/target_path.ts";
 import type { Volume } from "../volume/volume_record.ts";
 
 /** A publish call as it arrived, free of the transport's types; nothing in it is trusted yet. */
@@ -31,8 +31,6 @@ export type ParseResult<T> =
   | { readonly kind: "refused"; readonly problems: readonly FieldProblem[] };
 
 const kubeletPrefix = "csi.storage.k8s.io/";
-/** PATH_MAX without its NUL. */
-const pathMost = 4095;
 const accessModes = [
   "SINGLE_NODE_WRITER",
   "SINGLE_NODE_READER_ONLY",
@@ -197,13 +195,9 @@ function checkPod(
 }
 
 function checkTarget(path: string, podUid: string | undefined, problems: FieldProblem[]): string {
-  const match = targetPattern.exec(path);
-  const parts = path.split("/").slice(1);
-  const clean = parts.every((part) => part !== "" && part !== "." && part !== "..") &&
-    // deno-lint-ignore no-control-regex
-    !/[\u0000-\u001f\u007f\ufffd]/.test(path) && new TextEncoder().encode(path).length <= pathMost;
-  const ownPod = podUid === undefined || podUid === "" || match?.[1] === podUid;
-  if (match !== null && clean && ownPod) return match[2] ?? "";
+  const target = parseTargetPath(path);
+  const ownPod = podUid === undefined || podUid === "" || target?.podUid === podUid;
+  if (target !== undefined && ownPod) return target.volumeName;
   problems.push({
     field: "target_path",
     found: describeValue(path),

@@ -9,6 +9,7 @@ import { parseAttributes } from "../../shared/attributes/attribute_parser.ts";
 import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
 import type { VolumeAttributes } from "../../shared/attributes/volume_attributes.ts";
 import { maxClockSkew } from "../../shared/x509/clock_skew.ts";
+import { parseTargetPath } from "../volume/target_path.ts";
 import type { UnreadableRecord, VolumeRecord } from "../volume/volume_record.ts";
 
 /** Raised by every change that an older driver would misread. */
@@ -70,12 +71,13 @@ export function parseRecord(text: string): ParsedRecord {
 
 function readRecord(document: Fields): VolumeRecord {
   const attributes = readAttributes(object(document, "attributes"));
+  const pod = readPod(object(document, "pod"));
   const issuedAt = instant(document, "issuedAt");
   return {
     volumeId: text(document, "volumeId"),
     volumeName: text(document, "volumeName"),
-    targetPath: text(document, "targetPath"),
-    pod: readPod(object(document, "pod")),
+    targetPath: readTargetPath(document, pod),
+    pod,
     attributes,
     parsed: parse(attributes),
     group: readGroup(document.group),
@@ -97,6 +99,14 @@ function readPod(pod: Fields): PodIdentity {
     uid: text(pod, "uid"),
     serviceAccount: text(pod, "serviceAccount"),
   };
+}
+
+/** Another path would make the driver remove what is not its own. */
+function readTargetPath(document: Fields, { uid }: PodIdentity): string {
+  const path = text(document, "targetPath");
+  if (parseTargetPath(path)?.podUid === uid) return path;
+  const expected = `a target path of the pod with uid ${abbreviate(uid)}`;
+  throw mismatch("targetPath", expected, path);
 }
 
 function readAttributes(attributes: Fields): Record<string, string> {

@@ -4,7 +4,7 @@ import { later } from "../../shared/scheduler/instants.ts";
 import { errorMessage } from "../../shared/text/error_message.ts";
 import { maxClockSkew } from "../../shared/x509/clock_skew.ts";
 import type { Renewer, RenewerParts } from "./renewer.ts";
-import { isTargetPath } from "./target_path.ts";
+import { parseTargetPath } from "./target_path.ts";
 import { checkVolume, type VolumeHealth } from "./volume_health.ts";
 import { type UnreadableRecord, volumeLogFields, type VolumeRecord } from "./volume_record.ts";
 
@@ -122,7 +122,8 @@ export class Reconciler implements Disposable {
    * accept the attributes; another version of the driver can read the record again.
    */
   #isInUse({ targetPath = "" }: UnreadableRecord): boolean {
-    return isTargetPath(targetPath) && this.#parts.kubelet.hasVolume(targetPath);
+    return parseTargetPath(targetPath) !== undefined &&
+      this.#parts.kubelet.hasVolume(targetPath);
   }
 
   /** Yields after each volume, so that calls are answered meanwhile. */
@@ -222,7 +223,7 @@ export class Reconciler implements Disposable {
   #removeAbandonedMounts(): void {
     const { kubelet, mounter } = this.#parts;
     for (const targetPath of mounter.mounted()) {
-      if (!isTargetPath(targetPath) || kubelet.hasVolume(targetPath)) continue;
+      if (parseTargetPath(targetPath) === undefined || kubelet.hasVolume(targetPath)) continue;
       try {
         mounter.unpublish(targetPath);
         logger.info("removed the mount at {targetPath}: the kubelet has no volume there", {

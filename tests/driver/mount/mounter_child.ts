@@ -40,7 +40,7 @@ mounter.unpublish(target);
 states.push(mounter.state(target));
 
 const store = openRecordStore(basePath);
-const record = volume({ targetPath: target });
+const record = volume();
 await store.save(record, "certificate");
 const loaded = (await store.load()).records.length;
 await store.remove(record);

@@ -10,14 +10,15 @@ const anyAttributes = fc.record({
   "organizational_units": fc.constantFrom("Ops", "Ops_2,Web front-end"),
 }, { requiredKeys: [], noNullPrototype: true });
 
+const anyName = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/);
+
 const anyRecord: fc.Arbitrary<VolumeRecord> = fc.record({
   volumeId: fc.string(),
-  volumeName: fc.string(),
-  targetPath: fc.string({ unit: "binary" }),
+  volumeName: anyName,
   pod: fc.record({
     namespace: fc.string(),
     name: fc.string(),
-    uid: fc.string(),
+    uid: anyName,
     serviceAccount: fc.string(),
   }, { noNullPrototype: true }),
   attributes: anyAttributes,
@@ -27,7 +28,13 @@ const anyRecord: fc.Arbitrary<VolumeRecord> = fc.record({
   bootId: fc.string(),
   serialNumber: fc.string(),
   notAfter: fc.bigInt(0n, 10n ** 19n).map((ns) => new Temporal.Instant(ns)),
-}).map((fields) => volume({ ...fields, attributes: fields.attributes as Record<string, string> }));
+}).map((fields) =>
+  volume({
+    ...fields,
+    targetPath: `/pods/${fields.pod.uid}/volumes/kubernetes.io~csi/${fields.volumeName}/mount`,
+    attributes: fields.attributes as Record<string, string>,
+  })
+);
 
 Deno.test("any record survives its text", () => {
   fc.assert(fc.property(anyRecord, (record) => {

@@ -129,6 +129,11 @@ Deno.test("a record that cannot be read is reported with its path and the reason
     [changed({ version: 2 }), /has version 2, this driver reads version 1/],
     [changed({ version: undefined }), /has version absent/],
     [changed({ targetPath: 5 }), /"targetPath" has to be a string, not 5/],
+    [changed({ targetPath: "relative" }), /"targetPath" has to be a target path .*"relative"/],
+    [
+      changed({ targetPath: volume().targetPath.replace("/u/", "/v/") }),
+      /"targetPath" has to be a target path of the pod with uid "u"/,
+    ],
     [changed({ pod: "x" }), /"pod" has to be an object, not "x"/],
     [changed({ pod: { namespace: "default" } }), /"name" has to be a string, not absent/],
     [changed({ attributes: [] }), /"attributes" has to be an object/],

@@ -86,6 +86,20 @@ async function changeRecord(
   await Deno.writeTextFile(path, JSON.stringify(record));
 }
 
+Deno.test("a record whose target is a directory of another program removes nothing there", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request();
+  await node.publish(request);
+  const other = `${node.directory}/other`;
+  await Deno.mkdir(other);
+  await Deno.writeTextFile(`${other}/file`, "");
+  await changeRecord(node, (record) => record.targetPath = other);
+  assert.equal((await node.restart()).unreadable.length, 1);
+  assert.deepEqual([...Deno.readDirSync(other)].map(({ name }) => name), ["file"]);
+  assert.deepEqual(await node.publish(request), { kind: "done" });
+  assert.equal(node.issuer.requests.length, 1);
+});
+
 Deno.test("a volume whose record is of an older driver is renewed as before, and its record is completed", async () => {
   await using node = await TestNode.create();
   const request = await node.request({ duration: "100h" });
