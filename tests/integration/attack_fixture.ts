@@ -49,7 +49,7 @@ export type ServiceClient = Client<typeof CertificateService>;
 export type AttackedService = Awaited<ReturnType<typeof openService>>;
 
 /** The service as it runs in a cluster, with the drivers of node-1 and node-2 attested. */
-export async function openService() {
+export async function openService(changed: Record<string, string> = {}) {
   await using stack = new AsyncDisposableStack();
   // TLS and the API server use the machine's clock.
   const clock = new FakeClock(Temporal.Instant.fromEpochMilliseconds(Date.now()));
@@ -68,6 +68,7 @@ export async function openService() {
     KUBECONFIG: await writeKubeconfig(folder.path, api),
     CA_SECRET_NAMESPACE: "csi-cert-system",
     ADMIN_SOCKET: `${folder.path}/admin.sock`,
+    ...changed,
   };
   const service = stack.use(await composeService(variables, clock));
   // The Secret and both documents: after that the service makes no call by itself.
@@ -85,6 +86,9 @@ export async function openService() {
   return {
     ...service,
     api,
+    /** The environment of the service, and where its drivers attest and call. */
+    variables,
+    target,
     trustBundlePem,
     attest,
     /** The driver of node-1, which is the pod's. */

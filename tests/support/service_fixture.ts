@@ -39,6 +39,7 @@ export const pod: PodIdentity = {
 export function policy(rules: readonly PolicyRule[] = []): Policy {
   return {
     clusterDomain: "cluster.local",
+    trustDomain: "cluster.local",
     minValidity: Temporal.Duration.from({ hours: 1 }),
     defaultValidity: Temporal.Duration.from({ hours: 168 }),
     maxValidity: Temporal.Duration.from({ hours: 720 }),

@@ -7,7 +7,7 @@ import { computeEffectivePolicy, type EffectivePolicy } from "./effective_policy
 import { rangeContains } from "./ip_ranges.ts";
 import type { Policy } from "./policy.ts";
 import type { RequestedNames } from "./requested_names.ts";
-import { isNodeUri, isSpiffeId, matchesUriPattern } from "./uri_rules.ts";
+import { isSpiffeId, matchesUriPattern, reservedUriReason } from "./uri_rules.ts";
 
 /** What a volume asks for. */
 export interface PolicyRequest {
@@ -117,12 +117,11 @@ const checkDnsNames: Rule = ({ names, pod: { namespace } }, allowed) => {
   ];
 };
 
-const checkUris: Rule = ({ names, pod }, { uris, clusterDomain }) => {
-  const own = podSpiffeId(pod, clusterDomain);
+const checkUris: Rule = ({ names, pod }, { uris, trustDomain }) => {
+  const own = podSpiffeId(pod, trustDomain);
   return names.uris.flatMap((uri) => {
-    if (isNodeUri(uri, clusterDomain)) {
-      return [`uri-sans "${uri}" names a node, and no rule can grant it`];
-    }
+    const reserved = reservedUriReason(uri);
+    if (reserved !== undefined) return [`uri-sans "${uri}" ${reserved}, and no rule can grant it`];
     if (uri === own || uris.some((pattern) => matchesUriPattern(uri, pattern))) return [];
     return [`uri-sans "${uri}" is not the pod's own "${own}"; ${suggestRule(`uris: ["${uri}"]`)}`];
   });

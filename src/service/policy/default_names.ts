@@ -45,9 +45,9 @@ export function podCommonName(
 /** The pod's own SPIFFE ID, which its volume has to ask for: that of its service account. */
 export function podSpiffeId(
   pod: { readonly namespace: string; readonly serviceAccountName: string },
-  clusterDomain: string,
+  trustDomain: string,
 ): string {
-  return `spiffe://${clusterDomain}/ns/${pod.namespace}/sa/${pod.serviceAccountName}`;
+  return `spiffe://${trustDomain}/ns/${pod.namespace}/sa/${pod.serviceAccountName}`;
 }
 
 /** Labels with a meaning of their own: this machine, the API server, and parts of the service's names. */

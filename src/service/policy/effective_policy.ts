@@ -6,6 +6,7 @@ import type { Policy, PolicyRule } from "./policy.ts";
 /** What pods of one namespace may have: the default and all rules for the namespace together. */
 export interface EffectivePolicy extends Required<Omit<PolicyRule, "namespaces">> {
   readonly clusterDomain: string;
+  readonly trustDomain: string;
   /** The validity where a volume asks for none: never over `maxValidity`. */
   readonly defaultValidity: Temporal.Duration;
   /** Never over `maxValidity`, so that each namespace can have some validity. */
@@ -39,10 +40,11 @@ export function computeEffectivePolicy(policy: Policy, namespace: string): Effec
       organizationalUnits: [...combined.organizationalUnits, ...rule.organizationalUnits],
     };
   }
-  const { clusterDomain, defaultValidity, minValidity } = policy;
+  const { clusterDomain, trustDomain, defaultValidity, minValidity } = policy;
   return {
     ...combined,
     clusterDomain,
+    trustDomain,
     defaultValidity: shorter(defaultValidity, combined.maxValidity),
     minValidity: shorter(minValidity, combined.maxValidity),
   };

@@ -11,6 +11,8 @@ import type { IpRange } from "./ip_ranges.ts";
 /** What pods may have: the default, and the rules that change it. */
 export interface Policy {
   readonly clusterDomain: string;
+  /** Of the pods' SPIFFE IDs. */
+  readonly trustDomain: string;
   /** The validity where a volume asks for none. */
   readonly defaultValidity: Temporal.Duration;
   /** The shortest validity that a first certificate can be requested with. */

@@ -1,13 +1,21 @@
 import { parseUri } from "../../shared/text/name_syntax.ts";
-import { nodeUriPrefix } from "../../shared/text/product_names.ts";
+import { reservedSpiffePaths } from "../../shared/text/product_names.ts";
 
 export function isSpiffeId(uri: string): boolean {
   return uri.startsWith("spiffe:");
 }
 
-/** Whether a URI identifies a node of the cluster; no policy grants such a URI to a pod. */
-export function isNodeUri(uri: string, clusterDomain: string): boolean {
-  return `${uri}/`.startsWith(nodeUriPrefix(clusterDomain));
+/**
+ * Why no policy can grant a URI, in words that follow the URI; undefined when a policy could. Nodes
+ * and the service have such URIs in the cluster's trust domain, and in that of another cluster under
+ * the same root.
+ */
+export function reservedUriReason(uri: string): string | undefined {
+  const [scheme, , , segment] = uri.split("/");
+  if (scheme !== "spiffe:") return undefined;
+  if (segment === reservedSpiffePaths.node) return "names a node";
+  if (segment === reservedSpiffePaths.service) return "names the certificate service";
+  return undefined;
 }
 
 /**

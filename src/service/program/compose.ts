@@ -64,7 +64,7 @@ export interface ServiceOptions extends IssuingOptions {
   readonly caCheck?: CaCheck | undefined;
   readonly trustDocument: SharedDocument;
   /** Absent: node certificates are not derived from the CA. */
-  readonly nodeCas?: NodeCas | undefined;
+  readonly nodes?: { readonly trustDomain: string; readonly cas: NodeCas } | undefined;
 }
 
 /** Every queue of the program. */
@@ -153,7 +153,7 @@ function openCaController(options: ServiceOptions): CaController {
     longestValidity: () => policy.longestValidity,
     delay: options.caRotationDelay,
     check: options.caCheck,
-    nodes: options.nodeCas && { trustDomain: options.clusterDomain, cas: options.nodeCas },
+    nodes: options.nodes,
   });
 }
 

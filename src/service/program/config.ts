@@ -36,6 +36,8 @@ export interface ServiceConfig {
   readonly clusterId: string | undefined;
   readonly ca: CaConfig;
   readonly clusterDomain: string;
+  /** Of the SPIFFE IDs of pods and nodes. */
+  readonly trustDomain: string;
   readonly defaultValidity: Temporal.Duration;
   /** Not longer than the default. */
   readonly minValidity: Temporal.Duration;
@@ -92,6 +94,7 @@ export function readServiceConfig(environment: Environment): ConfigResult<Servic
     clusterId: ca.kind === "files" ? values.clusterId : undefined,
     ca,
     clusterDomain: values.clusterDomain,
+    trustDomain: values.trustDomain ?? values.clusterDomain,
     ...validities,
     caRotationDelay: values.caRotationDelay,
     policyFile: values.policyFile,

@@ -33,7 +33,7 @@ export interface NodeAccess {
 
 /** Opens the checks of nodes' client certificates. */
 export function openNodeAccess(
-  { authentication, clusterDomain }: ServiceConfig,
+  { authentication, trustDomain }: ServiceConfig,
   clientCas: ClientCaSource | undefined,
   { nodeRevocation, clock, engine }: RunningService,
 ): NodeAccess {
@@ -46,7 +46,7 @@ export function openNodeAccess(
   const verifier = new NodeCertificateVerifier({
     clientCas,
     denials: nodeRevocation,
-    trustDomain: clusterDomain,
+    trustDomain,
     statesPodUid: authentication.kind === "kubernetes",
     clock,
     engine,
@@ -77,9 +77,9 @@ export function openAttestation(
 
 /** Composes the checks of an attestation. */
 export function composeAttestor(
-  { driverServiceAccount, clusterDomain }: Pick<
+  { driverServiceAccount, trustDomain }: Pick<
     ServiceConfig,
-    "driverServiceAccount" | "clusterDomain"
+    "driverServiceAccount" | "trustDomain"
   >,
   { clock, engine }: Pick<RunningService, "clock" | "engine">,
   { nodeCas, keys, reviewer, pods }: Omit<AttestationParts, "driverPods">,
@@ -91,7 +91,7 @@ export function composeAttestor(
     verifier: new TokenVerifier({ keys, engine: tokenEngine }),
     reviewer,
     pods,
-    issue: derivedNodeIssuer({ nodeCas, trustDomain: clusterDomain, clock, engine }),
+    issue: derivedNodeIssuer({ nodeCas, trustDomain, clock, engine }),
     account,
     audit: new AttestationAudit({ ...audit, clock, account }),
     engine,

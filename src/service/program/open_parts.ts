@@ -77,7 +77,7 @@ export async function openParts(
       pods: cluster?.pods,
       driverPods: attestation?.driverPods,
       nodeCertificates: nodeCertificates[authentication.kind],
-      nodeCas: attestation?.nodeCas,
+      nodes: attestation && { trustDomain: config.trustDomain, cas: attestation.nodeCas },
       clusterDomain: config.clusterDomain,
     }),
   );

@@ -8,7 +8,7 @@ import {
 } from "../../shared/config/value_parsers.ts";
 import { durationBetween, validityFormat } from "../../shared/text/durations.ts";
 import { isObjectName, parseNamespacedName } from "../../shared/text/kubernetes_names.ts";
-import { isDnsLabel } from "../../shared/text/name_syntax.ts";
+import { isDnsLabel, isTrustDomain } from "../../shared/text/name_syntax.ts";
 import { installed } from "../../shared/text/product_names.ts";
 import { adminVariables } from "./admin_socket.ts";
 
@@ -129,6 +129,17 @@ export const serviceVariables = {
     name: "POLICY_FILE",
     description: "the policy: what namespaces may have in addition to the default",
     ...file,
+  },
+  trustDomain: {
+    name: "TRUST_DOMAIN",
+    defaultText: "CLUSTER_DOMAIN",
+    description:
+      "the trust domain of SPIFFE IDs, of pods and of nodes; another one for each cluster under " +
+      "the same root",
+    expected:
+      'a SPIFFE trust domain, such as "prod.example.com": 1 to 255 lower-case letters, digits and ' +
+      "characters of . _ -",
+    parse: (text: string) => isTrustDomain(text) ? text : undefined,
   },
   ...adminVariables,
   ...commonVariables,

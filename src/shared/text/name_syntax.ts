@@ -60,9 +60,14 @@ export function parseIpAddress(text: string): string | undefined {
   return [first >> 8, first & 255, second >> 8, second & 255].join(".");
 }
 
+/** Whether a text is the name of a trust domain (SPIFFE-ID, 2.1). */
+export function isTrustDomain(text: string): boolean {
+  return /^[a-z0-9._-]{1,255}$/.test(text);
+}
+
 const uri = /^([a-z][a-z0-9+.-]*):((?:[A-Za-z0-9._~:/?@!$&'()*+,;=[\]-]|%[0-9A-Fa-f]{2})+)$/;
 const authority = /^\/\/(\[[0-9A-Fa-f:.]{2,45}\]|[^:/?@[\]]*)(?::[0-9]{1,5})?([/?].*)?$/;
-const spiffe = /^\/\/[a-z0-9._-]{1,255}((?:\/[A-Za-z0-9._-]+)+)$/;
+const spiffe = /^\/\/([^/]*)((?:\/[A-Za-z0-9._-]+)+)$/;
 
 /**
  * Reads an absolute URI for a subjectAltName, or undefined: a lower-case scheme, no fragment, no user
@@ -75,9 +80,10 @@ export function parseUri(text: string): string | undefined {
   const [, scheme, rest = ""] = uri.exec(text) ?? [];
   if (scheme === undefined) return undefined;
   if (scheme === "spiffe") {
-    const [, path] = spiffe.exec(rest) ?? [];
+    const [, trustDomain = "", path] = spiffe.exec(rest) ?? [];
     const segments = path?.split("/");
-    return segments && !segments.some((one) => one === "." || one === "..") ? text : undefined;
+    if (!segments || !isTrustDomain(trustDomain)) return undefined;
+    return segments.some((one) => one === "." || one === "..") ? undefined : text;
   }
   if (!rest.startsWith("//")) return /[[\]]/.test(rest) ? undefined : text;
   const [whole, host = "", path = ""] = authority.exec(rest) ?? [];

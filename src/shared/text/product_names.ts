@@ -19,7 +19,10 @@ export const installed = {
   denials: "csi-cert-denials",
 } as const;
 
+/** The first segments of the paths of SPIFFE IDs that no pod gets: of nodes and of the service. */
+export const reservedSpiffePaths = { node: "csi-cert-node", service: "csi-cert-service" } as const;
+
 /** What the URI in a node's client certificate begins with; the node's name follows. */
 export function nodeUriPrefix(trustDomain: string): string {
-  return `spiffe://${trustDomain}/csi-cert-node/`;
+  return `spiffe://${trustDomain}/${reservedSpiffePaths.node}/`;
 }

@@ -47,7 +47,7 @@ export async function openAttestor() {
   const reviewer = apiServerTokenReviewer(connection);
   const pods = apiServerDriverPods(connection, driver);
   const attestor = composeAttestor(
-    { driverServiceAccount: driver, clusterDomain: trustDomain },
+    { driverServiceAccount: driver, trustDomain },
     { clock, engine: webCryptoEngine },
     { nodeCas, keys, reviewer, pods },
     {

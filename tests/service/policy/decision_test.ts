@@ -79,12 +79,33 @@ Deno.test("a pod may have its own SPIFFE ID, and at most one", () => {
   assert.match(reasonOf({ "uri-sans": `${own},${another}` }, { rules }), /more than one SPIFFE/);
 });
 
-Deno.test("no rule grants a pod the URI of a node or the name of the service", () => {
-  const rules = [
-    rule({ uris: ["spiffe://cluster.local/*/*"], dnsNames: ["*.csi-cert-driver.internal"] }),
+Deno.test("a pod's own SPIFFE ID is in the trust domain, and its DNS names in the cluster's", () => {
+  const changes = { trustDomain: "prod.example" };
+  const { names } = granted({ "uri-sans": "spiffe://prod.example/ns/shop/sa/web" }, changes);
+  assert.deepEqual(names.uris, ["spiffe://prod.example/ns/shop/sa/web"]);
+  assert(names.dnsNames.includes("web-0.shop.svc.cluster.local"));
+  const other = { "uri-sans": "spiffe://cluster.local/ns/shop/sa/web" };
+  assert.match(reasonOf(other, changes), /not the pod's own "spiffe:\/\/prod\.example\/ns\//);
+  // Pods keep their former SPIFFE IDs by a rule while the trust domain changes.
+  granted(other, { ...changes, rules: [rule({ uris: ["spiffe://cluster.local/ns/shop/sa/*"] })] });
+});
+
+Deno.test("no rule grants a pod the URI of a node or of the service, or the name of the service", () => {
+  const rules = [rule({
+    uris: ["spiffe://cluster.local/*", "spiffe://cluster.local/*/*", "spiffe://other.example/*/*"],
+    dnsNames: ["*.csi-cert-driver.internal"],
+  })];
+  const reserved: [string, RegExp][] = [
+    ["spiffe://cluster.local/csi-cert-node/node-1", / names a node, and no rule can grant it/],
+    ["spiffe://cluster.local/csi-cert-node", / names a node, /],
+    ["spiffe://other.example/csi-cert-node/node-1", / names a node, /],
+    ["spiffe://cluster.local/csi-cert-service", / names the certificate service, and no rule can/],
+    ["spiffe://other.example/csi-cert-service/a", / names the certificate service, /],
   ];
-  const uri = "spiffe://cluster.local/csi-cert-node/node-1";
-  assert.match(reasonOf({ "uri-sans": uri }, { rules }), /names a node, and no rule can grant it/);
+  for (const [uri, reason] of reserved) {
+    assert.match(reasonOf({ "uri-sans": uri }, { rules }), reason);
+  }
+  granted({ "uri-sans": "spiffe://cluster.local/csi-cert-nodes/a" }, { rules });
   const name = "cert-service.csi-cert-driver.internal";
   assert.match(reasonOf({ "dns-names": name }, { rules }), /belongs to the certificate service/);
 });

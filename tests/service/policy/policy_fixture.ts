@@ -20,6 +20,7 @@ export interface Changes {
   readonly rules?: readonly PolicyRule[];
   readonly keyAlgorithm?: KeyAlgorithm;
   readonly clusterDomain?: string;
+  readonly trustDomain?: string;
   readonly isRenewal?: boolean;
 }
 
@@ -31,14 +32,14 @@ export function decide(
   const pod = { ...web, ...changes.pod };
   const parsed = parseAttributes(attributes);
   if (parsed.kind === "refused") return { kind: "invalid" };
-  const { clusterDomain = "cluster.local", keyAlgorithm = "ecdsa-p256", isRenewal = false } =
-    changes;
+  const { keyAlgorithm = "ecdsa-p256", isRenewal = false } = changes;
+  const { clusterDomain = "cluster.local", trustDomain = clusterDomain } = changes;
   const requested = computeRequestedNames(pod, parsed.attributes, clusterDomain);
   if (requested.kind === "invalid") return requested;
   const { names } = requested;
   const { duration: validity } = parsed.attributes;
   const request = { pod, names, validity, isRenewal, keyAlgorithm };
-  return decidePolicy({ ...policy(changes.rules), clusterDomain }, request);
+  return decidePolicy({ ...policy(changes.rules), clusterDomain, trustDomain }, request);
 }
 
 /** What is granted; fails for another decision. */

@@ -39,6 +39,7 @@ Deno.test("a service without any variable has the documented defaults", () => {
     clusterId: undefined,
     ca: { kind: "secret", namespace: "kube-system", name: "csi-ca-secret" },
     clusterDomain: "cluster.local",
+    trustDomain: "cluster.local",
     policyFile: undefined,
     driverServiceAccount: { namespace: "csi-cert-system", name: "csi-cert-driver" },
     adminSocket: undefined,
@@ -65,6 +66,7 @@ Deno.test("every variable of the service is read", () => {
     POLICY_FILE: "/policy.yaml",
     ADMIN_SOCKET: "/run/a.sock",
     CLUSTER_DOMAIN: "k8s.example",
+    TRUST_DOMAIN: "prod_1.example",
     HEALTH_ADDR: "localhost:1",
     LOG_LEVEL: "WARN",
     LOG_FORMAT: "json",
@@ -84,6 +86,7 @@ Deno.test("every variable of the service is read", () => {
     clusterId: "prod-1.example:7",
     ca: { kind: "files", certificateFile: "/ca/tls.crt", privateKeyFile: "/ca/tls.key" },
     clusterDomain: "k8s.example",
+    trustDomain: "prod_1.example",
     policyFile: "/policy.yaml",
     driverServiceAccount: { namespace: "a", name: "b.c" },
     adminSocket: "/run/a.sock",
@@ -108,6 +111,7 @@ const bad: Record<string, string[]> = {
   MIN_VALIDITY: ["9s", "87601h", "1y"],
   MAX_VALIDITY: ["9s", "87601h", "1y"],
   POLICY_FILE: ["policy.yaml"],
+  TRUST_DOMAIN: ["spiffe://a", "A.example", "a/b", "a:1", "a b", "a%2e", "a".repeat(256)],
 };
 for (const [name, values] of Object.entries(bad)) {
   Deno.test(`a bad ${name} is rejected with its value and what is accepted`, () => {
@@ -119,6 +123,12 @@ for (const [name, values] of Object.entries(bad)) {
     }
   });
 }
+
+Deno.test("the trust domain is the cluster's domain unless TRUST_DOMAIN is set", () => {
+  assert.equal(read({ CLUSTER_DOMAIN: "k8s.example" }).config.trustDomain, "k8s.example");
+  const { clusterDomain, trustDomain } = read({ TRUST_DOMAIN: "prod" }).config;
+  assert.deepEqual([clusterDomain, trustDomain], ["cluster.local", "prod"]);
+});
 
 Deno.test("validities that are unset follow those that are set", () => {
   const cases: [Record<string, string>, string, string, string][] = [
