@@ -199,7 +199,7 @@ export const folders: Readonly<Record<string, Folder>> = {
     purpose: "the cluster's API, and what `access`, `attestation`, `ca` and `documents` need of it",
     mainFile: "api_client.ts",
     mayImport: {
-      shared: ["text", "scheduler"],
+      shared: ["text", "scheduler", "grpc_client"],
       service: ["documents", "ca", "access", "attestation"],
     },
   },

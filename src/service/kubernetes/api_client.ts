@@ -15,7 +15,9 @@ import {
   ServerConfiguration,
   wrapHttpLibrary,
 } from "@kubernetes/client-node";
+import { readTrustAnchors } from "../../shared/grpc_client/trust_anchors.ts";
 import type { Clock } from "../../shared/scheduler/clock.ts";
+import { ApiConnections, type ApiRequest } from "./api_connections.ts";
 import type { ApiCredentials } from "./api_credentials.ts";
 import {
   type ApiResult,
@@ -24,7 +26,7 @@ import {
   resultOfStatus,
   unavailable,
 } from "./api_result.ts";
-import { readAtMost, readLines } from "./line_stream.ts";
+import { type AnswerBody, readAtMost, readLines } from "./line_stream.ts";
 import { describeCall, type PathPermission, type Permission } from "./permissions.ts";
 
 /** The parts of the API that the service calls. */
@@ -39,11 +41,14 @@ export interface WatchEvent {
   readonly object: unknown;
 }
 
-interface OpenClient {
-  readonly caPem: string | undefined;
+interface OpenConnections {
+  readonly caPem: string;
   readonly certificatePem: string | undefined;
-  readonly client: Deno.HttpClient;
+  readonly connections: ApiConnections;
 }
+
+/** More than any answer: etcd stores objects of at most 1.5 MiB, and lists are of one node's pods. */
+const maxAnswerBytes = 16 * 1024 * 1024;
 
 /** A driver waits 20 s for its certificate, which costs at most three calls. */
 const timeoutMs = 5_000;
@@ -56,7 +61,7 @@ const timeoutMs = 5_000;
 export class ApiClient implements Disposable {
   readonly #credentials: ApiCredentials;
   readonly #clock: Clock;
-  #open: OpenClient | undefined;
+  #open: OpenConnections | undefined;
 
   constructor(credentials: ApiCredentials, { clock }: { readonly clock: Clock }) {
     this.#credentials = credentials;
@@ -92,12 +97,13 @@ export class ApiClient implements Disposable {
     const url = `${this.#credentials.server}${path}?${parameters}`;
     const limit = this.#limited(signal);
     try {
-      const response = await this.#fetch(url, { signal: limit.signal });
-      if (response.status !== 200 || response.body === null) {
-        await response.body?.cancel();
-        return resultOfStatus(response.status, permission);
+      const response = await this.#exchange(url, { method: "GET", headers: {} }, limit.signal);
+      const { statusCode = 0 } = response;
+      if (statusCode !== 200) {
+        response.destroy();
+        return resultOfStatus(statusCode, permission);
       }
-      return { kind: "answer", value: eventsOf(response.body, signal) };
+      return { kind: "answer", value: eventsOf(response, signal) };
     } catch (error) {
       signal.throwIfAborted();
       return resultOfError(limit.reasonOf(error), permission);
@@ -116,12 +122,13 @@ export class ApiClient implements Disposable {
     const url = this.#credentials.server + permission.nonResourcePath;
     using limit = this.#limited(signal);
     try {
-      const response = await this.#fetch(url, { signal: limit.signal });
-      if (response.status !== 200 || response.body === null) {
-        await response.body?.cancel();
-        return resultOfStatus(response.status, permission);
+      const response = await this.#exchange(url, { method: "GET", headers: {} }, limit.signal);
+      const { statusCode = 0 } = response;
+      if (statusCode !== 200) {
+        response.destroy();
+        return resultOfStatus(statusCode, permission);
       }
-      const bytes = await readAtMost(response.body, maxBytes, limit.signal);
+      const bytes = await readAtMost(response, maxBytes, limit.signal);
       if (bytes === undefined) {
         const problem = `${describeCall(permission)}: the answer has more than ${maxBytes} bytes`;
         return unavailable(problem);
@@ -157,63 +164,62 @@ export class ApiClient implements Disposable {
   }
 
   async #send(request: RequestContext, signal: AbortSignal): Promise<ResponseContext> {
-    const body = request.getBody();
-    const response = await this.#fetch(request.getUrl(), {
-      method: request.getHttpMethod(),
-      headers: request.getHeaders(),
-      signal,
-      ...(typeof body === "string" ? { body } : {}),
-    });
-    const text = await response.text();
-    const headers = Object.fromEntries(response.headers);
-    return new ResponseContext(response.status, headers, {
+    const given = request.getBody();
+    const body = typeof given === "string" ? given : undefined;
+    const method = request.getHttpMethod().toString();
+    const call = { method, headers: request.getHeaders(), body };
+    const response = await this.#exchange(request.getUrl(), call, signal);
+    const bytes = await readAtMost(response, maxAnswerBytes, signal);
+    if (bytes === undefined) throw new Error(`the answer has more than ${maxAnswerBytes} bytes`);
+    const text = new TextDecoder().decode(bytes);
+    const headers = Object.entries(response.headers).map(([name, value]) => [name, `${value}`]);
+    return new ResponseContext(response.statusCode ?? 0, Object.fromEntries(headers), {
       text: () => Promise.resolve(text),
-      binary: () => Promise.resolve(Buffer.from(text)),
+      binary: () => Promise.resolve(Buffer.from(bytes)),
       stream: () => null,
     });
   }
 
-  async #fetch(url: string, init: RequestInit): Promise<Response> {
-    const [client, token] = await Promise.all([this.#client(), this.#credentials.token()]);
-    const headers = new Headers(init.headers);
-    if (token !== undefined) headers.set("authorization", `Bearer ${token}`);
-    // A redirect would carry the token to another server.
-    return await fetch(url, { ...init, headers, client, redirect: "error" });
+  async #exchange(url: string, call: ApiRequest, signal: AbortSignal) {
+    const [connections, token] = await Promise.all([
+      this.#connections(),
+      this.#credentials.token(),
+    ]);
+    const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    return await connections.send(
+      url,
+      { ...call, headers: { ...call.headers, ...authorization } },
+      signal,
+    );
   }
 
-  /** The open client, or a new one when the CA or the service's certificate has changed. */
-  async #client(): Promise<Deno.HttpClient> {
+  /** The open connections, or new ones when the CA or the service's certificate has changed. */
+  async #connections(): Promise<ApiConnections> {
     const [caPem, identity] = await Promise.all([
       this.#credentials.caPem(),
       this.#credentials.identity(),
     ]);
     const certificatePem = identity?.certificatePem;
     const open = this.#open;
-    if (open?.caPem === caPem && open?.certificatePem === certificatePem && open) {
-      return open.client;
+    if (open && open.caPem === caPem && open.certificatePem === certificatePem) {
+      return open.connections;
     }
-    const client = Deno.createHttpClient({
-      ...(caPem === undefined ? {} : { caCerts: [caPem] }),
-      ...(identity ? { cert: identity.certificatePem, key: identity.privateKeyPem } : {}),
-      // With HTTP/1.1 an aborted call closes its connection, so that a dead one is not used again.
-      http2: false,
-      // An API server closes idle connections after 90 s, and a call at that moment would fail.
-      poolIdleTimeout: 30_000,
-    });
-    this.#open = { caPem, certificatePem, client };
-    open?.client.close();
-    return client;
+    const trustAnchors = readTrustAnchors(caPem, "the CA of the API server");
+    const connections = new ApiConnections({ trustAnchors, identity });
+    this.#open = { caPem, certificatePem, connections };
+    open?.connections[Symbol.dispose]();
+    return connections;
   }
 
   /** Closes the idle connections. */
   [Symbol.dispose](): void {
-    this.#open?.client.close();
+    this.#open?.connections[Symbol.dispose]();
     this.#open = undefined;
   }
 }
 
 async function* eventsOf(
-  body: ReadableStream<Uint8Array>,
+  body: AnswerBody,
   signal: AbortSignal,
 ): AsyncGenerator<WatchEvent> {
   for await (const line of readLines(body, signal)) {

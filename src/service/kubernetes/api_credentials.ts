@@ -6,8 +6,8 @@ import { type Cluster, KubeConfig, loadYaml, type User } from "@kubernetes/clien
 export interface ApiCredentials {
   /** "https://host:port". */
   readonly server: string;
-  /** The CAs that verify the server's certificate, PEM, in addition to those of Deno. */
-  readonly caPem: () => Promise<string | undefined>;
+  /** The CAs that verify the server's certificate, PEM; no other one is trusted. */
+  readonly caPem: () => Promise<string>;
   readonly token: () => Promise<string | undefined>;
   /** The client's certificate and key, PEM. */
   readonly identity: () => Promise<{ certificatePem: string; privateKeyPem: string } | undefined>;
@@ -60,7 +60,7 @@ function kubeconfigCredentials(path: string): ApiCredentials {
   const tokenFile: unknown = user.authProvider?.config?.tokenFile ?? tokenFileOf(kubeconfig, path);
   return {
     server: cluster.server.replace(/\/+$/, ""),
-    caPem: () => fileOrData(cluster.caFile, cluster.caData),
+    caPem: async () => await fileOrData(cluster.caFile, cluster.caData) ?? "",
     token: () => typeof tokenFile === "string" ? readToken(tokenFile) : Promise.resolve(user.token),
     identity: async () => {
       const certificatePem = await fileOrData(user.certFile, user.certData);
@@ -76,6 +76,9 @@ function unsupported(cluster: Cluster, user: User): string | undefined {
   }
   if (cluster.skipTLSVerify) {
     return "insecure-skip-tls-verify is set; give certificate-authority-data";
+  }
+  if (!cluster.caFile && !cluster.caData) {
+    return "its cluster has no CA, and public CAs are not trusted; give certificate-authority-data";
   }
   if (cluster.tlsServerName !== undefined || cluster.proxyUrl !== undefined) {
     return "tls-server-name and proxy-url are not supported";

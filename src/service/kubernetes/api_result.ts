@@ -41,7 +41,11 @@ export function resultOfStatus(code: number, permission: Permission): ApiResult<
     case 429:
       return unavailable(`${call}: the API server is overloaded (429)`);
     default:
-      return unavailable(`${call}: the API server answered ${code}`);
+      return unavailable(
+        code >= 300 && code < 400
+          ? `${call}: the API server answered with a redirect (${code}), which is not followed`
+          : `${call}: the API server answered ${code}`,
+      );
   }
 }
 
@@ -78,9 +82,25 @@ export function unavailable(problem: string): { kind: "unavailable"; problem: st
   return { kind: "unavailable", problem: `the call to the API server failed: ${problem}` };
 }
 
-/** The innermost cause, without the address: "invalid peer certificate: UnknownIssuer". */
+/** What ended the connection, without the address. */
 function transportText(error: unknown): string {
   if (!(error instanceof Error)) return "unknown error";
   if (error.cause instanceof Error) return transportText(error.cause);
-  return error.message.replace(/^error sending request( for url \(\S*\))?(: )?/, "") || error.name;
+  const code = "code" in error ? String(error.code) : "";
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") return "its certificate bears another name";
+  if (/^(UNABLE_TO_|CERT_|SELF_SIGNED_|DEPTH_ZERO_)/.test(code)) {
+    return `the cluster's CA does not verify its certificate (${error.message})`;
+  }
+  return transportCauses[code] ?? (error.message || error.name);
 }
+
+const transportCauses: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "the connection was refused",
+  ECONNRESET: "the connection was closed",
+  EPIPE: "the connection was closed",
+  ETIMEDOUT: "the connection timed out",
+  EHOSTUNREACH: "there is no route to it",
+  ENETUNREACH: "there is no route to it",
+  ENOTFOUND: "its name is not known",
+  EAI_AGAIN: "its name cannot be resolved now",
+};

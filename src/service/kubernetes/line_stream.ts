@@ -1,5 +1,10 @@
 import { onAbort } from "../../shared/scheduler/abort_signals.ts";
 
+/** The bytes of an answer; destroying it closes its connection. */
+export interface AnswerBody extends AsyncIterable<Uint8Array> {
+  destroy(): unknown;
+}
+
 /** An object of Kubernetes has at most 1.5 MiB in etcd; a longer line is not an event. */
 const maxLineCharacters = 4 * 1024 * 1024;
 
@@ -8,7 +13,7 @@ const maxLineCharacters = 4 * 1024 * 1024;
  * line end is dropped. Throws for a line that is too long, and the signal's reason.
  */
 export async function* readLines(
-  body: ReadableStream<Uint8Array>,
+  body: AnswerBody,
   signal: AbortSignal,
 ): AsyncGenerator<string> {
   const decoder = new TextDecoder();
@@ -24,7 +29,7 @@ export async function* readLines(
 
 /** All bytes of a body; undefined, and the rest is not read, when it is longer. */
 export async function readAtMost(
-  body: ReadableStream<Uint8Array>,
+  body: AnswerBody,
   maxBytes: number,
   signal: AbortSignal,
 ): Promise<Uint8Array | undefined> {
@@ -44,26 +49,16 @@ export async function readAtMost(
   return bytes;
 }
 
-/**
- * Cancels the body itself when the signal is aborted: Deno 2.9.6 forgets the signal of `fetch` when
- * garbage is collected while the body is read.
- */
-async function* chunksOf(
-  body: ReadableStream<Uint8Array>,
-  signal: AbortSignal,
-): AsyncGenerator<Uint8Array> {
-  const reader = body.getReader();
-  const cancel = () => void reader.cancel(signal.reason).catch(() => {});
-  using _aborted = onAbort(signal, cancel);
+/** Closes the connection when the signal is aborted, and when the iteration ends before the body. */
+async function* chunksOf(body: AnswerBody, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  using _aborted = onAbort(signal, () => body.destroy());
   try {
-    for (;;) {
-      const { done, value } = await reader.read();
+    for await (const chunk of body) {
       signal.throwIfAborted();
-      if (done) return;
-      yield value;
+      yield chunk;
     }
   } finally {
-    // When the iteration ends early, this closes the connection.
-    cancel();
+    // A body that was destroyed ends or throws; the caller receives the signal's reason.
+    signal.throwIfAborted();
   }
 }

@@ -3,18 +3,18 @@ import { X509Certificate } from "node:crypto";
 import { decodePem, encodePem } from "../crypto/pem.ts";
 
 /**
- * The CA certificates of a trust bundle (PEM), each block in its one form. Throws for a bundle without one,
+ * The CA certificates of a trust bundle (PEM), each block in its one form. Throws for one without any,
  * which node:tls would replace by the system's CAs.
  *
  * It throws for a block that is no certificate too: Deno 2.9 parses all CAs within a callback of the handshake, and
  * a broken one ends the process there.
  */
-export function readTrustAnchors(pem: string): string {
+export function readTrustAnchors(pem: string, name = "the trust bundle"): string {
   const anchors = decodePem("CERTIFICATE", pem);
-  if (anchors.length === 0) throw new Error("the trust bundle holds no PEM certificate");
+  if (anchors.length === 0) throw new Error(`${name} holds no PEM certificate`);
   for (const der of anchors) {
     if (!isCertificate(der)) {
-      throw new Error("the trust bundle holds a certificate that cannot be read");
+      throw new Error(`${name} holds a certificate that cannot be read`);
     }
   }
   return anchors.map((der) => encodePem("CERTIFICATE", der)).join("");

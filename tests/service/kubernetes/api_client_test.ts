@@ -45,6 +45,21 @@ Deno.test("a call whose signal is aborted rejects at once", async () => {
   await assert.rejects(pending, /left/);
 });
 
+Deno.test("a call that is aborted on a connection that was used before is not sent again", async () => {
+  await using api = await openApi();
+  assert.equal((await getPod(api.connection)).kind, "absent");
+  api.server.fail("get pods", "hang");
+  const leaving = new AbortController();
+  const pending = getPod(api.connection, leaving.signal);
+  await api.clock.until(() => api.server.count() === 2);
+  leaving.abort(new Error("left"));
+  await assert.rejects(pending, /left/);
+  assert.equal((await getPod(api.connection)).kind, "absent");
+  const [used, aborted, next] = api.server.calls.map(({ port }) => port);
+  assert.deepEqual([used === aborted, aborted === next], [true, false]);
+  assert.equal(api.server.count(), 3);
+});
+
 Deno.test("a server of another CA, one in plaintext and one that is down are errors, and receive no token", async () => {
   await using api = await openApi();
   await using plaintext = await openApi({ plaintext: true });
@@ -175,7 +190,8 @@ clusters:
   }
   const refused: [user: string, cluster: string, problem: RegExp][] = [
     ["token: t", "insecure-skip-tls-verify: true", /insecure-skip-tls-verify is set/],
-    ["token: t", "proxy-url: http://127.0.0.1:1", /proxy-url/],
+    ["token: t", "extensions: []", /has no CA, and public CAs are not trusted/],
+    ["token: t", `certificate-authority-data: ${data}\n    proxy-url: http://a:1`, /proxy-url/],
     ["exec: {command: aws}", `certificate-authority-data: ${data}`, /exec/],
     ["username: a, password: very-secret", `certificate-authority-data: ${data}`, /a password/],
   ];
