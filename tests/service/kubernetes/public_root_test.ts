@@ -22,9 +22,9 @@ async function callsOf(server: { url: string; authorityPem: string }, caPem: str
     stdin: "null",
     signal: AbortSignal.timeout(60_000),
   }).output();
-  const [out, errors] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+  const [out = "", errors = ""] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
   assert.notEqual(out, "", errors);
-  return JSON.parse(out!) as { runtime: unknown; answers: string[] };
+  return JSON.parse(out) as { runtime: unknown; answers: string[] };
 }
 
 Deno.test("an API server of a CA that the runtime trusts, and not the cluster, is rejected and receives no token", async () => {
