@@ -69,6 +69,7 @@ export const structure: Structure = {
     "esbuild": [],
     "fast-check": [],
     "reflect-metadata": ["service/x509"],
+    "tlds": ["service/policy"],
     "yaml": ["service/policy"],
   },
   pure: [

@@ -2,11 +2,17 @@ import type { KeyAlgorithm } from "../../shared/crypto/key_algorithm.ts";
 import { formatDuration, longer } from "../../shared/text/durations.ts";
 import type { CertificateNames } from "../x509/certificate_names.ts";
 import { podSpiffeId } from "./default_names.ts";
-import { isNamespaceName, matchesDnsPattern, reservedNameReason } from "./dns_rules.ts";
+import {
+  isNamespaceName,
+  isShortName,
+  matchesDnsPattern,
+  reservedNameReason,
+} from "./dns_rules.ts";
 import { computeEffectivePolicy, type EffectivePolicy } from "./effective_policy.ts";
 import { rangeContains } from "./ip_ranges.ts";
 import type { Policy } from "./policy.ts";
 import type { RequestedNames } from "./requested_names.ts";
+import { isClusterLabel, outsideMeaning } from "./short_names.ts";
 import { isSpiffeId, matchesUriPattern, reservedUriReason } from "./uri_rules.ts";
 
 /** What a volume asks for. */
@@ -93,10 +99,11 @@ function denial(violations: readonly string[], namespace: string): string {
 
 const checkDnsNames: Rule = ({ names, pod: { namespace } }, allowed) => {
   const { defaults, commonName } = names;
-  const { clusterDomain, bareNames } = allowed;
+  const { clusterDomain, bareNames, shortNames } = allowed;
   const isAllowed = (name: string) =>
     name === defaults.fullName || (bareNames && name === defaults.bareName) ||
     isNamespaceName(name, namespace, clusterDomain) ||
+    (shortNames && isShortName(name, namespace)) ||
     allowed.dnsNames.some((pattern) => matchesDnsPattern(name, pattern));
   const check = (attribute: string, name: string): string[] => {
     const reserved = reservedNameReason(name, clusterDomain);
@@ -104,9 +111,13 @@ const checkDnsNames: Rule = ({ names, pod: { namespace } }, allowed) => {
       return [`${attribute} "${name}" ${reserved}, and no rule can grant it`];
     }
     if (isAllowed(name)) return [];
+    if (isShortName(name, namespace)) {
+      return [`${attribute} "${name}" ${shortNameProblem(name, namespace, clusterDomain)}`];
+    }
+    const short = shortNames ? `a label before .${namespace}, ` : "";
     return [
-      `${attribute} "${name}" is neither a label before .${namespace}, nor one or two before ` +
-      `.${namespace}.svc or .${namespace}.svc.${clusterDomain} (a wildcard only there); ` +
+      `${attribute} "${name}" is not ${short}one or two labels before .${namespace}.svc or ` +
+      `.${namespace}.svc.${clusterDomain}, where the first may be *; ` +
       suggestRule(`dnsNames: ["${name}"]`),
     ];
   };
@@ -116,6 +127,18 @@ const checkDnsNames: Rule = ({ names, pod: { namespace } }, allowed) => {
     ...names.dnsNames.flatMap((name) => check("dns-names", name)),
   ];
 };
+
+/** Why a namespace that has no short names has none, and what to do. */
+function shortNameProblem(name: string, namespace: string, clusterDomain: string): string {
+  const instead = `use "${name}.svc"`;
+  if (isClusterLabel(namespace, clusterDomain)) {
+    return `has the form of the cluster's own names, because the namespace is called ${namespace}, ` +
+      `and no rule can grant it; ${instead}`;
+  }
+  const meaning = outsideMeaning(namespace) ?? "has no such names by a rule with shortNames: false";
+  return `is not granted, because ${namespace} ${meaning}; ${instead}, or ` +
+    suggestRule("shortNames: true");
+}
 
 const checkUris: Rule = ({ names, pod }, { uris, trustDomain }) => {
   const own = podSpiffeId(pod, trustDomain);

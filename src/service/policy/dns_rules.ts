@@ -1,10 +1,6 @@
 import { parseDnsName } from "../../shared/text/name_syntax.ts";
 import { serviceDomain } from "../../shared/text/product_names.ts";
 
-/** Top-level domains of special use: RFC 6761, 6762, 7686, 8375, 9476, and ICANN's "internal". */
-const specialUse = ["local", "localhost", "internal", "test", "example", "invalid", "onion"]
-  .concat("arpa", "alt");
-
 /**
  * Why no policy can grant a name, in words that follow the name; undefined when a policy could. A
  * wildcard is checked for every name that it covers.
@@ -25,30 +21,21 @@ export function reservedNameReason(name: string, clusterDomain: string): string 
   return undefined;
 }
 
+/** Whether a name is a label before .NAMESPACE. */
+export function isShortName(name: string, namespace: string): boolean {
+  const [label, last, ...others] = name.split(".");
+  return last === namespace && others.length === 0 && label !== "*";
+}
+
 /**
- * Whether a name is one that every pod of the namespace may ask for: a label before .NAMESPACE; one
- * or two before .NAMESPACE.svc and .NAMESPACE.svc.CLUSTER_DOMAIN, where the first may be "*".
+ * Whether a name is one that every pod of the namespace may ask for: one or two labels before
+ * .NAMESPACE.svc and .NAMESPACE.svc.CLUSTER_DOMAIN, where the first may be "*".
  */
 export function isNamespaceName(name: string, namespace: string, clusterDomain: string): boolean {
-  const labels = name.split(".");
-  if (labels.length === 2) {
-    return labels[1] === namespace && labels[0] !== "*" &&
-      allowsShortNames(namespace, clusterDomain);
-  }
   return [`.${namespace}.svc`, `.${namespace}.svc.${clusterDomain}`].some((suffix) => {
     const before = name.endsWith(suffix) ? name.slice(0, -suffix.length).split(".") : [];
     return before.length === 1 || before.length === 2;
   });
-}
-
-/**
- * Whether LABEL.NAMESPACE can only be a name of the namespace. It is not when the namespace is called
- * as the end of the cluster's own names or of names of special use: "printer.local" is a machine of
- * the local network. A namespace such as "dev" is accepted, because in a pod the cluster's DNS answers
- * for web.dev before the Internet's does.
- */
-function allowsShortNames(namespace: string, clusterDomain: string): boolean {
-  return !["svc", "pod", ...clusterDomain.split("."), ...specialUse].includes(namespace);
 }
 
 /** Whether a name matches a pattern label by label; "*" in the pattern matches exactly one label. */

@@ -2,6 +2,7 @@ import { type KeyAlgorithm, keyAlgorithms } from "../../shared/crypto/key_algori
 import { isDnsLabel } from "../../shared/text/name_syntax.ts";
 import { shorter } from "../../shared/text/durations.ts";
 import type { Policy, PolicyRule } from "./policy.ts";
+import { isClusterLabel, outsideMeaning } from "./short_names.ts";
 
 /** What pods of one namespace may have: the default and all rules for the namespace together. */
 export interface EffectivePolicy extends Required<Omit<PolicyRule, "namespaces">> {
@@ -27,6 +28,7 @@ export function computeEffectivePolicy(policy: Policy, namespace: string): Effec
     maxValidity: policy.maxValidity,
     keyAlgorithms: defaultKeyAlgorithms,
     bareNames: true,
+    shortNames: outsideMeaning(namespace) === undefined,
     annotations: false,
   };
   for (const { namespaces, ...rule } of policy.rules) {
@@ -43,6 +45,7 @@ export function computeEffectivePolicy(policy: Policy, namespace: string): Effec
   const { clusterDomain, trustDomain, defaultValidity, minValidity } = policy;
   return {
     ...combined,
+    shortNames: combined.shortNames && !isClusterLabel(namespace, clusterDomain),
     clusterDomain,
     trustDomain,
     defaultValidity: shorter(defaultValidity, combined.maxValidity),

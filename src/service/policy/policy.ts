@@ -38,6 +38,8 @@ export interface PolicyRule {
   readonly keyAlgorithms?: readonly KeyAlgorithm[];
   /** Whether a certificate contains the pod's name alone. */
   readonly bareNames?: boolean;
+  /** Whether DNS names of one label before .NAMESPACE are granted. */
+  readonly shortNames?: boolean;
   /** Whether templates may use annotations. */
   readonly annotations?: boolean;
 }

@@ -10,6 +10,7 @@
  *         maxValidity: 2160h
  *         keyAlgorithms: [ecdsa-p256, rsa-4096]
  *         bareNames: false                      # whether the pod's name alone is granted [true]
+ *         shortNames: false                     # whether LABEL.NAMESPACE is granted
  *         annotations: true                     # whether templates may use annotations [false]
  *
  * All rules that match a namespace apply: their lists are joined, and of keyAlgorithms and the single
@@ -77,6 +78,7 @@ const lists = {
 const singles = {
   maxValidity: { expected: validityFormat.expected, parse: text(validityFormat.parse) },
   bareNames: boolean,
+  shortNames: boolean,
   annotations: boolean,
 } satisfies Record<string, Format<unknown>>;
 
@@ -140,6 +142,7 @@ class PolicyFileReader {
     };
     const maxValidity = single("maxValidity", singles.maxValidity);
     const bareNames = single("bareNames", singles.bareNames);
+    const shortNames = single("shortNames", singles.shortNames);
     const annotations = single("annotations", singles.annotations);
     return {
       namespaces: list("namespaces", lists.namespaces),
@@ -152,6 +155,7 @@ class PolicyFileReader {
         : {}),
       ...(maxValidity === undefined ? {} : { maxValidity }),
       ...(bareNames === undefined ? {} : { bareNames }),
+      ...(shortNames === undefined ? {} : { shortNames }),
       ...(annotations === undefined ? {} : { annotations }),
     };
   }

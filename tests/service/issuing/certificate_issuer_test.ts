@@ -169,7 +169,7 @@ Deno.test("a renewal keeps names, units, addresses and validity, with another ke
   });
   const attributes = {
     duration: "2h",
-    "cn_template": "{metadata.name}.shop",
+    "cn_template": "{metadata.name}.shop.svc",
     "dns-names": "*.web.shop.svc, web.shop.svc",
     "ip-sans": "10.1.2.3",
     "uri-sans": "spiffe://cluster.local/ns/shop/sa/web",
@@ -190,7 +190,7 @@ Deno.test("a renewal keeps names, units, addresses and validity, with another ke
   assert.deepEqual(first.leaf.dnsNames, [
     "web-0.shop.svc.cluster.local",
     "web-0",
-    "web-0.shop",
+    "web-0.shop.svc",
     "*.web.shop.svc",
     "web.shop.svc",
   ]);

@@ -22,7 +22,7 @@ const everything = {
 /** Names by what decides them, and how a request for each ends. */
 const table: Record<string, [Changes, Record<string, "granted" | "denied" | "invalid">]> = {
   "names below the pod's namespace": [{}, {
-    "api.shop": "granted",
+    "api.shop": "denied", // A public top-level domain.
     "a.api.shop": "denied",
     "*.shop": "denied",
     "api.shop.svc": "granted",
@@ -105,10 +105,15 @@ const table: Record<string, [Changes, Record<string, "granted" | "denied" | "inv
     "web.svc.svc": "granted",
     "web.svc.svc.cluster.local": "granted",
   }],
-  "a namespace called dev, whose names the cluster's DNS answers": [inNamespace("dev"), {
-    "web.dev": "granted",
-    "web.app.dev": "denied",
-    "dev": "denied",
+  "a namespace called as no top-level domain": [inNamespace("payments"), {
+    "web.payments": "granted",
+    "*.payments": "denied",
+    "web.app.payments": "denied",
+    "payments": "denied",
+  }],
+  "a namespace called dev, a public top-level domain": [inNamespace("dev"), {
+    "web.dev": "denied",
+    "web.dev.svc": "granted",
   }],
   "the API server's namespace": [inNamespace("default"), {
     "kubernetes.default": "denied",
@@ -145,7 +150,17 @@ for (const [decidedBy, [changes, names]] of Object.entries(table)) {
   });
 }
 
-const label = fc.constantFrom("a", "b", "svc", "cluster", "local", "pod", "dev", "shop", "default");
+const label = fc.constantFrom(
+  "a",
+  "b",
+  "svc",
+  "cluster",
+  "local",
+  "pod",
+  "dev",
+  "payments",
+  "default",
+);
 const domains = ["cluster.local", "k8s.example.com", "local", "a.b", "cluster", "x.svc"];
 const domain = fc.constantFrom(...domains);
 const name = fc.tuple(fc.boolean(), fc.array(label, { minLength: 1, maxLength: 7 }))

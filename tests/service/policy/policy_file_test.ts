@@ -20,6 +20,7 @@ rules:
     maxValidity: 2160h
     keyAlgorithms: [ecdsa-p256, rsa-4096]
     bareNames: false
+    shortNames: true
     annotations: true
   - namespaces: ["*"]
 `);
@@ -35,7 +36,11 @@ rules:
   assert.deepEqual(first?.organizationalUnits, ["Payments", "*"]);
   assert.equal(first?.maxValidity?.total("hours"), 2160);
   assert.deepEqual(first?.keyAlgorithms, ["ecdsa-p256", "rsa-4096"]);
-  assert.deepEqual([first?.bareNames, first?.annotations], [false, true]);
+  assert.deepEqual([first?.bareNames, first?.shortNames, first?.annotations], [
+    false,
+    true,
+    true,
+  ]);
   // What a rule does not state it does not change.
   assert.deepEqual(second, {
     namespaces: ["*"],
