@@ -34,15 +34,14 @@ function add(n: number): void {
   const volumeId = `csi-${serialNumber}${serialNumber}`;
   if (what === "volumes") {
     const attributes = { duration: "24h" };
-    const parsed = parseAttributes(attributes);
-    if (parsed.kind === "refused") throw new Error("the attributes are refused");
     table.set({
       volumeId,
       volumeName: "certs",
       targetPath: `/var/lib/kubelet/pods/${pod.uid}/volumes/kubernetes.io~csi/certs/mount`,
       pod,
       attributes,
-      parsed: parsed.attributes,
+      parsed: parseAttributes(attributes).understood,
+      rejectionReason: undefined,
       group: undefined,
       notBefore: clock.now().subtract({ minutes: 5 }),
       issuedAt: clock.now(),

@@ -106,7 +106,7 @@ export class TestNode implements AsyncDisposable {
     const { uid = randomUUID(), ...rest } = change;
     const raw = rawRequest(this.directory, uid, attributes);
     const parsed = parsePublishRequest({ ...raw, ...rest });
-    if (parsed.kind === "refused") throw new Error(JSON.stringify(parsed.problems));
+    if (parsed.kind === "refused") throw new Error(parsed.reason);
     const parent = parsed.request.targetPath.slice(0, -"/mount".length);
     await Deno.mkdir(parent, { recursive: true });
     await Deno.writeTextFile(`${parent}/vol_data.json`, "{}");

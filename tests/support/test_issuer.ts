@@ -50,21 +50,19 @@ export class TestIssuer implements IssuanceClient {
   async sign(request: IssueRequest): Promise<IssueOutcome> {
     const csr = await parseCertificateRequest(request.certificateRequest);
     const parsed = parseAttributes({ ...request.attributes });
-    if (csr.kind === "refused" || parsed.kind === "refused") {
-      return { kind: "invalid", reason: "not understood" };
-    }
+    if (csr.kind === "refused") return { kind: "invalid", reason: csr.problem };
     const now = this.#clock.now();
     const name = `${request.pod.name}.${request.pod.namespace}.svc.cluster.local`;
     const leaf = await signLeaf(this.#issuer, {
       publicKey: csr,
       serialNumber: randomSerialNumber(),
       commonName: name,
-      organizationalUnits: parsed.attributes.organizationalUnits,
+      organizationalUnits: parsed.understood.organizationalUnits,
       dnsNames: [name],
-      ipAddresses: parsed.attributes.ipAddresses,
+      ipAddresses: parsed.understood.ipAddresses,
       uris: [],
       notBefore: now.subtract({ minutes: 5 }),
-      notAfter: now.add(parsed.attributes.duration ?? { hours: 168 }).round({
+      notAfter: now.add(parsed.understood.duration ?? { hours: 168 }).round({
         smallestUnit: "second",
         roundingMode: "floor",
       }),

@@ -17,7 +17,6 @@ import type { CallContext, ServiceImplementation } from "../../shared/grpc/servi
 import { errorMessage } from "../../shared/text/error_message.ts";
 import type { Publisher, PublishRejection, PublishResult } from "../volume/publisher.ts";
 import {
-  describeProblems,
   parsePublishRequest,
   type ParseResult,
   parseUnpublishRequest,
@@ -78,7 +77,7 @@ function rawPublish(message: NodePublishVolumeRequest): PublishCall {
 
 function requireValid<T>(parsed: ParseResult<T>): T {
   if (parsed.kind === "request") return parsed.request;
-  throw new RpcError(status.INVALID_ARGUMENT, describeProblems(parsed.problems));
+  throw new RpcError(status.INVALID_ARGUMENT, parsed.reason);
 }
 
 /** Returns an error on this node (a full disk, a target that is a file) with its reason: it becomes the pod's event. */

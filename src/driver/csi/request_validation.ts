@@ -1,4 +1,7 @@
-import { parseAttributes } from "../../shared/attributes/attribute_parser.ts";
+import {
+  describeProblems as describeAttributeProblems,
+  parseAttributes,
+} from "../../shared/attributes/attribute_parser.ts";
 import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
 import { isIdentifier, isObjectName } from "../../shared/text/kubernetes_names.ts";
 import { isDnsLabel } from "../../shared/text/name_syntax.ts";
@@ -20,7 +23,7 @@ export interface PublishCall {
 }
 
 /** Why a request is rejected: the field, what is wrong with its value, what is accepted. */
-export interface FieldProblem {
+interface FieldProblem {
   readonly field: string;
   readonly found: string;
   readonly expected: string;
@@ -28,7 +31,7 @@ export interface FieldProblem {
 
 export type ParseResult<T> =
   | { readonly kind: "request"; readonly request: T }
-  | { readonly kind: "refused"; readonly problems: readonly FieldProblem[] };
+  | { readonly kind: "refused"; readonly reason: string };
 
 const kubeletPrefix = "csi.storage.k8s.io/";
 const accessModes = [
@@ -38,7 +41,10 @@ const accessModes = [
   "SINGLE_NODE_MULTI_WRITER",
 ];
 
-/** Checks a publish call; every problem is reported, not only the first. */
+/**
+ * Checks a publish call; every problem is reported, not only the first. A call whose attributes alone are rejected is
+ * a request, because it can be for a volume that another version of the driver published.
+ */
 export function parsePublishRequest(raw: PublishCall): ParseResult<Volume> {
   const problems: FieldProblem[] = [];
   const volumeId = checkVolumeId(raw.volumeId, problems);
@@ -48,20 +54,14 @@ export function parsePublishRequest(raw: PublishCall): ParseResult<Volume> {
   const volumeName = checkTarget(raw.targetPath, pod.uid, problems);
   const attributes = userAttributes(raw.volumeContext);
   const parsed = parseAttributes(attributes);
-  if (parsed.kind === "refused") {
-    for (const { attribute, given, expected } of parsed.problems) {
-      problems.push({
-        field: `volume_context["${attribute}"]`,
-        found: `is "${given}"`,
-        expected,
-      });
-    }
-    if (parsed.unlisted > 0) {
-      const found = `has ${parsed.unlisted} further problems`;
-      problems.push({ field: "volume_context", found, expected: "none" });
-    }
+  const rejectionReason = describeAttributeProblems(
+    parsed,
+    (attribute) => `volume_context["${attribute}"]`,
+  );
+  if (problems.length > 0) {
+    const reasons = [describeProblems(problems), rejectionReason];
+    return { kind: "refused", reason: reasons.filter((reason) => reason !== undefined).join("; ") };
   }
-  if (problems.length > 0 || parsed.kind === "refused") return { kind: "refused", problems };
   const { targetPath } = raw;
   const request = {
     volumeId,
@@ -69,7 +69,8 @@ export function parsePublishRequest(raw: PublishCall): ParseResult<Volume> {
     targetPath,
     pod,
     attributes,
-    parsed: parsed.attributes,
+    parsed: parsed.understood,
+    rejectionReason,
     group,
   };
   return { kind: "request", request };
@@ -82,12 +83,12 @@ export function parseUnpublishRequest(
   const problems: FieldProblem[] = [];
   const volumeId = checkVolumeId(raw.volumeId, problems);
   checkTarget(raw.targetPath, undefined, problems);
-  if (problems.length > 0) return { kind: "refused", problems };
+  if (problems.length > 0) return { kind: "refused", reason: describeProblems(problems) };
   return { kind: "request", request: { volumeId, targetPath: raw.targetPath } };
 }
 
 /** The problems as one sentence each, for the event that the pod's author reads. */
-export function describeProblems(problems: readonly FieldProblem[]): string {
+function describeProblems(problems: readonly FieldProblem[]): string {
   return problems.map(({ field, found, expected }) => `${field}: ${found}, expected ${expected}`)
     .join("; ");
 }

@@ -5,12 +5,11 @@
  * never changes a file that the driver did not write.
  */
 
-import { parseAttributes } from "../../shared/attributes/attribute_parser.ts";
+import { describeProblems, parseAttributes } from "../../shared/attributes/attribute_parser.ts";
 import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
-import type { VolumeAttributes } from "../../shared/attributes/volume_attributes.ts";
 import { maxClockSkew } from "../../shared/x509/clock_skew.ts";
 import { parseTargetPath } from "../volume/target_path.ts";
-import type { UnreadableRecord, VolumeRecord } from "../volume/volume_record.ts";
+import type { VolumeRecord } from "../volume/volume_record.ts";
 
 /** Raised by every change that an older driver would misread. */
 const version = 1;
@@ -44,7 +43,7 @@ export function formatRecord(record: VolumeRecord): string {
 
 export type ParsedRecord =
   | { readonly kind: "record"; readonly record: VolumeRecord }
-  | ({ readonly kind: "unreadable" } & Pick<UnreadableRecord, "problem" | "targetPath">);
+  | { readonly kind: "unreadable"; readonly problem: string };
 
 /** Reads volume.json; every field is checked, and an unknown key is ignored. */
 export function parseRecord(text: string): ParsedRecord {
@@ -58,13 +57,12 @@ export function parseRecord(text: string): ParsedRecord {
   if (document.version !== version) {
     return unreadable(
       `has version ${abbreviate(document.version)}, this driver reads version ${version}`,
-      document,
     );
   }
   try {
     return { kind: "record", record: readRecord(document) };
   } catch (error) {
-    if (error instanceof FieldError) return unreadable(error.message, document);
+    if (error instanceof FieldError) return unreadable(error.message);
     throw error;
   }
 }
@@ -79,7 +77,7 @@ function readRecord(document: Fields): VolumeRecord {
     targetPath: readTargetPath(document, pod),
     pod,
     attributes,
-    parsed: parse(attributes),
+    ...parse(attributes),
     group: readGroup(document.group),
     issuedAt,
     ...readBoot(document),
@@ -115,14 +113,10 @@ function readAttributes(attributes: Fields): Record<string, string> {
 }
 
 /** Another version of the driver may have stored attributes that this one does not accept. */
-function parse(attributes: Record<string, string>): VolumeAttributes {
+function parse(attributes: Record<string, string>) {
   const parsed = parseAttributes(attributes);
-  if (parsed.kind === "attributes") return parsed.attributes;
-  const [first] = parsed.problems;
-  throw new FieldError(
-    `"attributes" has ${first?.attribute} "${first?.given}", expected ${first?.expected}; ` +
-      "the volume is not renewed: delete the pod and create it again with accepted attributes",
-  );
+  const rejectionReason = describeProblems(parsed, (name) => `volumeAttributes["${name}"]`);
+  return { parsed: parsed.understood, rejectionReason };
 }
 
 function readGroup(group: unknown): number | undefined {
@@ -182,7 +176,6 @@ function abbreviate(value: unknown): string {
   return text.length > 40 ? `${text.slice(0, 39)}…` : text;
 }
 
-function unreadable(problem: string, { targetPath }: Fields = {}): ParsedRecord {
-  if (typeof targetPath !== "string") return { kind: "unreadable", problem };
-  return { kind: "unreadable", problem, targetPath };
+function unreadable(problem: string): ParsedRecord {
+  return { kind: "unreadable", problem };
 }

@@ -26,10 +26,7 @@ export function readRecords(basePath: string): LoadedRecords {
       ? readDirectory(path, entry.name)
       : problem("is not a directory; this driver keeps a directory for each volume");
     if (found?.kind === "record") records.push(found.record);
-    if (found?.kind === "unreadable") {
-      const { problem, targetPath } = found;
-      unreadable.push({ path, problem, targetPath });
-    }
+    if (found?.kind === "unreadable") unreadable.push({ path, problem: found.problem });
   }
   return { records, unreadable };
 }
@@ -66,9 +63,7 @@ function readDirectory(path: string, name: string): ParsedRecord | undefined {
   if (found === undefined) {
     return holdsTemporaryFilesOnly(path) ? undefined : problem(`has no ${recordFile}`);
   }
-  if (found.kind === "unreadable") {
-    return { ...found, problem: `${recordFile} ${found.problem}` };
-  }
+  if (found.kind === "unreadable") return problem(`${recordFile} ${found.problem}`);
   const expected = recordDirectoryName(found.record);
   if (expected === name) return found;
   return problem(`${recordFile} is of another volume, whose directory would be ${expected}`);

@@ -164,6 +164,11 @@ export class Publisher {
   ): Promise<PublishResult> {
     const { mounter, requester, renewer, writer } = this.#parts;
     const isMounted = health.kind === "broken";
+    // A volume that another version of the driver published is renewed by what is understood of its attributes.
+    const { rejectionReason } = volume;
+    if (rejectionReason !== undefined && known === undefined && !isMounted) {
+      return { kind: "invalid", reason: rejectionReason };
+    }
     // Before a certificate is issued: the kubelet calls again and again.
     const reason = isMounted ? undefined : mounter.rejectionReason(volume.targetPath);
     if (reason !== undefined) return { kind: "unusable", reason };

@@ -112,18 +112,7 @@ export class Reconciler implements Disposable {
     const { store } = this.#parts;
     await this.#reconcileAll();
     this.#removeAbandonedMounts();
-    this.#unreadable = this.#unreadable.filter((record) =>
-      this.#isInUse(record) || !store.removeUnreadable(record)
-    );
-  }
-
-  /**
-   * Whether the kubelet still has the volume of an unreadable record. Its republish is refused when this driver does not
-   * accept the attributes; another version of the driver can read the record again.
-   */
-  #isInUse({ targetPath = "" }: UnreadableRecord): boolean {
-    return parseTargetPath(targetPath) !== undefined &&
-      this.#parts.kubelet.hasVolume(targetPath);
+    this.#unreadable = this.#unreadable.filter((record) => !store.removeUnreadable(record));
   }
 
   /** Yields after each volume, so that calls are answered meanwhile. */

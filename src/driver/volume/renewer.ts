@@ -23,6 +23,9 @@ import type { VolumeTable } from "./volume_table.ts";
 import type { VolumeWriter } from "./volume_writer.ts";
 
 const logger = getLogger(["csi-driver", "renewal"]);
+/** Another version of the driver published the volume. */
+const withoutAttributes =
+  "renewed {namespace}/{pod} without the attributes that this driver does not accept: {reason}";
 /** While another call has the volume's lock, its renewal is tried again after this. */
 const lockedRetryDelay = { seconds: 1 };
 
@@ -158,6 +161,10 @@ export class Renewer {
       ...volumeLogFields(renewed),
       predecessor: record.serialNumber,
     });
+    const { rejectionReason: reason } = record;
+    if (reason !== undefined) {
+      logger.warn(withoutAttributes, { ...volumeLogFields(renewed), reason });
+    }
     return this.dueAt(renewed);
   }
 

@@ -11,8 +11,13 @@ export interface Volume {
   readonly pod: PodIdentity;
   /** The volumeAttributes of the pod's spec, verbatim. */
   readonly attributes: Readonly<Record<string, string>>;
-  /** What the attributes mean; parsed once, from a request or from a stored record. */
+  /** What is understood of them; parsed once, from a request or from a stored record. */
   readonly parsed: VolumeAttributes;
+  /**
+   * Why a new volume with these attributes is rejected. One that is in use, which another version of the driver
+   * published, is renewed by what is understood.
+   */
+  readonly rejectionReason: string | undefined;
   /** The group that owns the files (the pod's fsGroup), if the kubelet named one. */
   readonly group: number | undefined;
 }
@@ -30,8 +35,6 @@ export type VolumeRecord = Volume & CertificateFacts;
 export interface UnreadableRecord {
   readonly path: string;
   readonly problem: string;
-  /** The volume's target, when the record states one. */
-  readonly targetPath?: string | undefined;
 }
 
 /** Keeps the records of this node's volumes over restarts. */

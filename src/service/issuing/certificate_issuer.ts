@@ -5,11 +5,9 @@
  * `CurrentPolicy` and `ServingCertificate`. It never imports gRPC or the Kubernetes client.
  */
 
-import type { AttributeProblem } from "../../shared/attributes/volume_attributes.ts";
-import { parseAttributes } from "../../shared/attributes/attribute_parser.ts";
+import { describeProblems, parseAttributes } from "../../shared/attributes/attribute_parser.ts";
 import { parseCertificateRequest } from "../../shared/x509/certificate_request.ts";
 import type { CertificateNames } from "../x509/certificate_names.ts";
-import { joinProblems } from "../../shared/text/printable_text.ts";
 import type { SignatureEngine } from "../../shared/crypto/signature_engine.ts";
 import type { PodFields } from "../../shared/attributes/templates.ts";
 import type { DriverPodCheck } from "../access/driver_pod_check.ts";
@@ -119,16 +117,18 @@ export class CertificateIssuer {
     const parsed = await parseCertificateRequest(request.certificateRequest, engine);
     if (parsed.kind === "refused") return invalid(`certificate_request: ${parsed.problem}`);
     const parsedAttributes = parseAttributes(attributes);
-    if (parsedAttributes.kind === "refused") {
-      const { problems, unlisted } = parsedAttributes;
-      return invalid(joinProblems(problems.map(attributeProblemText), unlisted));
-    }
-    const requested = parsedAttributes.attributes;
-    if (requested.keyAlgorithm !== parsed.algorithm) {
-      return invalid(
-        `certificate_request: holds a key of type ${parsed.algorithm}, and the volume's ` +
-          `attributes ask for ${requested.keyAlgorithm}`,
-      );
+    const requested = parsedAttributes.understood;
+    const isRenewal = request.predecessor !== undefined;
+    // A volume that is in use is renewed by what this version and the driver's understand of its attributes.
+    if (!isRenewal) {
+      const problems = describeProblems(parsedAttributes, attributeField);
+      if (problems !== undefined) return invalid(problems);
+      if (requested.keyAlgorithm !== parsed.algorithm) {
+        return invalid(
+          `certificate_request: holds a key of type ${parsed.algorithm}, and the volume's ` +
+            `key-algorithm and key-size ask for ${requested.keyAlgorithm}`,
+        );
+      }
     }
     const policy = currentPolicy();
     const names = computeRequestedNames(pod, requested, policy.clusterDomain);
@@ -137,7 +137,7 @@ export class CertificateIssuer {
       pod,
       names: names.names,
       validity: requested.duration,
-      isRenewal: request.predecessor !== undefined,
+      isRenewal,
       keyAlgorithm: parsed.algorithm,
     });
     if (decision.kind === "denied") return decision;
@@ -188,6 +188,6 @@ function revoked(podUid: string): IssueOutcome {
   return { kind: "denied", reason };
 }
 
-function attributeProblemText({ attribute, given, expected }: AttributeProblem): string {
-  return `volume.attributes["${attribute}"]: is "${given}", expected ${expected}`;
+function attributeField(attribute: string): string {
+  return `volume.attributes["${attribute}"]`;
 }

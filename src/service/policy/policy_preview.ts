@@ -1,6 +1,5 @@
-import { parseAttributes } from "../../shared/attributes/attribute_parser.ts";
+import { describeProblems, parseAttributes } from "../../shared/attributes/attribute_parser.ts";
 import { formatDuration } from "../../shared/text/durations.ts";
-import { joinProblems } from "../../shared/text/printable_text.ts";
 import type { PodFields } from "../../shared/attributes/templates.ts";
 import { computeRequestedNames, type RequestedNames } from "./requested_names.ts";
 import { allows, decidePolicy, type PolicyDecision, type PolicyRequest } from "./decision.ts";
@@ -31,14 +30,10 @@ export type Preview =
 export function previewPolicy(request: PreviewRequest): Preview {
   const { policy, pod } = request;
   const parsed = parseAttributes(request.attributes);
-  if (parsed.kind === "refused") {
-    const problems = parsed.problems.map(({ attribute, given, expected }) =>
-      `${attribute}: is "${given}", expected ${expected}`
-    );
-    return { kind: "denied", reason: joinProblems(problems, parsed.unlisted) };
-  }
-  const { duration, keyAlgorithm } = parsed.attributes;
-  const requested = computeRequestedNames(pod, parsed.attributes, policy.clusterDomain);
+  const reason = describeProblems(parsed, (attribute) => attribute);
+  if (reason !== undefined) return { kind: "denied", reason };
+  const { duration, keyAlgorithm } = parsed.understood;
+  const requested = computeRequestedNames(pod, parsed.understood, policy.clusterDomain);
   if (requested.kind === "invalid") return { kind: "denied", reason: requested.reason };
   const all: PolicyRequest = {
     pod,

@@ -1,10 +1,10 @@
-import { abbreviate, hasUnprintable } from "../text/printable_text.ts";
+import { abbreviate, hasUnprintable, joinProblems } from "../text/printable_text.ts";
 import type { ReportProblem } from "./attribute_reader.ts";
 import { readFileAttributes } from "./file_attributes.ts";
 import { readKeyAttributes } from "./key_attributes.ts";
 import { readLifetimeAttributes } from "./lifetime_attributes.ts";
 import { readNameAttributes } from "./name_attributes.ts";
-import type { AttributeProblem, VolumeAttributes } from "./volume_attributes.ts";
+import type { AttributeProblem, ParsedAttributes } from "./volume_attributes.ts";
 
 /** Every key that volumeAttributes may hold. */
 export const knownAttributes: readonly string[] = [
@@ -31,22 +31,15 @@ const mostProblems = 10;
 const longestValue = 4096;
 
 /**
- * Reads a volume's attributes, the kubelet's own keys (`csi.storage.k8s.io/…`) already taken out;
- * or names the first problems and counts the others.
+ * Reads a volume's attributes, the kubelet's own keys (`csi.storage.k8s.io/…`) already taken out.
+ * With a problem a new volume is rejected; one that is in use is renewed by what is understood.
  */
-export function parseAttributes(
-  attributes: Readonly<Record<string, string>>,
-): { kind: "attributes"; attributes: VolumeAttributes } | {
-  kind: "refused";
-  problems: AttributeProblem[];
-  unlisted: number;
-} {
+export function parseAttributes(attributes: Readonly<Record<string, string>>): ParsedAttributes {
   const problems: AttributeProblem[] = [];
   let unlisted = 0;
   const report: ReportProblem = (attribute, given, expected) => {
     if (problems.length === mostProblems) return void unlisted++;
     problems.push({ attribute: abbreviate(attribute), given: abbreviate(given), expected });
-    return undefined;
   };
   // A rejected value remains as undefined, so that no other problem of it is reported.
   const values = new Map<string, string | undefined>();
@@ -55,15 +48,25 @@ export function parseAttributes(
     if (expected !== undefined) report(attribute, value, expected);
     values.set(attribute, expected === undefined ? value : undefined);
   }
-  const parsed: VolumeAttributes = {
+  const understood = {
     ...readLifetimeAttributes(values, report),
     ...readNameAttributes(values, report),
     ...readKeyAttributes(values, report),
     ...readFileAttributes(values, report),
   };
-  return problems.length > 0
-    ? { kind: "refused", problems, unlisted }
-    : { kind: "attributes", attributes: parsed };
+  return { understood, problems, unlisted };
+}
+
+/** Why a new volume with these attributes is rejected: each problem after its `field`; undefined when there is none. */
+export function describeProblems(
+  { problems, unlisted }: ParsedAttributes,
+  field: (attribute: string) => string,
+): string | undefined {
+  if (problems.length === 0) return undefined;
+  const texts = problems.map(({ attribute, given, expected }) =>
+    `${field(attribute)}: is "${given}", expected ${expected}`
+  );
+  return joinProblems(texts, unlisted);
 }
 
 /** What is accepted in place of an unknown key, or of a value that no attribute takes. */

@@ -1,13 +1,18 @@
 /** Notes a problem: the attribute, what was given, what is accepted. */
-export type ReportProblem = (attribute: string, given: string, expected: string) => undefined;
+export type ReportProblem = (attribute: string, given: string, expected: string) => void;
 
 /** The values by attribute; undefined for one that was given and is already refused. */
 export type AttributeTexts = ReadonlyMap<string, string | undefined>;
 
-/** A value that passes, or what is accepted in its place. */
-export type ReadResult<T> = { readonly value: T } | { readonly expected: string };
+/**
+ * A value that passes, or what is accepted in its place, and what a volume that is in use gets then: another version
+ * accepted the value.
+ */
+export type ReadResult<T> =
+  | { readonly value: T }
+  | { readonly expected: string; readonly substitute?: T | undefined };
 
-/** One attribute's value; undefined when it is absent, or refused and reported. */
+/** One attribute's value; undefined when it is absent, or reported and without a substitute. */
 export function readAttribute<T>(
   values: AttributeTexts,
   attribute: string,
@@ -17,7 +22,9 @@ export function readAttribute<T>(
   const text = values.get(attribute);
   if (text === undefined) return undefined;
   const outcome = read(text);
-  return "value" in outcome ? outcome.value : report(attribute, text, outcome.expected);
+  if ("value" in outcome) return outcome.value;
+  report(attribute, text, outcome.expected);
+  return outcome.substitute;
 }
 
 /** A comma-separated list, each item once, blanks around items dropped. */
@@ -33,7 +40,7 @@ export function readListAttribute<T>(
   const items = text.split(",").map((item) => item.trim());
   if (items.length > atMost) {
     report(attribute, `${items.length} items`, `at most ${atMost} items`);
-    return [];
+    items.length = atMost;
   }
   const accepted = new Set<T>();
   for (const item of items) {

@@ -32,10 +32,11 @@ function readKeyAlgorithm(values: AttributeTexts, report: ReportProblem): KeyAlg
     return fallback;
   }
   const size = values.get("key-size");
-  if (size === undefined) return Object.values(sizes)[0] ?? "ed25519";
+  const familyDefault = Object.values(sizes)[0] ?? "ed25519";
+  if (size === undefined) return familyDefault;
   const algorithm = Object.hasOwn(sizes, size) ? sizes[size] : undefined;
   if (algorithm === undefined) report("key-size", size, expectedSize(family, values));
-  return algorithm ?? fallback;
+  return algorithm ?? familyDefault;
 }
 
 function expectedSize(family: string, values: AttributeTexts): string {

@@ -30,7 +30,8 @@ export function readLifetimeAttributes(
 
 function readDuration(text: string): ReadResult<Temporal.Duration> {
   const value = validityFormat.parse(text);
-  return value ? { value } : { expected: validityFormat.expected };
+  if (value) return { value };
+  return { expected: validityFormat.expected, substitute: validityFormat.nearest(text) };
 }
 
 function readDays(text: string): ReadResult<Temporal.Duration> {

@@ -31,6 +31,16 @@ export interface VolumeAttributes {
   readonly caFile: string;
 }
 
+/** What is understood of a volume's attributes, and what is not. */
+export interface ParsedAttributes {
+  /** Defaults stand for what is not understood. */
+  readonly understood: VolumeAttributes;
+  /** The first problems. */
+  readonly problems: readonly AttributeProblem[];
+  /** How many further problems there are. */
+  readonly unlisted: number;
+}
+
 /** One problem of one attribute; its texts are printable. */
 export interface AttributeProblem {
   /** The key as it was given, made printable. */

@@ -58,6 +58,9 @@ export function durationBetween(least: string, most: string) {
     expected: `a Go-style duration from ${least} to ${most}, such as "90s" or "1h30m"`,
     parse: (text: string): Temporal.Duration | undefined =>
       ms(text) >= ms(least) && ms(text) <= ms(most) ? parseDuration(text) : undefined,
+    /** The bound that a duration outside of them is nearest to; undefined for what is no duration. */
+    nearest: (text: string): Temporal.Duration | undefined =>
+      Number.isNaN(ms(text)) ? undefined : parseDuration(ms(text) > ms(most) ? most : least),
   };
 }
 

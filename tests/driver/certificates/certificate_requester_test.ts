@@ -28,8 +28,8 @@ async function slowRequester() {
     ending = signal,
   ) => {
     const parsed = parseAttributes(attributes);
-    assert.ok(parsed.kind === "attributes");
-    const volume = { volumeId, volumeName: "certs", pod, attributes, parsed: parsed.attributes };
+    assert.deepEqual(parsed.problems, []);
+    const volume = { volumeId, volumeName: "certs", pod, attributes, parsed: parsed.understood };
     return requester.issue({ ...volume, predecessor, privateKeyPem: undefined }, ending);
   };
   return { clock, issuer, request };

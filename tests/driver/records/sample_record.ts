@@ -5,7 +5,9 @@ import type { VolumeRecord } from "../../../src/driver/volume/volume_record.ts";
 const sampleIssuedAt = Temporal.Instant.from("2026-01-01T00:00:00Z");
 
 /** A valid record; each test states only the fields that matter to it. */
-export function volume(options: Partial<Omit<VolumeRecord, "parsed">> = {}): VolumeRecord {
+export function volume(
+  options: Partial<Omit<VolumeRecord, "parsed" | "rejectionReason">> = {},
+): VolumeRecord {
   const record = {
     volumeId: "csi-1",
     volumeName: "certs",
@@ -22,8 +24,8 @@ export function volume(options: Partial<Omit<VolumeRecord, "parsed">> = {}): Vol
     ...options,
   };
   const parsed = parseAttributes(record.attributes);
-  if (parsed.kind === "refused") throw new Error(JSON.stringify(parsed.problems));
-  return { ...record, parsed: parsed.attributes };
+  if (parsed.problems.length > 0) throw new Error(JSON.stringify(parsed.problems));
+  return { ...record, parsed: parsed.understood, rejectionReason: undefined };
 }
 
 /** Instants are compared by their text, since they hold nothing that deepEqual sees. */

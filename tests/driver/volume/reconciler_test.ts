@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { recordDirectoryName } from "../../../src/driver/records/record_directory_name.ts";
 import { TestNode } from "../../support/node.ts";
 
 Deno.test("a restart issues nothing for a healthy volume and renews it at the same instant as before", async () => {
@@ -100,24 +99,6 @@ Deno.test("a record whose target is a directory of another program removes nothi
   assert.equal(node.issuer.requests.length, 1);
 });
 
-Deno.test("a volume whose record is of an older driver is renewed as before, and its record is completed", async () => {
-  await using node = await TestNode.create();
-  const request = await node.request({ duration: "100h" });
-  await node.publish(request);
-  const due = node.scheduler.nextRun(request.volumeId);
-  await changeRecord(node, (record) => {
-    for (const name of ["receivedBoot", "bootId", "notBefore"]) delete record[name];
-  });
-  await node.clock.advance({ hours: 10 });
-  assert.equal((await node.restart()).healthy, 1);
-  assert.ok(node.scheduler.nextRun(request.volumeId)?.equals(due!));
-  const { records: [record] } = await node.store.load();
-  assert.equal(record?.bootId, "boot-1");
-  assert.equal(record?.receivedBootMs, 0);
-  assert.ok(record?.notBefore.equals(node.leaf(request).notBefore));
-  assert.equal(node.issuer.requests.length, 1);
-});
-
 Deno.test("after a restart in the same boot the age does not depend on the wall clock, which stepped back", async () => {
   await using node = await TestNode.create();
   const request = await node.request({ duration: "10m" });
@@ -140,30 +121,6 @@ Deno.test("after a reboot with a clock that shows a time before the receipt the 
   assert.ok(due.total("seconds") <= 60, `due in ${due}`);
   await node.renew(request);
   assert.equal(node.issuer.requests.length, 2);
-});
-
-Deno.test("a record whose attributes the driver does not accept is kept until the kubelet gives the volume up", async () => {
-  await using node = await TestNode.create();
-  const request = await node.request({ duration: "24h" });
-  await node.publish(request);
-  const path = `${node.directory}/records/${recordDirectoryName(request)}/volume.json`;
-  const text = await Deno.readTextFile(path);
-  await Deno.writeTextFile(path, text.replace('"24h"', '"24 hours"'));
-  const { unreadable } = await node.restart();
-  assert.match(unreadable[0]?.problem ?? "", /duration "24 hours", expected .* create it again/);
-  await node.clock.advance({ minutes: 11 });
-  await node.clock.until(() => node.scheduler.running === 0);
-  assert.match(await Deno.readTextFile(path), /24 hours/);
-  // A driver that accepts the attributes renews the volume again.
-  await Deno.writeTextFile(path, text);
-  assert.equal((await node.restart()).healthy, 1);
-  await Deno.writeTextFile(path, text.replace('"24h"', '"24 hours"'));
-  await node.restart();
-  assert.deepEqual(await node.publisher.unpublish(request), { kind: "done" });
-  await Deno.remove(request.targetPath.replace(/mount$/, "vol_data.json"));
-  await node.clock.advance({ minutes: 5 });
-  await node.clock.until(() => node.scheduler.running === 0);
-  await assert.rejects(Deno.lstat(path), Deno.errors.NotFound);
 });
 
 Deno.test("the sweep repairs a pair that was damaged while the driver runs", async () => {

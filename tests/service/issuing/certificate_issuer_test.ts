@@ -79,6 +79,30 @@ Deno.test("a request for less than the minimum validity is denied, and its renew
   assert.equal(String(leaf.notAfter), "2026-03-01T13:00:00Z");
 });
 
+Deno.test("attributes that the service does not accept reject a first certificate, and a renewal is issued by what is understood", async () => {
+  await using service = await openTestService();
+  const attributes = {
+    colour: "red",
+    duration: "5s",
+    "dns-names": "web.shop,Web.shop",
+    "key-algorithm": "ml-dsa",
+  };
+  const reason = reasonOf("invalid", await service.ask({ attributes }));
+  assert.match(reason, /volume\.attributes\["colour"\]: is "red", expected one of /);
+  assert.match(reason, /volume\.attributes\["key-algorithm"\]: is "ml-dsa"/);
+  const { leaf } = issued(await service.ask({ attributes, predecessor: "0a" }));
+  assert.equal(String(leaf.notAfter), "2026-03-01T13:00:00Z");
+  assert.deepEqual(leaf.dnsNames, ["web-0.shop.svc.cluster.local", "web-0", "web.shop"]);
+});
+
+Deno.test("a renewal may hold another key than the attributes ask for, because the driver can be of another version", async () => {
+  await using service = await openTestService();
+  const attributes = { "key-algorithm": "ecdsa", "key-size": "384" };
+  const reason = reasonOf("invalid", await service.ask({ attributes }));
+  assert.match(reason, /key of type ecdsa-p256, .* key-algorithm and key-size ask for ecdsa-p384/);
+  issued(await service.ask({ attributes, predecessor: "0a" }));
+});
+
 Deno.test("the end of the CA may leave less than the minimum validity", async () => {
   await using service = await openTestService({ material: await makeCa({ days: 1 }) });
   await service.clock.advance({ hours: 23, minutes: 50 });

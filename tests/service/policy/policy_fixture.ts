@@ -31,13 +31,13 @@ export function decide(
 ): PolicyDecision | { readonly kind: "invalid" } {
   const pod = { ...web, ...changes.pod };
   const parsed = parseAttributes(attributes);
-  if (parsed.kind === "refused") return { kind: "invalid" };
+  if (parsed.problems.length > 0) return { kind: "invalid" };
   const { keyAlgorithm = "ecdsa-p256", isRenewal = false } = changes;
   const { clusterDomain = "cluster.local", trustDomain = clusterDomain } = changes;
-  const requested = computeRequestedNames(pod, parsed.attributes, clusterDomain);
+  const requested = computeRequestedNames(pod, parsed.understood, clusterDomain);
   if (requested.kind === "invalid") return requested;
   const { names } = requested;
-  const { duration: validity } = parsed.attributes;
+  const { duration: validity } = parsed.understood;
   const request = { pod, names, validity, isRenewal, keyAlgorithm };
   return decidePolicy({ ...policy(changes.rules), clusterDomain, trustDomain }, request);
 }

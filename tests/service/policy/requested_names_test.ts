@@ -6,8 +6,8 @@ import { web } from "./policy_fixture.ts";
 
 function names(attributes: Record<string, string>, pod: PodFields = web) {
   const parsed = parseAttributes(attributes);
-  assert(parsed.kind === "attributes", JSON.stringify(parsed));
-  return computeRequestedNames(pod, parsed.attributes, "cluster.local");
+  assert.deepEqual(parsed.problems, []);
+  return computeRequestedNames(pod, parsed.understood, "cluster.local");
 }
 
 function requested(attributes: Record<string, string>, pod: PodFields = web) {
