@@ -41,10 +41,18 @@ export function readCall({ method, url }: Request) {
 }
 
 /** A failure as the API server reports it. */
-export function statusObject(code: number, reason: string) {
-  return { kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", reason, code };
+export function statusObject(code: number, reason: string, message?: string) {
+  return {
+    kind: "Status",
+    apiVersion: "v1",
+    metadata: {},
+    status: "Failure",
+    reason,
+    code,
+    message,
+  };
 }
 
-export function status(code: number, reason: string): Response {
-  return Response.json(statusObject(code, reason), { status: code });
+export function status(code: number, reason: string, message?: string): Response {
+  return Response.json(statusObject(code, reason, message), { status: code });
 }

@@ -26,7 +26,13 @@ export interface ApiRule {
 }
 
 /** How a call fails: with a status, a redirect, no answer, or a connection that is cut. */
-export type Fault = number | { readonly location: string } | "hang" | "cut" | "nonsense";
+export type Fault =
+  | number
+  | { readonly code: number; readonly message: string }
+  | { readonly location: string }
+  | "hang"
+  | "cut"
+  | "nonsense";
 
 type Answer = Response | Promise<Response>;
 
@@ -223,6 +229,9 @@ export class ApiServer implements AsyncDisposable {
 
   async #failure(fault: Fault): Promise<Response> {
     if (typeof fault === "number") return status(fault, "InternalError");
+    if (typeof fault === "object" && "code" in fault) {
+      return status(fault.code, "Invalid", fault.message);
+    }
     if (typeof fault === "object") return Response.redirect(fault.location, 307);
     if (fault === "nonsense") return new Response(`{"data": c2VjcmV0LWtleQ==`, json);
     if (fault === "cut") {

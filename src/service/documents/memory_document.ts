@@ -3,6 +3,7 @@ import type { SharedDocument, SharedDocumentContent } from "./shared_document.ts
 
 /** A document in the memory of this process. */
 export class MemoryDocument implements SharedDocument {
+  readonly name = "the document in this process's memory";
   #text: SharedDocumentContent | undefined;
   readonly #listeners = new Listeners();
 

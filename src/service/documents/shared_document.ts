@@ -13,6 +13,8 @@ export interface SharedDocumentContent {
 
 /** A small document that replicas share, with optimistic concurrency (the data of a ConfigMap). */
 export interface SharedDocument {
+  /** The object, for messages. */
+  readonly name: string;
   /** Undefined when it does not exist. Rejects when it cannot be read. */
   read(signal: AbortSignal): Promise<SharedDocumentContent | undefined>;
   /**
@@ -50,5 +52,8 @@ export async function updateDocument<T>(
     const { value, data } = change(content);
     if (data === undefined || await document.write(data, content?.version, signal)) return value;
   }
-  throw new Error("the shared document changes faster than it can be written");
+  throw new Error(
+    `${document.name} changed between each of ${maxAttempts} reads and writes: ` +
+      "end what else changes it all the time",
+  );
 }

@@ -1,4 +1,5 @@
 import { ApiException } from "@kubernetes/client-node";
+import { hasUnprintable, truncate } from "../../shared/text/printable_text.ts";
 import { describeCall, describeRule, type Permission } from "./permissions.ts";
 
 /** The result of one call to the API server. A problem contains no token and nothing of a Secret. */
@@ -20,8 +21,15 @@ export class ApiTimeoutError extends Error {
   }
 }
 
-/** The result for a status other than 2xx. */
-export function resultOfStatus(code: number, permission: Permission): ApiResult<never> {
+/** The longest part of an answer that is quoted. */
+const maxQuoted = 300;
+
+/** The result for a status other than 2xx, and what the API server says about it, where it may be quoted. */
+export function resultOfStatus(
+  code: number,
+  permission: Permission,
+  statement = "",
+): ApiResult<never> {
   const call = describeCall(permission);
   switch (code) {
     case 404:
@@ -31,7 +39,9 @@ export function resultOfStatus(code: number, permission: Permission): ApiResult<
     case 403:
       return {
         kind: "forbidden",
-        problem: `the service's own account may not ${call}: it lacks ${describeRule(permission)}`,
+        problem: `the service's own account may not ${call}: it lacks ${
+          describeRule(permission)
+        }${statement}`,
       };
     case 401:
       return unavailable(
@@ -44,14 +54,20 @@ export function resultOfStatus(code: number, permission: Permission): ApiResult<
       return unavailable(
         code >= 300 && code < 400
           ? `${call}: the API server answered with a redirect (${code}), which is not followed`
-          : `${call}: the API server answered ${code}`,
+          : `${call}: the API server answered ${code}${statement}`,
       );
   }
 }
 
-/** The result for a call that threw. Bodies are not quoted, because they can contain secrets. */
+/**
+ * The result for a call that threw. Bodies are not quoted, because they can contain secrets; only what
+ * the API server says about a ConfigMap is, because a quota, an admission policy or a size can be the cause.
+ */
 export function resultOfError(error: unknown, permission: Permission): ApiResult<never> {
-  if (error instanceof ApiException) return resultOfStatus(error.code, permission);
+  if (error instanceof ApiException) {
+    const statement = permission.resource === "configmaps" ? statementOf(error.body) : "";
+    return resultOfStatus(error.code, permission, statement);
+  }
   const call = describeCall(permission);
   if (error instanceof ApiTimeoutError) return unavailable(`${call}: ${error.message}`);
   if (error instanceof SyntaxError) {
@@ -80,6 +96,18 @@ export function toUnavailable(
 
 export function unavailable(problem: string): { kind: "unavailable"; problem: string } {
   return { kind: "unavailable", problem: `the call to the API server failed: ${problem}` };
+}
+
+/** The message of a Status object, shortened; empty where there is none. */
+function statementOf(body: unknown): string {
+  try {
+    const { message } = JSON.parse(String(body));
+    if (typeof message !== "string") return "";
+    const line = message.replace(/\s+/g, " ").trim();
+    return line === "" || hasUnprintable(line) ? "" : `; it says: ${truncate(line, maxQuoted)}`;
+  } catch {
+    return "";
+  }
 }
 
 /** What ended the connection, without the address. */

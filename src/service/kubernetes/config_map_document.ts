@@ -13,11 +13,13 @@ import { configMapPermission } from "./permissions.ts";
  * contains the version that was read.
  */
 export class ConfigMapDocument implements SharedDocument {
+  readonly name: string;
   readonly #client: ApiClient;
   readonly #object: NamespacedName;
   readonly #options: ObjectWatchOptions;
 
   constructor(client: ApiClient, object: NamespacedName, options: ObjectWatchOptions) {
+    this.name = `ConfigMap ${object.namespace}/${object.name}`;
     this.#client = client;
     this.#object = object;
     this.#options = options;

@@ -92,3 +92,20 @@ Deno.test("each change is reported by the watch, or within ten seconds without o
     await until(3);
   }
 });
+
+Deno.test("what the API server says about a ConfigMap that it does not accept is quoted, in one line", async () => {
+  await using api = await open();
+  const replica = api.replica();
+  assert.equal(replica.name, "ConfigMap csi-cert-system/csi-cert-denials");
+  const message = 'ConfigMap "csi-cert-denials" is invalid:\n []: Too long';
+  for (const code of [403, 413, 422]) {
+    api.server.fail("patch configmaps", { code, message });
+    await assert.rejects(
+      replica.write({ a: "1" }, undefined, never),
+      /create configmaps csi-cert-system\/csi-cert-denials.*; it says: ConfigMap "csi-cert-denials" is invalid: \[\]: Too long$/,
+      `${code}`,
+    );
+  }
+  api.server.fail("patch configmaps", { code: 422, message: "a\u0007b" });
+  await assert.rejects(replica.write({ a: "1" }, undefined, never), /answered 422$/);
+});
