@@ -21,7 +21,6 @@ async function load(bench: Workbench, roots: string | undefined) {
     privateKeyPem: await bench.read("tls.key"),
     furtherAnchorsPem: roots && await bench.read(roots),
     compromised: false,
-    version: "1",
   }, Temporal.Now.instant());
   assert.ok(loaded.kind === "loaded", JSON.stringify(loaded));
   assert.deepEqual(loaded.ca.warnings, []);

@@ -125,6 +125,7 @@ export const structure: Structure = {
       "src/shared/gen/health_pb.ts",
       "src/shared/gen/reflection_pb.ts",
       "src/shared/scheduler/fair_queue.ts",
+      "src/shared/x509/fingerprint.ts",
     ],
   },
 };

@@ -10,15 +10,20 @@
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
-import { type CaCheck, loadCa, type LoadedCa } from "./loaded_ca.ts";
+import { earlier } from "../../shared/scheduler/instants.ts";
+import { errorMessage } from "../../shared/text/error_message.ts";
+import type { Certificate } from "../../shared/x509/certificate.ts";
+import type { CaCheck, LoadedCa } from "./loaded_ca.ts";
+import { CandidateLoader } from "./candidate_loader.ts";
 import type { CurrentCa } from "./current_ca.ts";
-import type { NodeCas } from "./node_cas.ts";
+import type { CandidateRejection } from "./candidate_check.ts";
+import { type NodeCas, nodeCasOf } from "./node_cas.ts";
 import type { CaSource, CaSourceContent } from "./ca_source.ts";
 import type { SharedDocument } from "../documents/shared_document.ts";
 import { chooseSigningCa, nextChange, nextTrustState, signingMaterial } from "./rotation.ts";
-import { describeRotation, logRotation, logSigning } from "./rotation_log.ts";
+import { describeRotation, describeUnavailable, logRotation, logSigning } from "./rotation_log.ts";
 import { updateTrustDocument } from "./trust_document.ts";
-import { emptyTrustState, lastExpiry, type TrustState } from "./trust_state.ts";
+import { lastExpiry, type TrustState } from "./trust_state.ts";
 
 export interface CaControllerOptions {
   readonly source: CaSource;
@@ -45,21 +50,24 @@ const logger = getLogger(["cert-service", "ca"]);
 /** Watches the CA's source: publishes a new CA, signs with it after the delay, retires the previous one. */
 export class CaController {
   readonly #options: CaControllerOptions;
+  readonly #loader: CandidateLoader;
   /** What the source holds and the trust state does not contain yet. */
   #candidate: CaSourceContent | undefined;
-  /** The CA that the source held last. */
+  /** The CA of the source that was put into the trust state last. */
   #latest: LoadedCa | undefined;
   /** The CA that signs, or that signed last. */
   #signing: LoadedCa | undefined;
   #state: TrustState | undefined;
-  /** Why the CA of the source cannot be used. */
-  #rejectionReason: string | undefined;
   /** Why the source cannot be read. */
   #sourceProblem: string | undefined;
+  /** Why the document cannot be read or written. */
+  #documentProblem: string | undefined;
   readonly #firstResult = Promise.withResolvers<{ problem: string | undefined }>();
 
   constructor(options: CaControllerOptions) {
     this.#options = options;
+    const { clock, check, nodes } = options;
+    this.#loader = new CandidateLoader({ clock, check, trustDomain: nodes?.trustDomain });
   }
 
   /** Resolves when the source's first state has been applied, with the reason why its CA cannot be used. */
@@ -86,19 +94,18 @@ export class CaController {
 
   /** Describes the CA to operators, a sentence each. */
   statusLines(): string[] {
-    const { currentCa } = this.#options;
-    const certificate = currentCa.material?.issuer.certificate;
-    const lines = [
+    const { material, unavailableReason } = this.#options.currentCa;
+    const { rejectionReason, formerProblem } = this.#loader;
+    const certificate = material?.issuer.certificate;
+    return [
       certificate === undefined
-        ? currentCa.unavailableReason
+        ? unavailableReason
         : `signing with ${certificate.subject}, valid until ${certificate.notAfter}`,
-      ...(this.#state ? describeRotation(this.#state) : []),
+      ...(this.#state ? describeRotation(this.#state, this.#latest) : []),
+      ...(rejectionReason === undefined ? [] : [`the new CA cannot be used: ${rejectionReason}`]),
+      ...(formerProblem === undefined ? [] : [`the former CA cannot be used: ${formerProblem}`]),
+      ...[this.#sourceProblem, this.#documentProblem].filter((line) => line !== undefined),
     ];
-    if (this.#rejectionReason !== undefined) {
-      lines.push(`the new CA cannot be used: ${this.#rejectionReason}`);
-    }
-    if (this.#sourceProblem !== undefined) lines.push(this.#sourceProblem);
-    return lines;
   }
 
   async #watchSource(signal: AbortSignal): Promise<void> {
@@ -136,63 +143,37 @@ export class CaController {
   }
 
   async #runJob(signal: AbortSignal): Promise<Temporal.Instant | undefined> {
-    const { clock } = this.#options;
+    const { clock, document } = this.#options;
     const content = this.#candidate;
-    const candidate = content && await this.#load(content);
+    const candidate = content && await this.#loader.load(content, this.#signing);
     // A compromised key stops signing at once, before the other replicas know of it.
-    if (candidate?.compromised) this.#advance(candidate);
+    if (content?.compromised) this.#advance(content, candidate);
     try {
-      const settings = this.#settings();
-      const state = await updateTrustDocument(
-        { ...this.#options, settings },
-        this.#state,
-        candidate,
-        signal,
-      );
-      if (candidate !== undefined) {
-        this.#latest = candidate;
-        if (this.#candidate === content) this.#candidate = undefined;
+      const cas = { candidate, latest: this.#latest };
+      const options = { ...this.#options, settings: this.#settings() };
+      const { state, rejection } = await updateTrustDocument(options, this.#state, cas, signal);
+      this.#documentProblem = undefined;
+      this.#conclude(content, candidate, rejection);
+      if (candidate && this.#latest === candidate && this.#candidate === content) {
+        this.#candidate = undefined;
       }
       this.#apply(state);
     } catch (error) {
-      // Changes that are due to time alone are applied without the document.
       if (!signal.aborted) {
-        this.#advance(undefined);
-        this.#firstResult.resolve({ problem: this.#rejectionReason });
+        this.#documentProblem = `the trust bundle in ${document.name} cannot be read or written: ` +
+          errorMessage(error);
+        // Changes that are due to time alone are applied without the document.
+        this.#advance(undefined, undefined);
+        this.#firstResult.resolve({ problem: this.#loader.rejectionReason });
       }
       throw error;
     }
-    if (content !== undefined) this.#firstResult.resolve({ problem: this.#rejectionReason });
+    const { rejectionReason } = this.#loader;
+    if (content !== undefined) this.#firstResult.resolve({ problem: rejectionReason });
     const next = this.#state && nextChange(this.#state);
-    if (this.#rejectionReason === undefined) return next;
+    if (rejectionReason === undefined) return next;
     const retryAt = clock.now().add(retryRejectedAfter);
-    return next && Temporal.Instant.compare(next, retryAt) < 0 ? next : retryAt;
-  }
-
-  /** Returns undefined for a CA that cannot be used: the previous one remains in use. */
-  async #load(content: CaSourceContent): Promise<LoadedCa | undefined> {
-    const { clock, check, currentCa, nodes } = this.#options;
-    const loaded = await loadCa(content, clock.now(), check, nodes?.trustDomain);
-    if (loaded.kind === "refused") {
-      if (this.#rejectionReason !== loaded.problem) {
-        logger.error("the CA cannot be used, {consequence}: {problem}", {
-          problem: loaded.problem,
-          version: content.version,
-          consequence: currentCa.material
-            ? "the previous CA remains in use"
-            : "no certificate is signed",
-        });
-      }
-      this.#rejectionReason = loaded.problem;
-      if (currentCa.material === undefined) {
-        const reason = "the CA cannot be used: the service's /readyz states why";
-        currentCa.setUnavailable(reason, currentCa.anchors);
-      }
-      return undefined;
-    }
-    this.#rejectionReason = undefined;
-    for (const warning of loaded.ca.warnings) logger.warn("the CA: {warning}", { warning });
-    return loaded.ca;
+    return next === undefined ? retryAt : earlier(next, retryAt);
   }
 
   #settings() {
@@ -201,47 +182,51 @@ export class CaController {
   }
 
   /** Applies what is due, and a candidate, to the state that this replica knows. */
-  #advance(candidate: LoadedCa | undefined): void {
-    if (this.#state === undefined && candidate === undefined) return;
-    if (candidate !== undefined) this.#latest = candidate;
+  #advance(content: CaSourceContent | undefined, candidate: LoadedCa | undefined): void {
+    // Before the document was read, it is not known which roots are untrusted.
+    if (this.#state === undefined) return this.#signNothing(this.#options.currentCa.anchors);
     const now = this.#options.clock.now();
-    this.#apply(nextTrustState(this.#state ?? emptyTrustState, candidate, now, this.#settings()));
+    const { state, rejection } = nextTrustState(this.#state, candidate, now, this.#settings());
+    this.#conclude(content, candidate, rejection);
+    this.#apply(state);
+  }
+
+  #conclude(
+    content: CaSourceContent | undefined,
+    candidate: LoadedCa | undefined,
+    rejection: CandidateRejection | undefined,
+  ): void {
+    if (content === undefined || candidate === undefined) return;
+    this.#loader.conclude(content, rejection, this.#signing);
+    if (rejection === undefined) this.#latest = candidate;
   }
 
   #apply(state: TrustState): void {
     logRotation(this.#state, state);
     this.#state = state;
-    const { currentCa } = this.#options;
-    const signing = chooseSigningCa(state, { latest: this.#latest, previous: this.#signing });
-    this.#applyToNodes(signing);
+    const { former, stopsSigning } = this.#loader;
+    const held = { latest: this.#latest, former, previous: this.#signing };
+    const signing = stopsSigning ? undefined : chooseSigningCa(state, held);
+    this.#options.nodes?.cas.replace(nodeCasOf(state, { ...held, signing, stopsSigning }));
     if (signing === undefined) {
-      const anchors = state.anchors.map(({ certificate }) => certificate);
-      return currentCa.setUnavailable(this.#unavailableReason(state), anchors);
+      return this.#signNothing(state.anchors.map(({ certificate }) => certificate));
     }
     if (signing.fingerprint !== this.#signing?.fingerprint) logSigning(signing);
     this.#signing = signing;
-    currentCa.replace(signingMaterial(signing, state));
+    this.#options.currentCa.replace(signingMaterial(signing, state));
   }
 
-  /**
-   * The node CA of the CA that signs issues, and the node CAs of all keys that the replica holds are
-   * accepted. That of a compromised CA is rejected at once, when the CA no longer signs.
-   */
-  #applyToNodes(signing: LoadedCa | undefined): void {
-    const latest = this.#latest;
-    const held = latest?.compromised ? [latest] : [signing, latest];
-    this.#options.nodes?.cas.replace({
-      issuing: signing?.nodeCa,
-      accepted: held.map((ca) => ca?.nodeCa).filter((nodeCa) => nodeCa !== undefined),
-      othersAreCompromised: latest?.compromised ?? false,
+  #signNothing(anchors: readonly Certificate[]): void {
+    const { currentCa } = this.#options;
+    const { stopsSigning, rejectionReason } = this.#loader;
+    const reason = describeUnavailable({
+      stopsSigning,
+      rejectionReason,
+      pending: this.#state?.pending,
+      latest: this.#latest,
+      documentProblem: this.#documentProblem,
+      sourceProblem: this.#sourceProblem,
     });
-  }
-
-  #unavailableReason({ pending }: TrustState): string {
-    if (this.#latest !== undefined && pending?.fingerprint === this.#latest.fingerprint) {
-      return `the CA signs from ${pending.switchAt} on, when all clients trust it; ` +
-        "this replica does not have the key of the previous CA";
-    }
-    return this.#sourceProblem ?? "this replica has not read the CA that signs now";
+    currentCa.setUnavailable(reason, anchors);
   }
 }

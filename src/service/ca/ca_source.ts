@@ -1,9 +1,17 @@
-/** The CA as its source holds it, not verified. */
-export interface CaSourceContent {
+import type { SourceVersion } from "./rotation_record.ts";
+
+/** A CA's certificate, which others may follow, and its key. */
+export interface CaPair {
   readonly certificatePem: string;
   readonly privateKeyPem: string;
+}
+
+/** The CA as its source holds it, not verified. */
+export interface CaSourceContent extends CaPair {
   /** Roots to be trusted in addition to the CA's own (the Secret's ca.crt). */
   readonly furtherAnchorsPem: string | undefined;
+  /** The CA before this one, so that a replica that starts during a rotation can sign with it. */
+  readonly former?: CaPair | undefined;
   /**
    * The previous CA's key is compromised: from now on it does not sign and is not trusted
    * (the annotation csi-cert-driver/old-key-compromised: "true").
@@ -14,8 +22,8 @@ export interface CaSourceContent {
    * in another cluster gives another node CA. Undefined: no node CA is derived.
    */
   readonly clusterId?: string | undefined;
-  /** For the log (a Secret's resourceVersion). */
-  readonly version: string;
+  /** The Secret's version; undefined for files, which have none. */
+  readonly source?: SourceVersion | undefined;
 }
 
 /** What a source reports of its CA. */

@@ -1,7 +1,7 @@
 import { Listeners } from "../../shared/scheduler/listeners.ts";
 import type { Certificate } from "../../shared/x509/certificate.ts";
 import type { Issuer } from "../x509/issuer.ts";
-import { computeFingerprint } from "./trust_state.ts";
+import { computeFingerprint } from "../../shared/x509/fingerprint.ts";
 
 /** The issuer that signs, and the roots that verify what it signs. */
 export interface SigningMaterial {

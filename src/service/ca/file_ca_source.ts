@@ -61,7 +61,6 @@ async function readState(
       furtherAnchorsPem: undefined,
       compromised: false,
       clusterId,
-      version: "",
     };
     return { kind: "present", content };
   } catch (error) {

@@ -3,7 +3,8 @@ import { verifyIssuerChain } from "../../shared/x509/chain.ts";
 import { type Issuer, loadIssuer } from "../x509/issuer.ts";
 import { deriveNodeCa, type NodeCa } from "../x509/node_ca.ts";
 import type { CaSourceContent } from "./ca_source.ts";
-import { computeFingerprint } from "./trust_state.ts";
+import type { SourceVersion } from "./rotation_record.ts";
+import { computeFingerprint } from "../../shared/x509/fingerprint.ts";
 
 /** A CA that can sign, as its source holds it. */
 export interface LoadedCa {
@@ -16,6 +17,10 @@ export interface LoadedCa {
   readonly furtherAnchors: readonly Certificate[];
   /** The previous CA must not be trusted any more, at once. */
   readonly compromised: boolean;
+  /** The version of the object that contains it; undefined for files. */
+  readonly source?: SourceVersion | undefined;
+  /** The CA before it, where the source contains that one too. */
+  readonly former?: LoadedCa | undefined;
   readonly warnings: readonly string[];
   /** The CA of nodes' certificates that belongs to the same key; undefined where there is none. */
   readonly nodeCa?: NodeCa | undefined;
@@ -52,11 +57,11 @@ export async function loadCa(
   const problem = await check({ chain, roots: anchors });
   if (problem !== undefined) return { kind: "refused", problem };
   const fingerprint = computeFingerprint(distinct([...chain, ...anchors]));
-  const { compromised } = content;
+  const { compromised, source } = content;
   const nodeCa = await loadNodeCa(content, trustDomain);
   return {
     kind: "loaded",
-    ca: { issuer, warnings, fingerprint, anchors, furtherAnchors, compromised, nodeCa },
+    ca: { issuer, warnings, fingerprint, anchors, furtherAnchors, compromised, source, nodeCa },
   };
 }
 

@@ -4,9 +4,23 @@ import { Listeners } from "../../shared/scheduler/listeners.ts";
 import type { Certificate } from "../../shared/x509/certificate.ts";
 import type { NodeCa } from "../x509/node_ca.ts";
 import { nodeCertificateLifetime } from "../x509/node_certificate.ts";
+import { untrustedCa } from "./compromised_cas.ts";
+import type { LoadedCa } from "./loaded_ca.ts";
+import { leadsTo } from "./rotation.ts";
+import type { TrustState } from "./trust_state.ts";
 
 /** A replica whose clock is behind, or that switches late, issues with the previous node CA for some minutes more. */
 const acceptedAfterRetirement = nodeCertificateLifetime.add({ minutes: 15 });
+
+/** Which node CAs are in use. */
+export interface AcceptedNodeCas {
+  /** Of the CA that signs now. */
+  readonly issuing: NodeCa | undefined;
+  /** Of all CAs whose keys the replica holds. */
+  readonly accepted: readonly NodeCa[];
+  /** All others are rejected from now on: the key of the previous CA is compromised. */
+  readonly othersAreCompromised: boolean;
+}
 
 interface Retired {
   readonly certificate: Certificate;
@@ -50,14 +64,7 @@ export class NodeCas {
   }
 
   /** Issues with and accepts these from now on. */
-  replace({ issuing, accepted, othersAreCompromised }: {
-    /** Of the CA that signs now. */
-    readonly issuing: NodeCa | undefined;
-    /** Of all CAs whose keys the replica holds. */
-    readonly accepted: readonly NodeCa[];
-    /** All others are rejected from now on: the key of the previous CA is compromised. */
-    readonly othersAreCompromised: boolean;
-  }): void {
+  replace({ issuing, accepted, othersAreCompromised }: AcceptedNodeCas): void {
     const before = [this.#issuing?.certificate, ...this.certificates];
     const until = this.#clock.now().add(acceptedAfterRetirement);
     const held = distinct([...this.#held.filter((one) => isAmong(one, accepted)), ...accepted]);
@@ -77,6 +84,34 @@ export class NodeCas {
   #list(): void {
     this.#certificates = [...this.#held, ...this.#retired].map(({ certificate }) => certificate);
   }
+}
+
+/**
+ * The node CA of the CA that signs issues, and the node CAs of all keys that the replica holds are
+ * accepted. That of a compromised CA is rejected at once, when the CA no longer signs.
+ */
+export function nodeCasOf(
+  { untrusted, anchors }: TrustState,
+  { signing, latest, former, previous, stopsSigning }:
+    & {
+      readonly [
+        /** The CA that signs now, the one of the source, the one before it there, and the one that signed last. */
+        ca in "signing" | "latest" | "former" | "previous"
+      ]: LoadedCa | undefined;
+    }
+    & { readonly stopsSigning: boolean },
+): AcceptedNodeCas {
+  const isUntrusted = (ca: LoadedCa | undefined) => ca && untrustedCa(untrusted, ca) !== undefined;
+  const isCompromised = stopsSigning || latest?.compromised || isUntrusted(latest) ||
+    isUntrusted(former) || isUntrusted(previous);
+  const trustedFormer = former && leadsTo(former, anchors) ? former : undefined;
+  const held = latest?.compromised ? [latest] : [signing, latest, trustedFormer];
+  return {
+    issuing: signing?.nodeCa,
+    accepted: (stopsSigning ? [] : held.filter((ca) => !isUntrusted(ca)))
+      .map((ca) => ca?.nodeCa).filter((nodeCa) => nodeCa !== undefined),
+    othersAreCompromised: isCompromised ?? false,
+  };
 }
 
 /** Returns the first of each key: a CA key that is loaded again gives the same node CA key in another certificate. */

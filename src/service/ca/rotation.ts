@@ -2,13 +2,12 @@ import { maxClockSkew } from "../../shared/x509/clock_skew.ts";
 import type { Certificate } from "../../shared/x509/certificate.ts";
 import { longer } from "../../shared/text/durations.ts";
 import type { SigningMaterial } from "./current_ca.ts";
+import { bundleRejection, type CandidateRejection, candidateRejection } from "./candidate_check.ts";
+import { untrustedCa, withCompromised, withoutUntrusted } from "./compromised_cas.ts";
 import type { LoadedCa } from "./loaded_ca.ts";
-import {
-  type CaReference,
-  computeFingerprint,
-  type TrustAnchor,
-  type TrustState,
-} from "./trust_state.ts";
+import { computeFingerprint } from "../../shared/x509/fingerprint.ts";
+import { type CaReference, type TrustAnchor, type TrustState } from "./trust_state.ts";
+import { untrustedEntry } from "./untrusted_roots.ts";
 
 export interface RotationSettings {
   /** From an anchor's publication to the first signature that leads to it. */
@@ -18,19 +17,30 @@ export interface RotationSettings {
 }
 
 /**
- * Returns the state now, and, where a candidate is given, the state after the source has it. A new
- * CA's roots are published at once. It signs when they have been published for the delay. The roots of
- * the previous CA are removed when the last certificate that it signed has expired. The same candidate
- * again changes nothing, so replicas may each apply the same CA in any order.
+ * Returns the state now, and, where a candidate is given, the state after the source has it, or why
+ * the candidate is not put into the state. A new CA's roots are published at once. It signs when they
+ * have been published for the delay. The roots of the previous CA are removed when the last certificate
+ * that it signed has expired. A root that is listed as untrusted is in no state. The same candidate again
+ * changes nothing, so replicas may each apply the same CA in any order.
  */
 export function nextTrustState(
   before: TrustState,
   candidate: LoadedCa | undefined,
   now: Temporal.Instant,
   settings: RotationSettings,
-): TrustState {
-  const state = applyElapsedTime(before, now, settings);
-  return candidate === undefined ? state : applyCandidate(state, candidate, now, settings);
+): { readonly state: TrustState; readonly rejection?: CandidateRejection | undefined } {
+  const state = withoutUntrusted(applyElapsedTime(before, now, settings));
+  if (candidate === undefined) return { state };
+  const rejection = candidateRejection(state, candidate);
+  if (rejection !== undefined) return { state, rejection };
+  const after = applyCandidate(
+    withFormerCa(state, candidate, now, settings),
+    candidate,
+    now,
+    settings,
+  );
+  const tooLarge = bundleRejection(state, after, candidate);
+  return tooLarge ? { state, rejection: tooLarge } : { state: after };
 }
 
 /** When the state changes next without another candidate; undefined for never. */
@@ -45,18 +55,27 @@ export function nextChange({ pending, anchors }: TrustState): Temporal.Instant |
  * which it signed before, for as long as a root of that one is trusted. Undefined when it has neither.
  */
 export function chooseSigningCa(
-  { signing, anchors }: TrustState,
-  { latest, previous }: {
+  { signing, anchors, untrusted }: TrustState,
+  { latest, former, previous }: {
     /** The CA that the source holds. */
     readonly latest: LoadedCa | undefined;
+    /** The CA before it, which the source also holds. */
+    readonly former: LoadedCa | undefined;
     /** The CA that signed last. */
     readonly previous: LoadedCa | undefined;
   },
 ): LoadedCa | undefined {
-  const due = [latest, previous].find((ca) => ca && ca.fingerprint === signing?.fingerprint);
+  const due = [latest, former, previous]
+    .find((ca) => ca && ca.fingerprint === signing?.fingerprint);
   if (due !== undefined || previous === undefined) return due;
-  const roots = rootsOf(previous);
-  return anchors.some(({ fingerprint }) => roots.includes(fingerprint)) ? previous : undefined;
+  if (untrustedCa(untrusted, previous) !== undefined) return undefined;
+  return leadsTo(previous, anchors) ? previous : undefined;
+}
+
+/** Whether a CA leads to one of these roots. */
+export function leadsTo(ca: LoadedCa, anchors: readonly TrustAnchor[]): boolean {
+  const roots = rootsOf(ca);
+  return anchors.some(({ fingerprint }) => roots.includes(fingerprint));
 }
 
 /** What a CA signs with in this state; what it signs ends before its root is retired. */
@@ -83,21 +102,36 @@ function rootsRetireAt(
     .toSorted(Temporal.Instant.compare).at(-1);
 }
 
+/** Where nothing is known, as after the document was lost, the rotation from the former CA begins again. */
+function withFormerCa(
+  state: TrustState,
+  { former, compromised }: LoadedCa,
+  now: Temporal.Instant,
+  settings: RotationSettings,
+): TrustState {
+  const isKnown = state.signing !== undefined || state.anchors.length > 0;
+  if (isKnown || compromised || former === undefined) return state;
+  if (untrustedCa(state.untrusted, former) !== undefined) return state;
+  return applyCandidate(state, former, now, settings);
+}
+
 function applyElapsedTime(
-  { signing, pending, anchors }: TrustState,
+  state: TrustState,
   now: Temporal.Instant,
   { longestValidity }: RotationSettings,
 ): TrustState {
+  const { signing, pending, anchors } = state;
   const left = anchors.filter(({ retireAt }) => retireAt === undefined || isBefore(now, retireAt));
   if (pending !== undefined && !isBefore(now, pending.switchAt)) {
     const { fingerprint, anchors } = pending;
     return {
+      ...state,
       signing: { fingerprint, anchors, longestValidity },
       pending: undefined,
       anchors: left,
     };
   }
-  if (signing === undefined) return { signing, pending, anchors: left };
+  if (signing === undefined) return { ...state, anchors: left };
   const longest = longer(signing.longestValidity, longestValidity);
   // The longest validity of what is signed until the switch can have become longer in the meantime.
   const withLaterRetirement = (anchor: TrustAnchor) =>
@@ -106,8 +140,8 @@ function applyElapsedTime(
       ? anchor
       : { ...anchor, retireAt: retireAfter(pending.switchAt, longest, anchor) };
   return {
+    ...state,
     signing: { ...signing, longestValidity: longest },
-    pending,
     anchors: left.map(withLaterRetirement),
   };
 }
@@ -120,7 +154,8 @@ function applyCandidate(
 ): TrustState {
   const { compromised } = candidate;
   // The further anchors may contain the compromised root.
-  const requested = [...candidate.anchors, ...(compromised ? [] : candidate.furtherAnchors)];
+  const requested = [...candidate.anchors, ...(compromised ? [] : candidate.furtherAnchors)]
+    .filter((certificate) => untrustedEntry(state.untrusted, certificate) === undefined);
   const published = publish(state.anchors, requested, now);
   const ca: CaReference = {
     fingerprint: candidate.fingerprint,
@@ -143,13 +178,17 @@ function applyCandidate(
         ? { ...anchor, retireAt: undefined }
         : withRetirement(anchor, state, switchAt, now, settings)
     );
-  if (isBefore(now, switchAt)) {
-    return { signing: state.signing, pending: { ...ca, switchAt }, anchors };
-  }
+  const known = {
+    ...state,
+    anchors,
+    source: candidate.source ?? state.source,
+    untrusted: compromised ? withCompromised(state, ca, requestedFingerprints) : state.untrusted,
+  };
+  if (isBefore(now, switchAt)) return { ...known, pending: { ...ca, switchAt } };
   const longestValidity = state.signing?.fingerprint === ca.fingerprint
     ? state.signing.longestValidity
     : settings.longestValidity;
-  return { signing: { ...ca, longestValidity }, pending: undefined, anchors };
+  return { ...known, signing: { ...ca, longestValidity }, pending: undefined };
 }
 
 function publish(

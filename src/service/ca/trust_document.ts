@@ -3,19 +3,30 @@ import type { Clock } from "../../shared/scheduler/clock.ts";
 import { type SharedDocument, updateDocument } from "../documents/shared_document.ts";
 import type { LoadedCa } from "./loaded_ca.ts";
 import { nextTrustState, type RotationSettings } from "./rotation.ts";
+import { isOlder } from "./rotation_record.ts";
 import {
   emptyTrustState,
   formatTrustState,
+  parseRotationRecord,
   parseTrustState,
   type TrustState,
 } from "./trust_state.ts";
+import { mergeUntrusted } from "./untrusted_roots.ts";
 
 const logger = getLogger(["cert-service", "ca"]);
 
+/** The CAs that a replica has of its source. */
+export interface SourceCas {
+  /** What the state does not contain yet. */
+  readonly candidate: LoadedCa | undefined;
+  /** What was put into the state last. */
+  readonly latest: LoadedCa | undefined;
+}
+
 /**
  * Computes the state that follows now from the document and the candidate, and writes it. Returns
- * that state. A write of another replica in between is taken into account. Rejects when the document
- * cannot be read or written.
+ * that state, or why the candidate is not in it. A write of another replica in between is taken into
+ * account. Rejects when the document cannot be read or written.
  */
 export async function updateTrustDocument(
   { document, clock, settings }: {
@@ -23,20 +34,49 @@ export async function updateTrustDocument(
     readonly clock: Clock;
     readonly settings: RotationSettings;
   },
-  /** Replaces a document that is missing or broken. */
+  /** Replaces a document that is missing, broken, or older than it. */
   known: TrustState | undefined,
-  candidate: LoadedCa | undefined,
+  { candidate, latest }: SourceCas,
   signal: AbortSignal,
-): Promise<TrustState> {
+): Promise<ReturnType<typeof nextTrustState>> {
   return await updateDocument(document, (content) => {
-    const before = (content && readDocument(content.data, known)) ?? known ?? emptyTrustState;
-    const after = nextTrustState(before, candidate, clock.now(), settings);
-    const data = { ...content?.data, ...formatTrustState(after) };
+    const before = stateBefore(content?.data, known);
+    const offered = candidate ?? (lacks(before, latest) ? latest : undefined);
+    const value = nextTrustState(before, offered, clock.now(), settings);
+    const write = (state: TrustState) => ({ ...content?.data, ...formatTrustState(state) });
+    const data = write(value.state);
     const isWritten = content === undefined
-      ? after.anchors.length === 0
-      : Object.entries(data).every(([key, value]) => content.data[key] === value);
-    return { value: after, data: isWritten ? undefined : data };
+      ? value.state.anchors.length === 0
+      : Object.entries(data).every(([key, text]) => content.data[key] === text);
+    if (isWritten) return { value, data: undefined };
+    const state = { ...value.state, revision: before.revision + 1 };
+    return { value: { ...value, state }, data: write(state) };
   }, signal);
+}
+
+/**
+ * The document's state. What a replica knows replaces one that is missing, broken, or older than that, as
+ * after a former copy was applied again. No list of untrusted roots replaces another: both hold.
+ */
+function stateBefore(
+  data: Readonly<Record<string, string>> | undefined,
+  known: TrustState | undefined,
+): TrustState {
+  const { record, problems } = parseRotationRecord(data ?? {});
+  for (const problem of problems) {
+    logger.error("the trust bundle's document is damaged and is written again: {problem}", {
+      problem,
+    });
+  }
+  const isFormer = known !== undefined && record.revision < known.revision;
+  const read = data && !isFormer ? readDocument(data, known) : undefined;
+  const state = read ?? known ?? { ...emptyTrustState, ...record };
+  return { ...state, untrusted: mergeUntrusted(record.untrusted, known?.untrusted ?? []) };
+}
+
+/** Whether a state lacks the CA that was put into it, as after a document was lost or edited. */
+function lacks({ signing, pending, source }: TrustState, latest: LoadedCa | undefined): boolean {
+  return (signing === undefined && pending === undefined) || isOlder(source, latest?.source);
 }
 
 /** Undefined where the data state less than is known. */
@@ -52,6 +92,7 @@ function readDocument(
     problem,
   });
   if (known !== undefined) return undefined;
-  const bundle = parseTrustState({ "ca.crt": data["ca.crt"] ?? "" });
-  return bundle.kind === "state" ? bundle.state : undefined;
+  const { "state.json": _damaged, ...bundle } = data;
+  const withoutState = parseTrustState(bundle);
+  return withoutState.kind === "state" ? withoutState.state : undefined;
 }

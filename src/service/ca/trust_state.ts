@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { later } from "../../shared/scheduler/instants.ts";
 import {
   type Certificate,
@@ -7,6 +6,8 @@ import {
 } from "../../shared/x509/certificate.ts";
 import { formatDuration, parseDuration } from "../../shared/text/durations.ts";
 import { encodePem } from "../../shared/crypto/pem.ts";
+import { computeFingerprint } from "../../shared/x509/fingerprint.ts";
+import { emptyRecord, formatRecord, parseRecord, type RotationRecord } from "./rotation_record.ts";
 
 /** A root in the trust bundle of drivers and pods. */
 export interface TrustAnchor {
@@ -24,8 +25,8 @@ export interface CaReference {
   readonly anchors: readonly string[];
 }
 
-/** What the replicas agree on: the CA that signs, the next one, and the roots that are trusted. */
-export interface TrustState {
+/** What the replicas agree on: the CA that signs, the next one, and the roots that are trusted or no more. */
+export interface TrustState extends RotationRecord {
   readonly signing:
     | (CaReference & {
       /** The longest validity of any certificate that it can have signed. */
@@ -36,10 +37,17 @@ export interface TrustState {
   readonly anchors: readonly TrustAnchor[];
 }
 
-export const emptyTrustState: TrustState = { signing: undefined, pending: undefined, anchors: [] };
+export const emptyTrustState: TrustState = {
+  signing: undefined,
+  pending: undefined,
+  anchors: [],
+  ...emptyRecord,
+};
 
 const bundleKey = "ca.crt";
 const stateKey = "state.json";
+/** Apart from the state, which earlier versions write without what they do not know. */
+const recordKey = "rotation.txt";
 const formatVersion = 1;
 
 /** When the last certificate expires that the CAs of this state can have signed until now. */
@@ -48,17 +56,14 @@ export function lastExpiry({ signing, anchors }: TrustState, now: Temporal.Insta
   return ofFormerCas.concat(signing ? now.add(signing.longestValidity) : []).reduce(later, now);
 }
 
-/** SHA-256 over certificates, lower-case hexadecimal; of one certificate as OpenSSL prints it, without colons. */
-export function computeFingerprint(certificates: readonly Certificate[]): string {
-  const hash = createHash("sha256");
-  for (const { der } of certificates) hash.update(der);
-  return hash.digest("hex");
+/** The trust bundle as drivers and pods have it, PEM. */
+export function bundlePem(anchors: readonly TrustAnchor[]): string {
+  return anchors.map(({ certificate }) => encodePem("CERTIFICATE", certificate.der)).join("");
 }
 
-/** The state as the shared document's data: `ca.crt` for drivers, `state.json` for the replicas. */
-export function formatTrustState(
-  { signing, pending, anchors }: TrustState,
-): Record<string, string> {
+/** The state as the shared document's data: `ca.crt` for drivers, the others for the replicas. */
+export function formatTrustState(trustState: TrustState): Record<string, string> {
+  const { signing, pending, anchors } = trustState;
   const state = {
     version: formatVersion,
     signing: signing && { ...signing, longestValidity: formatDuration(signing.longestValidity) },
@@ -69,8 +74,11 @@ export function formatTrustState(
       retireAt: retireAt?.toString(),
     })),
   };
-  const bundle = anchors.map(({ certificate }) => encodePem("CERTIFICATE", certificate.der));
-  return { [bundleKey]: bundle.join(""), [stateKey]: JSON.stringify(state, null, 1) + "\n" };
+  return {
+    [bundleKey]: bundlePem(anchors),
+    [stateKey]: JSON.stringify(state, null, 1) + "\n",
+    [recordKey]: formatRecord(trustState),
+  };
 }
 
 /**
@@ -80,6 +88,27 @@ export function formatTrustState(
 export function parseTrustState(
   data: Readonly<Record<string, string>>,
 ): { kind: "state"; state: TrustState } | { kind: "refused"; problem: string } {
+  const { record } = parseRecord(data[recordKey]);
+  const parsed = parseCas(data);
+  return parsed.kind === "refused"
+    ? parsed
+    : { kind: "state", state: { ...parsed.state, ...record } };
+}
+
+/** What the replicas remember, which can be read also when the rest is broken. */
+export function parseRotationRecord(
+  data: Readonly<Record<string, string>>,
+): ReturnType<typeof parseRecord> {
+  const { record, problems } = parseRecord(data[recordKey]);
+  return { record, problems: problems.map((problem) => `${recordKey}: ${problem}`) };
+}
+
+type CaState = Omit<TrustState, keyof RotationRecord>;
+type ParsedCas =
+  | { readonly kind: "state"; readonly state: CaState }
+  | { kind: "refused"; problem: string };
+
+function parseCas(data: Readonly<Record<string, string>>): ParsedCas {
   const text = data[stateKey];
   if (text === undefined || text.trim() === "") return parseBundle(data[bundleKey] ?? "");
   let value: unknown;
@@ -96,7 +125,7 @@ export function parseTrustState(
   }
 }
 
-function parseBundle(pem: string): ReturnType<typeof parseTrustState> {
+function parseBundle(pem: string): ParsedCas {
   const certificates = readCertificates(pem);
   if (certificates === undefined) {
     return refused(`${bundleKey} contains a certificate that is broken`);
@@ -108,7 +137,8 @@ function parseBundle(pem: string): ReturnType<typeof parseTrustState> {
     publishedAt,
     retireAt: undefined,
   }));
-  return { kind: "state", state: { ...emptyTrustState, anchors: distinct(anchors) } };
+  const cas = { signing: undefined, pending: undefined };
+  return { kind: "state", state: { ...cas, anchors: distinct(anchors) } };
 }
 
 /** States which field of the text is not valid; is only thrown and caught in this file. */
@@ -116,7 +146,7 @@ class JsonFieldError extends Error {}
 
 type Fields = Readonly<Record<string, unknown>>;
 
-function readState(value: Fields): TrustState {
+function readState(value: Fields): CaState {
   if (value.version !== formatVersion) {
     throw new JsonFieldError(
       `${stateKey} has version ${JSON.stringify(value.version)}; expected 1`,

@@ -8,10 +8,14 @@ import { secretPermission } from "./permissions.ts";
 
 const logger = getLogger(["cert-service", "kubernetes"]);
 
+const formerKeys = ["tls-previous.crt", "tls-previous.key"];
 /** States that the key of the CA before this one is compromised. */
 const compromisedAnnotation = "csi-cert-driver/old-key-compromised";
 
-/** The CA in a Secret of type kubernetes.io/tls: tls.crt, tls.key and, for further anchors, ca.crt. */
+/**
+ * The CA in a Secret of type kubernetes.io/tls: tls.crt, tls.key and, for further anchors, ca.crt; the CA
+ * before it, during a rotation, in tls-previous.crt and tls-previous.key.
+ */
 export function caSecretSource(
   client: ApiClient,
   secret: NamespacedName,
@@ -40,7 +44,7 @@ function readSecret(
 ): CaSourceState {
   const shown = `${namespace}/${name}`;
   const texts: Record<string, string | undefined> = {};
-  for (const key of ["tls.crt", "tls.key", "ca.crt"]) {
+  for (const key of ["tls.crt", "tls.key", "ca.crt", ...formerKeys]) {
     const encoded = data[key];
     if (encoded === undefined || encoded === "") continue;
     texts[key] = decodeText(encoded);
@@ -57,15 +61,20 @@ function readSecret(
       missing: missing.join(" and no "),
     });
   }
+  const [formerCertificate, formerKey] = formerKeys.map((key) => texts[key]);
+  const { uid, resourceVersion } = metadata ?? {};
   return {
     kind: "present",
     content: {
       certificatePem: texts["tls.crt"] ?? "",
       privateKeyPem: texts["tls.key"] ?? "",
       furtherAnchorsPem: texts["ca.crt"],
+      former: formerCertificate !== undefined && formerKey !== undefined
+        ? { certificatePem: formerCertificate, privateKeyPem: formerKey }
+        : undefined,
       compromised: metadata?.annotations?.[compromisedAnnotation] === "true",
-      clusterId: metadata?.uid,
-      version: metadata?.resourceVersion ?? "",
+      clusterId: uid,
+      source: uid && resourceVersion ? { uid, version: resourceVersion } : undefined,
     },
   };
 }

@@ -8,6 +8,8 @@ import type {
   SharedDocument,
   SharedDocumentContent,
 } from "../../../src/service/documents/shared_document.ts";
+import { nextTrustState as transition } from "../../../src/service/ca/rotation.ts";
+import type { TrustState } from "../../../src/service/ca/trust_state.ts";
 import { createCa } from "../../../src/service/admin/init_ca.ts";
 
 export const start = Temporal.Instant.from("2026-03-01T12:00:00Z");
@@ -19,13 +21,20 @@ export async function makeSecret(
 ): Promise<CaSourceContent> {
   const { days = 3650, at = start, ...rest } = given;
   const root = await createCa({ algorithm: "ecdsa-p256", days, commonName }, at);
-  return { ...root, furtherAnchorsPem: undefined, compromised: false, version: "1", ...rest };
+  return { ...root, furtherAnchorsPem: undefined, compromised: false, ...rest };
 }
 
 export async function load(secret: CaSourceContent): Promise<LoadedCa> {
   const loaded = await loadCa(secret, start);
   if (loaded.kind === "refused") throw new Error(loaded.problem);
   return loaded.ca;
+}
+
+/** The state after a candidate that is accepted. */
+export function nextTrustState(...given: Parameters<typeof transition>): TrustState {
+  const { state, rejection } = transition(...given);
+  if (rejection !== undefined) throw new Error(rejection.problem);
+  return state;
 }
 
 /** A source that reports what the test makes it report. */
@@ -59,6 +68,7 @@ export class ScriptedSource implements CaSource {
 
 /** A document between replicas that can be unavailable, and that others can write first. */
 export class ScriptedDocument implements SharedDocument {
+  readonly name = "ConfigMap csi-cert-system/csi-cert-trust-bundle";
   failure: string | undefined;
   /** Runs between a reader's read and its write. */
   beforeWrite: ((document: ScriptedDocument) => void) | undefined;

@@ -55,7 +55,8 @@ Deno.test("the CA is reported at once and after each change, with two API calls"
       furtherAnchorsPem: "root",
       compromised: false,
       clusterId: "secret-uid",
-      version: "1001",
+      former: undefined,
+      source: { uid: "secret-uid", version: "1001" },
     },
   });
   await api.watching();

@@ -1,0 +1,53 @@
+import { describeCertificate } from "../../shared/x509/certificate.ts";
+import type { LoadedCa } from "./loaded_ca.ts";
+import type { CaReference, TrustState } from "./trust_state.ts";
+import { distrust, isUntrusted, untrustedEntry, type UntrustedRoot } from "./untrusted_roots.ts";
+
+/** The certificate of a CA for which it must not sign, and its entry in the list. */
+export function untrustedCa(
+  list: readonly UntrustedRoot[],
+  { fingerprint, issuer, anchors }: LoadedCa,
+): { readonly shown: string; readonly entry: UntrustedRoot } | undefined {
+  const own = list.find((one) => one.fingerprint === fingerprint);
+  if (own !== undefined && isUntrusted(list, fingerprint)) {
+    return { shown: describeCertificate(issuer.certificate), entry: own };
+  }
+  for (const certificate of new Set([issuer.certificate, ...issuer.chain, ...anchors])) {
+    const entry = untrustedEntry(list, certificate);
+    if (entry !== undefined) return { shown: describeCertificate(certificate), entry };
+  }
+}
+
+/** A root that another version, or an editor, has published again is not trusted, nor is a CA below it. */
+export function withoutUntrusted(state: TrustState): TrustState {
+  const { untrusted, signing, pending } = state;
+  if (untrusted.length === 0) return state;
+  const removed = new Set(
+    state.anchors.filter(({ certificate }) => untrustedEntry(untrusted, certificate) !== undefined)
+      .map(({ fingerprint }) => fingerprint),
+  );
+  const isTrusted = (ca: CaReference | undefined) =>
+    ca !== undefined && !isUntrusted(untrusted, ca.fingerprint) &&
+    !ca.anchors.some((fingerprint) => removed.has(fingerprint));
+  return {
+    ...state,
+    anchors: state.anchors.filter(({ fingerprint }) => !removed.has(fingerprint)),
+    signing: isTrusted(signing) ? signing : undefined,
+    pending: isTrusted(pending) ? pending : undefined,
+  };
+}
+
+/** The list after a compromise: every root that the new CA does not need, and the CAs before it. */
+export function withCompromised(
+  { untrusted, anchors, signing, pending }: TrustState,
+  ca: CaReference,
+  requested: ReadonlySet<string>,
+): UntrustedRoot[] {
+  const former = [signing, pending].filter((one) => one !== undefined)
+    .filter(({ fingerprint }) => fingerprint !== ca.fingerprint);
+  const untrustedNow = [
+    ...anchors.filter(({ fingerprint }) => !requested.has(fingerprint)),
+    ...former,
+  ];
+  return untrustedNow.reduce<UntrustedRoot[]>(distrust, [...untrusted]);
+}
