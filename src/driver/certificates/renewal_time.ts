@@ -45,12 +45,19 @@ export function renewalDueInMs(
 ): number {
   const lifetime = lifetimeMs(terms);
   const age = ageMs(terms, moment);
-  // Of unknown age: due now, and spread so that a node that has booted does not request all certificates together.
-  if (age === undefined) return spread * Math.min(unknownAgeSpreadMs, lifetime * 0.05);
+  if (age === undefined) return unknownAgeDelayMs(lifetime, spread);
   return renewalAgeMs(lifetime, renewBefore, spread) - age;
 }
 
 const unknownAgeSpreadMs = 60_000;
+
+/**
+ * The milliseconds until a certificate of unknown age is renewed: it is due now, and spread so that a node that has booted
+ * does not request all certificates together.
+ */
+export function unknownAgeDelayMs(lifetimeMs: number, spread: number): number {
+  return spread * Math.min(unknownAgeSpreadMs, lifetimeMs * 0.05);
+}
 
 /**
  * The least milliseconds between two requests for one volume's certificate, whatever their outcome: a twentieth of the

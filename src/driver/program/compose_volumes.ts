@@ -4,6 +4,7 @@ import { CertificateRequester } from "../certificates/certificate_requester.ts";
 import type { IssuanceClient } from "../certificates/issuance_client.ts";
 import { KeyGenerator } from "../certificates/key_generator.ts";
 import type { KubeletVolumes, Mounter } from "../volume/mounter.ts";
+import { AdoptedVolumes } from "../volume/adopted_volumes.ts";
 import { Publisher } from "../volume/publisher.ts";
 import { Reconciler } from "../volume/reconciler.ts";
 import { Renewer, type RenewerParts } from "../volume/renewer.ts";
@@ -35,12 +36,16 @@ export function composeVolumes(options: VolumeOptions) {
   const { clock, mounter, store, issuer } = options;
   using undo = new DisposableStack();
   const keys = undo.use(new KeyGenerator(clock));
-  const requester = new CertificateRequester(issuer, keys, clock, options.onClockSkew);
+  const requester = new CertificateRequester(issuer, keys, clock, (skewMs) => {
+    options.onClockSkew?.(skewMs);
+    adopted.recordClockSkew(skewMs);
+  });
   const table = new VolumeTable();
   const writer = new VolumeWriter({ mounter, store, table });
   const parts = { ...options, keys, requester, table, writer };
   const renewer = new Renewer(parts);
-  const publisher = new Publisher({ ...parts, renewer });
+  const adopted = new AdoptedVolumes({ ...parts, renewer });
+  const publisher = new Publisher({ ...parts, renewer, adopted });
   const reconciler = undo.use(new Reconciler({ ...parts, renewer }));
   const onUntrusted = renewer.renewSoon.bind(renewer);
   const trust = undo.use(new TrustBundleUpdater({ ...parts, onUntrusted }));

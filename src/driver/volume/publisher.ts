@@ -15,6 +15,7 @@ import { isRenewBeforeTooLong } from "../certificates/renewal_time.ts";
 import type { CertificateRequester } from "../certificates/certificate_requester.ts";
 import type { IssueOutcome } from "../certificates/issuance_client.ts";
 import type { KeyGenerator } from "../certificates/key_generator.ts";
+import type { AdoptedVolumes } from "./adopted_volumes.ts";
 import type { Mounter } from "./mounter.ts";
 import type { Renewer } from "./renewer.ts";
 import { checkVolume, mountedSerialNumber, type VolumeHealth } from "./volume_health.ts";
@@ -56,6 +57,7 @@ export interface PublisherParts {
   readonly requester: Pick<CertificateRequester, "issue">;
   readonly keys: KeyGenerator;
   readonly renewer: Renewer;
+  readonly adopted: AdoptedVolumes;
 }
 
 /** Publishes and unpublishes volumes: idempotent, one call at a time for each volume. */
@@ -144,15 +146,15 @@ export class Publisher {
     known: VolumeRecord | undefined,
     { facts, contents }: Extract<VolumeHealth, { kind: "healthy" }>,
   ): Promise<PublishResult> {
-    const { table, renewer, writer } = this.#parts;
+    const { table, renewer, writer, adopted } = this.#parts;
     const isCurrent = known === facts;
     const hasOtherGroup = known !== undefined && known.group !== volume.group;
     if (isCurrent && table.isSaved(volume.volumeId) && !hasOtherGroup) return { kind: "done" };
     if (hasOtherGroup) writer.replaceFiles(volume, contents);
     const record: VolumeRecord = { ...facts, ...volume };
     await writer.saveRecord(record, contents.certificatePem);
-    renewer.schedule(record);
-    if (!known) logger.info("adopted {namespace}/{pod}", volumeLogFields(record));
+    if (known) renewer.schedule(record);
+    else adopted.add(record);
     return { kind: "done" };
   }
 
@@ -165,9 +167,8 @@ export class Publisher {
     const { mounter, requester, renewer, writer } = this.#parts;
     const isMounted = health.kind === "broken";
     // A volume that another version of the driver published is renewed by what is understood of its attributes.
-    const { rejectionReason } = volume;
-    if (rejectionReason !== undefined && known === undefined && !isMounted) {
-      return { kind: "invalid", reason: rejectionReason };
+    if (volume.rejectionReason !== undefined && known === undefined && !isMounted) {
+      return { kind: "invalid", reason: volume.rejectionReason };
     }
     // Before a certificate is issued: the kubelet calls again and again.
     const reason = isMounted ? undefined : mounter.rejectionReason(volume.targetPath);

@@ -88,3 +88,37 @@ Deno.test("a renew-before of more than half of the lifetime is warned of once, w
   await node.publish(other);
   assert.equal(warnings().length, 1);
 });
+
+for (
+  const [name, skewSeconds, isRenewed] of [
+    ["agree", 0, false],
+    ["differ by 59 s", 59, false],
+    ["differ by 61 s, the node's behind", -61, true],
+    ["differ by 62 s, the node's ahead", 62, true],
+  ] as const
+) {
+  for (const measured of ["before", "after"] as const) {
+    Deno.test(`a volume without a record is adopted, and ${isRenewed ? "renewed now" : "renewed when it is due"}, where the clocks ${name}, which is measured ${measured} that`, async () => {
+      await using node = await nodeWithRightService();
+      const request = await node.request({ duration: "1h" });
+      await node.publish(request);
+      await node.clock.advance({ minutes: 10 });
+      node.clock.set(node.clock.now().add({ seconds: skewSeconds }));
+      await Deno.remove(`${node.directory}/records`, { recursive: true });
+      await node.restart();
+      const measure = async () =>
+        assert.deepEqual(await node.publish(await node.request()), { kind: "done" });
+      if (measured === "before") await measure();
+      assert.deepEqual(await node.publish(request), { kind: "done" });
+      if (measured === "after") await measure();
+      assert.equal(node.issuer.requests.length, 2, "nothing but what measures the clocks");
+      const due = node.scheduler.nextRun(request.volumeId)!.since(node.scheduler.now());
+      const seconds = due.total("seconds");
+      if (isRenewed) assert.ok(seconds <= 60, `due in ${seconds} s`);
+      else assert.ok(seconds >= 48 * 60 - 660, `due in ${seconds} s`);
+      await node.renew(request);
+      const later = node.scheduler.nextRun(request.volumeId)!.since(node.scheduler.now());
+      assert.ok(later.total("minutes") >= 48, "renewed once");
+    });
+  }
+}
