@@ -175,8 +175,8 @@ const checkIpAddresses: Rule = ({ names }, { ipRanges }) =>
 const checkAnnotations: Rule = ({ names }, { annotations }) =>
   annotations
     ? []
-    : names.fromAnnotations.map((template) =>
-      `"${template}" uses an annotation, which is not granted by default because a node can write ` +
+    : names.fromAnnotations.map(({ attribute, template }) =>
+      `${attribute} "${template}" uses an annotation, which is not granted by default because a node can write ` +
       `annotations; ${suggestRule("annotations: true")}`
     );
 
@@ -194,14 +194,16 @@ const checkMaxValidity: Rule = ({ validity }, { maxValidity }) => {
   if (!validity || Temporal.Duration.compare(validity, maxValidity) <= 0) return [];
   const text = formatDuration(validity);
   return [
-    `a validity of ${text} is over the maximum, ${formatDuration(maxValidity)}; ` +
+    `a validity of ${text} (duration or validity_days) is over the maximum, ` +
+    `${formatDuration(maxValidity)}; ` +
     suggestRule(`maxValidity: ${text}`),
   ];
 };
 
 const checkKeyAlgorithm: Rule = ({ keyAlgorithm }, { keyAlgorithms }) =>
   keyAlgorithms.includes(keyAlgorithm) ? [] : [
-    `the key type ${keyAlgorithm} is not one of ${keyAlgorithms.join(", ")}; ` +
+    `the key type ${keyAlgorithm} (key-algorithm and key-size) is not one of ` +
+    `${keyAlgorithms.join(", ")}; ` +
     suggestRule(`keyAlgorithms: [..., ${keyAlgorithm}]`),
   ];
 

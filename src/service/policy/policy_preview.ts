@@ -87,8 +87,8 @@ function previewLines(
     ...organizationalUnits.map((value) =>
       name("organizational unit", value, { organizationalUnits: [value] })
     ),
-    ...fromAnnotations.map((value) =>
-      name("from annotations", value, { fromAnnotations: [value] })
+    ...fromAnnotations.map((one) =>
+      name("from annotations", one.template, { fromAnnotations: [one] })
     ),
     line("validity", formatDuration(granted.validity), { validity: granted.validity }),
     line("key", keyAlgorithm, { keyAlgorithm }),

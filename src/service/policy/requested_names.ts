@@ -13,7 +13,7 @@ export interface RequestedNames {
   readonly uris: readonly string[];
   readonly organizationalUnits: readonly string[];
   /** The templates that use an annotation, which a node can write. */
-  readonly fromAnnotations: readonly string[];
+  readonly fromAnnotations: readonly { readonly attribute: string; readonly template: string }[];
 }
 
 type Expansion = { readonly text: string } | { readonly problem: string };
@@ -46,8 +46,11 @@ export function computeRequestedNames(
     ipAddresses: attributes.ipAddresses,
     uris: attributes.uris.map((uri) => expand("uri-sans", uri, checkUri)),
     organizationalUnits: attributes.organizationalUnits,
-    fromAnnotations: [template ?? "", ...attributes.dnsNames, ...attributes.uris]
-      .filter((text) => text.includes("{metadata.annotations.")),
+    fromAnnotations: [
+      { attribute: "cn_template", template: template ?? "" },
+      ...attributes.dnsNames.map((template) => ({ attribute: "dns-names", template })),
+      ...attributes.uris.map((template) => ({ attribute: "uri-sans", template })),
+    ].filter(({ template }) => template.includes("{metadata.annotations.")),
   };
   return problems.length > 0
     ? { kind: "invalid", reason: joinProblems(problems) }

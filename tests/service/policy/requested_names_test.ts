@@ -112,5 +112,7 @@ Deno.test("templates that use annotations are listed", () => {
     { "dns-names": "{metadata.annotations.host}.shop, x.shop" },
     { ...web, annotations: { host: "web" } },
   );
-  assert.deepEqual(asked.fromAnnotations, ["{metadata.annotations.host}.shop"]);
+  assert.deepEqual(asked.fromAnnotations, [
+    { attribute: "dns-names", template: "{metadata.annotations.host}.shop" },
+  ]);
 });
