@@ -14,7 +14,7 @@ import {
 } from "./test_selection.ts";
 
 /** They take minutes or a cluster, and have tasks of their own. */
-const heavySuites = ["tests/e2e", "tests/conformance", "tests/faults"];
+const heavySuites = ["tests/e2e", "tests/conformance", "tests/faults", "tests/selinux"];
 
 const task = {
   name: "test",

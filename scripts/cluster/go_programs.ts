@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 const source = (path: string) => fileURLToPath(new URL(`../../tests/e2e/${path}`, import.meta.url));
 const kubernetes = source("kubernetes/");
 const peer = source("peer/");
+const relabel = fileURLToPath(new URL("../../tests/selinux/relabel.go", import.meta.url));
 
 const stamp = "k8s.io/component-base/version";
 
@@ -42,6 +43,12 @@ export async function buildKubernetes(
 export async function buildTools(go: string, folder: string): Promise<string | undefined> {
   const words = await build(go, peer, [], `${folder}/peer`, "peer.go");
   return words && `the tools could not be built: ${words}`;
+}
+
+/** The program that does what a kubelet and a runtime do with a volume's SELinux label. */
+export async function buildRelabel(go: string, folder: string): Promise<string | undefined> {
+  const words = await build(go, kubernetes, [], `${folder}/relabel`, relabel);
+  return words && `${relabel} could not be built: ${words}`;
 }
 
 /** Static programs of a module's packages; returns the end of the output of a build that failed. */

@@ -1,3 +1,10 @@
+import {
+  cacheFolder,
+  fillOnce,
+  findGo,
+  missingPackages,
+  pathExists,
+} from "../support/build_cache.ts";
 import { buildKubernetes, buildTools, digestOfTools, kubernetesVersion } from "./go_programs.ts";
 
 /** The folders of the programs that make up the node. */
@@ -29,53 +36,23 @@ export async function findParts(
 ): Promise<{ kind: "parts"; parts: Parts } | { kind: "missing"; reason: string }> {
   if (Deno.build.os !== "linux") return missing("a node needs Linux");
   if (Deno.uid() !== 0) return missing("a node needs root");
-  const absent = Object.entries(required).filter(([path]) => !exists(path));
-  if (absent.length > 0) {
-    const packages = [...new Set(absent.map(([, name]) => name))].join(" ");
-    return missing(`not installed: ${packages} (apt-get install -y ${packages})`);
-  }
+  const absent = missingPackages(required);
+  if (absent !== undefined) return missing(absent);
   const version = await kubernetesVersion();
   const kubernetes = `${cacheFolder()}/kubernetes-${version}-${Deno.build.arch}`;
   const tools = `${cacheFolder()}/e2e-tools-${await digestOfTools()}-${Deno.build.arch}`;
-  if (!exists(kubernetes) || !exists(tools)) {
-    const folders = [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/local/go/bin"];
-    const go = folders.map((folder) => `${folder}/go`).find(exists);
+  if (!pathExists(kubernetes) || !pathExists(tools)) {
+    const go = findGo();
     if (!go) return missing(`Kubernetes ${version} is built from source, which needs Go 1.26`);
     using _building = progress(`building Kubernetes ${version} and tools from source, once`);
-    const problem = await whole(kubernetes, (half) => buildKubernetes(go, version, half)) ??
-      await whole(tools, (half) => buildTools(go, half));
+    const problem = await fillOnce(kubernetes, (incomplete) =>
+      buildKubernetes(go, version, incomplete)) ??
+      await fillOnce(tools, (incomplete) => buildTools(go, incomplete));
     if (problem) return missing(problem);
   }
   return { kind: "parts", parts: { kubernetes, version, tools } };
 }
 
-/** Has the folder filled under another name first: it is there whole or not at all. */
-async function whole(
-  folder: string,
-  fill: (half: string) => Promise<string | undefined>,
-): Promise<string | undefined> {
-  if (exists(folder)) return undefined;
-  const half = `${folder}.building`;
-  await Deno.mkdir(half, { recursive: true });
-  const problem = await fill(half);
-  if (problem === undefined) await Deno.rename(half, folder);
-  return problem;
-}
-
 function missing(reason: string): { kind: "missing"; reason: string } {
   return { kind: "missing", reason };
-}
-
-function cacheFolder(): string {
-  const home = Deno.env.get("XDG_CACHE_HOME") || `${Deno.env.get("HOME") || "/root"}/.cache`;
-  return `${home}/csi-cert-driver`;
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -39,8 +39,8 @@ Deno.test("CI adds up the counts of its suites, in each form in which a task pri
     test: { prints: "ok | 5 passed (2 steps) | 0 failed | 3 ignored (1 step) (2s)", code: 0 },
     e2e: { prints: "ok | 7 passed | 0 failed (1s)\n8 passed, 0 failed, 1 skipped", code: 0 },
   });
-  // Two suites, five and eight tests, two demos; the third demo is skipped.
-  assert.equal(lines.at(-1), "18 passed, 0 failed, 5 skipped");
+  // Three suites, five and eight tests, two demos; the third demo is skipped.
+  assert.equal(lines.at(-1), "19 passed, 0 failed, 5 skipped");
   assert.equal(code, 0);
   assert.ok(!lines.includes("== what failed"));
 });
@@ -54,7 +54,7 @@ Deno.test("CI repeats the lines that name what failed, and no others", async () 
     conformance: { prints: "conformance: FAILED: a spec\n2 passed, 1 failed, 0 skipped", code: 1 },
     attacks: { prints: "failed  flood/each kind\n0 passed, 1 failed", code: 1 },
   });
-  assert.equal(lines.at(-1), "7 passed, 3 failed, 1 skipped");
+  assert.equal(lines.at(-1), "8 passed, 3 failed, 1 skipped");
   assert.equal(code, 1);
   assert.deepEqual(whatFailed(lines).filter((line) => line.startsWith(" ")), [
     "  a job runs => ./tests/a_test.ts:1:6",
@@ -71,7 +71,7 @@ Deno.test("CI counts a task that fails after its tests passed, and repeats its l
     attacks: { prints: "an attack", code: 124 },
     demo: { prints: "a step", code: 1 },
   });
-  assert.equal(lines.at(-1), "5 passed, 4 failed, 1 skipped");
+  assert.equal(lines.at(-1), "6 passed, 4 failed, 1 skipped");
   assert.equal(code, 1);
   assert.deepEqual(whatFailed(lines), [
     "formatting, lint, type check, tests, which ended with exit code 1:",

@@ -7,6 +7,7 @@ import type { Directory } from "../../../src/shared/linux/directory.ts";
 import { SystemCallError } from "../../../src/shared/linux/errno.ts";
 import { type Libc, type MountRequest, openLibc } from "../../../src/shared/linux/libc.ts";
 import { mountAt, type MountinfoEntry } from "../../../src/driver/mount/mountinfo.ts";
+import type { SelinuxContext } from "../../../src/driver/mount/selinux_context.ts";
 import { MountTable } from "../../../src/driver/mount/mount_table.ts";
 import type { PathMount } from "../../../src/shared/linux/statx.ts";
 import { mountinfoPath } from "../../../src/shared/linux/proc_files.ts";
@@ -138,10 +139,13 @@ export class Workspace implements AsyncDisposable {
     return [...entries, ...this.mounts().map((mount) => `mount ${mount.mountPoint}`)].sort();
   }
 
-  async createMounter(options: { libc?: Libc } = {}): Promise<SelectedMounter> {
+  async createMounter(
+    options: { libc?: Libc; selinuxContext?: SelinuxContext | undefined } = {},
+  ): Promise<SelectedMounter> {
     return await selectMounter({
       stagingDir: this.stagingDir,
       allowKeysOnDisk: false,
+      selinuxContext: options.selinuxContext,
       onWarning: (message) => this.warnings.push(message),
       openLibc: () => options.libc ?? new FaultyLibc(),
     });
