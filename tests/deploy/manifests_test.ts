@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { imageName } from "../../scripts/image.ts";
-import { parsePolicyFile } from "../../src/service/policy/policy_file.ts";
 import { driverVariables, readDriverConfig } from "../../src/driver/program/config.ts";
 import { driverName, tokenAudience } from "../../src/shared/text/product_names.ts";
 import { readAdminSocket } from "../../src/service/program/admin_socket.ts";
@@ -245,16 +244,13 @@ Deno.test("the administrator's socket is in memory, where the commands look for 
   assert.equal(volume.emptyDir.medium, "Memory");
 });
 
-Deno.test("the example policy is accepted, and is mounted where its comment and the documentation set POLICY_FILE", async () => {
-  const [configMap] = await manifests("example-policy.yaml");
-  const parsed = parsePolicyFile(configMap.data["policy.yaml"]);
-  assert.deepEqual(parsed.kind === "refused" ? parsed.problems : [], []);
+Deno.test("the policy's ConfigMap is mounted where the example and the documentation set POLICY_FILE", async () => {
   const volume = deployment.spec.volumes.find(({ name }: Manifest) => name === "policy");
-  assert.equal(volume.configMap.name, configMap.metadata.name);
   const { mountPath } = service.volumeMounts.find(({ name }: Manifest) => name === "policy");
   for (const path of ["deploy/example-policy.yaml", "docs/how-to/set-a-policy.md"]) {
     const text = await Deno.readTextFile(new URL(`../../${path}`, import.meta.url));
     assert.ok(text.includes(`POLICY_FILE=${mountPath}/policy.yaml`), path);
+    assert.ok(text.includes(`create configmap ${volume.configMap.name} `), path);
   }
 });
 

@@ -3,6 +3,7 @@ import { getLogger } from "@logtape/logtape";
 import denoJson from "../../deno.json" with { type: "json" };
 import { engineFlags, permissions } from "../../scripts/permissions.ts";
 import type { AuditEntry } from "../../src/service/access/audit_log.ts";
+import { policy } from "../support/service_fixture.ts";
 import { parsePolicyFile } from "../../src/service/policy/policy_file.ts";
 import { driverVariables } from "../../src/driver/program/config.ts";
 import type { VariableTable } from "../../src/shared/config/environment.ts";
@@ -118,7 +119,7 @@ Deno.test("the reference lists the metrics of each program", () => {
 });
 
 Deno.test("the reference lists the keys of a policy's rules", () => {
-  const refused = parsePolicyFile("rules: [{ unheardOf: 1 }]");
+  const refused = parsePolicyFile("rules: [{ unheardOf: 1 }]", policy());
   assert.equal(refused.kind, "refused");
   const known = /"unheardOf" is unknown; expected one of (.*)/.exec(refused.problems.join("\n"));
   const listed = rows(page("docs/reference/policy.md"), "Key").map(([key]) => key);

@@ -3,6 +3,7 @@ import type { X509Certificate } from "node:crypto";
 import { knownAttributes } from "../../src/shared/attributes/attribute_parser.ts";
 import { kubectl } from "../../scripts/support/kubectl.ts";
 import { Pod } from "./support/pods.ts";
+import { editedExamplePolicy } from "../support/example_policy.ts";
 import { givePolicy } from "./support/policy.ts";
 
 /** A pod whose volume has these attributes, and how they show in its container. */
@@ -95,7 +96,7 @@ const unruled: readonly Shown[] = [
   },
 ];
 
-/** What a policy has to grant; deploy/example-policy.yaml does, for the namespace shop. */
+/** What a policy has to grant; deploy/example-policy.yaml does, once edited, for the namespace shop. */
 const ruled: readonly Shown[] = [
   {
     name: "addressed",
@@ -159,8 +160,7 @@ for (const shown of unruled) {
 }
 
 Deno.test("with the example policy pods get the names that it grants, and others are refused", async (test) => {
-  const example = new URL("../../deploy/example-policy.yaml", import.meta.url);
-  await using _policy = await givePolicy(await Deno.readTextFile(example));
+  await using _policy = await givePolicy(editedExamplePolicy());
   await kubectl(["create", "namespace", "shop"]);
   await using cleaning = new AsyncDisposableStack();
   cleaning.defer(async () => void await kubectl(["delete", "namespace", "shop"]));

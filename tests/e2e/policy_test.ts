@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { system } from "../../scripts/support/install.ts";
 import { Pod } from "./support/pods.ts";
 import { givePolicy } from "./support/policy.ts";
 
@@ -8,12 +7,7 @@ Deno.test("a policy grants what was refused, and the pod starts when it is creat
   await using refused = await Pod.create(options);
   await refused.failedMount(/the policy for namespace default does not allow it/);
   const rules = "rules: [{ namespaces: [default], dnsNames: [bank.example.com] }]";
-  await using _policy = await givePolicy(JSON.stringify({
-    apiVersion: "v1",
-    kind: "ConfigMap",
-    metadata: { name: "cert-service-policy", namespace: system },
-    data: { "policy.yaml": rules },
-  }));
+  await using _policy = await givePolicy(rules);
   // The refusal was final for that pod: the kubelet unpublishes nothing and removes the pod.
   await refused.remove();
   await using pod = await Pod.start(options);

@@ -66,6 +66,7 @@ export const structure: Structure = {
     ],
     "@peculiar/webcrypto": [],
     "@peculiar/x509": ["service/x509"],
+    "ajv": [],
     "esbuild": [],
     "fast-check": [],
     "reflect-metadata": ["service/x509"],

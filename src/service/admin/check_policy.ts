@@ -54,7 +54,7 @@ export function checkPolicy(
   | { kind: "granted"; text: string }
   | { kind: "denied"; text: string }
   | { kind: "refused"; problems: string[] } {
-  const parsed = parsePolicyFile(text);
+  const parsed = parsePolicyFile(text, base);
   if (parsed.kind === "refused") return parsed;
   const preview = previewPolicy({
     policy: { ...base, rules: parsed.rules },

@@ -36,7 +36,7 @@ export class CurrentPolicy implements AsyncDisposable {
     const { base, file, scheduler, clock } = options;
     if (file === undefined) return new CurrentPolicy(options, { ...base, rules: [] });
     const text = await file.read();
-    const parsed = parsePolicyFile(text);
+    const parsed = parsePolicyFile(text, base);
     if (parsed.kind === "refused") throw new Error(`${file.name}: ${parsed.problems.join("; ")}`);
     const opened = new CurrentPolicy(options, { ...base, rules: parsed.rules });
     opened.#watching = watchTextFile({
@@ -76,7 +76,7 @@ export class CurrentPolicy implements AsyncDisposable {
   }
 
   #change(text: string): Promise<void> {
-    const parsed = parsePolicyFile(text);
+    const parsed = parsePolicyFile(text, this.#options.base);
     if (parsed.kind === "refused") this.#reject(parsed.problems.join("; "));
     else {
       this.#problem = undefined;

@@ -54,8 +54,16 @@ export function decidePolicy(policy: Policy, request: PolicyRequest): PolicyDeci
   return {
     kind: "granted",
     names,
-    validity: longer(request.validity ?? allowed.defaultValidity, allowed.minValidity),
+    validity: grantedValidity(request.validity, allowed),
   };
+}
+
+/** The validity that is granted where this one is requested; one under the minimum is raised. */
+export function grantedValidity(
+  requested: Temporal.Duration | undefined,
+  { defaultValidity, minValidity }: Pick<EffectivePolicy, "defaultValidity" | "minValidity">,
+): Temporal.Duration {
+  return longer(requested ?? defaultValidity, minValidity);
 }
 
 /** Whether the policy allows each part of the request. */
@@ -186,7 +194,8 @@ const checkMinValidity: Rule = ({ validity, isRenewal }, { minValidity }) => {
   const least = formatDuration(minValidity);
   return [
     `a validity of ${formatDuration(validity)} (duration or validity_days) is under the minimum, ` +
-    `${least} (MIN_VALIDITY); ask for ${least} or more`,
+    `${least} (MIN_VALIDITY or a rule's minValidity); ask for ${least} or more, or for a policy rule with ` +
+    `minValidity: ${formatDuration(validity)}`,
   ];
 };
 

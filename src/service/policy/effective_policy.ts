@@ -26,10 +26,12 @@ export function computeEffectivePolicy(policy: Policy, namespace: string): Effec
     ipRanges: [],
     organizationalUnits: [],
     maxValidity: policy.maxValidity,
+    minValidity: policy.minValidity,
     keyAlgorithms: defaultKeyAlgorithms,
     bareNames: true,
     shortNames: outsideMeaning(namespace) === undefined,
     annotations: false,
+    podCertificates: true,
   };
   for (const { namespaces, ...rule } of policy.rules) {
     if (!namespaces.some((pattern) => matchesNamespace(namespace, pattern))) continue;
@@ -42,14 +44,14 @@ export function computeEffectivePolicy(policy: Policy, namespace: string): Effec
       organizationalUnits: [...combined.organizationalUnits, ...rule.organizationalUnits],
     };
   }
-  const { clusterDomain, trustDomain, defaultValidity, minValidity } = policy;
+  const { clusterDomain, trustDomain, defaultValidity } = policy;
   return {
     ...combined,
     shortNames: combined.shortNames && !isClusterLabel(namespace, clusterDomain),
     clusterDomain,
     trustDomain,
     defaultValidity: shorter(defaultValidity, combined.maxValidity),
-    minValidity: shorter(minValidity, combined.maxValidity),
+    minValidity: shorter(combined.minValidity, combined.maxValidity),
   };
 }
 

@@ -35,6 +35,8 @@ export interface PolicyRule {
   readonly organizationalUnits: readonly string[];
   /** Replaces the default; of several rules the last one that states it applies. */
   readonly maxValidity?: Temporal.Duration;
+  /** Replaces the default, as far as the maximum allows it. */
+  readonly minValidity?: Temporal.Duration;
   readonly keyAlgorithms?: readonly KeyAlgorithm[];
   /** Whether a certificate contains the pod's name alone. */
   readonly bareNames?: boolean;
@@ -42,4 +44,6 @@ export interface PolicyRule {
   readonly shortNames?: boolean;
   /** Whether templates may use annotations. */
   readonly annotations?: boolean;
+  /** Reserved: no certificate depends on it. */
+  readonly podCertificates?: boolean;
 }

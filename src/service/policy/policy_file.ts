@@ -8,96 +8,49 @@
  *         ipRanges: [10.0.0.0/8]
  *         organizationalUnits: [Payments]       # or "*" for any
  *         maxValidity: 2160h
+ *         minValidity: 30m
  *         keyAlgorithms: [ecdsa-p256, rsa-4096]
  *         bareNames: false                      # whether the pod's name alone is granted [true]
  *         shortNames: false                     # whether LABEL.NAMESPACE is granted
+ *         podCertificates: false                # reserved: it has no effect yet
  *         annotations: true                     # whether templates may use annotations [false]
  *
  * All rules that match a namespace apply: their lists are joined, and of keyAlgorithms and the single
- * values the last rule that states one applies.
+ * values the last rule that states one applies. A file with a part that can never have an effect is
+ * refused. deploy/policy.schema.json describes the file for editors.
  */
 import { LineCounter, type Node, type ParsedNode, parseDocument, type YAMLMap } from "yaml";
 import { isMap, isScalar, isSeq } from "yaml";
 import { abbreviate } from "../../shared/text/printable_text.ts";
-import { validityFormat } from "../../shared/text/durations.ts";
-import {
-  isOrganizationalUnit,
-  organizationalUnitSyntax,
-} from "../../shared/attributes/name_attributes.ts";
-import { keyAlgorithms } from "../../shared/crypto/key_algorithm.ts";
-import { parseDnsPattern } from "./dns_rules.ts";
-import { isNamespacePattern } from "./effective_policy.ts";
-import { parseIpRange } from "./ip_ranges.ts";
-import type { PolicyRule } from "./policy.ts";
-import { parseUriPattern } from "./uri_rules.ts";
-
-/** What a field accepts: in words, and as a parser that returns undefined for anything else. */
-interface Format<T> {
-  readonly expected: string;
-  readonly parse: (value: unknown) => T | undefined;
-}
+import { findIneffectiveParts } from "./ineffective_rules.ts";
+import type { Policy, PolicyRule } from "./policy.ts";
+import { type Format, lists, ruleKeys, similarWord, singles } from "./policy_formats.ts";
 
 /** A ConfigMap holds at most 1 MiB. */
 const maxFileCharacters = 1_048_576;
 
-const text = <T>(parse: (text: string) => T | undefined) => (value: unknown) =>
-  typeof value === "string" ? parse(value) : undefined;
-const boolean: Format<boolean> = {
-  expected: "true or false",
-  parse: (value) => typeof value === "boolean" ? value : undefined,
-};
-
-const lists = {
-  namespaces: {
-    expected: 'the name of a namespace, the start of one and "*" ("team-*"), or "*" for all',
-    parse: text((value) => isNamespacePattern(value) ? value : undefined),
-  },
-  dnsNames: {
-    expected:
-      "a DNS name in lower case, in which * can replace whole labels if two more labels follow",
-    parse: text(parseDnsPattern),
-  },
-  uris: {
-    expected: "an absolute URI, in which * can replace whole segments of the path",
-    parse: text(parseUriPattern),
-  },
-  ipRanges: {
-    expected: "a CIDR range such as 10.0.0.0/8, with no bits set after the prefix",
-    parse: text(parseIpRange),
-  },
-  organizationalUnits: {
-    expected: `${organizationalUnitSyntax}, or "*"`,
-    parse: text((value) => value === "*" || isOrganizationalUnit(value) ? value : undefined),
-  },
-  keyAlgorithms: {
-    expected: `one of ${keyAlgorithms.join(", ")}`,
-    parse: (value: unknown) => keyAlgorithms.find((algorithm) => algorithm === value),
-  },
-} satisfies Record<string, Format<unknown>>;
-
-const singles = {
-  maxValidity: { expected: validityFormat.expected, parse: text(validityFormat.parse) },
-  bareNames: boolean,
-  shortNames: boolean,
-  annotations: boolean,
-} satisfies Record<string, Format<unknown>>;
-
-const ruleKeys = [...Object.keys(lists), ...Object.keys(singles)];
-
-/** Reads the text of a policy file, or reports every problem with its line. */
+/** Reads the text of a policy file, or reports every problem with its line and its rule's number. */
 export function parsePolicyFile(
   text: string,
+  /** What applies without any rule. */
+  base: Omit<Policy, "rules">,
 ): /** `lines` has the line on which each rule begins. */
 | { kind: "rules"; rules: PolicyRule[]; lines: number[] }
 | { kind: "refused"; problems: string[] } {
   if (text.length > maxFileCharacters) {
-    return { kind: "refused", problems: [`has over ${maxFileCharacters} characters`] };
+    return {
+      kind: "refused",
+      problems: [`line 1: the file has over ${maxFileCharacters} characters`],
+    };
   }
   const reader = new PolicyFileReader(text);
   const rules = reader.rules();
-  return reader.problems.length > 0
-    ? { kind: "refused", problems: reader.problems }
-    : { kind: "rules", rules, lines: reader.ruleLines };
+  if (reader.problems.length > 0) return { kind: "refused", problems: reader.problems };
+  const lines = reader.ruleLines;
+  const problems = findIneffectiveParts(rules, base).map(({ rule, problem, expected }) =>
+    `line ${lines[rule]}, rule ${rule + 1}: ${problem}; expected ${expected}`
+  );
+  return problems.length > 0 ? { kind: "refused", problems } : { kind: "rules", rules, lines };
 }
 
 class PolicyFileReader {
@@ -105,6 +58,8 @@ class PolicyFileReader {
   readonly ruleLines: number[] = [];
   readonly #lines = new LineCounter();
   readonly #root: ParsedNode | null;
+  /** Of the rule that is being read; 0 outside of the rules. */
+  #ruleNumber = 0;
 
   constructor(text: string) {
     const document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false });
@@ -122,41 +77,42 @@ class PolicyFileReader {
     const root = this.#fields(this.#root, "the file", ["rules"]);
     const rules = root?.get("rules");
     if (root && !rules) this.#reject(this.#root, 'has no "rules"', 'a list under "rules"');
-    return rules ? this.#items(rules, "rules", (rule) => this.#rule(rule)) : [];
+    if (!rules) return [];
+    return this.#items(rules, "rules", (rule) => this.#rule(rule), { canBeEmpty: true });
   }
 
   #rule(node: Node): PolicyRule | undefined {
-    const fields = this.#fields(node, "a rule", ruleKeys);
+    this.#ruleNumber++;
+    this.ruleLines.push(this.#lineOf(node));
+    const fields = this.#fields(node, "the rule", ruleKeys);
     if (fields === undefined) return undefined;
-    this.ruleLines.push(this.#lineAt(node.range?.[0] ?? 0));
     if (!fields.has("namespaces")) {
-      this.#reject(node, 'a rule without "namespaces"', 'a list of them, or ["*"] for all');
+      this.#reject(node, 'has no "namespaces"', 'a list of them, or "*" for all');
     }
-    const list = <T>(key: string, format: Format<T>): T[] => {
+    const list = <T>(key: string, format: Format<T>): T[] | undefined => {
       const value = fields.get(key);
-      return value ? this.#items(value, key, (item) => this.#value(item, key, format)) : [];
+      const read = (item: Node) => this.#value(item, key, format);
+      return value && this.#items(value, key, read, format);
     };
     const single = <T>(key: string, format: Format<T>): T | undefined => {
       const value = fields.get(key);
       return value && this.#value(value, key, format);
     };
-    const maxValidity = single("maxValidity", singles.maxValidity);
-    const bareNames = single("bareNames", singles.bareNames);
-    const shortNames = single("shortNames", singles.shortNames);
-    const annotations = single("annotations", singles.annotations);
     return {
-      namespaces: list("namespaces", lists.namespaces),
-      dnsNames: list("dnsNames", lists.dnsNames),
-      uris: list("uris", lists.uris),
-      ipRanges: list("ipRanges", lists.ipRanges),
-      organizationalUnits: list("organizationalUnits", lists.organizationalUnits),
-      ...(fields.has("keyAlgorithms")
-        ? { keyAlgorithms: list("keyAlgorithms", lists.keyAlgorithms) }
-        : {}),
-      ...(maxValidity === undefined ? {} : { maxValidity }),
-      ...(bareNames === undefined ? {} : { bareNames }),
-      ...(shortNames === undefined ? {} : { shortNames }),
-      ...(annotations === undefined ? {} : { annotations }),
+      namespaces: list("namespaces", lists.namespaces) ?? [],
+      dnsNames: list("dnsNames", lists.dnsNames) ?? [],
+      uris: list("uris", lists.uris) ?? [],
+      ipRanges: list("ipRanges", lists.ipRanges) ?? [],
+      organizationalUnits: list("organizationalUnits", lists.organizationalUnits) ?? [],
+      ...withoutUndefined({
+        keyAlgorithms: list("keyAlgorithms", lists.keyAlgorithms),
+        maxValidity: single("maxValidity", singles.maxValidity),
+        minValidity: single("minValidity", singles.minValidity),
+        bareNames: single("bareNames", singles.bareNames),
+        shortNames: single("shortNames", singles.shortNames),
+        annotations: single("annotations", singles.annotations),
+        podCertificates: single("podCertificates", singles.podCertificates),
+      }),
     };
   }
 
@@ -170,37 +126,65 @@ class PolicyFileReader {
     for (const { key, value } of (node as YAMLMap<Node, Node | null>).items) {
       const name = isScalar(key) ? String(key.value) : "";
       if (!keys.includes(name)) {
-        this.#reject(key, `"${abbreviate(name)}" is unknown`, `one of ${keys.join(", ")}`);
+        const meant = ask(similarWord(name, keys));
+        this.#reject(key, `"${abbreviate(name)}" is unknown${meant}`, `one of ${keys.join(", ")}`);
       } else if (value) fields.set(name, value);
+      else this.#reject(key, `${name} has no value`, "one, or no such key");
     }
     return fields;
   }
 
-  #items<T>(node: Node, key: string, read: (item: Node) => T | undefined): T[] {
-    if (isSeq(node) && (node.items.length > 0 || key === "rules")) {
-      return (node.items as Node[]).map(read).filter((item) => item !== undefined);
+  #items<T>(
+    node: Node,
+    key: string,
+    read: (item: Node) => T | undefined,
+    { acceptsAll, canBeEmpty }: { acceptsAll?: boolean; canBeEmpty?: boolean },
+  ): T[] {
+    const isAll = acceptsAll && isScalar(node) && node.value === "*";
+    const items = isSeq(node) ? node.items as Node[] : isAll ? [node] : undefined;
+    if (items !== undefined && (items.length > 0 || canBeEmpty)) {
+      return items.map(read).filter((item) => item !== undefined);
     }
-    this.#reject(node, `${key} is not a list with at least one item`, "a list ([one, two])");
+    const all = acceptsAll ? ', or "*"' : "";
+    this.#reject(node, `${key} is not a list with at least one item`, `a list ([one, two])${all}`);
     return [];
   }
 
-  #value<T>(node: Node, key: string, { expected, parse }: Format<T>): T | undefined {
-    const value = isScalar(node) ? parse(node.value) : undefined;
+  #value<T>(node: Node, key: string, { expected, parse, suggest }: Format<T>): T | undefined {
+    if (!isScalar(node)) {
+      this.#reject(node, `${key} is not a single value`, expected);
+      return undefined;
+    }
+    const value = parse(node.value);
     if (value === undefined) {
-      const given = isScalar(node)
-        ? `is "${abbreviate(String(node.value))}"`
-        : "is not a single value";
-      this.#reject(node, `${key} ${given}`, expected);
+      const given = String(node.value);
+      this.#reject(node, `${key} is "${abbreviate(given)}"${ask(suggest?.(given))}`, expected);
     }
     return value;
   }
 
   #reject(node: Node, problem: string, expected: string): void {
-    const line = this.#lineAt(node.range?.[0] ?? 0);
-    this.problems.push(`line ${line}: ${problem}; expected ${expected}`);
+    const rule = this.#ruleNumber === 0 ? "" : `, rule ${this.#ruleNumber}`;
+    this.problems.push(`line ${this.#lineOf(node)}${rule}: ${problem}; expected ${expected}`);
+  }
+
+  #lineOf(node: Node): number {
+    return this.#lineAt(node.range?.[0] ?? 0);
   }
 
   #lineAt(offset: number): number {
     return this.#lines.linePos(offset).line;
   }
+}
+
+/** Asks whether a suggestion is meant; empty without one. */
+function ask(suggestion: string | undefined): string {
+  return suggestion === undefined ? "" : ` (is ${suggestion} meant?)`;
+}
+
+function withoutUndefined<T extends object>(
+  values: T,
+): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  const stated = Object.entries(values).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(stated) as { [K in keyof T]?: Exclude<T[K], undefined> };
 }

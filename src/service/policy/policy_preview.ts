@@ -2,9 +2,15 @@ import { describeProblems, parseAttributes } from "../../shared/attributes/attri
 import { formatDuration } from "../../shared/text/durations.ts";
 import type { PodFields } from "../../shared/attributes/templates.ts";
 import { computeRequestedNames, type RequestedNames } from "./requested_names.ts";
-import { allows, decidePolicy, type PolicyDecision, type PolicyRequest } from "./decision.ts";
-import type { Policy } from "./policy.ts";
-import { matchesNamespace } from "./effective_policy.ts";
+import {
+  allows,
+  decidePolicy,
+  grantedValidity,
+  type PolicyDecision,
+  type PolicyRequest,
+} from "./decision.ts";
+import type { Policy, PolicyRule } from "./policy.ts";
+import { computeEffectivePolicy, matchesNamespace } from "./effective_policy.ts";
 
 export interface PreviewRequest {
   readonly policy: Policy;
@@ -49,7 +55,7 @@ export function previewPolicy(request: PreviewRequest): Preview {
 
 function previewLines(
   request: PreviewRequest,
-  { pod, names: { defaults, fromAnnotations }, keyAlgorithm }: PolicyRequest,
+  { pod, names: { defaults, fromAnnotations }, validity, keyAlgorithm }: PolicyRequest,
   granted: PolicyDecision & { readonly kind: "granted" },
 ): PreviewLine[] {
   const nothing: PolicyRequest = {
@@ -90,21 +96,66 @@ function previewLines(
     ...fromAnnotations.map((one) =>
       name("from annotations", one.template, { fromAnnotations: [one] })
     ),
-    line("validity", formatDuration(granted.validity), { validity: granted.validity }),
+    {
+      what: "validity",
+      value: formatDuration(granted.validity),
+      grantedBy: validityGrantedBy(request, { ...nothing, validity }, granted.validity),
+    },
     line("key", keyAlgorithm, { keyAlgorithm }),
+    ...podCertificates(request),
   ];
 }
 
 const byDefault = "by default";
 
-/** What grants one property: the default, or the first rule that grants it by itself. */
-function grantedBy({ policy, ruleTitles, pod }: PreviewRequest, one: PolicyRequest): string {
-  const grants = (rules: Policy["rules"]) => allows({ ...policy, rules }, one);
-  if (grants([])) return byDefault;
+/** What grants one property of the request. */
+function grantedBy(request: PreviewRequest, one: PolicyRequest): string {
+  return firstThatGrants(request, (policy) => allows(policy, one));
+}
+
+/** What makes the validity what it is: a rule can shorten the default or raise what is requested. */
+function validityGrantedBy(
+  request: PreviewRequest,
+  one: PolicyRequest,
+  validity: Temporal.Duration,
+): string {
+  return firstThatGrants(request, (policy) => {
+    const effective = computeEffectivePolicy(policy, request.pod.namespace);
+    const granted = grantedValidity(one.validity, effective);
+    return allows(policy, one) && Temporal.Duration.compare(granted, validity) === 0;
+  });
+}
+
+/** The default, or the first rule that grants something by itself. */
+function firstThatGrants(request: PreviewRequest, grants: (policy: Policy) => boolean): string {
+  const { policy } = request;
+  if (grants({ ...policy, rules: [] })) return byDefault;
   const at = policy.rules.findIndex((rule) =>
-    rule.namespaces.some((pattern) => matchesNamespace(pod.namespace, pattern)) && grants([rule])
+    appliesTo(rule, request) && grants({ ...policy, rules: [rule] })
   );
-  return at < 0 ? "by several rules together" : `by ${ruleTitles[at] ?? `rule ${at + 1}`}`;
+  return at < 0 ? "by several rules together" : `by ${ruleTitle(request, at)}`;
+}
+
+function appliesTo({ namespaces }: PolicyRule, { pod }: PreviewRequest): boolean {
+  return namespaces.some((pattern) => matchesNamespace(pod.namespace, pattern));
+}
+
+function ruleTitle({ ruleTitles }: PreviewRequest, at: number): string {
+  return ruleTitles[at] ?? `rule ${at + 1}`;
+}
+
+/** What the last rule that states the reserved key states, although nothing depends on it yet. */
+function podCertificates(request: PreviewRequest): PreviewLine[] {
+  const { rules } = request.policy;
+  const at = rules.findLastIndex((rule) =>
+    rule.podCertificates !== undefined && appliesTo(rule, request)
+  );
+  if (at < 0) return [];
+  return [{
+    what: "podCertificates",
+    value: `${rules[at]?.podCertificates}, without effect`,
+    grantedBy: `by ${ruleTitle(request, at)}`,
+  }];
 }
 
 /** A preview as text, in columns. */

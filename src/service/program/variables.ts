@@ -115,7 +115,9 @@ export const serviceVariables = {
   minValidity: {
     name: "MIN_VALIDITY",
     defaultText: `${usualMinValidity}, or DEFAULT_VALIDITY or MAX_VALIDITY if shorter`,
-    description: "the shortest lifetime a new volume can ask for, and of each renewal",
+    description:
+      "the shortest lifetime a new volume can ask for, and of each renewal, unless a policy rule " +
+      "states another",
     ...validityFormat,
   },
   maxValidity: {

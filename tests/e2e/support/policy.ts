@@ -5,12 +5,18 @@ const deployment = "deployment/cert-service";
 const file = "/etc/cert-service/policy/policy.yaml";
 
 /**
- * Gives the service a policy as docs/how-to/set-a-policy.md describes, and waits until all replicas have it; `manifest` is
- * a ConfigMap as `kubectl apply` accepts it. Disposing removes it.
+ * Gives the service the text of a policy file as docs/how-to/set-a-policy.md describes, and waits
+ * until all replicas have it. Disposing removes it.
  */
-export async function givePolicy(manifest: string): Promise<AsyncDisposable> {
+export async function givePolicy(text: string): Promise<AsyncDisposable> {
   await using undo = new AsyncDisposableStack();
-  await kubectl(["apply", "-f", "-"], manifest);
+  const configMap = {
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    metadata: { name: "cert-service-policy", namespace: system },
+    data: { "policy.yaml": text },
+  };
+  await kubectl(["apply", "-f", "-"], JSON.stringify(configMap));
   undo.defer(() => removed("configmap", "cert-service-policy"));
   await kubectl(["-n", system, "set", "env", deployment, `POLICY_FILE=${file}`]);
   undo.defer(async () => {

@@ -13,6 +13,14 @@ rules:
     maxValidity: 2160h
 `;
 
+/** What check-policy prints for a policy file, without the title, in columns. */
+function preview(text: string, attributes: Record<string, string> = {}): string[] {
+  const pod = { namespace: "shop", name: "web-0", serviceAccount: "web", attributes };
+  const outcome = checkPolicy(text, policy(), pod);
+  assert(outcome.kind === "granted", JSON.stringify(outcome));
+  return outcome.text.split("\n").map((line) => line.trim().replace(/ {2,}/g, " | ")).slice(1);
+}
+
 function check(attributes: Record<string, string>, namespace = "shop", name = "web-0") {
   const pod = { namespace, name, serviceAccount: "web", attributes };
   return checkPolicy(file, policy(), pod);
@@ -50,6 +58,30 @@ Deno.test("check-policy grants a pod's bare name as its common name by default",
   assert.match(outcome.text, /common name +web-0 +by default/);
 });
 
+Deno.test("check-policy prints the rule that shortens the default validity or raises what is requested", () => {
+  const rules = (key: string) => `rules: [{namespaces: [shop], ${key}}]`;
+  const validity = (key: string, attributes?: Record<string, string>) =>
+    preview(rules(key), attributes).find((line) => line.startsWith("validity"));
+  const byRule = "by the rule at line 1";
+  assert.equal(validity("maxValidity: 2h"), `validity | 2h | ${byRule}`);
+  assert.equal(validity("minValidity: 200h"), `validity | 200h | ${byRule}`);
+  const short = { duration: "10m" };
+  assert.equal(validity("minValidity: 10m", short), `validity | 10m | ${byRule}`);
+  assert.equal(validity("minValidity: 10m"), "validity | 168h | by default");
+});
+
+Deno.test("check-policy prints the reserved key podCertificates where a rule states it", () => {
+  const text = `rules:
+  - {namespaces: "*", podCertificates: true}
+  - {namespaces: [shop], podCertificates: false}
+`;
+  assert.equal(
+    preview(text).at(-1),
+    "podCertificates | false, without effect | by the rule at line 3",
+  );
+  assert.match(preview("rules: []").at(-1) ?? "", /^key /);
+});
+
 Deno.test("check-policy prints what grants the names of a pod that has none of its own", () => {
   const outcome = check({ "ip-sans": "10.1.2.3" }, "shop", "a".repeat(64));
   assert(outcome.kind === "granted", JSON.stringify(outcome));
@@ -81,7 +113,7 @@ Deno.test("a bad policy file is rejected with the lines of its problems", () => 
   const pod = { namespace: "shop", name: "web-0", serviceAccount: "web", attributes: {} };
   const outcome = checkPolicy("rules:\n  - namespaces: [Shop]\n", policy(), pod);
   assert(outcome.kind === "refused");
-  assert.match(outcome.problems.join(), /^line 2: namespaces is "Shop"/);
+  assert.match(outcome.problems.join(), /^line 2, rule 1: namespaces is "Shop"/);
 });
 
 Deno.test("check-policy reports every option that is wrong", () => {

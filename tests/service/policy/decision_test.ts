@@ -178,12 +178,42 @@ Deno.test("a first certificate under the minimum validity is denied, and a renew
   assert.equal(
     reasonOf(asked),
     "the policy for namespace shop does not allow it: a validity of 59m59s (duration or " +
-      "validity_days) is under the minimum, 1h (MIN_VALIDITY); ask for 1h or more",
+      "validity_days) is under the minimum, 1h (MIN_VALIDITY or a rule's minValidity); ask for 1h or " +
+      "more, or for a policy rule with minValidity: 59m59s",
   );
   assert.equal(granted({ duration: "1h" }).validity.total("hours"), 1);
   assert.equal(granted(asked, { isRenewal: true }).validity.total("hours"), 1);
   assert.equal(granted({ duration: "2h" }, { isRenewal: true }).validity.total("hours"), 2);
   assert.match(reasonOf({ duration: "721h" }, { isRenewal: true }), /over the maximum, 720h/);
+});
+
+Deno.test("a rule replaces the minimum validity, up to the maximum, for first certificates and renewals", () => {
+  const hours = (minValidity: Temporal.DurationLike, maxValidity?: Temporal.DurationLike) => [
+    rule({
+      minValidity: Temporal.Duration.from(minValidity),
+      ...(maxValidity && { maxValidity: Temporal.Duration.from(maxValidity) }),
+    }),
+  ];
+  const longer = hours({ hours: 24 });
+  assert.match(
+    reasonOf({ duration: "23h" }, { rules: longer }),
+    /23h .* is under the minimum, 24h /,
+  );
+  const renewed = granted({ duration: "23h" }, { rules: longer, isRenewal: true });
+  assert.equal(renewed.validity.total("hours"), 24);
+  granted({ duration: "10m" }, { rules: hours({ minutes: 10 }) });
+  assert.match(reasonOf({ duration: "9m" }, { rules: hours({ minutes: 10 }) }), /minimum, 10m /);
+  // The default is raised, and the maximum of another rule limits the minimum.
+  assert.equal(granted({}, { rules: hours({ hours: 200 }) }).validity.total("hours"), 200);
+  const limited = [...longer, rule({ maxValidity: Temporal.Duration.from({ hours: 2 }) })];
+  assert.equal(granted({ duration: "2h" }, { rules: limited }).validity.total("hours"), 2);
+  // Of several rules the last one applies, to its namespaces only.
+  const last = [...longer, rule({ minValidity: Temporal.Duration.from({ hours: 3 }) })];
+  assert.equal(granted({ duration: "3h" }, { rules: last }).validity.total("hours"), 3);
+  const others = [
+    rule({ namespaces: ["bank"], minValidity: Temporal.Duration.from({ hours: 24 }) }),
+  ];
+  granted({ duration: "1h" }, { rules: others });
 });
 
 Deno.test("where a rule's maximum validity is under the minimum, it is the minimum too", () => {
