@@ -84,7 +84,7 @@ Deno.test("attributes that the service does not accept reject a first certificat
   const attributes = {
     colour: "red",
     duration: "5s",
-    "dns-names": "web.shop,Web.shop",
+    "dns-names": "web.shop.svc,Web.shop.svc",
     "key-algorithm": "ml-dsa",
   };
   const reason = reasonOf("invalid", await service.ask({ attributes }));
@@ -92,7 +92,7 @@ Deno.test("attributes that the service does not accept reject a first certificat
   assert.match(reason, /volume\.attributes\["key-algorithm"\]: is "ml-dsa"/);
   const { leaf } = issued(await service.ask({ attributes, predecessor: "0a" }));
   assert.equal(String(leaf.notAfter), "2026-03-01T13:00:00Z");
-  assert.deepEqual(leaf.dnsNames, ["web-0.shop.svc.cluster.local", "web-0", "web.shop"]);
+  assert.deepEqual(leaf.dnsNames, ["web-0.shop.svc.cluster.local", "web-0", "web.shop.svc"]);
 });
 
 Deno.test("a renewal may hold another key than the attributes ask for, because the driver can be of another version", async () => {
