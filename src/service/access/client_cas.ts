@@ -32,7 +32,9 @@ export class ClientCas implements ClientCaSource, AsyncDisposable {
   readonly #listeners = new Listeners();
   #certificates: readonly Certificate[];
   #problem: string | undefined;
-  #watching: AsyncDisposable | undefined;
+  /** The newest file is not used because of the CA that signed for pods when it was read. */
+  #isRejectedForCa = false;
+  readonly #resources = new AsyncDisposableStack();
 
   private constructor(options: ClientCasOptions, list: readonly Certificate[]) {
     this.#options = options;
@@ -41,12 +43,12 @@ export class ClientCas implements ClientCaSource, AsyncDisposable {
 
   /** Rejects, with what is expected, when the file contains no CA certificate. */
   static async open(options: ClientCasOptions): Promise<ClientCas> {
-    const { file, scheduler, clock } = options;
+    const { file, scheduler, clock, currentCa } = options;
     const pem = await file.read();
     const read = readClientCas(pem);
     if (typeof read === "string") throw new Error(`${file.name}: ${read}`);
     const opened = new ClientCas(options, read);
-    opened.#watching = watchTextFile({
+    const watch = watchTextFile({
       key: "client-ca",
       scheduler,
       clock,
@@ -55,6 +57,11 @@ export class ClientCas implements ClientCaSource, AsyncDisposable {
       onChange: (text) => opened.#change(text),
       onError: (problem) => opened.#reject(problem),
     });
+    opened.#resources.use(watch);
+    const onCaChange = () => {
+      if (opened.#isRejectedForCa) watch.readAgain();
+    };
+    opened.#resources.use(currentCa.onChange(onCaChange));
     return opened;
   }
 
@@ -79,7 +86,7 @@ export class ClientCas implements ClientCaSource, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#watching?.[Symbol.asyncDispose]();
+    await this.#resources.disposeAsync();
   }
 
   async #change(pem: string): Promise<void> {
@@ -89,7 +96,12 @@ export class ClientCas implements ClientCaSource, AsyncDisposable {
     const { material, anchors } = currentCa;
     const chain = material ? [material.issuer.certificate, ...material.issuer.chain] : [];
     const problem = await podCaRejectionReason(read, { chain, roots: anchors }, clock.now());
-    if (problem !== undefined) return this.#reject(problem);
+    if (problem !== undefined) {
+      this.#reject(problem);
+      this.#isRejectedForCa = true;
+      return;
+    }
+    this.#isRejectedForCa = false;
     this.#problem = undefined;
     this.#certificates = read;
     logger.info("the client CAs have changed: {count} certificates", { count: read.length });
@@ -97,6 +109,8 @@ export class ClientCas implements ClientCaSource, AsyncDisposable {
   }
 
   #reject(problem: string): void {
+    this.#isRejectedForCa = false;
+    if (problem === this.#problem) return;
     this.#problem = problem;
     logger.error("the new client CAs cannot be used, the previous ones remain in use: {problem}", {
       problem,

@@ -32,27 +32,51 @@ export interface TextWatchOptions {
  */
 const interval = { seconds: 10 };
 
-/** Reads a text again every 10 s until disposed. */
-export function watchTextFile(options: TextWatchOptions): AsyncDisposable {
+/** A watch of a text, until it is disposed. */
+export interface TextWatch extends AsyncDisposable {
+  /** Reads the text now, and calls `onChange` also where it is the same as before. */
+  readAgain(): void;
+}
+
+/**
+ * Reads a text again every 10 s until disposed. A text counts as read when `onChange` has resolved: one
+ * for which it rejected is handled again after the next 10 s.
+ */
+export function watchTextFile(options: TextWatchOptions): TextWatch {
   const { key, scheduler, clock } = options;
+  /** Undefined: the next text that can be read is handled, even when it is the same as before. */
   let known = options.first;
+  let isRequested = false;
   let lastProblem: string | undefined;
-  scheduler.schedule(key, clock.now().add(interval), async () => {
+  let isDisposed = false;
+  const read = async () => {
     try {
       const text = await options.read();
-      lastProblem = undefined;
-      if (text !== known) {
-        known = text;
+      if (text !== known || isRequested) {
+        isRequested = false;
+        known = undefined;
         await options.onChange(text);
+        known = text;
       }
+      lastProblem = undefined;
     } catch (error) {
       const problem = errorMessage(error);
       if (problem !== lastProblem) options.onError(problem);
       lastProblem = problem;
-      // The next text that can be read ends the problem, even when it is the same as before.
       known = undefined;
     }
     return clock.now().add(interval);
-  });
-  return { [Symbol.asyncDispose]: () => scheduler.cancel(key) };
+  };
+  scheduler.schedule(key, clock.now().add(interval), read);
+  return {
+    readAgain: () => {
+      if (isDisposed) return;
+      isRequested = true;
+      scheduler.schedule(key, clock.now(), read);
+    },
+    [Symbol.asyncDispose]: () => {
+      isDisposed = true;
+      return scheduler.cancel(key);
+    },
+  };
 }

@@ -160,3 +160,27 @@ Deno.test("nodes' certificates cannot come from the CA that signs for pods, at t
   assert.match(clients.problem ?? "", /has the key of a CA that signs for pods/);
   assert.equal(commonNames(clients), "Nodes");
 });
+
+Deno.test("client CAs that were rejected because of the CA that signs for pods are used once another CA signs", async () => {
+  const clock = new FakeClock(Temporal.Instant.from("2026-03-01T12:00:00Z"));
+  await using time = ticking(clock);
+  const [former, next, nodes] = await Promise.all(
+    ["Former", "Next", "Nodes"].map((commonName) => makeCa({ commonName })),
+  );
+  assert(former && next && nodes);
+  const pem = ({ issuer }: typeof former) => encodePem("CERTIFICATE", issuer.certificate.der);
+  const currentCa = new CurrentCa(former);
+  const file = new TestFile(pem(nodes));
+  await using clients = await ClientCas.open({ ...time, currentCa, file });
+  // The operator gives the key of the former CA to the nodes before the rotation has ended.
+  file.text = pem(former);
+  await clock.advance({ seconds: 10 });
+  assert.match(clients.problem ?? "", /has the key of a CA that signs for pods/);
+  currentCa.replace({ ...next, anchors: [...former.anchors, ...next.anchors] });
+  await clock.until(() => time.scheduler.running === 0);
+  await clock.advance({ seconds: 1 });
+  assert.match(clients.problem ?? "", /has the key of a CA that signs for pods/);
+  currentCa.replace(next);
+  await clock.until(() => commonNames(clients) === "Former");
+  assert.equal(clients.problem, undefined);
+});
