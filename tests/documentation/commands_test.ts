@@ -8,6 +8,8 @@ import {
   revokeCommand,
 } from "../../src/service/admin/certificate_commands.ts";
 import type { CommandResult } from "../../src/service/admin/command_result.ts";
+import { caManifest } from "../../src/service/admin/ca_manifest.ts";
+import { createCa, defaultCa } from "../../src/service/admin/init_ca.ts";
 import { checkPolicyFile, initCa } from "../../src/service/admin/commands.ts";
 import { readServiceConfig } from "../../src/service/program/config.ts";
 import { commands as serviceCommands } from "../../src/service/program/run_command.ts";
@@ -41,7 +43,12 @@ async function runServiceCommand(args: readonly string[]): Promise<CommandResult
   assert.ok(base.kind === "config");
   switch (line.command) {
     case "init-ca":
-      return await initCa(line.args, Temporal.Now.instant(), () => Promise.resolve());
+      return await initCa(line.args, {
+        now: Temporal.Now.instant(),
+        write: () => Promise.resolve(),
+        read: async () =>
+          caManifest(await createCa(defaultCa, Temporal.Now.instant().subtract({ hours: 1 }))),
+      });
     case "check-policy":
       return await checkPolicyFile(line.args, base.config, () => Promise.resolve("rules: []"));
     case "list":

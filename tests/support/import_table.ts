@@ -215,7 +215,7 @@ export const folders: Readonly<Record<string, Folder>> = {
     purpose: "administrator's commands: `list`, `get`, `revoke`, `init-ca`, `check-policy`",
     mainFile: "commands.ts",
     mayImport: {
-      shared: ["text", "crypto", "gen", "grpc", "grpc_client"],
+      shared: ["text", "crypto", "gen", "grpc", "x509", "grpc_client"],
       service: ["x509", "policy"],
     },
   },

@@ -71,7 +71,7 @@ export const structure: Structure = {
     "fast-check": [],
     "reflect-metadata": ["service/x509"],
     "tlds": ["service/policy"],
-    "yaml": ["service/policy"],
+    "yaml": ["service/policy", "service/admin"],
   },
   pure: [
     "shared/text",

@@ -12,13 +12,20 @@ import { caManifest } from "./ca_manifest.ts";
 import { checkPolicy, parsePodArguments } from "./check_policy.ts";
 import { type CommandResult, refused } from "./command_result.ts";
 import type { Policy } from "../policy/policy.ts";
-import { createCa, type NewCa, parseInitCaOptions } from "./init_ca.ts";
+import { createCa, type InitCaOptions, type NewCa, parseInitCaOptions } from "./init_ca.ts";
 
-/** `init-ca`: makes a CA, and writes it to files with `write` or returns it as a manifest. */
+/** What `init-ca` needs of the machine. */
+export interface InitCaEnvironment {
+  readonly now: Temporal.Instant;
+  readonly write: (folder: string, ca: NewCa) => Promise<void>;
+  /** Reads a file, or the standard input for "-". */
+  readonly read: (path: string) => Promise<string>;
+}
+
+/** `init-ca`: makes a CA, and writes it to files or returns it as a manifest. */
 export async function initCa(
   args: string[],
-  now: Temporal.Instant,
-  write: (folder: string, ca: NewCa) => Promise<void>,
+  { now, write, read }: InitCaEnvironment,
 ): Promise<CommandResult> {
   const { values } = parseArgs({
     args,
@@ -28,12 +35,17 @@ export async function initCa(
       subject: { type: "string" },
       out: { type: "string" },
       kubernetes: { type: "boolean", default: false },
+      rotate: { type: "string" },
     },
   });
   const parsed = parseInitCaOptions(values);
   if (parsed.kind === "refused") return parsed;
-  if (values.kubernetes === (values.out !== undefined)) {
-    return refused("expected either --out DIR or --kubernetes");
+  const forms = [values.out !== undefined, values.kubernetes, values.rotate !== undefined];
+  if (forms.filter((isGiven) => isGiven).length !== 1) {
+    return refused("expected one of --out DIR, --kubernetes and --rotate FILE");
+  }
+  if (values.rotate !== undefined) {
+    return await rotateCa(values.rotate, await read(values.rotate), parsed.options, now);
   }
   const ca = await createCa(parsed.options, now);
   if (values.out === undefined) {
@@ -44,6 +56,35 @@ export async function initCa(
     kind: "done",
     exitCode: 0,
     output: `wrote ${join(values.out, "tls.crt")} and tls.key (mode 0600)\n`,
+  };
+}
+
+/** The Secret with a new CA, and the one of the given Secret as the former CA. */
+async function rotateCa(
+  path: string,
+  text: string,
+  options: InitCaOptions,
+  now: Temporal.Instant,
+): Promise<CommandResult> {
+  const { readCurrentSecret, rotatedSecret, rotationProblem } = await import(
+    "./rotated_secret.ts"
+  );
+  const { loadIssuer } = await import("../x509/issuer.ts");
+  const refusal = (problem: string) => refused(`--rotate ${path}: ${problem}`);
+  const current = readCurrentSecret(text);
+  if (current.kind === "refused") return refusal(current.problems.join("; "));
+  const { secret } = current;
+  const problem = rotationProblem(secret);
+  if (problem !== undefined) return refusal(problem);
+  const pem = `${secret.certificatePem}\n${secret.furtherAnchorsPem ?? ""}`;
+  const loaded = await loadIssuer(pem, secret.privateKeyPem, now);
+  if (loaded.kind === "refused") {
+    return refusal(`the present CA cannot sign until the new one does: ${loaded.problem}`);
+  }
+  return {
+    kind: "done",
+    exitCode: 0,
+    output: rotatedSecret(secret, await createCa(options, now)),
   };
 }
 

@@ -1,6 +1,7 @@
 import type { V1Secret } from "@kubernetes/client-node";
 import { getLogger } from "@logtape/logtape";
 import type { NamespacedName } from "../../shared/text/kubernetes_names.ts";
+import { compromisedAnnotation, formerCaKeys } from "../../shared/text/product_names.ts";
 import type { CaSource, CaSourceState } from "../ca/ca_source.ts";
 import type { ApiClient } from "./api_client.ts";
 import { type ObjectWatchOptions, watchObject } from "./object_watch.ts";
@@ -8,9 +9,7 @@ import { secretPermission } from "./permissions.ts";
 
 const logger = getLogger(["cert-service", "kubernetes"]);
 
-const formerKeys = ["tls-previous.crt", "tls-previous.key"];
-/** States that the key of the CA before this one is compromised. */
-const compromisedAnnotation = "csi-cert-driver/old-key-compromised";
+const formerKeys = [formerCaKeys.certificate, formerCaKeys.privateKey];
 
 /**
  * The CA in a Secret of type kubernetes.io/tls: tls.crt, tls.key and, for further anchors, ca.crt; the CA
@@ -62,6 +61,12 @@ function readSecret(
     });
   }
   const [formerCertificate, formerKey] = formerKeys.map((key) => texts[key]);
+  if ((formerCertificate === undefined) !== (formerKey === undefined)) {
+    logger.warn("Secret {name} has one of {keys}, and is used without a former CA", {
+      name: shown,
+      keys: formerKeys.join(" and "),
+    });
+  }
   const { uid, resourceVersion } = metadata ?? {};
   return {
     kind: "present",

@@ -23,6 +23,11 @@ export function serviceHelp(version: string): string {
       ["  --days N", `the CA's lifetime in days, 1 to ${maxCaDays} [${defaultCa.days}]`],
       ["  --subject CN", `the CA's common name [${defaultCa.commonName}]`],
       ["  --out DIR | --kubernetes", "write files to DIR, or print YAML for kubectl apply -f -"],
+      [
+        "  --rotate FILE",
+        "or print the CA's Secret, which FILE contains (- is standard input), with a new CA and " +
+        "the present one as the former CA",
+      ],
       ["cert-service check-policy FILE", "print what a policy file grants a pod, and which rule:"],
       ["  --pod NAMESPACE/NAME", "the pod"],
       ["  --service-account NAME", "the pod's service account [default]"],

@@ -49,7 +49,7 @@ function describeError(error: unknown): string {
 async function resultOf(command: Command, args: string[]): Promise<CommandResult> {
   if (command === "init-ca") {
     const { initCa } = await import("../admin/commands.ts");
-    return await initCa(args, clock.now(), writeCa);
+    return await initCa(args, { now: clock.now(), write: writeCa, read: readSecret });
   }
   if (command === "check-policy") {
     // The default without any rule is that of a service with this environment.
@@ -73,6 +73,16 @@ async function readPolicyFile(path: string): Promise<string> {
     return await Deno.readTextFile(path);
   } catch (error) {
     throw new Error(describeFileError(`the policy file ${path}`, error));
+  }
+}
+
+/** A file with a Secret, or the standard input for "-". */
+async function readSecret(path: string): Promise<string> {
+  if (path === "-") return await new Response(Deno.stdin.readable).text();
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    throw new Error(describeFileError(`--rotate ${path}`, error));
   }
 }
 

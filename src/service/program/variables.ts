@@ -83,7 +83,8 @@ export const serviceVariables = {
   caSecretName: {
     name: "CA_SECRET_NAME",
     default: installed.caSecret,
-    description: "the Secret with the CA (tls.crt, tls.key, optional ca.crt)",
+    description:
+      "the Secret with the CA (tls.crt, tls.key, optional ca.crt and tls-previous.crt, tls-previous.key)",
     expected: "the name of a Secret: at most 253 lower-case letters, digits, - and .",
     parse: (text: string) => isObjectName(text) ? text : undefined,
   },

@@ -19,6 +19,15 @@ export const installed = {
   denials: "csi-cert-denials",
 } as const;
 
+/** The annotation of the CA's Secret which states that the key of the CA before it is compromised. */
+export const compromisedAnnotation = "csi-cert-driver/old-key-compromised";
+
+/** The keys of the CA's Secret that contain the CA before it, during a rotation. */
+export const formerCaKeys = {
+  certificate: "tls-previous.crt",
+  privateKey: "tls-previous.key",
+} as const;
+
 /** The first segments of the paths of SPIFFE IDs that no pod gets: of nodes and of the service. */
 export const reservedSpiffePaths = { node: "csi-cert-node", service: "csi-cert-service" } as const;
 

@@ -244,3 +244,23 @@ Deno.test("a Secret without its keys, or with values that are not base64, is rep
   ]);
   assert(!JSON.stringify(logs.records).includes("very secret"));
 });
+
+Deno.test("the former CA is reported with the CA where the Secret has both of its keys, and half of it is logged", async () => {
+  await using logs = await captureLogs(["cert-service"]);
+  await using api = await open();
+  const former = { "tls-previous.crt": btoa("former"), "tls-previous.key": btoa("its key") };
+  api.put("one", {}, former);
+  const { until, listening } = api.listen();
+  await until("one");
+  await api.watching();
+  api.put("two", {}, { "tls-previous.crt": btoa("former") });
+  await until("one", "two");
+  assert.deepEqual(
+    listening.seen.map((state) => state.kind === "present" && state.content.former),
+    [{ certificatePem: "former", privateKeyPem: "its key" }, undefined],
+  );
+  assert.deepEqual(logs.records.map(({ message }) => message.join("")), [
+    "Secret csi-cert-system/csi-ca-secret has one of tls-previous.crt and tls-previous.key, and is " +
+    "used without a former CA",
+  ]);
+});
