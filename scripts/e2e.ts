@@ -1,17 +1,18 @@
-// The whole product on a real Kubernetes of one node, which lives and ends with this program.
+// The whole product on a real Kubernetes of one node, which lives and ends with this program: first
+// with IPv4 addresses alone, then with IPv6 addresses alone.
 // Ends with the line "N passed, N failed, N skipped".
 
 import { fileURLToPath } from "node:url";
 import { makeCgroups, removeCgroups } from "./cluster/cgroup.ts";
 import { findParts, type Parts } from "./cluster/parts.ts";
-import type { Place } from "./cluster/settings.ts";
+import type { AddressFamily, Place } from "./cluster/settings.ts";
 import { toolImages } from "./cluster/tool_images.ts";
 import { heading, note, progress } from "./demo/console.ts";
 import { buildImage } from "./image.ts";
 import { clusterPrefix, machineState } from "./cluster/machine_state.ts";
 import { removeLeftovers } from "./cluster/leftovers.ts";
 import { bundleFolderVariable } from "./permissions.ts";
-import { readCounts } from "./test_counts.ts";
+import { readCounts, type TestCounts } from "./test_counts.ts";
 import { errorMessage } from "../src/shared/text/error_message.ts";
 import { taskArguments } from "./support/task_options.ts";
 import {
@@ -34,7 +35,7 @@ const { words, options: { shell } } = taskArguments({
 /** Aborted by Ctrl-C and similar signals: what was started is removed then, as at any other end. */
 const interruption = new AbortController();
 
-/** The order of the tests: those before the last two need the product installed. */
+/** The order of the tests: those before "uninstall" need the product installed. */
 const suites = [
   "pods",
   "attestation",
@@ -51,8 +52,20 @@ const suites = [
   "operators",
   "uninstall",
   "standalone",
+  "ipv6",
 ]
   .map((name) => `tests/e2e/${name}_test.ts`);
+
+/** The nodes that the tests run on, one after the other. */
+const families: Readonly<Record<AddressFamily, string>> = { ipv4: "IPv4", ipv6: "IPv6" };
+
+function familyOf(file: string): AddressFamily {
+  return file === "tests/e2e/ipv6_test.ts" ? "ipv6" : "ipv4";
+}
+
+async function hasIpv6(): Promise<boolean> {
+  return await Deno.readTextFile("/proc/net/if_inet6").then(() => true, () => false);
+}
 
 function close(passed: number, failed: number, skipped: number): never {
   console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
@@ -98,6 +111,35 @@ async function show(stream: ReadableStream<Uint8Array>): Promise<string> {
   return text;
 }
 
+/** Runs tests on a node of their own; returns their output. */
+async function runOn(
+  family: AddressFamily,
+  images: string,
+  parts: Parts,
+  selected: TestSelection,
+): Promise<string> {
+  interruption.signal.throwIfAborted();
+  heading(`One node of Kubernetes ${parts.version} with ${families[family]} addresses`);
+  const folder = await Deno.makeTempDir({ prefix: `${clusterPrefix}${Deno.pid}-` });
+  const cgroup = `${clusterPrefix}${Deno.pid}`;
+  const place: Place = { folder, images, nodeName: "e2e-node", cgroup, family };
+  try {
+    await makeCgroups(cgroup);
+    const tests = [Deno.execPath(), "test", "--allow-all", "--no-check"]
+      .concat(selectionArguments(selected));
+    return await runNode(place, parts, shell ? ["/bin/bash"] : tests);
+  } finally {
+    await removeCgroups(cgroup);
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** What is wrong with the counts of a run, where the tests did not run to their end. */
+function problemOf(selected: TestSelection, counts: TestCounts | undefined): string | undefined {
+  if (interruption.signal.aborted || !counts) return "the tests did not run to their end";
+  return missedSelection(selected, counts);
+}
+
 async function perform(
   parts: Parts,
   selected: TestSelection,
@@ -105,44 +147,43 @@ async function perform(
   await removeLeftovers();
   const before = await machineState();
   const folder = await Deno.makeTempDir({ prefix: `${clusterPrefix}${Deno.pid}-` });
-  const place: Place = { folder, nodeName: "e2e-node", cgroup: `${clusterPrefix}${Deno.pid}` };
-  let output = "";
+  const sum = { passed: 0, failed: 0, skipped: 0 };
   try {
     heading("The images");
-    await Deno.mkdir(`${folder}/images`);
+    const images = `${folder}/images`;
+    await Deno.mkdir(images);
     // Not dist/, which another task may be writing; the tests run what is bundled here too.
     Deno.env.set(bundleFolderVariable, `${folder}/programs`);
-    await buildImage(`${folder}/images/product.tar`, { runtime: "bundle" });
-    await toolImages(`${folder}/images`, `${parts.tools}/peer`);
-    interruption.signal.throwIfAborted();
-    heading(`One node of Kubernetes ${parts.version}`);
-    await makeCgroups(place.cgroup);
-    const tests = [
-      Deno.execPath(),
-      "test",
-      "--allow-all",
-      "--no-check",
-      ...selectionArguments(selected),
-    ];
-    output = await runNode(place, parts, shell ? ["/bin/bash"] : tests);
+    await buildImage(`${images}/product.tar`, { runtime: "bundle" });
+    await toolImages(images, `${parts.tools}/peer`);
+    for (const family of ["ipv4", "ipv6"] as const) {
+      const files = selected.files.filter((file) => familyOf(file) === family);
+      if (files.length === 0) continue;
+      if (family === "ipv6" && !await hasIpv6()) {
+        console.log(`e2e: skipped: ${files.join(", ")}: this machine's kernel has no IPv6`);
+        sum.skipped += files.length;
+        continue;
+      }
+      const ofFamily = { ...selected, files };
+      const output = await runOn(family, images, parts, ofFamily);
+      if (shell) return sum;
+      const counts = readCounts(output);
+      const problem = problemOf(ofFamily, counts);
+      if (problem !== undefined) note(problem);
+      sum.passed += counts?.passed ?? 0;
+      sum.failed += (counts?.failed ?? 0) + (problem === undefined ? 0 : 1);
+      sum.skipped += counts?.ignored.length ?? 0;
+    }
   } finally {
-    await removeCgroups(place.cgroup);
     await Deno.remove(folder, { recursive: true });
   }
-  if (shell) return { passed: 0, failed: 0, skipped: 0 };
-  const counts = readCounts(output);
-  if (interruption.signal.aborted || !counts) return { passed: 0, failed: 1, skipped: 0 };
-  const missed = missedSelection(selected, counts);
-  if (missed !== undefined) note(missed);
   const left = before.differences(await machineState());
   heading("What remains on the machine");
   for (const difference of left) console.log(`e2e: FAILED: ${difference}`);
   if (left.length === 0) note("nothing: mounts, cgroups, sysctls and processes are as before");
-  return {
-    passed: counts.passed + (left.length === 0 ? 1 : 0),
-    failed: counts.failed + (left.length === 0 ? 0 : 1) + (missed === undefined ? 0 : 1),
-    skipped: counts.ignored.length,
-  };
+  if (left.length === 0) sum.passed += 1;
+  else sum.failed += 1;
+  return sum;
 }
 
 if (import.meta.main) {

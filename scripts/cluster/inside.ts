@@ -9,7 +9,7 @@ import { installProduct, readyEndpoint } from "../support/install.ts";
 import { ClusterNode } from "./node.ts";
 import type { Parts } from "./parts.ts";
 import { serveAddress } from "./service_proxy.ts";
-import { type Place, serviceAddress } from "./settings.ts";
+import { addresses, type Place } from "./settings.ts";
 import { errorMessage } from "../../src/shared/text/error_message.ts";
 
 async function endWithParent(): Promise<never> {
@@ -25,14 +25,15 @@ async function main([placeText = "", partsText = "", program = "", ...args]: str
   Deno.env.set("PATH", [...programs, "/sbin", "/bin"].join(":"));
   Deno.env.set("KUBECONFIG", `${place.folder}/pki/admin.kubeconfig`);
   Deno.env.set("E2E_FOLDER", place.folder);
+  Deno.env.set("E2E_FAMILY", place.family);
   const images = [];
-  for await (const { name } of Deno.readDir(`${place.folder}/images`)) {
-    images.push(`${place.folder}/images/${name}`);
+  for await (const { name } of Deno.readDir(place.images)) {
+    images.push(`${place.images}/${name}`);
   }
   await new ClusterNode(place, parts).start(images);
   using proxies = new DisposableStack();
   for (const [name, port] of [["grpc", 50051], ["attestation", 50052]] as const) {
-    const address = { hostname: serviceAddress, port };
+    const address = { hostname: addresses[place.family].certService, port };
     const pick = () => readyEndpoint("csi-cert-system", "cert-service", name);
     proxies.use(serveAddress(address, pick));
   }

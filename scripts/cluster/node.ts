@@ -1,15 +1,15 @@
 import { makePki } from "./pki.ts";
 import type { Parts } from "./parts.ts";
 import {
+  addresses,
   auditPolicy,
   cniSettings,
   commandLines,
   containerdSettings,
   containerdSocket,
+  etcdCommandLine,
   kubeletSettings,
-  nodeAddress,
   type Place,
-  serviceAddress,
 } from "./settings.ts";
 
 /** How long any part may take to answer; on a busy machine the API server needs half a minute. */
@@ -47,7 +47,7 @@ export class ClusterNode {
     await this.#writeSettings();
     const lines = commandLines(this.#place);
     const program = (name: string) => this.#spawn(name, [this.#kubernetes(name), ...lines[name]!]);
-    this.#spawn("etcd", ["/usr/bin/etcd", "--data-dir", "/run/etcd"]);
+    this.#spawn("etcd", ["/usr/bin/etcd", ...etcdCommandLine(this.#place)]);
     this.#spawn("containerd", ["/usr/bin/containerd", "--config", this.#file("containerd.toml")]);
     program("kube-apiserver");
     await this.#until("containerd", () => succeeds(ctr("version")));
@@ -81,24 +81,28 @@ export class ClusterNode {
   }
 
   async #prepareNetwork(): Promise<void> {
+    const { option, node, prefix, apiService, certService } = addresses[this.#place.family];
     const commands = [
       "link set lo up",
       // The addresses of the two Services that are used: this node answers to them itself.
-      "address add 10.96.0.1/32 dev lo",
-      `address add ${serviceAddress}/32 dev lo`,
+      `${option} address add ${apiService} dev lo`,
+      `${option} address add ${certService} dev lo`,
       "link add cni0 type bridge",
-      `address add ${nodeAddress}/24 dev cni0`,
+      `${option} address add ${node}/${prefix} dev cni0`,
       "link set cni0 up",
-      `route add default dev cni0`,
+      `${option} route add default dev cni0`,
     ];
     for (const command of commands) await run(["ip", ...command.split(" ")]);
   }
 
   async #writeSettings(): Promise<void> {
-    await makePki(this.#file("pki"), this.#place.nodeName);
+    await makePki(this.#file("pki"), this.#place);
     await Deno.mkdir(this.#file("cni"));
     await Deno.mkdir(this.#file("logs"));
-    await Deno.writeTextFile(this.#file("cni/e2e.conflist"), JSON.stringify(cniSettings));
+    await Deno.writeTextFile(
+      this.#file("cni/e2e.conflist"),
+      JSON.stringify(cniSettings(this.#place)),
+    );
     await Deno.writeTextFile(this.#file("containerd.toml"), containerdSettings(this.#place));
     await Deno.writeTextFile(
       this.#file("kubelet.json"),

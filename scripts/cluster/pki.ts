@@ -1,34 +1,37 @@
+import { addresses, type Place } from "./settings.ts";
+
 /** One program's certificate: its subject and, for servers, the names it answers to. */
 interface Identity {
   readonly subject: string;
   readonly names?: readonly string[];
 }
 
-const nodeAddress = "10.88.0.1";
-
 /** The cluster's own certificates; nothing of this has to do with the CA that signs for pods. */
-const identities = (nodeName: string): Readonly<Record<string, Identity>> => ({
-  apiserver: {
-    subject: "/CN=kube-apiserver",
-    names: ["DNS:localhost", "IP:127.0.0.1", `IP:${nodeAddress}`, "IP:10.96.0.1"],
-  },
-  "apiserver-client": { subject: "/O=system:masters/CN=kube-apiserver-kubelet-client" },
-  admin: { subject: "/O=system:masters/CN=admin" },
-  kubelet: {
-    subject: `/O=system:nodes/CN=system:node:${nodeName}`,
-    names: [`DNS:${nodeName}`, `IP:${nodeAddress}`],
-  },
-  "controller-manager": { subject: "/CN=system:kube-controller-manager" },
-  scheduler: { subject: "/CN=system:kube-scheduler" },
-});
+function identitiesOf({ nodeName, family }: Place): Readonly<Record<string, Identity>> {
+  const { loopback, node, apiService } = addresses[family];
+  return {
+    apiserver: {
+      subject: "/CN=kube-apiserver",
+      names: ["DNS:localhost", `IP:${loopback}`, `IP:${node}`, `IP:${apiService}`],
+    },
+    "apiserver-client": { subject: "/O=system:masters/CN=kube-apiserver-kubelet-client" },
+    admin: { subject: "/O=system:masters/CN=admin" },
+    kubelet: {
+      subject: `/O=system:nodes/CN=system:node:${nodeName}`,
+      names: [`DNS:${nodeName}`, `IP:${node}`],
+    },
+    "controller-manager": { subject: "/CN=system:kube-controller-manager" },
+    scheduler: { subject: "/CN=system:kube-scheduler" },
+  };
+}
 
 /** Makes the cluster's CA, certificates, service account key and kubeconfigs in a folder. */
-export async function makePki(folder: string, nodeName: string): Promise<void> {
+export async function makePki(folder: string, place: Place): Promise<void> {
   await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
   const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
   await openssl(folder, "req", "-x509", ...key, "-subj", "/CN=e2e-cluster", "-keyout", "ca.key")
     .then((certificate) => Deno.writeTextFile(`${folder}/ca.crt`, certificate));
-  for (const [name, { subject, names }] of Object.entries(identities(nodeName))) {
+  for (const [name, { subject, names }] of Object.entries(identitiesOf(place))) {
     const extensions = [
       ...["-addext", "basicConstraints=critical,CA:FALSE"],
       ...["-addext", "extendedKeyUsage=serverAuth,clientAuth"],
@@ -40,21 +43,22 @@ export async function makePki(folder: string, nodeName: string): Promise<void> {
       ...["-CA", "ca.crt", "-CAkey", "ca.key", ...extensions],
     );
     await Deno.writeTextFile(`${folder}/${name}.crt`, certificate);
-    await Deno.writeTextFile(`${folder}/${name}.kubeconfig`, kubeconfig(folder, name));
+    await Deno.writeTextFile(`${folder}/${name}.kubeconfig`, kubeconfig(folder, name, place));
   }
   await openssl(folder, "genrsa", "-out", "service-account.key", "2048");
   const publicKey = await openssl(folder, "rsa", "-in", "service-account.key", "-pubout");
   await Deno.writeTextFile(`${folder}/service-account.pub`, publicKey);
 }
 
-function kubeconfig(folder: string, name: string): string {
+function kubeconfig(folder: string, name: string, { family }: Place): string {
+  const server = `https://${family === "ipv6" ? "[::1]" : "127.0.0.1"}`;
   return JSON.stringify({
     apiVersion: "v1",
     kind: "Config",
     "current-context": "e2e",
     clusters: [{
       name: "e2e",
-      cluster: { server: `https://127.0.0.1`, "certificate-authority": `${folder}/ca.crt` },
+      cluster: { server, "certificate-authority": `${folder}/ca.crt` },
     }],
     users: [{
       name,

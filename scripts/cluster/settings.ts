@@ -1,19 +1,51 @@
+import { formatAddress } from "../../src/shared/text/network_address.ts";
+
 /** The folder and the names of one cluster. */
 export interface Place {
   /** Contains certificates, settings and logs. */
   readonly folder: string;
+  /** Contains the images that pods can use, as archives. */
+  readonly images: string;
   readonly nodeName: string;
   /** In each cgroup hierarchy, below its root. */
   readonly cgroup: string;
+  readonly family: AddressFamily;
 }
 
-export const nodeAddress = "10.88.0.1";
-/** The fixed address of cert-service's Service: there is no DNS here. */
-export const serviceAddress = "10.96.0.50";
-export const podSubnet = "10.88.0.0/24";
+/** A cluster has addresses of one family, and its node none of the other. */
+export type AddressFamily = keyof typeof addresses;
+
+export const addresses = {
+  ipv4: {
+    /** The option of `ip` for the family. */
+    option: "-4",
+    loopback: "127.0.0.1",
+    node: "10.88.0.1",
+    /** What follows the node's address on the pods' network. */
+    prefix: "24",
+    podSubnet: "10.88.0.0/24",
+    serviceSubnet: "10.96.0.0/24",
+    apiService: "10.96.0.1",
+    /** The fixed address of cert-service's Service: there is no DNS here. */
+    certService: "10.96.0.50",
+    all: "0.0.0.0/0",
+  },
+  ipv6: {
+    option: "-6",
+    loopback: "::1",
+    node: "fd00:88::1",
+    // Usable at once: the kernel does not look for another machine with the same address first.
+    prefix: "64 nodad",
+    podSubnet: "fd00:88::/64",
+    serviceSubnet: "fd00:96::/112",
+    apiService: "fd00:96::1",
+    certService: "fd00:96::50",
+    all: "::/0",
+  },
+};
 
 /** The kubelet's configuration; unusual values let it run where root lacks capabilities, or on cgroup v1. */
-export function kubeletSettings({ folder, cgroup }: Place): unknown {
+export function kubeletSettings({ folder, cgroup, family }: Place): unknown {
   return {
     apiVersion: "kubelet.config.k8s.io/v1beta1",
     kind: "KubeletConfiguration",
@@ -33,6 +65,7 @@ export function kubeletSettings({ folder, cgroup }: Place): unknown {
     // What a container's root may not do (devices, sysctls) is a warning then.
     featureGates: { KubeletInUserNamespace: true },
     oomScoreAdj: 0,
+    healthzBindAddress: addresses[family].loopback,
     localStorageCapacityIsolation: false,
     resolvConf: "",
     evictionHard: { "memory.available": "50Mi", "nodefs.available": "1%" },
@@ -46,7 +79,7 @@ export function kubeletSettings({ folder, cgroup }: Place): unknown {
 export const containerdSocket = "/run/containerd/containerd.sock";
 
 /** containerd's, in its format 2 (containerd 1.x; 2.x reads it too). */
-export function containerdSettings({ folder }: Place): string {
+export function containerdSettings({ folder, family }: Place): string {
   return `version = 2
 root = "/var/lib/containerd"
 state = "/run/containerd"
@@ -55,6 +88,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
 [grpc]
   address = "${containerdSocket}"
 [plugins."io.containerd.grpc.v1.cri"]
+  stream_server_address = "${addresses[family].loopback}"
   sandbox_image = "docker.io/library/pause:1"
   restrict_oom_score_adj = true
   disable_apparmor = true
@@ -69,36 +103,50 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
 }
 
 /** Pods on one bridge, with addresses of their own. */
-export const cniSettings = {
-  cniVersion: "0.4.0",
-  name: "e2e",
-  plugins: [{
-    type: "bridge",
-    bridge: "cni0",
-    isGateway: true,
-    ipam: {
-      type: "host-local",
-      ranges: [[{ subnet: podSubnet, gateway: nodeAddress }]],
-      routes: [{ dst: "0.0.0.0/0" }],
-    },
-  }],
-};
+export function cniSettings({ family }: Place): unknown {
+  const { podSubnet, node, all } = addresses[family];
+  return {
+    cniVersion: "0.4.0",
+    name: "e2e",
+    plugins: [{
+      type: "bridge",
+      bridge: "cni0",
+      isGateway: true,
+      ipam: {
+        type: "host-local",
+        ranges: [[{ subnet: podSubnet, gateway: node }]],
+        routes: [{ dst: all }],
+      },
+    }],
+  };
+}
+
+/** etcd's command line. */
+export function etcdCommandLine({ family }: Place): string[] {
+  const url = (port: number) =>
+    `http://${formatAddress({ hostname: addresses[family].loopback, port })}`;
+  return ["--data-dir=/run/etcd", `--initial-cluster=default=${url(2380)}`]
+    .concat(["listen-client", "advertise-client"].map((flag) => `--${flag}-urls=${url(2379)}`))
+    .concat(["listen-peer", "initial-advertise-peer"].map((flag) => `--${flag}-urls=${url(2380)}`));
+}
 
 /** The command lines of the programs other than containerd and etcd, by the programs' names. */
 export function commandLines(place: Place): Readonly<Record<string, readonly string[]>> {
-  const { folder, nodeName } = place;
+  const { folder, nodeName, family } = place;
+  const { loopback, node, serviceSubnet } = addresses[family];
   const pki = `${folder}/pki`;
   const as = (name: string) =>
     ["kubeconfig", "authentication-kubeconfig", "authorization-kubeconfig"]
       .map((flag) => `--${flag}=${pki}/${name}.kubeconfig`)
-      .concat("--bind-address=127.0.0.1", "--leader-elect=false");
+      .concat(`--bind-address=${loopback}`, "--leader-elect=false");
   return {
     "kube-apiserver": [
-      "--etcd-servers=http://127.0.0.1:2379",
+      `--etcd-servers=http://${formatAddress({ hostname: loopback, port: 2379 })}`,
       "--secure-port=443",
-      `--advertise-address=${nodeAddress}`,
+      `--bind-address=${family === "ipv6" ? "::" : "0.0.0.0"}`,
+      `--advertise-address=${node}`,
       "--endpoint-reconciler-type=none",
-      "--service-cluster-ip-range=10.96.0.0/24",
+      `--service-cluster-ip-range=${serviceSubnet}`,
       `--tls-cert-file=${pki}/apiserver.crt`,
       `--tls-private-key-file=${pki}/apiserver.key`,
       `--client-ca-file=${pki}/ca.crt`,
@@ -127,7 +175,7 @@ export function commandLines(place: Place): Readonly<Record<string, readonly str
       `--kubeconfig=${pki}/kubelet.kubeconfig`,
       "--root-dir=/var/lib/kubelet",
       `--hostname-override=${nodeName}`,
-      `--node-ip=${nodeAddress}`,
+      `--node-ip=${node}`,
     ],
   };
 }

@@ -2,7 +2,11 @@ import { fileURLToPath } from "node:url";
 import { programArguments } from "../permissions.ts";
 import { getJson, kubectl } from "./kubectl.ts";
 
-const overlay = fileURLToPath(new URL("../../tests/e2e/overlay", import.meta.url));
+/** The overlay for a cluster whose addresses are of this family. */
+function overlay(family: string): string {
+  return fileURLToPath(new URL(`../../tests/e2e/overlays/${family}`, import.meta.url));
+}
+
 export const system = "csi-cert-system";
 
 /** What `cert-service init-ca --kubernetes` prints: namespace, CA and first trust bundle. */
@@ -33,7 +37,7 @@ async function runInitCa(...options: string[]): Promise<string> {
 
 /** Applies deploy/, with what the one node lacks. */
 export async function applyManifest(): Promise<void> {
-  await kubectl(["apply", "-k", overlay]);
+  await kubectl(["apply", "-k", overlay(Deno.env.get("E2E_FAMILY")!)]);
 }
 
 /** Installs as docs/how-to/install.md describes, and waits until both programs are ready. */
