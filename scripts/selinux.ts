@@ -7,6 +7,7 @@ import { machineCommand, suite, writeInitrd } from "./selinux/machine.ts";
 import { findMachineParts, type MachineParts } from "./selinux/parts.ts";
 import { taskArguments } from "./support/task_options.ts";
 import { readCounts } from "./test_counts.ts";
+import { errorMessage } from "../src/shared/text/error_message.ts";
 
 const root = new URL("../", import.meta.url);
 
@@ -34,10 +35,13 @@ async function perform(parts: MachineParts): Promise<never> {
 
 if (import.meta.main) {
   taskArguments({ name: "selinux", options: {} });
-  const found = await findMachineParts((text) => progress(() => text));
-  if (found.kind === "missing") {
-    console.log(`selinux: skipped: ${found.reason}`);
+  try {
+    const found = await findMachineParts((text) => progress(() => text));
+    if (found.kind === "parts") await perform(found.parts);
+    else console.log(`selinux: skipped: ${found.reason}`);
     close(0, 0, 1);
+  } catch (error) {
+    console.log(`selinux: FAILED: ${errorMessage(error)}`);
+    close(0, 1, 0);
   }
-  await perform(found.parts);
 }

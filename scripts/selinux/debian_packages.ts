@@ -1,49 +1,53 @@
-/** The kernel for virtual machines: it has SELinux built in, and starts without modules. */
+/** The kernel for virtual machines: SELinux is built in, and it starts without modules. */
 const kernel = "linux-image-cloud-amd64";
 /** The policy, and the compilers of its modules and of the whole. */
 const policyPackages = ["selinux-policy-default", "policycoreutils", "secilc"];
 
-/** Writes `vmlinuz` into the folder; returns what went wrong. */
-export async function fetchKernel(folder: string): Promise<string | undefined> {
-  // The package of this name has no files; it depends on that of the newest version.
-  const script = `set -e
-    name=$(apt-cache depends ${kernel} | sed -n 's/^ *Depends: //p')
-    ${extraction("$name")}
-    cp files/boot/vmlinuz-* "$1/vmlinuz"`;
-  return await inTemporaryFolder(script, folder);
-}
+/** Unpacks the packages into \`files\`, without installing them; the newest kernel's files are in one that it depends on. */
+const download = `set -e
+  newest=$(apt-cache depends ${kernel} | sed -n 's/^ *Depends: //p')
+  apt-get -qq -o APT::Sandbox::User=root download ${kernel} $newest ${policyPackages.join(" ")}
+  for package in *.deb; do dpkg-deb --extract "$package" files; done`;
 
-/** Writes `policy`, Debian's policy with one more module; returns what went wrong. */
-export async function makePolicy(folder: string, module: string): Promise<string | undefined> {
-  // 33 is the highest version of the binary format that Linux 6.1 reads.
-  const script = `set -e
-    ${extraction(policyPackages.join(" "))}
-    for packed in files/usr/share/selinux/default/*.pp.bz2; do
-      bzip2 -dc "$packed" | files/usr/libexec/selinux/hll/pp >"$(basename "$packed" .pp.bz2).cil"
-    done
-    files/usr/bin/secilc --policyvers=33 --output="$1/policy" --filecontext=contexts *.cil "$2"`;
-  return await inTemporaryFolder(script, folder, module);
-}
+/** Version 33 is the highest of a binary policy that Linux 6.1 reads. */
+const compile = `set -e
+  for packed in files/usr/share/selinux/default/*.pp.bz2; do
+    bzip2 -dc "$packed" | files/usr/libexec/selinux/hll/pp >"$(basename "$packed" .pp.bz2).cil"
+  done
+  files/usr/bin/secilc --policyvers=33 --output="$1/policy" --filecontext=contexts *.cil "$2"
+  cp files/boot/vmlinuz-* "$1/vmlinuz"`;
 
-/** Commands that unpack packages, without installing them, into the folder \`files\`. */
-function extraction(packages: string): string {
-  return `apt-get -qq -o APT::Sandbox::User=root download ${packages}
-    for package in *.deb; do dpkg-deb --extract "$package" files; done`;
-}
-
-async function inTemporaryFolder(script: string, ...args: string[]): Promise<string | undefined> {
+/**
+ * Writes Debian's kernel as `vmlinuz` into the folder, and Debian's policy with a further module as
+ * `policy`. Returns why the packages cannot be downloaded.
+ */
+export async function makeKernelAndPolicy(
+  folder: string,
+  module: string,
+): Promise<string | undefined> {
   const cwd = await Deno.makeTempDir({ prefix: "csi-cert-packages-" });
   try {
-    const { success, stderr } = await new Deno.Command("nice", {
-      args: ["-n", "19", "sh", "-c", script, "sh", ...args],
-      cwd,
-      stdin: "null",
-      stdout: "null",
-    }).output();
-    if (success) return undefined;
-    const lines = new TextDecoder().decode(stderr).trim().split("\n");
-    return `Debian's kernel and policy cannot be had: ${lines.slice(-3).join("; ")}`;
+    const problem = await problemOf(cwd, download);
+    if (problem !== undefined) return `cannot download Debian's kernel and policy: ${problem}`;
+    const error = await problemOf(cwd, compile, folder, module);
+    if (error !== undefined) throw new Error(`cannot compile the policy with ${module}: ${error}`);
   } finally {
     await Deno.remove(cwd, { recursive: true });
   }
+}
+
+/** The last lines that a script wrote, where it failed. */
+async function problemOf(
+  cwd: string,
+  script: string,
+  ...args: string[]
+): Promise<string | undefined> {
+  const { success, stderr } = await new Deno.Command("nice", {
+    args: ["-n", "19", "sh", "-c", script, "sh", ...args],
+    cwd,
+    stdin: "null",
+    stdout: "null",
+  }).output();
+  if (success) return undefined;
+  return new TextDecoder().decode(stderr).trim().split("\n").slice(-3).join("; ");
 }

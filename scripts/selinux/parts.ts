@@ -8,7 +8,7 @@ import {
   missingPackages,
   pathExists,
 } from "../support/build_cache.ts";
-import { fetchKernel, makePolicy } from "./debian_packages.ts";
+import { makeKernelAndPolicy } from "./debian_packages.ts";
 
 /** A folder that contains `vmlinuz`, `policy` and `relabel`. */
 export interface MachineParts {
@@ -45,15 +45,15 @@ export async function findMachineParts(
     return { kind: "missing", reason: "the kubelet's code is compiled, which needs Go 1.26" };
   }
   using _building = progress("fetching Debian's kernel and SELinux policy, once");
-  const problem = await fillOnce(
-    folder,
-    async (incomplete) =>
-      await fetchKernel(incomplete) ?? await makePolicy(incomplete, containers) ??
-        await buildRelabel(go, incomplete),
-  );
-  return problem === undefined
+  const reasonOfDownload = await fillOnce(folder, async (incomplete) => {
+    const reason = await makeKernelAndPolicy(incomplete, containers);
+    if (reason !== undefined) return reason;
+    const error = await buildRelabel(go, incomplete);
+    if (error !== undefined) throw new Error(error);
+  });
+  return reasonOfDownload === undefined
     ? { kind: "parts", parts: { folder } }
-    : { kind: "missing", reason: problem };
+    : { kind: "missing", reason: reasonOfDownload };
 }
 
 async function digest(): Promise<string> {
