@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { requestPauseMs } from "../../../src/driver/certificates/renewal_time.ts";
 import type { Volume } from "../../../src/driver/volume/volume_record.ts";
 import { TestNode } from "../../support/node.ts";
 import { runs } from "../../support/runs.ts";
@@ -159,6 +158,11 @@ class SkewedNode {
   }
 }
 
+/** The least time between two requests, as the documentation states it. */
+function floorMs(lifetimeMs: number): number {
+  return Math.min(60_000, Math.max(1_000, lifetimeMs / 20));
+}
+
 function renewBeforeMs({ seconds, hasDuration, renewBefore }: Schedule): number | undefined {
   if (renewBefore === undefined) return undefined;
   // With a duration, renew-before has to be shorter.
@@ -195,14 +199,14 @@ async function follow(schedule: Schedule): Promise<void> {
     if (outage) {
       const isOn = wake >= outage.at * wakes && wake < (outage.at + outage.length) * wakes;
       if (isOn) skewed.fail(outage.kind);
-      else skewed.recover(outage, requestPauseMs(lifetimeMs) + slackMs);
+      else skewed.recover(outage, floorMs(lifetimeMs) + slackMs);
     }
     await skewed.sleep(wakeMs);
     skewed.assertValid(volume, lateMs);
   }
   const gaps = skewed.requestedMs.slice(1).map((at, index) => at - skewed.requestedMs[index]!);
   const isQuiet = schedule.steps.length === 0 && outage === undefined;
-  const leastGapMs = isQuiet ? lifetimeMs / 2 - 1 : requestPauseMs(lifetimeMs);
+  const leastGapMs = isQuiet ? lifetimeMs / 2 - 1 : floorMs(lifetimeMs);
   for (const gap of gaps) assert.ok(gap >= leastGapMs, `${gap} ms between two requests`);
   const renewed = node.renewals.filter((outcome) => outcome === "renewed").length;
   // A renewal for each half of a lifetime, and for each step at most what it makes due at once.
@@ -261,4 +265,9 @@ const defects: readonly [string, Schedule][] = [
 for (const [name, schedule] of defects) {
   Deno.test(`a node whose clock is ${name} renews once for each lifetime, in time`, () =>
     follow(schedule));
+}
+
+for (const kind of ["unavailable", "overloaded", "denied"] as const) {
+  Deno.test(`a volume whose renewals are ${kind} is tried no more often than the least pause permits, and renewed afterwards`, () =>
+    follow({ ...quiet, seconds: 600, outage: { at: 0.35, length: 0.3, kind } }));
 }
