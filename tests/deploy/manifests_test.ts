@@ -275,7 +275,7 @@ Deno.test("the tutorial and the example itself set a MIN_VALIDITY with which its
 
 Deno.test("the manifest is the same for clusters of IPv4, IPv6 and both: it states no address and no family", () => {
   const stated = JSON.stringify(all)
-    .match(/ipFamil\w+|ipBlock|clusterIP|\w+_ADDR\b|\d+\.\d+\.\d+\.\d+|\[::\]/g);
+    .match(/ipFamil\w+|ipBlock|"clusterIP":"[^N]|\w+_ADDR\b|\d+\.\d+\.\d+\.\d+|\[::\]/g);
   // The driver calls the service by its name.
   assert.deepEqual(stated, ["CERT_SERVICE_ADDR"]);
 });

@@ -32,7 +32,11 @@ Deno.test("the commands' exit codes differ for success, failure and a wrong comm
     [["list"], 0, /^POD +NODE +SERIAL +EXPIRES +STATE$/],
     [["list", "--output", "json"], 0, /^$/],
     [["revoke", "--pod-uid", "a", "--reason", "lost"], 0, /^pod a gets no further certificate/],
-    [["get", "a1"], 1, /^cert-service: get: this replica has no certificate with serial number a1/],
+    [
+      ["get", "a1"],
+      1,
+      /^cert-service: get: no replica that answered has a certificate with serial number a1/,
+    ],
     [["get"], 2, /^cert-service: get: expected one serial number\ncert-service: see .* --help$/],
     [
       ["list", "--nonsense"],

@@ -23,7 +23,7 @@ import { podObject } from "../../scripts/support/api_pod.ts";
 import { ApiServer } from "../../scripts/support/api_server.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
 import { FakeClock } from "../../scripts/support/fake_clock.ts";
-import { fixedIdentity } from "../support/fixed_identity.ts";
+import { fixedIdentity } from "../../src/shared/grpc_client/client_identity.ts";
 
 export const wait = { timeoutMs: 30_000 };
 

@@ -3,7 +3,7 @@ import { status } from "@grpc/grpc-js";
 import { createCa } from "../../src/service/admin/init_ca.ts";
 import { CertificateService } from "../../src/shared/gen/certificate_service_pb.ts";
 import { connect } from "../../src/shared/grpc_client/client.ts";
-import { fixedIdentity } from "../support/fixed_identity.ts";
+import { fixedIdentity } from "../../src/shared/grpc_client/client_identity.ts";
 import { refusal } from "../support/refusal.ts";
 import { createCertificateRequest } from "../../src/shared/x509/certificate_request.ts";
 import { exportPrivateKey, generateKeyPair } from "../../src/shared/crypto/key_pairs.ts";

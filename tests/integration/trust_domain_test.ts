@@ -6,7 +6,7 @@ import { serverName } from "../../src/shared/text/product_names.ts";
 import { readCertificates } from "../../src/shared/x509/certificate.ts";
 import { attestDriver } from "../support/attested_driver.ts";
 import { composeService } from "../support/composed_service.ts";
-import { fixedIdentity } from "../support/fixed_identity.ts";
+import { fixedIdentity } from "../../src/shared/grpc_client/client_identity.ts";
 import { refusal } from "../support/refusal.ts";
 import { leafOf, openService, request, type ServiceClient, wait } from "./attack_fixture.ts";
 

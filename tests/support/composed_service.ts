@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { NodeCas } from "../../src/service/ca/node_cas.ts";
 import { HealthService } from "../../src/service/api/health_service.ts";
 import { readServiceConfig } from "../../src/service/program/config.ts";
 import { openParts } from "../../src/service/program/open_parts.ts";
@@ -26,6 +27,7 @@ export async function composeService(variables: Record<string, string>, clock: F
   const kept = resources.move();
   return {
     ...parts.open,
+    nodeCas: parts.attestation?.nodeCas ?? new NodeCas(clock),
     clock,
     metrics,
     address: `https://127.0.0.1:${server.port}`,

@@ -6,7 +6,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { TestCa, type TestPair } from "../../scripts/support/test_ca.ts";
 import { CertificateService } from "../../src/shared/gen/certificate_service_pb.ts";
 import { connect } from "../../src/shared/grpc_client/client.ts";
-import { fixedIdentity } from "./fixed_identity.ts";
+import { fixedIdentity } from "../../src/shared/grpc_client/client_identity.ts";
 import type { ServiceImplementation } from "../../src/shared/grpc/service_definition.ts";
 import { serveTcp, type TcpServerOptions } from "../../src/shared/grpc_server/server.ts";
 import { frame, frameFlag, frameType, preface } from "./http2_frames.ts";

@@ -195,6 +195,11 @@ export const folders: Readonly<Record<string, Folder>> = {
       ],
     },
   },
+  "service/peers": {
+    purpose: "asks the other replicas for their parts of the inventory, merges the answers",
+    mainFile: "peers.ts",
+    mayImport: { shared: ["text", "scheduler", "gen", "grpc", "grpc_client"] },
+  },
   "service/kubernetes": {
     purpose: "the cluster's API, and what `access`, `attestation`, `ca` and `documents` need of it",
     mainFile: "api_client.ts",
@@ -208,7 +213,7 @@ export const folders: Readonly<Record<string, Folder>> = {
     mainFile: "error_status.ts",
     mayImport: {
       shared: ["text", "crypto", "scheduler", "gen", "grpc", "attributes", "grpc_server"],
-      service: ["ca", "access", "inventory", "revocation", "issuing"],
+      service: ["ca", "access", "inventory", "revocation", "issuing", "peers"],
     },
   },
   "service/admin": {
@@ -243,6 +248,7 @@ export const folders: Readonly<Record<string, Folder>> = {
         "inventory",
         "revocation",
         "issuing",
+        "peers",
         "kubernetes",
         "api",
         "admin",

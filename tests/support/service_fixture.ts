@@ -1,3 +1,5 @@
+import { AllReplicas } from "../../src/service/peers/all_replicas.ts";
+import { ownCertificates } from "../../src/service/api/own_certificates.ts";
 import assert from "node:assert/strict";
 import { CurrentCa, type SigningMaterial } from "../../src/service/ca/current_ca.ts";
 import type {
@@ -130,9 +132,11 @@ export async function openTestService(options: TestServiceOptions = {}) {
     await parts.issuing.issue(caller, await issueRequest(given), never);
   const { nodeRevocation } = parts;
   assert(nodeRevocation !== undefined);
+  const own = ownCertificates(parts.inventory, parts.revocation);
   const opened = resources.move();
   return {
     ...parts,
+    replicas: new AllReplicas(own, undefined),
     clock,
     nodeRevocation,
     scheduler,

@@ -31,6 +31,7 @@ export const structure: Structure = {
       "shared/grpc",
       "shared/grpc_client",
       "shared/grpc_server",
+      "service/peers",
       "service/api",
     ],
     // The program folders translate a call's status code into its name.
@@ -41,6 +42,7 @@ export const structure: Structure = {
       "driver/service_client",
       "driver/csi",
       "driver/program",
+      "service/peers",
       "service/api",
       "service/admin",
       "service/program",
@@ -94,6 +96,7 @@ export const structure: Structure = {
     "service/inventory",
     "service/revocation",
     "service/issuing",
+    "service/peers",
     "service/kubernetes",
   ],
   clockExceptions: {

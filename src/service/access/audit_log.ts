@@ -138,6 +138,8 @@ function callerText(caller: Caller | undefined): string {
   switch (caller.kind) {
     case "node":
       return `node ${caller.node}`;
+    case "replica":
+      return `replica ${caller.replica}`;
     case "administrator":
       return "local administrator";
     case "anonymous":

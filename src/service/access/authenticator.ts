@@ -18,13 +18,18 @@ export type Caller =
     readonly serviceAccount?: string | undefined;
     readonly tokenId?: string | undefined;
   }
+  /** Another replica of this service. */
+  | { readonly kind: "replica"; readonly replica: string }
   /** Calls over the local socket, which only the service's own user can open. */
   | { readonly kind: "administrator" }
   /** Only with AUTHENTICATION=none, where no caller is authenticated. */
   | { readonly kind: "anonymous" };
 
 /** A caller of the gRPC port. */
-export type DriverCaller = Exclude<Caller, { kind: "administrator" }>;
+export type NetworkCaller = Exclude<Caller, { kind: "administrator" }>;
+
+/** A caller that may hold certificates of pods. */
+export type DriverCaller = Exclude<NetworkCaller, { kind: "replica" }>;
 
 /** What a caller presents to be identified. */
 export interface Credentials {
@@ -33,7 +38,7 @@ export interface Credentials {
 }
 
 export type AuthenticationResult =
-  | { readonly kind: "caller"; readonly caller: DriverCaller }
+  | { readonly kind: "caller"; readonly caller: NetworkCaller }
   | { readonly kind: "unauthenticated"; readonly reason: string };
 
 /** Identifies callers. A reason that it returns never contains the credentials. */

@@ -2,7 +2,7 @@ import type { AuthenticationResult, Authenticator, Credentials } from "./authent
 import type { NodeCertificateVerifier } from "./node_certificate_verifier.ts";
 
 /**
- * Identifies nodes by their client certificates on each call, with the checks that the connection has
+ * Identifies nodes and replicas by their client certificates on each call, with the checks that the connection has
  * passed already: a connection can outlive its certificate, its CA, or a node's revocation.
  */
 export class ClientCertificateAuthenticator implements Authenticator {
@@ -18,8 +18,7 @@ export class ClientCertificateAuthenticator implements Authenticator {
     }
     const verdict = await this.#verifier.identify(peerCertificate);
     if (verdict.kind === "rejected") return unauthenticated(verdict.reason);
-    const { node, podUid } = verdict.identity;
-    return { kind: "caller", caller: { kind: "node", node, podUid } };
+    return { kind: "caller", caller: verdict.identity };
   }
 }
 

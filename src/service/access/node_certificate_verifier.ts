@@ -7,7 +7,7 @@ import { earlier } from "../../shared/scheduler/instants.ts";
 import { type Certificate, readCertificate } from "../../shared/x509/certificate.ts";
 import { verifyChain } from "../../shared/x509/chain.ts";
 import { clientCaRejectionReason, type ClientCaSource } from "./client_ca_source.ts";
-import { type NodeIdentity, readNodeIdentity } from "./node_identity.ts";
+import { type ClientIdentity, readClientIdentity } from "./node_identity.ts";
 
 /** States which client certificates of nodes are rejected although they are valid. */
 export interface NodeDenials {
@@ -28,11 +28,11 @@ export interface NodeCertificateVerifierOptions {
   readonly engine?: SignatureEngine | undefined;
 }
 
-/** The node that the certificate identifies, or why it is not accepted now. */
+/** The node or replica that the certificate identifies, or why it is not accepted now. */
 export type NodeVerdict =
   | {
     readonly kind: "accepted";
-    readonly identity: NodeIdentity;
+    readonly identity: ClientIdentity;
     readonly expiresAt: Temporal.Instant;
   }
   | { readonly kind: "rejected"; readonly reason: string };
@@ -40,7 +40,7 @@ export type NodeVerdict =
 /** What does not change for a certificate: its content, and the client CA that has signed it. */
 interface Verified {
   readonly certificate: Certificate;
-  readonly identity: NodeIdentity;
+  readonly identity: ClientIdentity;
   readonly ca: Certificate;
   readonly expiresAt: Temporal.Instant;
 }
@@ -49,7 +49,7 @@ interface Verified {
 const maxRemembered = 20_000;
 
 /**
- * Decides whether a client certificate is a node's that may connect and call now: signed by a client
+ * Decides whether a client certificate is a node's or a replica's that may connect and call now: signed by a client
  * CA in use, within its dates, of the form of a node's certificate, not revoked, and not itself an
  * anchor. TLS alone does not suffice: a resumed session is not verified again, and a certificate
  * without extendedKeyUsage is accepted. A signature is verified once; all else each time.
@@ -67,10 +67,11 @@ export class NodeCertificateVerifier implements PeerVerifier {
     const verdict = await this.identify(leaf);
     if (verdict.kind === "rejected") return verdict;
     const { identity, expiresAt } = verdict;
-    return { kind: "accepted", owner: identity.node, expiresAt };
+    const owner = identity.kind === "node" ? identity.node : `replica ${identity.replica}`;
+    return { kind: "accepted", owner, expiresAt };
   }
 
-  /** Identifies the node, for each call. */
+  /** Identifies the node or the replica, for each call. */
   async identify(leaf: Uint8Array): Promise<NodeVerdict> {
     const verified = await this.#verified(leaf);
     if (typeof verified === "string") return rejected(verified);
@@ -82,8 +83,9 @@ export class NodeCertificateVerifier implements PeerVerifier {
     if (Temporal.Instant.compare(now, notBefore) < 0) {
       return rejected(`the client certificate is not valid before ${notBefore}, and it is ${now}`);
     }
-    if (this.#options.denials?.isDenied(identity.node, notBefore)) {
-      return rejected(`the certificates of node ${identity.node} made until now are revoked`);
+    const node = identity.kind === "node" ? identity.node : undefined;
+    if (node !== undefined && this.#options.denials?.isDenied(node, notBefore)) {
+      return rejected(`the certificates of node ${node} made until now are revoked`);
     }
     return { kind: "accepted", identity, expiresAt };
   }
@@ -115,8 +117,8 @@ export class NodeCertificateVerifier implements PeerVerifier {
     if (certificates.some(({ der }) => equalBytes(der, leaf))) {
       return "the client certificate is itself a client CA's";
     }
-    const read = readNodeIdentity(certificate, { trustDomain, statesPodUid });
-    if (read.kind === "rejected") return read.reason;
+    const identity = readClientIdentity(certificate, { trustDomain, statesPodUid });
+    if (identity.kind === "rejected") return identity.reason;
     let problem = "no client CA is in use";
     for (const ca of certificates) {
       if (clientCaRejectionReason(ca) !== undefined) continue;
@@ -128,7 +130,7 @@ export class NodeCertificateVerifier implements PeerVerifier {
       // It was in use when the verification began.
       if (!this.#isInUse(ca)) return "the client certificate's CA is no longer in use";
       const expiresAt = earlier(certificate.notAfter, ca.notAfter);
-      return { certificate, identity: read.identity, ca, expiresAt };
+      return { certificate, identity, ca, expiresAt };
     }
     return `the client certificate is not accepted: ${problem}`;
   }

@@ -1,6 +1,6 @@
 import { status } from "@grpc/grpc-js";
 import { parseArgs } from "node:util";
-import type { CertificateInfo } from "../../shared/gen/certificate_service_pb.ts";
+import type { CertificateInfo, MissingReplica } from "../../shared/gen/certificate_service_pb.ts";
 import { RpcError } from "../../shared/grpc/rpc_error.ts";
 import { abbreviate } from "../../shared/text/printable_text.ts";
 import { type AdministrationClient, connectAdministration } from "./administration_client.ts";
@@ -26,7 +26,7 @@ const podUid = /^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$/;
 
 const done: CommandResult = { kind: "done", exitCode: 0, output: "" };
 
-/** `list`: prints the certificates that this replica knows, page by page. */
+/** `list`: prints the certificates that the replicas know, page by page. */
 export async function listCommand(
   args: string[],
   environment: CommandEnvironment,
@@ -47,9 +47,12 @@ export async function listCommand(
   return await withService(environment, async (client) => {
     let isEmpty = true;
     // The whole list is never in memory: each page is printed before the next one is read.
-    for await (const { certificates } of client.listCertificates(request)) {
-      await environment.write(format(certificates));
+    for await (const { certificates, missingReplicas } of client.listCertificates(request)) {
+      if (isEmpty || certificates.length > 0) await environment.write(format(certificates));
       isEmpty = false;
+      if (missingReplicas.length > 0) {
+        return incomplete("certificates are missing", missingReplicas);
+      }
     }
     if (isEmpty) await environment.write(format([]));
     return done;
@@ -71,12 +74,15 @@ export async function getCommand(
   if (output !== "table" && output !== "json") return unknownOutput(output);
   const serialNumber = plainSerialNumber(serial);
   return await withService(environment, async (client) => {
-    const { certificate } = await client.getCertificateInfo({ serialNumber }, { timeoutMs });
+    const answer = await client.getCertificateInfo({ serialNumber }, { timeoutMs });
+    const { certificate, missingReplicas } = answer;
     if (certificate === undefined) {
       return { kind: "failed", problem: "the service's answer contains no certificate" };
     }
     const text = output === "json" ? certificateJson(certificate) : certificateDetails(certificate);
-    return { ...done, output: text };
+    if (missingReplicas.length === 0) return { ...done, output: text };
+    await environment.write(text);
+    return incomplete("a newer certificate may exist", missingReplicas);
   });
 }
 
@@ -115,6 +121,12 @@ export async function revokeCommand(
         `${instantText(answer.validUntil)} at the latest\n`;
     return { ...done, output };
   });
+}
+
+/** What was printed is true, and may not be all: for scripts a failure. */
+function incomplete(consequence: string, missing: readonly MissingReplica[]): CommandResult {
+  const replicas = missing.map(({ address, reason }) => `${address} (${reason})`).join(", ");
+  return { kind: "failed", problem: `${consequence}: these replicas did not answer: ${replicas}` };
 }
 
 /** Also accepts the form that openssl prints: upper case, colons between the bytes. */

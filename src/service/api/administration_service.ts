@@ -1,17 +1,17 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
-import { type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type AuditEntry, writeAuditEntry } from "../access/audit_log.ts";
 import type { Caller } from "../access/authenticator.ts";
-import type { Inventory } from "../inventory/inventory.ts";
-import type { InventoryEntry } from "../inventory/inventory_entry.ts";
+import type { AllReplicas } from "../peers/all_replicas.ts";
+import type { MissingReplica } from "../peers/peers.ts";
 import type { NodeRevocation } from "../revocation/node_revocation.ts";
 import type { Revocation } from "../revocation/revocation.ts";
 import type {
   CertificateAdministration,
-  CertificateInfoSchema,
+  CertificateInfo,
 } from "../../shared/gen/certificate_service_pb.ts";
+import type { RpcError } from "../../shared/grpc/rpc_error.ts";
 import type { ServiceImplementation } from "../../shared/grpc/service_definition.ts";
 import { auditInvalidRequest } from "./audited_validation.ts";
+import { timestamp } from "./certificate_info.ts";
 import { requestFailureError } from "./error_status.ts";
 import {
   type RevocationTarget,
@@ -23,13 +23,12 @@ import { errorMessage } from "../../shared/text/error_message.ts";
 
 /** The parts that the calls of administrators use. */
 export interface AdministrationParts {
-  readonly inventory: Inventory;
+  readonly replicas: Pick<AllReplicas, "find" | "list">;
   readonly revocation: Revocation;
   /** Absent: nodes have no client certificates (AUTHENTICATION=none). */
   readonly nodeRevocation?: NodeRevocation | undefined;
 }
 
-type CertificateInfoInit = MessageInitShape<typeof CertificateInfoSchema>;
 type Implementation = ServiceImplementation<typeof CertificateAdministration>;
 
 /** Every process that can open the socket; the API server's audit log states which user executed it. */
@@ -48,35 +47,35 @@ export function administrationService(parts: AdministrationParts): Implementatio
         ? await revokeNode(parts, target.node, reason)
         : await revokePod(parts, target, reason);
     },
-    getCertificateInfo: (message) => {
+    getCertificateInfo: async (message) => {
       const serialNumber = auditInvalidRequest(
         "get",
         caller,
         () => validateSerialNumber(message.serialNumber),
       );
-      const entry = requireEntry(parts.inventory, serialNumber, "get");
+      const { certificate, missing } = await requireCurrent(parts, serialNumber);
       writeAuditEntry({ action: "get", outcome: "shown", caller, serialNumber });
-      return Promise.resolve({ certificate: certificateInfo(entry, parts.revocation) });
+      return { certificate, missingReplicas: [...missing] };
     },
     listCertificates: async function* (message) {
       const filter = auditInvalidRequest("list", caller, () => validateListRequest(message));
       writeAuditEntry({ action: "list", outcome: "shown", caller, podUid: filter.podUid });
-      const { inventory, revocation } = parts;
-      for await (const entries of inventory.pages(filter)) {
-        yield { certificates: entries.map((entry) => certificateInfo(entry, revocation)) };
-      }
+      const { pages, missing } = await parts.replicas.list(message);
+      for await (const certificates of pages) yield { certificates: [...certificates] };
+      if (missing.length > 0) yield { missingReplicas: [...missing] };
     },
   };
 }
 
 async function revokePod(
-  { inventory, revocation }: AdministrationParts,
+  parts: AdministrationParts,
   target: Exclude<RevocationTarget, { node: string }>,
   reason: string,
 ) {
   const serialNumber = "serialNumber" in target ? target.serialNumber : undefined;
-  const podUid = "podUid" in target ? target.podUid : podOf(inventory, target.serialNumber);
-  const { validUntil } = await save({ podUid, serialNumber }, () => revocation.revoke(podUid));
+  const podUid = "podUid" in target ? target.podUid : await podOf(parts, target.serialNumber);
+  const revoke = () => parts.revocation.revoke(podUid);
+  const { validUntil } = await save({ podUid, serialNumber }, revoke);
   writeAuditEntry({ action: "revoke", outcome: "revoked", caller, podUid, serialNumber, reason });
   return { podUid, validUntil: timestamp(validUntil) };
 }
@@ -107,51 +106,46 @@ async function save<T>(target: Partial<AuditEntry>, revoke: () => Promise<T>): P
   }
 }
 
-/** The pod of a certificate, also when the certificate was renewed and is not listed any more. */
-function podOf(inventory: Inventory, serialNumber: string): string {
-  const successor = inventory.successorOf(serialNumber);
-  return (successor ?? requireEntry(inventory, serialNumber, "revoke")).pod.uid;
+/** The uid of a certificate's pod, also when the certificate was renewed and is not listed any more. */
+async function podOf(parts: AdministrationParts, serialNumber: string): Promise<string> {
+  const { current, missing } = await parts.replicas.find(serialNumber);
+  if (current === undefined) throw unknown("revoke", serialNumber, missing);
+  return current.pod?.uid ?? "";
 }
 
-function requireEntry(
-  inventory: Inventory,
+/** The certificate, which is the current one of its volume. */
+async function requireCurrent(
+  { replicas }: AdministrationParts,
   serialNumber: string,
+): Promise<{ certificate: CertificateInfo; missing: readonly MissingReplica[] }> {
+  const { current, missing } = await replicas.find(serialNumber);
+  if (current === undefined) throw unknown("get", serialNumber, missing);
+  if (current.serialNumber === serialNumber) return { certificate: current, missing };
+  const reason = `certificate ${serialNumber} was renewed; the current certificate of its volume ` +
+    `has serial number ${current.serialNumber}`;
+  throw failed("get", "unknown", serialNumber, reason);
+}
+
+function unknown(
   action: "get" | "revoke",
-): InventoryEntry {
-  const entry = inventory.get(serialNumber);
-  if (entry !== undefined) return entry;
-  const successor = inventory.successorOf(serialNumber);
-  const reason = successor
-    ? `certificate ${serialNumber} was renewed; the current certificate of its volume has serial ` +
-      `number ${successor.serialNumber}`
-    : `this replica has no certificate with serial number ${serialNumber}: ask the ` +
-      "other replica; a restarted one has it again when its driver has reported it";
-  writeAuditEntry({ action, outcome: "unknown", caller, serialNumber, reason });
-  throw requestFailureError({ kind: "unknown", reason });
+  serialNumber: string,
+  missing: readonly MissingReplica[],
+): RpcError {
+  const asked = `no replica that answered has a certificate with serial number ${serialNumber}`;
+  if (missing.length > 0) {
+    const others = missing.map(({ address, reason }) => `${address} (${reason})`).join(", ");
+    return failed(action, "unavailable", serialNumber, `${asked}; these did not answer: ${others}`);
+  }
+  const restarted = "a restarted one has it again when its driver has reported it";
+  return failed(action, "unknown", serialNumber, `${asked}; ${restarted}`);
 }
 
-function certificateInfo(
-  entry: InventoryEntry,
-  revocation: Revocation,
-): CertificateInfoInit {
-  const { names, predecessor } = entry;
-  const revokedAt = revocation.deniedSince(entry.pod.uid);
-  return {
-    serialNumber: entry.serialNumber,
-    pod: { ...entry.pod },
-    volumeId: entry.volumeId,
-    commonName: names.commonName,
-    dnsNames: names.dnsNames,
-    ipAddresses: names.ipAddresses,
-    uris: names.uris,
-    notBefore: timestamp(entry.notBefore),
-    notAfter: timestamp(entry.notAfter),
-    predecessorSerialNumber: predecessor ?? "",
-    node: entry.node ?? "",
-    ...(revokedAt === undefined ? {} : { revokedAt: timestamp(revokedAt) }),
-  };
-}
-
-function timestamp(at: Temporal.Instant): Timestamp {
-  return timestampFromMs(at.epochMilliseconds);
+function failed(
+  action: "get" | "revoke",
+  kind: "unknown" | "unavailable",
+  serialNumber: string,
+  reason: string,
+): RpcError {
+  writeAuditEntry({ action, outcome: kind, caller, serialNumber, reason });
+  return requestFailureError({ kind, reason });
 }

@@ -1,5 +1,5 @@
 import { writeAuditEntry } from "../access/audit_log.ts";
-import type { Authenticator, DriverCaller } from "../access/authenticator.ts";
+import type { Authenticator } from "../access/authenticator.ts";
 import type { CurrentCa } from "../ca/current_ca.ts";
 import type { CertificateReports } from "../inventory/certificate_reports.ts";
 import type { CertificateIssuer } from "../issuing/certificate_issuer.ts";
@@ -12,6 +12,7 @@ import type {
 import { changes } from "../../shared/scheduler/listeners.ts";
 import type { CallContext, ServiceImplementation } from "../../shared/grpc/service_definition.ts";
 import { auditInvalidRequest } from "./audited_validation.ts";
+import { authenticateDriver } from "./authenticated_caller.ts";
 import { requestFailureError } from "./error_status.ts";
 import { validateIssueRequest, validateReportRequest } from "./request_validation.ts";
 
@@ -41,7 +42,7 @@ async function issue(
   message: IssueCertificateRequest | RenewCertificateRequest,
   context: CallContext,
 ) {
-  const caller = await authenticate(parts, context);
+  const caller = await authenticateDriver(parts.authenticator, context);
   const request = auditInvalidRequest(action, caller, () => validateIssueRequest(message));
   const outcome = await parts.issuing.issue(caller, request, context.signal);
   const { pod, volumeId, predecessor } = request;
@@ -63,7 +64,7 @@ async function report(
   message: ReportCertificatesRequest,
   context: CallContext,
 ) {
-  const caller = await authenticate(parts, context);
+  const caller = await authenticateDriver(parts.authenticator, context);
   const reported = auditInvalidRequest("report", caller, () => validateReportRequest(message));
   const outcome = await parts.reporting.report(caller, reported, context.signal);
   if (outcome.kind !== "reported") {
@@ -78,23 +79,11 @@ async function report(
 
 /** Sends the bundle now and after each change; of changes faster than the driver reads, the last. */
 async function* watchTrustBundle(parts: CertificateServiceParts, context: CallContext) {
-  await authenticate(parts, context);
+  await authenticateDriver(parts.authenticator, context);
   const { currentCa } = parts;
   for await (const _ of changes((listener) => currentCa.onChange(listener), context.signal)) {
     const { anchors } = currentCa;
     if (anchors.length > 0) yield { certificates: anchors.map(({ der }) => der) };
   }
   throw context.signal.reason;
-}
-
-/** Returns the caller. Another result is written to the audit log and thrown. */
-async function authenticate(
-  { authenticator }: CertificateServiceParts,
-  { peerCertificate }: CallContext,
-): Promise<DriverCaller> {
-  const answer = await authenticator.authenticate({ peerCertificate });
-  if (answer.kind === "caller") return answer.caller;
-  const { kind: outcome, reason } = answer;
-  writeAuditEntry({ action: "authenticate", outcome, caller: undefined, reason });
-  throw requestFailureError(answer);
 }

@@ -3,76 +3,92 @@ import { yieldToEventLoop } from "../../shared/scheduler/event_loop_yield.ts";
 import { type CertificateRow, rowEntry } from "./certificate_row.ts";
 import type { InventoryEntry, InventoryFilter } from "./inventory_entry.ts";
 
-/** Reading so many rows takes less than a millisecond. */
+/** Reading so many entries of the index takes a millisecond. The last pod of a slice is read whole. */
 const rowsPerSlice = 2_000;
 /** Making entries of so many rows takes a millisecond. A page of usual entries has 80 KiB; gRPC allows 4 MiB. */
 const rowsPerPage = 200;
 
-/** The columns of a filter, the one that selects the fewest rows first; each has an index. */
-const filterColumns = [
-  ["podUid", "pod_uid"],
-  ["podName", "pod_name"],
-  ["node", "node"],
-  ["namespace", "namespace"],
-] as const satisfies readonly (readonly [keyof InventoryFilter, keyof CertificateRow])[];
+/** A place in the order of searches: the namespace, the name and the uid of a pod. */
+type Place = readonly [namespace: string, podName: string, podUid: string];
+type PlaceRow = Pick<CertificateRow, "namespace" | "pod_name" | "pod_uid">;
+type FilterValues = Record<"namespace" | "pod_name" | "pod_uid" | "node", string | null>;
 
-type FilterColumn = typeof filterColumns[number][1];
+const order = "namespace, pod_name, pod_uid";
+/** After every text of a pod. */
+const last = "\u{10ffff}";
 
-/** The two statements of a search that reads the table by one index. */
-interface SearchStatements {
-  /** The last id of the slice that follows an id. */
-  readonly sliceEnd: StatementSync;
-  /** Rows of the slice that match the whole filter. */
-  readonly page: StatementSync;
-}
+const source = "certificates INDEXED BY certificates_order";
+const filters = ["namespace", "pod_name", "pod_uid", "node"]
+  .map((column) => `AND (:${column} IS NULL OR ${column} = :${column})`).join(" ");
 
 /** Reads the table in slices of its rows, so that no search holds the event loop, whatever it finds. */
 export class CertificateSearch {
-  readonly #database: DatabaseSync;
-  readonly #statements = new Map<FilterColumn | undefined, SearchStatements>();
+  readonly #sliceEnd: StatementSync;
+  readonly #page: StatementSync;
+  readonly #ofPod: StatementSync;
 
   constructor(database: DatabaseSync) {
-    this.#database = database;
+    this.#sliceEnd = database.prepare(
+      `SELECT ${order} FROM ${source} WHERE (${order}) > (?, ?, ?) AND (${order}) <= (?, ?, ?)
+       ORDER BY ${order} LIMIT 1 OFFSET ${rowsPerSlice - 1}`,
+    );
+    this.#page = database.prepare(
+      `SELECT * FROM ${source}
+       WHERE (${order}) >= (:n, :p, :u) AND (${order}) <= (:endNamespace, :endPodName, :endPodUid)
+         AND ((${order}) > (:n, :p, :u) OR id > :id) ${filters}
+       ORDER BY ${order}, id LIMIT ${rowsPerPage}`,
+    );
+    this.#ofPod = database.prepare(
+      `SELECT * FROM certificates WHERE pod_uid = :pod_uid ${filters} ORDER BY ${order}, id`,
+    );
   }
 
-  /** The matching entries in the order of their insertion, in pages that are never empty. */
+  /**
+   * The matching entries in pages that are never empty, in the order of their pods' namespaces, names and uids, and of
+   * their insertion.
+   */
   async *pages(filter: InventoryFilter): AsyncGenerator<InventoryEntry[]> {
-    const given = filterColumns.find(([field]) => filter[field] !== undefined);
-    const { sliceEnd, page } = this.#prepared(given?.[1]);
-    const value = given && { value: filter[given[0]]! };
-    const all = Object.fromEntries(
-      filterColumns.map(([field, column]) => [column, filter[field] ?? null]),
-    );
-    for (let after = 0;;) {
-      const { end } = sliceEnd.get({ after, ...value }) as { end: number | null };
-      if (end === null) return;
-      while (after < end) {
-        const rows = page.all({ after, end, ...value, ...all }) as unknown as CertificateRow[];
-        after = rows.length < rowsPerPage ? end : rows.at(-1)!.id;
-        if (rows.length > 0) yield rows.map(rowEntry);
-        await yieldToEventLoop();
-      }
+    const { namespace, podName, podUid, node } = filter;
+    const values: FilterValues = {
+      namespace: namespace ?? null,
+      pod_name: podName ?? null,
+      pod_uid: podUid ?? null,
+      node: node ?? null,
+    };
+    if (podUid !== undefined) {
+      // No more than the inventory keeps of a pod.
+      const rows = this.#ofPod.all(values) as unknown as CertificateRow[];
+      if (rows.length > 0) yield rows.map(rowEntry);
+      return;
+    }
+    const isOnePod = namespace !== undefined && podName !== undefined;
+    const start: Place = [namespace ?? "", isOnePod ? podName : "", ""];
+    const end: Place = [namespace ?? last, isOnePod ? podName : last, last];
+    for (let place: Place | undefined = start; place !== undefined;) {
+      const sliceEnd = this.#sliceEnd.get(...place, ...end) as PlaceRow | undefined;
+      yield* this.#slice(place, sliceEnd === undefined ? end : placeOf(sliceEnd), values);
+      place = sliceEnd && placeOf(sliceEnd);
     }
   }
 
-  /** The statements that read by the index of a column; without one, by id. */
-  #prepared(column: FilterColumn | undefined): SearchStatements {
-    const known = this.#statements.get(column);
-    if (known !== undefined) return known;
-    const rows = column === undefined
-      ? "certificates WHERE id > :after"
-      : `certificates INDEXED BY certificates_${column} WHERE ${column} = :value AND id > :after`;
-    const matches = filterColumns
-      .map(([, column]) => `AND (:${column} IS NULL OR ${column} = :${column})`).join(" ");
-    const statements = {
-      sliceEnd: this.#database.prepare(
-        `SELECT max(id) AS end FROM (SELECT id FROM ${rows} ORDER BY id LIMIT ${rowsPerSlice})`,
-      ),
-      page: this.#database.prepare(
-        `SELECT * FROM ${rows} AND id <= :end ${matches} ORDER BY id LIMIT ${rowsPerPage}`,
-      ),
-    };
-    this.#statements.set(column, statements);
-    return statements;
+  /** The pages of the pods behind `after`, to the last one included. */
+  async *#slice(after: Place, to: Place, values: FilterValues): AsyncGenerator<InventoryEntry[]> {
+    const [endNamespace, endPodName, endPodUid] = to;
+    let place = after;
+    let id = Number.MAX_SAFE_INTEGER;
+    for (let isMore = true; isMore;) {
+      const [n, p, u] = place;
+      const bounds = { n, p, u, id, endNamespace, endPodName, endPodUid };
+      const rows = this.#page.all({ ...bounds, ...values }) as unknown as CertificateRow[];
+      if (rows.length > 0) yield rows.map(rowEntry);
+      const lastRow = rows.at(-1);
+      isMore = rows.length === rowsPerPage;
+      if (lastRow) [place, id] = [placeOf(lastRow), lastRow.id];
+      await yieldToEventLoop();
+    }
   }
+}
+
+function placeOf({ namespace, pod_name, pod_uid }: PlaceRow): Place {
+  return [namespace, pod_name, pod_uid];
 }

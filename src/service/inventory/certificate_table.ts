@@ -56,9 +56,9 @@ const schema = `
   CREATE INDEX certificates_predecessor ON certificates (predecessor) WHERE predecessor_known;
   CREATE INDEX certificates_not_after ON certificates (not_after);
   CREATE INDEX certificates_pod_uid ON certificates (pod_uid);
-  CREATE INDEX certificates_pod_name ON certificates (pod_name);
+  -- The order of searches; with the node, so that a search for a node reads only its rows.
+  CREATE INDEX certificates_order ON certificates (namespace, pod_name, pod_uid, node);
   CREATE INDEX certificates_node ON certificates (node);
-  CREATE INDEX certificates_namespace ON certificates (namespace);
   -- Never committed: a commit after the table has grown takes time that grows with the table, 2 ms
   -- at 400,000 rows. The journal, which is in memory, keeps no more than the pages of the empty table.
   BEGIN;
@@ -79,16 +79,17 @@ export class CertificateTable implements Disposable {
   /** Ids ascend and are never used again: a search that reads by id finds what is added meanwhile. */
   #lastId = 0;
   /** Searches the table. */
-  readonly search = new CertificateSearch(this.#database);
+  readonly search: CertificateSearch;
 
   constructor() {
     this.#database.exec(schema);
+    this.search = new CertificateSearch(this.#database);
     const prepare = (sql: string) => this.#database.prepare(sql);
     const inserted = ["id", ...volumeColumns, ...certificateColumns];
     this.#insert = prepare(
       `INSERT OR IGNORE INTO certificates (${inserted}) VALUES (${inserted.map(() => "?")})`,
     );
-    // Changes three indexes where a removal and an insertion change seven.
+    // Changes three indexes where a removal and an insertion change six.
     this.#update = prepare(
       `UPDATE OR IGNORE certificates
        SET ${certificateColumns.map((column) => `${column} = ?`)} WHERE id = ?`,

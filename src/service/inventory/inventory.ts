@@ -84,8 +84,8 @@ export class Inventory implements AsyncDisposable {
   }
 
   /**
-   * The entries that match, the oldest volume first, in pages between which other work runs. A volume
-   * whose certificate is replaced meanwhile is among them.
+   * The entries that match, in the order of their pods' namespaces, names and uids, in pages between which other work
+   * runs. A volume whose certificate is replaced meanwhile is among them.
    */
   pages(filter: InventoryFilter = {}): AsyncGenerator<InventoryEntry[]> {
     return this.#table.search.pages(filter);

@@ -3,7 +3,7 @@ import {
   type Environment,
   EnvironmentReader,
 } from "../../shared/config/environment.ts";
-import type { ListenAddress } from "../../shared/text/network_address.ts";
+import type { Address, ListenAddress } from "../../shared/text/network_address.ts";
 import {
   healthAddress,
   listenAddress,
@@ -48,6 +48,8 @@ export interface ServiceConfig {
   readonly policyFile: string | undefined;
   /** Its tokens identify nodes. */
   readonly driverServiceAccount: NamespacedName;
+  /** Names that resolve to the replicas' addresses; undefined: each replica answers administrators alone. */
+  readonly peers: readonly Address[] | undefined;
   /** Undefined: administrators cannot call. */
   readonly adminSocket: string | undefined;
   /** Undefined: no health endpoint. */
@@ -99,6 +101,7 @@ export function readServiceConfig(environment: Environment): ConfigResult<Servic
     caRotationDelay: values.caRotationDelay,
     policyFile: values.policyFile,
     driverServiceAccount: values.driverServiceAccount,
+    peers: peerNames(reading, authentication),
     adminSocket: values.adminSocket,
     health: healthAddress(reading),
     logging: loggingConfig(reading),
@@ -126,6 +129,17 @@ function authenticationConfig(reading: ServiceReading): AuthenticationConfig {
     reading.reject("CLIENT_CA_FILE", "an absolute path with AUTHENTICATION=mtls");
   }
   return { kind, clientCaFile: clientCaFile ?? "" };
+}
+
+/** Replicas identify themselves with certificates of the node CA, which exists only where nodes attest. */
+function peerNames(
+  reading: ServiceReading,
+  { kind }: AuthenticationConfig,
+): readonly Address[] | undefined {
+  const { peers } = reading.values;
+  if (peers === undefined || kind === "kubernetes") return peers;
+  reading.warnings.push(`PEERS is ignored: it needs AUTHENTICATION=kubernetes, which is ${kind}`);
+  return undefined;
 }
 
 function caConfig(reading: ServiceReading): CaConfig {

@@ -1,18 +1,25 @@
 import { status } from "@grpc/grpc-js";
-import { CertificateService } from "../../shared/gen/certificate_service_pb.ts";
+import { CertificatePeers, CertificateService } from "../../shared/gen/certificate_service_pb.ts";
 import type { CompletedCall } from "../../shared/grpc_server/call.ts";
-import { registerService, serveTcp, type TcpServer } from "../../shared/grpc_server/server.ts";
+import {
+  type RegisteredService,
+  registerService,
+  serveTcp,
+  type TcpServer,
+} from "../../shared/grpc_server/server.ts";
 import { createCallLog } from "../../shared/telemetry/call_log.ts";
 import { observeEventLoopLag } from "../../shared/telemetry/event_loop_lag.ts";
 import type { Counter, Metrics } from "../../shared/telemetry/metrics.ts";
 import { certificateService } from "../api/certificate_service.ts";
 import type { HealthService } from "../api/health_service.ts";
+import { peerService } from "../api/peer_service.ts";
 import { mutualTlsIdentity } from "../api/tls_identity.ts";
 import type { ServiceConfig } from "./config.ts";
 import { logger } from "./logger.ts";
 import { clientCounters } from "./metrics.ts";
 import { serveAttestation } from "./node_access.ts";
 import type { ServiceParts } from "./open_parts.ts";
+import { openReplicas } from "./replicas.ts";
 import { serveAdministration } from "./serve_administration.ts";
 
 /** The longest request of each method, in bytes. */
@@ -23,6 +30,7 @@ const maxMessageBytes = {
   reportCertificates: 256 * 1024,
   watchTrustBundle: 4 * 1024,
 };
+const maxPeerMessageBytes = { findCertificate: 1024, listOwnCertificates: 4 * 1024 };
 
 /**
  * Serves drivers, and administrators where ADMIN_SOCKET is set, until the stack is disposed. Returns the
@@ -42,26 +50,45 @@ export async function serveClients(
     logCall({ ...call, code: status[call.code] });
     lag.reportActivity();
   };
+  const { replicas, answering } = openReplicas(config, parts);
   if (config.adminSocket !== undefined) {
-    resources.use(await serveAdministration(config.adminSocket, parts.open, health, onCall));
+    const administration = { ...parts.open, replicas };
+    resources.use(await serveAdministration(config.adminSocket, administration, health, onCall));
   }
   const { refusedConnections, attestations } = counters;
-  const server = resources.use(await serveDrivers(config, parts, onCall, refusedConnections));
+  const services = networkServices(parts, answering);
+  const server = resources.use(
+    await serveNetwork(config, parts, services, { onCall, refusedConnections }),
+  );
   const attestation = parts.attestation &&
     resources.use(serveAttestation(config, parts.open, parts.attestation, attestations));
   return { server, attestation };
 }
 
-function serveDrivers(
+/** What drivers call, and where replicas can identify themselves, what they call. */
+function networkServices(
+  { open, nodes: { authenticator } }: ServiceParts,
+  answering: ReturnType<typeof openReplicas>["answering"],
+): RegisteredService[] {
+  const forDrivers = certificateService({ ...open, authenticator });
+  const services = [registerService(CertificateService, forDrivers, maxMessageBytes)];
+  if (answering === undefined) return services;
+  const forPeers = peerService({ ...answering, authenticator });
+  return [...services, registerService(CertificatePeers, forPeers, maxPeerMessageBytes)];
+}
+
+function serveNetwork(
   config: ServiceConfig,
-  { open, nodes: { authenticator, clientCas, verifier } }: ServiceParts,
-  onCall: (call: CompletedCall) => void,
-  refusedConnections: Counter,
+  { open, nodes: { clientCas, verifier } }: ServiceParts,
+  services: RegisteredService[],
+  { onCall, refusedConnections }: {
+    readonly onCall: (call: CompletedCall) => void;
+    readonly refusedConnections: Counter;
+  },
 ): Promise<TcpServer> {
-  const implementation = certificateService({ ...open, authenticator });
   const tls = clientCas ? mutualTlsIdentity(open.serving, clientCas) : open.serving;
   return serveTcp(config.listenAddress, {
-    services: [registerService(CertificateService, implementation, maxMessageBytes)],
+    services,
     onCall,
     clock: open.clock,
     tls: config.tls ? tls : undefined,

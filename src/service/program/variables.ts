@@ -9,6 +9,7 @@ import {
 import { durationBetween, validityFormat } from "../../shared/text/durations.ts";
 import { isObjectName, parseNamespacedName } from "../../shared/text/kubernetes_names.ts";
 import { isDnsLabel, isTrustDomain } from "../../shared/text/name_syntax.ts";
+import type { Address } from "../../shared/text/network_address.ts";
 import { installed } from "../../shared/text/product_names.ts";
 import { adminVariables } from "./admin_socket.ts";
 
@@ -72,6 +73,14 @@ export const serviceVariables = {
       "as the cluster's name",
     expected: "1 to 253 letters, digits and characters of . _ : -",
     parse: (text: string) => /^[A-Za-z0-9._:-]{1,253}$/.test(text) ? text : undefined,
+  },
+  peers: {
+    name: "PEERS",
+    description:
+      "the gRPC ports of all replicas, whose parts of the inventory list, get and revoke combine; each " +
+      "name may have several addresses",
+    expected: 'host:port, several with commas between, such as "cert-service-peers:50051"',
+    parse: parsePeers,
   },
   driverServiceAccount: {
     name: "DRIVER_SERVICE_ACCOUNT",
@@ -147,3 +156,9 @@ export const serviceVariables = {
   ...adminVariables,
   ...commonVariables,
 } as const satisfies VariableTable;
+
+function parsePeers(text: string): Address[] | undefined {
+  const addresses = text.split(",").map((part) => parseAddress(part.trim()));
+  const usable = addresses.filter((address) => address !== undefined && address.port !== 0);
+  return usable.length === addresses.length ? usable as Address[] : undefined;
+}

@@ -16,19 +16,20 @@ import { writeSubjectAlternativeNames } from "../../shared/x509/subject_alternat
 import { keyIdentifier } from "./key_identifier.ts";
 import type { NodeCa } from "./node_ca.ts";
 
-/** The attribute of the subject that contains the uid of the driver's pod (X.520, serialNumber). */
-export const podUidAttribute = "2.5.4.5";
+/** The attribute of the subject that contains the uid of the driver's pod, or a replica's id (X.520, serialNumber). */
+export const holderAttribute = "2.5.4.5";
 
 /** A driver attests again before its certificate expires; a longer token does not make it longer. */
 export const nodeCertificateLifetime = Temporal.Duration.from({ hours: 1 });
 
-/** What a node's client certificate states. */
+/** What the client certificate of a node, or of a replica of the service, states. */
 export interface NodeCertificateTemplate {
   /** SubjectPublicKeyInfo, DER. */
   readonly spki: Uint8Array;
-  /** spiffe://TRUST_DOMAIN/csi-cert-node/NAME. */
+  /** spiffe://TRUST_DOMAIN/csi-cert-node/NAME or spiffe://TRUST_DOMAIN/csi-cert-service. */
   readonly uri: string;
-  readonly podUid: string;
+  /** The uid of the driver's pod, or the replica's id. */
+  readonly holder: string;
   readonly notBefore: Temporal.Instant;
   readonly notAfter: Temporal.Instant;
   /** Hexadecimal. */
@@ -36,7 +37,7 @@ export interface NodeCertificateTemplate {
 }
 
 /**
- * Signs a node's client certificate, and returns its DER. Its only EKU is clientAuth, and it has one
+ * Signs the client certificate of a node or a replica, and returns its DER. Its only EKU is clientAuth, and it has one
  * URI. It has no common name, because a node's name can be longer than a common name.
  */
 export async function signNodeCertificate(
@@ -44,7 +45,7 @@ export async function signNodeCertificate(
   template: NodeCertificateTemplate,
   engine: SignatureEngine,
 ): Promise<Uint8Array> {
-  const { spki, uri, podUid } = template;
+  const { spki, uri, holder } = template;
   const fields = readCertificateFields(certificate.der);
   const issuerKey = certificate.subjectKeyIdentifier;
   if (!fields || !issuerKey) {
@@ -58,7 +59,7 @@ export async function signNodeCertificate(
     algorithm,
     fields.subject,
     derSequence(derTime(template.notBefore), derTime(template.notAfter)),
-    writeSubject(podUid),
+    writeSubject(holder),
     spki,
     element(
       0xa3,
@@ -77,17 +78,17 @@ export async function signNodeCertificate(
 }
 
 /** A Name of one serialNumber, which is a PrintableString; throws a TypeError for other texts. */
-function writeSubject(podUid: string) {
-  if (!printable.test(podUid)) {
-    throw new TypeError("a pod's uid has a character other than letters, digits and -");
+function writeSubject(holder: string) {
+  if (!printable.test(holder)) {
+    throw new TypeError("the holder's id has a character other than letters, digits and -");
   }
   return derSequence(
-    element(0x31, derSequence(podUidType, derAsciiString(0x13, podUid))),
+    element(0x31, derSequence(holderType, derAsciiString(0x13, holder))),
   );
 }
 
-/** The characters of pods' uids; X.520 allows 64. */
+/** The characters of a pod's uid and of a UUID; X.520 allows 64. */
 const printable = /^[A-Za-z0-9-]{1,64}$/;
-const podUidType = encodeDer(derObjectIdentifier(podUidAttribute));
+const holderType = encodeDer(derObjectIdentifier(holderAttribute));
 const version3 = Uint8Array.of(0xa0, 0x03, 0x02, 0x01, 0x02);
 const clientAuth = encodeDer(derObjectIdentifier(keyPurposes.clientAuth));

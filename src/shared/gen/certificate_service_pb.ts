@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file certificate_service.proto.
  */
 export const file_certificate_service: GenFile = /*@__PURE__*/
-  fileDesc("ChljZXJ0aWZpY2F0ZV9zZXJ2aWNlLnByb3RvEg5jZXJ0c2VydmljZS52MSJMCgNQb2QSEQoJbmFtZXNwYWNlGAEgASgJEgwKBG5hbWUYAiABKAkSCwoDdWlkGAMgASgJEhcKD3NlcnZpY2VfYWNjb3VudBgEIAEoCSKRAQoGVm9sdW1lEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSOgoKYXR0cmlidXRlcxgDIAMoCzImLmNlcnRzZXJ2aWNlLnYxLlZvbHVtZS5BdHRyaWJ1dGVzRW50cnkaMQoPQXR0cmlidXRlc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiIwoLVHJ1c3RCdW5kbGUSFAoMY2VydGlmaWNhdGVzGAEgAygMIoABChdJc3N1ZUNlcnRpZmljYXRlUmVxdWVzdBIbChNjZXJ0aWZpY2F0ZV9yZXF1ZXN0GAEgASgMEiAKA3BvZBgCIAEoCzITLmNlcnRzZXJ2aWNlLnYxLlBvZBImCgZ2b2x1bWUYAyABKAsyFi5jZXJ0c2VydmljZS52MS5Wb2x1bWUiaAoYSXNzdWVDZXJ0aWZpY2F0ZVJlc3BvbnNlEhkKEWNlcnRpZmljYXRlX2NoYWluGAEgAygMEjEKDHRydXN0X2J1bmRsZRgCIAEoCzIbLmNlcnRzZXJ2aWNlLnYxLlRydXN0QnVuZGxlIqMBChdSZW5ld0NlcnRpZmljYXRlUmVxdWVzdBIbChNjZXJ0aWZpY2F0ZV9yZXF1ZXN0GAEgASgMEiAKA3BvZBgCIAEoCzITLmNlcnRzZXJ2aWNlLnYxLlBvZBImCgZ2b2x1bWUYAyABKAsyFi5jZXJ0c2VydmljZS52MS5Wb2x1bWUSIQoZcHJlZGVjZXNzb3Jfc2VyaWFsX251bWJlchgEIAEoCSJoChhSZW5ld0NlcnRpZmljYXRlUmVzcG9uc2USGQoRY2VydGlmaWNhdGVfY2hhaW4YASADKAwSMQoMdHJ1c3RfYnVuZGxlGAIgASgLMhsuY2VydHNlcnZpY2UudjEuVHJ1c3RCdW5kbGUi6QIKD0NlcnRpZmljYXRlSW5mbxIVCg1zZXJpYWxfbnVtYmVyGAEgASgJEiAKA3BvZBgCIAEoCzITLmNlcnRzZXJ2aWNlLnYxLlBvZBIRCgl2b2x1bWVfaWQYAyABKAkSEwoLY29tbW9uX25hbWUYBCABKAkSEQoJZG5zX25hbWVzGAUgAygJEhQKDGlwX2FkZHJlc3NlcxgGIAMoCRIMCgR1cmlzGAcgAygJEi4KCm5vdF9iZWZvcmUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCW5vdF9hZnRlchgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV2b2tlZF9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASIQoZcHJlZGVjZXNzb3Jfc2VyaWFsX251bWJlchgLIAEoCRIMCgRub2RlGAwgASgJInUKGFJldm9rZUNlcnRpZmljYXRlUmVxdWVzdBIXCg1zZXJpYWxfbnVtYmVyGAEgASgJSAASEQoHcG9kX3VpZBgCIAEoCUgAEhMKCW5vZGVfbmFtZRgEIAEoCUgAEg4KBnJlYXNvbhgDIAEoCUIICgZ0YXJnZXQiXQoZUmV2b2tlQ2VydGlmaWNhdGVSZXNwb25zZRIPCgdwb2RfdWlkGAEgASgJEi8KC3ZhbGlkX3VudGlsGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIyChlHZXRDZXJ0aWZpY2F0ZUluZm9SZXF1ZXN0EhUKDXNlcmlhbF9udW1iZXIYASABKAkiUgoaR2V0Q2VydGlmaWNhdGVJbmZvUmVzcG9uc2USNAoLY2VydGlmaWNhdGUYASABKAsyHy5jZXJ0c2VydmljZS52MS5DZXJ0aWZpY2F0ZUluZm8iXQoXTGlzdENlcnRpZmljYXRlc1JlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEg8KB3BvZF91aWQYAiABKAkSEAoIcG9kX25hbWUYAyABKAkSDAoEbm9kZRgEIAEoCSJRChhMaXN0Q2VydGlmaWNhdGVzUmVzcG9uc2USNQoMY2VydGlmaWNhdGVzGAEgAygLMh8uY2VydHNlcnZpY2UudjEuQ2VydGlmaWNhdGVJbmZvIrMBChlSZXBvcnRDZXJ0aWZpY2F0ZXNSZXF1ZXN0EkQKDGNlcnRpZmljYXRlcxgBIAMoCzIuLmNlcnRzZXJ2aWNlLnYxLlJlcG9ydENlcnRpZmljYXRlc1JlcXVlc3QuSGVsZBpQCgRIZWxkEhMKC2NlcnRpZmljYXRlGAEgASgMEiAKA3BvZBgCIAEoCzITLmNlcnRzZXJ2aWNlLnYxLlBvZBIRCgl2b2x1bWVfaWQYAyABKAkiPwoaUmVwb3J0Q2VydGlmaWNhdGVzUmVzcG9uc2USEAoIYWNjZXB0ZWQYASABKA0SDwoHcmVmdXNlZBgCIAEoDSIZChdXYXRjaFRydXN0QnVuZGxlUmVxdWVzdDKrAwoSQ2VydGlmaWNhdGVTZXJ2aWNlEmUKEElzc3VlQ2VydGlmaWNhdGUSJy5jZXJ0c2VydmljZS52MS5Jc3N1ZUNlcnRpZmljYXRlUmVxdWVzdBooLmNlcnRzZXJ2aWNlLnYxLklzc3VlQ2VydGlmaWNhdGVSZXNwb25zZRJlChBSZW5ld0NlcnRpZmljYXRlEicuY2VydHNlcnZpY2UudjEuUmVuZXdDZXJ0aWZpY2F0ZVJlcXVlc3QaKC5jZXJ0c2VydmljZS52MS5SZW5ld0NlcnRpZmljYXRlUmVzcG9uc2USawoSUmVwb3J0Q2VydGlmaWNhdGVzEikuY2VydHNlcnZpY2UudjEuUmVwb3J0Q2VydGlmaWNhdGVzUmVxdWVzdBoqLmNlcnRzZXJ2aWNlLnYxLlJlcG9ydENlcnRpZmljYXRlc1Jlc3BvbnNlEloKEFdhdGNoVHJ1c3RCdW5kbGUSJy5jZXJ0c2VydmljZS52MS5XYXRjaFRydXN0QnVuZGxlUmVxdWVzdBobLmNlcnRzZXJ2aWNlLnYxLlRydXN0QnVuZGxlMAEy2wIKGUNlcnRpZmljYXRlQWRtaW5pc3RyYXRpb24SaAoRUmV2b2tlQ2VydGlmaWNhdGUSKC5jZXJ0c2VydmljZS52MS5SZXZva2VDZXJ0aWZpY2F0ZVJlcXVlc3QaKS5jZXJ0c2VydmljZS52MS5SZXZva2VDZXJ0aWZpY2F0ZVJlc3BvbnNlEmsKEkdldENlcnRpZmljYXRlSW5mbxIpLmNlcnRzZXJ2aWNlLnYxLkdldENlcnRpZmljYXRlSW5mb1JlcXVlc3QaKi5jZXJ0c2VydmljZS52MS5HZXRDZXJ0aWZpY2F0ZUluZm9SZXNwb25zZRJnChBMaXN0Q2VydGlmaWNhdGVzEicuY2VydHNlcnZpY2UudjEuTGlzdENlcnRpZmljYXRlc1JlcXVlc3QaKC5jZXJ0c2VydmljZS52MS5MaXN0Q2VydGlmaWNhdGVzUmVzcG9uc2UwAWIGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("ChljZXJ0aWZpY2F0ZV9zZXJ2aWNlLnByb3RvEg5jZXJ0c2VydmljZS52MSJMCgNQb2QSEQoJbmFtZXNwYWNlGAEgASgJEgwKBG5hbWUYAiABKAkSCwoDdWlkGAMgASgJEhcKD3NlcnZpY2VfYWNjb3VudBgEIAEoCSKRAQoGVm9sdW1lEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSOgoKYXR0cmlidXRlcxgDIAMoCzImLmNlcnRzZXJ2aWNlLnYxLlZvbHVtZS5BdHRyaWJ1dGVzRW50cnkaMQoPQXR0cmlidXRlc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiIwoLVHJ1c3RCdW5kbGUSFAoMY2VydGlmaWNhdGVzGAEgAygMIoABChdJc3N1ZUNlcnRpZmljYXRlUmVxdWVzdBIbChNjZXJ0aWZpY2F0ZV9yZXF1ZXN0GAEgASgMEiAKA3BvZBgCIAEoCzITLmNlcnRzZXJ2aWNlLnYxLlBvZBImCgZ2b2x1bWUYAyABKAsyFi5jZXJ0c2VydmljZS52MS5Wb2x1bWUiaAoYSXNzdWVDZXJ0aWZpY2F0ZVJlc3BvbnNlEhkKEWNlcnRpZmljYXRlX2NoYWluGAEgAygMEjEKDHRydXN0X2J1bmRsZRgCIAEoCzIbLmNlcnRzZXJ2aWNlLnYxLlRydXN0QnVuZGxlIqMBChdSZW5ld0NlcnRpZmljYXRlUmVxdWVzdBIbChNjZXJ0aWZpY2F0ZV9yZXF1ZXN0GAEgASgMEiAKA3BvZBgCIAEoCzITLmNlcnRzZXJ2aWNlLnYxLlBvZBImCgZ2b2x1bWUYAyABKAsyFi5jZXJ0c2VydmljZS52MS5Wb2x1bWUSIQoZcHJlZGVjZXNzb3Jfc2VyaWFsX251bWJlchgEIAEoCSJoChhSZW5ld0NlcnRpZmljYXRlUmVzcG9uc2USGQoRY2VydGlmaWNhdGVfY2hhaW4YASADKAwSMQoMdHJ1c3RfYnVuZGxlGAIgASgLMhsuY2VydHNlcnZpY2UudjEuVHJ1c3RCdW5kbGUi+wIKD0NlcnRpZmljYXRlSW5mbxIVCg1zZXJpYWxfbnVtYmVyGAEgASgJEiAKA3BvZBgCIAEoCzITLmNlcnRzZXJ2aWNlLnYxLlBvZBIRCgl2b2x1bWVfaWQYAyABKAkSEwoLY29tbW9uX25hbWUYBCABKAkSEQoJZG5zX25hbWVzGAUgAygJEhQKDGlwX2FkZHJlc3NlcxgGIAMoCRIMCgR1cmlzGAcgAygJEi4KCm5vdF9iZWZvcmUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCW5vdF9hZnRlchgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV2b2tlZF9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASIQoZcHJlZGVjZXNzb3Jfc2VyaWFsX251bWJlchgLIAEoCRIMCgRub2RlGAwgASgJEhAKCHJlcG9ydGVkGA0gASgIInUKGFJldm9rZUNlcnRpZmljYXRlUmVxdWVzdBIXCg1zZXJpYWxfbnVtYmVyGAEgASgJSAASEQoHcG9kX3VpZBgCIAEoCUgAEhMKCW5vZGVfbmFtZRgEIAEoCUgAEg4KBnJlYXNvbhgDIAEoCUIICgZ0YXJnZXQiXQoZUmV2b2tlQ2VydGlmaWNhdGVSZXNwb25zZRIPCgdwb2RfdWlkGAEgASgJEi8KC3ZhbGlkX3VudGlsGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIyChlHZXRDZXJ0aWZpY2F0ZUluZm9SZXF1ZXN0EhUKDXNlcmlhbF9udW1iZXIYASABKAkijAEKGkdldENlcnRpZmljYXRlSW5mb1Jlc3BvbnNlEjQKC2NlcnRpZmljYXRlGAEgASgLMh8uY2VydHNlcnZpY2UudjEuQ2VydGlmaWNhdGVJbmZvEjgKEG1pc3NpbmdfcmVwbGljYXMYAiADKAsyHi5jZXJ0c2VydmljZS52MS5NaXNzaW5nUmVwbGljYSJdChdMaXN0Q2VydGlmaWNhdGVzUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSDwoHcG9kX3VpZBgCIAEoCRIQCghwb2RfbmFtZRgDIAEoCRIMCgRub2RlGAQgASgJIosBChhMaXN0Q2VydGlmaWNhdGVzUmVzcG9uc2USNQoMY2VydGlmaWNhdGVzGAEgAygLMh8uY2VydHNlcnZpY2UudjEuQ2VydGlmaWNhdGVJbmZvEjgKEG1pc3NpbmdfcmVwbGljYXMYAiADKAsyHi5jZXJ0c2VydmljZS52MS5NaXNzaW5nUmVwbGljYSIxCg5NaXNzaW5nUmVwbGljYRIPCgdhZGRyZXNzGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIvChZGaW5kQ2VydGlmaWNhdGVSZXF1ZXN0EhUKDXNlcmlhbF9udW1iZXIYASABKAkiYAoXRmluZENlcnRpZmljYXRlUmVzcG9uc2USDwoHcmVwbGljYRgBIAEoCRI0CgtjZXJ0aWZpY2F0ZRgCIAEoCzIfLmNlcnRzZXJ2aWNlLnYxLkNlcnRpZmljYXRlSW5mbyJVChpMaXN0T3duQ2VydGlmaWNhdGVzUmVxdWVzdBI3CgZmaWx0ZXIYASABKAsyJy5jZXJ0c2VydmljZS52MS5MaXN0Q2VydGlmaWNhdGVzUmVxdWVzdCJlChtMaXN0T3duQ2VydGlmaWNhdGVzUmVzcG9uc2USDwoHcmVwbGljYRgBIAEoCRI1CgxjZXJ0aWZpY2F0ZXMYAiADKAsyHy5jZXJ0c2VydmljZS52MS5DZXJ0aWZpY2F0ZUluZm8iswEKGVJlcG9ydENlcnRpZmljYXRlc1JlcXVlc3QSRAoMY2VydGlmaWNhdGVzGAEgAygLMi4uY2VydHNlcnZpY2UudjEuUmVwb3J0Q2VydGlmaWNhdGVzUmVxdWVzdC5IZWxkGlAKBEhlbGQSEwoLY2VydGlmaWNhdGUYASABKAwSIAoDcG9kGAIgASgLMhMuY2VydHNlcnZpY2UudjEuUG9kEhEKCXZvbHVtZV9pZBgDIAEoCSI/ChpSZXBvcnRDZXJ0aWZpY2F0ZXNSZXNwb25zZRIQCghhY2NlcHRlZBgBIAEoDRIPCgdyZWZ1c2VkGAIgASgNIhkKF1dhdGNoVHJ1c3RCdW5kbGVSZXF1ZXN0MqsDChJDZXJ0aWZpY2F0ZVNlcnZpY2USZQoQSXNzdWVDZXJ0aWZpY2F0ZRInLmNlcnRzZXJ2aWNlLnYxLklzc3VlQ2VydGlmaWNhdGVSZXF1ZXN0GiguY2VydHNlcnZpY2UudjEuSXNzdWVDZXJ0aWZpY2F0ZVJlc3BvbnNlEmUKEFJlbmV3Q2VydGlmaWNhdGUSJy5jZXJ0c2VydmljZS52MS5SZW5ld0NlcnRpZmljYXRlUmVxdWVzdBooLmNlcnRzZXJ2aWNlLnYxLlJlbmV3Q2VydGlmaWNhdGVSZXNwb25zZRJrChJSZXBvcnRDZXJ0aWZpY2F0ZXMSKS5jZXJ0c2VydmljZS52MS5SZXBvcnRDZXJ0aWZpY2F0ZXNSZXF1ZXN0GiouY2VydHNlcnZpY2UudjEuUmVwb3J0Q2VydGlmaWNhdGVzUmVzcG9uc2USWgoQV2F0Y2hUcnVzdEJ1bmRsZRInLmNlcnRzZXJ2aWNlLnYxLldhdGNoVHJ1c3RCdW5kbGVSZXF1ZXN0GhsuY2VydHNlcnZpY2UudjEuVHJ1c3RCdW5kbGUwATLbAgoZQ2VydGlmaWNhdGVBZG1pbmlzdHJhdGlvbhJoChFSZXZva2VDZXJ0aWZpY2F0ZRIoLmNlcnRzZXJ2aWNlLnYxLlJldm9rZUNlcnRpZmljYXRlUmVxdWVzdBopLmNlcnRzZXJ2aWNlLnYxLlJldm9rZUNlcnRpZmljYXRlUmVzcG9uc2USawoSR2V0Q2VydGlmaWNhdGVJbmZvEikuY2VydHNlcnZpY2UudjEuR2V0Q2VydGlmaWNhdGVJbmZvUmVxdWVzdBoqLmNlcnRzZXJ2aWNlLnYxLkdldENlcnRpZmljYXRlSW5mb1Jlc3BvbnNlEmcKEExpc3RDZXJ0aWZpY2F0ZXMSJy5jZXJ0c2VydmljZS52MS5MaXN0Q2VydGlmaWNhdGVzUmVxdWVzdBooLmNlcnRzZXJ2aWNlLnYxLkxpc3RDZXJ0aWZpY2F0ZXNSZXNwb25zZTABMugBChBDZXJ0aWZpY2F0ZVBlZXJzEmIKD0ZpbmRDZXJ0aWZpY2F0ZRImLmNlcnRzZXJ2aWNlLnYxLkZpbmRDZXJ0aWZpY2F0ZVJlcXVlc3QaJy5jZXJ0c2VydmljZS52MS5GaW5kQ2VydGlmaWNhdGVSZXNwb25zZRJwChNMaXN0T3duQ2VydGlmaWNhdGVzEiouY2VydHNlcnZpY2UudjEuTGlzdE93bkNlcnRpZmljYXRlc1JlcXVlc3QaKy5jZXJ0c2VydmljZS52MS5MaXN0T3duQ2VydGlmaWNhdGVzUmVzcG9uc2UwAWIGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
  * @generated from message certservice.v1.Pod
@@ -284,6 +284,13 @@ export type CertificateInfo = Message<"certservice.v1.CertificateInfo"> & {
    * @generated from field: string node = 12;
    */
   node: string;
+
+  /**
+   * A driver reported it: the service has not signed it since its start.
+   *
+   * @generated from field: bool reported = 13;
+   */
+  reported: boolean;
 };
 
 /**
@@ -392,6 +399,13 @@ export type GetCertificateInfoResponse = Message<"certservice.v1.GetCertificateI
    * @generated from field: certservice.v1.CertificateInfo certificate = 1;
    */
   certificate?: CertificateInfo | undefined;
+
+  /**
+   * Replicas that did not answer: one of them may have issued a newer certificate for the volume.
+   *
+   * @generated from field: repeated certservice.v1.MissingReplica missing_replicas = 2;
+   */
+  missingReplicas: MissingReplica[];
 };
 
 /**
@@ -446,11 +460,18 @@ export const ListCertificatesRequestSchema: GenMessage<ListCertificatesRequest> 
  */
 export type ListCertificatesResponse = Message<"certservice.v1.ListCertificatesResponse"> & {
   /**
-   * At least one and at most 200.
+   * At most 200; none in a message that states replicas that are missing.
    *
    * @generated from field: repeated certservice.v1.CertificateInfo certificates = 1;
    */
   certificates: CertificateInfo[];
+
+  /**
+   * Replicas that did not answer: their certificates are missing. In the last message.
+   *
+   * @generated from field: repeated certservice.v1.MissingReplica missing_replicas = 2;
+   */
+  missingReplicas: MissingReplica[];
 };
 
 /**
@@ -459,6 +480,116 @@ export type ListCertificatesResponse = Message<"certservice.v1.ListCertificatesR
  */
 export const ListCertificatesResponseSchema: GenMessage<ListCertificatesResponse> = /*@__PURE__*/
   messageDesc(file_certificate_service, 13);
+
+/**
+ * @generated from message certservice.v1.MissingReplica
+ */
+export type MissingReplica = Message<"certservice.v1.MissingReplica"> & {
+  /**
+   * "host:port", or the setting whose name cannot be resolved.
+   *
+   * @generated from field: string address = 1;
+   */
+  address: string;
+
+  /**
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message certservice.v1.MissingReplica.
+ * Use `create(MissingReplicaSchema)` to create a new message.
+ */
+export const MissingReplicaSchema: GenMessage<MissingReplica> = /*@__PURE__*/
+  messageDesc(file_certificate_service, 14);
+
+/**
+ * @generated from message certservice.v1.FindCertificateRequest
+ */
+export type FindCertificateRequest = Message<"certservice.v1.FindCertificateRequest"> & {
+  /**
+   * @generated from field: string serial_number = 1;
+   */
+  serialNumber: string;
+};
+
+/**
+ * Describes the message certservice.v1.FindCertificateRequest.
+ * Use `create(FindCertificateRequestSchema)` to create a new message.
+ */
+export const FindCertificateRequestSchema: GenMessage<FindCertificateRequest> = /*@__PURE__*/
+  messageDesc(file_certificate_service, 15);
+
+/**
+ * @generated from message certservice.v1.FindCertificateResponse
+ */
+export type FindCertificateResponse = Message<"certservice.v1.FindCertificateResponse"> & {
+  /**
+   * The replica that answers. A replica that asks all recognizes its own answer.
+   *
+   * @generated from field: string replica = 1;
+   */
+  replica: string;
+
+  /**
+   * It, or the one that has replaced it in its volume; unset if the replica has neither.
+   *
+   * @generated from field: certservice.v1.CertificateInfo certificate = 2;
+   */
+  certificate?: CertificateInfo | undefined;
+};
+
+/**
+ * Describes the message certservice.v1.FindCertificateResponse.
+ * Use `create(FindCertificateResponseSchema)` to create a new message.
+ */
+export const FindCertificateResponseSchema: GenMessage<FindCertificateResponse> = /*@__PURE__*/
+  messageDesc(file_certificate_service, 16);
+
+/**
+ * @generated from message certservice.v1.ListOwnCertificatesRequest
+ */
+export type ListOwnCertificatesRequest = Message<"certservice.v1.ListOwnCertificatesRequest"> & {
+  /**
+   * @generated from field: certservice.v1.ListCertificatesRequest filter = 1;
+   */
+  filter?: ListCertificatesRequest | undefined;
+};
+
+/**
+ * Describes the message certservice.v1.ListOwnCertificatesRequest.
+ * Use `create(ListOwnCertificatesRequestSchema)` to create a new message.
+ */
+export const ListOwnCertificatesRequestSchema: GenMessage<ListOwnCertificatesRequest> = /*@__PURE__*/
+  messageDesc(file_certificate_service, 17);
+
+/**
+ * @generated from message certservice.v1.ListOwnCertificatesResponse
+ */
+export type ListOwnCertificatesResponse = Message<"certservice.v1.ListOwnCertificatesResponse"> & {
+  /**
+   * The replica that answers.
+   *
+   * @generated from field: string replica = 1;
+   */
+  replica: string;
+
+  /**
+   * At most 200; none in the first message of a replica that has none.
+   *
+   * @generated from field: repeated certservice.v1.CertificateInfo certificates = 2;
+   */
+  certificates: CertificateInfo[];
+};
+
+/**
+ * Describes the message certservice.v1.ListOwnCertificatesResponse.
+ * Use `create(ListOwnCertificatesResponseSchema)` to create a new message.
+ */
+export const ListOwnCertificatesResponseSchema: GenMessage<ListOwnCertificatesResponse> = /*@__PURE__*/
+  messageDesc(file_certificate_service, 18);
 
 /**
  * @generated from message certservice.v1.ReportCertificatesRequest
@@ -477,7 +608,7 @@ export type ReportCertificatesRequest = Message<"certservice.v1.ReportCertificat
  * Use `create(ReportCertificatesRequestSchema)` to create a new message.
  */
 export const ReportCertificatesRequestSchema: GenMessage<ReportCertificatesRequest> = /*@__PURE__*/
-  messageDesc(file_certificate_service, 14);
+  messageDesc(file_certificate_service, 19);
 
 /**
  * @generated from message certservice.v1.ReportCertificatesRequest.Held
@@ -506,7 +637,7 @@ export type ReportCertificatesRequest_Held = Message<"certservice.v1.ReportCerti
  * Use `create(ReportCertificatesRequest_HeldSchema)` to create a new message.
  */
 export const ReportCertificatesRequest_HeldSchema: GenMessage<ReportCertificatesRequest_Held> = /*@__PURE__*/
-  messageDesc(file_certificate_service, 14, 0);
+  messageDesc(file_certificate_service, 19, 0);
 
 /**
  * @generated from message certservice.v1.ReportCertificatesResponse
@@ -530,7 +661,7 @@ export type ReportCertificatesResponse = Message<"certservice.v1.ReportCertifica
  * Use `create(ReportCertificatesResponseSchema)` to create a new message.
  */
 export const ReportCertificatesResponseSchema: GenMessage<ReportCertificatesResponse> = /*@__PURE__*/
-  messageDesc(file_certificate_service, 15);
+  messageDesc(file_certificate_service, 20);
 
 /**
  * @generated from message certservice.v1.WatchTrustBundleRequest
@@ -543,7 +674,7 @@ export type WatchTrustBundleRequest = Message<"certservice.v1.WatchTrustBundleRe
  * Use `create(WatchTrustBundleRequestSchema)` to create a new message.
  */
 export const WatchTrustBundleRequestSchema: GenMessage<WatchTrustBundleRequest> = /*@__PURE__*/
-  messageDesc(file_certificate_service, 16);
+  messageDesc(file_certificate_service, 21);
 
 /**
  * What drivers call, on the gRPC port.
@@ -622,7 +753,7 @@ export const CertificateAdministration: GenService<{
     output: typeof GetCertificateInfoResponseSchema;
   },
   /**
-   * The inventory of this replica, page by page.
+   * The inventory of all replicas, page by page, in the order of the pods' namespaces, names and uids.
    *
    * @generated from rpc certservice.v1.CertificateAdministration.ListCertificates
    */
@@ -633,4 +764,35 @@ export const CertificateAdministration: GenService<{
   },
 }> = /*@__PURE__*/
   serviceDesc(file_certificate_service, 1);
+
+/**
+ * What the replicas of the service ask each other, on the gRPC port, with a client certificate of the
+ * node CA. A replica answers from its own memory and asks no other.
+ *
+ * @generated from service certservice.v1.CertificatePeers
+ */
+export const CertificatePeers: GenService<{
+  /**
+   * The certificate with a serial number, or the one that has replaced it in its volume.
+   *
+   * @generated from rpc certservice.v1.CertificatePeers.FindCertificate
+   */
+  findCertificate: {
+    methodKind: "unary";
+    input: typeof FindCertificateRequestSchema;
+    output: typeof FindCertificateResponseSchema;
+  },
+  /**
+   * The replica's part of the inventory, page by page, in the order of the pods' namespaces, names
+   * and uids.
+   *
+   * @generated from rpc certservice.v1.CertificatePeers.ListOwnCertificates
+   */
+  listOwnCertificates: {
+    methodKind: "server_streaming";
+    input: typeof ListOwnCertificatesRequestSchema;
+    output: typeof ListOwnCertificatesResponseSchema;
+  },
+}> = /*@__PURE__*/
+  serviceDesc(file_certificate_service, 2);
 

@@ -23,3 +23,13 @@ export interface ClientIdentitySource {
   /** Receives what each call has shown of its connection; an identity may be read or requested again then. */
   report(observation: ConnectionObservation): void;
 }
+
+/** An identity that is never replaced. */
+export function fixedIdentity(identity: ClientIdentity): ClientIdentitySource {
+  return {
+    current: () => identity,
+    problem: undefined,
+    onChange: () => ({ [Symbol.dispose]: () => {} }),
+    report: () => {},
+  };
+}

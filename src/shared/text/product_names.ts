@@ -35,3 +35,8 @@ export const reservedSpiffePaths = { node: "csi-cert-node", service: "csi-cert-s
 export function nodeUriPrefix(trustDomain: string): string {
   return `spiffe://${trustDomain}/${reservedSpiffePaths.node}/`;
 }
+
+/** The URI in the client certificates with which the service's replicas call each other. */
+export function replicaUri(trustDomain: string): string {
+  return `spiffe://${trustDomain}/${reservedSpiffePaths.service}`;
+}

@@ -150,10 +150,10 @@ Deno.test("a wrong command line is refused, and an unknown certificate is a fail
     [["get", "a1", "a2"], "refused", /expected one serial number/],
     [["get", "zz"], "refused", /serial_number: is "zz"/],
     [["get", "a1", "-o", "yaml"], "refused", /--output is "yaml"/],
-    [["get", "a1"], "failed", /this replica has no certificate with serial number a1/],
+    [["get", "a1"], "failed", /no replica that answered has a certificate with serial number a1/],
     [["revoke"], "refused", /expected one of --pod-uid UID, --serial SERIAL and --node NAME/],
     [["revoke", "--node", "a", "--serial", "b"], "refused", /expected one of/],
-    [["revoke", "--serial", "a1"], "failed", /this replica has no certificate/],
+    [["revoke", "--serial", "a1"], "failed", /no replica that answered has a certificate/],
     [["revoke", "--node", "a", "--reason", "x\n"], "refused", /reason: .*printable/],
   ];
   for (const [call, kind, message] of rows) {

@@ -58,7 +58,7 @@ Deno.test("an administrator gets a certificate with its pod, its node and its na
   assert.equal(certificate.revokedAt, undefined);
   const unknown = await refusal(service.client.getCertificateInfo({ serialNumber: "a1" }, wait));
   assert.equal(unknown.code, status.NOT_FOUND);
-  assert.match(unknown.message, /this replica has no certificate with serial number a1/);
+  assert.match(unknown.message, /no replica that answered has a certificate with serial number a1/);
 });
 
 Deno.test("a list is filtered by namespace, pod and node", async () => {

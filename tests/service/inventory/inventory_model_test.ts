@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Inventory } from "../../../src/service/inventory/inventory.ts";
@@ -101,8 +102,13 @@ class Model {
       (podName === undefined || entry.pod.name === podName) &&
       (node === undefined || entry.node === node) &&
       (namespace === undefined || entry.pod.namespace === namespace)
-    );
+    ).toSorted((a, b) => Buffer.compare(orderKey(a), orderKey(b)));
   }
+}
+
+/** Lists are in the order of these bytes; entries of one pod keep the order in which their rows were added. */
+function orderKey({ pod: { namespace, name, uid } }: InventoryEntry): Buffer {
+  return Buffer.from([namespace, name, uid].join("\0"));
 }
 
 /** Few of each, so that two entries often have the same one. */

@@ -60,9 +60,9 @@ Deno.test("an entry is found by its serial number, its pod, its node and its nam
   inventory.add(entry("c3", 5, { pod: { ...pod, uid: "other", namespace: "bank" } }));
   assert.deepEqual(comparable(inventory.get("a1")), comparable(entry("a1", 10)));
   assert.equal(inventory.get("d4"), undefined);
-  assert.deepEqual(await serials(inventory), ["a1", "b2", "c3"]);
+  assert.deepEqual(await serials(inventory), ["c3", "a1", "b2"]);
   assert.deepEqual(await serials(inventory, { podUid: pod.uid }), ["a1", "b2"]);
-  assert.deepEqual(await serials(inventory, { node: "node-1" }), ["a1", "c3"]);
+  assert.deepEqual(await serials(inventory, { node: "node-1" }), ["c3", "a1"]);
   assert.deepEqual(await serials(inventory, { namespace: "bank" }), ["c3"]);
   assert.deepEqual(await serials(inventory, { namespace: "bank", podUid: pod.uid }), []);
 });
@@ -210,7 +210,7 @@ Deno.test("a node removes only its own entries, however many it adds", async () 
     inventory.add(entry(`c${n}`, 60, { origin, ...ofPod(`u${n}`) }));
   }
   const newest = Array.from({ length: 10 }, (_, n) => `c${40 + n}`);
-  assert.deepEqual(await serials(inventory), ["a1", "b2", ...newest]);
+  assert.deepEqual(await serials(inventory), ["b2", "a1", ...newest]);
 });
 
 Deno.test("a pod has a bounded number of entries, the newest", async () => {
@@ -219,7 +219,7 @@ Deno.test("a pod has a bounded number of entries, the newest", async () => {
   inventory.add(entry("a1", 5, ofPod("other")));
   for (let n = 0; n < 50; n++) inventory.add(entry(`c${n}`, 60, { node: undefined }));
   const newest = Array.from({ length: 10 }, (_, n) => `c${40 + n}`);
-  assert.deepEqual(await serials(inventory), ["a1", ...newest]);
+  assert.deepEqual(await serials(inventory), [...newest, "a1"]);
 });
 
 Deno.test("reports of a node remove no entry of another node's pod, however many name that pod", async () => {

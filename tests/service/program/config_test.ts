@@ -42,6 +42,7 @@ Deno.test("a service without any variable has the documented defaults", () => {
     trustDomain: "cluster.local",
     policyFile: undefined,
     driverServiceAccount: { namespace: "csi-cert-system", name: "csi-cert-driver" },
+    peers: undefined,
     adminSocket: undefined,
     health: { hostname: "::", port: 9808, variable: "HEALTH_ADDR", isDefault: true },
     logging: { level: "info", format: "text" },
@@ -64,6 +65,7 @@ Deno.test("every variable of the service is read", () => {
     DEFAULT_VALIDITY: "10s",
     MAX_VALIDITY: "87600h",
     POLICY_FILE: "/policy.yaml",
+    PEERS: "cert-service-peers.csi-cert-system.svc:50051, [fd00::1]:7",
     ADMIN_SOCKET: "/run/a.sock",
     CLUSTER_DOMAIN: "k8s.example",
     TRUST_DOMAIN: "prod_1.example",
@@ -88,6 +90,10 @@ Deno.test("every variable of the service is read", () => {
     clusterDomain: "k8s.example",
     trustDomain: "prod_1.example",
     policyFile: "/policy.yaml",
+    peers: [
+      { hostname: "cert-service-peers.csi-cert-system.svc", port: 50051 },
+      { hostname: "fd00::1", port: 7 },
+    ],
     driverServiceAccount: { namespace: "a", name: "b.c" },
     adminSocket: "/run/a.sock",
     health: { hostname: "localhost", port: 1, variable: "HEALTH_ADDR", isDefault: false },
@@ -111,6 +117,7 @@ const bad: Record<string, string[]> = {
   MIN_VALIDITY: ["9s", "87601h", "1y"],
   MAX_VALIDITY: ["9s", "87601h", "1y"],
   POLICY_FILE: ["policy.yaml"],
+  PEERS: ["a", "a:1,", "a:1,b", "a:0", "a:1;b:2"],
   TRUST_DOMAIN: ["spiffe://a", "A.example", "a/b", "a:1", "a b", "a%2e", "a".repeat(256)],
 };
 for (const [name, values] of Object.entries(bad)) {
@@ -123,6 +130,12 @@ for (const [name, values] of Object.entries(bad)) {
     }
   });
 }
+
+Deno.test("PEERS is ignored with a warning where replicas have no certificates", () => {
+  const { config, warnings } = read({ AUTHENTICATION: "none", PEERS: "a:1" });
+  assert.equal(config.peers, undefined);
+  assert.ok(warnings.some((warning) => warning.startsWith("PEERS is ignored")), `${warnings}`);
+});
 
 Deno.test("the trust domain is the cluster's domain unless TRUST_DOMAIN is set", () => {
   assert.equal(read({ CLUSTER_DOMAIN: "k8s.example" }).config.trustDomain, "k8s.example");

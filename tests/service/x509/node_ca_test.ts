@@ -140,7 +140,7 @@ async function certificateOf(nodeCa: Awaited<ReturnType<typeof derive>>) {
   const der = await signNodeCertificate(nodeCa, {
     spki: await exportPublicKey(keys.publicKey),
     uri,
-    podUid: "5a1d7c1e-0000-4000-8000-000000000001",
+    holder: "5a1d7c1e-0000-4000-8000-000000000001",
     notBefore: now.subtract({ minutes: 5 }),
     notAfter: now.add({ hours: 1 }),
     serialNumber: "4a".repeat(16),

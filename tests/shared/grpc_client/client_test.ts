@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import { Registration } from "../../../src/shared/gen/plugin_registration_pb.ts";
 import { connect } from "../../../src/shared/grpc_client/client.ts";
-import { fixedIdentity } from "../../support/fixed_identity.ts";
+import { fixedIdentity } from "../../../src/shared/grpc_client/client_identity.ts";
 import { parseTarget } from "../../../src/shared/grpc_client/target.ts";
 import { RpcError } from "../../../src/shared/grpc/rpc_error.ts";
 import type { PeerVerifier } from "../../../src/shared/grpc_server/peer_verifier.ts";

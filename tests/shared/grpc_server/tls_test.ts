@@ -5,7 +5,7 @@ import { connect as connectPlain } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { Registration } from "../../../src/shared/gen/plugin_registration_pb.ts";
 import { type ChannelOptions, connect } from "../../../src/shared/grpc_client/client.ts";
-import { fixedIdentity } from "../../support/fixed_identity.ts";
+import { fixedIdentity } from "../../../src/shared/grpc_client/client_identity.ts";
 import { RpcError } from "../../../src/shared/grpc/rpc_error.ts";
 import { serveTcp } from "../../../src/shared/grpc_server/server.ts";
 import type {

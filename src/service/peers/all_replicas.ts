@@ -1,0 +1,69 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  type CertificateInfo,
+  type ListCertificatesRequest,
+  ListCertificatesRequestSchema,
+} from "../../shared/gen/certificate_service_pb.ts";
+import { mergeLists, type PageSource } from "./merged_list.ts";
+import type { MissingReplica, Peers } from "./peers.ts";
+
+/** This replica's part of the inventory. */
+export interface OwnCertificates {
+  /** The certificate with this serial number, or the one that has replaced it in its volume. */
+  find(serialNumber: string): CertificateInfo | undefined;
+  pages(filter: ListCertificatesRequest): PageSource;
+}
+
+/** What the replicas have of a certificate. */
+export interface FoundCertificate {
+  /** The current certificate of its volume, which can have another serial number; undefined: none has it. */
+  readonly current: CertificateInfo | undefined;
+  readonly missing: readonly MissingReplica[];
+}
+
+/** A list whose `missing` is complete when its pages have ended. */
+export interface CompleteList {
+  readonly pages: PageSource;
+  readonly missing: readonly MissingReplica[];
+}
+
+/** The inventory of all replicas. */
+export class AllReplicas {
+  readonly #own: OwnCertificates;
+  readonly #peers: Pick<Peers, "find" | "lists"> | undefined;
+
+  /** Without peers this replica answers alone. */
+  constructor(own: OwnCertificates, peers: Pick<Peers, "find" | "lists"> | undefined) {
+    this.#own = own;
+    this.#peers = peers;
+  }
+
+  async find(serialNumber: string): Promise<FoundCertificate> {
+    const { answers, missing } = await this.#peers?.find(serialNumber) ??
+      { answers: [], missing: [] };
+    const known = [this.#own.find(serialNumber), ...answers.map(({ certificate }) => certificate)]
+      .filter((certificate) => certificate !== undefined);
+    const [first] = known;
+    if (first === undefined) return { current: undefined, missing };
+    // A replica that renewed it does not know that it did, unless it had issued it too.
+    const list = await this.list(
+      create(ListCertificatesRequestSchema, { podUid: first.pod?.uid ?? "" }),
+    );
+    const ofPod: CertificateInfo[] = [];
+    for await (const page of list.pages) ofPod.push(...page);
+    const current = ofPod.find((one) => one.serialNumber === serialNumber) ??
+      ofPod.find((one) => known.some((found) => one.serialNumber === found.serialNumber)) ??
+      ofPod.find((one) => known.some((found) => one.volumeId === found.volumeId && !one.reported));
+    return { current: current ?? first, missing: distinct([...missing, ...list.missing]) };
+  }
+
+  async list(filter: ListCertificatesRequest): Promise<CompleteList> {
+    const missing: MissingReplica[] = [];
+    const others = await this.#peers?.lists(filter, missing) ?? [];
+    return { pages: mergeLists([this.#own.pages(filter), ...others]), missing };
+  }
+}
+
+function distinct(missing: readonly MissingReplica[]): MissingReplica[] {
+  return [...new Map(missing.map((one) => [one.address, one])).values()];
+}
