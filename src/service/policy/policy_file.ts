@@ -64,7 +64,9 @@ class PolicyFileReader {
   constructor(text: string) {
     const document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false });
     for (const { pos: [start], message } of [...document.errors, ...document.warnings]) {
-      this.problems.push(`line ${this.#lineAt(start)}: ${message}`);
+      const [first = ""] = message;
+      const reason = first.toLowerCase() + message.slice(1);
+      this.problems.push(`line ${this.#lineAt(start)}: the YAML cannot be read: ${reason}`);
     }
     this.#root = this.problems.length > 0 ? null : document.contents;
     if (this.#root === null && this.problems.length === 0) {

@@ -10,11 +10,10 @@ const specialDomains = ["localhost", "local", "internal", "test", "example", "in
   .concat("localdomain", "domain", "workgroup", "intra", "dmz");
 const special = new Set(specialDomains);
 
-/** IANA's list, with the names in other scripts as A-labels ("xn--…"), as a namespace has them. */
-const publicDomains = new Set(topLevelDomains.map((name) => {
-  const isAscii = /^[a-z0-9-]+$/.test(name);
-  return isAscii ? name : URL.parse(`http://${name}/`)?.hostname ?? name;
-}));
+/** IANA's list, in which names in other scripts are not in the form that a namespace has. */
+const publicDomains = new Set(topLevelDomains);
+/** These names as A-labels ("xn--…"). Made when one is asked for, because it takes milliseconds. */
+let internationalDomains: ReadonlySet<string | undefined> | undefined;
 
 /**
  * Why LABEL.NAMESPACE can be a name outside of the namespace, in words that follow the namespace;
@@ -22,9 +21,18 @@ const publicDomains = new Set(topLevelDomains.map((name) => {
  * DNS answers for them before the Internet's does: outside of the cluster they belong to others.
  */
 export function outsideMeaning(namespace: string): string | undefined {
-  if (publicDomains.has(namespace)) return "is a public top-level domain";
+  if (isPublicDomain(namespace)) return "is a public top-level domain";
   if (special.has(namespace)) return "is a top-level domain of private networks or of special use";
   return undefined;
+}
+
+function isPublicDomain(label: string): boolean {
+  if (!label.startsWith("xn--")) return publicDomains.has(label);
+  internationalDomains ??= new Set(
+    topLevelDomains.filter((name) => !/^[a-z0-9-]+$/.test(name))
+      .map((name) => URL.parse(`http://${name}/`)?.hostname),
+  );
+  return internationalDomains.has(label);
 }
 
 /** Whether LABEL.NAMESPACE has the form of the cluster's own names, which no rule can grant. */

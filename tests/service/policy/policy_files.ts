@@ -269,8 +269,11 @@ const ineffective: readonly RefusedFile[] = [
 /** Of these no schema says anything: a program that applies one has parsed the YAML before. */
 export const notYaml: readonly RefusedFile[] = [
   { text: "", problem: /^line 1: empty; expected a mapping with "rules"/ },
-  { text: "rules: [\n", problem: /^line [12]: / },
-  { text: "rules: []\nrules: []\n", problem: /^line 2: / },
+  { text: "rules: [\n", problem: /^line [12]: the YAML cannot be read: [a-z]/ },
+  {
+    text: "rules: []\nrules: []\n",
+    problem: /^line 2: the YAML cannot be read: map keys must be unique/,
+  },
   { text: "rules: []\n---\nrules: []\n", problem: /document/ },
   { text: "rules: !!js/function 'x'\n", problem: /^line 1: / },
   {
