@@ -16,6 +16,9 @@ const container = "system_u:system_r:container_t:s0:c1,c2";
 const filesOfContainer = "system_u:object_r:container_file_t:s0:c1,c2";
 const filesOfAnother = "system_u:object_r:container_file_t:s0:c3,c4";
 
+/** A context of which the policy does not have the type. */
+const mistakenContext = "system_u:object_r:mistaken_t:s0";
+
 const byDefault = { context: defaultSelinuxContext, isRequired: false };
 
 interface Parts {
@@ -117,6 +120,19 @@ Deno.test("a configured context is used: a container with other categories canno
   });
 });
 
+Deno.test("where the policy does not have the default context, a volume has none, and a warning states the error", async () => {
+  await withVolume(
+    { context: mistakenContext, isRequired: false },
+    async ({ target, workspace }) => {
+      assert.ok(workspace.mountAt(target)?.superOptions.includes("seclabel"));
+      const [warning = "", ...others] = workspace.warnings;
+      assert.match(warning, /^cannot mount with the SELinux context .*: .*EINVAL.*readOnly: true/);
+      assert.deepEqual(others, []);
+      await assertDenied(target);
+    },
+  );
+});
+
 Deno.test("the shipped driver starts with the default context and ends with an error that names one which the policy does not have", async () => {
   await using workspace = new Workspace();
   const env = {
@@ -127,12 +143,12 @@ Deno.test("the shipped driver starts with the default context and ends with an e
     HEALTH_ADDR: "127.0.0.1:0",
     CERT_SERVICE_CA_FILE: "",
   };
-  await using mistaken = new Program("csi-driver", "bundle", {
+  await using failing = new Program("csi-driver", "bundle", {
     ...env,
-    SELINUX_CONTEXT: "system_u:object_r:mistaken_t:s0",
+    SELINUX_CONTEXT: mistakenContext,
   });
-  assert.equal((await mistaken.ended()).code, 1, mistaken.tail());
-  const { message } = await mistaken.logged(({ level }) => level === "fatal");
+  assert.equal((await failing.ended()).code, 1, failing.tail());
+  const { message } = await failing.logged(({ level }) => level === "fatal");
   assert.match(
     message,
     /cannot mount with the SELinux context system_u:object_r:mistaken_t:s0: .*EINVAL.*SELINUX_CONTEXT/,
