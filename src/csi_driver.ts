@@ -23,7 +23,7 @@ export async function main(
   const outcome = readDriverConfig(Deno.env.toObject(), hostname());
   if (outcome.kind === "refused") return printProblems(program, outcome.problems);
   const { config, warnings } = outcome;
-  if (command.kind === "command") return printStatus(config);
+  if (command.kind === "command") return await printStatus(config);
   await using _logging = await configureLogging({ ...config.logging, program });
   for (const warning of warnings) logger.warn("{warning}", { warning });
   const stopping = new AbortController();

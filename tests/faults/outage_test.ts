@@ -16,16 +16,18 @@ const drivers = 1000;
 /** Volumes in memory. */
 function memoryMounter(): Mounter {
   const mounted = new Map<string, VolumeFiles>();
-  const write = (path: string, files: VolumeFiles) => void mounted.set(path, files);
+  const write = (path: string, files: VolumeFiles) =>
+    Promise.resolve(void mounted.set(path, files));
   return {
     kind: "tmpfs",
-    state: (path) => mounted.has(path) ? "ours" : "absent",
+    state: (path) => Promise.resolve(mounted.has(path) ? "ours" : "absent"),
     publish: write,
     replace: write,
-    read: (path, names) => names.map((name) => mounted.get(path)?.contents.get(name)),
-    unpublish: (path) => void mounted.delete(path),
+    read: (path, names) =>
+      Promise.resolve(names.map((name) => mounted.get(path)?.contents.get(name))),
+    unpublish: (path) => Promise.resolve(void mounted.delete(path)),
     mounted: () => [...mounted.keys()],
-    rejectionReason: () => undefined,
+    rejectionReason: () => Promise.resolve(undefined),
   };
 }
 
@@ -66,7 +68,7 @@ Deno.test("a service is away for eighty minutes while a thousand renewals become
       mounter: memoryMounter(),
       store: memoryStore,
       issuer,
-      kubelet: { hasVolume: () => true },
+      kubelet: { hasVolume: () => Promise.resolve(true) },
       random: nextRandom,
       checkInterval: Temporal.Duration.from({ minutes: 5 }),
       onRenewal: () => {},

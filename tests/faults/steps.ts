@@ -44,11 +44,10 @@ export class Steps {
       state: (path) => mounter.state(path),
       rejectionReason: (path) => mounter.rejectionReason(path),
       read: (path, names) => mounter.read(path, names),
-      publish: (path, files) =>
-        this.#runSync(at(path), "publish", () => mounter.publish(path, files)),
-      replace: (path, files) =>
-        this.#runSync(at(path), "replace", () => mounter.replace(path, files)),
-      unpublish: (path) => this.#runSync(at(path), "unpublish", () => mounter.unpublish(path)),
+      publish: (path, files, signal) =>
+        this.#run(at(path), "publish", () => mounter.publish(path, files, signal)),
+      replace: (path, files) => this.#run(at(path), "replace", () => mounter.replace(path, files)),
+      unpublish: (path) => this.#run(at(path), "unpublish", () => mounter.unpublish(path)),
       mounted: () => mounter.mounted(),
     };
     const wrappedStore: VolumeStore = {
@@ -78,13 +77,6 @@ export class Steps {
     const result = await this.#port.run(port, action);
     this.#reach(`${port}: end`);
     return result;
-  }
-
-  #runSync(counts: boolean, port: string, action: () => void): void {
-    if (!counts) return action();
-    this.#reach(`${port}: begin`);
-    this.#port.run(port, action);
-    this.#reach(`${port}: end`);
   }
 
   #reach(what: string): void {

@@ -9,7 +9,7 @@ import {
   defaultSelinuxContext,
   type SelinuxContext,
 } from "../../src/driver/mount/selinux_context.ts";
-import { pair, Workspace } from "../driver/mount/mount_workspace.ts";
+import { never, pair, Workspace } from "../driver/mount/mount_workspace.ts";
 
 /** The contexts that a container runtime gives a container and its files: the categories are its own. */
 const container = "system_u:system_r:container_t:s0:c1,c2";
@@ -35,9 +35,9 @@ async function withVolume(
   await using workspace = new Workspace();
   const { target } = workspace;
   using mounter = await workspace.createMounter({ selinuxContext });
-  mounter.publish(target, pair(1));
+  await mounter.publish(target, pair(1), never);
   await test({ mounter, target, workspace });
-  mounter.unpublish(target);
+  await mounter.unpublish(target);
   assert.deepEqual(workspace.mounts(), []);
 }
 
@@ -87,7 +87,7 @@ Deno.test("a container reads a volume with the default context, before and after
     const { superOptions = [] } = workspace.mountAt(target) ?? {};
     assert.ok(superOptions.includes(`context=${defaultSelinuxContext}`), superOptions.join());
     await assertReadable(target, "pair 1");
-    mounter.replace(target, pair(2));
+    await mounter.replace(target, pair(2));
     await assertReadable(target, "pair 2");
     assert.deepEqual(workspace.warnings, []);
   });

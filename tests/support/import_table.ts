@@ -27,9 +27,9 @@ export const folders: Readonly<Record<string, Folder>> = {
     mayImport: { shared: ["text", "scheduler"] },
   },
   "shared/linux": {
-    purpose: "C library calls, and file helpers that never follow a link",
+    purpose: "C library calls, calls of a disk, and file helpers that never follow a link",
     mainFile: "libc.ts",
-    mayImport: { shared: ["text"] },
+    mayImport: { shared: ["text", "scheduler"] },
   },
   "shared/network": {
     purpose: "listening on TCP, limits of what one network address can use",
@@ -87,7 +87,7 @@ export const folders: Readonly<Record<string, Folder>> = {
   "driver/mount": {
     purpose: "tmpfs and plain-directory mounters, staging area, atomic directory, mountinfo",
     mainFile: "tmpfs_mounter.ts",
-    mayImport: { shared: ["text", "linux"], driver: ["volume"] },
+    mayImport: { shared: ["text", "scheduler", "linux"], driver: ["volume"] },
   },
   "driver/records": {
     purpose: "`volume.json`, names of record directories, the lock on `CERT_BASE_PATH`",

@@ -5,5 +5,5 @@ export const memoryStore: VolumeStore = {
   save: () => Promise.resolve(),
   load: () => Promise.resolve({ records: [], unreadable: [] }),
   remove: () => Promise.resolve(),
-  removeUnreadable: () => true,
+  removeUnreadable: () => Promise.resolve(true),
 };

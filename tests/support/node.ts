@@ -9,6 +9,7 @@ import { openRecordStore } from "../../src/driver/records/record_store.ts";
 import type { Mounter } from "../../src/driver/volume/mounter.ts";
 import type { Volume, VolumeStore } from "../../src/driver/volume/volume_record.ts";
 import { parsePublishRequest, type PublishCall } from "../../src/driver/csi/request_validation.ts";
+import { Disk, type FileCalls } from "../../src/shared/linux/disk.ts";
 import { mountFlags, openLibc } from "../../src/shared/linux/libc.ts";
 import { mountinfoPath } from "../../src/shared/linux/proc_files.ts";
 import { steadyClock } from "../../src/driver/program/node_clock.ts";
@@ -29,6 +30,9 @@ export class TestNode implements AsyncDisposable {
   readonly issuer: TestIssuer;
   readonly directory: string;
   readonly #openedMounter: Mounter & Disposable;
+  readonly #disk: Disk;
+  /** The calls that reach the disk; a test replaces those that the disk does not answer. */
+  readonly files: FileCalls;
   /** The difference of the clocks, measured with each certificate. */
   readonly clockSkewsMs: number[] = [];
   /** The outcome of every attempt at a renewal. */
@@ -46,13 +50,19 @@ export class TestNode implements AsyncDisposable {
     clock: FakeClock,
     issuer: TestIssuer,
     directory: string,
-    mounter: Mounter & Disposable,
+    { files, disk, mounter }: {
+      readonly files: FileCalls;
+      readonly disk: Disk;
+      readonly mounter: Mounter & Disposable;
+    },
   ) {
+    this.files = files;
+    this.#disk = disk;
     this.clock = clock;
     this.issuer = issuer;
     this.directory = directory;
     this.mounter = this.#openedMounter = mounter;
-    this.store = openRecordStore(`${directory}/records`);
+    this.store = openRecordStore(this.#disk, `${directory}/records`);
     this.start();
   }
 
@@ -62,7 +72,10 @@ export class TestNode implements AsyncDisposable {
     if (nodeMounter.kind === "tmpfs") shareMounts(directory);
     const clock = new FakeClock();
     const issuer = await TestIssuer.create(clock);
-    return new TestNode(clock, issuer, directory, await openMounter(`${directory}/staging`));
+    const files: FileCalls = { ...Deno };
+    const disk = new Disk(files);
+    const mounter = await openMounter(disk, `${directory}/staging`);
+    return new TestNode(clock, issuer, directory, { files, disk, mounter });
   }
 
   /** Starts the program again: every object is new, the files on the node remain. */
@@ -75,7 +88,7 @@ export class TestNode implements AsyncDisposable {
       store,
       issuer,
       scheduler: this.scheduler,
-      kubelet: kubeletVolumeData,
+      kubelet: kubeletVolumeData(this.#disk),
       random: () => 1,
       checkInterval: Temporal.Duration.from({ minutes: 5 }),
       onClockSkew: (skewMs) => void this.clockSkewsMs.push(skewMs),
@@ -137,12 +150,13 @@ export class TestNode implements AsyncDisposable {
   }
 
   /** The text of one file of a volume. */
-  read({ targetPath }: Volume, name: string): string | undefined {
-    return this.#openedMounter.read(targetPath, [name])[0];
+  async read({ targetPath }: Volume, name: string): Promise<string | undefined> {
+    return (await this.#openedMounter.read(targetPath, [name]))[0];
   }
 
-  leaf(request: Volume): Certificate {
-    const leaf = readCertificates(this.read(request, request.parsed.certificateFile) ?? "")?.[0];
+  async leaf(request: Volume): Promise<Certificate> {
+    const leaf = readCertificates(await this.read(request, request.parsed.certificateFile) ?? "")
+      ?.[0];
     if (!leaf) throw new Error("no certificate is mounted");
     return leaf;
   }
@@ -174,13 +188,13 @@ export class TestNode implements AsyncDisposable {
   }
 }
 
-async function openMounter(stagingDir: string): Promise<Mounter & Disposable> {
+async function openMounter(disk: Disk, stagingDir: string): Promise<Mounter & Disposable> {
   const rules = { allowKeysOnDisk: true, onWarning: () => {} };
   if (nodeMounter.kind === "plain") {
     const libc = openLibc();
-    return new PlainDirectoryMounter({ ...rules, libc, mounts: new MountTable(libc) });
+    return new PlainDirectoryMounter({ ...rules, disk, libc, mounts: new MountTable(libc) });
   }
-  const mounter = await selectMounter({ ...rules, stagingDir });
+  const mounter = await selectMounter({ ...rules, disk, stagingDir });
   if (mounter.kind === "plain") throw new Error("mounting is not permitted");
   return mounter;
 }

@@ -121,8 +121,9 @@ export const structure: Structure = {
     [driver]: [
       "src/shared/gen/csi_pb.ts",
       "src/shared/gen/plugin_registration_pb.ts",
-      "src/shared/linux/directory_entries.ts",
+
       "src/shared/linux/directory_removal.ts",
+      "src/shared/linux/disk.ts",
       "src/shared/linux/memory_trim.ts",
     ],
     [service]: [

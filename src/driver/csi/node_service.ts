@@ -14,6 +14,7 @@ import {
 } from "../../shared/gen/csi_pb.ts";
 import { RpcError } from "../../shared/grpc/rpc_error.ts";
 import type { CallContext, ServiceImplementation } from "../../shared/grpc/service_definition.ts";
+import { abortable } from "../../shared/scheduler/abort_signals.ts";
 import { errorMessage } from "../../shared/text/error_message.ts";
 import type { Publisher, PublishRejection, PublishResult } from "../volume/publisher.ts";
 import {
@@ -80,13 +81,16 @@ function requireValid<T>(parsed: ParseResult<T>): T {
   throw new RpcError(status.INVALID_ARGUMENT, parsed.reason);
 }
 
-/** Returns an error on this node (a full disk, a target that is a file) with its reason: it becomes the pod's event. */
+/**
+ * Returns an error on this node (a full disk, a target that is a file) with its reason: it becomes the pod's event. A call
+ * ends with its deadline also while the disk does not answer; the action has the volume's lock until it ends itself.
+ */
 async function runAction(
   action: () => Promise<PublishResult>,
   context: CallContext,
 ): Promise<PublishResult> {
   try {
-    return await action();
+    return await abortable(action(), context.signal);
   } catch (cause) {
     if (context.signal.aborted) {
       throw new RpcError(status.CANCELLED, "the call ended before the volume was ready", { cause });

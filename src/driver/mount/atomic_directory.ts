@@ -134,13 +134,16 @@ function accessOf(directory: Directory, generation: string): string {
   return [...new Set(access)].sort().join();
 }
 
-/** Removes our layout and leaves anything else; a directory without one is fine. */
-export function removeFiles(directory: Directory): void {
-  for (const name of listNames(directory)) {
+/** The names of a directory's entries: those of our layout, and the others. */
+export function ownEntries(
+  directory: Directory,
+): { readonly own: readonly string[]; readonly others: readonly string[] } {
+  const { own = [], others = [] } = Object.groupBy(listNames(directory), (name) => {
     const isOwn = name === dataLink || name === nextDataLink || isGeneration(name) ||
       isFileLink(directory, name);
-    if (isOwn) removeTree(directory, name);
-  }
+    return isOwn ? "own" : "others";
+  });
+  return { own, others };
 }
 
 function isGeneration(name: string): boolean {

@@ -1,5 +1,6 @@
 import type { Mounter } from "../volume/mounter.ts";
 import { SystemCallError } from "../../shared/linux/errno.ts";
+import type { Disk } from "../../shared/linux/disk.ts";
 import { type Libc, openLibc } from "../../shared/linux/libc.ts";
 import { errorMessage } from "../../shared/text/error_message.ts";
 import { TmpfsMounter } from "./tmpfs_mounter.ts";
@@ -15,6 +16,8 @@ const notPermitted: ReadonlySet<string> = new Set(["EPERM", "EACCES", "ENOSYS", 
 export type SelectedMounter = Mounter & Disposable & { readonly swapProblem: string | undefined };
 
 export interface MounterOptions {
+  /** The disk of the targets. */
+  readonly disk: Disk;
   /** A directory of the driver's own, under CERT_BASE_PATH. */
   readonly stagingDir: string;
   /** ALLOW_KEYS_ON_DISK: whether a plain directory may be on a disk. */
@@ -30,7 +33,7 @@ export interface MounterOptions {
 export async function selectMounter(
   options: MounterOptions,
 ): Promise<SelectedMounter> {
-  const { allowKeysOnDisk, onWarning } = options;
+  const { disk, allowKeysOnDisk, onWarning } = options;
   await Deno.mkdir(options.stagingDir, { recursive: true, mode: 0o700 });
   const directory = await Deno.realPath(options.stagingDir);
   using scope = new DisposableStack();
@@ -43,12 +46,12 @@ export async function selectMounter(
     if (staging.swapProblem !== undefined) onWarning(staging.swapProblem);
     chooseSelinuxContext(staging, options);
     scope.move();
-    return new TmpfsMounter(libc, mounts, staging);
+    return new TmpfsMounter({ disk, libc, mounts, staging });
   } catch (error) {
     if (!isNotPermitted(error)) throw error;
     onWarning(fallbackWarning(error));
     scope.move();
-    return new PlainDirectoryMounter({ libc, mounts, allowKeysOnDisk, onWarning });
+    return new PlainDirectoryMounter({ disk, libc, mounts, allowKeysOnDisk, onWarning });
   }
 }
 

@@ -24,6 +24,8 @@ const pause = new Int32Array(new SharedArrayBuffer(4));
  * A mount appears in every peer of the mount that it is put on. So the directories are on a tmpfs of their own that is made
  * private before anything is mounted on it. It remains until disposed: for each unmount the kernel waits until no
  * processor uses the old table any more, which takes longer than all the rest of a publish.
+ *
+ * All of it is in memory, also the path that leads to it while it is mounted: no disk keeps a call waiting.
  */
 export class StagingArea implements Disposable {
   readonly #libc: Libc;

@@ -8,17 +8,19 @@
 
 import { dirname } from "node:path";
 import type { Mounter, TargetState, VolumeFiles } from "../volume/mounter.ts";
+import type { Disk } from "../../shared/linux/disk.ts";
 import type { Libc } from "../../shared/linux/libc.ts";
+import { EventLoopLimiter } from "../../shared/scheduler/event_loop_yield.ts";
 import { readFiles } from "./atomic_directory.ts";
 import { isOwnMount, type MountOrigin, type MountTable } from "./mount_table.ts";
 import type { StagingArea } from "./staging_area.ts";
 import {
   createTarget,
-  entryKind,
+  findTarget,
+  type FoundTarget,
   missingParentReason,
   removeEmptyTarget,
   requireDirectory,
-  resolveTarget,
 } from "./target_directory.ts";
 
 /** The error for a mount at a target that another program put there. */
@@ -35,15 +37,24 @@ export function foreignMountError(path: string, mount: MountOrigin): Error {
  */
 export class TmpfsMounter implements Mounter, Disposable {
   readonly kind = "tmpfs";
+  readonly #disk: Disk;
   readonly #libc: Libc;
   readonly #mounts: MountTable;
   readonly #staging: StagingArea;
+  /** What is synchronous blocks the event loop, a mount for milliseconds on a node full of them. */
+  readonly #eventLoop = new EventLoopLimiter();
 
-  /** Owns all: disposing unmounts the staging area and closes `mounts`, and with it the library. */
-  constructor(libc: Libc, mounts: MountTable, staging: StagingArea) {
-    this.#libc = libc;
-    this.#mounts = mounts;
-    this.#staging = staging;
+  /** Owns all but the disk: disposing unmounts the staging area and closes `mounts`, and with it the library. */
+  constructor(parts: {
+    readonly disk: Disk;
+    readonly libc: Libc;
+    readonly mounts: MountTable;
+    readonly staging: StagingArea;
+  }) {
+    this.#disk = parts.disk;
+    this.#libc = parts.libc;
+    this.#mounts = parts.mounts;
+    this.#staging = parts.staging;
   }
 
   /** Why a key may reach a disk through swap space; undefined where it cannot. */
@@ -51,19 +62,27 @@ export class TmpfsMounter implements Mounter, Disposable {
     return this.#staging.swapProblem;
   }
 
-  state(targetPath: string): TargetState {
-    const path = resolveTarget(targetPath);
-    if (path === undefined) return "absent";
-    const kind = entryKind(path);
-    if (kind === "absent") return "absent";
+  async state(targetPath: string): Promise<TargetState> {
+    return this.#stateOf(await this.#find(targetPath));
+  }
+
+  /** Looks a target up; resolves in a turn of the event loop in which no other target is worked on. */
+  async #find(targetPath: string): Promise<FoundTarget> {
+    const found = await findTarget(this.#disk, targetPath);
+    await this.#eventLoop.acquire();
+    return found;
+  }
+
+  #stateOf({ path, kind }: FoundTarget): TargetState {
+    if (path === undefined || kind === "absent") return "absent";
     if (kind !== "directory") return "foreign";
     const mount = this.#mounts.at(path);
     if (mount === undefined) return "absent";
     return isOwnMount(mount) ? "ours" : "foreign";
   }
 
-  rejectionReason(targetPath: string): string | undefined {
-    const path = resolveTarget(targetPath);
+  async rejectionReason(targetPath: string): Promise<string | undefined> {
+    const { path } = await this.#find(targetPath);
     return path === undefined ? missingParentReason(targetPath) : this.#unsharedReason(path);
   }
 
@@ -76,16 +95,19 @@ export class TmpfsMounter implements Mounter, Disposable {
         `with mountPath ${mount.mountPoint}`;
   }
 
-  publish(targetPath: string, files: VolumeFiles): void {
-    using undo = new DisposableStack();
-    const path = createTarget(targetPath, undo);
+  async publish(targetPath: string, files: VolumeFiles, signal: AbortSignal): Promise<void> {
+    await using undo = new AsyncDisposableStack();
+    const path = await createTarget(this.#disk, targetPath, undo);
+    await this.#eventLoop.acquire();
+    // The disk may have answered long after the call ended. Nothing is awaited from here on.
+    signal.throwIfAborted();
     const mount = this.#mounts.at(path);
-    if (mount && isOwnMount(mount)) this.replace(path, files);
-    else this.#mount(path, files, undo);
+    if (mount && isOwnMount(mount)) this.#replace(path, files);
+    else this.#mount(path, files);
     undo.move();
   }
 
-  #mount(path: string, files: VolumeFiles, undo: DisposableStack): void {
+  #mount(path: string, files: VolumeFiles): void {
     const reason = this.#unsharedReason(path);
     if (reason !== undefined) throw new Error(reason);
     using staged = this.#staging.createDirectory();
@@ -98,35 +120,40 @@ export class TmpfsMounter implements Mounter, Disposable {
     const mount = this.#mounts.at(path);
     if (mount !== undefined) throw foreignMountError(path, mount);
     staged.moveTo(path);
-    undo.defer(() => this.#mounts.unmount(path));
   }
 
-  replace(targetPath: string, files: VolumeFiles): void {
-    const path = resolveTarget(targetPath);
-    if (path === undefined || this.state(path) !== "ours") {
+  async replace(targetPath: string, files: VolumeFiles): Promise<void> {
+    const found = await this.#find(targetPath);
+    if (found.path === undefined || this.#stateOf(found) !== "ours") {
       throw new Error(`no volume of this driver is mounted at target path ${targetPath}`);
     }
+    this.#replace(found.path, files);
+  }
+
+  #replace(path: string, files: VolumeFiles): void {
     using staged = this.#staging.createDirectory();
     staged.bindWritable(path);
     staged.replaceFiles(files);
   }
 
-  read(targetPath: string, names: readonly string[]): (string | undefined)[] {
-    const path = resolveTarget(targetPath);
-    if (path === undefined || this.state(path) !== "ours") return names.map(() => undefined);
-    using directory = this.#libc.openDirectory(path);
+  async read(targetPath: string, names: readonly string[]): Promise<(string | undefined)[]> {
+    const found = await this.#find(targetPath);
+    if (found.path === undefined || this.#stateOf(found) !== "ours") {
+      return names.map(() => undefined);
+    }
+    using directory = this.#libc.openDirectory(found.path);
     return readFiles(directory, names);
   }
 
-  unpublish(targetPath: string): void {
-    const path = resolveTarget(targetPath);
-    if (path === undefined || entryKind(path) === "absent") return;
+  async unpublish(targetPath: string): Promise<void> {
+    const { path, kind } = await this.#find(targetPath);
+    if (path === undefined || kind === "absent") return;
     requireDirectory(path);
     for (let mount = this.#mounts.at(path); mount !== undefined; mount = this.#mounts.at(path)) {
       if (!isOwnMount(mount)) throw foreignMountError(path, mount);
       this.#mounts.unmount(path);
     }
-    removeEmptyTarget(this.#libc, path);
+    await removeEmptyTarget(this.#disk, this.#libc, path);
   }
 
   mounted(): string[] {

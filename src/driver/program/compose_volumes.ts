@@ -41,7 +41,7 @@ export function composeVolumes(options: VolumeOptions) {
     adopted.recordClockSkew(skewMs);
   });
   const table = new VolumeTable();
-  const writer = new VolumeWriter({ mounter, store, table });
+  const writer = new VolumeWriter({ mounter, store, table, clock });
   const parts = { ...options, keys, requester, table, writer };
   const renewer = new Renewer(parts);
   const adopted = new AdoptedVolumes({ ...parts, renewer });

@@ -1,4 +1,5 @@
 import { getLogger } from "@logtape/logtape";
+import { Disk } from "../../shared/linux/disk.ts";
 import { openMemoryTrimmer } from "../../shared/linux/memory_trim.ts";
 import { CoalescingTimer } from "../../shared/scheduler/coalescing_timer.ts";
 import { Scheduler } from "../../shared/scheduler/scheduler.ts";
@@ -39,8 +40,10 @@ export async function openParts(
   resources: AsyncDisposableStack,
 ) {
   const clock = resources.use(openNodeClock());
+  const disk = new Disk();
   const mounter = resources.use(
     await selectMounter({
+      disk,
       stagingDir,
       allowKeysOnDisk: config.allowKeysOnDisk,
       selinuxContext: config.selinuxContext,
@@ -57,7 +60,7 @@ export async function openParts(
         logger.error("the job of {key} failed", { key, error, nextAttempt: next }),
     }),
   );
-  const store = openRecordStore(config.certBasePath);
+  const store = openRecordStore(disk, config.certBasePath);
   const ports = wrapPorts({ mounter, store, issuer: new GrpcIssuanceClient(service.client) });
   const reporting = openReporting(metrics, resources);
   const clockSkew = new ClockSkewReport(metrics);
@@ -65,7 +68,7 @@ export async function openParts(
     ...ports,
     clock,
     scheduler,
-    kubelet: kubeletVolumeData,
+    kubelet: kubeletVolumeData(disk),
     random: Math.random,
     checkInterval: config.checkInterval,
     onRenewal: reporting.onRenewal,

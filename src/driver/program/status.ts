@@ -1,6 +1,7 @@
 import type { Moment } from "../../shared/scheduler/clock.ts";
 import { hasVolumeFiles } from "../mount/atomic_directory.ts";
 import { readRecords } from "../records/record_reader.ts";
+import { Disk } from "../../shared/linux/disk.ts";
 import { describeFileError } from "../../shared/text/file_error.ts";
 import type { VolumeRecord } from "../volume/volume_record.ts";
 import type { DriverConfig } from "./config.ts";
@@ -10,10 +11,12 @@ import { openNodeClock } from "./node_clock.ts";
 import { program } from "./open_parts.ts";
 
 /** Prints the state of the node's volumes, and returns the program's exit code. */
-export function printStatus({ certBasePath }: Pick<DriverConfig, "certBasePath">): number {
-  let read: ReturnType<typeof readRecords>;
+export async function printStatus(
+  { certBasePath }: Pick<DriverConfig, "certBasePath">,
+): Promise<number> {
+  let read: Awaited<ReturnType<typeof readRecords>>;
   try {
-    read = readRecords(certBasePath);
+    read = await readRecords(new Disk(), certBasePath);
   } catch (error) {
     const problem = describeFileError(`CERT_BASE_PATH ${certBasePath}`, error);
     console.error(`${program}: ${problem}; run the command as the driver's own user`);

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { entryAt, isNotFound } from "../../shared/linux/directory_entries.ts";
+import type { Disk } from "../../shared/linux/disk.ts";
 import type { UnreadableRecord, VolumeRecord, VolumeStore } from "../volume/volume_record.ts";
 import { recordDirectoryName } from "./record_directory_name.ts";
 import { type ParsedRecord, parseRecord } from "./record_format.ts";
@@ -17,51 +17,67 @@ export type Named = Pick<VolumeRecord, "volumeId" | "pod">;
 export type LoadedRecords = Awaited<ReturnType<VolumeStore["load"]>>;
 
 /** All records below `basePath`, changing nothing: it may be called while a driver runs. */
-export function readRecords(basePath: string): LoadedRecords {
+export async function readRecords(disk: Disk, basePath: string): Promise<LoadedRecords> {
   const records: VolumeRecord[] = [];
   const unreadable: UnreadableRecord[] = [];
-  for (const entry of volumesOf(basePath)) {
-    const path = join(basePath, entry.name);
-    const found = entry.isDirectory
-      ? readDirectory(path, entry.name)
-      : problem("is not a directory; this driver keeps a directory for each volume");
+  const entries = await volumesOf(disk, basePath);
+  // All at once: the calls of one record after the other take three times as long for 1,000 of them.
+  const parsed = await Promise.all(entries.map((entry) => readEntry(disk, basePath, entry)));
+  for (const [index, { name }] of entries.entries()) {
+    const found = parsed[index];
     if (found?.kind === "record") records.push(found.record);
-    if (found?.kind === "unreadable") unreadable.push({ path, problem: found.problem });
+    if (found?.kind === "unreadable") {
+      unreadable.push({ path: join(basePath, name), problem: found.problem });
+    }
   }
   return { records, unreadable };
+}
+
+async function readEntry(
+  disk: Disk,
+  basePath: string,
+  { name, isDirectory }: Deno.DirEntry,
+): Promise<ParsedRecord | undefined> {
+  return isDirectory
+    ? await readDirectory(disk, join(basePath, name), name)
+    : problem("is not a directory; this driver keeps a directory for each volume");
 }
 
 function problem(text: string): ParsedRecord {
   return { kind: "unreadable", problem: text };
 }
 
-export function isReadable(path: string): boolean {
-  const { isFile, size } = Deno.lstatSync(path);
-  return isFile && size <= maxRecordBytes &&
-    parseRecord(Deno.readTextFileSync(path)).kind === "record";
+export async function isReadable(disk: Disk, path: string): Promise<boolean> {
+  const entry = await disk.entryAt(path);
+  return entry?.isFile === true && entry.size <= maxRecordBytes &&
+    parseRecord(await disk.readText(path)).kind === "record";
 }
 
-function readRecordFile(directory: string): ParsedRecord | undefined {
+async function readRecordFile(disk: Disk, directory: string): Promise<ParsedRecord | undefined> {
   // A link in the directory's place leads to another program's files.
-  if (!entryAt(directory)?.isDirectory) return undefined;
+  if (!(await disk.entryAt(directory))?.isDirectory) return undefined;
   const path = `${directory}/${recordFile}`;
-  const entry = entryAt(path);
+  const entry = await disk.entryAt(path);
   if (entry === undefined) return undefined;
   if (entry.isSymlink) return problem("is a symbolic link, which is not followed");
   if (!entry.isFile) return problem("is not a file");
   if (entry.size > maxRecordBytes) return problem(`has ${entry.size} bytes, more than any record`);
   try {
-    return parseRecord(Deno.readTextFileSync(path));
+    return parseRecord(await disk.readText(path));
   } catch (error) {
     return problem(`cannot be read (${errorMessage(error)})`);
   }
 }
 
 /** Undefined for what an incomplete save or removal left. */
-function readDirectory(path: string, name: string): ParsedRecord | undefined {
-  const found = readRecordFile(path);
+async function readDirectory(
+  disk: Disk,
+  path: string,
+  name: string,
+): Promise<ParsedRecord | undefined> {
+  const found = await readRecordFile(disk, path);
   if (found === undefined) {
-    return holdsTemporaryFilesOnly(path) ? undefined : problem(`has no ${recordFile}`);
+    return await holdsTemporaryFilesOnly(disk, path) ? undefined : problem(`has no ${recordFile}`);
   }
   if (found.kind === "unreadable") return problem(`${recordFile} ${found.problem}`);
   const expected = recordDirectoryName(found.record);
@@ -69,8 +85,8 @@ function readDirectory(path: string, name: string): ParsedRecord | undefined {
   return problem(`${recordFile} is of another volume, whose directory would be ${expected}`);
 }
 
-export function holdsTemporaryFilesOnly(directory: string): boolean {
-  return entriesOf(directory).every(({ name }) => isTemporaryFile(name));
+export async function holdsTemporaryFilesOnly(disk: Disk, directory: string): Promise<boolean> {
+  return (await disk.entriesOf(directory)).every(({ name }) => isTemporaryFile(name));
 }
 
 export function isTemporaryFile(name: string): boolean {
@@ -78,15 +94,6 @@ export function isTemporaryFile(name: string): boolean {
 }
 
 /** Hidden names are the driver's own: the lock, the staging area. */
-export function volumesOf(basePath: string): Deno.DirEntry[] {
-  return entriesOf(basePath).filter((entry) => !entry.name.startsWith("."));
-}
-
-export function entriesOf(directory: string): Deno.DirEntry[] {
-  try {
-    return [...Deno.readDirSync(directory)];
-  } catch (error) {
-    if (isNotFound(error)) return [];
-    throw error;
-  }
+export async function volumesOf(disk: Disk, basePath: string): Promise<Deno.DirEntry[]> {
+  return (await disk.entriesOf(basePath)).filter((entry) => !entry.name.startsWith("."));
 }

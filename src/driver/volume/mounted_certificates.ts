@@ -12,7 +12,9 @@ export async function readMountedCertificates(
 ): Promise<(VolumeRecord & { readonly certificate: Uint8Array })[]> {
   const mounted = [];
   for (const record of table.all()) {
-    const leaf = readCertificates(readContents(mounter, record).certificatePem)?.[0];
+    const leaf = readCertificates(
+      (await readContents(mounter, record)).certificatePem,
+    )?.[0];
     if (leaf) mounted.push({ ...record, certificate: leaf.der });
     // A node full of pods answers its kubelet meanwhile.
     await yieldToEventLoop();

@@ -8,7 +8,6 @@
 
 import { getLogger } from "@logtape/logtape";
 import type { BootClock } from "../../shared/scheduler/clock.ts";
-import { EventLoopLimiter } from "../../shared/scheduler/event_loop_yield.ts";
 import { maxClockSkew } from "../../shared/x509/clock_skew.ts";
 import { lifetimeMs } from "../certificates/certificate_terms.ts";
 import { isRenewBeforeTooLong } from "../certificates/renewal_time.ts";
@@ -63,8 +62,6 @@ export interface PublisherParts {
 /** Publishes and unpublishes volumes: idempotent, one call at a time for each volume. */
 export class Publisher {
   readonly #parts: PublisherParts;
-  /** A check and an unmount block the event loop, and a node starts and drains many pods at once. */
-  readonly #eventLoop = new EventLoopLimiter();
 
   constructor(parts: PublisherParts) {
     this.#parts = parts;
@@ -74,12 +71,13 @@ export class Publisher {
   async publish(volume: Volume, signal: AbortSignal): Promise<PublishResult> {
     const { table, mounter, clock } = this.#parts;
     using lock = table.locks.tryAcquire(volume.volumeId);
-    await this.#eventLoop.acquire();
+    // The sweep has it while it removes a mount whose volume it does not know.
+    using targetLock = table.locks.tryAcquire(volume.targetPath);
     const known = table.get(volume.volumeId);
-    const mismatch = known && this.#mismatch(known, volume);
+    const mismatch = known && await this.#mismatch(known, volume);
     if (mismatch) return mismatch;
     const health = await checkVolume(mounter, { volume, known }, clock.moment());
-    if (lock === undefined) {
+    if (lock === undefined || targetLock === undefined) {
       // A renewal that runs meanwhile is no reason to fail the republish of a healthy volume.
       return known && health.kind === "healthy" ? { kind: "done" } : busy(volume.volumeId);
     }
@@ -104,12 +102,11 @@ export class Publisher {
       if (record) renewer.schedule(record);
       return busy(volumeId);
     }
-    await this.#eventLoop.acquire();
-    if (mounter.state(targetPath) === "foreign") return foreignTarget(targetPath);
-    mounter.unpublish(targetPath);
+    if (await mounter.state(targetPath) === "foreign") return foreignTarget(targetPath);
+    await mounter.unpublish(targetPath);
     keys.discard(volumeId);
     if (record === undefined) return { kind: "done" };
-    if (record.targetPath !== targetPath && mounter.state(record.targetPath) === "ours") {
+    if (record.targetPath !== targetPath && await mounter.state(record.targetPath) === "ours") {
       renewer.schedule(record);
       return { kind: "done" };
     }
@@ -120,10 +117,13 @@ export class Publisher {
   }
 
   /** Why the call cannot be for the volume that is known by this id. */
-  #mismatch(known: VolumeRecord, volume: Volume): PublishRejection | undefined {
+  async #mismatch(
+    known: VolumeRecord,
+    volume: Volume,
+  ): Promise<PublishRejection | undefined> {
     const { volumeId } = volume;
     if (known.targetPath !== volume.targetPath) {
-      if (this.#parts.mounter.state(known.targetPath) !== "ours") return undefined;
+      if (await this.#parts.mounter.state(known.targetPath) !== "ours") return undefined;
       const reason =
         `volume ${volumeId} is published at ${known.targetPath}; unpublish it there first`;
       return { kind: "occupied", reason };
@@ -150,7 +150,7 @@ export class Publisher {
     const isCurrent = known === facts;
     const hasOtherGroup = known !== undefined && known.group !== volume.group;
     if (isCurrent && table.isSaved(volume.volumeId) && !hasOtherGroup) return { kind: "done" };
-    if (hasOtherGroup) writer.replaceFiles(volume, contents);
+    if (hasOtherGroup) await writer.replaceFiles(volume, contents);
     const record: VolumeRecord = { ...facts, ...volume };
     await writer.saveRecord(record, contents.certificatePem);
     if (known) renewer.schedule(record);
@@ -171,7 +171,7 @@ export class Publisher {
       return { kind: "invalid", reason: volume.rejectionReason };
     }
     // Before a certificate is issued: the kubelet calls again and again.
-    const reason = isMounted ? undefined : mounter.rejectionReason(volume.targetPath);
+    const reason = isMounted ? undefined : await mounter.rejectionReason(volume.targetPath);
     if (reason !== undefined) return { kind: "unusable", reason };
     // Also of a volume whose record was lost: the service can deny a short validity to a volume without a predecessor.
     const predecessor = known?.serialNumber ?? mountedSerialNumber(health);
@@ -188,7 +188,9 @@ export class Publisher {
     if (Math.abs(issued.clockSkewMs) > maxClockSkew.total("milliseconds")) {
       return { kind: "unavailable", reason: wrongClock(issued.clockSkewMs) };
     }
-    if (known && known.targetPath !== volume.targetPath) mounter.unpublish(known.targetPath);
+    if (known && known.targetPath !== volume.targetPath) {
+      await mounter.unpublish(known.targetPath);
+    }
     const record = await writer.write(volume, issued, signal);
     renewer.scheduleIssued(record);
     if (known === undefined) warnOfRenewBefore(record);
@@ -228,16 +230,13 @@ function wrongClock(clockSkewMs: number): string {
 }
 
 function busy(volumeId: string): PublishRejection {
-  return {
-    kind: "busy",
-    reason: `another call or a renewal works on volume ${volumeId}; try again`,
-  };
+  const reason = `another call or a renewal works on volume ${volumeId}; try again`;
+  return { kind: "busy", reason };
 }
 
 function foreignTarget(targetPath: string): PublishRejection {
-  const reason =
-    `target path ${targetPath} holds a file, a link or a mount that is not this driver's; ` +
-    "it is left alone: remove it, and the next attempt succeeds";
+  const reason = `target path ${targetPath} holds a file, a link or a mount that is not this ` +
+    "driver's; it is left alone: remove it, and the next attempt succeeds";
   return { kind: "occupied", reason };
 }
 

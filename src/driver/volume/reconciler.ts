@@ -66,7 +66,7 @@ export class Reconciler implements Disposable {
       table.set(record);
       counts[await this.#reconcile(record, { trustEmbeddedPublicKey: true })]++;
     }
-    this.#removeAbandonedMounts();
+    await this.#removeAbandonedMounts();
     // The first sweep after the start derives each public key from its private key: neither the
     // mounted volumes nor the first calls wait for that.
     const { scheduler } = this.#parts;
@@ -111,8 +111,12 @@ export class Reconciler implements Disposable {
   async #sweep(): Promise<void> {
     const { store } = this.#parts;
     await this.#reconcileAll();
-    this.#removeAbandonedMounts();
-    this.#unreadable = this.#unreadable.filter((record) => !store.removeUnreadable(record));
+    await this.#removeAbandonedMounts();
+    const remaining = [];
+    for (const record of this.#unreadable) {
+      if (!await store.removeUnreadable(record)) remaining.push(record);
+    }
+    this.#unreadable = remaining;
   }
 
   /** Yields after each volume, so that calls are answered meanwhile. */
@@ -152,7 +156,7 @@ export class Reconciler implements Disposable {
     const checked = { volume: record, known: record };
     const health = await checkVolume(mounter, checked, clock.moment(), how);
     // The kubelet removes its record when it has torn the volume down: then no pod uses it.
-    if (!kubelet.hasVolume(record.targetPath) && health.kind !== "foreign") {
+    if (!await kubelet.hasVolume(record.targetPath) && health.kind !== "foreign") {
       return await this.#remove(record);
     }
     if (health.kind !== "healthy") {
@@ -198,7 +202,7 @@ export class Reconciler implements Disposable {
     const { volumeId, targetPath } = record;
     // Its renewal, if one runs, waits for the lock and does not find the volume when it has it.
     await renewer.cancel(volumeId);
-    mounter.unpublish(targetPath);
+    await mounter.unpublish(targetPath);
     await store.remove(record);
     table.delete(volumeId);
     logger.info("removed the volume of {namespace}/{pod}, which the kubelet gave up", {
@@ -209,12 +213,16 @@ export class Reconciler implements Disposable {
   }
 
   /** Unmounts mounts without a record whose volume the kubelet gave up; one that it has waits for its republish. */
-  #removeAbandonedMounts(): void {
-    const { kubelet, mounter } = this.#parts;
+  async #removeAbandonedMounts(): Promise<void> {
+    const { kubelet, mounter, table } = this.#parts;
     for (const targetPath of mounter.mounted()) {
-      if (parseTargetPath(targetPath) === undefined || kubelet.hasVolume(targetPath)) continue;
+      if (parseTargetPath(targetPath) === undefined) continue;
+      if (await kubelet.hasVolume(targetPath)) continue;
+      // The kubelet can have made it since: no call publishes there from this check to the removal.
+      using lock = table.locks.tryAcquire(targetPath);
+      if (lock === undefined || await kubelet.hasVolume(targetPath)) continue;
       try {
-        mounter.unpublish(targetPath);
+        await mounter.unpublish(targetPath);
         logger.info("removed the mount at {targetPath}: the kubelet has no volume there", {
           targetPath,
         });

@@ -133,7 +133,8 @@ export class Renewer {
     if (record === undefined) return undefined;
     try {
       const health = await checkVolume(mounter, { volume: record, known: record }, clock.moment());
-      const isLost = health.kind === "absent" && !kubelet.hasVolume(record.targetPath);
+      const isLost = health.kind === "absent" &&
+        !await kubelet.hasVolume(record.targetPath);
       if (health.kind === "foreign" || isLost) return await this.#abandon(record, health.kind);
       return await this.#renew(record, health, signal);
     } catch (error) {

@@ -20,6 +20,11 @@ const lockedRetryMs = 1_000;
 /** Longer than any certificate is valid. */
 const ignoreValidity = Temporal.Duration.from({ hours: 24 * 365 * 100 });
 
+interface MountedVolume {
+  readonly record: VolumeRecord;
+  readonly contents: VolumeContents;
+}
+
 export interface TrustBundleUpdaterParts {
   readonly clock: Clock;
   readonly scheduler: Scheduler;
@@ -96,7 +101,7 @@ export class TrustBundleUpdater implements Disposable {
       await yieldToEventLoop();
       // A newer bundle has a round of its own, and what that wrote has to remain.
       if (bundlePem !== this.#bundlePem) break;
-      const outcome = this.#updateVolume(volumeId, bundlePem);
+      const outcome = await this.#updateVolume(volumeId, bundlePem);
       // What is being written may be an answer from before this bundle, or no answer at all.
       if (outcome === "locked") nextMs = lockedRetryMs;
       if (outcome === "changed") changed++;
@@ -107,14 +112,23 @@ export class TrustBundleUpdater implements Disposable {
   }
 
   /** A volume that cannot be written does not keep the others from the bundle. */
-  #updateVolume(volumeId: string, trustBundlePem: string): "changed" | "unchanged" | "locked" {
+  async #updateVolume(
+    volumeId: string,
+    trustBundlePem: string,
+  ): Promise<"changed" | "unchanged" | "locked"> {
     const { table, writer } = this.#parts;
-    const mounted = this.#readMounted(volumeId);
-    if (!mounted || mounted.contents.trustBundlePem === trustBundlePem) return "unchanged";
+    const isCurrent = (mounted: MountedVolume | undefined) =>
+      mounted === undefined || mounted.contents.trustBundlePem === trustBundlePem;
+    if (isCurrent(await this.#readMounted(volumeId))) return "unchanged";
     using lock = table.locks.tryAcquire(volumeId);
     if (lock === undefined) return "locked";
+    // Read again with the lock: another call can have written the volume meanwhile.
+    const mounted = await this.#readMounted(volumeId);
+    if (mounted === undefined || isCurrent(mounted)) return "unchanged";
+    // And the bundle can have been replaced, whose round has not found this volume locked.
+    if (trustBundlePem !== this.#bundlePem) return "locked";
     try {
-      writer.replaceFiles(mounted.record, { ...mounted.contents, trustBundlePem });
+      await writer.replaceFiles(mounted.record, { ...mounted.contents, trustBundlePem });
       return "changed";
     } catch (error) {
       logger.error("could not write the trust bundle into the volume of {namespace}/{pod}", {
@@ -127,7 +141,7 @@ export class TrustBundleUpdater implements Disposable {
 
   async #reportIfUntrusted(volumeId: string, bundlePem: string): Promise<void> {
     const { clock, onUntrusted } = this.#parts;
-    const mounted = this.#readMounted(volumeId);
+    const mounted = await this.#readMounted(volumeId);
     const chain = readCertificates(mounted?.contents.certificatePem ?? "") ?? [];
     // The sweep repairs what cannot be read.
     if (mounted === undefined || chain.length === 0) return;
@@ -145,13 +159,11 @@ export class TrustBundleUpdater implements Disposable {
   }
 
   /** Undefined unless the volume has a certificate and a key. */
-  #readMounted(
-    volumeId: string,
-  ): { readonly record: VolumeRecord; readonly contents: VolumeContents } | undefined {
+  async #readMounted(volumeId: string): Promise<MountedVolume | undefined> {
     const { mounter, table } = this.#parts;
     const record = table.get(volumeId);
     if (record === undefined) return undefined;
-    const contents = readContents(mounter, record);
+    const contents = await readContents(mounter, record);
     return contents.certificatePem && contents.privateKeyPem ? { record, contents } : undefined;
   }
 }

@@ -30,12 +30,12 @@ export function volumeFiles(
 }
 
 /** The texts of a mounted volume; one is empty when its file is missing, and all are when no volume is mounted. */
-export function readContents(
+export async function readContents(
   mounter: Mounter,
   { targetPath, parsed }: Pick<Volume, "targetPath" | "parsed">,
-): VolumeContents {
+): Promise<VolumeContents> {
   const names = [parsed.certificateFile, parsed.privateKeyFile, parsed.caFile];
-  const [certificatePem = "", privateKeyPem = "", trustBundlePem = ""] = mounter.read(
+  const [certificatePem = "", privateKeyPem = "", trustBundlePem = ""] = await mounter.read(
     targetPath,
     names,
   );

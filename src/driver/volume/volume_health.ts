@@ -38,9 +38,9 @@ export async function checkVolume(
   moment: Moment,
   { trustEmbeddedPublicKey } = { trustEmbeddedPublicKey: false },
 ): Promise<VolumeHealth> {
-  const state = mounter.state(volume.targetPath);
+  const state = await mounter.state(volume.targetPath);
   if (state !== "ours") return { kind: state };
-  const contents = readContents(mounter, volume);
+  const contents = await readContents(mounter, volume);
   const { certificatePem, privateKeyPem, trustBundlePem } = contents;
   const leaf = readCertificates(certificatePem)?.[0];
   if (leaf === undefined || trustBundlePem === "") return { kind: "broken", contents };

@@ -46,7 +46,7 @@ export interface VolumeStore {
   /** Removes the volume's record; a missing one is fine. */
   remove(record: Pick<VolumeRecord, "volumeId" | "pod">): Promise<void>;
   /** Removes a record that still cannot be read; returns whether it has been removed, or can be read by now. */
-  removeUnreadable(record: UnreadableRecord): boolean;
+  removeUnreadable(record: UnreadableRecord): Promise<boolean>;
 }
 
 /** The fields that every log line about a volume has. */

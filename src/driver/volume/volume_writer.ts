@@ -1,5 +1,5 @@
 import { getLogger } from "@logtape/logtape";
-import { EventLoopLimiter } from "../../shared/scheduler/event_loop_yield.ts";
+import type { Clock } from "../../shared/scheduler/clock.ts";
 import { errorMessage } from "../../shared/text/error_message.ts";
 import type { IssuedPair } from "../certificates/certificate_requester.ts";
 import type { Mounter } from "./mounter.ts";
@@ -13,16 +13,25 @@ import {
 import type { VolumeTable } from "./volume_table.ts";
 
 const logger = getLogger(["csi-driver", "volume"]);
+/** How long a volume that works waits for its record: a busy disk answers within it. */
+const saveWaitMs = 10_000;
 
 /** Writes a volume's files where the pod sees them, and its record into the store and the table. */
 export class VolumeWriter {
   readonly #mounter: Mounter;
   readonly #store: VolumeStore;
   readonly #table: VolumeTable;
-  /** A mount blocks the event loop, for milliseconds on a node full of them. */
-  readonly #eventLoop = new EventLoopLimiter();
+  readonly #clock: Pick<Clock, "after">;
+  /** Saves that the disk has not answered in time, and not since. */
+  #overdue = 0;
 
-  constructor(parts: { mounter: Mounter; store: VolumeStore; table: VolumeTable }) {
+  constructor(parts: {
+    readonly mounter: Mounter;
+    readonly store: VolumeStore;
+    readonly table: VolumeTable;
+    readonly clock: Pick<Clock, "after">;
+  }) {
+    this.#clock = parts.clock;
     this.#mounter = parts.mounter;
     this.#store = parts.store;
     this.#table = parts.table;
@@ -37,16 +46,15 @@ export class VolumeWriter {
     const record: VolumeRecord = { ...volume, ...terms, serialNumber };
     const files = volumeFiles(volume, issued);
     const { targetPath } = volume;
-    await this.#eventLoop.acquire();
     // The call may have ended meanwhile; then the kubelet would not remove the volume.
     signal.throwIfAborted();
-    if (this.#mounter.state(targetPath) === "ours") {
-      this.#mounter.replace(targetPath, files);
+    if (await this.#mounter.state(targetPath) === "ours") {
+      await this.#mounter.replace(targetPath, files);
       await this.saveRecord(record, issued.certificatePem);
       return record;
     }
-    using undo = new DisposableStack();
-    this.#mounter.publish(targetPath, files);
+    await using undo = new AsyncDisposableStack();
+    await this.#mounter.publish(targetPath, files, signal);
     undo.defer(() => this.#mounter.unpublish(targetPath));
     await this.#store.save(record, issued.certificatePem);
     undo.move();
@@ -55,18 +63,19 @@ export class VolumeWriter {
   }
 
   /** Swaps the files of a mounted volume; its record remains as it is. */
-  replaceFiles(volume: Volume, contents: VolumeContents): void {
-    this.#mounter.replace(volume.targetPath, volumeFiles(volume, contents));
+  async replaceFiles(volume: Volume, contents: VolumeContents): Promise<void> {
+    await this.#mounter.replace(volume.targetPath, volumeFiles(volume, contents));
   }
 
   /**
    * Saves the record of a volume that is mounted already. A disk that cannot store the record is no reason to fail a
-   * volume that works: the sweep tries again, and a restart meanwhile reads the certificate from the mount itself.
+   * volume that works, nor to wait for it: the sweep tries again, and a restart meanwhile reads the certificate from the
+   * mount itself.
    */
   async saveRecord(record: VolumeRecord, certificatePem: string): Promise<void> {
     let saved = true;
     try {
-      await this.#store.save(record, certificatePem);
+      await this.#saveInTime(record, certificatePem);
     } catch (error) {
       saved = false;
       logger.error(
@@ -75,5 +84,20 @@ export class VolumeWriter {
       );
     }
     this.#table.set(record, { saved });
+  }
+
+  async #saveInTime(record: VolumeRecord, certificatePem: string): Promise<void> {
+    // One save waits for a disk that does not answer, not one for each volume.
+    if (this.#overdue > 0) throw new Error("the disk of CERT_BASE_PATH does not answer");
+    const saving = this.#store.save(record, certificatePem);
+    const overdue = Promise.withResolvers<never>();
+    using _timer = this.#clock.after(saveWaitMs, () => {
+      this.#overdue++;
+      const onAnswer = () => void this.#overdue--;
+      saving.then(onAnswer, onAnswer);
+      const seconds = saveWaitMs / 1000;
+      overdue.reject(new Error(`the disk of CERT_BASE_PATH has not answered for ${seconds} s`));
+    });
+    await Promise.race([saving, overdue.promise]);
   }
 }

@@ -30,7 +30,10 @@ function inDirectory<T>(path: string, action: (directory: Directory) => T): T {
 const { hasVolumeFiles } = atomicDirectory;
 const replaceFiles = (path: string, files: VolumeFiles) =>
   inDirectory(path, (directory) => atomicDirectory.replaceFiles(directory, files));
-const removeFiles = (path: string) => inDirectory(path, atomicDirectory.removeFiles);
+const removeFiles = (path: string) => {
+  const { own } = inDirectory(path, atomicDirectory.ownEntries);
+  for (const name of own) Deno.removeSync(join(path, name), { recursive: true });
+};
 const readFiles = (path: string, names: string[]) =>
   inDirectory(path, (directory) => atomicDirectory.readFiles(directory, names));
 const readFile = (directory: string, name: string) => readFiles(directory, [name])[0];

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { selectMounter } from "../../../src/driver/mount/mounter_selection.ts";
+import { Disk } from "../../../src/shared/linux/disk.ts";
 import type { Mounter } from "../../../src/driver/volume/mounter.ts";
-import { FaultyLibc, isMachineRoot, pair, Workspace } from "./mount_workspace.ts";
+import { FaultyLibc, isMachineRoot, never, pair, Workspace } from "./mount_workspace.ts";
 
 /** When files were reached by their paths, every second run of 500 operations changed the host's directory. */
 const operations = 1_500;
@@ -18,19 +19,23 @@ function stateOf(directory: string) {
 }
 
 /** Publishes, swaps, reads and unpublishes; a call that fails because of the attack is fine. */
-function operate(mounter: Mounter, target: string, number: number): (string | undefined)[] {
+async function operate(
+  mounter: Mounter,
+  target: string,
+  number: number,
+): Promise<(string | undefined)[]> {
   const group = isMachineRoot ? 1000 : undefined;
-  const attempt = (action: () => void) => {
+  const attempt = async (action: () => Promise<unknown>) => {
     try {
-      action();
+      await action();
     } catch (error) {
       assert(error instanceof Error);
     }
   };
   const texts: (string | undefined)[] = [];
-  attempt(() => mounter.publish(target, pair(number, { mode: 0o640, group })));
-  attempt(() => texts.push(...mounter.read(target, ["tls.crt", "tls.key"])));
-  if (number % 50 === 0) attempt(() => mounter.unpublish(target));
+  await attempt(() => mounter.publish(target, pair(number, { mode: 0o640, group }), never));
+  await attempt(async () => texts.push(...await mounter.read(target, ["tls.crt", "tls.key"])));
+  if (number % 50 === 0) await attempt(() => mounter.unpublish(target));
   return texts;
 }
 
@@ -47,13 +52,14 @@ Deno.test("a pod's root that exchanges directories and links in a plain volume l
   const libc = new FaultyLibc();
   Object.assign(libc, { callsToFault: 0, code: "EPERM" });
   using mounter = await selectMounter({
+    disk: new Disk(),
     stagingDir: workspace.stagingDir,
     allowKeysOnDisk: true,
     onWarning: () => {},
     openLibc: () => libc,
   });
   assert.equal(mounter.kind, "plain");
-  mounter.publish(target, pair(0));
+  await mounter.publish(target, pair(0), never);
 
   const args = ["run", "--allow-all", "--no-check", children, target, host, stop];
   const attacker = new Deno.Command(Deno.execPath(), { args, stdout: "piped" }).spawn();
@@ -61,7 +67,7 @@ Deno.test("a pod's root that exchanges directories and links in a plain volume l
   assert.match((await output.read()).value ?? "", /started/);
   const seen = new Set<string | undefined>();
   for (let number = 1; number <= operations; number++) {
-    for (const text of operate(mounter, target, number)) seen.add(text);
+    for (const text of await operate(mounter, target, number)) seen.add(text);
   }
   Deno.writeTextFileSync(join(stop, "now"), "");
   const exchanges = Number((await output.read()).value);
@@ -73,6 +79,6 @@ Deno.test("a pod's root that exchanges directories and links in a plain volume l
   for (const name of ["tls.crt", "tls.key", "other"]) {
     assert.equal(Deno.readTextFileSync(join(host, name)), "precious");
   }
-  mounter.unpublish(target);
-  assert.equal(mounter.state(target), "absent");
+  await mounter.unpublish(target);
+  assert.equal(await mounter.state(target), "absent");
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { mountFlags } from "../../../src/shared/linux/libc.ts";
 import { yieldToEventLoop } from "../../../src/shared/scheduler/event_loop_yield.ts";
-import { mountTest, pair, run } from "./mount_workspace.ts";
+import { mountTest, never, pair, run } from "./mount_workspace.ts";
 
 /** Runs a script as a container's root is: uid 0 without a capability. */
 async function asContainerRoot(script: string, directory: string, ...args: string[]) {
@@ -37,26 +37,26 @@ mountTest(
     const { root } = workspace;
     const host = join(root, "host");
     await Deno.mkdir(host);
-    mounter.publish(target, pair(1));
+    await mounter.publish(target, pair(1), never);
     const before = await workspace.listing();
     assert.equal(await asContainerRoot(attack, target, host), "");
     assert.deepEqual(await workspace.listing(), before);
-    mounter.replace(target, pair(2));
-    assert.equal(mounter.read(target, ["tls.key"])[0], "pair 2");
+    await mounter.replace(target, pair(2));
+    assert.equal((await mounter.read(target, ["tls.key"]))[0], "pair 2");
   },
 );
 
 mountTest(
   "the volume does not become writable for a container while its files are swapped",
   async ({ workspace, mounter, target }) => {
-    mounter.publish(target, pair(0));
+    await mounter.publish(target, pair(0), never);
     const script = `while [ ! -e "$1" ]; do if (: > new) 2>/dev/null; then echo written; fi; done`;
     const stop = join(workspace.root, "stop");
     const attacker = asContainerRoot(script, target, stop);
-    for (let n = 1; n <= 50; n += 1) mounter.replace(target, pair(n));
+    for (let n = 1; n <= 50; n += 1) await mounter.replace(target, pair(n));
     await Deno.writeTextFile(stop, "");
     assert.equal(await attacker, "");
-    assert.equal(mounter.read(target, ["tls.key"])[0], "pair 50");
+    assert.equal((await mounter.read(target, ["tls.key"]))[0], "pair 50");
   },
 );
 
@@ -67,7 +67,7 @@ mountTest(
     const host = join(root, "host");
     await Deno.mkdir(host);
     await Deno.writeTextFile(join(host, "tls.key"), "precious");
-    mounter.publish(target, pair(1));
+    await mounter.publish(target, pair(1), never);
 
     // As a pod that is privileged can.
     libc.mount({ target, flags: mountFlags.remount | mountFlags.bind });
@@ -82,12 +82,12 @@ mountTest(
       ln -s "$1" ..data_tmp/deep/link
       ls -A "$1/"`;
     assert.equal(await asContainerRoot(script, target, host), "tls.key\n");
-    assert.equal(mounter.read(target, ["tls.key"])[0], undefined);
+    assert.equal((await mounter.read(target, ["tls.key"]))[0], undefined);
 
-    mounter.replace(target, pair(2));
-    assert.equal(mounter.read(target, ["tls.key"])[0], "pair 2");
+    await mounter.replace(target, pair(2));
+    assert.equal((await mounter.read(target, ["tls.key"]))[0], "pair 2");
     assert.equal(await Deno.readTextFile(join(target, "tls.key")), "pair 2");
-    mounter.unpublish(target);
+    await mounter.unpublish(target);
     assert.deepEqual([...Deno.readDirSync(host)].map((entry) => entry.name), ["tls.key"]);
     assert.equal(await Deno.readTextFile(join(host, "tls.key")), "precious");
   },
@@ -106,10 +106,10 @@ async function readPair(target: string): Promise<[string, string] | undefined> {
 }
 
 mountTest(
-  "through a thousand swaps no reader sees a mismatched pair, and one mount is left",
+  "through a thousand swaps no reader sees a mismatched never, pair, and one mount is left",
   async ({ workspace, mounter, target }) => {
-    mounter.publish(target, pair(0));
-    mounter.replace(target, pair(0));
+    await mounter.publish(target, pair(0), never);
+    await mounter.replace(target, pair(0));
     const before = await workspace.listing();
     let swapping = true;
     const seen = new Set<string>();
@@ -123,7 +123,7 @@ mountTest(
     };
     const reading = reader();
     for (let n = 1; n <= 1000; n += 1) {
-      mounter.replace(target, pair(n));
+      await mounter.replace(target, pair(n));
       // The reader's calls run on other threads, also in the middle of a swap; their results arrive here.
       await yieldToEventLoop();
       // A swap in each turn can keep a slow reader from ever meeting one pair whole: now and then it is waited for.
@@ -133,7 +133,7 @@ mountTest(
     await reading;
 
     assert(seen.size >= 50, `only ${seen.size} different pairs were read`);
-    assert.equal(mounter.read(target, ["tls.key"])[0], "pair 1000");
+    assert.equal((await mounter.read(target, ["tls.key"]))[0], "pair 1000");
     assert.equal(workspace.mounts().length, 1);
     assert.equal((await workspace.listing()).length, before.length);
   },

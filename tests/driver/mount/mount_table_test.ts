@@ -6,7 +6,7 @@ import type { PathMount } from "../../../src/shared/linux/statx.ts";
 import { driverName } from "../../../src/shared/text/product_names.ts";
 import { isOwnMount, MountTable } from "../../../src/driver/mount/mount_table.ts";
 import { canMount } from "../../../scripts/support/can_mount.ts";
-import { FaultyLibc, mountTest, pair, Workspace } from "./mount_workspace.ts";
+import { FaultyLibc, mountTest, never, pair, Workspace } from "./mount_workspace.ts";
 
 const ours = { fileSystem: "tmpfs", source: driverName };
 const MS_SHARED = 1 << 20;
@@ -35,15 +35,17 @@ Deno.test({
     const targets = fiftyTargets(workspace);
     {
       using before = await workspace.createMounter();
-      for (const target of targets) before.publish(target, pair(1));
+      for (const target of targets) await before.publish(target, pair(1), never);
     }
     using libc = new FaultyLibc();
     const mounter = await workspace.createMounter({ libc });
     libc.tableReads = 0;
-    for (const target of targets) assert.equal(mounter.state(target), "ours");
-    for (const target of targets) assert.deepEqual(mounter.read(target, ["tls.key"]), ["pair 1"]);
-    for (const target of targets) mounter.replace(target, pair(2));
-    for (const target of targets) mounter.unpublish(target);
+    for (const target of targets) assert.equal(await mounter.state(target), "ours");
+    for (const target of targets) {
+      assert.deepEqual(await mounter.read(target, ["tls.key"]), ["pair 1"]);
+    }
+    for (const target of targets) await mounter.replace(target, pair(2));
+    for (const target of targets) await mounter.unpublish(target);
     assert.equal(libc.tableReads, 1);
     assert.deepEqual(workspace.mounts(), []);
   },
@@ -51,17 +53,17 @@ Deno.test({
 
 mountTest(
   "fifty volumes are published, swapped, read and unpublished with one reading of the table of mounts",
-  ({ workspace, libc, mounter }) => {
+  async ({ workspace, libc, mounter }) => {
     const targets = fiftyTargets(workspace);
     libc.tableReads = 0;
-    for (const [n, target] of targets.entries()) mounter.publish(target, pair(n));
-    for (const [n, target] of targets.entries()) mounter.replace(target, pair(n + 1));
-    for (const [n, target] of targets.entries()) mounter.publish(target, pair(n + 2));
+    for (const [n, target] of targets.entries()) await mounter.publish(target, pair(n), never);
+    for (const [n, target] of targets.entries()) await mounter.replace(target, pair(n + 1));
+    for (const [n, target] of targets.entries()) await mounter.publish(target, pair(n + 2), never);
     for (const [n, target] of targets.entries()) {
-      assert.equal(mounter.read(target, ["tls.key"])[0], `pair ${n + 2}`);
+      assert.equal((await mounter.read(target, ["tls.key"]))[0], `pair ${n + 2}`);
     }
     assert.equal(workspace.mounts().length, 50);
-    for (const target of targets) mounter.unpublish(target);
+    for (const target of targets) await mounter.unpublish(target);
     assert.deepEqual(workspace.mounts(), []);
     // It shows that the mount of the targets is shared.
     assert.equal(libc.tableReads, 1);
@@ -73,20 +75,23 @@ mountTest(
   "a bind mount of a volume is ours too, and remains when the volume is unpublished",
   async ({ workspace, mounter, target }) => {
     const { root } = workspace;
-    mounter.publish(target, pair(1));
+    await mounter.publish(target, pair(1), never);
     const elsewhere = join(root, "elsewhere");
     await Deno.mkdir(elsewhere);
     workspace.libc.mount({ source: target, target: elsewhere, flags: mountFlags.bind });
-    assert.equal(mounter.state(elsewhere), "ours");
-    mounter.unpublish(target);
-    assert.equal(mounter.state(target), "absent");
-    assert.equal(mounter.state(elsewhere), "ours");
+    assert.equal(await mounter.state(elsewhere), "ours");
+    await mounter.unpublish(target);
+    assert.equal(await mounter.state(target), "absent");
+    assert.equal(await mounter.state(elsewhere), "ours");
     // A mount that is moved remains ours; only its path changes.
     await Deno.mkdir(target);
     // The kernel moves no mount out of one that is shared.
     workspace.libc.mount({ target: root, flags: mountFlags.private });
     workspace.libc.mount({ source: elsewhere, target, flags: mountFlags.move });
-    assert.deepEqual([mounter.state(elsewhere), mounter.state(target)], ["absent", "ours"]);
+    assert.deepEqual([await mounter.state(elsewhere), await mounter.state(target)], [
+      "absent",
+      "ours",
+    ]);
   },
 );
 
@@ -104,17 +109,23 @@ Deno.test({
     using mounter = await workspace.createMounter();
     const [target, copy] = [join(node, "pod", "mount"), join(peer, "pod", "mount")];
     workspace.makeParent(target);
-    mounter.publish(target, pair(1));
-    assert.equal(mounter.state(target), "ours");
-    assert.equal(mounter.state(copy), "ours");
+    await mounter.publish(target, pair(1), never);
+    assert.equal(await mounter.state(target), "ours");
+    assert.equal(await mounter.state(copy), "ours");
     // What is mounted over the copy is mounted over the volume too, and is unmounted with it.
     workspace.mountForeign(copy);
-    assert.deepEqual([mounter.state(target), mounter.state(copy)], ["foreign", "foreign"]);
-    assert.throws(() => mounter.unpublish(target), /tmpfs from foreign/);
+    assert.deepEqual([await mounter.state(target), await mounter.state(copy)], [
+      "foreign",
+      "foreign",
+    ]);
+    await assert.rejects(mounter.unpublish(target), /tmpfs from foreign/);
     workspace.libc.unmount(copy);
-    assert.deepEqual([mounter.state(target), mounter.state(copy)], ["ours", "ours"]);
-    mounter.unpublish(target);
-    assert.deepEqual([mounter.state(target), mounter.state(copy)], ["absent", "absent"]);
+    assert.deepEqual([await mounter.state(target), await mounter.state(copy)], ["ours", "ours"]);
+    await mounter.unpublish(target);
+    assert.deepEqual([await mounter.state(target), await mounter.state(copy)], [
+      "absent",
+      "absent",
+    ]);
     assert.deepEqual(workspace.mounts().map(({ mountPoint }) => mountPoint), [node, peer]);
   },
 });
@@ -123,7 +134,7 @@ mountTest(
   "no mount is seen where none begins, nor through a link",
   async ({ workspace, mounter, target }) => {
     const { root, libc } = workspace;
-    mounter.publish(target, pair(1));
+    await mounter.publish(target, pair(1), never);
     await Deno.symlink(target, join(root, "link"));
     const mounts = new MountTable(libc);
     assert.deepEqual(mounts.at(join(root, "link")), undefined);

@@ -3,6 +3,7 @@ import {
   type SelectedMounter,
   selectMounter,
 } from "../../../src/driver/mount/mounter_selection.ts";
+import { Disk } from "../../../src/shared/linux/disk.ts";
 import type { Directory } from "../../../src/shared/linux/directory.ts";
 import { SystemCallError } from "../../../src/shared/linux/errno.ts";
 import { type Libc, type MountRequest, openLibc } from "../../../src/shared/linux/libc.ts";
@@ -143,6 +144,7 @@ export class Workspace implements AsyncDisposable {
     options: { libc?: Libc; selinuxContext?: SelinuxContext | undefined } = {},
   ): Promise<SelectedMounter> {
     return await selectMounter({
+      disk: new Disk(),
       stagingDir: this.stagingDir,
       allowKeysOnDisk: false,
       selinuxContext: options.selinuxContext,
@@ -194,6 +196,9 @@ export function mountTest(
     },
   });
 }
+
+/** The signal of a call that does not end before its volume is published. */
+export const never = new AbortController().signal;
 
 /** A pair whose two files belong together if they contain the same number. */
 export function pair(number: number, options: Partial<VolumeFiles> = {}): VolumeFiles {

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { acquireBasePathLock } from "../../../src/driver/records/base_path_lock.ts";
 import { selectMounter } from "../../../src/driver/mount/mounter_selection.ts";
+import { Disk } from "../../../src/shared/linux/disk.ts";
 import { hardenProcess } from "../../../src/shared/linux/process_hardening.ts";
 import { openRecordStore } from "../../../src/driver/records/record_store.ts";
 import { volume } from "../records/sample_record.ts";
@@ -18,10 +19,12 @@ const waiting = {
 using lock = await acquireBasePathLock(basePath, waiting, new AbortController().signal);
 const warnings: string[] = [];
 using mounter = await selectMounter({
+  disk: new Disk(),
   stagingDir: lock?.stagingDir ?? "",
   allowKeysOnDisk: true,
   onWarning: (message) => warnings.push(message),
 });
+const never = new AbortController().signal;
 const target = join(root, "pods", "mount");
 await Deno.mkdir(join(root, "pods"), { recursive: true });
 const files = (number: number) => ({
@@ -30,16 +33,16 @@ const files = (number: number) => ({
   group: mounter.kind === "tmpfs" ? 0 : undefined,
 });
 
-const states = [mounter.state(target)];
-mounter.publish(target, files(1));
-states.push(mounter.state(target));
-mounter.replace(target, files(2));
-states.push(mounter.state(target));
-const read = mounter.read(target, ["tls.key"])[0];
-mounter.unpublish(target);
-states.push(mounter.state(target));
+const states = [await mounter.state(target)];
+await mounter.publish(target, files(1), never);
+states.push(await mounter.state(target));
+await mounter.replace(target, files(2));
+states.push(await mounter.state(target));
+const read = (await mounter.read(target, ["tls.key"]))[0];
+await mounter.unpublish(target);
+states.push(await mounter.state(target));
 
-const store = openRecordStore(basePath);
+const store = openRecordStore(new Disk(), basePath);
 const record = volume();
 await store.save(record, "certificate");
 const loaded = (await store.load()).records.length;

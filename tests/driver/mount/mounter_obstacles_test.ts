@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
 import { mountFlags } from "../../../src/shared/linux/libc.ts";
 import { driverName } from "../../../src/shared/text/product_names.ts";
-import { mountTest, pair } from "./mount_workspace.ts";
+import { mountTest, never, pair } from "./mount_workspace.ts";
 
 mountTest(
   "a publish that fails at any mount undoes exactly what it did",
@@ -13,7 +13,7 @@ mountTest(
     for (;; faults += 1) {
       libc.callsToFault = faults + 1;
       try {
-        mounter.publish(target, pair(1));
+        await mounter.publish(target, pair(1), never);
         break;
       } catch (error) {
         assert.match(String(error), /EIO/);
@@ -23,24 +23,24 @@ mountTest(
     // The tmpfs, its read-only flag, the move.
     assert.equal(faults, 3);
     libc.callsToFault = Infinity;
-    assert.equal(mounter.state(target), "ours");
+    assert.equal(await mounter.state(target), "ours");
   },
 );
 
 mountTest(
   "a swap that fails at any mount keeps the old files",
   async ({ workspace, libc, mounter, target }) => {
-    mounter.publish(target, pair(1));
+    await mounter.publish(target, pair(1), never);
     const before = await workspace.listing();
     // The bind, making it private, making it writable.
     for (let fault = 1; fault <= 3; fault += 1) {
       libc.callsToFault = fault;
-      assert.throws(() => mounter.replace(target, pair(2)), /EIO/);
+      await assert.rejects(mounter.replace(target, pair(2)), /EIO/);
       assert.deepEqual(await workspace.listing(), before);
     }
     libc.callsToFault = Infinity;
-    mounter.replace(target, pair(2));
-    assert.equal(mounter.read(target, ["tls.key"])[0], "pair 2");
+    await mounter.replace(target, pair(2));
+    assert.equal((await mounter.read(target, ["tls.key"]))[0], "pair 2");
   },
 );
 
@@ -50,10 +50,10 @@ mountTest(
     libc.code = "EBUSY";
     // The tmpfs is the first call, its read-only flag the second.
     libc.callsToFault = 2;
-    mounter.publish(target, pair(1));
-    assert.equal(mounter.read(target, ["tls.key"])[0], "pair 1");
+    await mounter.publish(target, pair(1), never);
+    assert.equal((await mounter.read(target, ["tls.key"]))[0], "pair 1");
     assert.ok(workspace.mountAt(target)?.options.includes("ro"));
-    mounter.unpublish(target);
+    await mounter.unpublish(target);
 
     const before = await workspace.listing();
     let attempts = 0;
@@ -62,7 +62,7 @@ mountTest(
       attempts += 1;
       libc.callsToFault = 1;
     };
-    assert.throws(() => mounter.publish(target, pair(2)), /EBUSY/);
+    await assert.rejects(mounter.publish(target, pair(2), never), /EBUSY/);
     assert.equal(attempts, 50);
     libc.callsToFault = Infinity;
     libc.beforeMount = () => {};
@@ -73,27 +73,27 @@ mountTest(
 
 mountTest(
   "a staging area that another process unmounted is mounted again, and private again",
-  ({ workspace, libc, mounter, target }) => {
+  async ({ workspace, libc, mounter, target }) => {
     const { stagingDir } = workspace;
-    mounter.publish(target, pair(1));
+    await mounter.publish(target, pair(1), never);
     workspace.libc.unmount(stagingDir);
     const privates: string[] = [];
     libc.beforeMount = ({ target, flags }) => {
       if (flags === mountFlags.private) privates.push(target);
     };
-    mounter.unpublish(target);
-    mounter.publish(target, pair(2));
+    await mounter.unpublish(target);
+    await mounter.publish(target, pair(2), never);
     assert.deepEqual(privates, [stagingDir]);
     assert.equal(workspace.mountAt(stagingDir)?.source, driverName);
     // What fails while it is made leaves none of it.
     workspace.libc.unmount(stagingDir);
     for (const fault of [1, 2]) {
       libc.callsToFault = fault;
-      assert.throws(() => mounter.replace(target, pair(3)), /EIO/);
+      await assert.rejects(mounter.replace(target, pair(3)), /EIO/);
       assert.equal(workspace.mountAt(stagingDir), undefined);
     }
-    mounter.replace(target, pair(3));
-    assert.equal(mounter.read(target, ["tls.key"])[0], "pair 3");
+    await mounter.replace(target, pair(3));
+    assert.equal((await mounter.read(target, ["tls.key"]))[0], "pair 3");
   },
 );
 
@@ -107,7 +107,7 @@ mountTest(
       Deno.removeSync(target);
       Deno.symlinkSync(join(root, "host"), target);
     };
-    assert.throws(() => mounter.publish(target, pair(1)), /symbolic link/);
+    await assert.rejects(mounter.publish(target, pair(1), never), /symbolic link/);
     assert.deepEqual(workspace.mounts(), []);
     assert.equal(await Deno.readLink(target), join(root, "host"));
   },
@@ -115,12 +115,12 @@ mountTest(
 
 mountTest(
   "a foreign mount that covers ours just before a swap is not written to",
-  ({ workspace, libc, mounter, target }) => {
-    mounter.publish(target, pair(1));
+  async ({ workspace, libc, mounter, target }) => {
+    await mounter.publish(target, pair(1), never);
     libc.beforeMount = ({ source }) => {
       if (source === target) workspace.mountForeign(target);
     };
-    assert.throws(() => mounter.replace(target, pair(2)), /not one of this driver/);
+    await assert.rejects(mounter.replace(target, pair(2)), /not one of this driver/);
     assert.deepEqual([...Deno.readDirSync(target)], []);
     assert.equal(workspace.mounts().length, 2);
   },
@@ -131,16 +131,16 @@ mountTest(
   async ({ workspace, mounter, target }) => {
     const large = new Map([["tls.crt", "pair 2"], ["ca.crt", "x".repeat(1024 * 1024)]]);
     const before = await workspace.listing();
-    assert.throws(() => mounter.publish(target, pair(2, { contents: large })), /space/);
+    await assert.rejects(mounter.publish(target, pair(2, { contents: large }), never), /space/);
     assert.deepEqual(await workspace.listing(), before);
 
-    mounter.publish(target, pair(1));
+    await mounter.publish(target, pair(1), never);
     const published = await workspace.listing();
-    assert.throws(() => mounter.replace(target, pair(2, { contents: large })), /space/);
+    await assert.rejects(mounter.replace(target, pair(2, { contents: large })), /space/);
     assert.deepEqual(await workspace.listing(), published);
-    assert.equal(mounter.read(target, ["tls.crt"])[0], "pair 1");
-    mounter.replace(target, pair(3));
-    assert.equal(mounter.read(target, ["tls.crt"])[0], "pair 3");
+    assert.equal((await mounter.read(target, ["tls.crt"]))[0], "pair 1");
+    await mounter.replace(target, pair(3));
+    assert.equal((await mounter.read(target, ["tls.crt"]))[0], "pair 3");
   },
 );
 
@@ -158,10 +158,13 @@ mountTest(
     for (const obstacle of obstacles) {
       await obstacle();
       const before = await workspace.listing();
-      assert.equal(mounter.state(target), "foreign");
-      assert.throws(() => mounter.publish(target, pair(1)), /a directory or nothing is accepted/);
-      assert.throws(() => mounter.unpublish(target), /a directory or nothing is accepted/);
-      assert.throws(() => mounter.replace(target, pair(1)), /no volume of this driver/);
+      assert.equal(await mounter.state(target), "foreign");
+      await assert.rejects(
+        mounter.publish(target, pair(1), never),
+        /a directory or nothing is accepted/,
+      );
+      await assert.rejects(mounter.unpublish(target), /a directory or nothing is accepted/);
+      await assert.rejects(mounter.replace(target, pair(1)), /no volume of this driver/);
       assert.deepEqual(await workspace.listing(), before);
       await Deno.remove(target);
     }
@@ -172,18 +175,18 @@ mountTest(
   "another program's mount at the target is never unmounted, also not one on top of ours",
   async ({ workspace, mounter, target }) => {
     for (const beneath of ["nothing", "ours"]) {
-      if (beneath === "ours") mounter.publish(target, pair(1));
+      if (beneath === "ours") await mounter.publish(target, pair(1), never);
       workspace.mountForeign(target);
       const before = await workspace.listing();
-      assert.equal(mounter.state(target), "foreign");
-      assert.equal(mounter.read(target, ["tls.crt"])[0], undefined);
-      assert.throws(() => mounter.publish(target, pair(2)), /tmpfs from foreign/);
-      assert.throws(() => mounter.unpublish(target), /tmpfs from foreign/);
-      assert.throws(() => mounter.replace(target, pair(2)), /no volume of this driver/);
+      assert.equal(await mounter.state(target), "foreign");
+      assert.equal((await mounter.read(target, ["tls.crt"]))[0], undefined);
+      await assert.rejects(mounter.publish(target, pair(2), never), /tmpfs from foreign/);
+      await assert.rejects(mounter.unpublish(target), /tmpfs from foreign/);
+      await assert.rejects(mounter.replace(target, pair(2)), /no volume of this driver/);
       assert.deepEqual(await workspace.listing(), before);
       workspace.libc.unmount(target);
     }
-    assert.equal(mounter.read(target, ["tls.crt"])[0], "pair 1");
+    assert.equal((await mounter.read(target, ["tls.crt"]))[0], "pair 1");
   },
 );
 
@@ -193,12 +196,12 @@ mountTest(
     await Deno.mkdir(join(target, "..0123456789abcdef"), { recursive: true });
     await Deno.symlink("..0123456789abcdef", join(target, "..data"));
     await Deno.symlink("..data/tls.key", join(target, "tls.key"));
-    mounter.unpublish(target);
-    assert.equal(mounter.state(target), "absent");
+    await mounter.unpublish(target);
+    assert.equal(await mounter.state(target), "absent");
 
     await Deno.mkdir(target);
     await Deno.writeTextFile(join(target, "notes"), "x");
-    assert.throws(() => mounter.unpublish(target), /did not write \(notes\)/);
+    await assert.rejects(mounter.unpublish(target), /did not write \(notes\)/);
     assert.equal(await Deno.readTextFile(join(target, "notes")), "x");
   },
 );

@@ -4,7 +4,7 @@ import { libcPaths } from "../../../src/shared/linux/libc.ts";
 import { MountTable } from "../../../src/driver/mount/mount_table.ts";
 import { StagingArea } from "../../../src/driver/mount/staging_area.ts";
 import { canMount } from "../../../scripts/support/can_mount.ts";
-import { FaultyLibc, pair, run, Workspace } from "./mount_workspace.ts";
+import { FaultyLibc, never, pair, run, Workspace } from "./mount_workspace.ts";
 
 const ignore = !canMount;
 const child = new URL("mounter_child.ts", import.meta.url).pathname;
@@ -82,13 +82,13 @@ Deno.test({
     await using workspace = new Workspace();
     {
       using killed = await workspace.createMounter();
-      killed.publish(workspace.target, pair(1));
+      await killed.publish(workspace.target, pair(1), never);
     }
     using mounter = await workspace.createMounter();
-    assert.equal(mounter.state(workspace.target), "ours");
-    mounter.replace(workspace.target, pair(2));
-    assert.equal(mounter.read(workspace.target, ["tls.crt"])[0], "pair 2");
-    mounter.unpublish(workspace.target);
+    assert.equal(await mounter.state(workspace.target), "ours");
+    await mounter.replace(workspace.target, pair(2));
+    assert.equal((await mounter.read(workspace.target, ["tls.crt"]))[0], "pair 2");
+    await mounter.unpublish(workspace.target);
   },
 });
 

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { statfsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { selectMounter } from "../../../src/driver/mount/mounter_selection.ts";
+import { Disk } from "../../../src/shared/linux/disk.ts";
 import { canMount } from "../../../scripts/support/can_mount.ts";
-import { FaultyLibc, pair, Workspace } from "./mount_workspace.ts";
+import { FaultyLibc, never, pair, Workspace } from "./mount_workspace.ts";
 
 /** A mounter for a program that may not mount. */
 async function plainMounter(workspace: Workspace, options: { allowKeysOnDisk: boolean }) {
@@ -11,6 +12,7 @@ async function plainMounter(workspace: Workspace, options: { allowKeysOnDisk: bo
   libc.callsToFault = 0;
   libc.code = "EPERM";
   return await selectMounter({
+    disk: new Disk(),
     ...options,
     stagingDir: workspace.stagingDir,
     onWarning: (message) => workspace.warnings.push(message),
@@ -36,6 +38,7 @@ Deno.test("where mounting is refused, volumes are plain directories, with one wa
 Deno.test("without a C library no mounter is opened", async () => {
   await using workspace = new Workspace();
   const opened = selectMounter({
+    disk: new Disk(),
     stagingDir: workspace.stagingDir,
     allowKeysOnDisk: true,
     onWarning: (message) => workspace.warnings.push(message),
@@ -53,8 +56,8 @@ Deno.test({
     await using workspace = new Workspace();
     using mounter = await plainMounter(workspace, { allowKeysOnDisk: false });
     const before = await workspace.listing();
-    assert.throws(
-      () => mounter.publish(workspace.target, pair(1)),
+    await assert.rejects(
+      mounter.publish(workspace.target, pair(1), never),
       /private key would be written to disk.*ALLOW_KEYS_ON_DISK=true/,
     );
     assert.deepEqual(await workspace.listing(), before);
@@ -67,8 +70,8 @@ Deno.test({
   async fn() {
     await using workspace = new Workspace();
     using mounter = await plainMounter(workspace, { allowKeysOnDisk: true });
-    mounter.publish(workspace.target, pair(1));
-    mounter.replace(workspace.target, pair(2));
+    await mounter.publish(workspace.target, pair(1), never);
+    await mounter.replace(workspace.target, pair(2));
     assert.equal(workspace.warnings.length, 3);
     assert.match(workspace.warnings[1]!, new RegExp(`volume at ${workspace.target}`));
   },
@@ -81,9 +84,9 @@ Deno.test({
     await using workspace = new Workspace();
     workspace.mountForeign(dirname(workspace.target));
     using mounter = await plainMounter(workspace, { allowKeysOnDisk: false });
-    mounter.publish(workspace.target, pair(1));
-    assert.equal(mounter.read(workspace.target, ["tls.key"])[0], "pair 1");
-    mounter.unpublish(workspace.target);
+    await mounter.publish(workspace.target, pair(1), never);
+    assert.equal((await mounter.read(workspace.target, ["tls.key"]))[0], "pair 1");
+    await mounter.unpublish(workspace.target);
   },
 });
 
@@ -91,18 +94,18 @@ Deno.test("a plain volume is published, swapped, read and removed", async () => 
   await using workspace = new Workspace();
   using mounter = await plainMounter(workspace, { allowKeysOnDisk: true });
   const { target } = workspace;
-  assert.equal(mounter.state(target), "absent");
-  mounter.unpublish(target);
-  mounter.publish(target, pair(1));
-  assert.equal(mounter.state(target), "ours");
+  assert.equal(await mounter.state(target), "absent");
+  await mounter.unpublish(target);
+  await mounter.publish(target, pair(1), never);
+  assert.equal(await mounter.state(target), "ours");
   assert.equal((await Deno.stat(target)).mode! & 0o7777, 0o755);
-  mounter.publish(target, pair(2));
-  mounter.replace(target, pair(3));
-  assert.equal(mounter.read(target, ["tls.crt"])[0], "pair 3");
+  await mounter.publish(target, pair(2), never);
+  await mounter.replace(target, pair(3));
+  assert.equal((await mounter.read(target, ["tls.crt"]))[0], "pair 3");
   assert.equal([...Deno.readDirSync(target)].length, 5, "with the previous files");
-  mounter.unpublish(target);
-  mounter.unpublish(target);
-  assert.equal(mounter.state(target), "absent");
+  await mounter.unpublish(target);
+  await mounter.unpublish(target);
+  assert.equal(await mounter.state(target), "absent");
   assert.deepEqual([...Deno.readDirSync(dirname(target))], []);
 });
 
@@ -113,13 +116,13 @@ Deno.test("a plain volume is removed with what the pod wrote into it, and no lin
   const host = join(root, "host");
   await Deno.mkdir(host);
   await Deno.writeTextFile(join(host, "file"), "precious");
-  mounter.publish(target, pair(1));
+  await mounter.publish(target, pair(1), never);
   await Deno.mkdir(join(target, "own", "deep"), { recursive: true });
   await Deno.writeTextFile(join(target, "own", "deep", "file"), "x");
   await Deno.symlink(host, join(target, "own", "link"));
   await Deno.symlink(host, join(target, "link"));
   await Deno.remove(join(target, "..data"));
-  mounter.unpublish(target);
+  await mounter.unpublish(target);
   assert.deepEqual([...Deno.readDirSync(dirname(target))], []);
   assert.equal(await Deno.readTextFile(join(host, "file")), "precious");
 });
@@ -128,12 +131,12 @@ Deno.test("a volume that a pod filled with files of its own gets no swap, and is
   await using workspace = new Workspace();
   using mounter = await plainMounter(workspace, { allowKeysOnDisk: true });
   const { target } = workspace;
-  mounter.publish(target, pair(1));
+  await mounter.publish(target, pair(1), never);
   for (let n = 0; n < 1_000; n++) await Deno.symlink("x", join(target, `own-${n}`));
-  assert.throws(() => mounter.replace(target, pair(2)), /more than 1000 files/);
-  assert.equal(mounter.read(target, ["tls.key"])[0], "pair 1");
-  mounter.unpublish(target);
-  assert.equal(mounter.state(target), "absent");
+  await assert.rejects(mounter.replace(target, pair(2)), /more than 1000 files/);
+  assert.equal((await mounter.read(target, ["tls.key"]))[0], "pair 1");
+  await mounter.unpublish(target);
+  assert.equal(await mounter.state(target), "absent");
 });
 
 Deno.test("a plain publish that fails leaves nothing behind", async () => {
@@ -141,19 +144,19 @@ Deno.test("a plain publish that fails leaves nothing behind", async () => {
   using mounter = await plainMounter(workspace, { allowKeysOnDisk: true });
   const before = await workspace.listing();
   const contents = new Map([["tls.crt", "x"], ["n".repeat(254) + "é", "x"]]);
-  assert.throws(() => mounter.publish(workspace.target, pair(1, { contents })));
+  await assert.rejects(mounter.publish(workspace.target, pair(1, { contents }), never));
   assert.deepEqual(await workspace.listing(), before);
 });
 
 Deno.test("nothing is swapped where no volume of ours is", async () => {
   await using workspace = new Workspace();
   using mounter = await plainMounter(workspace, { allowKeysOnDisk: true });
-  assert.throws(() => mounter.replace(workspace.target, pair(1)), /no volume of this driver/);
+  await assert.rejects(mounter.replace(workspace.target, pair(1)), /no volume of this driver/);
   await Deno.mkdir(workspace.target, { recursive: true });
   await Deno.symlink("/etc", join(workspace.target, "..data"));
-  assert.equal(mounter.state(workspace.target), "absent");
-  assert.throws(() => mounter.replace(workspace.target, pair(1)), /no volume of this driver/);
-  assert.equal(mounter.read(workspace.target, ["passwd"])[0], undefined);
+  assert.equal(await mounter.state(workspace.target), "absent");
+  await assert.rejects(mounter.replace(workspace.target, pair(1)), /no volume of this driver/);
+  assert.equal((await mounter.read(workspace.target, ["passwd"]))[0], undefined);
 });
 
 Deno.test("a link at the target is refused and left alone", async () => {
@@ -163,9 +166,9 @@ Deno.test("a link at the target is refused and left alone", async () => {
   await Deno.mkdir(host);
   await Deno.mkdir(dirname(workspace.target), { recursive: true });
   await Deno.symlink(host, workspace.target);
-  assert.equal(mounter.state(workspace.target), "foreign");
-  assert.throws(() => mounter.publish(workspace.target, pair(1)), /symbolic link/);
-  assert.throws(() => mounter.unpublish(workspace.target), /symbolic link/);
+  assert.equal(await mounter.state(workspace.target), "foreign");
+  await assert.rejects(mounter.publish(workspace.target, pair(1), never), /symbolic link/);
+  await assert.rejects(mounter.unpublish(workspace.target), /symbolic link/);
   assert.deepEqual([...Deno.readDirSync(host)], []);
 });
 
@@ -176,9 +179,9 @@ Deno.test({
     await using workspace = new Workspace();
     using mounter = await plainMounter(workspace, { allowKeysOnDisk: true });
     workspace.mountForeign(workspace.target);
-    assert.equal(mounter.state(workspace.target), "foreign");
-    assert.throws(() => mounter.publish(workspace.target, pair(1)), /tmpfs from foreign/);
-    assert.throws(() => mounter.unpublish(workspace.target), /tmpfs from foreign/);
+    assert.equal(await mounter.state(workspace.target), "foreign");
+    await assert.rejects(mounter.publish(workspace.target, pair(1), never), /tmpfs from foreign/);
+    await assert.rejects(mounter.unpublish(workspace.target), /tmpfs from foreign/);
     assert.equal(workspace.mounts().length, 1);
   },
 });
@@ -186,5 +189,5 @@ Deno.test({
 Deno.test("a relative target is refused", async () => {
   await using workspace = new Workspace();
   using mounter = await plainMounter(workspace, { allowKeysOnDisk: true });
-  assert.throws(() => mounter.state("pods/x"), /is not absolute/);
+  await assert.rejects(mounter.state("pods/x"), /is not absolute/);
 });

@@ -9,7 +9,7 @@ import {
 import { MountTable } from "../../../src/driver/mount/mount_table.ts";
 import { StagingArea } from "../../../src/driver/mount/staging_area.ts";
 import { canMount } from "../../../scripts/support/can_mount.ts";
-import { pair, run, Workspace } from "./mount_workspace.ts";
+import { never, pair, run, Workspace } from "./mount_workspace.ts";
 
 const ignore = !canMount;
 
@@ -58,7 +58,7 @@ for (const propagation of ["unchanged", "slave"] as const) {
       await using peer = await PeerNamespace.create(propagation);
       using mounter = await workspace.createMounter();
       const { target } = workspace;
-      mounter.publish(target, pair(1));
+      await mounter.publish(target, pair(1), never);
 
       const seen = mountAt(await peer.mounts(), target);
       for (const option of ["ro", "nosuid", "nodev", "noexec"]) {
@@ -67,11 +67,11 @@ for (const propagation of ["unchanged", "slave"] as const) {
       assert.equal(await peer.run("cat", join(target, "tls.crt")), "pair 1");
       await assert.rejects(peer.run("touch", join(target, "x")), /Read-only file system/);
 
-      mounter.replace(target, pair(2));
+      await mounter.replace(target, pair(2));
       assert.equal(await peer.run("cat", join(target, "tls.key")), "pair 2");
       await assert.rejects(peer.run("touch", join(target, "x")), /Read-only file system/);
 
-      mounter.unpublish(target);
+      await mounter.unpublish(target);
       const left = (await peer.mounts()).filter((m) => m.mountPoint.startsWith(workspace.root));
       assert.deepEqual(
         left.map((mount) => mount.mountPoint).sort(),

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { canMount } from "../../../scripts/support/can_mount.ts";
 import { selectMounter } from "../../../src/driver/mount/mounter_selection.ts";
+import { Disk } from "../../../src/shared/linux/disk.ts";
 import {
   defaultSelinuxContext,
   parseSelinuxContext,
@@ -8,7 +9,7 @@ import {
 } from "../../../src/driver/mount/selinux_context.ts";
 import { SystemCallError } from "../../../src/shared/linux/errno.ts";
 import type { MountRequest } from "../../../src/shared/linux/libc.ts";
-import { FaultyLibc, pair, Workspace } from "./mount_workspace.ts";
+import { FaultyLibc, never, pair, Workspace } from "./mount_workspace.ts";
 
 const ignore = !canMount;
 const byDefault: SelinuxContext = { context: defaultSelinuxContext, isRequired: false };
@@ -49,6 +50,7 @@ async function publish(libc: SelinuxLibc, selinuxContext: SelinuxContext | undef
   const { stagingDir } = workspace;
   const warnings: string[] = [];
   using mounter = await selectMounter({
+    disk: new Disk(),
     stagingDir,
     allowKeysOnDisk: false,
     selinuxContext,
@@ -56,8 +58,8 @@ async function publish(libc: SelinuxLibc, selinuxContext: SelinuxContext | undef
     openLibc: () => libc,
   });
   assert.equal(mounter.kind, "tmpfs");
-  mounter.publish(workspace.target, pair(1));
-  mounter.unpublish(workspace.target);
+  await mounter.publish(workspace.target, pair(1), never);
+  await mounter.unpublish(workspace.target);
   return { contexts: libc.contexts, warnings };
 }
 

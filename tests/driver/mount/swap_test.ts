@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { SystemCallError } from "../../../src/shared/linux/errno.ts";
 import { canMount } from "../../../scripts/support/can_mount.ts";
-import { FaultyLibc, isMachineRoot, mountTest, pair, Workspace } from "./mount_workspace.ts";
+import { FaultyLibc, isMachineRoot, mountTest, never, pair, Workspace } from "./mount_workspace.ts";
 
 const [major = 0, minor = 0] = Deno.osRelease().split(".").map(Number);
 /** In a user namespace noswap is refused, as by an old kernel. */
@@ -20,14 +20,14 @@ function oldKernel(swapArea: string): FaultyLibc {
 
 mountTest(
   "an error that a mount with noswap gives by chance fails that volume; none is ever mounted without it",
-  ({ workspace, libc, mounter, target }) => {
+  async ({ workspace, libc, mounter, target }) => {
     libc.code = "EINVAL";
     libc.callsToFault = 1;
-    assert.throws(() => mounter.publish(target, pair(1)), /EINVAL/);
+    await assert.rejects(mounter.publish(target, pair(1), never), /EINVAL/);
     assert.deepEqual(workspace.mounts(), []);
     const options: string[] = [];
     libc.beforeMount = (request) => void options.push(request.options ?? "");
-    mounter.publish(target, pair(1));
+    await mounter.publish(target, pair(1), never);
     assert.ok(options[0]?.includes("noswap"));
   },
   { ignore: !hasNoSwap },
@@ -47,7 +47,7 @@ Deno.test({
     using mounter = await workspace.createMounter({ libc });
     const options: string[] = [];
     libc.afterMount = (request) => void options.push(request.options ?? "");
-    mounter.publish(workspace.target, pair(1));
+    await mounter.publish(workspace.target, pair(1), never);
     assert.ok(options[0]?.includes("noswap"));
   },
 });
@@ -62,8 +62,8 @@ Deno.test({
     using mounter = await workspace.createMounter({ libc });
     const { target } = workspace;
     for (const number of [1, 2]) {
-      mounter.publish(target, pair(number));
-      mounter.unpublish(target);
+      await mounter.publish(target, pair(number), never);
+      await mounter.unpublish(target);
     }
     const problem = /cannot keep a tmpfs out of swap space \(noswap, Linux 6\.4 or later\)/;
     assert.equal(workspace.warnings.length, 1);

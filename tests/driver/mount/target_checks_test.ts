@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
 import { mountFlags } from "../../../src/shared/linux/libc.ts";
-import { mountTest, pair } from "./mount_workspace.ts";
+import { mountTest, never, pair } from "./mount_workspace.ts";
 
 const MS_SHARED = 1 << 20;
 const MS_SLAVE = 1 << 19;
@@ -12,12 +12,12 @@ mountTest(
     await Deno.remove(dirname(target));
     const before = await workspace.listing();
     const expected = /^the directory above target path .* does not exist .*volumeMount.*same path/;
-    assert.match(mounter.rejectionReason(target) ?? "", expected);
-    assert.throws(() => mounter.publish(target, pair(1)), { message: expected });
+    assert.match((await mounter.rejectionReason(target)) ?? "", expected);
+    await assert.rejects(mounter.publish(target, pair(1), never), { message: expected });
     assert.deepEqual(await workspace.listing(), before);
     workspace.makeParent(target);
-    assert.equal(mounter.rejectionReason(target), undefined);
-    mounter.publish(target, pair(1));
+    assert.equal(await mounter.rejectionReason(target), undefined);
+    await mounter.publish(target, pair(1), never);
   },
 );
 
@@ -31,36 +31,36 @@ mountTest(
       const expected =
         `the mount ${root} of target path ${target} is not shared, so the pod would see an empty ` +
         `directory: set mountPropagation: Bidirectional in the driver's volumeMount with mountPath ${root}`;
-      assert.equal(mounter.rejectionReason(target), expected);
-      assert.throws(() => mounter.publish(target, pair(1)), { message: expected });
+      assert.equal(await mounter.rejectionReason(target), expected);
+      await assert.rejects(mounter.publish(target, pair(1), never), { message: expected });
       assert.deepEqual(await workspace.listing(), before);
     }
     workspace.libc.mount({ target: root, flags: MS_SHARED });
-    assert.equal(mounter.rejectionReason(target), undefined);
-    mounter.publish(target, pair(1));
+    assert.equal(await mounter.rejectionReason(target), undefined);
+    await mounter.publish(target, pair(1), never);
   },
 );
 
 mountTest(
   "a volume that is published already is written again also where its mount is no longer shared",
-  ({ workspace, mounter, target }) => {
-    mounter.publish(target, pair(1));
+  async ({ workspace, mounter, target }) => {
+    await mounter.publish(target, pair(1), never);
     workspace.libc.mount({ target: workspace.root, flags: mountFlags.private });
-    mounter.publish(target, pair(2));
-    assert.equal(mounter.read(target, ["tls.key"])[0], "pair 2");
+    await mounter.publish(target, pair(2), never);
+    assert.equal((await mounter.read(target, ["tls.key"]))[0], "pair 2");
   },
 );
 
 mountTest(
   "the mount that decides is the one that holds the target, not one above it",
-  ({ workspace, mounter }) => {
+  async ({ workspace, mounter }) => {
     const pods = join(workspace.root, "other");
     workspace.mountForeign(pods);
     workspace.libc.mount({ target: pods, flags: mountFlags.private });
     const target = workspace.makeParent(join(pods, "uid", "mount"));
-    assert.match(mounter.rejectionReason(target) ?? "", new RegExp(`mountPath ${pods}$`));
+    assert.match((await mounter.rejectionReason(target)) ?? "", new RegExp(`mountPath ${pods}$`));
     workspace.libc.mount({ target: workspace.root, flags: mountFlags.private });
     workspace.libc.mount({ target: pods, flags: MS_SHARED });
-    assert.equal(mounter.rejectionReason(target), undefined);
+    assert.equal(await mounter.rejectionReason(target), undefined);
   },
 );

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { readRecords } from "../../../src/driver/records/record_reader.ts";
+import { Disk } from "../../../src/shared/linux/disk.ts";
 import { openRecordStore } from "../../../src/driver/records/record_store.ts";
 import { formatRecord } from "../../../src/driver/records/record_format.ts";
 import { recordDirectoryName } from "../../../src/driver/records/record_directory_name.ts";
@@ -21,8 +22,8 @@ function list(directory: string): string[] {
 
 Deno.test("a record is loaded as it was saved, also after a restart", () =>
   withBase(async (basePath) => {
-    await openRecordStore(basePath).save(volume({ group: 2000 }), "certificate");
-    const { records, unreadable } = await openRecordStore(basePath).load();
+    await openRecordStore(new Disk(), basePath).save(volume({ group: 2000 }), "certificate");
+    const { records, unreadable } = await openRecordStore(new Disk(), basePath).load();
     assert.deepEqual(unreadable, []);
     assert.equal(records.length, 1);
     assertSameRecord(records[0], volume({ group: 2000 }));
@@ -30,7 +31,7 @@ Deno.test("a record is loaded as it was saved, also after a restart", () =>
 
 Deno.test("a volume has a directory of its own with its record and its certificate, for root only", () =>
   withBase(async (basePath) => {
-    await openRecordStore(basePath).save(volume(), "certificate");
+    await openRecordStore(new Disk(), basePath).save(volume(), "certificate");
     const directory = join(basePath, "default-web-0-csi-1");
     assert.deepEqual(list(directory), ["tls.crt", "volume.json"]);
     assert.equal(await Deno.readTextFile(join(directory, "tls.crt")), "certificate");
@@ -43,7 +44,7 @@ Deno.test("a volume has a directory of its own with its record and its certifica
 
 Deno.test("saving again replaces the record and leaves no other file", () =>
   withBase(async (basePath) => {
-    const store = openRecordStore(basePath);
+    const store = openRecordStore(new Disk(), basePath);
     await store.save(volume(), "one");
     await store.save(volume({ serialNumber: "ff" }), "two");
     const { records } = await store.load();
@@ -56,13 +57,16 @@ Deno.test("saving again replaces the record and leaves no other file", () =>
 Deno.test("a private key never reaches the disk", () =>
   withBase(async (basePath) => {
     const pem = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
-    await assert.rejects(openRecordStore(basePath).save(volume(), pem), /private key/);
-    assert.deepEqual(await openRecordStore(basePath).load(), { records: [], unreadable: [] });
+    await assert.rejects(openRecordStore(new Disk(), basePath).save(volume(), pem), /private key/);
+    assert.deepEqual(await openRecordStore(new Disk(), basePath).load(), {
+      records: [],
+      unreadable: [],
+    });
   }));
 
 Deno.test("removing deletes a volume's record, and can be repeated", () =>
   withBase(async (basePath) => {
-    const store = openRecordStore(basePath);
+    const store = openRecordStore(new Disk(), basePath);
     await store.remove(volume());
     await store.save(volume(), "certificate");
     await store.remove(volume());
@@ -72,7 +76,7 @@ Deno.test("removing deletes a volume's record, and can be repeated", () =>
 
 Deno.test("removing follows no link", () =>
   withBase(async (basePath) => {
-    const store = openRecordStore(basePath);
+    const store = openRecordStore(new Disk(), basePath);
     const outside = join(basePath, "..", "outside");
     await Deno.mkdir(outside);
     await Deno.writeTextFile(join(outside, "volume.json"), "precious");
@@ -93,12 +97,12 @@ Deno.test("removing follows no link", () =>
 
 Deno.test("two volumes with the same directory name do not change each other's record", () =>
   withBase(async (basePath) => {
-    const store = openRecordStore(basePath);
+    const store = openRecordStore(new Disk(), basePath);
     const { pod } = volume();
     const first = volume({ volumeId: "b-c", pod: { ...pod, name: "a" } });
     const second = volume({ volumeId: "c", pod: { ...pod, name: "a-b" } });
     await store.save(first, "first");
-    const restarted = openRecordStore(basePath);
+    const restarted = openRecordStore(new Disk(), basePath);
     await restarted.load();
     for (const each of [store, restarted]) {
       await assert.rejects(each.save(second, "second"), /holds the record of volume b-c/);
@@ -109,7 +113,7 @@ Deno.test("two volumes with the same directory name do not change each other's r
 
 Deno.test("a record in the directory of another volume does not keep that volume from its own", () =>
   withBase(async (basePath) => {
-    const store = openRecordStore(basePath);
+    const store = openRecordStore(new Disk(), basePath);
     await store.save(volume(), "certificate");
     const path = join(basePath, "default-web-0-csi-1", "volume.json");
     await Deno.writeTextFile(path, formatRecord(volume({ volumeId: "csi-2" })));
@@ -147,7 +151,7 @@ Deno.test("a record that cannot be read is reported with its path and the reason
   ];
   for (const [text, problem] of cases) {
     await withBase(async (basePath) => {
-      const store = openRecordStore(basePath);
+      const store = openRecordStore(new Disk(), basePath);
       await store.save(volume(), "certificate");
       const path = join(basePath, "default-web-0-csi-1");
       await Deno.writeTextFile(join(path, "volume.json"), text);
@@ -164,7 +168,7 @@ Deno.test("a record that cannot be read is reported with its path and the reason
 
 Deno.test("a link or a directory in place of a record, and an entry that is no directory, are reported", () =>
   withBase(async (basePath) => {
-    const store = openRecordStore(basePath);
+    const store = openRecordStore(new Disk(), basePath);
     await store.save(volume(), "certificate");
     const good = join(basePath, "default-web-0-csi-1");
     for (const name of ["a-b-1", "a-b-2"]) await Deno.mkdir(join(basePath, name));
@@ -184,7 +188,7 @@ Deno.test("a link or a directory in place of a record, and an entry that is no d
 
 Deno.test("the leftovers of an interrupted save or removal are removed and not reported", () =>
   withBase(async (basePath) => {
-    const store = openRecordStore(basePath);
+    const store = openRecordStore(new Disk(), basePath);
     await store.save(volume(), "certificate");
     const directory = join(basePath, "default-web-0-csi-1");
     await Deno.writeTextFile(join(directory, ".volume.json.0123456789abcdef"), "{");
@@ -195,7 +199,7 @@ Deno.test("the leftovers of an interrupted save or removal are removed and not r
     await Deno.mkdir(join(basePath, ".staging"));
     await Deno.mkdir(join(basePath, "lost+found"));
     await Deno.writeTextFile(join(basePath, ".lock"), "");
-    const read = readRecords(basePath);
+    const read = await readRecords(new Disk(), basePath);
     assert.equal(read.records.length, 1);
     assert.deepEqual(read.unreadable, []);
     assert.equal(list(directory).length, 3, "reading changes nothing");
@@ -212,35 +216,35 @@ Deno.test("a directory without a record that contains another program's files is
   withBase(async (basePath) => {
     await Deno.mkdir(join(basePath, "a-b-c"), { recursive: true });
     await Deno.writeTextFile(join(basePath, "a-b-c", "notes"), "x");
-    const { unreadable } = await openRecordStore(basePath).load();
+    const { unreadable } = await openRecordStore(new Disk(), basePath).load();
     assert.match(unreadable[0]!.problem, /has no volume.json/);
     assert.deepEqual(list(join(basePath, "a-b-c")), ["notes"]);
   }));
 
 Deno.test("an unreadable record is removed, unless it can be read by now, is being written, or its directory contains what is not ours", () =>
   withBase(async (basePath) => {
-    const store = openRecordStore(basePath);
+    const store = openRecordStore(new Disk(), basePath);
     await store.save(volume(), "certificate");
     const path = join(basePath, "default-web-0-csi-1");
     const unreadable = { path, problem: "" };
-    assert.equal(store.removeUnreadable(unreadable), true, "it is readable by now");
+    assert.equal(await store.removeUnreadable(unreadable), true, "it is readable by now");
     assert.equal((await store.load()).records.length, 1);
     await Deno.writeTextFile(join(path, "volume.json"), "{");
     await Deno.writeTextFile(join(path, "notes"), "an operator's");
-    assert.equal(store.removeUnreadable(unreadable), false);
+    assert.equal(await store.removeUnreadable(unreadable), false);
     await Deno.remove(join(path, "notes"));
     const saving = store.save(volume(), "certificate");
-    assert.equal(store.removeUnreadable(unreadable), false);
+    assert.equal(await store.removeUnreadable(unreadable), false);
     await saving;
     await Deno.writeTextFile(join(path, "volume.json"), "{");
-    assert.equal(store.removeUnreadable(unreadable), true);
-    assert.equal(store.removeUnreadable(unreadable), true, "it was removed before");
+    assert.equal(await store.removeUnreadable(unreadable), true);
+    assert.equal(await store.removeUnreadable(unreadable), true, "it was removed before");
     assert.deepEqual(list(basePath), []);
   }));
 
 Deno.test("a save that fails leaves the old record and no temporary file", () =>
   withBase(async (basePath) => {
-    const store = openRecordStore(basePath);
+    const store = openRecordStore(new Disk(), basePath);
     await store.save(volume(), "certificate");
     const directory = join(basePath, "default-web-0-csi-1");
     const record = { ...volume({ serialNumber: "ff" }), notAfter: undefined } as never;
@@ -252,7 +256,7 @@ Deno.test("a save that fails leaves the old record and no temporary file", () =>
 
 Deno.test("records of any pod are saved under a name that load() accepts", () =>
   withBase(async (basePath) => {
-    const store = openRecordStore(basePath);
+    const store = openRecordStore(new Disk(), basePath);
     const records = ["x".repeat(253), "a.b", "../../etc", ""].map((name, n) => {
       return volume({ volumeId: `csi-${n}`, pod: { ...volume().pod, name } });
     });

@@ -36,7 +36,7 @@ Deno.test("a renewal whose record cannot be written is not repeated: the sweep w
   await node.publish(request);
   isFull = true;
   await node.renew(request);
-  const renewed = node.leaf(request);
+  const renewed = await node.leaf(request);
   await node.clock.advance({ minutes: 11 });
   assert.equal(node.issuer.requests.length, 2);
   assert.notEqual((await store.load()).records[0]?.serialNumber, renewed.serialNumber);
@@ -44,6 +44,12 @@ Deno.test("a renewal whose record cannot be written is not repeated: the sweep w
   isFull = false;
   await node.clock.advance({ minutes: 5 });
   await node.clock.until(() => node.scheduler.running === 0);
+  // A save in real time can exceed its time limit while the clock moves; then the next sweep repeats it.
+  if (!node.table.isSaved(request.volumeId)) {
+    await node.clock.until(() => node.scheduler.nextRun(".sweep") === undefined);
+    await node.clock.advance({ minutes: 5 });
+    await node.clock.until(() => node.table.isSaved(request.volumeId));
+  }
   assert.equal((await store.load()).records[0]?.serialNumber, renewed.serialNumber);
   assert.equal(node.issuer.requests.length, 2);
 });
@@ -54,7 +60,7 @@ Deno.test("a driver that was killed between the swap and the record reads the ce
   await node.publish(request);
   const [before] = (await node.store.load()).records;
   await node.renew(request);
-  const renewed = node.leaf(request);
+  const renewed = await node.leaf(request);
   await node.store.save(before!, "the old certificate");
   assert.equal((await node.restart()).healthy, 1);
   assert.equal((await node.store.load()).records[0]?.serialNumber, renewed.serialNumber);
@@ -78,7 +84,7 @@ Deno.test("a volume that is damaged shortly before its renewal is repaired by th
   await node.clock.advance({ minutes: 1 });
   await node.clock.until(() => node.issuer.requests.length === 2 && node.scheduler.running === 0);
   assert.ok(Temporal.Instant.compare(node.clock.now(), due) < 0);
-  assert.match(node.read(request, "tls.key") ?? "", /PRIVATE KEY/);
+  assert.match(await node.read(request, "tls.key") ?? "", /PRIVATE KEY/);
 });
 
 Deno.test("the sweep leaves a damaged volume whose repair failed to its backoff", async () => {
@@ -147,15 +153,15 @@ Deno.test("a key whose public half does not match its private half is detected b
   });
   assert.equal((await node.restart()).healthy, 1);
   await node.clock.until(() => node.issuer.requests.length === 2 && node.scheduler.running === 0);
-  const text = node.read(request, "tls.key") ?? "";
-  assert.deepEqual(await derivePublicKey(text), node.leaf(request).spki);
+  const text = await node.read(request, "tls.key") ?? "";
+  assert.deepEqual(await derivePublicKey(text), (await node.leaf(request)).spki);
 });
 
 Deno.test("a certificate that expired while its record was lost is renewed, not issued as if it were the first", async () => {
   await using node = await TestNode.create();
   const request = await node.request({ duration: "10m" });
   await node.publish(request);
-  const { serialNumber } = node.leaf(request);
+  const { serialNumber } = await node.leaf(request);
   const { records: [record] } = await node.store.load();
   await node.store.remove(record!);
   await node.clock.advance({ minutes: 5 });

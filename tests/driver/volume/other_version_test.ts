@@ -51,17 +51,21 @@ for (const [what, attributes] of others) {
     Deno.test(`a volume of another version with ${what} is known from ${record}, is not validated again, and is renewed`, async () => {
       await using node = await TestNode.create();
       const request = await publishedByOther(node, attributes);
-      const before = node.leaf(request);
+      const before = await node.leaf(request);
       if (!recorded) {
         await Deno.remove(recordPath(node, request).replace(/\/[^/]*$/, ""), { recursive: true });
       }
       const { healthy, unreadable } = await node.restart();
       assert.deepEqual([healthy, unreadable], [recorded ? 1 : 0, []]);
       assert.deepEqual(await node.publish(request), done);
-      assert.equal(node.leaf(request).serialNumber, before.serialNumber, "not issued again");
+      assert.equal(
+        (await node.leaf(request)).serialNumber,
+        before.serialNumber,
+        "not issued again",
+      );
       await using logs = await captureLogs(["csi-driver", "renewal"]);
       await node.renew(request);
-      const after = node.leaf(request);
+      const after = await node.leaf(request);
       assert.notEqual(after.serialNumber, before.serialNumber);
       assert.deepEqual(node.issuer.requests[1]?.attributes, attributes, "sent verbatim");
       assert.equal(node.issuer.requests[1]?.predecessor, before.serialNumber);
@@ -82,7 +86,7 @@ Deno.test("a volume of another version that is damaged is issued again at the re
   await node.damage(request, (files) => Deno.remove(`${files}/tls.key`));
   assert.deepEqual(await node.publish(request), done);
   assert.equal(node.issuer.requests.length, 2);
-  assert.ok(node.read(request, "tls.key"));
+  assert.ok(await node.read(request, "tls.key"));
 });
 
 Deno.test("a volume of another version that names one file twice is renewed once, with the default names", async () => {
@@ -95,7 +99,7 @@ Deno.test("a volume of another version that names one file twice is renewed once
   await Deno.writeTextFile(path, text.replace('"a.pem"', '"a.pem", "privatekey-file": "a.pem"'));
   assert.equal((await node.restart()).repaired, 1);
   await node.clock.until(() => node.issuer.requests.length === 2 && node.scheduler.running === 0);
-  assert.ok(node.read(request, "tls.crt") && node.read(request, "tls.key"));
+  assert.ok(await node.read(request, "tls.crt") && await node.read(request, "tls.key"));
   await node.clock.advance({ hours: 1 });
   await node.clock.until(() => node.scheduler.running === 0);
   assert.equal(node.issuer.requests.length, 2);
@@ -116,7 +120,7 @@ Deno.test("a record of the previous driver is renewed as before and completed, a
   assert.ok(node.scheduler.nextRun(request.volumeId)?.equals(due!));
   const completed = await readRecord(node, request);
   assert.deepEqual([completed.receivedBoot, completed.bootId], [0, "boot-1"]);
-  assert.equal(completed.notBefore, String(node.leaf(request).notBefore));
+  assert.equal(completed.notBefore, String((await node.leaf(request)).notBefore));
   assert.equal(node.issuer.requests.length, 1);
   await node.renew(request);
   const renewed = await readRecord(node, request);

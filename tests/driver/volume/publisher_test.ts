@@ -8,13 +8,13 @@ Deno.test("a published volume holds a valid pair, the trust bundle and a record"
   await using node = await TestNode.create();
   const request = await node.request();
   assert.deepEqual(await node.publish(request), done);
-  const leaf = node.leaf(request);
+  const leaf = await node.leaf(request);
   const { records } = await node.store.load();
   assert.equal(records.length, 1);
   assert.equal(records[0]?.serialNumber, leaf.serialNumber);
   assert.ok(records[0]?.issuedAt.equals(node.clock.now()));
   assert.ok(node.scheduler.nextRun(request.volumeId));
-  assert.match(node.read(request, "ca.crt") ?? "", /BEGIN CERTIFICATE/);
+  assert.match(await node.read(request, "ca.crt") ?? "", /BEGIN CERTIFICATE/);
 });
 
 Deno.test("no certificate is issued for a target whose parent is missing, and the next call succeeds when it exists", async () => {
@@ -57,12 +57,12 @@ Deno.test("a republish with other attributes is a conflict that names them and c
   await using node = await TestNode.create();
   const request = await node.request({ duration: "24h" });
   await node.publish(request);
-  const { serialNumber } = node.leaf(request);
+  const { serialNumber } = await node.leaf(request);
   const other = await node.request({ duration: "48h" }, { uid: request.pod.uid });
   const outcome = await node.publish(other);
   assert.equal(outcome.kind, "conflict");
   assert.match("reason" in outcome ? outcome.reason : "", /duration/);
-  assert.equal(node.leaf(request).serialNumber, serialNumber);
+  assert.equal((await node.leaf(request)).serialNumber, serialNumber);
 });
 
 Deno.test("the same volume at another target is refused while the first is published", async () => {
@@ -90,7 +90,7 @@ for (
     const request = await node.request();
     node.issuer.answer = () => Promise.resolve(answer as never);
     assert.equal((await node.publish(request)).kind, kind);
-    assert.equal(node.mounter.state(request.targetPath), "absent");
+    assert.equal(await node.mounter.state(request.targetPath), "absent");
     await assert.rejects(Deno.lstat(request.targetPath), Deno.errors.NotFound);
     assert.equal((await node.store.load()).records.length, 0);
     assert.equal(node.table.size, 0);
@@ -121,7 +121,7 @@ Deno.test("an answer for another key, or under another trust bundle, is not moun
   };
   const untrusted = await node.publish(request);
   assert.match("reason" in untrusted ? untrusted.reason : "", /does not verify/);
-  assert.equal(node.mounter.state(request.targetPath), "absent");
+  assert.equal(await node.mounter.state(request.targetPath), "absent");
 });
 
 Deno.test("a call that ends while the service works on it mounts nothing", async () => {
@@ -133,7 +133,7 @@ Deno.test("a call that ends while the service works on it mounts nothing", async
     return await node.issuer.sign(request);
   };
   await assert.rejects(node.publish(request, call.signal), /cancelled/);
-  assert.equal(node.mounter.state(request.targetPath), "absent");
+  assert.equal(await node.mounter.state(request.targetPath), "absent");
   assert.equal(node.table.size, 0);
 });
 
@@ -141,7 +141,7 @@ Deno.test("a call that ends while another volume is mounted mounts nothing", asy
   await using node = await TestNode.create();
   const [first, second] = [await node.request(), await node.request()];
   await node.publish(first);
-  const leaf = node.leaf(first);
+  const leaf = await node.leaf(first);
   const { notBefore, notAfter } = leaf;
   const { wall: issuedAt, bootMs: receivedBootMs, bootId } = node.clock.moment();
   const issued = {
@@ -162,8 +162,8 @@ Deno.test("a call that ends while another volume is mounted mounts nothing", asy
   call.abort(new Error("the kubelet cancelled"));
   await assert.rejects(calls[1]!, /cancelled/);
   await calls[0];
-  assert.equal(node.read(first, "tls.crt"), "certificate");
-  assert.equal(node.mounter.state(second.targetPath), "absent");
+  assert.equal(await node.read(first, "tls.crt"), "certificate");
+  assert.equal(await node.mounter.state(second.targetPath), "absent");
   assert.equal(node.table.get(second.volumeId), undefined);
 });
 
@@ -181,10 +181,10 @@ Deno.test("a mounted volume that lost a file is issued again in place", async ()
   await using node = await TestNode.create();
   const request = await node.request();
   await node.publish(request);
-  const { serialNumber } = node.leaf(request);
+  const { serialNumber } = await node.leaf(request);
   await node.damage(request, (files) => Deno.remove(`${files}/tls.key`));
   assert.deepEqual(await node.publish(request), done);
-  assert.notEqual(node.leaf(request).serialNumber, serialNumber);
+  assert.notEqual((await node.leaf(request)).serialNumber, serialNumber);
   assert.equal(node.issuer.requests[1]?.predecessor, serialNumber);
 });
 
@@ -215,13 +215,13 @@ Deno.test("a changed group is applied to the same certificate", async () => {
   await using node = await TestNode.create();
   const request = await node.request();
   await node.publish(request);
-  const { serialNumber } = node.leaf(request);
+  const { serialNumber } = await node.leaf(request);
   const gid = Deno.gid() ?? 0;
   assert.deepEqual(await node.publish({ ...request, group: gid }), done);
   const file = await Deno.stat(`${request.targetPath}/tls.key`);
   assert.equal((file.mode ?? 0) & 0o7777, 0o640);
   assert.equal(file.gid, gid);
-  assert.equal(node.leaf(request).serialNumber, serialNumber);
+  assert.equal((await node.leaf(request)).serialNumber, serialNumber);
   assert.equal(node.issuer.requests.length, 1);
 });
 

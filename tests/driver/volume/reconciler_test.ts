@@ -22,17 +22,17 @@ Deno.test("a volume that was damaged while the driver was not running is issued 
   await node.damage(request, (files) => Deno.remove(`${files}/tls.crt`));
   assert.equal((await node.restart()).repaired, 1);
   await node.clock.until(() => node.issuer.requests.length === 2 && node.scheduler.running === 0);
-  assert.ok(node.leaf(request));
+  assert.ok(await node.leaf(request));
 });
 
 Deno.test("a volume that was unmounted while the kubelet still has it is issued and mounted again", async () => {
   await using node = await TestNode.create();
   const request = await node.request();
   await node.publish(request);
-  node.mounter.unpublish(request.targetPath);
+  await node.mounter.unpublish(request.targetPath);
   assert.equal((await node.restart()).repaired, 1);
   await node.clock.until(() => node.issuer.requests.length === 2 && node.scheduler.running === 0);
-  assert.ok(node.leaf(request));
+  assert.ok(await node.leaf(request));
 });
 
 Deno.test("a volume that the kubelet gave up while the driver was not running is removed", async () => {
@@ -53,7 +53,7 @@ Deno.test("a certificate that expired while the driver was not running is renewe
   node.clock.set(node.clock.now().add({ hours: 30 }));
   await node.restart();
   await node.clock.until(() => node.issuer.requests.length === 2 && node.scheduler.running === 0);
-  assert.ok(node.leaf(request).notAfter.since(node.clock.now()).total("hours") > 9);
+  assert.ok((await node.leaf(request)).notAfter.since(node.clock.now()).total("hours") > 9);
 });
 
 Deno.test("an unreadable record does not keep the driver from starting; the next republish writes it again", async () => {
@@ -131,5 +131,5 @@ Deno.test("the sweep repairs a pair that was damaged while the driver runs", asy
   await node.damage(request, (files) => Deno.remove(`${files}/tls.key`));
   await node.clock.advance({ minutes: 5 });
   await node.clock.until(() => node.issuer.requests.length === 2 && node.scheduler.running === 0);
-  assert.ok(node.read(request, "tls.key"));
+  assert.ok(await node.read(request, "tls.key"));
 });

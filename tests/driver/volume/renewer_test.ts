@@ -6,12 +6,12 @@ Deno.test("renewal keeps names and attributes, makes a new key, and happens at 8
   const attributes = { duration: "100h", "ip-sans": "10.1.2.3", organizational_units: "Ops" };
   const request = await node.request(attributes);
   await node.publish(request);
-  const first = node.leaf(request);
+  const first = await node.leaf(request);
   const due = node.scheduler.nextRun(request.volumeId)!;
   const ageHours = due.since(node.clock.now()).total("hours");
   assert.ok(ageHours >= 80 && ageHours <= 84, `due after ${ageHours} h`);
   await node.renew(request);
-  const second = node.leaf(request);
+  const second = await node.leaf(request);
   assert.equal(node.issuer.requests[1]?.predecessor, first.serialNumber);
   assert.deepEqual(node.issuer.requests[1]?.attributes, attributes);
   assert.notDeepEqual(second.spki, first.spki);
@@ -27,9 +27,9 @@ Deno.test("reuse-private-key keeps the key over a renewal", async () => {
   await using node = await TestNode.create();
   const request = await node.request({ duration: "10h", "reuse-private-key": "true" });
   await node.publish(request);
-  const first = node.leaf(request);
+  const first = await node.leaf(request);
   await node.renew(request);
-  const second = node.leaf(request);
+  const second = await node.leaf(request);
   assert.notEqual(second.serialNumber, first.serialNumber);
   assert.deepEqual(second.spki, first.spki);
 });
@@ -38,7 +38,7 @@ Deno.test("renewal backs off while the service is away, keeps the old pair past 
   await using node = await TestNode.create();
   const request = await node.request({ duration: "10h" });
   await node.publish(request);
-  const { serialNumber } = node.leaf(request);
+  const { serialNumber } = await node.leaf(request);
   node.issuer.answer = () => Promise.resolve({ kind: "unavailable", reason: "away" });
   // Minute by minute, so that file operations end between the attempts.
   for (let minute = 0; minute < 11 * 60; minute++) {
@@ -47,13 +47,13 @@ Deno.test("renewal backs off while the service is away, keeps the old pair past 
   }
   const attempts = node.issuer.requests.length - 1;
   assert.ok(attempts > 15 && attempts < 200, `${attempts} attempts in about three hours`);
-  assert.equal(node.leaf(request).serialNumber, serialNumber);
+  assert.equal((await node.leaf(request)).serialNumber, serialNumber);
   node.issuer.answer = undefined;
   node.renewer.retryFailed(30_000);
   // At most the pause after the last request and the spread.
   await node.clock.advance({ seconds: 60 });
   await node.clock.until(() => node.scheduler.running === 0);
-  assert.notEqual(node.leaf(request).serialNumber, serialNumber);
+  assert.notEqual((await node.leaf(request)).serialNumber, serialNumber);
   assert.equal(node.renewer.failures(request.volumeId), 0);
 });
 
@@ -92,7 +92,7 @@ Deno.test("a renewal whose files cannot be written counts as failed, backs off, 
   await using node = await TestNode.create();
   const request = await node.request({ duration: "10h" });
   await node.publish(request);
-  const { serialNumber } = node.leaf(request);
+  const { serialNumber } = await node.leaf(request);
   const { mounter } = node;
   const replace = mounter.replace.bind(mounter);
   mounter.replace = () => {
@@ -101,14 +101,14 @@ Deno.test("a renewal whose files cannot be written counts as failed, backs off, 
   await node.renew(request);
   assert.deepEqual(node.renewals, ["failed"]);
   assert.equal(node.renewer.failures(request.volumeId), 1);
-  assert.equal(node.leaf(request).serialNumber, serialNumber);
+  assert.equal((await node.leaf(request)).serialNumber, serialNumber);
   const next = node.scheduler.nextRun(request.volumeId)!.since(node.clock.now()).total("seconds");
   assert.equal(next, 60, "the pause after a request");
   mounter.replace = replace;
   await node.renew(request);
   assert.deepEqual(node.renewals, ["failed", "renewed"]);
   assert.equal(node.renewer.failures(request.volumeId), 0);
-  assert.notEqual(node.leaf(request).serialNumber, serialNumber);
+  assert.notEqual((await node.leaf(request)).serialNumber, serialNumber);
 });
 
 Deno.test("a republish while a renewal waits for the service is answered at once", async () => {
@@ -140,7 +140,7 @@ Deno.test("a new trust bundle is written beside the pair that is there", async (
   await using other = await TestNode.create();
   const request = await node.request();
   await node.publish(request);
-  const before = node.leaf(request);
+  const before = await node.leaf(request);
   const bundle = [...node.issuer.trustBundle, ...other.issuer.trustBundle];
   const generation = () => Deno.readLinkSync(`${request.targetPath}/..data`);
   const old = generation();
@@ -150,9 +150,9 @@ Deno.test("a new trust bundle is written beside the pair that is there", async (
   await node.trust.update([...bundle].reverse());
   await node.trust.update([]);
   assert.equal(generation(), current, "the same bundle, and none, are not written");
-  const text = node.read(request, "ca.crt") ?? "";
+  const text = await node.read(request, "ca.crt") ?? "";
   assert.equal(text.match(/BEGIN CERTIFICATE/g)?.length, 2);
-  assert.equal(node.leaf(request).serialNumber, before.serialNumber);
+  assert.equal((await node.leaf(request)).serialNumber, before.serialNumber);
 });
 
 Deno.test("a certificate that a new trust bundle does not verify is renewed within a minute, any other is not", async () => {

@@ -150,9 +150,9 @@ class SkewedNode {
   }
 
   /** `lateMs`: by how much the machine may have slept too long for a renewal in time. */
-  assertValid(volume: Volume, lateMs: number): void {
+  async assertValid(volume: Volume, lateMs: number): Promise<void> {
     if (this.node.clock.moment().bootMs < this.#recoveredAtMs) return;
-    const { notAfter } = this.node.leaf(volume);
+    const { notAfter } = await this.node.leaf(volume);
     const leftMs = notAfter.epochMilliseconds - this.#rightMs;
     assert.ok(leftMs > -lateMs, `the certificate expired ${-leftMs / 1000} s ago`);
   }
@@ -202,7 +202,7 @@ async function follow(schedule: Schedule): Promise<void> {
       else skewed.recover(outage, floorMs(lifetimeMs) + slackMs);
     }
     await skewed.sleep(wakeMs);
-    skewed.assertValid(volume, lateMs);
+    await skewed.assertValid(volume, lateMs);
   }
   const gaps = skewed.requestedMs.slice(1).map((at, index) => at - skewed.requestedMs[index]!);
   const isQuiet = schedule.steps.length === 0 && outage === undefined;

@@ -30,42 +30,6 @@ Deno.test("of many volumes published at once 32 request a certificate, and a cal
   assert.equal(node.table.size, 59);
 });
 
-Deno.test("of many volumes published at once and unpublished at once, no two are checked, mounted or unmounted in one turn of the event loop", async () => {
-  await using node = await TestNode.create();
-  using turn = countTurns();
-  const turns = { check: [] as number[], publish: [] as number[], unpublish: [] as number[] };
-  const checked = new Set<string>();
-  const { mounter } = node;
-  node.mounter = Object.assign(Object.create(mounter) as typeof mounter, {
-    state: (targetPath: string) => {
-      if (!checked.has(targetPath)) turns.check.push(turn.now);
-      checked.add(targetPath);
-      return mounter.state(targetPath);
-    },
-    rejectionReason: (targetPath: string) => mounter.rejectionReason(targetPath),
-    publish: (...given: Parameters<typeof mounter.publish>) => {
-      turns.publish.push(turn.now);
-      return mounter.publish(...given);
-    },
-    unpublish: (targetPath: string) => {
-      turns.unpublish.push(turn.now);
-      return mounter.unpublish(targetPath);
-    },
-  });
-  node.start();
-  const requests = [];
-  for (let count = 0; count < 40; count++) {
-    requests.push(await node.request({ "key-algorithm": "ed25519" }));
-  }
-  await Promise.all(requests.map((request) => node.publish(request)));
-  await Promise.all(requests.map((request) => node.publisher.unpublish(request)));
-  for (const [name, passed] of Object.entries(turns)) {
-    assert.equal(passed.length, 40);
-    assert.equal(new Set(passed).size, 40, name);
-  }
-  assert.equal(node.table.size, 0);
-});
-
 Deno.test("answers that arrive together are verified in a turn of the event loop each", async () => {
   await using node = await TestNode.create();
   const { clock, issuer } = node;

@@ -4,8 +4,8 @@ import { TestNode } from "../../support/node.ts";
 import { TestIssuer } from "../../support/test_issuer.ts";
 import type { Volume } from "../../../src/driver/volume/volume_record.ts";
 
-function anchorsIn(node: TestNode, request: Volume): number | undefined {
-  return node.read(request, "ca.crt")?.match(/BEGIN CERTIFICATE/g)?.length;
+async function anchorsIn(node: TestNode, request: Volume): Promise<number | undefined> {
+  return (await node.read(request, "ca.crt"))?.match(/BEGIN CERTIFICATE/g)?.length;
 }
 
 /** The sweep may have had the volume's lock; then the volume is tried again after a second. */
@@ -32,11 +32,11 @@ Deno.test("a volume that is locked when a bundle arrives gets it a second after 
     using _lock = node.table.locks.tryAcquire(request.volumeId);
     await node.trust.update(bundle);
     await node.clock.advance({ seconds: 3 });
-    assert.equal(anchorsIn(node, request), 1);
+    assert.equal(await anchorsIn(node, request), 1);
   }
   await node.clock.advance({ seconds: 1 });
   await node.clock.until(() => node.scheduler.running === 0);
-  assert.equal(anchorsIn(node, request), 2);
+  assert.equal(await anchorsIn(node, request), 2);
 });
 
 Deno.test("a clock that steps back meanwhile does not keep a volume from the bundle", async () => {
@@ -45,12 +45,12 @@ Deno.test("a clock that steps back meanwhile does not keep a volume from the bun
   {
     using _lock = node.table.locks.tryAcquire(request.volumeId);
     await node.trust.update(bundle);
-    assert.equal(anchorsIn(node, request), 1);
+    assert.equal(await anchorsIn(node, request), 1);
   }
   node.clock.set(node.clock.now().subtract({ hours: 1 }));
   await node.clock.advance({ seconds: 1 });
   await node.clock.until(() => node.scheduler.running === 0);
-  assert.equal(anchorsIn(node, request), 2);
+  assert.equal(await anchorsIn(node, request), 2);
 });
 
 Deno.test("a check that runs when another bundle arrives does not write the old one any more", async () => {
@@ -75,14 +75,14 @@ Deno.test("a check that runs when another bundle arrives does not write the old 
   };
   mounter.replace = (path, files) => {
     written.push(files.contents.get("ca.crt"));
-    replace(path, files);
+    return replace(path, files);
   };
   // The check finds the volume that was locked before.
   await node.clock.advance({ seconds: 1 });
   await node.clock.until(() => updating !== undefined && node.scheduler.running === 0);
   await updating;
   assert.deepEqual(written, [trustBundlePem(newer), trustBundlePem(newer)]);
-  assert.deepEqual([anchorsIn(node, request), anchorsIn(node, second)], [3, 3]);
+  assert.deepEqual([await anchorsIn(node, request), await anchorsIn(node, second)], [3, 3]);
 });
 
 Deno.test("after disposal no timer and no round is left", async () => {
@@ -104,9 +104,9 @@ Deno.test("a volume that is adopted with an older bundle gets the current one wi
   await node.restart();
   await node.trust.update(bundle);
   await node.publish(request);
-  assert.equal(anchorsIn(node, request), 1);
+  assert.equal(await anchorsIn(node, request), 1);
   await checkInterval(node);
-  assert.equal(anchorsIn(node, request), 2);
+  assert.equal(await anchorsIn(node, request), 2);
 });
 
 Deno.test("a volume whose bundle cannot be written does not keep the others from theirs", async () => {
@@ -118,13 +118,13 @@ Deno.test("a volume whose bundle cannot be written does not keep the others from
   const replace = mounter.replace.bind(mounter);
   mounter.replace = (path, files) => {
     if (path === request.targetPath) throw new Error("full");
-    replace(path, files);
+    return replace(path, files);
   };
   await node.trust.update(bundle);
-  assert.deepEqual([anchorsIn(node, request), anchorsIn(node, second)], [1, 2]);
+  assert.deepEqual([await anchorsIn(node, request), await anchorsIn(node, second)], [1, 2]);
   mounter.replace = replace;
   await checkInterval(node);
-  assert.equal(anchorsIn(node, request), 2);
+  assert.equal(await anchorsIn(node, request), 2);
 });
 
 Deno.test("while the service is not watched, the bundle of an answer remains", async () => {
@@ -134,9 +134,9 @@ Deno.test("while the service is not watched, the bundle of an answer remains", a
   node.trust.disconnected();
   node.issuer.furtherAnchors = bundle.slice(1);
   await node.renew(request);
-  assert.equal(anchorsIn(node, request), 2);
+  assert.equal(await anchorsIn(node, request), 2);
   await node.clock.advance({ minutes: 30 });
-  assert.equal(anchorsIn(node, request), 2);
+  assert.equal(await anchorsIn(node, request), 2);
 });
 
 Deno.test("the checks of the bundles do not keep the sweep from a damaged volume", async () => {
@@ -147,21 +147,21 @@ Deno.test("the checks of the bundles do not keep the sweep from a damaged volume
   await node.damage(request, (files) => Deno.remove(`${files}/tls.key`));
   await node.clock.advance({ minutes: 5 });
   await node.clock.until(() => node.issuer.requests.length === 2 && node.scheduler.running === 0);
-  assert.ok(node.leaf(request));
+  assert.ok(await node.leaf(request));
 });
 
 Deno.test("a bundle with something that is not a certificate is written into no volume, and the last one remains in use", async () => {
   const { node, request, bundle } = await nodeWithVolume();
   await using _node = node;
   await node.trust.update(bundle);
-  const before = node.read(request, "ca.crt");
+  const before = await node.read(request, "ca.crt");
   for (const broken of [[Uint8Array.of(1, 2, 3)], [...bundle, Uint8Array.of(1, 2, 3)]]) {
     await node.trust.update(broken);
-    assert.equal(node.read(request, "ca.crt"), before);
+    assert.equal(await node.read(request, "ca.crt"), before);
   }
   const adopted = await node.request();
   await node.publish(adopted);
-  assert.equal(anchorsIn(node, adopted), 1);
+  assert.equal(await anchorsIn(node, adopted), 1);
   await checkInterval(node);
-  assert.equal(anchorsIn(node, adopted), 2);
+  assert.equal(await anchorsIn(node, adopted), 2);
 });

@@ -29,13 +29,13 @@ Deno.test("10,000 volumes over a year are each renewed when due: none late, none
   // Nothing is mounted but the kubelet has every volume: each run issues, none reads a certificate.
   const mounter: Mounter = {
     kind: "plain",
-    state: () => "absent",
-    publish: () => {},
-    replace: () => {},
-    read: (_path, names) => names.map(() => undefined),
-    unpublish: () => {},
+    state: () => Promise.resolve("absent"),
+    publish: () => Promise.resolve(),
+    replace: () => Promise.resolve(),
+    read: (_path, names) => Promise.resolve(names.map(() => undefined)),
+    unpublish: () => Promise.resolve(),
     mounted: () => [],
-    rejectionReason: () => undefined,
+    rejectionReason: () => Promise.resolve(undefined),
   };
   const renewer = new Renewer({
     clock,
@@ -43,9 +43,9 @@ Deno.test("10,000 volumes over a year are each renewed when due: none late, none
     table,
     mounter,
     store: memoryStore,
-    writer: new VolumeWriter({ mounter, store: memoryStore, table }),
+    writer: new VolumeWriter({ mounter, store: memoryStore, table, clock }),
     random: () => 1,
-    kubelet: { hasVolume: () => true },
+    kubelet: { hasVolume: () => Promise.resolve(true) },
     onRenewal: () => {},
     requester: {
       issue: async (parameters): Promise<IssueResult> => {
