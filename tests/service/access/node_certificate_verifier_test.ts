@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { ClientCertificateAuthenticator } from "../../../src/service/access/client_certificate_authenticator.ts";
+import { ReplicaIdentity } from "../../../src/service/issuing/replica_identity.ts";
 import { NodeCertificateVerifier } from "../../../src/service/access/node_certificate_verifier.ts";
 import {
   ExtendedKeyUsageExtension,
@@ -77,6 +78,46 @@ Deno.test("a call's caller is the node and the driver's pod of the certificate",
   assert.equal((await authenticate(undefined)).kind, "unauthenticated");
   await clock.advance({ hours: 1 });
   assert.equal((await authenticate(leaf)).kind, "unauthenticated");
+});
+
+Deno.test("a replica's certificate is accepted for that replica, of the node CA only", async () => {
+  const { clock, nodeCas } = await openNodeIssuer();
+  const options = { nodeCas, trustDomain, clock, engine: webCryptoEngine };
+  const { certificatePem } = await new ReplicaIdentity(options, "replica-1").current();
+  const [certificate] = readCertificates(certificatePem) ?? [];
+  assert.ok(certificate !== undefined);
+  const { der } = certificate;
+  const accepting = { clientCas: nodeCas, trustDomain, statesPodUid: true, clock };
+  const verifier = new NodeCertificateVerifier(accepting);
+  const decision = await verifier.verify(der);
+  assert.equal(decision.kind === "accepted" && decision.owner, "replica replica-1");
+  const verdict = await verifier.identify(der);
+  assert.deepEqual(verdict.kind === "accepted" && verdict.identity, {
+    kind: "replica",
+    replica: "replica-1",
+  });
+  // Certificates from files are an operator's, whose CA is no part of this service.
+  const files = new NodeCertificateVerifier({ ...accepting, statesPodUid: false });
+  assert.match(await reasonOf(files, der), /names no node/);
+  const elsewhere = new NodeCertificateVerifier({ ...accepting, trustDomain: "other.example" });
+  assert.match(await reasonOf(elsewhere, der), /names no node/);
+});
+
+Deno.test("a replica's certificate is kept for five minutes, and made again for another node CA", async () => {
+  const { clock, nodeCas } = await openNodeIssuer();
+  const options = { nodeCas, trustDomain, clock, engine: webCryptoEngine };
+  const identity = new ReplicaIdentity(options, "replica-1");
+  const first = await identity.current();
+  await clock.advance({ minutes: 4 });
+  assert.equal(await identity.current(), first);
+  await clock.advance({ minutes: 1 });
+  const second = await identity.current();
+  assert.notEqual(second.certificatePem, first.certificatePem);
+  const ca = await newNodeCa();
+  nodeCas.replace({ issuing: ca, accepted: [ca], othersAreCompromised: false });
+  assert.notEqual((await identity.current()).certificatePem, second.certificatePem);
+  nodeCas.replace({ issuing: undefined, accepted: [], othersAreCompromised: true });
+  await assert.rejects(identity.current(), /there is no node CA yet/);
 });
 
 Deno.test("a certificate of a CA that is no longer in use is rejected, also when it was accepted before", async () => {

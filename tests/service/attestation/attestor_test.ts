@@ -26,7 +26,7 @@ Deno.test("a driver's token is exchanged for a certificate of its node, with one
   const options = { clientCas, trustDomain, statesPodUid: true, clock: api.clock };
   const verdict = await new NodeCertificateVerifier(options).identify(leaf);
   assert.ok(verdict.kind === "accepted", JSON.stringify(verdict));
-  assert.deepEqual(verdict.identity, { node: "node-1", podUid: driverPod.uid });
+  assert.deepEqual(verdict.identity, { kind: "node", node: "node-1", podUid: driverPod.uid });
   assert.deepEqual(api.server.calls.map(({ text }) => text), [
     "get /openid/v1/jwks",
     "create tokenreviews",
