@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { rolledOut, system } from "../../scripts/support/install.ts";
+import { system } from "../../scripts/support/install.ts";
 import { getJson, kubectl, until } from "../../scripts/support/kubectl.ts";
+import { scale } from "./support/operators.ts";
 import { readRevocation } from "../support/revocation_output.ts";
 import { Pod } from "./support/pods.ts";
 import { documentedBlock } from "./support/documentation.ts";
@@ -11,11 +12,6 @@ async function status(pod: string): Promise<{ serial: string; state: string } | 
   const lines = (await kubectl(["-n", system, ...inside])).split("\n");
   const cells = lines.map((line) => line.split(/\s{2,}/)).find(([name]) => name === pod);
   return cells && { serial: cells[1] ?? "", state: cells[4] ?? "" };
-}
-
-async function scale(replicas: number): Promise<void> {
-  await kubectl(["-n", system, "scale", "deployment/cert-service", `--replicas=${replicas}`]);
-  await rolledOut("deployment/cert-service");
 }
 
 /** Runs the documented commands on this pod's certificate; returns what each of them printed. */
@@ -53,10 +49,6 @@ Deno.test("the documented commands for administrators work word for word, with k
   assert.equal(shown.state, "ok");
   await using undo = new AsyncDisposableStack();
   undo.defer(() => scale(2));
-  undo.defer(async () => {
-    const remove = ["delete", "--ignore-not-found", "configmap", "csi-cert-denials"];
-    await kubectl(["-n", system, ...remove]);
-  });
   // The one that the commands reach is the one that knows the certificate.
   await scale(1);
   const [list, single, revoked, ...more] = await runCommands(shown.serial, metadata.uid);

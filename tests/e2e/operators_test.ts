@@ -16,16 +16,7 @@ import { Pod } from "./support/pods.ts";
 
 const anyReplica = "deploy/cert-service";
 
-/** Removes the denials at the end. */
-function withoutDenials(): AsyncDisposable {
-  const remove = ["delete", "configmap", "csi-cert-denials", "--ignore-not-found"];
-  return {
-    [Symbol.asyncDispose]: async () => void await kubectl(["-n", system, ...remove]),
-  };
-}
-
 Deno.test("an administrator lists, shows and revokes with kubectl exec, and a revoked pod is not renewed", async () => {
-  await using _undone = withoutDenials();
   await using pod = await Pod.start({ name: "accused", attributes: { duration: "30s" } });
   const { metadata, spec } = await pod.object();
   const { serialNumber } = await pod.certificate();
@@ -65,17 +56,26 @@ Deno.test("an administrator lists, shows and revokes with kubectl exec, and a re
   assert.ok(await successor.holdsPair());
 });
 
-Deno.test("a second revocation is added to the list, and the first remains in it", async () => {
-  await using _undone = withoutDenials();
+Deno.test("a second revocation is added to the list, and both are written again when the list is deleted", async () => {
   for (const digit of [1, 2]) {
     const uid = `11111111-0000-4000-8000-00000000000${digit}`;
     await administer(anyReplica, "revoke", "--pod-uid", uid, "--reason", "a test");
   }
-  const { data } = await getJson("configmap", "csi-cert-denials", "-n", system);
+  const read = async (): Promise<string> =>
+    (await getJson("configmap", "csi-cert-denials", "-n", system)).data["denials.json"];
+  const written = await read();
   for (const digit of [1, 2]) {
-    assert.ok(data["denials.json"].includes(`11111111-0000-4000-8000-00000000000${digit}`));
+    assert.ok(written.includes(`11111111-0000-4000-8000-00000000000${digit}`));
   }
+  await kubectl(["-n", system, "delete", "configmap", "csi-cert-denials"]);
+  const again = await until("it is written again", () => read().catch(() => undefined));
+  assert.deepEqual(uidsOf(again), uidsOf(written));
 });
+
+function uidsOf(text: string): string[] {
+  const { denials } = JSON.parse(text);
+  return denials.map(({ podUid }: { podUid: string }) => podUid).sort();
+}
 
 Deno.test("an account that may not execute in the service's pods cannot administer; the driver's account may not", async () => {
   const [replica = ""] = await replicas();

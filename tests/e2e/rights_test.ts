@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { type Permission, shippedPermissions } from "../../src/service/kubernetes/permissions.ts";
 import { system } from "../../scripts/support/install.ts";
 import { getJson, kubectl, tryKubectl, until } from "../../scripts/support/kubectl.ts";
+import { scale } from "./support/operators.ts";
 import { processes } from "./support/node.ts";
 
 const account = (name: string) => `--as=system:serviceaccount:${system}:${name}`;
@@ -89,6 +90,10 @@ const write = (name: string, as: string) =>
   );
 
 Deno.test("a ConfigMap is made by server-side apply under rights that name it, and no other", async () => {
+  // A replica that runs could write a deleted ConfigMap again.
+  await using undo = new AsyncDisposableStack();
+  undo.defer(() => scale(2));
+  await scale(0);
   await kubectl(["-n", system, "delete", "configmap", "csi-cert-denials", "--ignore-not-found"]);
   const made = await write("csi-cert-denials", "cert-service");
   assert.ok(made.success, made.stderr);

@@ -28,10 +28,16 @@ Deno.test("the commands' exit codes differ for success, failure and a wrong comm
   await using environment = await open();
   await environment.startService();
   const check = ["check-policy", `${environment.base}/policy.yaml`, "--pod", "shop/web-0"];
+  const uid = "7d1f7a3c-1f0e-4b5f-9d8e-2f6f5b1c9a11";
   const rows: [string[], number, RegExp][] = [
     [["list"], 0, /^POD +NODE +SERIAL +EXPIRES +STATE$/],
     [["list", "--output", "json"], 0, /^$/],
-    [["revoke", "--pod-uid", "a", "--reason", "lost"], 0, /^pod a gets no further certificate/],
+    [["revoke", "--pod-uid", uid, "--reason", "lost"], 0, /^pod \S+ gets no further certificate/],
+    [
+      ["revoke", "--pod-uid", "a"],
+      2,
+      /^cert-service: revoke: pod_uid: is "a", expected the uid of/,
+    ],
     [
       ["get", "a1"],
       1,

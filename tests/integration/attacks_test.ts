@@ -109,7 +109,7 @@ Deno.test("a replayed request gives no certificate to a caller that may not requ
   assert.equal((await refusal(renewal)).code, PERMISSION_DENIED);
 });
 
-Deno.test("a pod that drains is renewed until it is finished", async () => {
+Deno.test("a pod that drains is renewed until it is finished, or stuck after its end", async () => {
   await using service = await openService();
   service.put();
   const asked = await request();
@@ -119,11 +119,18 @@ Deno.test("a pod that drains is renewed until it is finished", async () => {
       ...asked,
       predecessorSerialNumber: serialNumber,
     }, wait);
-  const metadata = { deletionTimestamp: "2026-03-01T12:00:00Z" };
-  service.put({ metadata });
-  leafOf(await renew());
-  service.put({ metadata, status: { phase: "Failed" } });
-  assert.equal((await refusal(renew())).code, PERMISSION_DENIED);
+  const endingIn = (minutes: number) => {
+    const end = Temporal.Now.instant().add({ minutes });
+    return { metadata: { deletionTimestamp: end.toString({ smallestUnit: "second" }) } };
+  };
+  for (const minutes of [10, -4]) {
+    service.put(endingIn(minutes));
+    leafOf(await renew());
+  }
+  for (const pod of [endingIn(-6), { ...endingIn(10), status: { phase: "Failed" } }]) {
+    service.put(pod);
+    assert.equal((await refusal(renew())).code, PERMISSION_DENIED);
+  }
 });
 
 Deno.test("a dotted pod name cannot produce another pod's common name", async () => {

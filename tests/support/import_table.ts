@@ -176,7 +176,10 @@ export const folders: Readonly<Record<string, Folder>> = {
   "service/revocation": {
     purpose: "which pods get no further certificate, which certificates of nodes are rejected",
     mainFile: "revocation.ts",
-    mayImport: { shared: ["text", "scheduler"], service: ["documents", "access"] },
+    mayImport: {
+      shared: ["text", "scheduler", "x509", "attributes"],
+      service: ["documents", "access", "inventory"],
+    },
   },
   "service/issuing": {
     purpose: "authorize, queue, decide, sign, record; serving certificate, current policy",

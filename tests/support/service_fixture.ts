@@ -11,6 +11,7 @@ import type { Policy, PolicyRule } from "../../src/service/policy/policy.ts";
 import type { DriverCaller } from "../../src/service/access/authenticator.ts";
 import type { PodDirectory } from "../../src/service/access/pod_authorization.ts";
 import type { PodIdentity } from "../../src/shared/attributes/pod_identity.ts";
+import type { SharedDocument } from "../../src/service/documents/shared_document.ts";
 import { MemoryDocument } from "../../src/service/documents/memory_document.ts";
 import {
   composeIssuing,
@@ -95,6 +96,8 @@ export interface TestServiceOptions {
   readonly material?: SigningMaterial;
   readonly policy?: Policy;
   readonly pods?: PodDirectory;
+  /** Where the replicas keep denials; in memory by default. */
+  readonly denialsDocument?: SharedDocument;
   /** In place of the program's own. */
   readonly queues?: Partial<ServiceQueues>;
 }
@@ -114,7 +117,7 @@ export async function openTestService(options: TestServiceOptions = {}) {
       },
       longestValidity: Temporal.Duration.from({ hours: 720 }),
     },
-    denialsDocument: new MemoryDocument(),
+    denialsDocument: options.denialsDocument ?? new MemoryDocument(),
     pods,
     nodeCertificates: derivedCertificateTimes,
     clusterDomain: "cluster.local",
@@ -122,10 +125,10 @@ export async function openTestService(options: TestServiceOptions = {}) {
   });
   resources.use(parts.inventory);
   const stopping = new AbortController();
-  const running = parts.denials.run(stopping.signal);
+  const running = [parts.denials.run(stopping.signal), parts.upkeep.run(stopping.signal)];
   resources.defer(async () => {
     stopping.abort();
-    await running;
+    await Promise.all(running);
   });
   await clock.until(() => parts.denials.isLoaded);
   const ask = async (given: Partial<IssueRequest> = {}, caller = anonymous) =>

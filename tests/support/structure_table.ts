@@ -62,6 +62,7 @@ export const structure: Structure = {
       "service/ca",
       "service/access",
       "service/attestation",
+      "service/revocation",
       "service/issuing",
       "service/kubernetes",
       "service/program",

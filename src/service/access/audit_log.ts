@@ -6,19 +6,26 @@ import type { CertificateNames } from "../x509/certificate_names.ts";
 
 const logger = getLogger(["cert-service", "audit"]);
 
+/** A pod; its service account is stated where it was part of the request. */
+type AuditedPod =
+  & Pick<PodIdentity, "namespace" | "name" | "uid">
+  & Partial<Pick<PodIdentity, "serviceAccount">>;
+
 /** One decision of the service. Nothing in it is secret. */
 export interface AuditEntry {
   readonly action: keyof typeof actionNames;
   readonly outcome: string;
   /** Undefined for a caller that is not authenticated. */
   readonly caller: Caller | undefined;
-  readonly pod?: PodIdentity | undefined;
+  readonly pod?: AuditedPod | undefined;
   readonly podUid?: string | undefined;
   /** The node whose client certificates are rejected from now on. */
   readonly revokedNode?: string | undefined;
   readonly volumeId?: string | undefined;
   readonly serialNumber?: string | undefined;
   readonly predecessor?: string | undefined;
+  /** Whether this replica knows the predecessor as a certificate of the pod. */
+  readonly predecessorVerified?: boolean | undefined;
   readonly names?: CertificateNames | undefined;
   readonly notAfter?: Temporal.Instant | undefined;
   readonly accepted?: number | undefined;
@@ -81,6 +88,7 @@ function propertiesOf(entry: AuditEntry): AuditProperties {
     revokedNode: entry.revokedNode,
     volumeId: entry.volumeId,
     predecessor: entry.predecessor,
+    predecessorVerified: entry.predecessorVerified,
     serialNumber: entry.serialNumber,
     accepted: entry.accepted,
     refused: entry.refused,

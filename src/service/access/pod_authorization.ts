@@ -1,6 +1,7 @@
 import type { DriverCaller } from "./authenticator.ts";
 import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
 import type { PodFields } from "../../shared/attributes/templates.ts";
+import type { Clock } from "../../shared/scheduler/clock.ts";
 
 /** A pod as the cluster knows it. */
 export interface ClusterPod extends PodFields {
@@ -10,13 +11,19 @@ export interface ClusterPod extends PodFields {
   readonly annotations: Readonly<Record<string, string>>;
   /** Succeeded or failed: its containers will not run again. */
   readonly finished: boolean;
-  /** Its deletion was requested; its containers may still run. */
-  readonly deleting: boolean;
+  /** When the time ends that its deletion gives its containers; undefined while it is not being deleted. */
+  readonly deletionTimestamp: Temporal.Instant | undefined;
   /** A mirror pod, or one that a Node object owns: the node itself can create it. */
   readonly isMirrorPod: boolean;
   /** The volumeAttributes of its inline volumes of this driver, by the volume's name. */
   readonly volumes: ReadonlyMap<string, Readonly<Record<string, string>>>;
 }
+
+/**
+ * How long after its deletionTimestamp a pod may renew. Its containers can run for longer, because its
+ * node is slow or does not answer, but it cannot keep its certificates for ever.
+ */
+const renewalAfterDeletion = { minutes: 5 };
 
 /** Looks up pods in the cluster. */
 export interface PodDirectory {
@@ -56,6 +63,7 @@ export async function authorizePod(
   caller: DriverCaller,
   request: VolumeRequest,
   directory: PodDirectory | undefined,
+  clock: Clock,
   signal: AbortSignal,
 ): Promise<PodAuthorization> {
   const { namespace, name, uid, serviceAccount } = request.pod;
@@ -66,7 +74,7 @@ export async function authorizePod(
   const answer = await directory.find({ namespace, name, uid }, signal);
   switch (answer.kind) {
     case "found": {
-      const reason = rejectionReason(caller, request, answer.pod);
+      const reason = rejectionReason(caller, request, answer.pod, clock.now());
       if (reason !== undefined) return { kind: "denied", reason };
       const attributes = answer.pod.volumes.get(request.volumeName) ?? {};
       return { kind: "authorized", pod: answer.pod, attributes };
@@ -85,6 +93,7 @@ function rejectionReason(
   caller: DriverCaller,
   request: VolumeRequest,
   pod: ClusterPod,
+  now: Temporal.Instant,
 ): string | undefined {
   const { name, namespace, uid, serviceAccount } = request.pod;
   const podText = `pod ${namespace}/${name}`;
@@ -99,10 +108,23 @@ function rejectionReason(
   }
   if (pod.isMirrorPod) return `${podText} is a mirror pod: its node could give it any name`;
   if (pod.finished) return `${podText} is finished`;
-  // A pod that is being deleted may still use its certificate, so it can renew it.
-  if (pod.deleting && request.predecessor === undefined) return `${podText} is being deleted`;
+  const deletionReason = deletionRejectionReason(request, pod, now);
+  if (deletionReason !== undefined) return `${podText} ${deletionReason}`;
   if (!pod.volumes.has(request.volumeName)) {
     return `${podText} has no volume ${request.volumeName} of this driver in its spec`;
   }
   return undefined;
+}
+
+/** A pod that is being deleted may still use its certificate, so that it can renew it for a time. */
+function deletionRejectionReason(
+  { predecessor }: VolumeRequest,
+  { deletionTimestamp }: ClusterPod,
+  now: Temporal.Instant,
+): string | undefined {
+  if (deletionTimestamp === undefined) return undefined;
+  if (predecessor === undefined) return "is being deleted";
+  const last = deletionTimestamp.add(renewalAfterDeletion);
+  if (Temporal.Instant.compare(now, last) <= 0) return undefined;
+  return `was to end at ${deletionTimestamp}, and could renew its certificates until ${last}`;
 }

@@ -1,7 +1,12 @@
 import { status } from "@grpc/grpc-js";
 import { parseArgs } from "node:util";
-import type { CertificateInfo, MissingReplica } from "../../shared/gen/certificate_service_pb.ts";
+import type {
+  CertificateInfo,
+  MissingReplica,
+  RevokeCertificateResponse,
+} from "../../shared/gen/certificate_service_pb.ts";
 import { RpcError } from "../../shared/grpc/rpc_error.ts";
+import { isUid } from "../../shared/text/kubernetes_names.ts";
 import { abbreviate } from "../../shared/text/printable_text.ts";
 import { type AdministrationClient, connectAdministration } from "./administration_client.ts";
 import {
@@ -21,8 +26,6 @@ export interface CommandEnvironment {
 }
 
 const timeoutMs = 30_000;
-/** As the API server writes uids; static pods have them without the dashes. */
-const podUid = /^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$/;
 
 const done: CommandResult = { kind: "done", exitCode: 0, output: "" };
 
@@ -43,7 +46,7 @@ export async function listCommand(
   const { namespace, pod, node, output } = values;
   const format = output === "table" ? tableFormat() : output === "json" ? jsonFormat : undefined;
   if (format === undefined) return unknownOutput(output);
-  const request = { namespace, node, ...(podUid.test(pod) ? { podUid: pod } : { podName: pod }) };
+  const request = { namespace, node, ...(isUid(pod) ? { podUid: pod } : { podName: pod }) };
   return await withService(environment, async (client) => {
     let isEmpty = true;
     // The whole list is never in memory: each page is printed before the next one is read.
@@ -117,8 +120,7 @@ export async function revokeCommand(
     const output = target.case === "nodeName"
       ? `the certificates that node ${target.value} has are rejected from now on; its driver gets ` +
         "another one as long as its pod runs there\n"
-      : `pod ${answer.podUid} gets no further certificate; its certificates expire at ` +
-        `${instantText(answer.validUntil)} at the latest\n`;
+      : podRevocationText(answer);
     return { ...done, output };
   });
 }
@@ -127,6 +129,16 @@ export async function revokeCommand(
 function incomplete(consequence: string, missing: readonly MissingReplica[]): CommandResult {
   const replicas = missing.map(({ address, reason }) => `${address} (${reason})`).join(", ");
   return { kind: "failed", problem: `${consequence}: these replicas did not answer: ${replicas}` };
+}
+
+function podRevocationText({ podUid, pod, validUntil }: RevokeCertificateResponse): string {
+  const name = pod === undefined ? podUid : `${pod.namespace}/${pod.name} (${podUid})`;
+  const text = `pod ${name} gets no further certificate; its certificates expire at ` +
+    `${instantText(validUntil)} at the latest\n`;
+  if (pod !== undefined) return text;
+  return text +
+    "no replica that answered has issued a certificate to a pod with this uid: check the " +
+    "uid; the revocation applies in any case\n";
 }
 
 /** Also accepts the form that openssl prints: upper case, colons between the bytes. */

@@ -1,12 +1,15 @@
+import { create } from "@bufbuild/protobuf";
 import { type AuditEntry, writeAuditEntry } from "../access/audit_log.ts";
 import type { Caller } from "../access/authenticator.ts";
 import type { AllReplicas } from "../peers/all_replicas.ts";
 import type { MissingReplica } from "../peers/peers.ts";
 import type { NodeRevocation } from "../revocation/node_revocation.ts";
+import type { PodClaim, PodConfirmation } from "../revocation/pod_confirmation.ts";
 import type { Revocation } from "../revocation/revocation.ts";
-import type {
-  CertificateAdministration,
-  CertificateInfo,
+import {
+  type CertificateAdministration,
+  type CertificateInfo,
+  ListCertificatesRequestSchema,
 } from "../../shared/gen/certificate_service_pb.ts";
 import type { RpcError } from "../../shared/grpc/rpc_error.ts";
 import type { ServiceImplementation } from "../../shared/grpc/service_definition.ts";
@@ -19,12 +22,14 @@ import {
   validateRevokeRequest,
   validateSerialNumber,
 } from "./request_validation.ts";
+import type { NamespacedName } from "../../shared/text/kubernetes_names.ts";
 import { errorMessage } from "../../shared/text/error_message.ts";
 
 /** The parts that the calls of administrators use. */
 export interface AdministrationParts {
   readonly replicas: Pick<AllReplicas, "find" | "list">;
   readonly revocation: Revocation;
+  readonly confirmation: PodConfirmation;
   /** Absent: nodes have no client certificates (AUTHENTICATION=none). */
   readonly nodeRevocation?: NodeRevocation | undefined;
 }
@@ -34,10 +39,12 @@ type Implementation = ServiceImplementation<typeof CertificateAdministration>;
 /** Every process that can open the socket; the API server's audit log states which user executed it. */
 const caller: Caller = { kind: "administrator" };
 
+const nothingRevoked = "nothing is revoked: ";
+
 /** The service for administrators, on the local socket. */
 export function administrationService(parts: AdministrationParts): Implementation {
   return {
-    revokeCertificate: async (message) => {
+    revokeCertificate: async (message, { signal }) => {
       const { target, reason } = auditInvalidRequest(
         "revoke",
         caller,
@@ -45,7 +52,7 @@ export function administrationService(parts: AdministrationParts): Implementatio
       );
       return "node" in target
         ? await revokeNode(parts, target.node, reason)
-        : await revokePod(parts, target, reason);
+        : await revokePod(parts, target, reason, signal);
     },
     getCertificateInfo: async (message) => {
       const serialNumber = auditInvalidRequest(
@@ -71,13 +78,56 @@ async function revokePod(
   parts: AdministrationParts,
   target: Exclude<RevocationTarget, { node: string }>,
   reason: string,
+  signal: AbortSignal,
 ) {
   const serialNumber = "serialNumber" in target ? target.serialNumber : undefined;
-  const podUid = "podUid" in target ? target.podUid : await podOf(parts, target.serialNumber);
-  const revoke = () => parts.revocation.revoke(podUid);
-  const { validUntil } = await save({ podUid, serialNumber }, revoke);
-  writeAuditEntry({ action: "revoke", outcome: "revoked", caller, podUid, serialNumber, reason });
-  return { podUid, validUntil: timestamp(validUntil) };
+  const { podUid, pod } = await findPod(parts, target, signal);
+  const named = pod === undefined ? { podUid } : { pod: { ...pod, uid: podUid } };
+  const revoke = () => parts.revocation.revoke(podUid, pod);
+  const { validUntil } = await save({ ...named, serialNumber }, revoke);
+  const entry = { action: "revoke", outcome: "revoked", caller, serialNumber, reason } as const;
+  writeAuditEntry({ ...entry, ...named });
+  return { podUid, validUntil: timestamp(validUntil), ...named };
+}
+
+/** The pod that the administrator means; its name where it is certain. */
+async function findPod(
+  parts: AdministrationParts,
+  target: Exclude<RevocationTarget, { node: string }>,
+  signal: AbortSignal,
+): Promise<{ readonly podUid: string; readonly pod: NamespacedName | undefined }> {
+  const { replicas, confirmation } = parts;
+  if ("podUid" in target) {
+    const { podUid } = target;
+    const pod = await confirmation.nameOf(claimsOfReplicas(replicas, podUid), signal);
+    return { podUid, pod };
+  }
+  const { serialNumber } = target;
+  const { current, missing } = await replicas.find(serialNumber);
+  if (current === undefined) throw unknown("revoke", serialNumber, missing);
+  const found = await confirmation.ofCertificate(serialNumber, claimOf(current), signal);
+  switch (found.kind) {
+    case "confirmed":
+      return found;
+    case "unconfirmed":
+      throw failed("revoke", "unknown", serialNumber, `${nothingRevoked}${found.reason}`);
+    case "unavailable":
+      throw failed("revoke", "unavailable", serialNumber, `${nothingRevoked}${found.reason}`);
+  }
+}
+
+/** What all replicas state of the pod with a uid. */
+async function* claimsOfReplicas(
+  replicas: AdministrationParts["replicas"],
+  podUid: string,
+): AsyncGenerator<PodClaim> {
+  const { pages } = await replicas.list(create(ListCertificatesRequestSchema, { podUid }));
+  for await (const page of pages) yield* page.map(claimOf);
+}
+
+function claimOf({ pod, reported, node, dnsNames }: CertificateInfo): PodClaim {
+  const { namespace = "", name = "", uid = "" } = pod ?? {};
+  return { pod: { namespace, name, uid }, isReported: reported, node, dnsNames };
 }
 
 async function revokeNode(
@@ -100,17 +150,10 @@ async function save<T>(target: Partial<AuditEntry>, revoke: () => Promise<T>): P
   try {
     return await revoke();
   } catch (error) {
-    const reason = `nothing is revoked: ${errorMessage(error)}`;
+    const reason = `${nothingRevoked}${errorMessage(error)}`;
     writeAuditEntry({ action: "revoke", outcome: "unavailable", caller, ...target, reason });
     throw requestFailureError({ kind: "unavailable", reason });
   }
-}
-
-/** The uid of a certificate's pod, also when the certificate was renewed and is not listed any more. */
-async function podOf(parts: AdministrationParts, serialNumber: string): Promise<string> {
-  const { current, missing } = await parts.replicas.find(serialNumber);
-  if (current === undefined) throw unknown("revoke", serialNumber, missing);
-  return current.pod?.uid ?? "";
 }
 
 /** The certificate, which is the current one of its volume. */

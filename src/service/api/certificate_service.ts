@@ -51,8 +51,8 @@ async function issue(
     writeAuditEntry({ ...entry, reason: outcome.reason });
     throw requestFailureError(outcome);
   }
-  const { serialNumber, names, notAfter } = outcome;
-  writeAuditEntry({ ...entry, serialNumber, names, notAfter });
+  const { serialNumber, predecessorVerified, names, notAfter } = outcome;
+  writeAuditEntry({ ...entry, serialNumber, predecessorVerified, names, notAfter });
   return {
     certificateChain: outcome.chain,
     trustBundle: { certificates: outcome.trustBundle },

@@ -10,7 +10,7 @@ import type {
   ReportCertificatesRequest,
   RevokeCertificateRequest,
 } from "../../shared/gen/certificate_service_pb.ts";
-import { isIdentifier, isObjectName } from "../../shared/text/kubernetes_names.ts";
+import { isIdentifier, isObjectName, isUid } from "../../shared/text/kubernetes_names.ts";
 import { isDnsLabel } from "../../shared/text/name_syntax.ts";
 import { abbreviate, hasUnprintable, joinProblems } from "../../shared/text/printable_text.ts";
 import { requestFailureError } from "./error_status.ts";
@@ -33,6 +33,10 @@ const formats = {
   identifier: {
     accepted: "1 to 128 of A-Z a-z 0-9 . _ -, a letter or digit first",
     accepts: isIdentifier,
+  },
+  uid: {
+    accepted: "the uid of a pod in Kubernetes, such as 7d1f7a3c-1f0e-4b5f-9d8e-2f6f5b1c9a11",
+    accepts: isUid,
   },
   // RFC 5280, 4.1.2.2: a serial number has at most 20 bytes.
   serialNumber: {
@@ -147,7 +151,7 @@ export function validateRevokeRequest(
   const read = (): RevocationTarget => {
     switch (target.case) {
       case "podUid":
-        return { podUid: validator.text("pod_uid", value, formats.identifier) };
+        return { podUid: validator.text("pod_uid", value, formats.uid) };
       case "nodeName":
         return { node: validator.text("node_name", value, formats.objectName) };
       case "serialNumber":

@@ -1,12 +1,12 @@
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import { type Certificate, readCertificate } from "../../shared/x509/certificate.ts";
 import { verifyChain } from "../../shared/x509/chain.ts";
-import { parseDnsName } from "../../shared/text/name_syntax.ts";
-import { podDnsName } from "../policy/default_names.ts";
 import type { SignatureEngine } from "../../shared/crypto/signature_engine.ts";
 import type { CurrentCa } from "../ca/current_ca.ts";
 import type { Inventory } from "./inventory.ts";
+import { bearsOwnName } from "./own_name.ts";
 import { type DriverCaller, queueKey } from "../access/authenticator.ts";
+import type { PodDirectory } from "../access/pod_authorization.ts";
 import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
 import type { FairQueue } from "../../shared/scheduler/fair_queue.ts";
 
@@ -20,11 +20,15 @@ export interface ReportedCertificate {
 
 export type ReportResult =
   | { readonly kind: "reported"; readonly accepted: number; readonly refused: number }
+  | { readonly kind: "unavailable"; readonly reason: string }
   | {
     readonly kind: "overloaded";
     readonly reason: string;
     readonly retryAfter: Temporal.Duration;
   };
+
+/** The result for one certificate; it is not known while the cluster does not answer. */
+type EntryResult = "accepted" | "refused" | { readonly unavailable: string };
 
 export interface CertificateReportsOptions {
   readonly currentCa: CurrentCa;
@@ -32,13 +36,15 @@ export interface CertificateReportsOptions {
   readonly inventory: Inventory;
   readonly clock: Clock;
   readonly clusterDomain: string;
+  /** Absent: what callers state of their pods is not verified. */
+  readonly pods?: PodDirectory | undefined;
   /** Verifies what is reported; the runtime's own unless given. */
   readonly engine?: SignatureEngine | undefined;
 }
 
 /**
- * Fills the inventory of a restarted service. Only certificates that we signed are accepted: the
- * names on a certificate, and that they belong to the pod which it is reported for.
+ * Fills the inventory of a restarted service. A certificate is accepted if we signed it, it bears the
+ * own name of the pod that it is reported for, and that pod exists with its uid on the caller's node.
  */
 export class CertificateReports {
   readonly #options: CertificateReportsOptions;
@@ -59,32 +65,61 @@ export class CertificateReports {
       // Each takes its turn: a thousand nodes that report at once must not stop all issuing.
       const queued = await this.#options.queue.run(
         queueKey(caller, one.pod),
-        () => this.#acceptReport(one, node),
+        () => this.#acceptReport(one, node, signal),
         signal,
       );
       if (queued.kind === "overloaded") {
         const { retryAfter } = queued;
         return { kind: "overloaded", reason: "too many requests are waiting", retryAfter };
       }
-      if (queued.value) accepted++;
+      const { value } = queued;
+      if (typeof value === "object") return { kind: "unavailable", reason: value.unavailable };
+      if (value === "accepted") accepted++;
     }
     return { kind: "reported", accepted, refused: reported.length - accepted };
   }
 
-  async #acceptReport(reported: ReportedCertificate, node: string | undefined): Promise<boolean> {
-    const { inventory, clock } = this.#options;
+  async #acceptReport(
+    reported: ReportedCertificate,
+    node: string | undefined,
+    signal: AbortSignal,
+  ): Promise<EntryResult> {
+    const { inventory, clock, clusterDomain } = this.#options;
     const certificate = readCertificate(reported.certificate);
-    if (certificate === undefined || certificate.isCa) return false;
+    if (certificate === undefined || certificate.isCa) return "refused";
     const isKnown = () => inventory.get(certificate.serialNumber) !== undefined;
     const wasKnown = isKnown();
     const isExpired = Temporal.Instant.compare(certificate.notAfter, clock.now()) <= 0;
-    if (!wasKnown && (isExpired || !this.#belongsTo(certificate, reported.pod))) return false;
-    if (!await this.#isSignedByUs(certificate)) return false;
+    const isPlausible = !isExpired && bearsOwnName(certificate, reported.pod, clusterDomain);
+    if (!wasKnown && !isPlausible) return "refused";
+    if (!await this.#isSignedByUs(certificate)) return "refused";
+    if (wasKnown) return "accepted";
+    const result = await this.#confirmPod(reported.pod, node, signal);
     // A report never replaces an entry, also not one that was added during the verification.
-    if (wasKnown || isKnown()) return true;
+    if (result === "accepted" && !isKnown()) this.#add(certificate, reported, node);
+    return result;
+  }
+
+  /** A node could otherwise report another pod's certificate under a uid of its choice. */
+  async #confirmPod(
+    pod: PodIdentity,
+    node: string | undefined,
+    signal: AbortSignal,
+  ): Promise<EntryResult> {
+    const { pods } = this.#options;
+    if (pods === undefined) return "accepted";
+    const answer = await pods.find(pod, signal);
+    if (answer.kind === "unavailable") return { unavailable: answer.problem };
+    if (answer.kind === "absent") return "refused";
+    const { serviceAccountName, nodeName } = answer.pod;
+    const isCallers = node === undefined || nodeName === node;
+    return isCallers && serviceAccountName === pod.serviceAccount ? "accepted" : "refused";
+  }
+
+  #add(certificate: Certificate, reported: ReportedCertificate, node: string | undefined): void {
     const { serialNumber, commonName, dnsNames, ipAddresses, uris } = certificate;
     const { notBefore, notAfter } = certificate;
-    inventory.add({
+    this.#options.inventory.add({
       origin: "reported",
       serialNumber,
       pod: reported.pod,
@@ -95,13 +130,6 @@ export class CertificateReports {
       notAfter,
       predecessor: undefined,
     });
-    return true;
-  }
-
-  /** Every leaf bears its pod's own name, unless that is none that DNS could have. */
-  #belongsTo({ dnsNames }: Certificate, pod: PodIdentity): boolean {
-    const name = parseDnsName(podDnsName(pod, this.#options.clusterDomain));
-    return name === undefined || dnsNames.includes(name);
   }
 
   /** Signed by the issuer of now, or by an anchor that still is one. */

@@ -18,11 +18,13 @@ import {
 } from "../access/pod_authorization.ts";
 import type { Inventory } from "../inventory/inventory.ts";
 import type { LeafSigner, SignedLeaf } from "./leaf_signer.ts";
+import { checkPredecessor, type PredecessorState } from "./predecessor.ts";
 import { computeRequestedNames } from "../policy/requested_names.ts";
 import { decidePolicy } from "../policy/decision.ts";
 import type { Policy } from "../policy/policy.ts";
 import { type DriverCaller, queueKey } from "../access/authenticator.ts";
 import type { Revocation } from "../revocation/revocation.ts";
+import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { FairQueue } from "../../shared/scheduler/fair_queue.ts";
 
 /** Requests a certificate for a pod's volume; a renewal also names its predecessor. */
@@ -35,6 +37,8 @@ export interface IssueRequest extends VolumeRequest {
 export interface IssuedCertificate extends Omit<SignedLeaf, "kind"> {
   readonly kind: "issued";
   readonly names: CertificateNames;
+  /** Whether this replica knows the predecessor as the pod's; undefined for a first certificate. */
+  readonly predecessorVerified: boolean | undefined;
 }
 
 export type IssueOutcome =
@@ -51,6 +55,7 @@ export type IssueOutcome =
   };
 
 export interface CertificateIssuerOptions {
+  readonly clock: Clock;
   readonly signer: LeafSigner;
   /** For the pod's look-up, which waits for the cluster's API, and the caller's authorization. */
   readonly lookups: FairQueue;
@@ -82,7 +87,7 @@ export class CertificateIssuer {
     request: IssueRequest,
     signal: AbortSignal,
   ): Promise<IssueOutcome> {
-    const { lookups, signatures, revocation } = this.#options;
+    const { lookups, signatures, revocation, inventory } = this.#options;
     if (!revocation.isLoaded) {
       const reason = "the revoked pods have not been read yet";
       return { kind: "unavailable", reason };
@@ -93,25 +98,30 @@ export class CertificateIssuer {
     if (authorized.kind === "overloaded") return overloaded(authorized.retryAfter);
     const authorization = authorized.value;
     if (authorization.kind !== "authorized") return authorization;
-    const sign = () => this.#sign(caller, request, authorization);
+    // Before a place in the queue of signatures is used: a revoked pod must not occupy one.
+    if (revocation.isDenied(request.pod)) return revoked(request.pod.uid);
+    const predecessor = checkPredecessor(inventory, request.pod.uid, request.predecessor);
+    if (predecessor === "foreign") return foreignPredecessor(request);
+    const sign = () => this.#sign(caller, request, authorization, predecessor);
     const issued = await signatures.run(key, sign, signal);
     return issued.kind === "done" ? issued.value : overloaded(issued.retryAfter);
   }
 
   /** A driver whose own pod is gone can issue no more, although its node certificate is still valid. */
   async #authorize(caller: DriverCaller, request: IssueRequest, signal: AbortSignal) {
-    const { pods, driverPods } = this.#options;
+    const { pods, driverPods, clock } = this.#options;
     if (driverPods !== undefined && caller.kind === "node" && caller.podUid !== undefined) {
       const driver = await driverPods.confirm(caller.node, caller.podUid, signal);
       if (driver.kind !== "confirmed") return driver;
     }
-    return await authorizePod(caller, request, pods, signal);
+    return await authorizePod(caller, request, pods, clock, signal);
   }
 
   async #sign(
     caller: DriverCaller,
     request: IssueRequest,
     { pod, attributes }: { pod: PodFields; attributes: VolumeRequest["attributes"] },
+    predecessor: PredecessorState,
   ): Promise<IssueOutcome> {
     const { policy: currentPolicy, revocation, signer, engine } = this.#options;
     const parsed = await parseCertificateRequest(request.certificateRequest, engine);
@@ -141,7 +151,6 @@ export class CertificateIssuer {
       keyAlgorithm: parsed.algorithm,
     });
     if (decision.kind === "denied") return decision;
-    if (await revocation.extendIfDenied(pod.uid)) return revoked(pod.uid);
     const signed = await signer.sign({
       publicKey: parsed,
       names: decision.names,
@@ -149,9 +158,14 @@ export class CertificateIssuer {
       extendedKeyUsage: ["serverAuth", "clientAuth"],
     });
     if (signed.kind === "unavailable") return signed;
-    // The pod can have been denied while the certificate was being signed.
-    if (revocation.deniedSince(pod.uid)) return revoked(pod.uid);
-    const issued: IssuedCertificate = { ...signed, kind: "issued", names: decision.names };
+    // The pod can have been denied while the request waited and the certificate was being signed.
+    if (revocation.isDenied(request.pod)) return revoked(pod.uid);
+    const issued: IssuedCertificate = {
+      ...signed,
+      kind: "issued",
+      names: decision.names,
+      predecessorVerified: predecessor === "absent" ? undefined : predecessor === "verified",
+    };
     this.#record(caller, request, issued);
     return issued;
   }
@@ -185,6 +199,13 @@ function invalid(reason: string): IssueOutcome {
 
 function revoked(podUid: string): IssueOutcome {
   const reason = `the certificates of pod ${podUid} were revoked; only a new pod gets new ones`;
+  return { kind: "denied", reason };
+}
+
+function foreignPredecessor({ pod, predecessor }: IssueRequest): IssueOutcome {
+  const reason =
+    `predecessor_serial_number: certificate ${predecessor} was issued to another pod ` +
+    `than ${pod.namespace}/${pod.name} with uid ${pod.uid}`;
   return { kind: "denied", reason };
 }
 

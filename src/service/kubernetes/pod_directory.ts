@@ -61,7 +61,8 @@ function readPod(pod: V1Pod): ClusterPod | undefined {
     labels,
     annotations,
     finished: isFinished(pod),
-    deleting: metadata.deletionTimestamp !== undefined,
+    deletionTimestamp: metadata.deletionTimestamp &&
+      Temporal.Instant.fromEpochMilliseconds(metadata.deletionTimestamp.getTime()),
     isMirrorPod: "kubernetes.io/config.mirror" in annotations ||
       ownerReferences.some(({ kind }) => kind === "Node"),
     volumes: new Map(

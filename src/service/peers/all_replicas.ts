@@ -43,7 +43,8 @@ export class AllReplicas {
       { answers: [], missing: [] };
     const known = [this.#own.find(serialNumber), ...answers.map(({ certificate }) => certificate)]
       .filter((certificate) => certificate !== undefined);
-    const [first] = known;
+    // A report can name another pod than the replica that issued the certificate.
+    const first = known.find(({ reported }) => !reported) ?? known[0];
     if (first === undefined) return { current: undefined, missing };
     // A replica that renewed it does not know that it did, unless it had issued it too.
     const list = await this.list(

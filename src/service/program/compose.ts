@@ -25,7 +25,9 @@ import type { NodeCas } from "../ca/node_cas.ts";
 import type { SharedDocument } from "../documents/shared_document.ts";
 import { CertificateReports } from "../inventory/certificate_reports.ts";
 import { DenialStore } from "../revocation/denial_store.ts";
+import { DenialUpkeep } from "../revocation/denial_upkeep.ts";
 import { NodeRevocation } from "../revocation/node_revocation.ts";
+import { PodConfirmation } from "../revocation/pod_confirmation.ts";
 import { Revocation } from "../revocation/revocation.ts";
 import { ServingCertificate } from "../issuing/serving_certificate.ts";
 import { FairQueue } from "../../shared/scheduler/fair_queue.ts";
@@ -86,15 +88,18 @@ export function composeIssuing(options: IssuingOptions) {
   const { clock, scheduler, currentCa, policy, pods, driverPods, nodeCertificates } = options;
   const { clusterDomain, engine = webCryptoEngine, queues = openQueues(clock) } = options;
   const inventory = new Inventory({ clock, scheduler });
-  const store = new DenialStore({ document: options.denialsDocument, scheduler, clock });
+  const denials = new DenialStore({ document: options.denialsDocument, pods, scheduler, clock });
   // A certificate that was issued before the policy became stricter can be valid for longer.
   const lastExpiry = () => {
     const now = clock.now();
     return later(now.add(policy.longestValidity), options.lastExpiry?.() ?? now);
   };
-  const revocation = new Revocation({ clock, scheduler, store, lastExpiry });
+  const confirmation = new PodConfirmation({ pods, clusterDomain });
+  const denying = { clock, store: denials, lastExpiry };
+  const upkeep = new DenialUpkeep({ ...denying, scheduler, pods, confirmation, inventory });
+  const revocation = new Revocation({ ...denying, upkeep });
   const nodeRevocation = nodeCertificates &&
-    new NodeRevocation({ clock, store, ...nodeCertificates });
+    new NodeRevocation({ clock, store: denials, ...nodeCertificates });
   const signer = new LeafSigner({ currentCa, clock, engine });
   const parts = { currentCa, inventory, revocation, clock, engine };
   const issuing = new CertificateIssuer({
@@ -106,8 +111,10 @@ export function composeIssuing(options: IssuingOptions) {
     pods,
     driverPods,
   });
-  const reporting = new CertificateReports({ ...parts, queue: queues.report, clusterDomain });
-  return { ...parts, queues, signer, issuing, reporting, denials: store, nodeRevocation };
+  const queue = queues.report;
+  const reporting = new CertificateReports({ ...parts, queue, pods, clusterDomain });
+  const revoking = { denials, upkeep, confirmation, nodeRevocation };
+  return { ...parts, queues, signer, issuing, reporting, ...revoking };
 }
 
 /**
@@ -118,13 +125,14 @@ export async function openService(options: ServiceOptions) {
   const { currentCa, scheduler, clock, policy } = options;
   const caController = openCaController(options);
   const parts = composeIssuing({ ...options, lastExpiry: () => caController.lastExpiry });
-  const { signer, denials } = parts;
+  const { signer, denials, upkeep } = parts;
   await using resources = new AsyncDisposableStack();
   resources.use(parts.inventory);
   // The longest validity decides how long a root is trusted after its CA's last signature.
   resources.use(policy.onChange(() => caController.refresh()));
   runInBackground(resources, (signal) => caController.run(signal));
   runInBackground(resources, (signal) => denials.run(signal));
+  runInBackground(resources, (signal) => upkeep.run(signal));
   // Awaited, so that the serving certificate is signed by the CA if there is one.
   const { problem } = await caController.firstResult;
   const serving = resources.use(

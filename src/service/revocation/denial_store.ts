@@ -1,32 +1,23 @@
+import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../../shared/scheduler/clock.ts";
-import { earlier, later } from "../../shared/scheduler/instants.ts";
-import { Listeners } from "../../shared/scheduler/listeners.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
 import { Semaphore } from "../../shared/scheduler/semaphore.ts";
-import { type SharedDocument, updateDocument } from "../documents/shared_document.ts";
-import {
-  type Denial,
-  formatDenials,
-  formatNodeDenials,
-  type NodeDenial,
-  nodesKey,
-  parseDenials,
-  parseNodeDenials,
-  podsKey,
-} from "./denial_format.ts";
 import { errorMessage } from "../../shared/text/error_message.ts";
-
-/**
- * A ConfigMap holds 1 MiB; the denial of a pod has at most 230 bytes (a uid has up to 128), that of
- * a node 350 (a name has up to 253).
- */
-const maxDenials = 4_000;
-const maxNodeDenials = 300;
+import { installed } from "../../shared/text/product_names.ts";
+import { type SharedDocument, updateDocument } from "../documents/shared_document.ts";
+import type { PodDirectory } from "../access/pod_authorization.ts";
+import { type Denial, type NodeDenial, nodeDenials, podDenials } from "./denial_format.ts";
+import { DenialList, type ReadDenials } from "./denial_list.ts";
+import { askDeniedPods } from "./denied_pods.ts";
 
 const jobKey = "denials";
 
+const logger = getLogger(["cert-service", "revocation"]);
+
 export interface DenialStoreOptions {
   readonly document: SharedDocument;
+  /** Says whether the pod of a denial that the document lacks is gone; absent: no denial ends. */
+  readonly pods?: PodDirectory | undefined;
   readonly scheduler: Scheduler;
   readonly clock: Clock;
 }
@@ -34,7 +25,8 @@ export interface DenialStoreOptions {
 /**
  * Keeps denials in a document that all replicas read. All are loaded before the service signs
  * anything, a denial is written before `save` resolves, and what other replicas write is read within
- * seconds.
+ * seconds. What this replica knows is never lost with the document: a denial that is missing there is
+ * written again, unless the API server says that its pod is gone.
  */
 export class DenialStore {
   readonly #options: DenialStoreOptions;
@@ -44,11 +36,8 @@ export class DenialStore {
    * replace a newer one, or a denied pod would receive a certificate.
    */
   readonly #lock = new Semaphore(1);
-  #denials: Map<string, Denial> = new Map();
-  #nodes: Map<string, NodeDenial> = new Map();
-  readonly #nodesListeners = new Listeners();
-  #forgetBefore = Temporal.Instant.fromEpochMilliseconds(0);
-  #isLoaded = false;
+  readonly #pods = new DenialList(podDenials);
+  readonly #nodes = new DenialList(nodeDenials);
   #problem: string | undefined;
   readonly #loaded = Promise.withResolvers<void>();
 
@@ -59,7 +48,7 @@ export class DenialStore {
 
   /** Whether all denials are known, so that certificates may be signed. */
   get isLoaded(): boolean {
-    return this.#isLoaded;
+    return this.#pods.isRead && this.#nodes.isRead;
   }
 
   /** Resolves when all denials have been read for the first time. */
@@ -69,7 +58,7 @@ export class DenialStore {
 
   /** Why the newest denials could not be read. */
   get problem(): string | undefined {
-    return this.#problem;
+    return this.#problem ?? this.#pods.problem ?? this.#nodes.problem;
   }
 
   /** Reads the document, and again after each change, until the signal is aborted. */
@@ -86,136 +75,130 @@ export class DenialStore {
 
   async #load(signal: AbortSignal): Promise<undefined> {
     try {
-      using _lock = await this.#lock.acquire(signal);
-      const content = await this.#document.read(signal);
-      const denials = parseDenials(content?.data[podsKey]);
-      if (denials === undefined) throw brokenError(podsKey);
-      const nodes = parseNodeDenials(content?.data[nodesKey]);
-      if (nodes === undefined) throw brokenError(nodesKey);
-      this.#denials = denials;
-      this.#setNodes(nodes);
+      const { isMissing, pods, nodes } = await this.#read(signal);
       this.#problem = undefined;
-      this.#isLoaded = true;
-      this.#loaded.resolve();
+      if (this.isLoaded) this.#loaded.resolve();
+      if (pods?.isIncomplete) await this.#writePodsAgain(pods, isMissing, signal);
+      if (nodes?.isIncomplete) {
+        await this.#update(this.#nodes, (denials) => this.#dropForgotten(denials), signal);
+      }
     } catch (error) {
       if (!signal.aborted) this.#problem = errorMessage(error);
       throw error;
     }
+    if (this.problem !== undefined) throw new Error(this.problem);
+  }
+
+  async #read(signal: AbortSignal) {
+    using _lock = await this.#lock.acquire(signal);
+    const content = await this.#document.read(signal);
+    const pods = this.#pods.read(content?.data[podDenials.key]);
+    const nodes = this.#nodes.read(content?.data[nodeDenials.key]);
+    return { isMissing: content === undefined, pods, nodes };
+  }
+
+  /**
+   * Another replica removes a denial from the document when the pod is gone. One whose pod is not gone
+   * was removed by other means. A deleted document is written again at once.
+   */
+  async #writePodsAgain(
+    { missing }: ReadDenials<Denial>,
+    isMissing: boolean,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { pods } = this.#options;
+    const asked = isMissing || pods === undefined ? [] : missing;
+    const { gone } = pods ? await askDeniedPods(pods, asked, signal) : { gone: new Set<string>() };
+    await this.changePods((denials) => gone.forEach((uid) => denials.delete(uid)), signal);
+    const count = missing.length - gone.size;
+    if (count === 0) return;
+    logger.warn("{count} denials of pods were removed from {document}, and are written again", {
+      count,
+      document: `${installed.denials}`,
+    });
   }
 
   /** Called before each signature. */
   get(podUid: string): Denial | undefined {
-    return this.#denials.get(podUid);
+    return this.#pods.get(podUid);
+  }
+
+  /** All denied pods. */
+  pods(): Denial[] {
+    return [...this.#pods.values()];
   }
 
   getNode(node: string): NodeDenial | undefined {
     return this.#nodes.get(node);
   }
 
+  /** Calls back when other pods are denied than before, until disposed. */
+  onPodsChange(listener: () => void): Disposable {
+    return this.#pods.onChange(listener);
+  }
+
   /** Calls back when the denials of nodes have changed, until disposed. */
   onNodesChange(listener: () => void): Disposable {
-    return this.#nodesListeners.add(listener);
+    return this.#nodes.onChange(listener);
   }
 
   /**
-   * Adds the denial, or extends the pod's former one. Rejects when it cannot be written, or when there
-   * are as many as a document holds.
+   * Adds the denial, or extends the pod's former one. Rejects when it cannot be written, when the
+   * document cannot be read, and with DenialsFullError when there are as many as a document holds.
    */
   async save(denial: Denial): Promise<void> {
-    const { signal } = new AbortController();
-    using _lock = await this.#lock.acquire(signal);
-    this.#denials = await this.#update(podsKey, signal, (text) => {
-      const denials = parseDenials(text) ?? this.#knownInstead(podsKey, this.#denials);
-      dropExpired(denials, this.#forgetBefore);
-      denials.set(denial.podUid, mergePod(denials.get(denial.podUid), denial));
-      // After a restart, expired denials have not been dropped yet.
-      if (denials.size > maxDenials) dropExpired(denials, this.#options.clock.now());
-      if (denials.size > maxDenials) {
-        throw new Error(
-          `${maxDenials} pods are denied, which is the most that the list can contain`,
-        );
-      }
-      return [denials, formatDenials(denials.values())];
-    });
+    const add = (denials: Map<string, Denial>) => {
+      const known = denials.get(denial.podUid);
+      denials.set(denial.podUid, known === undefined ? denial : podDenials.merge(known, denial));
+    };
+    await this.#update(this.#pods, add, uninterrupted(), podDenials.maxBytes);
   }
 
   /** Adds the denial, or extends the node's former one. Rejects as `save` does. */
   async saveNode(denial: NodeDenial): Promise<void> {
-    const { signal } = new AbortController();
-    using _lock = await this.#lock.acquire(signal);
-    const nodes = await this.#update(nodesKey, signal, (text) => {
-      const nodes = parseNodeDenials(text) ?? this.#knownInstead(nodesKey, this.#nodes);
-      dropExpired(nodes, this.#options.clock.now());
-      nodes.set(denial.node, mergeNode(nodes.get(denial.node), denial));
-      if (nodes.size > maxNodeDenials) {
-        throw new Error(
-          `${maxNodeDenials} nodes are denied, which is the most that the list can contain`,
-        );
-      }
-      return [nodes, formatNodeDenials(nodes.values())];
-    });
-    this.#setNodes(nodes);
+    const add = (denials: Map<string, NodeDenial>) => {
+      this.#dropForgotten(denials);
+      const known = denials.get(denial.node);
+      denials.set(denial.node, known === undefined ? denial : nodeDenials.merge(known, denial));
+    };
+    await this.#update(this.#nodes, add, uninterrupted(), nodeDenials.maxBytes);
   }
 
-  /** Replaces a broken text with the known denials; throws when they were never read. */
-  #knownInstead<T>(key: string, known: ReadonlyMap<string, T>): Map<string, T> {
-    if (!this.#isLoaded) throw brokenError(key);
-    return new Map(known);
-  }
-
-  /** Changes the text of one key, and leaves the others as they are. */
-  async #update<T>(
-    key: string,
+  /** Changes the denials of pods. Rejects when the document cannot be read or written. */
+  async changePods(
+    change: (denials: Map<string, Denial>) => void,
     signal: AbortSignal,
-    change: (text: string | undefined) => [T, string],
-  ): Promise<T> {
-    return await updateDocument(this.#document, (content) => {
-      const [value, text] = change(content?.data[key]);
-      return { value, data: { ...content?.data, [key]: text } };
+  ): Promise<void> {
+    await this.#update(this.#pods, change, signal);
+  }
+
+  /** Changes the text of one list, and leaves the others as they are. */
+  async #update<D extends { readonly at: Temporal.Instant }>(
+    list: DenialList<D>,
+    change: (denials: Map<string, D>) => void,
+    signal: AbortSignal,
+    maxBytes = Infinity,
+  ): Promise<void> {
+    using _lock = await this.#lock.acquire(signal);
+    const denials = await updateDocument(this.#document, (content) => {
+      const before = content?.data[list.key];
+      const { denials, text } = list.change(before, change, maxBytes);
+      const data = text === before ? undefined : { ...content?.data, [list.key]: text };
+      return { value: denials, data };
     }, signal);
+    list.replace(denials);
   }
 
-  #setNodes(nodes: Map<string, NodeDenial>): void {
-    const isChanged = nodes.size !== this.#nodes.size ||
-      [...nodes.values()].some(({ node, at }) => !this.#nodes.get(node)?.at.equals(at));
-    this.#nodes = nodes;
-    if (isChanged) this.#nodesListeners.call();
-  }
-
-  /**
-   * Forgets the denials whose `forgetAt` is before an instant. They are removed from the document with
-   * the next denial that is written.
-   */
-  forget(before: Temporal.Instant): void {
-    this.#forgetBefore = before;
-    for (const denials of [this.#denials, this.#nodes]) dropExpired(denials, before);
+  /** The denial of a node ends by time alone: the certificates that it is about have expired. */
+  #dropForgotten(denials: Map<string, NodeDenial>): void {
+    const now = this.#options.clock.now();
+    for (const [node, { forgetAt }] of denials) {
+      if (Temporal.Instant.compare(forgetAt, now) < 0) denials.delete(node);
+    }
   }
 }
 
-/** Removes the denials whose `forgetAt` is before an instant. */
-function dropExpired(
-  denials: Map<string, { readonly forgetAt: Temporal.Instant }>,
-  before: Temporal.Instant,
-): void {
-  for (const [key, { forgetAt }] of denials) {
-    if (Temporal.Instant.compare(forgetAt, before) < 0) denials.delete(key);
-  }
-}
-
-function brokenError(key: string): Error {
-  return new Error(`${key} is broken: correct it, or remove it`);
-}
-
-/** A pod that is denied twice is denied from the earlier time until the later end. */
-function mergePod(known: Denial | undefined, denial: Denial): Denial {
-  if (known === undefined) return denial;
-  const forgetAt = later(known.forgetAt, denial.forgetAt);
-  return { ...denial, at: earlier(known.at, denial.at), forgetAt };
-}
-
-/** A node that is denied twice is denied with the later time: it may have received certificates since the first. */
-function mergeNode(known: NodeDenial | undefined, denial: NodeDenial): NodeDenial {
-  if (known === undefined) return denial;
-  const forgetAt = later(known.forgetAt, denial.forgetAt);
-  return { ...denial, at: later(known.at, denial.at), forgetAt };
+/** A revocation is not cancelled with its call: what it has written would not be in memory. */
+function uninterrupted(): AbortSignal {
+  return new AbortController().signal;
 }

@@ -1,58 +1,60 @@
 /**
  * This folder denies pods further certificates; a certificate that was issued before stays valid until
  * it expires. It also rejects the client certificates that a node has. Its main types are
- * `Revocation`, `NodeRevocation`, `Denial` and `DenialStore`. It never ends a denial before the last
- * certificate that it is about has expired.
+ * `Revocation`, `NodeRevocation`, `Denial`, `DenialStore`, `DenialUpkeep` and `PodConfirmation`. It
+ * never ends the denial of a pod before the API server has said that the pod's uid is gone.
  */
 
+import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
 import type { Clock } from "../../shared/scheduler/clock.ts";
-import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
+import type { NamespacedName } from "../../shared/text/kubernetes_names.ts";
+import { maxClockSkew } from "../../shared/x509/clock_skew.ts";
+import { DenialsFullError } from "./denial_list.ts";
 import type { DenialStore } from "./denial_store.ts";
+import type { DenialUpkeep } from "./denial_upkeep.ts";
 
-const jobKey = "denial-expiry";
-const sweepEvery = { hours: 1 };
-
-/**
- * Revokes short-lived certificates: the pod receives no further ones. A denial lasts until the pod's
- * last certificate has expired, and longer while certificates are requested for it.
- */
+/** Revokes short-lived certificates: the pod receives no further ones. */
 export class Revocation {
   readonly #clock: Clock;
-  readonly #scheduler: Scheduler;
   readonly #store: DenialStore;
+  readonly #upkeep: Pick<DenialUpkeep, "addName" | "removeSomeGone">;
   readonly #lastExpiry: () => Temporal.Instant;
 
   constructor(options: {
     clock: Clock;
-    scheduler: Scheduler;
     store: DenialStore;
+    upkeep: Pick<DenialUpkeep, "addName" | "removeSomeGone">;
     /** When the last certificate expires that can have been issued until now, to any pod. */
     lastExpiry: () => Temporal.Instant;
   }) {
     this.#clock = options.clock;
-    this.#scheduler = options.scheduler;
     this.#store = options.store;
+    this.#upkeep = options.upkeep;
     this.#lastExpiry = options.lastExpiry;
   }
 
   /**
-   * Denies the pod from now on. `validUntil`: when the last certificate that it may hold expires. It
-   * is the end of the longest validity, as another replica may have issued to the pod just now.
+   * Denies the pod from now on; its name is given where it is confirmed. `validUntil`: when the last
+   * certificate that it may have expires. That is the latest instant possible, as no replica knows that
+   * it is the only one: another may have issued for the longest validity just now, and its clock may be
+   * ahead.
    */
-  async revoke(podUid: string): Promise<{ validUntil: Temporal.Instant }> {
-    await this.#deny(podUid);
-    return { validUntil: this.#lastExpiry() };
-  }
-
-  async #deny(podUid: string): Promise<void> {
-    const at = this.#store.get(podUid)?.at ?? this.#clock.now();
-    await this.#store.save({ podUid, at, forgetAt: this.#lastExpiry() });
-    if (this.#scheduler.nextRun(jobKey) !== undefined) return;
-    const next = () => this.#clock.now().add(sweepEvery);
-    this.#scheduler.schedule(jobKey, next(), () => {
-      this.#store.forget(this.#clock.now());
-      return Promise.resolve(next());
-    });
+  async revoke(
+    podUid: string,
+    pod?: NamespacedName,
+  ): Promise<{ readonly validUntil: Temporal.Instant }> {
+    const at = this.#clock.now();
+    const validUntil = this.#lastExpiry().add(maxClockSkew);
+    const denial = { podUid, pod, at, checkAt: validUntil };
+    try {
+      await this.#store.save(denial);
+    } catch (error) {
+      const isFull = error instanceof DenialsFullError;
+      const { signal } = new AbortController();
+      if (!isFull || !await this.#upkeep.removeSomeGone(signal)) throw error;
+      await this.#store.save(denial);
+    }
+    return { validUntil };
   }
 
   /** Whether all denials are known. */
@@ -65,12 +67,15 @@ export class Revocation {
     return this.#store.get(podUid)?.at;
   }
 
-  /** As `deniedSince`, when a certificate is requested: extends a denial that would end soon. */
-  async extendIfDenied(podUid: string): Promise<Temporal.Instant | undefined> {
-    const denial = this.#store.get(podUid);
-    if (denial === undefined) return undefined;
-    const msUntil = (at: Temporal.Instant) => this.#clock.now().until(at).total("milliseconds");
-    if (msUntil(denial.forgetAt) < msUntil(this.#lastExpiry()) / 2) await this.#deny(podUid);
-    return denial.at;
+  /**
+   * Whether a pod is denied for which a certificate is requested, and which the API server has
+   * confirmed. The name is written into a denial that has none, without waiting for that.
+   */
+  isDenied({ uid, namespace, name }: Pick<PodIdentity, "uid" | "namespace" | "name">): boolean {
+    const denial = this.#store.get(uid);
+    if (denial !== undefined && denial.pod === undefined) {
+      this.#upkeep.addName(uid, { namespace, name });
+    }
+    return denial !== undefined;
   }
 }

@@ -24,6 +24,13 @@ export function isIdentifier(text: string): boolean {
   return /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/.test(text);
 }
 
+const uid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$|^[0-9a-f]{32}$/;
+
+/** Whether a text is a uid as the API server makes it, or, without the dashes, the kubelet for a static pod. */
+export function isUid(text: string): boolean {
+  return uid.test(text);
+}
+
 /** Reads "namespace/name"; undefined for anything else. */
 export function parseNamespacedName(text: string): NamespacedName | undefined {
   const [namespace = "", name = "", ...rest] = text.split("/");

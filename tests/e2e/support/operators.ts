@@ -1,5 +1,5 @@
-import { system } from "../../../scripts/support/install.ts";
-import { getJson, kubectl } from "../../../scripts/support/kubectl.ts";
+import { rolledOut, system } from "../../../scripts/support/install.ts";
+import { getJson, kubectl, until } from "../../../scripts/support/kubectl.ts";
 
 /** A certificate, as `cert-service list -o json` prints it. */
 export interface ListedCertificate {
@@ -17,6 +17,14 @@ export interface ListedCertificate {
 export async function replicas(): Promise<string[]> {
   const { items } = await getJson("pods", "-n", system, "-l", "app=cert-service");
   return items.map(({ metadata }: { metadata: { name: string } }) => `pod/${metadata.name}`);
+}
+
+/** Changes how many replicas of the service run; with none, resolves when the last has ended. */
+export async function scale(count: number): Promise<void> {
+  await kubectl(["-n", system, "scale", "deployment/cert-service", `--replicas=${count}`]);
+  await rolledOut("deployment/cert-service");
+  if (count > 0) return;
+  await until("no replica runs", async () => (await replicas()).length === 0);
 }
 
 /** Runs one of the administrator's commands, as docs/how-to/list-and-revoke.md describes; returns what it prints. */

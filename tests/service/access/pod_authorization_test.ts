@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { DriverCaller } from "../../../src/service/access/authenticator.ts";
 import type { ClusterPod, PodDirectory } from "../../../src/service/access/pod_authorization.ts";
-import { issued, openTestService, pod, reasonOf } from "../../support/service_fixture.ts";
+import { issued, openTestService, pod, reasonOf, start } from "../../support/service_fixture.ts";
 
 const node: DriverCaller = { kind: "node", node: "node-1" };
 
@@ -14,7 +14,7 @@ const observed: ClusterPod = {
   labels: { app: "front" },
   annotations: {},
   finished: false,
-  deleting: false,
+  deletionTimestamp: undefined,
   isMirrorPod: false,
   volumes: new Map([["certs", { "dns-names": "{metadata.labels.app}.shop.svc", duration: "1h" }]]),
 };
@@ -45,7 +45,7 @@ Deno.test("a request is denied by each check, with its reason", async () => {
     [/does not run as service account web/, { serviceAccountName: "other" }],
     [/is a mirror pod/, { isMirrorPod: true }],
     [/is finished/, { finished: true }],
-    [/is being deleted/, { deleting: true }],
+    [/is being deleted/, { deletionTimestamp: start.add({ hours: 1 }) }],
     [/has no volume certs of this driver/, { volumes: new Map([["other", {}]]) }],
     [/there is no pod shop\/web-0 with uid/, { uid: "re-created" }],
   ];
@@ -56,9 +56,24 @@ Deno.test("a request is denied by each check, with its reason", async () => {
   }
 });
 
-Deno.test("a pod that is being deleted still renews, and a pod that is gone does not", async () => {
-  await using service = await openTestService({ pods: directory({ deleting: true }) });
+Deno.test("a pod that is being deleted renews until 5 minutes after its deletionTimestamp, and no longer", async () => {
+  // A grace period of an hour.
+  const pods = directory({ deletionTimestamp: start.add({ hours: 1 }) });
+  await using service = await openTestService({ pods });
+  const first = await service.ask({}, node);
+  assert.match(reasonOf("denied", first), /pod shop\/web-0 is being deleted/);
   issued(await service.ask({ predecessor: "a1" }, node));
+  await service.clock.advance({ hours: 1, minutes: 5 });
+  issued(await service.ask({ predecessor: "a1" }, node));
+  await service.clock.advance({ milliseconds: 1 });
+  assert.match(
+    reasonOf("denied", await service.ask({ predecessor: "a1" }, node)),
+    /pod shop\/web-0 was to end at 2026-03-01T13:00:00\.75Z, and could renew .* until 2026-03-01T13:05:00\.75Z/,
+  );
+});
+
+Deno.test("a pod that is gone does not renew", async () => {
+  await using service = await openTestService({ pods: directory() });
   const gone = { pod: { ...pod, uid: "gone" }, predecessor: "a1" };
   assert.match(
     reasonOf("denied", await service.ask(gone, node)),

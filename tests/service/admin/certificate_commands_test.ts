@@ -123,17 +123,22 @@ Deno.test("revoke accepts a pod, a certificate or a node, and prints the consequ
   );
   assert.equal(
     printed,
-    `pod ${pod.uid} gets no further certificate; ` +
-      "its certificates expire at 2026-03-31T12:00:00Z at the latest\n",
+    `pod shop/web-0 (${pod.uid}) gets no further certificate; ` +
+      "its certificates expire at 2026-03-31T12:05:00Z at the latest\n",
   );
   // The suites on a cluster read the text with this function.
-  const validUntil = new Date("2026-03-31T12:00:00Z");
+  const validUntil = new Date("2026-03-31T12:05:00Z");
   assert.deepEqual(readRevocation(printed), { podUid: pod.uid, validUntil });
   assert.equal((await service.ask()).kind, "denied");
-  assert.match(
-    outputOf(await service.run("revoke", "--pod-uid", "another")),
-    /^pod another gets no further certificate; .* 2026-03-31T12:00:00Z/,
+  const unknown = "11111111-2222-4333-8444-555555555555";
+  const warned = outputOf(await service.run("revoke", "--pod-uid", unknown));
+  assert.equal(
+    warned,
+    `pod ${unknown} gets no further certificate; its certificates expire at ` +
+      "2026-03-31T12:05:00Z at the latest\nno replica that answered has issued a certificate to a " +
+      "pod with this uid: check the uid; the revocation applies in any case\n",
   );
+  assert.deepEqual(readRevocation(warned), { podUid: unknown, validUntil });
   assert.match(
     outputOf(await service.run("revoke", "--node", "node-1")),
     /^the certificates that node node-1 has are rejected from now on/,

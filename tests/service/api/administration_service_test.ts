@@ -11,19 +11,28 @@ import { administrationService } from "../../../src/service/api/administration_s
 import { captureLogs } from "../../support/captured_logs.ts";
 import { refusal } from "../../support/refusal.ts";
 import { countTurns } from "../../support/count_turns.ts";
-import { issued, openTestService, pod, start } from "../../support/service_fixture.ts";
+import { clusterPod, ScriptedPods } from "../../support/scripted_pods.ts";
+import {
+  issued,
+  makeCa,
+  never,
+  openTestService,
+  pod,
+  start,
+  type TestServiceOptions,
+} from "../../support/service_fixture.ts";
 import { temporaryFolder } from "../../support/temporary_folder.ts";
 
 const node = { kind: "node", node: "node-1" } as const;
 const wait = { timeoutMs: 30_000 };
 
 /** The administrator's service on a unix socket, and a client. */
-async function open(options: { nodes?: boolean } = {}) {
+async function open({ nodes, ...options }: TestServiceOptions & { nodes?: boolean } = {}) {
   await using stack = new AsyncDisposableStack();
   const folder = stack.use(await temporaryFolder());
-  const opened = stack.use(await openTestService());
+  const opened = stack.use(await openTestService(options));
   const { nodeRevocation, ...rest } = opened;
-  const parts = options.nodes === false ? rest : { ...rest, nodeRevocation };
+  const parts = nodes === false ? rest : { ...rest, nodeRevocation };
   const server = stack.use(
     await serveUnix(`${folder.path}/admin.sock`, {
       services: [registerService(CertificateAdministration, administrationService(parts))],
@@ -41,6 +50,7 @@ async function listed(stream: AsyncIterable<ListCertificatesResponse>): Promise<
   return (await Array.fromAsync(stream)).flatMap(({ certificates }) => certificates);
 }
 
+const unknownUid = "11111111-2222-4333-8444-555555555555";
 const seconds = (instant: Temporal.Instant) => instant.epochMilliseconds / 1000;
 
 Deno.test("an administrator gets a certificate with its pod, its node and its names", async () => {
@@ -82,23 +92,126 @@ Deno.test("a list is filtered by namespace, pod and node", async () => {
 Deno.test("a pod is revoked by its uid, or by a certificate that it holds", async () => {
   await using service = await open();
   const { serialNumber } = issued(await service.ask());
-  const target = { case: "serialNumber", value: serialNumber } as const;
-  const revoked = await service.client.revokeCertificate({ target, reason: "stolen" }, wait);
-  assert.equal(revoked.podUid, pod.uid);
-  const longest = start.add({ hours: 720 });
-  assert.equal(Number(revoked.validUntil?.seconds), Math.floor(seconds(longest)));
+  const named = { namespace: "shop", name: "web-0" };
+  for (
+    const target of [
+      { case: "serialNumber", value: serialNumber },
+      { case: "podUid", value: pod.uid },
+    ] as const
+  ) {
+    const revoked = await service.client.revokeCertificate({ target, reason: "stolen" }, wait);
+    assert.equal(revoked.podUid, pod.uid);
+    assert.deepEqual([revoked.pod?.namespace, revoked.pod?.name], ["shop", "web-0"]);
+    const longest = start.add({ hours: 720, minutes: 5 });
+    assert.equal(Number(revoked.validUntil?.seconds), Math.floor(seconds(longest)));
+    assert.deepEqual(service.denials.get(pod.uid)?.pod, named);
+  }
   assert.equal((await service.ask()).kind, "denied");
   const { certificate } = await service.client.getCertificateInfo({ serialNumber }, wait);
   assert.equal(Number(certificate?.revokedAt?.seconds), Math.floor(seconds(start)));
-  const byUid = { case: "podUid", value: "another" } as const;
-  assert.equal(
-    (await service.client.revokeCertificate({ target: byUid }, wait)).podUid,
-    "another",
-  );
-  assert.equal((await service.ask({ pod: { ...pod, uid: "another" } })).kind, "denied");
   const unknown = { case: "serialNumber", value: "a1" } as const;
   const failed = await refusal(service.client.revokeCertificate({ target: unknown }, wait));
   assert.equal(failed.code, status.NOT_FOUND);
+  assert.match(failed.message, /^no replica that answered has a certificate with serial number a1/);
+});
+
+Deno.test("a uid of which no certificate is known is denied, and the answer names no pod", async () => {
+  await using service = await open();
+  const target = { case: "podUid", value: unknownUid } as const;
+  const revoked = await service.client.revokeCertificate({ target }, wait);
+  assert.deepEqual([revoked.podUid, revoked.pod], [unknownUid, undefined]);
+  assert.equal((await service.ask({ pod: { ...pod, uid: unknownUid } })).kind, "denied");
+  for (const value of ["another", "7D1F7A3C-1F0E-4B5F-9D8E-2F6F5B1C9A11", `${pod.uid} `, ""]) {
+    const target = { case: "podUid", value } as const;
+    const refused = await refusal(service.client.revokeCertificate({ target }, wait));
+    assert.equal(refused.code, status.INVALID_ARGUMENT);
+    assert.match(
+      refused.message,
+      /pod_uid: is .*expected the uid of a pod in Kubernetes, such as 7d/,
+    );
+  }
+});
+
+/** A restarted service that knows a certificate of the pod from a report of node-1 only. */
+async function openWithReport(pods: ScriptedPods | undefined) {
+  const material = await makeCa();
+  await using before = await openTestService({ material });
+  const { leaf, serialNumber } = issued(await before.ask());
+  const service = await open({ material, ...(pods ? { pods } : {}) });
+  const held = { certificate: leaf.der, pod, volumeId: "csi-1" };
+  const reported = await service.reporting.report(node, [held], never);
+  assert.deepEqual(reported, { kind: "reported", accepted: 1, refused: 0 });
+  return { service, serialNumber };
+}
+
+Deno.test("a reported certificate revokes the pod only when the API server confirms it now", async () => {
+  const pods = new ScriptedPods(clusterPod(pod));
+  const { service, serialNumber } = await openWithReport(pods);
+  await using _service = service;
+  const target = { case: "serialNumber", value: serialNumber } as const;
+  const revoke = () => service.client.revokeCertificate({ target }, wait);
+  pods.failure = "the API server does not answer";
+  const unavailable = await refusal(revoke());
+  assert.equal(unavailable.code, status.UNAVAILABLE);
+  assert.match(unavailable.message, /^nothing is revoked: certificate .* does not answer$/);
+  pods.failure = undefined;
+  pods.create(clusterPod({ ...pod, uid: "another" }));
+  const unconfirmed = await refusal(revoke());
+  assert.equal(unconfirmed.code, status.NOT_FOUND);
+  assert.match(
+    unconfirmed.message,
+    new RegExp(
+      `^nothing is revoked: certificate ${serialNumber} is known only from a report of node node-1, ` +
+        `for pod shop/web-0 with uid ${pod.uid}, and the API server has no such pod: revoke the pod by its uid$`,
+    ),
+  );
+  assert.deepEqual(service.denials.pods(), []);
+  pods.create(clusterPod(pod));
+  assert.equal((await revoke()).pod?.name, "web-0");
+  assert.notEqual(service.revocation.deniedSince(pod.uid), undefined);
+});
+
+Deno.test("without a cluster a reported certificate revokes no pod, and the pod's uid does", async () => {
+  const { service, serialNumber } = await openWithReport(undefined);
+  await using _service = service;
+  const bySerial = { case: "serialNumber", value: serialNumber } as const;
+  const refused = await refusal(service.client.revokeCertificate({ target: bySerial }, wait));
+  assert.equal(refused.code, status.NOT_FOUND);
+  assert.match(
+    refused.message,
+    /there is no API server to confirm that: revoke the pod by its uid/,
+  );
+  const byUid = { case: "podUid", value: pod.uid } as const;
+  const { podUid } = await service.client.revokeCertificate({ target: byUid }, wait);
+  assert.equal(podUid, pod.uid);
+});
+
+Deno.test("a node cannot make an administrator revoke another pod by reporting its certificate", async () => {
+  const innocent = { ...pod, name: "web-1", uid: "33333333-2222-4333-8444-555555555555" };
+  const pods = new ScriptedPods(clusterPod(pod), clusterPod(innocent, { nodeName: "node-2" }));
+  const material = await makeCa();
+  await using before = await openTestService({ material, pods });
+  // web-0 asked for the name of web-1 as well, which a pod of the namespace may have.
+  pods.create(clusterPod(pod, {
+    volumes: new Map([["certs", { "dns-names": "web-1.shop.svc.cluster.local" }]]),
+  }));
+  const { leaf, serialNumber } = issued(await before.ask({}, node));
+  assert(leaf.dnsNames.includes("web-1.shop.svc.cluster.local"));
+  await using service = await open({ material, pods });
+  const hostile = { kind: "node", node: "node-2" } as const;
+  const claims = [
+    { ...pod, uid: "22222222-2222-4333-8444-555555555555" },
+    // The true pod, which does not run on that node.
+    pod,
+    innocent,
+  ];
+  const held = claims.map((pod) => ({ certificate: leaf.der, pod, volumeId: "csi-1" }));
+  const reported = await service.reporting.report(hostile, held, never);
+  assert.deepEqual(reported, { kind: "reported", accepted: 0, refused: 3 });
+  const target = { case: "serialNumber", value: serialNumber } as const;
+  const refused = await refusal(service.client.revokeCertificate({ target }, wait));
+  assert.equal(refused.code, status.NOT_FOUND);
+  assert.deepEqual(service.denials.pods(), []);
 });
 
 Deno.test("a renewed certificate still names the pod that is revoked, and leads to the current certificate", async () => {
@@ -213,7 +326,7 @@ Deno.test("each call of an administrator is one line of the audit log", async ()
   for (
     const target of [
       { case: "serialNumber", value: serialNumber },
-      { case: "podUid", value: "another" },
+      { case: "podUid", value: unknownUid },
       { case: "nodeName", value: "node-1" },
     ] as const
   ) await client.revokeCertificate({ target, reason: "stolen" }, wait);
@@ -228,7 +341,7 @@ Deno.test("each call of an administrator is one line of the audit log", async ()
     ["get", "unknown", undefined, "a1", undefined],
     ["get", "invalid", undefined, undefined, undefined],
     ["revoke", "revoked", pod.uid, serialNumber, undefined],
-    ["revoke", "revoked", "another", undefined, undefined],
+    ["revoke", "revoked", unknownUid, undefined, undefined],
     ["revoke", "revoked", undefined, undefined, "node-1"],
   ]);
 });

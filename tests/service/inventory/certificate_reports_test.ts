@@ -6,6 +6,9 @@ import {
 import type { Caller } from "../../../src/service/access/authenticator.ts";
 import { FairQueue } from "../../../src/shared/scheduler/fair_queue.ts";
 import { webCryptoEngine } from "../../../src/shared/crypto/web_crypto_engine.ts";
+import type { ClusterPod } from "../../../src/service/access/pod_authorization.ts";
+import type { PodIdentity } from "../../../src/shared/attributes/pod_identity.ts";
+import { clusterPod, ScriptedPods } from "../../support/scripted_pods.ts";
 import {
   anonymous,
   issued,
@@ -108,6 +111,64 @@ Deno.test("a report does not replace an entry that is added while it is verified
   const outcome = await reporting.report(node, [held(leaf.der)], never);
   assert.deepEqual(outcome, { kind: "reported", accepted: 1, refused: 0 });
   assert.equal(inventory.get(serialNumber)?.node, undefined);
+});
+
+Deno.test("a report is accepted for a pod that exists with its uid and its account on the reporting node", async () => {
+  const material = await makeCa();
+  await using before = await openTestService({ material });
+  const { leaf } = issued(await before.ask());
+  const rows: [kind: "accepted" | "refused", Partial<ClusterPod>, Partial<PodIdentity>][] = [
+    ["refused", {}, { uid: "invented" }],
+    ["refused", { uid: "re-created" }, {}],
+    ["refused", { nodeName: "node-2" }, {}],
+    ["refused", { serviceAccountName: "other" }, {}],
+    ["accepted", {}, {}],
+  ];
+  for (const [kind, observed, claimed] of rows) {
+    const pods = new ScriptedPods(clusterPod(pod, observed));
+    await using service = await openTestService({ material, pods });
+    const claim = held(leaf.der, { pod: { ...pod, ...claimed } });
+    const outcome = await service.reporting.report(node, [claim], never);
+    const accepted = Number(kind === "accepted");
+    assert.deepEqual(outcome, { kind: "reported", accepted, refused: 1 - accepted });
+    assert.equal(service.inventory.size, accepted);
+    // What is known is not looked up again.
+    await service.reporting.report(node, [claim], never);
+    assert.equal(pods.finds, kind === "accepted" ? 1 : 2);
+  }
+});
+
+Deno.test("a report is unavailable, and is to be repeated, while the API server does not answer", async () => {
+  const pods = new ScriptedPods();
+  pods.failure = "the API server does not answer";
+  await using service = await openTestService({ pods });
+  await using before = await openTestService({ material: service.currentCa.material! });
+  const { leaf } = issued(await before.ask());
+  const outcome = await service.reporting.report(node, [held(leaf.der)], never);
+  assert.deepEqual(outcome, { kind: "unavailable", reason: "the API server does not answer" });
+  assert.equal(service.inventory.size, 0);
+});
+
+Deno.test("a certificate is reported for the pod whose own name it bears in front of all others, and for no other", async () => {
+  const material = await makeCa();
+  await using before = await openTestService({ material });
+  await using service = await openTestService({ material });
+  const accepted = async (certificate: Uint8Array, pod: PodIdentity) => {
+    const outcome = await service.reporting.report(node, [held(certificate, { pod })], never);
+    assert(outcome.kind === "reported");
+    return outcome.accepted === 1;
+  };
+  const web1 = { ...pod, name: "web-1" };
+  const attributes = { "dns-names": "web-1.shop.svc.cluster.local" };
+  const both = issued(await before.ask({ attributes })).leaf;
+  assert(both.dnsNames.includes("web-1.shop.svc.cluster.local"));
+  assert.equal(await accepted(both.der, web1), false);
+  // A pod whose own name DNS does not allow.
+  const long = { ...pod, name: `${"n".repeat(64)}.web` };
+  const unnamed = issued(await before.ask({ pod: long, attributes })).leaf;
+  assert.equal(await accepted(unnamed.der, long), false);
+  assert.equal(await accepted(both.der, long), false);
+  assert.equal(await accepted(both.der, pod), true);
 });
 
 Deno.test("what the former CA signed is ours for as long as its anchor is published", async () => {

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { verifyChain } from "../../../src/shared/x509/chain.ts";
 import type { KeyAlgorithm } from "../../../src/shared/crypto/key_algorithm.ts";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
+import type { ClusterPod } from "../../../src/service/access/pod_authorization.ts";
+import { clusterPod, ScriptedPods } from "../../support/scripted_pods.ts";
 import { FairQueue } from "../../../src/shared/scheduler/fair_queue.ts";
 import {
   anonymous,
@@ -233,6 +235,65 @@ Deno.test("a service that was restarted renews certificates that are not in its 
   assert.deepEqual(renewed.leaf.dnsNames, first.leaf.dnsNames);
   const { anchors } = after.currentCa;
   assert.equal((await verifyChain([renewed.leaf], [...anchors], start)).kind, "verified");
+});
+
+Deno.test("a renewal states whether this replica knows its predecessor, and no other pod's is accepted", async () => {
+  const material = await makeCa();
+  await using service = await openTestService({ material });
+  const first = issued(await service.ask());
+  assert.equal(first.predecessorVerified, undefined);
+  const second = issued(await service.ask({ predecessor: first.serialNumber }));
+  assert.equal(second.predecessorVerified, true);
+  // The driver received no answer and names the former certificate again.
+  const third = issued(await service.ask({ predecessor: first.serialNumber }));
+  assert.equal(third.predecessorVerified, true);
+  const unknown = issued(await service.ask({ predecessor: "a1" }));
+  assert.equal(unknown.predecessorVerified, false);
+  const other = { ...pod, name: "web-1", uid: "another" };
+  const { serialNumber } = unknown;
+  const reason = reasonOf("denied", await service.ask({ pod: other, predecessor: serialNumber }));
+  assert.equal(
+    reason,
+    `predecessor_serial_number: certificate ${serialNumber} was issued to another pod than ` +
+      "shop/web-1 with uid another",
+  );
+});
+
+Deno.test("a node cannot stop a pod's renewals by reporting its certificate for another pod", async () => {
+  const material = await makeCa();
+  await using before = await openTestService({ material });
+  const { leaf, serialNumber } = issued(await before.ask());
+  await using after = await openTestService({ material });
+  const claim = { certificate: leaf.der, pod: { ...pod, uid: "another" }, volumeId: "csi-1" };
+  const reported = await after.reporting.report({ kind: "node", node: "node-2" }, [claim], never);
+  assert.deepEqual(reported, { kind: "reported", accepted: 1, refused: 0 });
+  const renewed = issued(await after.ask({ predecessor: serialNumber }));
+  assert.equal(renewed.predecessorVerified, false);
+});
+
+Deno.test("an invented predecessor gives neither another name nor a shorter, longer or forbidden certificate", async () => {
+  const pods = new ScriptedPods(clusterPod(pod));
+  await using service = await openTestService({ pods });
+  const node = { kind: "node", node: "node-1" } as const;
+  const ask = (attributes: Record<string, string>, given: Partial<ClusterPod> = {}) => {
+    pods.create(clusterPod(pod, { volumes: new Map([["certs", attributes]]), ...given }));
+    return service.ask({ predecessor: "a1" }, node);
+  };
+  // As short as a first certificate can be.
+  const { notAfter } = issued(await ask({ duration: "10s" }));
+  assert.equal(String(notAfter), "2026-03-01T13:00:00Z");
+  const rows: [RegExp, Record<string, string>, Partial<ClusterPod>][] = [
+    [/api\.bank\.svc/, { "dns-names": "api.bank.svc" }, {}],
+    [/a validity of 1000h .* is over the maximum/, { duration: "1000h" }, {}],
+    [/does not run on node node-1/, {}, { nodeName: "node-2" }],
+    [/is finished/, {}, { finished: true }],
+    [/was to end at/, {}, { deletionTimestamp: start.subtract({ minutes: 6 }) }],
+  ];
+  for (const [expected, attributes, given] of rows) {
+    assert.match(reasonOf("denied", await ask(attributes, given)), expected);
+  }
+  await service.revocation.revoke(pod.uid);
+  assert.match(reasonOf("denied", await ask({})), /were revoked/);
 });
 
 Deno.test("a changed policy applies to the next renewal", async () => {

@@ -43,7 +43,7 @@ Deno.test("a pod is returned with the fields of the API server and the attribute
     labels: { app: "web" },
     annotations: { team: "a" },
     finished: false,
-    deleting: false,
+    deletionTimestamp: undefined,
     isMirrorPod: false,
     volumes: new Map([["certs", { a: "b" }], ["plain", {}]]),
   });
@@ -60,7 +60,8 @@ Deno.test("finished, deleted, not yet scheduled and node-made pods are returned 
     status: { phase: "Pending" },
   });
   const deleting = await api.found();
-  assert.deepEqual([deleting.deleting, deleting.finished], [true, false]);
+  assert.equal(String(deleting.deletionTimestamp), "2026-03-01T12:00:00Z");
+  assert.equal(deleting.finished, false);
   api.put({ metadata: { annotations: { "kubernetes.io/config.mirror": "hash" } } });
   assert.equal((await api.found()).isMirrorPod, true);
   const ownerReferences = [{ apiVersion: "v1", kind: "Node", name: "node-1", uid: "u" }];
