@@ -147,8 +147,12 @@ class PolicyFileReader {
     if (items !== undefined && (items.length > 0 || canBeEmpty)) {
       return items.map(read).filter((item) => item !== undefined);
     }
-    const all = acceptsAll ? ', or "*"' : "";
-    this.#reject(node, `${key} is not a list with at least one item`, `a list ([one, two])${all}`);
+    const expected = canBeEmpty ? "a list of rules" : "a list with at least one item";
+    this.#reject(
+      node,
+      `${key} is ${describeNonList(node)}`,
+      expected + (acceptsAll ? ', or "*"' : ""),
+    );
     return [];
   }
 
@@ -177,6 +181,15 @@ class PolicyFileReader {
   #lineAt(offset: number): number {
     return this.#lines.linePos(offset).line;
   }
+}
+
+/** What stands in place of a list. */
+function describeNonList(node: Node): string {
+  if (isSeq(node)) return "an empty list";
+  if (!isScalar(node)) return "not a list";
+  const given = abbreviate(String(node.value));
+  const isItem = typeof node.value === "string" && given !== "*";
+  return `"${given}"${ask(isItem ? `[${given}]` : undefined)}`;
 }
 
 /** Asks whether a suggestion is meant; empty without one. */

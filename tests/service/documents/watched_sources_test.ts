@@ -73,7 +73,7 @@ Deno.test("a bad policy file is reported with its line, and the previous one rem
 Deno.test("a service does not start with a bad policy file, and has no rules without one", async () => {
   await using time = ticking();
   const opening = CurrentPolicy.open({ ...time, base: policy(), file: new TestFile("rules: 1") });
-  await assert.rejects(opening, /^Error: POLICY_FILE \/etc\/file: line 1: rules is not a list/);
+  await assert.rejects(opening, /^Error: POLICY_FILE \/etc\/file: line 1: rules is "/);
   await using source = await CurrentPolicy.open({ ...time, base: policy() });
   assert.deepEqual(source.policy.rules, []);
   assert.equal(time.scheduler.size, 0);

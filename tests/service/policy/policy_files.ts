@@ -141,11 +141,11 @@ const wrongValues: readonly RefusedFile[] = [
   },
   {
     text: one('dnsNames: "*"'),
-    problem: /dnsNames is not a list with at least one item; expected a/,
+    problem: /dnsNames is "\*"; expected a list with at/,
   },
   {
     text: one('organizationalUnits: "Pay"'),
-    problem: /organizationalUnits is not a list .*, or "\*"$/,
+    problem: /organizationalUnits is "Pay" \(is \[Pay\] meant.*item, or "\*"$/,
   },
   { text: one("dnsNames: [.example.com]"), problem: /is \*\.example\.com meant\?/ },
   { text: one("ipRanges: [10.0.0.1]"), problem: /"10\.0\.0\.1" \(is 10\.0\.0\.1\/32 meant\?\)/ },
@@ -159,7 +159,9 @@ const wrongValues: readonly RefusedFile[] = [
     (key) => ({
       text: `rules: [{namespaces: [shop], annotations: true, ${key}: []}]`
         .replace(/namespaces: \[shop\], (?=.*namespaces)/, ""),
-      problem: RegExp(`^line 1, rule 1: ${key} is not a list with at least one item; expected a l`),
+      problem: RegExp(
+        `^line 1, rule 1: ${key} is an empty list; expected a list with at least one`,
+      ),
     }),
   ),
 ];
@@ -184,8 +186,12 @@ const wrongKeys: readonly RefusedFile[] = [
     problem: /^line 1, rule 1: has no "namespaces"; expected a/,
   },
   { text: "rules: [5]", problem: /^line 1, rule 1: the rule is not a mapping; expected a mapping/ },
-  { text: "rules: 5", problem: /^line 1: rules is not a list/ },
-  { text: "rules:\n", problem: /^line [12]: rules is not a list/ },
+  {
+    text: one("uris: {a: b}"),
+    problem: /^line 1, rule 1: uris is not a list; expected a list with/,
+  },
+  { text: "rules: 5", problem: /^line 1: rules is "5"; expected a list of rules$/ },
+  { text: "rules:\n", problem: /^line [12]: rules is "null"; expected a list of rules$/ },
   { text: "hello", problem: /^line 1: the file is not a mapping; expected a mapping with rules/ },
   { text: "other: 1", problem: /^line 1: "other" is unknown; expected one of rules/ },
   { text: "{}", problem: /^line 1: has no "rules"; expected a list under "rules"/ },
