@@ -47,7 +47,7 @@ Deno.test("a changed policy file is used within ten seconds", async () => {
 
 Deno.test("a bad policy file is reported with its line, and the previous one remains in use until a good one", async () => {
   await using time = ticking();
-  const good = "rules:\n  - namespaces: [shop]\n";
+  const good = "rules:\n  - namespaces: [shop]\n    bareNames: false\n";
   const file = new TestFile(good);
   await using source = await CurrentPolicy.open({ ...time, base: policy(), file });
   for (const bad of ["rules:\n  - namespaces: [Shop]\n", "rules: {", "x: 1"]) {
