@@ -127,7 +127,7 @@ export const folders: Readonly<Record<string, Folder>> = {
   "service/x509": {
     purpose: "leaf and root certificates, the CA from its PEM, CA fitness",
     mainFile: "issuer.ts",
-    mayImport: { shared: ["crypto", "x509"] },
+    mayImport: { shared: ["text", "crypto", "x509"] },
   },
   "service/documents": {
     purpose: "watched files, and small documents that replicas share",
@@ -207,7 +207,7 @@ export const folders: Readonly<Record<string, Folder>> = {
     purpose: "the cluster's API, and what `access`, `attestation`, `ca` and `documents` need of it",
     mainFile: "api_client.ts",
     mayImport: {
-      shared: ["text", "scheduler", "grpc_client"],
+      shared: ["text", "crypto", "scheduler", "grpc_client"],
       service: ["documents", "ca", "access", "attestation"],
     },
   },
@@ -243,6 +243,7 @@ export const folders: Readonly<Record<string, Folder>> = {
         "telemetry",
       ],
       service: [
+        "x509",
         "documents",
         "openssl",
         "ca",

@@ -26,6 +26,7 @@ import { createCertificateRequest } from "../../src/shared/x509/certificate_requ
 import { loadIssuer } from "../../src/service/x509/issuer.ts";
 import { generateKeyPair } from "../../src/shared/crypto/key_pairs.ts";
 import type { KeyAlgorithm } from "../../src/shared/crypto/key_algorithm.ts";
+import { serverName } from "../../src/shared/text/product_names.ts";
 import { FakeClock } from "../../scripts/support/fake_clock.ts";
 
 export const start = Temporal.Instant.from("2026-03-01T12:00:00.750Z");
@@ -43,6 +44,7 @@ export function policy(rules: readonly PolicyRule[] = []): Policy {
   return {
     clusterDomain: "cluster.local",
     trustDomain: "cluster.local",
+    servingName: serverName,
     minValidity: Temporal.Duration.from({ hours: 1 }),
     defaultValidity: Temporal.Duration.from({ hours: 168 }),
     maxValidity: Temporal.Duration.from({ hours: 720 }),
@@ -140,6 +142,7 @@ export async function openTestService(options: TestServiceOptions = {}) {
   return {
     ...parts,
     replicas: new AllReplicas(own, undefined),
+    servingName: serverName,
     clock,
     nodeRevocation,
     scheduler,

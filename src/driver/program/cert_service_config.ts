@@ -2,7 +2,6 @@ import type { EnvironmentReader, VariableTable } from "../../shared/config/envir
 import { absolutePath, parseAddress, parseServiceUrl } from "../../shared/config/value_parsers.ts";
 import type { ServiceConnection } from "../service_client/connection.ts";
 import type { Address } from "../../shared/text/network_address.ts";
-import { serverName } from "../../shared/text/product_names.ts";
 
 /** The port of the service's attestation endpoint. */
 const attestationPort = 50052;
@@ -54,7 +53,10 @@ type Reading = Pick<
 >;
 
 /** Reads how the service is reached; rejects variables that contradict each other. */
-export function certServiceConfig(reading: Reading): ServiceConnection {
+export function certServiceConfig(
+  reading: Reading,
+  serverName: string,
+): ServiceConnection {
   const { address, caFile } = reading.values;
   const isPlain = address.startsWith("http:");
   if (isPlain && reading.isValid("CERT_SERVICE_ADDR")) {

@@ -137,7 +137,7 @@ export function readDriverConfig(
   if (nodeId === undefined && reading.isValid("NODE_ID")) {
     reading.reject("NODE_ID", `${driverVariables.nodeId.expected}; the host name cannot be used`);
   }
-  const certService = certServiceConfig(reading);
+  const certService = certServiceConfig(reading, reading.values.servingName);
   const registration = registrationConfig(reading);
   return reading.outcome(() => ({
     socketPath: values.socketPath,

@@ -103,6 +103,7 @@ export class CaController {
         : `signing with ${certificate.subject}, valid until ${certificate.notAfter}`,
       ...(this.#state ? describeRotation(this.#state, this.#latest) : []),
       ...(rejectionReason === undefined ? [] : [`the new CA cannot be used: ${rejectionReason}`]),
+      ...(this.#latest?.warnings ?? []).map((warning) => `the CA: ${warning}`),
       ...(formerProblem === undefined ? [] : [`the former CA cannot be used: ${formerProblem}`]),
       ...[this.#sourceProblem, this.#documentProblem].filter((line) => line !== undefined),
     ];

@@ -1,5 +1,7 @@
+import { decodePem } from "../../shared/crypto/pem.ts";
 import type { Certificate } from "../../shared/x509/certificate.ts";
 import { verifyIssuerChain } from "../../shared/x509/chain.ts";
+import { describeOtherEncoding } from "../x509/ca_text.ts";
 import { type Issuer, loadIssuer } from "../x509/issuer.ts";
 import { deriveNodeCa, type NodeCa } from "../x509/node_ca.ts";
 import type { CaSourceContent } from "./ca_source.ts";
@@ -44,6 +46,8 @@ export async function loadCa(
   /** The name in the URIs of node certificates; undefined where none are issued. */
   trustDomain?: string,
 ): Promise<{ kind: "loaded"; ca: LoadedCa } | { kind: "refused"; problem: string }> {
+  const further = furtherAnchorsProblem(content.furtherAnchorsPem);
+  if (further !== undefined) return { kind: "refused", problem: `ca.crt: ${further}` };
   const pem = [content.certificatePem, content.furtherAnchorsPem ?? ""].join("\n");
   const loaded = await loadIssuer(pem, content.privateKeyPem, at);
   if (loaded.kind === "refused") return loaded;
@@ -83,4 +87,10 @@ async function verifiesTo(issuer: Issuer, anchor: Certificate, at: Temporal.Inst
 
 function distinct(certificates: readonly Certificate[]): Certificate[] {
   return [...new Set(certificates)];
+}
+
+/** Why nothing of a text that is not empty would be trusted: it is not PEM. */
+function furtherAnchorsProblem(pem: string | undefined): string | undefined {
+  if (pem === undefined || decodePem("CERTIFICATE", pem).length > 0) return undefined;
+  return describeOtherEncoding(pem, "ca.crt");
 }

@@ -7,7 +7,6 @@
 
 import { describeProblems, parseAttributes } from "../../shared/attributes/attribute_parser.ts";
 import { parseCertificateRequest } from "../../shared/x509/certificate_request.ts";
-import type { CertificateNames } from "../x509/certificate_names.ts";
 import type { SignatureEngine } from "../../shared/crypto/signature_engine.ts";
 import type { PodFields } from "../../shared/attributes/templates.ts";
 import type { DriverPodCheck } from "../access/driver_pod_check.ts";
@@ -18,6 +17,7 @@ import {
 } from "../access/pod_authorization.ts";
 import type { Inventory } from "../inventory/inventory.ts";
 import type { LeafSigner, SignedLeaf } from "./leaf_signer.ts";
+import { optionalDnsNames, outsideDenial } from "./outside_names.ts";
 import { checkPredecessor, type PredecessorState } from "./predecessor.ts";
 import { computeRequestedNames } from "../policy/requested_names.ts";
 import { decidePolicy } from "../policy/decision.ts";
@@ -36,7 +36,6 @@ export interface IssueRequest extends VolumeRequest {
 
 export interface IssuedCertificate extends Omit<SignedLeaf, "kind"> {
   readonly kind: "issued";
-  readonly names: CertificateNames;
   /** Whether this replica knows the predecessor as the pod's; undefined for a first certificate. */
   readonly predecessorVerified: boolean | undefined;
 }
@@ -156,14 +155,17 @@ export class CertificateIssuer {
       names: decision.names,
       validity: decision.validity,
       extendedKeyUsage: ["serverAuth", "clientAuth"],
+      optionalDnsNames: optionalDnsNames(names.names),
     });
     if (signed.kind === "unavailable") return signed;
+    if (signed.kind === "outside") {
+      return { kind: "denied", reason: outsideDenial(signed.names, names.names) };
+    }
     // The pod can have been denied while the request waited and the certificate was being signed.
     if (revocation.isDenied(request.pod)) return revoked(pod.uid);
     const issued: IssuedCertificate = {
       ...signed,
       kind: "issued",
-      names: decision.names,
       predecessorVerified: predecessor === "absent" ? undefined : predecessor === "verified",
     };
     this.#record(caller, request, issued);

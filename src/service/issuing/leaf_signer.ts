@@ -2,6 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { Issuer } from "../x509/issuer.ts";
 import { type EncodedPublicKey, randomSerialNumber, signLeaf } from "../x509/leaf_certificate.ts";
+import { type OutsideName, outsideNames } from "../x509/ca_names.ts";
 import type { CertificateNames } from "../x509/certificate_names.ts";
 import type { SignatureEngine } from "../../shared/crypto/signature_engine.ts";
 import { backdateMs, wholeSeconds } from "./certificate_times.ts";
@@ -14,11 +15,15 @@ export interface LeafContent {
   /** Counts from now. */
   readonly validity: Temporal.Duration;
   readonly extendedKeyUsage: readonly ("serverAuth" | "clientAuth")[];
+  /** DNS names that are left out where the CA's name constraints do not permit them. */
+  readonly optionalDnsNames?: ReadonlySet<string> | undefined;
 }
 
 export interface SignedLeaf {
   readonly kind: "signed";
   readonly serialNumber: string;
+  /** Those of the certificate. */
+  readonly names: CertificateNames;
   readonly notBefore: Temporal.Instant;
   readonly notAfter: Temporal.Instant;
   /** DER, leaf first, without the root. */
@@ -26,6 +31,12 @@ export interface SignedLeaf {
   /** DER. */
   readonly trustBundle: Uint8Array[];
 }
+
+export type SigningOutcome =
+  | SignedLeaf
+  | { readonly kind: "unavailable"; readonly reason: string }
+  /** The CA's name constraints do not permit these names. */
+  | { readonly kind: "outside"; readonly names: readonly OutsideName[] };
 
 /** The shortest validity that can be requested is 10 s, and rounding to whole seconds removes up to one. */
 const shortestMs = 9_000;
@@ -57,9 +68,7 @@ export class LeafSigner {
   }
 
   /** Signs a leaf with a new random serial number; `unavailable` when there is no CA, or it expires within seconds. */
-  async sign(
-    content: LeafContent,
-  ): Promise<SignedLeaf | { readonly kind: "unavailable"; readonly reason: string }> {
+  async sign(content: LeafContent): Promise<SigningOutcome> {
     const { material, unavailableReason } = this.#currentCa;
     if (material === undefined) return { kind: "unavailable", reason: unavailableReason };
     const now = this.#clock.now();
@@ -71,7 +80,10 @@ export class LeafSigner {
       const ends = latestNotAfter(material);
       return { kind: "unavailable", reason: `the CA is valid until ${ends}; replace it` };
     }
-    const { names, publicKey } = content;
+    const fitted = fitNames(content, material.issuer);
+    if ("kind" in fitted) return fitted;
+    const { names } = fitted;
+    const { publicKey } = content;
     const serialNumber = randomSerialNumber();
     const extendedKeyUsage = [...content.extendedKeyUsage];
     const template = { ...names, publicKey, serialNumber, notBefore, notAfter, extendedKeyUsage };
@@ -79,6 +91,7 @@ export class LeafSigner {
     return {
       kind: "signed",
       serialNumber,
+      names,
       notBefore,
       notAfter,
       chain: [leaf, ...material.issuer.chain.map(({ der }) => der)],
@@ -100,4 +113,20 @@ export class LeafSigner {
     }
     return last;
   }
+}
+
+/** The names without the optional ones that the CA cannot certify, or those that it cannot certify. */
+function fitNames(
+  { names, optionalDnsNames }: LeafContent,
+  { nameConstraints }: Issuer,
+): { names: CertificateNames } | SigningOutcome & { kind: "outside" } {
+  if (nameConstraints.length === 0) return { names };
+  const omitted = new Set(
+    outsideNames(nameConstraints, names)
+      .filter(({ kind, name }) => kind === "dns" && optionalDnsNames?.has(name))
+      .map(({ name }) => name),
+  );
+  const kept = { ...names, dnsNames: names.dnsNames.filter((name) => !omitted.has(name)) };
+  const outside = outsideNames(nameConstraints, kept);
+  return outside.length === 0 ? { names: kept } : { kind: "outside", names: outside };
 }

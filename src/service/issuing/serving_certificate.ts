@@ -4,7 +4,6 @@ import type { Clock } from "../../shared/scheduler/clock.ts";
 import { Listeners } from "../../shared/scheduler/listeners.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
 import { identityRenewalFraction } from "../../shared/x509/identity_renewal.ts";
-import { serverName } from "../../shared/text/product_names.ts";
 import type { CurrentCa } from "../ca/current_ca.ts";
 import { createSelfSignedCa } from "../x509/self_signed_ca.ts";
 import type { LeafSigner } from "./leaf_signer.ts";
@@ -24,6 +23,7 @@ const lifetime = Temporal.Duration.from({ hours: 24 });
  * be open.
  */
 export class ServingCertificate implements AsyncDisposable {
+  readonly #name: string;
   readonly #currentCa: CurrentCa;
   readonly #signer: LeafSigner;
   readonly #scheduler: Scheduler;
@@ -38,6 +38,7 @@ export class ServingCertificate implements AsyncDisposable {
     pair: ServingKeyPair,
     isPlaceholder: boolean,
   ) {
+    this.#name = options.servingName;
     this.#currentCa = options.currentCa;
     this.#signer = options.signer;
     this.#scheduler = options.scheduler;
@@ -48,11 +49,13 @@ export class ServingCertificate implements AsyncDisposable {
 
   /** Issues the first certificate and renews it until disposed; rejects when the CA has expired. */
   static async start(options: ServingCertificateOptions): Promise<ServingCertificate> {
-    const { currentCa, signer, scheduler, clock } = options;
+    const { servingName, currentCa, signer, scheduler, clock } = options;
     const { material } = currentCa;
     const now = clock.now();
     const first =
-      await (material === undefined ? selfSignedPlaceholder(now) : makePair(signer, now));
+      await (material === undefined
+        ? selfSignedPlaceholder(now)
+        : makePair(servingName, signer, now));
     const serving = new ServingCertificate(options, first.pair, material === undefined);
     const renew = () => serving.#renew();
     // The CA can have been replaced before the listener was added.
@@ -88,7 +91,7 @@ export class ServingCertificate implements AsyncDisposable {
   async #renew(): Promise<Temporal.Instant | undefined> {
     // The next CA schedules a renewal.
     if (this.#currentCa.material === undefined) return undefined;
-    const { pair, renewTime } = await makePair(this.#signer, this.#clock.now());
+    const { pair, renewTime } = await makePair(this.#name, this.#signer, this.#clock.now());
     this.#pair = pair;
     this.#isPlaceholder = false;
     this.#listeners.call();
@@ -97,6 +100,8 @@ export class ServingCertificate implements AsyncDisposable {
 }
 
 export interface ServingCertificateOptions {
+  /** The name that clients expect. */
+  readonly servingName: string;
   readonly currentCa: CurrentCa;
   readonly signer: LeafSigner;
   readonly scheduler: Scheduler;
@@ -122,22 +127,29 @@ async function selfSignedPlaceholder(now: Temporal.Instant): Promise<FreshPair> 
   return { pair, renewTime: notAfter };
 }
 
-async function makePair(signer: LeafSigner, now: Temporal.Instant): Promise<FreshPair> {
+async function makePair(
+  name: string,
+  signer: LeafSigner,
+  now: Temporal.Instant,
+): Promise<FreshPair> {
   const keyPair = await generateKeyPair("ecdsa-p256");
   const signed = await signer.sign({
     publicKey: keyPair.publicKey,
     names: {
-      commonName: serverName,
+      commonName: name,
       organizationalUnits: [],
-      dnsNames: [serverName],
+      dnsNames: [name],
       ipAddresses: [],
       uris: [],
     },
     validity: lifetime,
     extendedKeyUsage: ["serverAuth"],
   });
-  if (signed.kind === "unavailable") {
-    throw new Error(`cannot issue the serving certificate: ${signed.reason}`);
+  if (signed.kind !== "signed") {
+    const reason = signed.kind === "unavailable"
+      ? signed.reason
+      : `the CA cannot certify ${signed.names.map(({ name }) => name).join(", ")}`;
+    throw new Error(`cannot issue the serving certificate: ${reason}`);
   }
   const pair = {
     certificatePem: signed.chain.map((der) => encodePem("CERTIFICATE", der)).join(""),

@@ -1,5 +1,6 @@
 import type { V1Secret } from "@kubernetes/client-node";
 import { getLogger } from "@logtape/logtape";
+import { decodePemBytes } from "../../shared/crypto/pem.ts";
 import type { NamespacedName } from "../../shared/text/kubernetes_names.ts";
 import { compromisedAnnotation, formerCaKeys } from "../../shared/text/product_names.ts";
 import type { CaSource, CaSourceState } from "../ca/ca_source.ts";
@@ -84,11 +85,10 @@ function readSecret(
   };
 }
 
-/** Undefined for what is not base64 (RFC 4648, section 4) of UTF-8. */
+/** Undefined for what is not base64 (RFC 4648, section 4). */
 function decodeText(encoded: string): string | undefined {
   try {
-    const bytes = Uint8Array.fromBase64(encoded);
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    return decodePemBytes(Uint8Array.fromBase64(encoded));
   } catch {
     return undefined;
   }

@@ -18,8 +18,11 @@ export function openCluster(
   environment: Readonly<Record<string, string | undefined>>,
   { clock }: { readonly clock: Clock },
 ) {
-  const client = new ApiClient(readApiCredentials(environment), { clock });
+  const credentials = readApiCredentials(environment);
+  const client = new ApiClient(credentials, { clock });
   return {
+    /** The CAs of the API server, PEM. */
+    caPem: () => credentials.caPem(),
     pods: apiServerPodDirectory(client),
     caSecret: (secret: NamespacedName) => caSecretSource(client, secret, { clock }),
     document: (configMap: NamespacedName): SharedDocument =>

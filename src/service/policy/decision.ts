@@ -114,7 +114,7 @@ const checkDnsNames: Rule = ({ names, pod: { namespace } }, allowed) => {
     (shortNames && isShortName(name, namespace)) ||
     allowed.dnsNames.some((pattern) => matchesDnsPattern(name, pattern));
   const check = (attribute: string, name: string): string[] => {
-    const reserved = reservedNameReason(name, clusterDomain);
+    const reserved = reservedNameReason(name, allowed);
     if (reserved !== undefined) {
       return [`${attribute} "${name}" ${reserved}, and no rule can grant it`];
     }

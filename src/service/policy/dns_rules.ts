@@ -1,13 +1,24 @@
 import { parseDnsName } from "../../shared/text/name_syntax.ts";
 import { serviceDomain } from "../../shared/text/product_names.ts";
 
+/** Names of the installation that are reserved. */
+interface ReservingNames {
+  readonly clusterDomain: string;
+  readonly servingName: string;
+}
+
 /**
  * Why no policy can grant a name, in words that follow the name; undefined when a policy could. A
  * wildcard is checked for every name that it covers.
  */
-export function reservedNameReason(name: string, clusterDomain: string): string | undefined {
+export function reservedNameReason(
+  name: string,
+  { clusterDomain, servingName }: ReservingNames,
+): string | undefined {
   const covered = name.replace(/^\*\./, "");
-  if (isWithin(covered, serviceDomain)) return "belongs to the certificate service itself";
+  if (isWithin(covered, serviceDomain) || matchesDnsPattern(servingName, name)) {
+    return "belongs to the certificate service itself";
+  }
   if (isWithin(covered, "localhost")) return "is the name of every machine";
   if (isWithin(clusterDomain, covered)) return "is the cluster's own domain or contains it";
   if (name.startsWith("*.") && covered === `svc.${clusterDomain}`) {

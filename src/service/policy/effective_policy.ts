@@ -7,6 +7,7 @@ import { isClusterLabel, outsideMeaning } from "./short_names.ts";
 /** What pods of one namespace may have: the default and all rules for the namespace together. */
 export interface EffectivePolicy extends Required<Omit<PolicyRule, "namespaces">> {
   readonly clusterDomain: string;
+  readonly servingName: string;
   readonly trustDomain: string;
   /** The validity where a volume asks for none: never over `maxValidity`. */
   readonly defaultValidity: Temporal.Duration;
@@ -44,11 +45,12 @@ export function computeEffectivePolicy(policy: Policy, namespace: string): Effec
       organizationalUnits: [...combined.organizationalUnits, ...rule.organizationalUnits],
     };
   }
-  const { clusterDomain, trustDomain, defaultValidity } = policy;
+  const { clusterDomain, servingName, trustDomain, defaultValidity } = policy;
   return {
     ...combined,
     shortNames: combined.shortNames && !isClusterLabel(namespace, clusterDomain),
     clusterDomain,
+    servingName,
     trustDomain,
     defaultValidity: shorter(defaultValidity, combined.maxValidity),
     minValidity: shorter(combined.minValidity, combined.maxValidity),

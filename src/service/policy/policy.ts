@@ -11,6 +11,8 @@ import type { IpRange } from "./ip_ranges.ts";
 /** What pods may have: the default, and the rules that change it. */
 export interface Policy {
   readonly clusterDomain: string;
+  /** The name in the service's own certificate, which no rule can grant. */
+  readonly servingName: string;
   /** Of the pods' SPIFFE IDs. */
   readonly trustDomain: string;
   /** The validity where a volume asks for none. */

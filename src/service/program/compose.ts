@@ -60,6 +60,8 @@ export interface IssuingOptions {
 }
 
 export interface ServiceOptions extends IssuingOptions {
+  /** The name in the service's own certificate. */
+  readonly servingName: string;
   readonly policy: CurrentPolicy;
   readonly caSource: CaSource;
   readonly caRotationDelay: Temporal.Duration;
@@ -136,7 +138,13 @@ export async function openService(options: ServiceOptions) {
   // Awaited, so that the serving certificate is signed by the CA if there is one.
   const { problem } = await caController.firstResult;
   const serving = resources.use(
-    await ServingCertificate.start({ currentCa, signer, scheduler, clock }),
+    await ServingCertificate.start({
+      servingName: options.servingName,
+      currentCa,
+      signer,
+      scheduler,
+      clock,
+    }),
   );
   const opened = resources.move();
   return {

@@ -36,6 +36,8 @@ export interface ServiceConfig {
   readonly clusterId: string | undefined;
   readonly ca: CaConfig;
   readonly clusterDomain: string;
+  /** The name in the service's own certificate; no policy grants it. */
+  readonly servingName: string;
   /** Of the SPIFFE IDs of pods and nodes. */
   readonly trustDomain: string;
   readonly defaultValidity: Temporal.Duration;
@@ -96,6 +98,7 @@ export function readServiceConfig(environment: Environment): ConfigResult<Servic
     clusterId: ca.kind === "files" ? values.clusterId : undefined,
     ca,
     clusterDomain: values.clusterDomain,
+    servingName: values.servingName,
     trustDomain: values.trustDomain ?? values.clusterDomain,
     ...validities,
     caRotationDelay: values.caRotationDelay,

@@ -1,3 +1,4 @@
+import { decodePemBytes } from "../../shared/crypto/pem.ts";
 import { Scheduler } from "../../shared/scheduler/scheduler.ts";
 import { describeFileError } from "../../shared/text/file_error.ts";
 import { installed } from "../../shared/text/product_names.ts";
@@ -12,6 +13,7 @@ import { derivedCertificateTimes } from "../issuing/derived_node_issuer.ts";
 import { CurrentPolicy } from "../issuing/current_policy.ts";
 import type { Cluster } from "../kubernetes/cluster.ts";
 import { openOpensslEngine } from "../openssl/openssl_engine.ts";
+import { composeCaCheck } from "./ca_check.ts";
 import { openService } from "./compose.ts";
 import type { ServiceConfig } from "./config.ts";
 import { logger } from "./logger.ts";
@@ -71,7 +73,7 @@ export async function openParts(
       policy,
       caSource: source,
       caRotationDelay: config.caRotationDelay,
-      caCheck: clients && ((candidate) => clients.rejectionReason(candidate)),
+      caCheck: composeCaCheck(config, { clock, cluster, clients }),
       trustDocument: document(trustBundle),
       denialsDocument: document(denials),
       pods: cluster?.pods,
@@ -79,6 +81,7 @@ export async function openParts(
       nodeCertificates: nodeCertificates[authentication.kind],
       nodes: attestation && { trustDomain: config.trustDomain, cas: attestation.nodeCas },
       clusterDomain: config.clusterDomain,
+      servingName: config.servingName,
     }),
   );
   // The service waits for a Secret; files that are bad at the start are a mistake.
@@ -109,8 +112,8 @@ function caSource(
 ): CaSource {
   if (ca.kind === "files") {
     return fileCaSource({
-      certificate: textFile("CA_CERT_FILE", ca.certificateFile),
-      privateKey: textFile("CA_KEY_FILE", ca.privateKeyFile),
+      certificate: textFile("CA_CERT_FILE", ca.certificateFile, decodePemBytes),
+      privateKey: textFile("CA_KEY_FILE", ca.privateKeyFile, decodePemBytes),
       clusterId,
       isMissing: (error) => error instanceof Error && error.cause instanceof Deno.errors.NotFound,
       scheduler,
@@ -121,11 +124,17 @@ function caSource(
   return cluster.caSecret(ca);
 }
 
-function textFile(variable: string, path: string): TextFile {
+function textFile(
+  variable: string,
+  path: string,
+  decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes),
+): TextFile {
   const name = `${variable} ${path}`;
-  const read = () =>
-    Deno.readTextFile(path).catch((cause) => {
+  const read = async () => {
+    const bytes = await Deno.readFile(path).catch((cause) => {
       throw new Error(describeFileError(name, cause), { cause });
     });
+    return decode(bytes);
+  };
   return { name, read };
 }

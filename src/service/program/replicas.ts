@@ -10,7 +10,7 @@ import type { ServiceParts } from "./open_parts.ts";
 
 /** The inventory of all replicas, and what this one answers when another asks. */
 export function openReplicas(
-  { peers: names, trustDomain }: ServiceConfig,
+  { peers: names, servingName, trustDomain }: ServiceConfig,
   { open, attestation }: Pick<ServiceParts, "open" | "attestation">,
 ) {
   const { inventory, revocation, currentCa, clock, engine } = open;
@@ -20,6 +20,7 @@ export function openReplicas(
   const { nodeCas } = attestation;
   const identity = new ReplicaIdentity({ nodeCas, trustDomain, clock, engine }, replica);
   const connect = peerConnections({
+    serverName: servingName,
     identity: () => identity.current(),
     trustBundle: () => currentCa.anchors.map(({ der }) => encodePem("CERTIFICATE", der)).join(""),
     clock,

@@ -10,14 +10,7 @@ import {
   describeCertificate,
   readCertificates,
 } from "../../shared/x509/certificate.ts";
-import {
-  hasIssuerName,
-  isSelfSigned,
-  isSignedBy,
-  verifyIssuerChain,
-} from "../../shared/x509/chain.ts";
 import { equalBytes } from "../../shared/crypto/der_reader.ts";
-import { caRejectionReason, caWarnings } from "./ca_fitness.ts";
 import {
   exportPublicKey,
   importPrivateKey,
@@ -25,6 +18,10 @@ import {
 } from "../../shared/crypto/key_pairs.ts";
 import type { KeyAlgorithm } from "../../shared/crypto/key_algorithm.ts";
 import { describePem } from "../../shared/crypto/pem.ts";
+import { arrangeChain } from "./ca_chain.ts";
+import { subjectRejectionReason } from "./ca_names.ts";
+import { describeOtherEncoding } from "./ca_text.ts";
+import { type NameConstraints, readNameConstraints } from "./name_constraints.ts";
 
 /** A CA that can sign leaves. */
 export interface Issuer {
@@ -33,10 +30,25 @@ export interface Issuer {
   readonly chain: Certificate[];
   readonly privateKey: CryptoKey;
   readonly algorithm: KeyAlgorithm;
+  /** Of this CA, its intermediates and its roots: verifiers reject a leaf with a name outside them. */
+  readonly nameConstraints: readonly NameConstraints[];
 }
 
 type Refused = { kind: "refused"; problem: string };
 type Loaded = { kind: "loaded"; issuer: Issuer; anchors: Certificate[]; warnings: string[] };
+
+/** The certificates of a CA, without its key. */
+export interface ExaminedCa {
+  readonly kind: "examined";
+  readonly certificate: Certificate;
+  /** All other certificates of the PEM. */
+  readonly others: Certificate[];
+  readonly chain: Certificate[];
+  readonly roots: Certificate[];
+  readonly anchors: Certificate[];
+  readonly nameConstraints: NameConstraints[];
+  readonly warnings: string[];
+}
 
 /**
  * Reads a CA from the PEM of its certificate, which other certificates may follow in any order, and
@@ -47,39 +59,66 @@ export async function loadIssuer(
   privateKeyPem: string,
   at: Temporal.Instant,
 ): Promise<Loaded | Refused> {
-  const certificates = readCertificates(certificatePem);
-  if (certificates === undefined) {
-    return refused("the CA's PEM contains a certificate that cannot be read");
-  }
+  const certificates = readCaCertificates(certificatePem);
+  if ("problem" in certificates) return certificates;
   const [certificate, ...others] = certificates;
-  if (certificate === undefined) {
-    return refused(
-      "expected the CA's certificate as a PEM block CERTIFICATE, but found " +
-        describePem(certificatePem),
-    );
-  }
   const key = await importPrivateKey(privateKeyPem);
-  if (key.kind === "refused") return refused(`the CA's key cannot be used: ${key.problem}`);
+  if (key.kind === "refused") {
+    const problem = describeOtherEncoding(privateKeyPem, "tls.key") ?? key.problem;
+    return refused(`the CA's key cannot be used: ${problem}`);
+  }
   const { privateKey, publicKey } = key.keyPair;
   if (!await keyMatches(certificate, publicKey)) {
     return refused(await keyMismatch(others, publicKey));
   }
-  const problem = caRejectionReason(certificate, at);
-  if (problem) return refused(problem);
-
-  const { chain, anchors, warnings } = await orderChain(certificate, others, at);
-  if (chain.length > 0 && anchors.length > 0) {
-    const verdict = await verifyIssuerChain(chain, anchors, at);
-    if (verdict.kind === "refused") {
-      return refused(`the CA's chain leads to no root in its PEM: ${verdict.problem}`);
-    }
-  }
+  const examined = await examineCertificates(certificates, at);
+  if (examined.kind === "refused") return examined;
+  const { chain, anchors, nameConstraints, warnings } = examined;
   return {
     kind: "loaded",
-    issuer: { certificate, chain, privateKey, algorithm: key.algorithm },
+    issuer: { certificate, chain, privateKey, algorithm: key.algorithm, nameConstraints },
     anchors: anchors.length > 0 ? anchors : [certificate],
-    warnings: [...caWarnings(certificate), ...warnings],
+    warnings,
   };
+}
+
+/** Examines the certificates of a CA, whose own is the first of the PEM, without its key. */
+export async function examineCa(
+  certificatePem: string,
+  at: Temporal.Instant,
+): Promise<ExaminedCa | Refused> {
+  const certificates = readCaCertificates(certificatePem);
+  return "problem" in certificates ? certificates : await examineCertificates(certificates, at);
+}
+
+type CaCertificates = [Certificate, ...Certificate[]];
+
+function readCaCertificates(pem: string): CaCertificates | Refused {
+  const certificates = readCertificates(pem);
+  if (certificates === undefined) {
+    return refused("the CA's PEM contains a certificate that cannot be read");
+  }
+  const [certificate, ...others] = certificates;
+  if (certificate !== undefined) return [certificate, ...others];
+  return refused(
+    "expected the CA's certificate as a PEM block CERTIFICATE, but " +
+      (describeOtherEncoding(pem, "tls.crt") ?? `found ${describePem(pem)}`),
+  );
+}
+
+async function examineCertificates(
+  [certificate, ...others]: CaCertificates,
+  at: Temporal.Instant,
+): Promise<ExaminedCa | Refused> {
+  const arranged = await arrangeChain(certificate, others, at);
+  if (arranged.kind === "refused") return arranged;
+  const { chain, roots } = arranged;
+  const path = [...new Set([certificate, ...chain, ...roots])];
+  const problem = subjectRejectionReason(path);
+  if (problem !== undefined) return refused(problem);
+  const nameConstraints = path.map(readNameConstraints)
+    .filter((one) => one !== undefined && one !== "malformed");
+  return { ...arranged, kind: "examined", certificate, others, nameConstraints };
 }
 
 async function keyMatches(certificate: Certificate, publicKey: CryptoKey): Promise<boolean> {
@@ -99,57 +138,6 @@ async function keyMismatch(others: Certificate[], publicKey: CryptoKey): Promise
   }
   return "the CA's key does not belong to its certificate; " +
     "give the certificate and the key that were made together";
-}
-
-interface Arrangement {
-  chain: Certificate[];
-  anchors: Certificate[];
-  warnings: string[];
-}
-
-/** Sorts the other certificates into the CA's chain, roots, and unrelated ones. */
-async function orderChain(
-  certificate: Certificate,
-  others: Certificate[],
-  at: Temporal.Instant,
-): Promise<Arrangement> {
-  const anchors: Certificate[] = [];
-  const warnings: string[] = [];
-  const chain = await isSelfSigned(certificate) ? [] : [certificate];
-  if (chain.length === 0) anchors.push(certificate);
-  const intermediates = new Set<Certificate>();
-  for (const other of others) {
-    if (!await isSelfSigned(other)) intermediates.add(other);
-    else if (anchors.every((anchor) => !equalBytes(anchor.der, other.der))) {
-      const problem = caRejectionReason(other, at);
-      if (problem) warnings.push(`a root in the CA's PEM is ignored: ${problem}`);
-      else anchors.push(other);
-    }
-  }
-  for (let last = chain[0]; last !== undefined;) {
-    const next = await issuerAmong(intermediates, last);
-    if (next === undefined) break;
-    intermediates.delete(next);
-    chain.push(next);
-    last = next;
-  }
-  for (const unrelated of intermediates) {
-    warnings.push(
-      `${describeCertificate(unrelated)} in the CA's PEM is ignored: it is not in the CA's chain`,
-    );
-  }
-  return { chain, anchors, warnings };
-}
-
-async function issuerAmong(
-  candidates: Iterable<Certificate>,
-  certificate: Certificate,
-): Promise<Certificate | undefined> {
-  for (const candidate of candidates) {
-    if (hasIssuerName(certificate, candidate) && await isSignedBy(certificate, candidate)) {
-      return candidate;
-    }
-  }
 }
 
 function refused(problem: string): Refused {

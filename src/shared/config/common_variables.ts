@@ -2,7 +2,8 @@ import { parseDnsName } from "../text/name_syntax.ts";
 import type { Address, ListenAddress } from "../text/network_address.ts";
 import { abbreviate } from "../text/printable_text.ts";
 import type { EnvironmentReader, Variable, VariableTable } from "./environment.ts";
-import { oneOf, parseAddress } from "./value_parsers.ts";
+import { serverName } from "../text/product_names.ts";
+import { oneOf, parseAddress, parseServingName } from "./value_parsers.ts";
 
 /** How much is logged, as LogTape calls it. */
 export type LogLevel = "trace" | "debug" | "info" | "warning" | "error";
@@ -21,6 +22,15 @@ export const commonVariables = {
     description: "the cluster's DNS domain, the end of every pod's full name",
     expected: 'a DNS name in lower case, such as "cluster.local"',
     parse: (text: string) => parseDnsName(text),
+  },
+  servingName: {
+    name: "SERVING_NAME",
+    default: serverName,
+    description: "the name in the service's certificate, the same in both programs; no pod gets it",
+    expected:
+      "a DNS name in lower case of at least two labels and at most 64 characters, which is " +
+      "no name of the API server or of this machine",
+    parse: parseServingName,
   },
   health: {
     name: "HEALTH_ADDR",

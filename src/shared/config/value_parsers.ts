@@ -1,7 +1,7 @@
 import { maxSocketDirectoryBytes, maxSocketPathBytes } from "../text/limits.ts";
 import { type Address, formatAddress } from "../text/network_address.ts";
 import { hasUnprintable } from "../text/printable_text.ts";
-import { parseDnsName, parseIpAddress } from "../text/name_syntax.ts";
+import { maxCommonNameLength, parseDnsName, parseIpAddress } from "../text/name_syntax.ts";
 
 /** A reader of one of some words. */
 export function oneOf<const W extends string>(...words: W[]) {
@@ -69,4 +69,11 @@ export function parseServiceUrl(text: string): string | undefined {
 /** UTF-8 bytes, which is what the kernel and the CSI specification count. */
 export function utf8Length(text: string): number {
   return new TextEncoder().encode(text).length;
+}
+
+/** A name for the service's certificate: never one that clients expect of another server. */
+export function parseServingName(text: string): string | undefined {
+  const isOther = /(?:^|\.)localhost$|^kubernetes\.default(?:\.|$)/.test(text);
+  const isShort = text.length <= maxCommonNameLength && text.includes(".");
+  return isShort && !isOther ? parseDnsName(text) : undefined;
 }

@@ -1,3 +1,5 @@
+import { latin1 } from "./der_values.ts";
+
 /** DER as a PEM block (RFC 7468) with a final line feed. */
 export function encodePem(label: string, der: Uint8Array): string {
   const lines = der.toBase64().replace(/.{64}(?=.)/g, "$&\n");
@@ -10,6 +12,18 @@ export function encodePem(label: string, der: Uint8Array): string {
  */
 export function decodePem(label: string, text: string): Uint8Array[] {
   return blocks(text).filter((block) => block.label === label).map(({ body }) => bytes(body));
+}
+
+/**
+ * The text of a PEM file. Bytes that are not UTF-8 become the characters with their numbers: PEM itself is ASCII, and a
+ * comment above it in Latin-1 does no harm.
+ */
+export function decodePemBytes(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    return latin1(bytes);
+  }
 }
 
 /** Which PEM blocks a text contains, by label only, so that a message may contain it. */

@@ -82,11 +82,15 @@ function ownProblem(certificate: Certificate, { at, skew }: PathOptions): string
   if (Temporal.Instant.compare(at.subtract(skew), notAfter) > 0) {
     return `${shown} expired at ${notAfter}, and it is ${at}`;
   }
-  for (const [type, { critical }] of certificate.extensions) {
-    if (critical && !understood.has(type)) {
-      return `${shown} has the critical extension ${type}, unknown here`;
-    }
-  }
+  const type = unknownCriticalExtension(certificate);
+  if (type !== undefined) return `${shown} has the critical extension ${type}, unknown here`;
+}
+
+/** The type of a critical extension that makes a certificate unusable, because its meaning is not known. */
+export function unknownCriticalExtension(certificate: Certificate): string | undefined {
+  const [type] = [...certificate.extensions]
+    .find(([type, { critical }]) => critical && !understood.has(type)) ?? [];
+  return type;
 }
 
 /** Critical extensions that are verified here, or that only the peers that connect have to verify. */
@@ -151,6 +155,11 @@ export async function isSignedBy(
 function schemeOf(certificate: Certificate): SignatureScheme | undefined {
   const fields = readCertificateFields(certificate.der);
   return fields && readSignatureScheme(fields.algorithm);
+}
+
+/** Whether the algorithm of a certificate's signature is one that can be verified. */
+export function hasKnownSignature(certificate: Certificate): boolean {
+  return schemeOf(certificate) !== undefined;
 }
 
 /** Whether a certificate is signed by its own key, as roots are. */

@@ -80,6 +80,23 @@ function rdn(type: Uint8Array, value: string): DerNode {
   return element(0x31, derSequence(type, derUtf8String(value)));
 }
 
+/**
+ * The parts of a Name in a form that is equal for names that RFC 5280, 7.1, compares as equal: without case, runs of
+ * spaces and the kind of string. Undefined if the DER is no Name.
+ */
+export function comparableName(der: Uint8Array): string[] | undefined {
+  return readSequence(der)?.map(({ content }) => {
+    const members = (readElements(content) ?? []).map(({ whole }) => {
+      const [typeElement, valueElement] = readSequence(whole) ?? [];
+      if (valueElement === undefined) return "";
+      const { value } = readText(valueElement);
+      const folded = value.normalize("NFKC").toLowerCase().trim().replace(/\s+/g, " ");
+      return `${readObjectIdentifier(typeElement)}=${folded}`;
+    });
+    return members.toSorted().join("+");
+  });
+}
+
 /** The text of a DirectoryString or its relatives; anything else as hexadecimal after "#". */
 function readText({ tag, content, whole }: DerElement) {
   switch (tag) {

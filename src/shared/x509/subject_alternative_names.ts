@@ -49,7 +49,8 @@ function ipText(bytes: Uint8Array): string | undefined {
   return parseIpAddress(groups.map((group) => group.toHex()).join(":"));
 }
 
-function ipBytes(text: string): Uint8Array {
+/** The bytes of an IP address; throws a TypeError for what is none. */
+export function ipBytes(text: string): Uint8Array {
   const address = parseIpAddress(text);
   if (address === undefined) throw new TypeError(`"${text}" is not an IP address`);
   if (!address.includes(":")) return Uint8Array.from(address.split("."), Number);

@@ -56,6 +56,7 @@ Deno.test("every variable of the driver is read", () => {
     CHECK_INTERVAL: "90s",
     ALLOW_KEYS_ON_DISK: "true",
     SELINUX_CONTEXT: "system_u:object_r:data_t:s0:c1,c2",
+    SERVING_NAME: "cert-service.k8s.example",
   };
   const { config: { checkInterval, ...config }, warnings } = read(environment);
   assert.equal(formatDuration(checkInterval), "1m30s");
@@ -64,7 +65,7 @@ Deno.test("every variable of the driver is read", () => {
     nodeId: "node-2",
     certService: {
       address: "https://[2001:db8::1]:443",
-      serverName: "cert-service.csi-cert-driver.internal",
+      serverName: "cert-service.k8s.example",
       caFile: "/bundle/ca.crt",
       identity: {
         kind: "attested",

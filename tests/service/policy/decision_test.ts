@@ -52,6 +52,27 @@ Deno.test("a pod named like the service's full name gets only names that end in 
   assert.equal(names.commonName.length, 64);
 });
 
+Deno.test("no rule and no default grants the service's own name, or a wildcard that covers it", () => {
+  const servingName = "cert-service.shop.svc.cluster.local";
+  const everything = ["*.svc.cluster.local", "*.shop.svc.cluster.local", servingName];
+  const changes = { servingName, rules: [rule({ dnsNames: everything })] };
+  const reserved = /belongs to the certificate service itself, and no rule can grant it/;
+  for (const name of [servingName, "*.shop.svc.cluster.local"]) {
+    assert.match(reasonOf({ "dns-names": name }, changes), reserved);
+    granted({ "dns-names": name });
+  }
+  assert.match(reasonOf({ cn_template: servingName }, changes), reserved);
+  const pod = { name: "cert-service" };
+  assert.match(
+    reasonOf({}, { ...changes, pod }),
+    /the pod's own name .* belongs to the certificate/,
+  );
+  const usual = "cert-service.csi-cert-driver.internal";
+  const rules = [rule({ dnsNames: ["*.csi-cert-driver.internal"] })];
+  assert.match(reasonOf({ "dns-names": usual }, { servingName, rules }), reserved);
+  granted({ "dns-names": "other.shop.svc.cluster.local" }, changes);
+});
+
 Deno.test("a common name that is granted is a subjectAltName as well", () => {
   const { names } = granted({ "cn_template": "{metadata.name}.{metadata.namespace}.svc" });
   assert.equal(names.commonName, "web-0.shop.svc");

@@ -20,6 +20,7 @@ export interface Changes {
   readonly rules?: readonly PolicyRule[];
   readonly keyAlgorithm?: KeyAlgorithm;
   readonly clusterDomain?: string;
+  readonly servingName?: string;
   readonly trustDomain?: string;
   readonly isRenewal?: boolean;
 }
@@ -39,7 +40,9 @@ export function decide(
   const { names } = requested;
   const { duration: validity } = parsed.understood;
   const request = { pod, names, validity, isRenewal, keyAlgorithm };
-  return decidePolicy({ ...policy(changes.rules), clusterDomain, trustDomain }, request);
+  const base = policy(changes.rules);
+  const { servingName = base.servingName } = changes;
+  return decidePolicy({ ...base, clusterDomain, servingName, trustDomain }, request);
 }
 
 /** What is granted; fails for another decision. */

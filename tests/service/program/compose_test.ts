@@ -29,6 +29,7 @@ Deno.test("readiness states once that the CA is missing", async () => {
       currentCa: new CurrentCa(),
       caRotationDelay: Temporal.Duration.from({ minutes: 10 }),
       clusterDomain: "cluster.local",
+      servingName: "cert-service.csi-cert-driver.internal",
     }),
   );
   const parts = { policy, clients: undefined, attestation: undefined, warnings: [] };
@@ -66,6 +67,7 @@ Deno.test("a policy that changes before or after the CA is loaded decides how lo
     currentCa: new CurrentCa(),
     caRotationDelay: Temporal.Duration.from({ minutes: 10 }),
     clusterDomain: "cluster.local",
+    servingName: "cert-service.csi-cert-driver.internal",
   });
   await grant("2160h");
   caSource.hold(await makeSecret("A"));

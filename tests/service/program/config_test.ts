@@ -39,6 +39,7 @@ Deno.test("a service without any variable has the documented defaults", () => {
     clusterId: undefined,
     ca: { kind: "secret", namespace: "kube-system", name: "csi-ca-secret" },
     clusterDomain: "cluster.local",
+    servingName: "cert-service.csi-cert-driver.internal",
     trustDomain: "cluster.local",
     policyFile: undefined,
     driverServiceAccount: { namespace: "csi-cert-system", name: "csi-cert-driver" },
@@ -68,6 +69,7 @@ Deno.test("every variable of the service is read", () => {
     PEERS: "cert-service-peers.csi-cert-system.svc:50051, [fd00::1]:7",
     ADMIN_SOCKET: "/run/a.sock",
     CLUSTER_DOMAIN: "k8s.example",
+    SERVING_NAME: "cert-service.k8s.example",
     TRUST_DOMAIN: "prod_1.example",
     HEALTH_ADDR: "localhost:1",
     LOG_LEVEL: "WARN",
@@ -88,6 +90,7 @@ Deno.test("every variable of the service is read", () => {
     clusterId: "prod-1.example:7",
     ca: { kind: "files", certificateFile: "/ca/tls.crt", privateKeyFile: "/ca/tls.key" },
     clusterDomain: "k8s.example",
+    servingName: "cert-service.k8s.example",
     trustDomain: "prod_1.example",
     policyFile: "/policy.yaml",
     peers: [
@@ -118,6 +121,10 @@ const bad: Record<string, string[]> = {
   MAX_VALIDITY: ["9s", "87601h", "1y"],
   POLICY_FILE: ["policy.yaml"],
   PEERS: ["a", "a:1,", "a:1,b", "a:0", "a:1;b:2"],
+  SERVING_NAME: [
+    ...["cert-service", "*.k8s.example", "A.example", "a..b", `${"a".repeat(60)}.bcde`],
+    ...["my.localhost", "kubernetes.default", "kubernetes.default.svc.cluster.local", "10.0.0.1"],
+  ],
   TRUST_DOMAIN: ["spiffe://a", "A.example", "a/b", "a:1", "a b", "a%2e", "a".repeat(256)],
 };
 for (const [name, values] of Object.entries(bad)) {

@@ -7,7 +7,7 @@ import {
   Extension,
   KeyUsageFlags,
 } from "../../../src/service/x509/peculiar_x509.ts";
-import { encodePem } from "../../../src/shared/crypto/pem.ts";
+import { decodePem, decodePemBytes, encodePem } from "../../../src/shared/crypto/pem.ts";
 import { createSelfSignedCa } from "../../../src/service/x509/self_signed_ca.ts";
 import { forge, type Forged, type Forging, now } from "../../support/certificate_forge.ts";
 
@@ -100,7 +100,10 @@ Deno.test("an intermediate that its root does not allow is rejected", async () =
   const pem = middle.certificatePem + root.certificatePem;
   assert.match(await problemOf(pem, middle.privateKeyPem), /chain leads to no root .* allows 0/);
   const unrelated = middle.certificatePem + otherRoot.certificatePem;
-  assert.match(await problemOf(unrelated, middle.privateKeyPem), /no trust anchor bears the name/);
+  assert.match(
+    await problemOf(unrelated, middle.privateKeyPem),
+    /issuer of .*"CN=root", is missing/,
+  );
 });
 
 Deno.test("a path length of 0 is enough for a CA that signs leaves", async () => {
@@ -116,6 +119,11 @@ const refused: [string, Forging, RegExp][] = [
     "a CA without keyCertSign",
     { keyUsage: KeyUsageFlags.digitalSignature },
     /\(its keyUsage is digitalSignature\); make it with -addext keyUsage=critical,keyCertSign,/,
+  ],
+  [
+    "a CA with empty nameConstraints",
+    { extensions: [new Extension("2.5.29.30", false, new Uint8Array([0x30, 0]))] },
+    /nameConstraints that are not as RFC 5280, 4\.2\.1\.10, writes them; have it issued again/,
   ],
 ];
 
@@ -144,16 +152,6 @@ const warned: [string, Forging, RegExp][] = [
     "whose authorityKeyIdentifier is not its own",
     { authorityKeyIdentifier: "05" },
     /OpenSSL does not accept it as a root/,
-  ],
-  [
-    "with nameConstraints",
-    { extensions: [new Extension("2.5.29.30", false, new Uint8Array([0x30, 0]))] },
-    /has nameConstraints: verifiers reject leaves/,
-  ],
-  [
-    "for code signing",
-    { extensions: [new ExtendedKeyUsageExtension([ExtendedKeyUsage.codeSigning])] },
-    /extendedKeyUsage without serverAuth or clientAuth/,
   ],
 ];
 
@@ -185,6 +183,55 @@ Deno.test("a key of another certificate is rejected, and the certificate it belo
   const both = one.certificatePem + two.certificatePem;
   assert.match(await problemOf(both, two.privateKeyPem), /belongs to .*"CN=two".*put .* first/);
 });
+
+Deno.test("a comment in Latin-1 above the PEM does no harm", async () => {
+  const { certificatePem, privateKeyPem } = await forge(proper);
+  const bytes = [...latin1("Zertifikat f\u00fcr den Cluster\n"), ...latin1(certificatePem)];
+  const pem = decodePemBytes(Uint8Array.from(bytes));
+  assert.equal((await loadIssuer(pem, privateKeyPem, now)).kind, "loaded");
+});
+
+Deno.test("DER, PKCS#12, PKCS#7, UTF-16 and base64 twice are named with what to do", async () => {
+  const { certificate, certificatePem, privateKeyPem } = await forge(proper);
+  const [key] = decodePem("PRIVATE KEY", privateKeyPem);
+  assert.ok(key);
+  const utf16 = (text: string) => [...text].flatMap((character) => [character.charCodeAt(0), 0]);
+  const wide = (text: string) => decodePemBytes(Uint8Array.from([0xff, 0xfe, ...utf16(text)]));
+  const pfx = decodePemBytes(Uint8Array.fromHex(`308204a2020103308204680${"6".repeat(61)}`));
+  const pkcs7 = decodePemBytes(
+    Uint8Array.fromHex(`308204a206092a864886f70d010702${"a0".repeat(30)}`),
+  );
+  const cases: [string, string, RegExp][] = [
+    [
+      decodePemBytes(certificate.der),
+      privateKeyPem,
+      /certificate in DER; .*`openssl x509 -inform DER/,
+    ],
+    [certificatePem, decodePemBytes(key), /key in DER; .*`openssl pkey -inform DER/],
+    [pfx, privateKeyPem, /it is PKCS#12; .*`openssl pkcs12 -in FILE -nokeys -out tls\.crt`/],
+    [
+      certificatePem,
+      pfx,
+      /it is PKCS#12; .*`openssl pkcs12 -in FILE -nocerts -noenc -out tls\.key`/,
+    ],
+    [pkcs7, privateKeyPem, /it is PKCS#7; .*-print_certs/],
+    [wide(certificatePem), privateKeyPem, /it is UTF-16; .*`iconv -f UTF-16 -t UTF-8/],
+    [certificatePem, wide(privateKeyPem), /it is UTF-16; /],
+    [String.fromCharCode(...utf16(certificatePem)), privateKeyPem, /it is UTF-16; /],
+    [btoa(certificatePem), privateKeyPem, /it was encoded twice; .*`base64 -d FILE >tls\.crt`/],
+    [certificatePem, btoa(privateKeyPem), /it was encoded twice; .*`base64 -d FILE >tls\.key`/],
+    [certificate.der.toBase64(), privateKeyPem, /DER in base64, without the lines BEGIN and END/],
+  ];
+  for (const [crt, keyText, expected] of cases) {
+    const problem = await problemOf(crt, keyText);
+    assert.match(problem, expected);
+    assert.ok(!problem.includes(privateKeyPem.slice(28, 40)));
+  }
+});
+
+function latin1(text: string): number[] {
+  return [...text].map((character) => character.charCodeAt(0));
+}
 
 Deno.test("files that are empty, broken or swapped are rejected with what was found", async () => {
   const { certificatePem, privateKeyPem } = await forge();
