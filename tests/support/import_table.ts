@@ -243,7 +243,6 @@ export const folders: Readonly<Record<string, Folder>> = {
         "telemetry",
       ],
       service: [
-        "x509",
         "documents",
         "openssl",
         "ca",

@@ -45,7 +45,7 @@ function emptiness({ namespaces: _, ...rule }: PolicyRule): Part[] {
   }];
 }
 
-function reservedNames({ dnsNames, uris }: PolicyRule, { clusterDomain }: Base): Part[] {
+function reservedNames({ dnsNames, uris }: PolicyRule, base: Base): Part[] {
   // A reserved domain has fewer labels than follow a "*", so that one sample decides for all names.
   const sample = (pattern: string) => pattern.replaceAll("*", "x");
   const part = (key: string, value: string, reason: string | undefined): Part[] =>
@@ -54,9 +54,7 @@ function reservedNames({ dnsNames, uris }: PolicyRule, { clusterDomain }: Base):
       expected: "another one",
     }];
   return [
-    ...dnsNames.flatMap((name) =>
-      part("dnsNames", name, reservedNameReason(sample(name), clusterDomain))
-    ),
+    ...dnsNames.flatMap((name) => part("dnsNames", name, reservedNameReason(sample(name), base))),
     ...uris.flatMap((uri) => part("uris", uri, reservedUriReason(sample(uri)))),
   ];
 }

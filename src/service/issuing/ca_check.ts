@@ -3,25 +3,28 @@ import { errorMessage } from "../../shared/text/error_message.ts";
 import { readCertificates } from "../../shared/x509/certificate.ts";
 import type { ClientCas } from "../access/client_cas.ts";
 import type { CaCheck } from "../ca/loaded_ca.ts";
-import type { Cluster } from "../kubernetes/cluster.ts";
-import { namesRejectionReason } from "../x509/ca_names.ts";
+import { namesRejectionReason, type NecessaryNames } from "../x509/ca_names.ts";
 import { clusterCaRejectionReason } from "../x509/cluster_ca.ts";
-import type { ServiceConfig } from "./config.ts";
+
+/** Reads the CAs of the API server, PEM. */
+interface ClusterCaSource {
+  caPem(): Promise<string>;
+}
 
 interface CaCheckParts {
   readonly clock: Clock;
-  readonly cluster: Pick<Cluster, "caPem"> | undefined;
+  readonly cluster: ClusterCaSource | undefined;
   readonly clients: ClientCas | undefined;
 }
 
 /** What a CA that can sign has to satisfy in this installation, before it signs for pods. */
 export function composeCaCheck(
-  config: Pick<ServiceConfig, "servingName" | "clusterDomain">,
+  names: NecessaryNames,
   { clock, cluster, clients }: CaCheckParts,
 ): CaCheck {
   return async (candidate) => {
-    const names = namesRejectionReason(candidate, config);
-    if (names !== undefined) return names;
+    const outside = namesRejectionReason(candidate, names);
+    if (outside !== undefined) return outside;
     if (cluster !== undefined) {
       const cas = await readClusterCas(cluster);
       if (typeof cas === "string") return cas;
@@ -32,7 +35,7 @@ export function composeCaCheck(
   };
 }
 
-async function readClusterCas(cluster: Pick<Cluster, "caPem">) {
+async function readClusterCas(cluster: ClusterCaSource) {
   try {
     return readCertificates(await cluster.caPem()) ??
       "the cluster's CA contains a broken certificate";

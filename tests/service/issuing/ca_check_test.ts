@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { composeCaCheck } from "../../../src/service/program/ca_check.ts";
+import { composeCaCheck } from "../../../src/service/issuing/ca_check.ts";
 import { serverName } from "../../../src/shared/text/product_names.ts";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
 import { forge, now } from "../../support/certificate_forge.ts";
