@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import {
   isIdentifier,
   isObjectName,
+  isUid,
   parseNamespacedName,
 } from "../../../src/shared/text/kubernetes_names.ts";
 
@@ -41,5 +42,17 @@ Deno.test("a namespaced name is a label and an object's name with one slash betw
   ];
   for (const text of [...bad, `${"a".repeat(64)}/web`]) {
     assert.equal(parseNamespacedName(text), undefined, text);
+  }
+});
+
+Deno.test("a uid is a UUID in lower case, or the same without dashes", () => {
+  for (const uid of ["7d1f7a3c-1f0e-4b5f-9d8e-2f6f5b1c9a11", "7d1f7a3c1f0e4b5f9d8e2f6f5b1c9a11"]) {
+    assert.equal(isUid(uid), true, uid);
+    for (const other of [uid.toUpperCase(), ` ${uid}`, `${uid}\n`, uid.slice(1), `${uid}1`]) {
+      assert.equal(isUid(other), false, other);
+    }
+  }
+  for (const other of ["", "web-0", "7d1f-7a3c1f0e4b5f9d8e2f6f5b1c9a11", "x".repeat(32)]) {
+    assert.equal(isUid(other), false, other);
   }
 });
