@@ -5,9 +5,10 @@
  *
  * inside.ts PLACE-AS-JSON PARTS-AS-JSON COMMAND [ARGUMENT…]
  */
-import { installProduct, readyEndpoint } from "../support/install.ts";
+import { installProduct, readyEndpoint, serviceAddresses } from "../support/install.ts";
 import { ClusterNode } from "./node.ts";
 import type { Parts } from "./parts.ts";
+import { serveNames } from "./service_dns.ts";
 import { serveAddress } from "./service_proxy.ts";
 import { addresses, type Place } from "./settings.ts";
 import { errorMessage } from "../../src/shared/text/error_message.ts";
@@ -37,6 +38,8 @@ async function main([placeText = "", partsText = "", program = "", ...args]: str
     const pick = () => readyEndpoint("csi-cert-system", "cert-service", name);
     proxies.use(serveAddress(address, pick));
   }
+  const dns = { hostname: addresses[place.family].node, port: 53 };
+  proxies.use(await serveNames(dns, serviceAddresses));
   await installProduct();
   const interactive = Deno.env.get("E2E_SHELL") === "true";
   const stdin = interactive ? "inherit" : "null";

@@ -26,7 +26,7 @@ export const addresses = {
     podSubnet: "10.88.0.0/24",
     serviceSubnet: "10.96.0.0/24",
     apiService: "10.96.0.1",
-    /** The fixed address of cert-service's Service: there is no DNS here. */
+    /** The fixed address of cert-service's Service, whose connections are passed on to its endpoints. */
     certService: "10.96.0.50",
     all: "0.0.0.0/0",
   },
@@ -67,6 +67,8 @@ export function kubeletSettings({ folder, cgroup, family }: Place): unknown {
     oomScoreAdj: 0,
     healthzBindAddress: addresses[family].loopback,
     localStorageCapacityIsolation: false,
+    clusterDNS: [addresses[family].node],
+    clusterDomain: "cluster.local",
     resolvConf: "",
     evictionHard: { "memory.available": "50Mi", "nodefs.available": "1%" },
     imageGCHighThresholdPercent: 100,

@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { programArguments } from "../permissions.ts";
-import { getJson, kubectl } from "./kubectl.ts";
+import { getJson, kubectl, tryKubectl } from "./kubectl.ts";
 
 /** The overlay for a cluster whose addresses are of this family. */
 function overlay(family: string): string {
@@ -77,6 +77,27 @@ export async function readyEndpoint(
     const port = ports.find(({ name }: { name: string }) => name === portName)?.port;
     if (hostname && port) return { hostname, port };
   }
+}
+
+/**
+ * The addresses that a Service's name has in a cluster's DNS: its own, or those of its endpoints where it is headless.
+ * Undefined where there is no such Service.
+ */
+export async function serviceAddresses(
+  service: string,
+  namespace: string,
+): Promise<string[] | undefined> {
+  const found = await tryKubectl(["-n", namespace, "get", "service", service, "-o", "json"]);
+  if (!found.success) return undefined;
+  const { spec } = JSON.parse(found.stdout);
+  if (spec.clusterIP !== "None") return spec.clusterIPs;
+  const label = `kubernetes.io/service-name=${service}`;
+  const { items } = await getJson("endpointslices", "-n", namespace, "-l", label);
+  return items.flatMap(({ endpoints }: { endpoints?: Endpoint[] }) =>
+    // A Service that publishes addresses that are not ready has them marked as ready.
+    (endpoints ?? []).filter(({ conditions }) => conditions.ready)
+      .flatMap(({ addresses }) => addresses)
+  );
 }
 
 interface Endpoint {
