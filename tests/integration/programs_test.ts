@@ -212,7 +212,10 @@ Deno.test("init-ca makes a key that only its owner can read, never overwrites, a
   const key = await Deno.readTextFile(`${environment.caDir}/tls.key`);
   await assert.rejects(environment.command(["init-ca", "--out", environment.caDir]), /exists/i);
   assert.equal(await Deno.readTextFile(`${environment.caDir}/tls.key`), key);
-  await assert.rejects(environment.command(["init-ca"]), /--out DIR or --kubernetes/);
+  await assert.rejects(
+    environment.command(["init-ca"]),
+    /expected one of --out DIR, --kubernetes and --rotate FILE/,
+  );
   await assert.rejects(
     environment.command(["init-ca", "--out", "x", "--days", "0"]),
     /--days is "0"/,
