@@ -170,3 +170,19 @@ Deno.test("the service as a process: waits for its Secret, trusts the API, rotat
   const still = await refusal(again.issueCertificate(await request(), wait));
   assert.match(still.message, /were revoked/);
 });
+
+Deno.test("the service as a process: names the ConfigMap and the missing rule while it may not write the trust bundle", async () => {
+  await using cluster = await open();
+  const { api } = cluster;
+  api.forbidden.add("patch configmaps csi-cert-system/csi-cert-trust-bundle");
+  await cluster.putCa("One");
+  const program = cluster.start();
+  const waiting = await program.logged(({ message }) => message.startsWith("not ready on"));
+  assert.match(
+    waiting.message,
+    /the trust bundle in ConfigMap csi-cert-system\/csi-cert-trust-bundle cannot be read or written: .*it lacks a Role in namespace csi-cert-system .*"csi-cert-trust-bundle".*"patch"/,
+  );
+  assert.doesNotMatch(waiting.message, /the CA has not been loaded/);
+  api.forbidden.clear();
+  await program.ready();
+});

@@ -15,6 +15,9 @@ import { mergeUntrusted } from "./untrusted_roots.ts";
 
 const logger = getLogger(["cert-service", "ca"]);
 
+/** The largest number that the record can contain. */
+const mostWrites = 999_999_999_999_999;
+
 /** The CAs that a replica has of its source. */
 export interface SourceCas {
   /** What the state does not contain yet. */
@@ -49,7 +52,7 @@ export async function updateTrustDocument(
       ? value.state.anchors.length === 0
       : Object.entries(data).every(([key, text]) => content.data[key] === text);
     if (isWritten) return { value, data: undefined };
-    const state = { ...value.state, revision: before.revision + 1 };
+    const state = { ...value.state, revision: Math.min(before.revision + 1, mostWrites) };
     return { value: { ...value, state }, data: write(state) };
   }, signal);
 }

@@ -78,6 +78,19 @@ Deno.test("a replica that is behind does not undo a rotation", async () => {
   await clock.until(() => behind!.signs() === "B");
 });
 
+Deno.test("a Secret whose versions went back, as after a restored etcd, is acted on when the record's line is removed", async () => {
+  await using one = await openReplicas(1);
+  const { clock, replicas: [replica], document } = one;
+  replica!.source.hold(versioned(secretB, 2_000));
+  await clock.until(() => replica!.trusts() === "A,B");
+  replica!.source.hold(versioned(secretC, 1_000));
+  await clock.until(() => /1000, and 2000 was acted on already/.test(statusOf(replica!)));
+  const data = { ...document.text?.data };
+  document.put({ ...data, "rotation.txt": data["rotation.txt"]!.replace(/^secret .*\n/m, "") });
+  await clock.until(() => replica!.trusts() === "A,B,C");
+  assert.doesNotMatch(statusOf(replica!), /cannot be used/);
+});
+
 Deno.test("the list of untrusted roots survives a document that is deleted, damaged or replaced by a former one", async () => {
   await using two = await openReplicas(2);
   const { clock, replicas: [one, other], document } = two;
