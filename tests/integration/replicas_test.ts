@@ -132,6 +132,17 @@ Deno.test("a replica that is restarted in the middle of a list is named, and is 
   assert.deepEqual(await listed(first), { serials: [], missing: [] });
 });
 
+Deno.test("fifty administrators who ask one replica at once share its connections to the others", async () => {
+  await using replicas = await openReplicas();
+  const { first } = replicas;
+  await using second = await replicas.start(2);
+  await using _third = await replicas.start(3);
+  const serial = await replicas.issue(2, second.attestationPort, "web");
+  const lists = await Promise.all(Array.from({ length: 50 }, () => listed(first)));
+  for (const list of lists) assert.deepEqual(list, { serials: [serial], missing: [] });
+  assert.equal(second.refusedConnections("node"), 0);
+});
+
 Deno.test("replicas call only the methods for replicas, and no other caller does", async () => {
   await using replicas = await openReplicas();
   const { first } = replicas;

@@ -26,7 +26,7 @@ export class ReplicaIdentity {
   readonly #options: DerivedNodeIssuerOptions;
   readonly #replica: string;
   #made:
-    | { readonly pair: KeyPairPem; readonly ca: NodeCa; readonly usedUntilMs: number }
+    | { readonly pair: Promise<KeyPairPem>; readonly ca: NodeCa; readonly usedUntilMs: number }
     | undefined;
 
   /** `replica` distinguishes this replica from the others: letters, digits and "-", at most 64. */
@@ -35,15 +35,20 @@ export class ReplicaIdentity {
     this.#replica = replica;
   }
 
-  /** Rejects while there is no node CA. */
+  /** The same object until it is made again. Rejects while there is no node CA. */
   async current(): Promise<KeyPairPem> {
     const { nodeCas: { issuing }, clock } = this.#options;
     const nowMs = clock.now().epochMilliseconds;
     const made = this.#made;
     if (made !== undefined && made.ca === issuing && nowMs < made.usedUntilMs) return made.pair;
-    const pair = await this.#make(nowMs + lifetimeMs);
-    if (issuing !== undefined) this.#made = { pair, ca: issuing, usedUntilMs: nowMs + usedForMs };
-    return pair;
+    const pair = this.#make(nowMs + lifetimeMs);
+    this.#made = issuing && { pair, ca: issuing, usedUntilMs: nowMs + usedForMs };
+    try {
+      return await pair;
+    } catch (error) {
+      this.#made = undefined;
+      throw error;
+    }
   }
 
   async #make(endMs: number): Promise<KeyPairPem> {
