@@ -46,8 +46,9 @@ function emptiness({ namespaces: _, ...rule }: PolicyRule): Part[] {
 }
 
 function reservedNames({ dnsNames, uris }: PolicyRule, base: Base): Part[] {
-  // A reserved domain has fewer labels than follow a "*", so that one sample decides for all names.
-  const sample = (pattern: string) => pattern.replaceAll("*", "x");
+  // A reserved domain has no more labels than follow a "*", and no reserved name has this label, so
+  // that one sample decides for all names.
+  const sample = (pattern: string) => pattern.replaceAll("*", "x".repeat(63));
   const part = (key: string, value: string, reason: string | undefined): Part[] =>
     reason === undefined ? [] : [{
       problem: `${key} is "${value}", which ${reason}, and no rule can grant it`,

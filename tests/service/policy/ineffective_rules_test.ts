@@ -36,3 +36,10 @@ Deno.test("a value is reported exactly where later rules replace it in each of t
     { numRuns: 1000 },
   );
 });
+
+Deno.test("a pattern that also matches a reserved name is not reported, and the name alone is", () => {
+  const base = { ...policy(), servingName: "x.example.com" };
+  const reported = (name: string) => findIneffectiveParts([rule({ dnsNames: [name] })], base);
+  assert.deepEqual(reported("*.example.com"), []);
+  assert.match(reported("x.example.com")[0]?.problem ?? "", /belongs to the certificate service/);
+});
