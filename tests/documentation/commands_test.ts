@@ -10,6 +10,7 @@ import {
 import type { CommandResult } from "../../src/service/admin/command_result.ts";
 import { caManifest } from "../../src/service/admin/ca_manifest.ts";
 import { createCa, defaultCa } from "../../src/service/admin/init_ca.ts";
+import { checkCa } from "../../src/service/admin/check_ca.ts";
 import { checkPolicyFile, initCa } from "../../src/service/admin/commands.ts";
 import { readServiceConfig } from "../../src/service/program/config.ts";
 import { commands as serviceCommands } from "../../src/service/program/run_command.ts";
@@ -48,6 +49,13 @@ async function runServiceCommand(args: readonly string[]): Promise<CommandResult
         write: () => Promise.resolve(),
         read: async () =>
           caManifest(await createCa(defaultCa, Temporal.Now.instant().subtract({ hours: 1 }))),
+      });
+    case "check-ca":
+      return await checkCa(line.args, {
+        now: Temporal.Now.instant(),
+        names: base.config,
+        read: async () =>
+          new TextEncoder().encode(caManifest(await createCa(defaultCa, Temporal.Now.instant()))),
       });
     case "check-policy":
       return await checkPolicyFile(line.args, base.config, () => Promise.resolve("rules: []"));

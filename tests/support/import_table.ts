@@ -220,7 +220,8 @@ export const folders: Readonly<Record<string, Folder>> = {
     },
   },
   "service/admin": {
-    purpose: "administrator's commands: `list`, `get`, `revoke`, `init-ca`, `check-policy`",
+    purpose:
+      "administrator's commands: `list`, `get`, `revoke`, `init-ca`, `check-ca`, `check-policy`",
     mainFile: "commands.ts",
     mayImport: {
       shared: ["text", "crypto", "gen", "grpc", "x509", "grpc_client"],

@@ -7,7 +7,7 @@ import { serviceVariables } from "./variables.ts";
 const notes = [
   "list, get and revoke connect to ADMIN_SOCKET, or where that is unset to",
   `${usualAdminSocket}. Exit codes: 0 success, 1 failure (check-policy: the pod gets`,
-  "no certificate), 2 wrong command line or configuration.",
+  "no certificate; check-ca: the service would not sign), 2 wrong command line or configuration.",
   "The service uses the Kubernetes API unless the CA is in files and AUTHENTICATION is mtls or none.",
   "In a pod it uses the pod's service account token, elsewhere the kubeconfig that KUBECONFIG names.",
 ];
@@ -28,6 +28,15 @@ export function serviceHelp(version: string): string {
         "or print the CA's Secret, which FILE contains (- is standard input), with a new CA and " +
         "the present one as the former CA",
       ],
+      [
+        "cert-service check-ca FILE...",
+        "say whether the service would sign with a CA, and why not:",
+      ],
+      [
+        "  FILE...",
+        "the CA's certificates and key, PEM, or a Secret's manifest; - for standard input",
+      ],
+      ["  --cluster-ca FILE", "the cluster's own CA, to be compared with"],
       ["cert-service check-policy FILE", "print what a policy file grants a pod, and which rule:"],
       ["  --pod NAMESPACE/NAME", "the pod"],
       ["  --service-account NAME", "the pod's service account [default]"],

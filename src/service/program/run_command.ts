@@ -9,7 +9,7 @@ import { readServiceConfig } from "./config.ts";
 import { program } from "./logger.ts";
 
 /** The program's subcommands. */
-export const commands = ["init-ca", "check-policy", "list", "get", "revoke"] as const;
+export const commands = ["init-ca", "check-ca", "check-policy", "list", "get", "revoke"] as const;
 export type Command = typeof commands[number];
 
 /** Runs a subcommand and returns the exit code. Each subcommand loads only the code that it needs. */
@@ -51,6 +51,13 @@ async function resultOf(command: Command, args: string[]): Promise<CommandResult
     const { initCa } = await import("../admin/commands.ts");
     return await initCa(args, { now: clock.now(), write: writeCa, read: readSecret });
   }
+  if (command === "check-ca") {
+    // The names are those of a service with this environment.
+    const read = readServiceConfig(Deno.env.toObject());
+    if (read.kind === "refused") return read;
+    const { checkCa } = await import("../admin/check_ca.ts");
+    return await checkCa(args, { now: clock.now(), names: read.config, read: readCaFile });
+  }
   if (command === "check-policy") {
     // The default without any rule is that of a service with this environment.
     const read = readServiceConfig(Deno.env.toObject());
@@ -66,6 +73,15 @@ async function resultOf(command: Command, args: string[]): Promise<CommandResult
   );
   const run = { list: listCommand, get: getCommand, revoke: revokeCommand }[command];
   return await run(args, environment);
+}
+
+async function readCaFile(path: string): Promise<Uint8Array> {
+  if (path === "-") return await new Response(Deno.stdin.readable).bytes();
+  try {
+    return await Deno.readFile(path);
+  } catch (error) {
+    throw new Error(describeFileError(path, error));
+  }
 }
 
 async function readPolicyFile(path: string): Promise<string> {
