@@ -120,6 +120,25 @@ Deno.test("the list of untrusted roots survives a document that is deleted, dama
   }
 });
 
+Deno.test("a replica puts its CA into the state again when an edit has removed it", async () => {
+  await using one = await openReplicas(1);
+  const { clock, replicas: [replica], document } = one;
+  const former = { ...document.text?.data };
+  const record = () => document.text?.data["rotation.txt"] ?? "";
+  replica!.source.hold(versioned(secretB, 2));
+  await clock.until(() => replica!.trusts() === "A,B");
+  // The number of writes is the present one, so that the document is not recognised as a former copy.
+  document.put({ ...former, "rotation.txt": record().replace(/^secret .*$/m, "secret uid-1 1") });
+  await clock.until(() => /^secret uid-1 2$/m.test(record()));
+  assert.equal(replica!.trusts(), "A,B");
+  replica!.source.hold(compromised(versioned(secretB, 3)));
+  await clock.until(() => replica!.signs() === "B");
+  // A is untrusted, so that the state of the copy has no CA.
+  document.put({ ...former, "rotation.txt": record() });
+  await clock.until(() => document.text?.data["ca.crt"] === secretB.certificatePem);
+  assert.deepEqual([replica!.signs(), replica!.trusts()], ["B", "B"]);
+});
+
 Deno.test("an anchor that is retiring survives a document that is replaced by a former one", async () => {
   await using one = await openReplicas(1);
   const { clock, replicas: [replica], document } = one;
