@@ -27,6 +27,14 @@ Deno.test("the serving certificate has one name, is for servers only, and belong
   assert.equal(service.inventory.size, 0);
 });
 
+Deno.test("it has the name of SERVING_NAME, and no other", async () => {
+  await using service = await openTestService();
+  const servingName = "cert-service.csi-cert-system.svc.cluster.local";
+  await using serving = await ServingCertificate.start({ ...service, servingName });
+  const leaf = leafOf(serving);
+  assert.deepEqual([leaf.commonName, leaf.dnsNames], [servingName, [servingName]]);
+});
+
 Deno.test("it is renewed before it expires, with another key, again and again", async () => {
   await using service = await openTestService();
   await using serving = await ServingCertificate.start(service);
