@@ -5,6 +5,7 @@ import { driverVariables } from "../../src/driver/program/config.ts";
 import {
   getCommand,
   listCommand,
+  nodesCommand,
   revokeCommand,
 } from "../../src/service/admin/certificate_commands.ts";
 import type { CommandResult } from "../../src/service/admin/command_result.ts";
@@ -61,6 +62,8 @@ async function runServiceCommand(args: readonly string[]): Promise<CommandResult
       return await checkPolicyFile(line.args, base.config, () => Promise.resolve("rules: []"));
     case "list":
       return await listCommand(line.args, environment);
+    case "nodes":
+      return await nodesCommand(line.args, environment);
     case "get":
       return await getCommand(line.args, environment);
     case "revoke":

@@ -4,7 +4,7 @@ import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { readDriverConfig } from "../../src/driver/program/config.ts";
 import { formatStatusTable } from "../../src/driver/program/status.ts";
 import { writeAuditEntry } from "../../src/service/access/audit_log.ts";
-import { CertificateTable } from "../../src/service/admin/certificate_text.ts";
+import { certificateTable } from "../../src/service/admin/certificate_text.ts";
 import { checkPolicy, parsePodArguments } from "../../src/service/admin/check_policy.ts";
 import { CertificateInfoSchema } from "../../src/shared/gen/certificate_service_pb.ts";
 import { formatJsonLine } from "../../src/shared/telemetry/log_line.ts";
@@ -55,7 +55,7 @@ Deno.test("the commands page shows what cert-service list prints", () => {
     serialNumber: "5d7fe8fa4cb01ca3aaa5e37e0ac69ccb",
     notAfter: timestampFromDate(new Date("2026-03-08T12:00:00Z")),
   });
-  const printed = new CertificateTable().format([certificate]);
+  const printed = certificateTable().format([certificate]);
   assert.equal(block(commandsPage, "text", "POD         NODE"), printed);
 });
 

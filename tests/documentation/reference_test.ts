@@ -191,6 +191,7 @@ Deno.test("the reference lists the audit log's actions", () => {
     get: true,
     issue: true,
     list: true,
+    nodes: true,
     renew: true,
     report: true,
     revoke: true,

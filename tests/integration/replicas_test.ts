@@ -1,3 +1,4 @@
+import { entryOf } from "../support/inventory_entries.ts";
 import assert from "node:assert/strict";
 import { status } from "@grpc/grpc-js";
 import { ReplicaIdentity } from "../../src/service/issuing/replica_identity.ts";
@@ -115,7 +116,7 @@ Deno.test("a replica that is restarted in the middle of a list is named, and is 
   assert.ok(entry !== undefined);
   for (let n = 0; n < 20_000; n++) {
     const pod = { ...entry.pod, name: `pod-${n}`, uid: `uid-${n}` };
-    third.inventory.add({ ...entry, pod, serialNumber: n.toString(16).padStart(32, "0") });
+    third.inventory.add({ ...entryOf(entry), pod, serialNumber: n.toString(16).padStart(32, "0") });
   }
   const messages: ListCertificatesResponse[] = [];
   let restarted: Awaited<ReturnType<typeof replicas.start>> | undefined;

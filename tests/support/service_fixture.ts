@@ -137,7 +137,7 @@ export async function openTestService(options: TestServiceOptions = {}) {
     await parts.issuing.issue(caller, await issueRequest(given), never);
   const { nodeRevocation } = parts;
   assert(nodeRevocation !== undefined);
-  const own = ownCertificates(parts.inventory, parts.revocation);
+  const own = ownCertificates(parts);
   const opened = resources.move();
   return {
     ...parts,

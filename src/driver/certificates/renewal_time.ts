@@ -1,15 +1,9 @@
 import { createHash } from "node:crypto";
 import { type Backoff, fullJitterDelay } from "../../shared/scheduler/backoff.ts";
 import type { Moment } from "../../shared/scheduler/clock.ts";
+import { dueShare, spreadShare } from "../../shared/x509/overdue_renewal.ts";
 import { ageMs, type CertificateTerms, lifetimeMs, remainingMs } from "./certificate_terms.ts";
 
-/**
- * A volume's certificate is renewed at 80 % of its lifetime; for the programs' own certificates see
- * `identityRenewalFraction`.
- */
-const dueShare = 0.8;
-/** Volumes issued together renew spread over this share of the lifetime, after they are due. */
-const spreadShare = 0.04;
 /** A certificate is never renewed before this share of its lifetime, so a longer `renew-before` counts as this. */
 const leastShare = 0.5;
 

@@ -10,6 +10,7 @@ const reportedMs = 60_000;
 export class ClockSkewReport {
   readonly #gauge: ReturnType<Metrics["gauge"]>;
   #problem: string | undefined;
+  #latestMs: number | undefined;
 
   constructor(metrics: Metrics) {
     this.#gauge = metrics.gauge(
@@ -21,6 +22,7 @@ export class ClockSkewReport {
   /** The service's clock minus the node's; warns when the difference becomes too large. */
   record(skewMs: number): void {
     this.#gauge.set(skewMs / 1000);
+    this.#latestMs = skewMs;
     const hadProblem = this.#problem !== undefined;
     const seconds = Math.round(Math.abs(skewMs) / 1000);
     this.#problem = Math.abs(skewMs) <= reportedMs
@@ -29,6 +31,11 @@ export class ClockSkewReport {
         "certificate service's; beyond 300 s no volume is published: correct the clock";
     if (hadProblem || this.#problem === undefined) return;
     logger.warn("{problem}", { problem: this.#problem });
+  }
+
+  /** The last value; undefined before the first certificate. */
+  get latestMs(): number | undefined {
+    return this.#latestMs;
   }
 
   /** A line of /readyz; undefined while the clocks agree. */

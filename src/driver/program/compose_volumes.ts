@@ -9,7 +9,7 @@ import { Publisher } from "../volume/publisher.ts";
 import { Reconciler } from "../volume/reconciler.ts";
 import { Renewer, type RenewerParts } from "../volume/renewer.ts";
 import { TrustBundleUpdater } from "../volume/trust_bundle_updater.ts";
-import type { VolumeStore } from "../volume/volume_record.ts";
+import type { VolumeRecord, VolumeStore } from "../volume/volume_record.ts";
 import { VolumeTable } from "../volume/volume_table.ts";
 import { VolumeWriter } from "../volume/volume_writer.ts";
 
@@ -27,6 +27,8 @@ export interface VolumeOptions extends DriverPorts, Pick<RenewerParts, "random" 
   readonly kubelet: KubeletVolumes;
   /** Receives how far the service's clock is ahead of the node's. */
   readonly onClockSkew?: (skewMs: number) => void;
+  /** Receives the record of each volume that was removed. */
+  readonly onRemoved?: (record: VolumeRecord) => void;
   /** Between two sweeps, and between two checks of the trust bundles. */
   readonly checkInterval: Temporal.Duration;
 }
@@ -40,7 +42,7 @@ export function composeVolumes(options: VolumeOptions) {
     options.onClockSkew?.(skewMs);
     adopted.recordClockSkew(skewMs);
   });
-  const table = new VolumeTable();
+  const table = new VolumeTable(options.onRemoved);
   const writer = new VolumeWriter({ mounter, store, table, clock });
   const parts = { ...options, keys, requester, table, writer };
   const renewer = new Renewer(parts);

@@ -5,6 +5,8 @@ export interface VolumeSnapshot {
   readonly volumes: number;
   /** Those whose last attempt at a renewal failed. */
   readonly failing: number;
+  /** Those whose certificate was due for renewal and is still there. */
+  readonly overdue: number;
   /** Records that could not be read. */
   readonly unreadable: number;
   /** When the first certificate expires; undefined without volumes. */
@@ -17,6 +19,10 @@ export function volumeMetrics(metrics: Metrics) {
   const failing = metrics.gauge(
     "csi_cert_volumes_renewal_failing",
     "Volumes whose last attempt at a renewal failed.",
+  );
+  const overdue = metrics.gauge(
+    "csi_cert_volumes_overdue",
+    "Volumes whose certificate was due for renewal and has not been renewed in time.",
   );
   const unreadable = metrics.gauge(
     "csi_cert_unreadable_records",
@@ -38,6 +44,7 @@ export function volumeMetrics(metrics: Metrics) {
       const { earliestExpiry } = snapshot;
       volumes.set(snapshot.volumes);
       failing.set(snapshot.failing);
+      overdue.set(snapshot.overdue);
       unreadable.set(snapshot.unreadable);
       if (earliestExpiry) expiry.set(earliestExpiry.epochMilliseconds / 1000);
       else expiry.clear();

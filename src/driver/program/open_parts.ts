@@ -1,6 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { Disk } from "../../shared/linux/disk.ts";
 import { openMemoryTrimmer } from "../../shared/linux/memory_trim.ts";
+import type { Moment } from "../../shared/scheduler/clock.ts";
 import { CoalescingTimer } from "../../shared/scheduler/coalescing_timer.ts";
 import { Scheduler } from "../../shared/scheduler/scheduler.ts";
 import { systemClock } from "../../shared/scheduler/system_clock.ts";
@@ -11,11 +12,12 @@ import { selectMounter } from "../mount/mounter_selection.ts";
 import { openRecordStore } from "../records/record_store.ts";
 import { connectService } from "../service_client/connection.ts";
 import { GrpcIssuanceClient } from "../service_client/issuance_client.ts";
+import { NodeReporter } from "../service_client/node_reporter.ts";
 import { ClockSkewReport } from "./clock_skew_report.ts";
 import { composeVolumes, type DriverPorts } from "./compose_volumes.ts";
 import type { DriverConfig } from "./config.ts";
 import { openNodeClock, steadyClock } from "./node_clock.ts";
-import { volumeMetrics } from "./metrics.ts";
+import { volumeMetrics, type VolumeSnapshot } from "./metrics.ts";
 
 export const program = "csi-driver";
 export const logger = getLogger([program]);
@@ -31,12 +33,13 @@ export interface OpenOptions {
   readonly stagingDir: string;
   readonly wrapPorts: WrapPorts;
   readonly metrics: Metrics;
+  readonly version: string;
 }
 
 /** Creates everything below the sockets, for as long as `resources` lives; the caller has the lock of CERT_BASE_PATH. */
 export async function openParts(
   config: DriverConfig,
-  { stagingDir, wrapPorts, metrics }: OpenOptions,
+  { stagingDir, wrapPorts, metrics, version }: OpenOptions,
   resources: AsyncDisposableStack,
 ) {
   const clock = resources.use(openNodeClock());
@@ -50,9 +53,8 @@ export async function openParts(
       onWarning: (message) => logger.warn("{message}", { message }),
     }),
   );
-  const service = resources.use(
-    connectService(config.certService, { clock, random: Math.random }),
-  );
+  const { random } = Math;
+  const service = resources.use(connectService(config.certService, { clock, random }));
   const scheduler = resources.use(
     new Scheduler({
       clock: steadyClock(clock),
@@ -64,32 +66,42 @@ export async function openParts(
   const ports = wrapPorts({ mounter, store, issuer: new GrpcIssuanceClient(service.client) });
   const reporting = openReporting(metrics, resources);
   const clockSkew = new ClockSkewReport(metrics);
+  const { client } = service;
+  const reporter = new NodeReporter({ client, clock, random, driverVersion: version });
   const volumes = resources.use(composeVolumes({
     ...ports,
     clock,
     scheduler,
     kubelet: kubeletVolumeData(disk),
-    random: Math.random,
+    random,
     checkInterval: config.checkInterval,
     onRenewal: reporting.onRenewal,
     onClockSkew: (skewMs) => clockSkew.record(skewMs),
+    onRemoved: (record) => reporter.release(record),
   }));
-  const { table, renewer, reconciler } = volumes;
-  const exposeMetrics = () =>
-    reporting.expose({
-      volumes: table.size,
-      failing: renewer.failing,
-      unreadable: reconciler.unreadableRecords,
-      earliestExpiry: table.earliestExpiry(clock.moment()),
-    });
   return {
     ...volumes,
     mounter: ports.mounter,
     swapProblem: () => mounter.swapProblem,
     clockProblem: () => clockSkew.problem,
+    clockSkewMs: () => clockSkew.latestMs,
+    reporter,
     service,
-    exposeMetrics,
+    exposeMetrics: () => reporting.expose(snapshotOf(volumes, clock.moment())),
     onActivity: reporting.onActivity,
+  };
+}
+
+function snapshotOf(
+  { table, renewer, reconciler }: ReturnType<typeof composeVolumes>,
+  moment: Moment,
+): VolumeSnapshot {
+  return {
+    volumes: table.size,
+    failing: renewer.failing,
+    overdue: table.overdue(moment),
+    unreadable: reconciler.unreadableRecords,
+    earliestExpiry: table.earliestExpiry(moment),
   };
 }
 

@@ -7,7 +7,6 @@ import { Metrics } from "../../shared/telemetry/metrics.ts";
 import { surviveUnhandledErrors } from "../../shared/telemetry/unhandled_errors.ts";
 import { formatAddress } from "../../shared/text/network_address.ts";
 import { acquireBasePathLock } from "../records/base_path_lock.ts";
-import { reportUntilReceived } from "../service_client/certificate_report.ts";
 import { watchTrustBundle } from "../service_client/trust_bundle_watch.ts";
 import { readMountedCertificates } from "../volume/mounted_certificates.ts";
 import type { DriverConfig } from "./config.ts";
@@ -52,7 +51,7 @@ export async function serve(
   await using resources = new AsyncDisposableStack();
   const parts = await openParts(
     config,
-    { stagingDir: lock.stagingDir, wrapPorts, metrics },
+    { stagingDir: lock.stagingDir, wrapPorts, metrics, version },
     resources,
   );
   health.detail = () => describeState(parts, undefined);
@@ -108,16 +107,25 @@ async function restoreVolumes({ reconciler }: DriverParts): Promise<void> {
   });
 }
 
-/** Follows the service's trust bundle; with each connection reports what this node's volumes contain. */
+/** Follows the service's trust bundle; with each connection, and regularly, reports which volumes this node has. */
 async function watchService(
-  { service: { client, identity }, renewer, table, mounter, trust }: DriverParts,
+  { service: { client, identity }, reporter, renewer, table, mounter, trust, clockSkewMs }:
+    DriverParts,
   signal: AbortSignal,
 ): Promise<void> {
+  const source = {
+    volumes: () => table.all(),
+    readMounted: (volumeIds: ReadonlySet<string>) =>
+      readMountedCertificates(
+        table.all().filter(({ volumeId }) => volumeIds.has(volumeId)),
+        mounter,
+      ),
+    clockSkewMs,
+  };
   const handler = {
     onConnected: (connection: AbortSignal) => {
       renewer.retryFailed(retrySpreadMs);
-      const readMounted = () => readMountedCertificates(table, mounter);
-      return reportUntilReceived(client, { readMounted, wait, random: Math.random }, connection);
+      return reporter.run(source, connection);
     },
     onBundle: (certificates: readonly Uint8Array[]) => trust.update(certificates),
     onDisconnected: () => trust.disconnected(),

@@ -1,7 +1,7 @@
 /**
  * This folder is the driver's end of the certificate service's protocol: it proves on which node the
  * driver runs, requests and renews certificates, reports the mounted ones, and watches the trust
- * bundle. Its main types are `GrpcIssuanceClient`, `ServiceConnection`, `NodeIdentity` and
+ * bundle. Its main types are `GrpcIssuanceClient`, `NodeReporter`, `ServiceConnection`, `NodeIdentity` and
  * `TrustBundleHandler`. It never decides when a pod's certificate is renewed, and never shows the
  * token to a server that it has not verified.
  */

@@ -3,15 +3,14 @@ import { readCertificates } from "../../shared/x509/certificate.ts";
 import type { Mounter } from "./mounter.ts";
 import { readContents } from "./volume_files.ts";
 import type { VolumeRecord } from "./volume_record.ts";
-import type { VolumeTable } from "./volume_table.ts";
 
-/** The records of the mounted volumes, each with the leaf (DER) that its volume contains. */
+/** The records whose volumes can be read, each with the leaf (DER) that its volume contains. */
 export async function readMountedCertificates(
-  table: VolumeTable,
+  records: readonly VolumeRecord[],
   mounter: Mounter,
 ): Promise<(VolumeRecord & { readonly certificate: Uint8Array })[]> {
   const mounted = [];
-  for (const record of table.all()) {
+  for (const record of records) {
     const leaf = readCertificates(
       (await readContents(mounter, record)).certificatePem,
     )?.[0];

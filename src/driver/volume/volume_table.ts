@@ -1,6 +1,7 @@
 import { KeyedLock } from "./keyed_lock.ts";
-import { expiryTime } from "../certificates/certificate_terms.ts";
+import { ageMs, expiryTime, lifetimeMs } from "../certificates/certificate_terms.ts";
 import type { Moment } from "../../shared/scheduler/clock.ts";
+import { overdueAgeMs } from "../../shared/x509/overdue_renewal.ts";
 import { RequestHistory } from "./request_history.ts";
 import type { VolumeRecord } from "./volume_record.ts";
 
@@ -9,8 +10,14 @@ export class VolumeTable {
   readonly #records = new Map<string, VolumeRecord>();
   /** Ids of volumes whose record could not be written yet. */
   readonly #unsaved = new Set<string>();
+  readonly #onDelete: (record: VolumeRecord) => void;
   readonly locks = new KeyedLock();
   readonly requests = new RequestHistory();
+
+  /** `onDelete` receives the record of each volume that is removed. */
+  constructor(onDelete: (record: VolumeRecord) => void = () => {}) {
+    this.#onDelete = onDelete;
+  }
 
   get(volumeId: string): VolumeRecord | undefined {
     return this.#records.get(volumeId);
@@ -24,9 +31,11 @@ export class VolumeTable {
   }
 
   delete(volumeId: string): void {
+    const record = this.#records.get(volumeId);
     this.#records.delete(volumeId);
     this.#unsaved.delete(volumeId);
     this.requests.forget(volumeId);
+    if (record !== undefined) this.#onDelete(record);
   }
 
   /** Whether the store has what the table has. */
@@ -42,6 +51,13 @@ export class VolumeTable {
   /** When the first of the certificates expires, on the node's wall clock; undefined without volumes. */
   earliestExpiry(moment: Moment): Temporal.Instant | undefined {
     return this.all().map((record) => expiryTime(record, moment)).sort(Temporal.Instant.compare)[0];
+  }
+
+  /** How many volumes still have a certificate whose renewal was due. */
+  overdue(moment: Moment): number {
+    return this.all().filter((record) =>
+      (ageMs(record, moment) ?? 0) >= overdueAgeMs(lifetimeMs(record))
+    ).length;
   }
 
   get size(): number {

@@ -43,6 +43,7 @@ const actionNames = {
   report: "report",
   list: "listing",
   get: "look-up",
+  nodes: "listing of nodes",
   authenticate: "authentication",
 };
 

@@ -1,7 +1,6 @@
 import { status } from "@grpc/grpc-js";
 import { parseArgs } from "node:util";
 import type {
-  CertificateInfo,
   MissingReplica,
   RevokeCertificateResponse,
 } from "../../shared/gen/certificate_service_pb.ts";
@@ -12,10 +11,12 @@ import { type AdministrationClient, connectAdministration } from "./administrati
 import {
   certificateDetails,
   certificateJson,
-  CertificateTable,
+  certificateTable,
   instantText,
 } from "./certificate_text.ts";
 import { type CommandResult, refused } from "./command_result.ts";
+import { nodeJson, nodeTable } from "./node_text.ts";
+import type { TextTable } from "./text_table.ts";
 
 /** What the commands that call a running service use of the process. */
 export interface CommandEnvironment {
@@ -40,13 +41,15 @@ export async function listCommand(
       namespace: { type: "string", short: "n", default: "" },
       pod: { type: "string", default: "" },
       node: { type: "string", default: "" },
+      all: { type: "boolean", default: false },
       output: { type: "string", short: "o", default: "table" },
     },
   });
-  const { namespace, pod, node, output } = values;
-  const format = output === "table" ? tableFormat() : output === "json" ? jsonFormat : undefined;
+  const { namespace, pod, node, all, output } = values;
+  const format = formatOf(output, certificateTable, certificateJson);
   if (format === undefined) return unknownOutput(output);
-  const request = { namespace, node, ...(isUid(pod) ? { podUid: pod } : { podName: pod }) };
+  const podFilter = isUid(pod) ? { podUid: pod } : { podName: pod };
+  const request = { namespace, node, ...podFilter, includeReleased: all };
   return await withService(environment, async (client) => {
     let isEmpty = true;
     // The whole list is never in memory: each page is printed before the next one is read.
@@ -56,6 +59,28 @@ export async function listCommand(
       if (missingReplicas.length > 0) {
         return incomplete("certificates are missing", missingReplicas);
       }
+    }
+    if (isEmpty) await environment.write(format([]));
+    return done;
+  });
+}
+
+/** `nodes`: prints the nodes whose drivers report to this replica. */
+export async function nodesCommand(
+  args: string[],
+  environment: CommandEnvironment,
+): Promise<CommandResult> {
+  const { values: { output } } = parseArgs({
+    args,
+    options: { output: { type: "string", short: "o", default: "table" } },
+  });
+  const format = formatOf(output, nodeTable, nodeJson);
+  if (format === undefined) return unknownOutput(output);
+  return await withService(environment, async (client) => {
+    let isEmpty = true;
+    for await (const { nodes } of client.listNodes({})) {
+      await environment.write(format(nodes));
+      isEmpty = false;
     }
     if (isEmpty) await environment.write(format([]));
     return done;
@@ -146,13 +171,16 @@ function plainSerialNumber(text: string): string {
   return text.toLowerCase().replaceAll(":", "");
 }
 
-function tableFormat(): (page: readonly CertificateInfo[]) => string {
-  const table = new CertificateTable();
-  return (page) => table.format(page);
-}
-
-function jsonFormat(page: readonly CertificateInfo[]): string {
-  return page.map(certificateJson).join("");
+/** How the items of a page are printed; undefined for an output that is neither `table` nor `json`. */
+function formatOf<Item>(
+  output: string,
+  openTable: () => TextTable<Item>,
+  json: (item: Item) => string,
+): ((items: readonly Item[]) => string) | undefined {
+  if (output === "json") return (items) => items.map(json).join("");
+  if (output !== "table") return undefined;
+  const table = openTable();
+  return (items) => table.format(items);
 }
 
 function unknownOutput(output: string): CommandResult {

@@ -1,42 +1,41 @@
-import type { CertificateInfo } from "../../shared/gen/certificate_service_pb.ts";
+import { type CertificateInfo, CertificateState } from "../../shared/gen/certificate_service_pb.ts";
+import { TextTable } from "./text_table.ts";
 
 type Timestamp = NonNullable<CertificateInfo["notAfter"]>;
 
-/** A table whose columns never become narrower, because it is printed page by page. */
-export class CertificateTable {
-  readonly #widths = titles.map(({ length }) => length);
-  #hasTitles = false;
-
-  /** The rows as lines, below the titles if they are the first ones. */
-  format(certificates: readonly CertificateInfo[]): string {
-    const rows = certificates.map(row);
-    if (!this.#hasTitles) rows.unshift(titles);
-    this.#hasTitles = true;
-    for (const cells of rows) {
-      for (const [column, { length }] of cells.entries()) {
-        this.#widths[column] = Math.max(this.#widths[column] ?? 0, length);
-      }
-    }
-    return rows.map((cells) => this.#line(cells)).join("");
-  }
-
-  #line(cells: readonly string[]): string {
-    const padded = cells.map((cell, column) => cell.padEnd(this.#widths[column] ?? 0));
-    return `${padded.join("  ").trimEnd()}\n`;
-  }
+/** The table of `list`. */
+export function certificateTable(): TextTable<CertificateInfo> {
+  return new TextTable(["POD", "NODE", "SERIAL", "EXPIRES", "STATE"], row);
 }
 
-const titles = ["POD", "NODE", "SERIAL", "EXPIRES", "STATE"];
-
-function row({ pod, node, serialNumber, notAfter, revokedAt }: CertificateInfo): string[] {
-  const state = revokedAt === undefined ? "ok" : "revoked";
+function row(certificate: CertificateInfo): string[] {
+  const { pod, node, serialNumber, notAfter } = certificate;
   return [
     `${pod?.namespace}/${pod?.name}`,
     node || "-",
     serialNumber,
     instantText(notAfter) ?? "-",
-    state,
+    stateText(certificate),
   ];
+}
+
+/** The state from the dates and the node's reports; an older service does not state it. */
+const stateNames: Readonly<Record<CertificateState, string>> = {
+  [CertificateState.UNSPECIFIED]: "current",
+  [CertificateState.CURRENT]: "current",
+  [CertificateState.OVERDUE]: "overdue",
+  [CertificateState.EXPIRED]: "expired",
+  [CertificateState.RELEASED]: "released",
+};
+
+/** What is to be known of a certificate, the most important first; "ok" if it is nothing. */
+function stateText({ state, revokedAt, nodeSilent }: CertificateInfo): string {
+  const remarks = [
+    revokedAt === undefined ? "" : "revoked",
+    stateNames[state] === "current" ? "" : stateNames[state],
+    nodeSilent ? "node silent" : "",
+  ].filter((remark) => remark !== "");
+  return remarks.join(", ") || "ok";
 }
 
 /** Every property that a certificate has, a line each. */
@@ -57,6 +56,7 @@ export function certificateDetails(certificate: CertificateInfo): string {
     ["valid until", instantText(certificate.notAfter)],
     ["predecessor", certificate.predecessorSerialNumber],
     ["revoked at", instantText(certificate.revokedAt)],
+    ["state", stateText(certificate)],
   ];
   return lines.filter(([, value]) => value !== undefined && value !== "")
     .map(([name, value]) => `${name.padEnd(15)}  ${value}\n`).join("");
@@ -81,6 +81,8 @@ export function certificateJson(certificate: CertificateInfo): string {
     notAfter: instantText(certificate.notAfter) ?? null,
     predecessor: certificate.predecessorSerialNumber || null,
     revokedAt: instantText(certificate.revokedAt) ?? null,
+    state: stateNames[certificate.state],
+    nodeSilent: certificate.nodeSilent,
   }) + "\n";
 }
 

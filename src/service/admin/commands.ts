@@ -1,6 +1,6 @@
 /**
- * This folder contains the administrator's commands: `list`, `get` and `revoke`, which call a running
- * service over its local socket, and `init-ca`, `check-ca` and `check-policy`, which need none. Its main
+ * This folder contains the administrator's commands: `list`, `nodes`, `get` and `revoke`, which call a
+ * running service over its local socket, and `init-ca`, `check-ca` and `check-policy`, which need none. Its main
  * functions are `initCa`, `checkCa`, `checkPolicyFile`, `listCommand`, `getCommand` and `revokeCommand`; its
  * main type is `CommandResult`. It must never load certificate code for a command that calls a
  * service, because that command runs in the service's container and counts against its memory limit.

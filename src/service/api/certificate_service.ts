@@ -2,6 +2,7 @@ import { writeAuditEntry } from "../access/audit_log.ts";
 import type { Authenticator } from "../access/authenticator.ts";
 import type { CurrentCa } from "../ca/current_ca.ts";
 import type { CertificateReports } from "../inventory/certificate_reports.ts";
+import type { NodeReports } from "../inventory/node_reports.ts";
 import type { CertificateIssuer } from "../issuing/certificate_issuer.ts";
 import type {
   CertificateService,
@@ -22,6 +23,7 @@ export interface CertificateServiceParts {
   readonly currentCa: CurrentCa;
   readonly issuing: CertificateIssuer;
   readonly reporting: CertificateReports;
+  readonly nodes: NodeReports;
 }
 
 type Implementation = ServiceImplementation<typeof CertificateService>;
@@ -65,19 +67,24 @@ async function report(
   context: CallContext,
 ) {
   const caller = await authenticateDriver(parts.authenticator, context);
-  const reported = auditInvalidRequest("report", caller, () => validateReportRequest(message));
-  const outcome = await parts.reporting.report(caller, reported, context.signal);
+  const request = auditInvalidRequest("report", caller, () => validateReportRequest(message));
+  const { certificates, part } = request;
+  const outcome = await parts.reporting.report(caller, certificates, context.signal);
   if (outcome.kind !== "reported") {
     const { kind, reason } = outcome;
     writeAuditEntry({ action: "report", outcome: kind, caller, reason });
     throw requestFailureError(outcome);
   }
-  const { accepted, refused } = outcome;
-  writeAuditEntry({ action: "report", outcome: outcome.kind, caller, accepted, refused });
-  return { accepted, refused };
+  // An anonymous caller is on no node that is known.
+  if (caller.kind === "node") await parts.nodes.receive(caller.node, part);
+  const { accepted, refused, oversized } = outcome;
+  // A driver reports its volumes every 5 minutes; most of these reports contain no certificate.
+  if (certificates.length > 0) {
+    writeAuditEntry({ action: "report", outcome: outcome.kind, caller, accepted, refused });
+  }
+  return { accepted, refused, oversized };
 }
 
-/** Sends the bundle now and after each change; of changes faster than the driver reads, the last. */
 async function* watchTrustBundle(parts: CertificateServiceParts, context: CallContext) {
   await authenticateDriver(parts.authenticator, context);
   const { currentCa } = parts;

@@ -1,5 +1,6 @@
 import type { ReportedCertificate } from "../inventory/certificate_reports.ts";
 import type { InventoryFilter } from "../inventory/inventory_entry.ts";
+import type { NodeReportPart } from "../inventory/node_reports.ts";
 import type { IssueRequest } from "../issuing/certificate_issuer.ts";
 import type { PodIdentity } from "../../shared/attributes/pod_identity.ts";
 import type {
@@ -43,6 +44,10 @@ const formats = {
     accepted: "1 to 40 of 0-9 a-f, as in the certificate",
     accepts: (value) => /^[0-9a-f]{1,40}$/.test(value),
   },
+  version: {
+    accepted: "at most 64 printable characters",
+    accepts: (value) => value.length <= 64 && !hasUnprintable(value),
+  },
   reason: {
     accepted: "at most 256 printable characters",
     accepts: (value) => value.length <= 256 && !hasUnprintable(value),
@@ -51,6 +56,9 @@ const formats = {
 
 /** A driver reports in batches of this size; each entry costs the verification of a signature. */
 const maxReported = 100;
+/** Volumes in one part of a report. A message with more than 1,024 fields is rejected before. */
+const maxVolumes = 1_000;
+const maxReleased = 300;
 /** More problems are only counted: 2 KiB of empty entries cause five thousand. */
 const maxProblems = 10;
 
@@ -167,7 +175,7 @@ export function validateRevokeRequest(
 }
 
 export function validateListRequest(
-  { namespace, podUid, podName, node }: ListCertificatesRequest,
+  { namespace, podUid, podName, node, includeReleased }: ListCertificatesRequest,
 ): InventoryFilter {
   const validator = new RequestValidator();
   const optional = (field: string, value: string, format: Format) =>
@@ -177,26 +185,52 @@ export function validateListRequest(
     podUid: optional("pod_uid", podUid, formats.identifier),
     podName: optional("pod_name", podName, formats.objectName),
     node: optional("node", node, formats.objectName),
+    includeReleased,
   };
   validator.end();
   return filter;
 }
 
 export function validateReportRequest(
-  { certificates }: ReportCertificatesRequest,
-): ReportedCertificate[] {
+  message: ReportCertificatesRequest,
+): { certificates: ReportedCertificate[]; part: NodeReportPart } {
+  const { certificates, reportId, volumeIds, released, driverVersion } = message;
   const validator = new RequestValidator();
-  if (certificates.length > maxReported) {
-    validator.reject(
-      `certificates: has ${certificates.length} entries, expected at most ${maxReported}`,
-    );
-    validator.end();
+  const lists = [
+    ["certificates", certificates.length, maxReported],
+    ["volume_ids", volumeIds.length, maxVolumes],
+    ["released", released.length, maxReleased],
+  ] as const;
+  for (const [field, length, most] of lists) {
+    if (length <= most) continue;
+    validator.reject(`${field}: has ${length} entries, expected at most ${most}`);
   }
+  validator.end();
   const held = certificates.map(({ certificate, pod, volumeId }, at) => ({
     certificate,
     pod: validator.pod(`certificates[${at}].pod`, pod),
     volumeId: validator.text(`certificates[${at}].volume_id`, volumeId, formats.identifier),
   }));
+  const optional = (field: string, value: string, format: Format) =>
+    value === "" ? undefined : validator.text(field, value, format);
+  const part = {
+    reportId: optional("report_id", reportId, formats.identifier),
+    part: message.part,
+    isLast: message.isLast,
+    volumeIds: volumeIds.map((id, at) =>
+      validator.text(`volume_ids[${at}]`, id, formats.identifier)
+    ),
+    released: released.map(({ volumeId, serialNumber }, at) => ({
+      volumeId: validator.text(`released[${at}].volume_id`, volumeId, formats.identifier),
+      serialNumber: validator.text(
+        `released[${at}].serial_number`,
+        serialNumber,
+        formats.serialNumber,
+      ),
+    })),
+    driverVersion: optional("driver_version", driverVersion, formats.version),
+    clockSkewMs: message.clockSkewMs === undefined ? undefined : Number(message.clockSkewMs),
+  };
   validator.end();
-  return held;
+  return { certificates: held, part };
 }

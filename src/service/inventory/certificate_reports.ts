@@ -19,13 +19,25 @@ export interface ReportedCertificate {
 }
 
 export type ReportResult =
-  | { readonly kind: "reported"; readonly accepted: number; readonly refused: number }
+  | {
+    readonly kind: "reported";
+    readonly accepted: number;
+    readonly refused: number;
+    /** Of those refused: longer than `maxCertificateBytes`. */
+    readonly oversized: number;
+  }
   | { readonly kind: "unavailable"; readonly reason: string }
   | {
     readonly kind: "overloaded";
     readonly reason: string;
     readonly retryAfter: Temporal.Duration;
   };
+
+/**
+ * More than the longest certificate that the service signs: its names are those of a request of at
+ * most 32 KiB. A longer one is not even parsed.
+ */
+export const maxCertificateBytes = 32 * 1024;
 
 /** The result for one certificate; it is not known while the cluster does not answer. */
 type EntryResult = "accepted" | "refused" | { readonly unavailable: string };
@@ -61,7 +73,8 @@ export class CertificateReports {
   ): Promise<ReportResult> {
     const node = caller.kind === "node" ? caller.node : undefined;
     let accepted = 0;
-    for (const one of reported) {
+    const parsed = reported.filter(({ certificate }) => certificate.length <= maxCertificateBytes);
+    for (const one of parsed) {
       // Each takes its turn: a thousand nodes that report at once must not stop all issuing.
       const queued = await this.#options.queue.run(
         queueKey(caller, one.pod),
@@ -76,7 +89,12 @@ export class CertificateReports {
       if (typeof value === "object") return { kind: "unavailable", reason: value.unavailable };
       if (value === "accepted") accepted++;
     }
-    return { kind: "reported", accepted, refused: reported.length - accepted };
+    return {
+      kind: "reported",
+      accepted,
+      refused: reported.length - accepted,
+      oversized: reported.length - parsed.length,
+    };
   }
 
   async #acceptReport(

@@ -9,6 +9,7 @@ import {
 } from "./certificate_row.ts";
 import { CertificateSearch } from "./certificate_search.ts";
 import type { InventoryEntry } from "./inventory_entry.ts";
+import { NodeVolumes } from "./node_volumes.ts";
 
 /** What is needed to remove a row and to count it. */
 export type RowSize = Pick<CertificateRow, "id" | "node" | "bytes">;
@@ -50,11 +51,13 @@ const schema = `
     not_after INTEGER NOT NULL,
     predecessor TEXT,
     predecessor_known INTEGER NOT NULL,
-    bytes INTEGER NOT NULL
+    bytes INTEGER NOT NULL,
+    listed INTEGER NOT NULL DEFAULT 0,
+    released INTEGER NOT NULL DEFAULT 0
   ) STRICT;
   CREATE UNIQUE INDEX certificates_serial_number ON certificates (serial_number);
   CREATE INDEX certificates_predecessor ON certificates (predecessor) WHERE predecessor_known;
-  CREATE INDEX certificates_not_after ON certificates (not_after);
+  CREATE INDEX certificates_not_after ON certificates (listed, not_after);
   CREATE INDEX certificates_pod_uid ON certificates (pod_uid);
   -- The order of searches; with the node, so that a search for a node reads only its rows.
   CREATE INDEX certificates_order ON certificates (namespace, pod_name, pod_uid, node);
@@ -80,10 +83,13 @@ export class CertificateTable implements Disposable {
   #lastId = 0;
   /** Searches the table. */
   readonly search: CertificateSearch;
+  /** What nodes report of their volumes. */
+  readonly volumes: NodeVolumes;
 
   constructor() {
     this.#database.exec(schema);
     this.search = new CertificateSearch(this.#database);
+    this.volumes = new NodeVolumes(this.#database);
     const prepare = (sql: string) => this.#database.prepare(sql);
     const inserted = ["id", ...volumeColumns, ...certificateColumns];
     this.#insert = prepare(
@@ -92,7 +98,7 @@ export class CertificateTable implements Disposable {
     // Changes three indexes where a removal and an insertion change six.
     this.#update = prepare(
       `UPDATE OR IGNORE certificates
-       SET ${certificateColumns.map((column) => `${column} = ?`)} WHERE id = ?`,
+       SET ${certificateColumns.map((column) => `${column} = ?`)}, released = 0 WHERE id = ?`,
     );
     this.#remove = prepare("DELETE FROM certificates WHERE id = ?");
     this.#bySerialNumber = prepare("SELECT * FROM certificates WHERE serial_number = ?");
@@ -107,11 +113,12 @@ export class CertificateTable implements Disposable {
     );
     // A limit that is a parameter makes SQLite compile the statement again for each run.
     this.#firstToExpire = prepare(
-      `SELECT ${sizeColumns} FROM certificates ORDER BY not_after, id LIMIT 1`,
+      `SELECT ${sizeColumns}, not_after FROM certificates WHERE listed = ?
+       ORDER BY not_after, id LIMIT 1`,
     );
     this.#expired = prepare(
-      `SELECT ${sizeColumns} FROM certificates WHERE not_after < ? ORDER BY not_after, id
-       LIMIT ${mostExpired}`,
+      `SELECT ${sizeColumns} FROM certificates WHERE listed = 0 AND not_after < ?
+       ORDER BY not_after, id LIMIT ${mostExpired}`,
     );
   }
 
@@ -149,10 +156,18 @@ export class CertificateTable implements Disposable {
   }
 
   firstToExpire(): RowSize | undefined {
-    return this.#firstToExpire.get() as RowSize | undefined;
+    type Row = RowSize & Pick<CertificateRow, "not_after">;
+    const [unlisted, listed] = [0, 1].map((each) =>
+      this.#firstToExpire.get(each)
+    ) as (Row | undefined)[];
+    if (unlisted === undefined || listed === undefined) return unlisted ?? listed;
+    return unlisted.not_after <= listed.not_after ? unlisted : listed;
   }
 
-  /** Rows that had expired at an instant, the first to expire first, at most `mostExpired`. */
+  /**
+   * Rows that had expired at an instant and that no node lists, the first to expire first, at most
+   * `mostExpired`.
+   */
   expired(now: number): RowSize[] {
     return this.#expired.all(now) as unknown as RowSize[];
   }

@@ -7,9 +7,10 @@
 
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
+import { maxClockSkew } from "../../shared/x509/clock_skew.ts";
 import { estimatedBytes, rowEntry, type RowState, wholeSeconds } from "./certificate_row.ts";
 import { CertificateTable, mostExpired, type PodRow, type RowSize } from "./certificate_table.ts";
-import type { InventoryEntry, InventoryFilter } from "./inventory_entry.ts";
+import type { InventoryEntry, InventoryFilter, StoredEntry } from "./inventory_entry.ts";
 import { InventoryUsage, type Usage } from "./inventory_usage.ts";
 
 /** How much the inventory holds at most. Bytes are estimated from the length of the names. */
@@ -23,7 +24,7 @@ export interface InventoryLimits {
 
 const mebi = 2 ** 20;
 
-/** Half of the memory that the manifest permits; it is full of about 700,000 entries with usual names. */
+/** Half of the memory that the manifest permits; it is full of about 600,000 entries with usual names. */
 const defaultLimits: InventoryLimits = {
   total: { certificates: 1_000_000, bytes: 512 * mebi },
   node: { certificates: 10_000, bytes: 16 * mebi },
@@ -72,13 +73,13 @@ export class Inventory implements AsyncDisposable {
     this.#scheduleSweep();
   }
 
-  get(serialNumber: string): InventoryEntry | undefined {
+  get(serialNumber: string): StoredEntry | undefined {
     const row = this.#table.find(serialNumber);
     return row && rowEntry(row);
   }
 
   /** The current certificate of a volume whose former certificate had this serial number. */
-  successorOf(serialNumber: string): InventoryEntry | undefined {
+  successorOf(serialNumber: string): StoredEntry | undefined {
     const row = this.#table.findSuccessor(serialNumber);
     return row && rowEntry(row);
   }
@@ -87,8 +88,37 @@ export class Inventory implements AsyncDisposable {
    * The entries that match, in the order of their pods' namespaces, names and uids, in pages between which other work
    * runs. A volume whose certificate is replaced meanwhile is among them.
    */
-  pages(filter: InventoryFilter = {}): AsyncGenerator<InventoryEntry[]> {
-    return this.#table.search.pages(filter);
+  pages(filter: InventoryFilter = {}): AsyncGenerator<StoredEntry[]> {
+    return this.#table.search.pages(filter, this.#clock.now());
+  }
+
+  /** How many certificates of a node are in the inventory. */
+  ofNode(node: string): number {
+    return this.#usage.ofNode(node).certificates;
+  }
+
+  /**
+   * A complete report: lists the node's volumes that are given, and releases the others, except
+   * those with a certificate that was issued after `issuedUntil`.
+   */
+  async listVolumes(
+    node: string,
+    volumeIds: ReadonlySet<string>,
+    issuedUntil: Temporal.Instant,
+  ): Promise<void> {
+    if (this.#isClosed) return;
+    const notBefore = wholeSeconds(issuedUntil.subtract(maxClockSkew));
+    await this.#table.volumes.list(node, volumeIds, notBefore);
+  }
+
+  /** A volume was unpublished: releases it if this is its current certificate, reported by its own node. */
+  releaseVolume(node: string, volumeId: string, serialNumber: string): void {
+    if (!this.#isClosed) this.#table.volumes.release(node, volumeId, serialNumber);
+  }
+
+  /** A node that reports no longer: its certificates are removed when they have expired. */
+  async forgetVolumes(node: string): Promise<void> {
+    if (!this.#isClosed) await this.#table.volumes.forget(node);
   }
 
   /** Ends the removal of expired entries and frees the memory; `add` does nothing from now on. */

@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import {
   type CertificateInfo,
+  CertificateState,
   type ListCertificatesRequest,
   ListCertificatesRequestSchema,
 } from "../../shared/gen/certificate_service_pb.ts";
@@ -48,7 +49,10 @@ export class AllReplicas {
     if (first === undefined) return { current: undefined, missing };
     // A replica that renewed it does not know that it did, unless it had issued it too.
     const list = await this.list(
-      create(ListCertificatesRequestSchema, { podUid: first.pod?.uid ?? "" }),
+      create(ListCertificatesRequestSchema, {
+        podUid: first.pod?.uid ?? "",
+        includeReleased: true,
+      }),
     );
     const ofPod: CertificateInfo[] = [];
     for await (const page of list.pages) ofPod.push(...page);
@@ -60,8 +64,18 @@ export class AllReplicas {
 
   async list(filter: ListCertificatesRequest): Promise<CompleteList> {
     const missing: MissingReplica[] = [];
-    const others = await this.#peers?.lists(filter, missing) ?? [];
-    return { pages: mergeLists([this.#own.pages(filter), ...others]), missing };
+    // The replica to which the node reports knows that it released a volume; the others do not.
+    const all = { ...filter, includeReleased: true };
+    const others = await this.#peers?.lists(all, missing) ?? [];
+    const pages = mergeLists([this.#own.pages(all), ...others]);
+    return { pages: filter.includeReleased ? pages : withoutReleased(pages), missing };
+  }
+}
+
+async function* withoutReleased(pages: PageSource): PageSource {
+  for await (const page of pages) {
+    const present = page.filter(({ state }) => state !== CertificateState.RELEASED);
+    if (present.length > 0) yield present;
   }
 }
 

@@ -6,7 +6,7 @@ export type CertificatePage = readonly CertificateInfo[];
 export type PageSource = AsyncGenerator<CertificatePage, void>;
 
 /** As many as a page of one replica has. */
-const pageSize = 200;
+const pageSize = 100;
 
 /**
  * Merges the replicas' lists into one in the same order. Of the certificates that replicas know for
@@ -46,12 +46,19 @@ export function currentCertificates(ofPod: readonly CertificateInfo[]): Certific
 /** Whether `other` is listed in place of `one`; of two that are equal, the first is listed. */
 function replaces(other: CertificateInfo, one: CertificateInfo, isBefore: boolean): boolean {
   if (other.serialNumber === one.serialNumber) {
+    const difference = other.node === one.node ? knowledge(other) - knowledge(one) : 0;
+    if (difference !== 0) return difference > 0;
     return other.reported === one.reported ? isBefore : one.reported;
   }
   if (other.volumeId !== one.volumeId) return false;
   if (other.reported && other.node !== one.node) return false;
   const [newer, older] = [seconds(other), seconds(one)];
   return newer > older || newer === older && other.predecessorSerialNumber === one.serialNumber;
+}
+
+/** How much a replica knows of the volume: most if its node reports to it, and says more than that it exists. */
+function knowledge({ nodeSilent, state }: CertificateInfo): number {
+  return nodeSilent ? 0 : state;
 }
 
 function seconds({ notBefore }: CertificateInfo): bigint {

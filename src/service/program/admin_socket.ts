@@ -11,7 +11,7 @@ export const adminVariables = {
   adminSocket: {
     name: "ADMIN_SOCKET",
     description:
-      "the unix socket of the commands list, get and revoke; where it is unset the service has none",
+      "the unix socket of the commands list, nodes, get and revoke; where it is unset the service has none",
     expected: `an absolute path ${servedPathLimits}`,
     parse: parseAdminSocket,
   },

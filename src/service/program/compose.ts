@@ -24,6 +24,7 @@ import type { PodDirectory } from "../access/pod_authorization.ts";
 import type { NodeCas } from "../ca/node_cas.ts";
 import type { SharedDocument } from "../documents/shared_document.ts";
 import { CertificateReports } from "../inventory/certificate_reports.ts";
+import { NodeReports } from "../inventory/node_reports.ts";
 import { DenialStore } from "../revocation/denial_store.ts";
 import { DenialUpkeep } from "../revocation/denial_upkeep.ts";
 import { NodeRevocation } from "../revocation/node_revocation.ts";
@@ -116,7 +117,12 @@ export function composeIssuing(options: IssuingOptions) {
   const queue = queues.report;
   const reporting = new CertificateReports({ ...parts, queue, pods, clusterDomain });
   const revoking = { denials, upkeep, confirmation, nodeRevocation };
-  return { ...parts, queues, signer, issuing, reporting, ...revoking };
+  const nodes = new NodeReports({
+    inventory: parts.inventory,
+    clock: parts.clock,
+    scheduler: options.scheduler,
+  });
+  return { ...parts, queues, signer, issuing, reporting, nodes, ...revoking };
 }
 
 /**

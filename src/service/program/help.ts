@@ -5,7 +5,7 @@ import { usualAdminSocket } from "./admin_socket.ts";
 import { serviceVariables } from "./variables.ts";
 
 const notes = [
-  "list, get and revoke connect to ADMIN_SOCKET, or where that is unset to",
+  "list, nodes, get and revoke connect to ADMIN_SOCKET, or where that is unset to",
   `${usualAdminSocket}. Exit codes: 0 success, 1 failure (check-policy: the pod gets`,
   "no certificate; check-ca: the service would not sign), 2 wrong command line or configuration.",
   "The service uses the Kubernetes API unless the CA is in files and AUTHENTICATION is mtls or none.",
@@ -45,7 +45,9 @@ export function serviceHelp(version: string): string {
       ["  -n, --namespace NAME", "only of pods in this namespace"],
       ["  --pod NAME|UID", "only of this pod"],
       ["  --node NAME", "only of pods on this node"],
+      ["  --all", "also of volumes that are gone, until they expire"],
       ["  -o, --output FORMAT", "table, or json for one object a line [table]"],
+      ["cert-service nodes", "print the nodes that report to a running service; -o as for list"],
       ["cert-service get SERIAL", "print one certificate; -o as for list"],
       ["cert-service revoke", "issue no more certificates to a pod, or reject those of a node:"],
       ["  --pod-uid UID | --serial N", "the pod with this uid, or the pod of this certificate"],

@@ -13,8 +13,8 @@ export function openReplicas(
   { peers: names, servingName, trustDomain }: ServiceConfig,
   { open, attestation }: Pick<ServiceParts, "open" | "attestation">,
 ) {
-  const { inventory, revocation, currentCa, clock, engine } = open;
-  const own = ownCertificates(inventory, revocation);
+  const { currentCa, clock, engine } = open;
+  const own = ownCertificates(open);
   if (attestation === undefined) return { replicas: new AllReplicas(own, undefined) };
   const replica = crypto.randomUUID();
   const { nodeCas } = attestation;

@@ -9,7 +9,15 @@ import { readServiceConfig } from "./config.ts";
 import { program } from "./logger.ts";
 
 /** The program's subcommands. */
-export const commands = ["init-ca", "check-ca", "check-policy", "list", "get", "revoke"] as const;
+export const commands = [
+  "init-ca",
+  "check-ca",
+  "check-policy",
+  "list",
+  "nodes",
+  "get",
+  "revoke",
+] as const;
 export type Command = typeof commands[number];
 
 /** Runs a subcommand and returns the exit code. Each subcommand loads only the code that it needs. */
@@ -68,10 +76,15 @@ async function resultOf(command: Command, args: string[]): Promise<CommandResult
   const read = readAdminSocket(Deno.env.toObject());
   if (read.kind === "refused") return read;
   const environment = { socket: read.config.path, write: writeOutput };
-  const { getCommand, listCommand, revokeCommand } = await import(
+  const { getCommand, listCommand, nodesCommand, revokeCommand } = await import(
     "../admin/certificate_commands.ts"
   );
-  const run = { list: listCommand, get: getCommand, revoke: revokeCommand }[command];
+  const run = {
+    list: listCommand,
+    nodes: nodesCommand,
+    get: getCommand,
+    revoke: revokeCommand,
+  }[command];
   return await run(args, environment);
 }
 

@@ -89,7 +89,7 @@ export async function* claimsOf(
   inventory: Pick<Inventory, "pages">,
   podUid: string,
 ): AsyncGenerator<PodClaim> {
-  for await (const entries of inventory.pages({ podUid })) {
+  for await (const entries of inventory.pages({ podUid, includeReleased: true })) {
     for (const { pod, origin, node = "", names: { dnsNames } } of entries) {
       yield { pod, isReported: origin === "reported", node, dnsNames };
     }

@@ -6,8 +6,8 @@
 // @generated from file certificate_service.proto (package certservice.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file certificate_service.proto.
  */
 export const file_certificate_service: GenFile = /*@__PURE__*/
-  fileDesc("ChljZXJ0aWZpY2F0ZV9zZXJ2aWNlLnByb3RvEg5jZXJ0c2VydmljZS52MSJMCgNQb2QSEQoJbmFtZXNwYWNlGAEgASgJEgwKBG5hbWUYAiABKAkSCwoDdWlkGAMgASgJEhcKD3NlcnZpY2VfYWNjb3VudBgEIAEoCSKRAQoGVm9sdW1lEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSOgoKYXR0cmlidXRlcxgDIAMoCzImLmNlcnRzZXJ2aWNlLnYxLlZvbHVtZS5BdHRyaWJ1dGVzRW50cnkaMQoPQXR0cmlidXRlc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiIwoLVHJ1c3RCdW5kbGUSFAoMY2VydGlmaWNhdGVzGAEgAygMIoABChdJc3N1ZUNlcnRpZmljYXRlUmVxdWVzdBIbChNjZXJ0aWZpY2F0ZV9yZXF1ZXN0GAEgASgMEiAKA3BvZBgCIAEoCzITLmNlcnRzZXJ2aWNlLnYxLlBvZBImCgZ2b2x1bWUYAyABKAsyFi5jZXJ0c2VydmljZS52MS5Wb2x1bWUiaAoYSXNzdWVDZXJ0aWZpY2F0ZVJlc3BvbnNlEhkKEWNlcnRpZmljYXRlX2NoYWluGAEgAygMEjEKDHRydXN0X2J1bmRsZRgCIAEoCzIbLmNlcnRzZXJ2aWNlLnYxLlRydXN0QnVuZGxlIqMBChdSZW5ld0NlcnRpZmljYXRlUmVxdWVzdBIbChNjZXJ0aWZpY2F0ZV9yZXF1ZXN0GAEgASgMEiAKA3BvZBgCIAEoCzITLmNlcnRzZXJ2aWNlLnYxLlBvZBImCgZ2b2x1bWUYAyABKAsyFi5jZXJ0c2VydmljZS52MS5Wb2x1bWUSIQoZcHJlZGVjZXNzb3Jfc2VyaWFsX251bWJlchgEIAEoCSJoChhSZW5ld0NlcnRpZmljYXRlUmVzcG9uc2USGQoRY2VydGlmaWNhdGVfY2hhaW4YASADKAwSMQoMdHJ1c3RfYnVuZGxlGAIgASgLMhsuY2VydHNlcnZpY2UudjEuVHJ1c3RCdW5kbGUi+wIKD0NlcnRpZmljYXRlSW5mbxIVCg1zZXJpYWxfbnVtYmVyGAEgASgJEiAKA3BvZBgCIAEoCzITLmNlcnRzZXJ2aWNlLnYxLlBvZBIRCgl2b2x1bWVfaWQYAyABKAkSEwoLY29tbW9uX25hbWUYBCABKAkSEQoJZG5zX25hbWVzGAUgAygJEhQKDGlwX2FkZHJlc3NlcxgGIAMoCRIMCgR1cmlzGAcgAygJEi4KCm5vdF9iZWZvcmUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCW5vdF9hZnRlchgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV2b2tlZF9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASIQoZcHJlZGVjZXNzb3Jfc2VyaWFsX251bWJlchgLIAEoCRIMCgRub2RlGAwgASgJEhAKCHJlcG9ydGVkGA0gASgIInUKGFJldm9rZUNlcnRpZmljYXRlUmVxdWVzdBIXCg1zZXJpYWxfbnVtYmVyGAEgASgJSAASEQoHcG9kX3VpZBgCIAEoCUgAEhMKCW5vZGVfbmFtZRgEIAEoCUgAEg4KBnJlYXNvbhgDIAEoCUIICgZ0YXJnZXQifwoZUmV2b2tlQ2VydGlmaWNhdGVSZXNwb25zZRIPCgdwb2RfdWlkGAEgASgJEi8KC3ZhbGlkX3VudGlsGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIgCgNwb2QYAyABKAsyEy5jZXJ0c2VydmljZS52MS5Qb2QiMgoZR2V0Q2VydGlmaWNhdGVJbmZvUmVxdWVzdBIVCg1zZXJpYWxfbnVtYmVyGAEgASgJIowBChpHZXRDZXJ0aWZpY2F0ZUluZm9SZXNwb25zZRI0CgtjZXJ0aWZpY2F0ZRgBIAEoCzIfLmNlcnRzZXJ2aWNlLnYxLkNlcnRpZmljYXRlSW5mbxI4ChBtaXNzaW5nX3JlcGxpY2FzGAIgAygLMh4uY2VydHNlcnZpY2UudjEuTWlzc2luZ1JlcGxpY2EiXQoXTGlzdENlcnRpZmljYXRlc1JlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEg8KB3BvZF91aWQYAiABKAkSEAoIcG9kX25hbWUYAyABKAkSDAoEbm9kZRgEIAEoCSKLAQoYTGlzdENlcnRpZmljYXRlc1Jlc3BvbnNlEjUKDGNlcnRpZmljYXRlcxgBIAMoCzIfLmNlcnRzZXJ2aWNlLnYxLkNlcnRpZmljYXRlSW5mbxI4ChBtaXNzaW5nX3JlcGxpY2FzGAIgAygLMh4uY2VydHNlcnZpY2UudjEuTWlzc2luZ1JlcGxpY2EiMQoOTWlzc2luZ1JlcGxpY2ESDwoHYWRkcmVzcxgBIAEoCRIOCgZyZWFzb24YAiABKAkiLwoWRmluZENlcnRpZmljYXRlUmVxdWVzdBIVCg1zZXJpYWxfbnVtYmVyGAEgASgJImAKF0ZpbmRDZXJ0aWZpY2F0ZVJlc3BvbnNlEg8KB3JlcGxpY2EYASABKAkSNAoLY2VydGlmaWNhdGUYAiABKAsyHy5jZXJ0c2VydmljZS52MS5DZXJ0aWZpY2F0ZUluZm8iVQoaTGlzdE93bkNlcnRpZmljYXRlc1JlcXVlc3QSNwoGZmlsdGVyGAEgASgLMicuY2VydHNlcnZpY2UudjEuTGlzdENlcnRpZmljYXRlc1JlcXVlc3QiZQobTGlzdE93bkNlcnRpZmljYXRlc1Jlc3BvbnNlEg8KB3JlcGxpY2EYASABKAkSNQoMY2VydGlmaWNhdGVzGAIgAygLMh8uY2VydHNlcnZpY2UudjEuQ2VydGlmaWNhdGVJbmZvIrMBChlSZXBvcnRDZXJ0aWZpY2F0ZXNSZXF1ZXN0EkQKDGNlcnRpZmljYXRlcxgBIAMoCzIuLmNlcnRzZXJ2aWNlLnYxLlJlcG9ydENlcnRpZmljYXRlc1JlcXVlc3QuSGVsZBpQCgRIZWxkEhMKC2NlcnRpZmljYXRlGAEgASgMEiAKA3BvZBgCIAEoCzITLmNlcnRzZXJ2aWNlLnYxLlBvZBIRCgl2b2x1bWVfaWQYAyABKAkiPwoaUmVwb3J0Q2VydGlmaWNhdGVzUmVzcG9uc2USEAoIYWNjZXB0ZWQYASABKA0SDwoHcmVmdXNlZBgCIAEoDSIZChdXYXRjaFRydXN0QnVuZGxlUmVxdWVzdDKrAwoSQ2VydGlmaWNhdGVTZXJ2aWNlEmUKEElzc3VlQ2VydGlmaWNhdGUSJy5jZXJ0c2VydmljZS52MS5Jc3N1ZUNlcnRpZmljYXRlUmVxdWVzdBooLmNlcnRzZXJ2aWNlLnYxLklzc3VlQ2VydGlmaWNhdGVSZXNwb25zZRJlChBSZW5ld0NlcnRpZmljYXRlEicuY2VydHNlcnZpY2UudjEuUmVuZXdDZXJ0aWZpY2F0ZVJlcXVlc3QaKC5jZXJ0c2VydmljZS52MS5SZW5ld0NlcnRpZmljYXRlUmVzcG9uc2USawoSUmVwb3J0Q2VydGlmaWNhdGVzEikuY2VydHNlcnZpY2UudjEuUmVwb3J0Q2VydGlmaWNhdGVzUmVxdWVzdBoqLmNlcnRzZXJ2aWNlLnYxLlJlcG9ydENlcnRpZmljYXRlc1Jlc3BvbnNlEloKEFdhdGNoVHJ1c3RCdW5kbGUSJy5jZXJ0c2VydmljZS52MS5XYXRjaFRydXN0QnVuZGxlUmVxdWVzdBobLmNlcnRzZXJ2aWNlLnYxLlRydXN0QnVuZGxlMAEy2wIKGUNlcnRpZmljYXRlQWRtaW5pc3RyYXRpb24SaAoRUmV2b2tlQ2VydGlmaWNhdGUSKC5jZXJ0c2VydmljZS52MS5SZXZva2VDZXJ0aWZpY2F0ZVJlcXVlc3QaKS5jZXJ0c2VydmljZS52MS5SZXZva2VDZXJ0aWZpY2F0ZVJlc3BvbnNlEmsKEkdldENlcnRpZmljYXRlSW5mbxIpLmNlcnRzZXJ2aWNlLnYxLkdldENlcnRpZmljYXRlSW5mb1JlcXVlc3QaKi5jZXJ0c2VydmljZS52MS5HZXRDZXJ0aWZpY2F0ZUluZm9SZXNwb25zZRJnChBMaXN0Q2VydGlmaWNhdGVzEicuY2VydHNlcnZpY2UudjEuTGlzdENlcnRpZmljYXRlc1JlcXVlc3QaKC5jZXJ0c2VydmljZS52MS5MaXN0Q2VydGlmaWNhdGVzUmVzcG9uc2UwATLoAQoQQ2VydGlmaWNhdGVQZWVycxJiCg9GaW5kQ2VydGlmaWNhdGUSJi5jZXJ0c2VydmljZS52MS5GaW5kQ2VydGlmaWNhdGVSZXF1ZXN0GicuY2VydHNlcnZpY2UudjEuRmluZENlcnRpZmljYXRlUmVzcG9uc2UScAoTTGlzdE93bkNlcnRpZmljYXRlcxIqLmNlcnRzZXJ2aWNlLnYxLkxpc3RPd25DZXJ0aWZpY2F0ZXNSZXF1ZXN0GisuY2VydHNlcnZpY2UudjEuTGlzdE93bkNlcnRpZmljYXRlc1Jlc3BvbnNlMAFiBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("ChljZXJ0aWZpY2F0ZV9zZXJ2aWNlLnByb3RvEg5jZXJ0c2VydmljZS52MSJMCgNQb2QSEQoJbmFtZXNwYWNlGAEgASgJEgwKBG5hbWUYAiABKAkSCwoDdWlkGAMgASgJEhcKD3NlcnZpY2VfYWNjb3VudBgEIAEoCSKRAQoGVm9sdW1lEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSOgoKYXR0cmlidXRlcxgDIAMoCzImLmNlcnRzZXJ2aWNlLnYxLlZvbHVtZS5BdHRyaWJ1dGVzRW50cnkaMQoPQXR0cmlidXRlc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiIwoLVHJ1c3RCdW5kbGUSFAoMY2VydGlmaWNhdGVzGAEgAygMIoABChdJc3N1ZUNlcnRpZmljYXRlUmVxdWVzdBIbChNjZXJ0aWZpY2F0ZV9yZXF1ZXN0GAEgASgMEiAKA3BvZBgCIAEoCzITLmNlcnRzZXJ2aWNlLnYxLlBvZBImCgZ2b2x1bWUYAyABKAsyFi5jZXJ0c2VydmljZS52MS5Wb2x1bWUiaAoYSXNzdWVDZXJ0aWZpY2F0ZVJlc3BvbnNlEhkKEWNlcnRpZmljYXRlX2NoYWluGAEgAygMEjEKDHRydXN0X2J1bmRsZRgCIAEoCzIbLmNlcnRzZXJ2aWNlLnYxLlRydXN0QnVuZGxlIqMBChdSZW5ld0NlcnRpZmljYXRlUmVxdWVzdBIbChNjZXJ0aWZpY2F0ZV9yZXF1ZXN0GAEgASgMEiAKA3BvZBgCIAEoCzITLmNlcnRzZXJ2aWNlLnYxLlBvZBImCgZ2b2x1bWUYAyABKAsyFi5jZXJ0c2VydmljZS52MS5Wb2x1bWUSIQoZcHJlZGVjZXNzb3Jfc2VyaWFsX251bWJlchgEIAEoCSJoChhSZW5ld0NlcnRpZmljYXRlUmVzcG9uc2USGQoRY2VydGlmaWNhdGVfY2hhaW4YASADKAwSMQoMdHJ1c3RfYnVuZGxlGAIgASgLMhsuY2VydHNlcnZpY2UudjEuVHJ1c3RCdW5kbGUiwQMKD0NlcnRpZmljYXRlSW5mbxIVCg1zZXJpYWxfbnVtYmVyGAEgASgJEiAKA3BvZBgCIAEoCzITLmNlcnRzZXJ2aWNlLnYxLlBvZBIRCgl2b2x1bWVfaWQYAyABKAkSEwoLY29tbW9uX25hbWUYBCABKAkSEQoJZG5zX25hbWVzGAUgAygJEhQKDGlwX2FkZHJlc3NlcxgGIAMoCRIMCgR1cmlzGAcgAygJEi4KCm5vdF9iZWZvcmUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCW5vdF9hZnRlchgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV2b2tlZF9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASIQoZcHJlZGVjZXNzb3Jfc2VyaWFsX251bWJlchgLIAEoCRIMCgRub2RlGAwgASgJEhAKCHJlcG9ydGVkGA0gASgIEi8KBXN0YXRlGA4gASgOMiAuY2VydHNlcnZpY2UudjEuQ2VydGlmaWNhdGVTdGF0ZRITCgtub2RlX3NpbGVudBgPIAEoCCJ1ChhSZXZva2VDZXJ0aWZpY2F0ZVJlcXVlc3QSFwoNc2VyaWFsX251bWJlchgBIAEoCUgAEhEKB3BvZF91aWQYAiABKAlIABITCglub2RlX25hbWUYBCABKAlIABIOCgZyZWFzb24YAyABKAlCCAoGdGFyZ2V0In8KGVJldm9rZUNlcnRpZmljYXRlUmVzcG9uc2USDwoHcG9kX3VpZBgBIAEoCRIvCgt2YWxpZF91bnRpbBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASIAoDcG9kGAMgASgLMhMuY2VydHNlcnZpY2UudjEuUG9kIjIKGUdldENlcnRpZmljYXRlSW5mb1JlcXVlc3QSFQoNc2VyaWFsX251bWJlchgBIAEoCSKMAQoaR2V0Q2VydGlmaWNhdGVJbmZvUmVzcG9uc2USNAoLY2VydGlmaWNhdGUYASABKAsyHy5jZXJ0c2VydmljZS52MS5DZXJ0aWZpY2F0ZUluZm8SOAoQbWlzc2luZ19yZXBsaWNhcxgCIAMoCzIeLmNlcnRzZXJ2aWNlLnYxLk1pc3NpbmdSZXBsaWNhIncKF0xpc3RDZXJ0aWZpY2F0ZXNSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRIPCgdwb2RfdWlkGAIgASgJEhAKCHBvZF9uYW1lGAMgASgJEgwKBG5vZGUYBCABKAkSGAoQaW5jbHVkZV9yZWxlYXNlZBgFIAEoCCKLAQoYTGlzdENlcnRpZmljYXRlc1Jlc3BvbnNlEjUKDGNlcnRpZmljYXRlcxgBIAMoCzIfLmNlcnRzZXJ2aWNlLnYxLkNlcnRpZmljYXRlSW5mbxI4ChBtaXNzaW5nX3JlcGxpY2FzGAIgAygLMh4uY2VydHNlcnZpY2UudjEuTWlzc2luZ1JlcGxpY2EiMQoOTWlzc2luZ1JlcGxpY2ESDwoHYWRkcmVzcxgBIAEoCRIOCgZyZWFzb24YAiABKAkiLwoWRmluZENlcnRpZmljYXRlUmVxdWVzdBIVCg1zZXJpYWxfbnVtYmVyGAEgASgJImAKF0ZpbmRDZXJ0aWZpY2F0ZVJlc3BvbnNlEg8KB3JlcGxpY2EYASABKAkSNAoLY2VydGlmaWNhdGUYAiABKAsyHy5jZXJ0c2VydmljZS52MS5DZXJ0aWZpY2F0ZUluZm8iVQoaTGlzdE93bkNlcnRpZmljYXRlc1JlcXVlc3QSNwoGZmlsdGVyGAEgASgLMicuY2VydHNlcnZpY2UudjEuTGlzdENlcnRpZmljYXRlc1JlcXVlc3QiZQobTGlzdE93bkNlcnRpZmljYXRlc1Jlc3BvbnNlEg8KB3JlcGxpY2EYASABKAkSNQoMY2VydGlmaWNhdGVzGAIgAygLMh8uY2VydHNlcnZpY2UudjEuQ2VydGlmaWNhdGVJbmZvIhIKEExpc3ROb2Rlc1JlcXVlc3QixAEKCE5vZGVJbmZvEgwKBG5hbWUYASABKAkSMgoObGFzdF9yZXBvcnRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnNpbGVudBgDIAEoCBIWCg5kcml2ZXJfdmVyc2lvbhgEIAEoCRIaCg1jbG9ja19za2V3X21zGAUgASgSSACIAQESFAoHdm9sdW1lcxgGIAEoDUgBiAEBQhAKDl9jbG9ja19za2V3X21zQgoKCF92b2x1bWVzIjwKEUxpc3ROb2Rlc1Jlc3BvbnNlEicKBW5vZGVzGAEgAygLMhguY2VydHNlcnZpY2UudjEuTm9kZUluZm8iuwMKGVJlcG9ydENlcnRpZmljYXRlc1JlcXVlc3QSRAoMY2VydGlmaWNhdGVzGAEgAygLMi4uY2VydHNlcnZpY2UudjEuUmVwb3J0Q2VydGlmaWNhdGVzUmVxdWVzdC5IZWxkEhEKCXJlcG9ydF9pZBgCIAEoCRIMCgRwYXJ0GAMgASgNEg8KB2lzX2xhc3QYBCABKAgSEgoKdm9sdW1lX2lkcxgFIAMoCRJECghyZWxlYXNlZBgGIAMoCzIyLmNlcnRzZXJ2aWNlLnYxLlJlcG9ydENlcnRpZmljYXRlc1JlcXVlc3QuUmVsZWFzZWQSFgoOZHJpdmVyX3ZlcnNpb24YByABKAkSGgoNY2xvY2tfc2tld19tcxgIIAEoEkgAiAEBGlAKBEhlbGQSEwoLY2VydGlmaWNhdGUYASABKAwSIAoDcG9kGAIgASgLMhMuY2VydHNlcnZpY2UudjEuUG9kEhEKCXZvbHVtZV9pZBgDIAEoCRo0CghSZWxlYXNlZBIRCgl2b2x1bWVfaWQYASABKAkSFQoNc2VyaWFsX251bWJlchgCIAEoCUIQCg5fY2xvY2tfc2tld19tcyJSChpSZXBvcnRDZXJ0aWZpY2F0ZXNSZXNwb25zZRIQCghhY2NlcHRlZBgBIAEoDRIPCgdyZWZ1c2VkGAIgASgNEhEKCW92ZXJzaXplZBgDIAEoDSIZChdXYXRjaFRydXN0QnVuZGxlUmVxdWVzdCqyAQoQQ2VydGlmaWNhdGVTdGF0ZRIhCh1DRVJUSUZJQ0FURV9TVEFURV9VTlNQRUNJRklFRBAAEh0KGUNFUlRJRklDQVRFX1NUQVRFX0NVUlJFTlQQARIdChlDRVJUSUZJQ0FURV9TVEFURV9PVkVSRFVFEAISHQoZQ0VSVElGSUNBVEVfU1RBVEVfRVhQSVJFRBADEh4KGkNFUlRJRklDQVRFX1NUQVRFX1JFTEVBU0VEEAQyqwMKEkNlcnRpZmljYXRlU2VydmljZRJlChBJc3N1ZUNlcnRpZmljYXRlEicuY2VydHNlcnZpY2UudjEuSXNzdWVDZXJ0aWZpY2F0ZVJlcXVlc3QaKC5jZXJ0c2VydmljZS52MS5Jc3N1ZUNlcnRpZmljYXRlUmVzcG9uc2USZQoQUmVuZXdDZXJ0aWZpY2F0ZRInLmNlcnRzZXJ2aWNlLnYxLlJlbmV3Q2VydGlmaWNhdGVSZXF1ZXN0GiguY2VydHNlcnZpY2UudjEuUmVuZXdDZXJ0aWZpY2F0ZVJlc3BvbnNlEmsKElJlcG9ydENlcnRpZmljYXRlcxIpLmNlcnRzZXJ2aWNlLnYxLlJlcG9ydENlcnRpZmljYXRlc1JlcXVlc3QaKi5jZXJ0c2VydmljZS52MS5SZXBvcnRDZXJ0aWZpY2F0ZXNSZXNwb25zZRJaChBXYXRjaFRydXN0QnVuZGxlEicuY2VydHNlcnZpY2UudjEuV2F0Y2hUcnVzdEJ1bmRsZVJlcXVlc3QaGy5jZXJ0c2VydmljZS52MS5UcnVzdEJ1bmRsZTABMq8DChlDZXJ0aWZpY2F0ZUFkbWluaXN0cmF0aW9uEmgKEVJldm9rZUNlcnRpZmljYXRlEiguY2VydHNlcnZpY2UudjEuUmV2b2tlQ2VydGlmaWNhdGVSZXF1ZXN0GikuY2VydHNlcnZpY2UudjEuUmV2b2tlQ2VydGlmaWNhdGVSZXNwb25zZRJrChJHZXRDZXJ0aWZpY2F0ZUluZm8SKS5jZXJ0c2VydmljZS52MS5HZXRDZXJ0aWZpY2F0ZUluZm9SZXF1ZXN0GiouY2VydHNlcnZpY2UudjEuR2V0Q2VydGlmaWNhdGVJbmZvUmVzcG9uc2USZwoQTGlzdENlcnRpZmljYXRlcxInLmNlcnRzZXJ2aWNlLnYxLkxpc3RDZXJ0aWZpY2F0ZXNSZXF1ZXN0GiguY2VydHNlcnZpY2UudjEuTGlzdENlcnRpZmljYXRlc1Jlc3BvbnNlMAESUgoJTGlzdE5vZGVzEiAuY2VydHNlcnZpY2UudjEuTGlzdE5vZGVzUmVxdWVzdBohLmNlcnRzZXJ2aWNlLnYxLkxpc3ROb2Rlc1Jlc3BvbnNlMAEy6AEKEENlcnRpZmljYXRlUGVlcnMSYgoPRmluZENlcnRpZmljYXRlEiYuY2VydHNlcnZpY2UudjEuRmluZENlcnRpZmljYXRlUmVxdWVzdBonLmNlcnRzZXJ2aWNlLnYxLkZpbmRDZXJ0aWZpY2F0ZVJlc3BvbnNlEnAKE0xpc3RPd25DZXJ0aWZpY2F0ZXMSKi5jZXJ0c2VydmljZS52MS5MaXN0T3duQ2VydGlmaWNhdGVzUmVxdWVzdBorLmNlcnRzZXJ2aWNlLnYxLkxpc3RPd25DZXJ0aWZpY2F0ZXNSZXNwb25zZTABYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * @generated from message certservice.v1.Pod
@@ -292,6 +292,18 @@ export type CertificateInfo = Message<"certservice.v1.CertificateInfo"> & {
    * @generated from field: bool reported = 13;
    */
   reported: boolean;
+
+  /**
+   * @generated from field: certservice.v1.CertificateState state = 14;
+   */
+  state: CertificateState;
+
+  /**
+   * Its node reported to this replica before, and has not done so for 15 minutes.
+   *
+   * @generated from field: bool node_silent = 15;
+   */
+  nodeSilent: boolean;
 };
 
 /**
@@ -458,6 +470,13 @@ export type ListCertificatesRequest = Message<"certservice.v1.ListCertificatesRe
    * @generated from field: string node = 4;
    */
   node: string;
+
+  /**
+   * Also certificates of volumes that their nodes no longer have, until they expire.
+   *
+   * @generated from field: bool include_released = 5;
+   */
+  includeReleased: boolean;
 };
 
 /**
@@ -472,7 +491,7 @@ export const ListCertificatesRequestSchema: GenMessage<ListCertificatesRequest> 
  */
 export type ListCertificatesResponse = Message<"certservice.v1.ListCertificatesResponse"> & {
   /**
-   * At most 200; none in a message that states replicas that are missing.
+   * At most 100; none in a message that states replicas that are missing.
    *
    * @generated from field: repeated certservice.v1.CertificateInfo certificates = 1;
    */
@@ -604,6 +623,92 @@ export const ListOwnCertificatesResponseSchema: GenMessage<ListOwnCertificatesRe
   messageDesc(file_certificate_service, 18);
 
 /**
+ * @generated from message certservice.v1.ListNodesRequest
+ */
+export type ListNodesRequest = Message<"certservice.v1.ListNodesRequest"> & {
+};
+
+/**
+ * Describes the message certservice.v1.ListNodesRequest.
+ * Use `create(ListNodesRequestSchema)` to create a new message.
+ */
+export const ListNodesRequestSchema: GenMessage<ListNodesRequest> = /*@__PURE__*/
+  messageDesc(file_certificate_service, 19);
+
+/**
+ * @generated from message certservice.v1.NodeInfo
+ */
+export type NodeInfo = Message<"certservice.v1.NodeInfo"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp last_report_at = 2;
+   */
+  lastReportAt?: Timestamp | undefined;
+
+  /**
+   * It has not reported for 15 minutes.
+   *
+   * @generated from field: bool silent = 3;
+   */
+  silent: boolean;
+
+  /**
+   * Empty, as the two fields below are unset, for a driver of a version that makes no complete reports.
+   *
+   * @generated from field: string driver_version = 4;
+   */
+  driverVersion: string;
+
+  /**
+   * How far the service's clock is ahead of the node's; unset until the driver has measured it.
+   *
+   * @generated from field: optional sint64 clock_skew_ms = 5;
+   */
+  clockSkewMs?: bigint | undefined;
+
+  /**
+   * How many volumes the last complete report contained; unset before the first one.
+   *
+   * @generated from field: optional uint32 volumes = 6;
+   */
+  volumes?: number | undefined;
+};
+
+/**
+ * Describes the message certservice.v1.NodeInfo.
+ * Use `create(NodeInfoSchema)` to create a new message.
+ */
+export const NodeInfoSchema: GenMessage<NodeInfo> = /*@__PURE__*/
+  messageDesc(file_certificate_service, 20);
+
+/**
+ * @generated from message certservice.v1.ListNodesResponse
+ */
+export type ListNodesResponse = Message<"certservice.v1.ListNodesResponse"> & {
+  /**
+   * At least one and at most 200.
+   *
+   * @generated from field: repeated certservice.v1.NodeInfo nodes = 1;
+   */
+  nodes: NodeInfo[];
+};
+
+/**
+ * Describes the message certservice.v1.ListNodesResponse.
+ * Use `create(ListNodesResponseSchema)` to create a new message.
+ */
+export const ListNodesResponseSchema: GenMessage<ListNodesResponse> = /*@__PURE__*/
+  messageDesc(file_certificate_service, 21);
+
+/**
+ * A part of a node's report. A report is complete when all its parts reached one replica in their
+ * order. Then its volume ids are all that the node has: certificates of other volumes are released.
+ * A request without a report id is no part of a complete report and releases only what it names.
+ *
  * @generated from message certservice.v1.ReportCertificatesRequest
  */
 export type ReportCertificatesRequest = Message<"certservice.v1.ReportCertificatesRequest"> & {
@@ -613,6 +718,54 @@ export type ReportCertificatesRequest = Message<"certservice.v1.ReportCertificat
    * @generated from field: repeated certservice.v1.ReportCertificatesRequest.Held certificates = 1;
    */
   certificates: ReportCertificatesRequest_Held[];
+
+  /**
+   * The same in all parts of a report, and in no other report.
+   *
+   * @generated from field: string report_id = 2;
+   */
+  reportId: string;
+
+  /**
+   * The part's number in its report, from 0.
+   *
+   * @generated from field: uint32 part = 3;
+   */
+  part: number;
+
+  /**
+   * @generated from field: bool is_last = 4;
+   */
+  isLast: boolean;
+
+  /**
+   * At most 1,000. All parts together contain the id of each volume of the node, also of those
+   * whose certificates are not in this report.
+   *
+   * @generated from field: repeated string volume_ids = 5;
+   */
+  volumeIds: string[];
+
+  /**
+   * At most 300.
+   *
+   * @generated from field: repeated certservice.v1.ReportCertificatesRequest.Released released = 6;
+   */
+  released: ReportCertificatesRequest_Released[];
+
+  /**
+   * At most 64 printable characters.
+   *
+   * @generated from field: string driver_version = 7;
+   */
+  driverVersion: string;
+
+  /**
+   * How far the service's clock is ahead of the node's, as the driver measured it.
+   *
+   * @generated from field: optional sint64 clock_skew_ms = 8;
+   */
+  clockSkewMs?: bigint | undefined;
 };
 
 /**
@@ -620,7 +773,7 @@ export type ReportCertificatesRequest = Message<"certservice.v1.ReportCertificat
  * Use `create(ReportCertificatesRequestSchema)` to create a new message.
  */
 export const ReportCertificatesRequestSchema: GenMessage<ReportCertificatesRequest> = /*@__PURE__*/
-  messageDesc(file_certificate_service, 19);
+  messageDesc(file_certificate_service, 22);
 
 /**
  * @generated from message certservice.v1.ReportCertificatesRequest.Held
@@ -649,7 +802,31 @@ export type ReportCertificatesRequest_Held = Message<"certservice.v1.ReportCerti
  * Use `create(ReportCertificatesRequest_HeldSchema)` to create a new message.
  */
 export const ReportCertificatesRequest_HeldSchema: GenMessage<ReportCertificatesRequest_Held> = /*@__PURE__*/
-  messageDesc(file_certificate_service, 19, 0);
+  messageDesc(file_certificate_service, 22, 0);
+
+/**
+ * A volume that was unpublished, and the certificate that it held.
+ *
+ * @generated from message certservice.v1.ReportCertificatesRequest.Released
+ */
+export type ReportCertificatesRequest_Released = Message<"certservice.v1.ReportCertificatesRequest.Released"> & {
+  /**
+   * @generated from field: string volume_id = 1;
+   */
+  volumeId: string;
+
+  /**
+   * @generated from field: string serial_number = 2;
+   */
+  serialNumber: string;
+};
+
+/**
+ * Describes the message certservice.v1.ReportCertificatesRequest.Released.
+ * Use `create(ReportCertificatesRequest_ReleasedSchema)` to create a new message.
+ */
+export const ReportCertificatesRequest_ReleasedSchema: GenMessage<ReportCertificatesRequest_Released> = /*@__PURE__*/
+  messageDesc(file_certificate_service, 22, 1);
 
 /**
  * @generated from message certservice.v1.ReportCertificatesResponse
@@ -661,12 +838,19 @@ export type ReportCertificatesResponse = Message<"certservice.v1.ReportCertifica
   accepted: number;
 
   /**
-   * Not signed by this authority, expired, not a certificate, without the pod's own name in front of
-   * its other names, or for a pod that does not run on the node.
+   * Not signed by this authority, expired, not a certificate, oversized, without the pod's own name in
+   * front of its other names, or for a pod that does not run on the node.
    *
    * @generated from field: uint32 refused = 2;
    */
   refused: number;
+
+  /**
+   * Of those refused: longer than any certificate that the service signs.
+   *
+   * @generated from field: uint32 oversized = 3;
+   */
+  oversized: number;
 };
 
 /**
@@ -674,7 +858,7 @@ export type ReportCertificatesResponse = Message<"certservice.v1.ReportCertifica
  * Use `create(ReportCertificatesResponseSchema)` to create a new message.
  */
 export const ReportCertificatesResponseSchema: GenMessage<ReportCertificatesResponse> = /*@__PURE__*/
-  messageDesc(file_certificate_service, 20);
+  messageDesc(file_certificate_service, 23);
 
 /**
  * @generated from message certservice.v1.WatchTrustBundleRequest
@@ -687,7 +871,51 @@ export type WatchTrustBundleRequest = Message<"certservice.v1.WatchTrustBundleRe
  * Use `create(WatchTrustBundleRequestSchema)` to create a new message.
  */
 export const WatchTrustBundleRequestSchema: GenMessage<WatchTrustBundleRequest> = /*@__PURE__*/
-  messageDesc(file_certificate_service, 21);
+  messageDesc(file_certificate_service, 24);
+
+/**
+ * What a replica knows of a volume's certificate from its dates and from its node's reports.
+ *
+ * @generated from enum certservice.v1.CertificateState
+ */
+export enum CertificateState {
+  /**
+   * @generated from enum value: CERTIFICATE_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * @generated from enum value: CERTIFICATE_STATE_CURRENT = 1;
+   */
+  CURRENT = 1,
+
+  /**
+   * Due for renewal, and not renewed in time.
+   *
+   * @generated from enum value: CERTIFICATE_STATE_OVERDUE = 2;
+   */
+  OVERDUE = 2,
+
+  /**
+   * It has expired, and its node still had the volume in its last report.
+   *
+   * @generated from enum value: CERTIFICATE_STATE_EXPIRED = 3;
+   */
+  EXPIRED = 3,
+
+  /**
+   * Its node no longer has the volume.
+   *
+   * @generated from enum value: CERTIFICATE_STATE_RELEASED = 4;
+   */
+  RELEASED = 4,
+}
+
+/**
+ * Describes the enum certservice.v1.CertificateState.
+ */
+export const CertificateStateSchema: GenEnum<CertificateState> = /*@__PURE__*/
+  enumDesc(file_certificate_service, 0);
 
 /**
  * What drivers call, on the gRPC port.
@@ -716,7 +944,8 @@ export const CertificateService: GenService<{
     output: typeof RenewCertificateResponseSchema;
   },
   /**
-   * A driver reports what its volumes hold, so that a restarted service has its inventory again.
+   * A driver reports which volumes its node has and what they hold: when it connects, every 5 minutes,
+   * and after a volume was unpublished.
    *
    * @generated from rpc certservice.v1.CertificateService.ReportCertificates
    */
@@ -774,6 +1003,16 @@ export const CertificateAdministration: GenService<{
     methodKind: "server_streaming";
     input: typeof ListCertificatesRequestSchema;
     output: typeof ListCertificatesResponseSchema;
+  },
+  /**
+   * The nodes whose drivers report to this replica, page by page, in the order of their names.
+   *
+   * @generated from rpc certservice.v1.CertificateAdministration.ListNodes
+   */
+  listNodes: {
+    methodKind: "server_streaming";
+    input: typeof ListNodesRequestSchema;
+    output: typeof ListNodesResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_certificate_service, 1);

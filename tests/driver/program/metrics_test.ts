@@ -40,11 +40,18 @@ Deno.test("the gauges of a node are current at each scrape, and without a volume
   const earliestExpiry = Temporal.Instant.from("2026-01-02T00:00:00Z");
   const volumes = volumeMetrics(new Metrics());
   volumes.countRenewal("renewed");
-  const first = volumes.expose({ volumes: 2, failing: 1, unreadable: 3, earliestExpiry });
+  const first = volumes.expose({
+    volumes: 2,
+    failing: 1,
+    overdue: 1,
+    unreadable: 3,
+    earliestExpiry,
+  });
   for (
     const line of [
       "csi_cert_volumes 2",
       "csi_cert_volumes_renewal_failing 1",
+      "csi_cert_volumes_overdue 1",
       "csi_cert_unreadable_records 3",
       `csi_cert_earliest_expiry_timestamp_seconds ${earliestExpiry.epochMilliseconds / 1000}`,
       'csi_cert_renewals_total{outcome="renewed"} 1',
@@ -54,6 +61,7 @@ Deno.test("the gauges of a node are current at each scrape, and without a volume
   const second = volumes.expose({
     volumes: 0,
     failing: 0,
+    overdue: 0,
     unreadable: 0,
     earliestExpiry: undefined,
   });

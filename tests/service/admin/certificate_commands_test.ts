@@ -3,6 +3,7 @@ import {
   type CommandEnvironment,
   getCommand,
   listCommand,
+  nodesCommand,
   revokeCommand,
 } from "../../../src/service/admin/certificate_commands.ts";
 import type { CommandResult } from "../../../src/service/admin/command_result.ts";
@@ -13,6 +14,7 @@ import { yieldToEventLoop } from "../../../src/shared/scheduler/event_loop_yield
 import { issued, openTestService, pod, start } from "../../support/service_fixture.ts";
 import { readRevocation } from "../../support/revocation_output.ts";
 import { temporaryFolder } from "../../support/temporary_folder.ts";
+import { entryOf } from "../../support/inventory_entries.ts";
 
 const node = { kind: "node", node: "node-1" } as const;
 const expires = "2026-03-08T12:00:00Z";
@@ -30,7 +32,12 @@ async function open() {
       graceMs: 100,
     }),
   );
-  const commands = { list: listCommand, get: getCommand, revoke: revokeCommand };
+  const commands = {
+    list: listCommand,
+    nodes: nodesCommand,
+    get: getCommand,
+    revoke: revokeCommand,
+  };
   const kept = stack.move();
   return {
     ...parts,
@@ -98,8 +105,64 @@ Deno.test("list prints one JSON object a line, and get prints the same object", 
     notAfter: expires,
     predecessor: null,
     revokedAt: null,
+    state: "current",
+    nodeSilent: false,
   });
   assert.equal(outputOf(await service.run("get", serialNumber, "--output", "json")), text);
+});
+
+const report = {
+  reportId: "r",
+  part: 0,
+  isLast: true,
+  volumeIds: [],
+  released: [],
+  driverVersion: "1.2.3",
+  clockSkewMs: 95_000,
+};
+
+Deno.test("nodes prints the nodes that report, with the driver's version and the clock", async () => {
+  await using service = await open();
+  assert.equal(
+    outputOf(await service.run("nodes")),
+    "NODE  DRIVER  LAST REPORT  CLOCK  VOLUMES  STATE\n",
+  );
+  await service.nodes.receive("node-1", { ...report, volumeIds: ["csi-1", "csi-2"] });
+  await service.clock.advance({ minutes: 16 });
+  await service.nodes.receive("old", {
+    ...report,
+    reportId: undefined,
+    driverVersion: undefined,
+    clockSkewMs: undefined,
+  });
+  assert.equal(
+    outputOf(await service.run("nodes")),
+    "NODE    DRIVER  LAST REPORT           CLOCK        VOLUMES  STATE\n" +
+      "node-1  1.2.3   2026-03-01T12:00:00Z  95 s behind  2        silent\n" +
+      "old     -       2026-03-01T12:16:00Z  -            -        ok\n",
+  );
+  const [line] = outputOf(await service.run("nodes", "-o", "json")).split("\n");
+  assert.deepEqual(JSON.parse(line ?? ""), {
+    name: "node-1",
+    lastReportAt: "2026-03-01T12:00:00Z",
+    silent: true,
+    driverVersion: "1.2.3",
+    clockSkewSeconds: 95,
+    volumes: 2,
+  });
+});
+
+Deno.test("list states what is overdue and silent, and shows what is released with --all only", async () => {
+  await using service = await open();
+  const { serialNumber } = issued(await service.ask({ attributes: { duration: "1h" } }, node));
+  await service.clock.advance({ minutes: 5 });
+  await service.nodes.receive("node-1", { ...report, volumeIds: ["csi-1"] });
+  await service.clock.advance({ minutes: 50 });
+  assert.match(outputOf(await service.run("list")), /Z {2}overdue, node silent$/m);
+  await service.nodes.receive("node-1", report);
+  assert.doesNotMatch(outputOf(await service.run("list")), /shop\/web-0/);
+  assert.match(outputOf(await service.run("list", "--all")), /Z {2}released$/m);
+  assert.match(outputOf(await service.run("get", serialNumber)), /^state {12}released$/m);
 });
 
 Deno.test("get prints all properties, and accepts a serial number in openssl's format", async () => {
@@ -244,6 +307,6 @@ async function fill({ inventory }: Awaited<ReturnType<typeof open>>, count: numb
   const [template] = (await Array.fromAsync(inventory.pages())).flat();
   for (let n = 0; n < count; n++) {
     const pod = { ...template!.pod, uid: `pod-${n}` };
-    inventory.add({ ...template!, pod, serialNumber: n.toString(16).padStart(32, "0") });
+    inventory.add({ ...entryOf(template!), pod, serialNumber: n.toString(16).padStart(32, "0") });
   }
 }

@@ -224,7 +224,7 @@ Deno.test("each decision is one line of the audit log, without a key", async () 
     authenticate: () => {
       const caller = { kind: "node", node: "node-1", podUid: "driver-uid" } as const;
       return Promise.resolve(
-        ++calls < 5
+        ++calls < 6
           ? { kind: "caller", caller }
           : { kind: "unauthenticated", reason: "no certificate" },
       );
@@ -235,7 +235,9 @@ Deno.test("each decision is one line of the audit log, without a key", async () 
   const asked = await request();
   await client.issueCertificate(asked, wait);
   await refusal(client.issueCertificate(await request({ "dns-names": "api.bank" }), wait));
-  await client.reportCertificates({}, wait);
+  await client.reportCertificates({ volumeIds: ["csi-1"] }, wait);
+  const nonsense = { certificate: new Uint8Array([1]), pod: { ...pod }, volumeId: "csi-1" };
+  await client.reportCertificates({ certificates: [nonsense] }, wait);
   await refusal(client.issueCertificate({ ...asked, pod: undefined }, wait));
   await refusal(client.issueCertificate(asked, wait));
   const audit = logs.records.filter(({ category }) => category.join() === "cert-service,audit");

@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import {
   CertificateReports,
+  maxCertificateBytes,
   type ReportedCertificate,
 } from "../../../src/service/inventory/certificate_reports.ts";
 import type { Caller } from "../../../src/service/access/authenticator.ts";
+import { generateKeyPair } from "../../../src/shared/crypto/key_pairs.ts";
+import { podDnsName } from "../../../src/service/policy/default_names.ts";
 import { FairQueue } from "../../../src/shared/scheduler/fair_queue.ts";
 import { webCryptoEngine } from "../../../src/shared/crypto/web_crypto_engine.ts";
 import type { ClusterPod } from "../../../src/service/access/pod_authorization.ts";
@@ -18,6 +21,7 @@ import {
   pod,
 } from "../../support/service_fixture.ts";
 import { comparable } from "../../support/comparable.ts";
+import { entryOf } from "../../support/inventory_entries.ts";
 
 const node: Caller = { kind: "node", node: "node-1" };
 
@@ -35,7 +39,7 @@ Deno.test("a restarted service knows again what its drivers report", async () =>
   const known = before.inventory.get(serialNumber);
   await using after = await openTestService({ material });
   const outcome = await after.reporting.report(node, [held(leaf.der)], never);
-  assert.deepEqual(outcome, { kind: "reported", accepted: 1, refused: 0 });
+  assert.deepEqual(outcome, { kind: "reported", accepted: 1, refused: 0, oversized: 0 });
   const entry = after.inventory.get(serialNumber);
   assert.equal(entry?.node, "node-1");
   assert.deepEqual(entry.names, {
@@ -45,8 +49,8 @@ Deno.test("a restarted service knows again what its drivers report", async () =>
     uris: [],
   });
   assert.deepEqual(
-    comparable([entry.pod, entry.notAfter]),
-    comparable([known?.pod, known?.notAfter]),
+    comparable([entry.pod, entry.notAfterMs]),
+    comparable([known?.pod, known?.notAfterMs]),
   );
 });
 
@@ -70,10 +74,11 @@ Deno.test("a report is accepted for certificates of the service's CA, and for no
     kind: "reported",
     accepted: 0,
     refused: refused.length,
+    oversized: 0,
   });
   await restarted.clock.advance({ hours: 2 });
   const late = await restarted.reporting.report(anonymous, [held(ours)], never);
-  assert.deepEqual(late, { kind: "reported", accepted: 0, refused: 1 });
+  assert.deepEqual(late, { kind: "reported", accepted: 0, refused: 1, oversized: 0 });
   assert.equal(restarted.inventory.size, 0);
 });
 
@@ -103,13 +108,13 @@ Deno.test("a report does not replace an entry that is added while it is verified
     engine: {
       ...webCryptoEngine,
       verify: (signed) => {
-        inventory.add(entry);
+        inventory.add(entryOf(entry));
         return webCryptoEngine.verify(signed);
       },
     },
   });
   const outcome = await reporting.report(node, [held(leaf.der)], never);
-  assert.deepEqual(outcome, { kind: "reported", accepted: 1, refused: 0 });
+  assert.deepEqual(outcome, { kind: "reported", accepted: 1, refused: 0, oversized: 0 });
   assert.equal(inventory.get(serialNumber)?.node, undefined);
 });
 
@@ -130,7 +135,7 @@ Deno.test("a report is accepted for a pod that exists with its uid and its accou
     const claim = held(leaf.der, { pod: { ...pod, ...claimed } });
     const outcome = await service.reporting.report(node, [claim], never);
     const accepted = Number(kind === "accepted");
-    assert.deepEqual(outcome, { kind: "reported", accepted, refused: 1 - accepted });
+    assert.deepEqual(outcome, { kind: "reported", accepted, refused: 1 - accepted, oversized: 0 });
     assert.equal(service.inventory.size, accepted);
     // What is known is not looked up again.
     await service.reporting.report(node, [claim], never);
@@ -180,6 +185,52 @@ Deno.test("what the former CA signed is ours for as long as its anchor is publis
   await using during = await openTestService({ material: { ...next, anchors } });
   await using after = await openTestService({ material: next });
   const report = (where: typeof during) => where.reporting.report(node, [held(leaf.der)], never);
-  assert.deepEqual(await report(during), { kind: "reported", accepted: 1, refused: 0 });
-  assert.deepEqual(await report(after), { kind: "reported", accepted: 0, refused: 1 });
+  assert.deepEqual(await report(during), {
+    kind: "reported",
+    accepted: 1,
+    refused: 0,
+    oversized: 0,
+  });
+  assert.deepEqual(await report(after), {
+    kind: "reported",
+    accepted: 0,
+    refused: 1,
+    oversized: 0,
+  });
+});
+
+Deno.test("the longest certificate that the service signs is accepted, and a longer one is refused unread", async () => {
+  const material = await makeCa({ algorithm: "rsa-4096" });
+  await using service = await openTestService({ material });
+  const { publicKey } = await generateKeyPair("rsa-2048");
+  const own = podDnsName(pod, "cluster.local");
+  const label = "n".repeat(62);
+  // The most of each, and no longer texts than an attribute of 4 KiB can have.
+  const signed = await service.signer.sign({
+    publicKey,
+    names: {
+      commonName: own,
+      organizationalUnits: Array.from({ length: 16 }, (_, n) => `${n}`.padEnd(64, "u")),
+      dnsNames: [
+        own,
+        ...Array.from({ length: 64 }, (_, n) => `${n}${label.slice(2)}.${label}.${label}.${label}`),
+      ],
+      ipAddresses: Array.from({ length: 32 }, (_, n) => `2001:db8::${n.toString(16)}`),
+      uris: Array.from({ length: 16 }, (_, n) => `spiffe://${n}/${"n".repeat(256)}`),
+    },
+    validity: Temporal.Duration.from({ hours: 1 }),
+    extendedKeyUsage: ["serverAuth", "clientAuth"],
+  });
+  assert(signed.kind === "signed");
+  const leaf = signed.chain[0]!;
+  assert(leaf.length > 20_000, `${leaf.length} bytes`);
+  const longer = new Uint8Array(maxCertificateBytes + 1);
+  longer.set(leaf);
+  const reported = [held(leaf), held(longer)];
+  assert.deepEqual(await service.reporting.report(anonymous, reported, never), {
+    kind: "reported",
+    accepted: 1,
+    refused: 1,
+    oversized: 1,
+  });
 });

@@ -1,15 +1,17 @@
-import { Buffer } from "node:buffer";
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import fc from "fast-check";
 import { Inventory } from "../../../src/service/inventory/inventory.ts";
 import type {
   InventoryEntry,
   InventoryFilter,
+  VolumePresence,
 } from "../../../src/service/inventory/inventory_entry.ts";
 import { Scheduler } from "../../../src/shared/scheduler/scheduler.ts";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
 import { comparable } from "../../support/comparable.ts";
 import { start } from "../../support/service_fixture.ts";
+import { entryOf } from "../../support/inventory_entries.ts";
 
 const limits = {
   total: { certificates: 12, bytes: Infinity },
@@ -23,6 +25,16 @@ interface ModelRow {
   readonly entry: InventoryEntry;
   /** The predecessor, when the model had it as a certificate of the same volume. */
   readonly knownPredecessor: string | undefined;
+  presence: VolumePresence;
+}
+
+/** A complete report, or a volume that its node releases. */
+interface Statement {
+  readonly node: string;
+  readonly volumeIds: readonly string[];
+  /** Certificates that were issued later are not released. */
+  readonly issuedUntil: Temporal.Instant;
+  readonly released: { readonly volumeId: string; readonly serialNumber: string } | undefined;
 }
 
 /** The rules of the inventory, applied to a list that is searched as a whole: the oldest row first. */
@@ -45,11 +57,14 @@ class Model {
     const added = {
       entry,
       knownPredecessor: isPredecessorKnown ? predecessor : undefined,
+      presence: "unreported" as VolumePresence,
     };
     // A volume that is known keeps its place.
     const reused = replaced.find(({ entry: { pod, node } }) =>
       pod.namespace === entry.pod.namespace && pod.name === entry.pod.name && node === entry.node
     );
+    // It exists again if it was released, and still does if it was listed.
+    if (reused?.presence === "listed") added.presence = "listed";
     this.rows = this.rows.map((row) => row === reused ? added : row).filter((row) =>
       row === added ||
       !replaced.includes(row) && row.entry.serialNumber !== entry.serialNumber
@@ -61,7 +76,8 @@ class Model {
     }
     if (this.rows.length > limits.total.certificates) {
       const [first] = this.rows.toSorted((one, other) =>
-        compare(one.entry.notAfter, other.entry.notAfter)
+        compare(one.entry.notAfter, other.entry.notAfter) ||
+        Number(one.presence === "listed") - Number(other.presence === "listed")
       );
       this.rows = this.rows.filter((row) => row !== first);
     }
@@ -93,11 +109,33 @@ class Model {
 
   expire(now: Temporal.Instant): void {
     const second = now.round({ smallestUnit: "second", roundingMode: "floor" });
-    this.rows = this.rows.filter(({ entry }) => compare(entry.notAfter, second) >= 0);
+    this.rows = this.rows.filter(({ entry, presence }) =>
+      presence === "listed" || compare(entry.notAfter, second) >= 0
+    );
   }
 
-  find({ podUid, podName, node, namespace }: InventoryFilter): InventoryEntry[] {
-    return this.rows.map(({ entry }) => entry).filter((entry) =>
+  state({ node, volumeIds, issuedUntil, released }: Statement): void {
+    for (const row of this.rows) {
+      const { volumeId, serialNumber, notBefore } = row.entry;
+      if (row.entry.node !== node) continue;
+      if (released) {
+        const isReleased = volumeId === released.volumeId && serialNumber === released.serialNumber;
+        if (isReleased) row.presence = "released";
+      } else if (volumeIds.includes(volumeId)) row.presence = "listed";
+      else if (compare(notBefore.add({ minutes: 5 }), issuedUntil) <= 0) row.presence = "released";
+    }
+  }
+
+  find(
+    { podUid, podName, node, namespace, includeReleased }: InventoryFilter,
+    now: Temporal.Instant,
+  ): InventoryEntry[] {
+    const second = now.round({ smallestUnit: "second", roundingMode: "floor" });
+    const isShown = ({ entry, presence }: ModelRow) =>
+      presence === "listed" ||
+      (presence === "unreported" || includeReleased === true) &&
+        compare(entry.notAfter, second) >= 0;
+    return this.rows.filter(isShown).map(({ entry }) => entry).filter((entry) =>
       (podUid === undefined || entry.pod.uid === podUid) &&
       (podName === undefined || entry.pod.name === podName) &&
       (node === undefined || entry.node === node) &&
@@ -144,34 +182,54 @@ const entry: fc.Arbitrary<InventoryEntry> = fc.record({
   notAfter: wholeStart.add({ minutes }),
 }));
 
-/** An entry that is added, or minutes that pass. */
-type Step = InventoryEntry | number;
+const statement: fc.Arbitrary<Statement> = fc.record({
+  node: fc.constantFrom("node-1", "node-2", "node-3"),
+  volumeIds: fc.uniqueArray(volumeId),
+  issuedUntil: fc.integer({ min: -6, max: 6 }).map((minutes) => wholeStart.add({ minutes })),
+  released: fc.option(fc.record({ volumeId, serialNumber }), { nil: undefined }),
+});
+
+/** An entry that is added, what a node states, or minutes that pass. */
+type Step = InventoryEntry | Statement | number;
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 12, arbitrary: entry },
+  { weight: 3, arbitrary: statement },
   { weight: 1, arbitrary: fc.integer({ min: 1, max: 8 }) },
 );
 
 async function found(inventory: Inventory, filter: InventoryFilter): Promise<InventoryEntry[]> {
-  return (await Array.fromAsync(inventory.pages(filter))).flat();
+  return (await Array.fromAsync(inventory.pages(filter))).flat().map(entryOf);
 }
 
-async function requireEqual(inventory: Inventory, model: Model, steps: readonly Step[]) {
-  assert.deepEqual(comparable(await found(inventory, {})), comparable(model.find({})));
+async function requireEqual(
+  inventory: Inventory,
+  model: Model,
+  steps: readonly Step[],
+  now: Temporal.Instant,
+) {
+  const requireFound = async (filter: InventoryFilter) =>
+    assert.deepEqual(
+      comparable(await found(inventory, filter)),
+      comparable(model.find(filter, now)),
+    );
+  await requireFound({});
+  await requireFound({ includeReleased: true });
   for (const one of steps) {
-    if (typeof one === "number") continue;
+    if (typeof one === "number" || !("serialNumber" in one)) continue;
     const { pod, node, serialNumber } = one;
     const filters = [
       { podUid: pod.uid },
       { podName: pod.name },
       { node, namespace: pod.namespace },
       { podName: pod.name, namespace: pod.namespace, node },
+      { namespace: pod.namespace, includeReleased: true },
     ];
-    for (const filter of filters) {
-      assert.deepEqual(comparable(await found(inventory, filter)), comparable(model.find(filter)));
-    }
+    for (const filter of filters) await requireFound(filter);
+    const stored = inventory.get(serialNumber);
     const current = model.rows.find((row) => row.entry.serialNumber === serialNumber);
-    assert.deepEqual(comparable(inventory.get(serialNumber)), comparable(current?.entry));
+    assert.deepEqual(comparable(stored && entryOf(stored)), comparable(current?.entry));
+    assert.equal(stored?.presence, current?.presence);
     const successors = model.rows.filter((row) => row.knownPredecessor === serialNumber);
     const successor = inventory.successorOf(serialNumber);
     assert(
@@ -182,6 +240,12 @@ async function requireEqual(inventory: Inventory, model: Model, steps: readonly 
   }
 }
 
+async function state(inventory: Inventory, statement: Statement): Promise<void> {
+  const { node, volumeIds, issuedUntil, released } = statement;
+  if (released) inventory.releaseVolume(node, released.volumeId, released.serialNumber);
+  else await inventory.listVolumes(node, new Set(volumeIds), issuedUntil);
+}
+
 Deno.test("after any additions, renewals, reports and expiries the inventory holds what a plain list would", async () => {
   await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
     const clock = new FakeClock(start);
@@ -190,14 +254,17 @@ Deno.test("after any additions, renewals, reports and expiries the inventory hol
     const model = new Model();
     for (const one of steps) {
       if (typeof one === "number") await clock.advance({ minutes: one });
-      else {
+      else if ("serialNumber" in one) {
         inventory.add(one);
         model.add(one);
+      } else {
+        await state(inventory, one);
+        model.state(one);
       }
       // The inventory removes expired entries once a minute, from the first certificate on.
       if (typeof one === "number") model.expire(clock.now());
       assert.equal(inventory.size, model.rows.length);
     }
-    await requireEqual(inventory, model, steps);
+    await requireEqual(inventory, model, steps, clock.now());
   }));
 });

@@ -5,6 +5,7 @@ import { currentCertificates, mergeLists } from "../../../src/service/peers/merg
 import {
   type CertificateInfo,
   CertificateInfoSchema,
+  CertificateState,
 } from "../../../src/shared/gen/certificate_service_pb.ts";
 
 interface Given {
@@ -15,6 +16,8 @@ interface Given {
   readonly reported?: boolean;
   readonly node?: string;
   readonly predecessor?: string;
+  readonly state?: CertificateState;
+  readonly nodeSilent?: boolean;
 }
 
 function certificate({ serialNumber, pod = "web", volumeId = "csi-1", at = 0, ...rest }: Given) {
@@ -26,6 +29,8 @@ function certificate({ serialNumber, pod = "web", volumeId = "csi-1", at = 0, ..
     reported: rest.reported ?? false,
     node: rest.node ?? "node-1",
     predecessorSerialNumber: rest.predecessor ?? "",
+    state: rest.state ?? CertificateState.CURRENT,
+    nodeSilent: rest.nodeSilent ?? false,
   });
 }
 
@@ -131,8 +136,30 @@ Deno.test("sources are read no further than the page that is asked for, and ende
   };
   const merged = mergeLists([source(), source()]);
   const { value } = await merged.next();
-  assert.ok(value !== undefined && value.length >= 200);
+  assert.ok(value !== undefined && value.length >= 100);
   assert.ok(read < 500, `${read}`);
   await merged.return();
   assert.equal(ended, 2);
+});
+
+Deno.test("of what replicas know of one certificate, the reports of its node decide", () => {
+  const { CURRENT, OVERDUE, RELEASED } = CertificateState;
+  const known = (given: Partial<Given>) => certificate({ serialNumber: "a1", ...given });
+  const released = known({ state: RELEASED, reported: true });
+  // The replica to which the node reported before calls it overdue on a silent node.
+  const former = known({ state: OVERDUE, nodeSilent: true });
+  const unaware = known({ state: CURRENT });
+  // Another node's words about the certificate.
+  const hostile = known({ state: RELEASED, node: "node-2", reported: true });
+  for (
+    const [name, all, expected] of [
+      ["a released volume", [former, unaware, released], released],
+      ["a node that reports to another replica", [former, unaware], unaware],
+      ["another node", [hostile, unaware], unaware],
+    ] as const
+  ) {
+    for (const order of [all, all.toReversed()]) {
+      assert.deepEqual(currentCertificates(order), [expected], name);
+    }
+  }
 });
