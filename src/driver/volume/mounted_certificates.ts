@@ -11,9 +11,9 @@ export async function readMountedCertificates(
 ): Promise<(VolumeRecord & { readonly certificate: Uint8Array })[]> {
   const mounted = [];
   for (const record of records) {
-    const leaf = readCertificates(
-      (await readContents(mounter, record)).certificatePem,
-    )?.[0];
+    // The sweep reports a volume that cannot be read; it does not keep the others from the service.
+    const contents = await readContents(mounter, record).catch(() => undefined);
+    const leaf = readCertificates(contents?.certificatePem ?? "")?.[0];
     if (leaf) mounted.push({ ...record, certificate: leaf.der });
     // A node full of pods answers its kubelet meanwhile.
     await yieldToEventLoop();

@@ -111,7 +111,7 @@ export class TrustBundleUpdater implements Disposable {
     if (bundlePem === this.#bundlePem) this.#setTimer(nextMs);
   }
 
-  /** A volume that cannot be written does not keep the others from the bundle. */
+  /** A volume that cannot be read or written does not keep the others from the bundle. */
   async #updateVolume(
     volumeId: string,
     trustBundlePem: string,
@@ -158,12 +158,12 @@ export class TrustBundleUpdater implements Disposable {
     onUntrusted(mounted.record);
   }
 
-  /** Undefined unless the volume has a certificate and a key. */
+  /** Undefined unless the volume can be read, and has a certificate and a key: the sweep reports and repairs the others. */
   async #readMounted(volumeId: string): Promise<MountedVolume | undefined> {
     const { mounter, table } = this.#parts;
     const record = table.get(volumeId);
     if (record === undefined) return undefined;
-    const contents = await readContents(mounter, record);
-    return contents.certificatePem && contents.privateKeyPem ? { record, contents } : undefined;
+    const contents = await readContents(mounter, record).catch(() => undefined);
+    return contents?.certificatePem && contents.privateKeyPem ? { record, contents } : undefined;
   }
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { trustBundlePem } from "../../../src/driver/certificates/certificate_requester.ts";
+import { readMountedCertificates } from "../../../src/driver/volume/mounted_certificates.ts";
 import { TestNode } from "../../support/node.ts";
 import { TestIssuer } from "../../support/test_issuer.ts";
 import type { Volume } from "../../../src/driver/volume/volume_record.ts";
@@ -123,6 +124,25 @@ Deno.test("a volume whose bundle cannot be written does not keep the others from
   await node.trust.update(bundle);
   assert.deepEqual([await anchorsIn(node, request), await anchorsIn(node, second)], [1, 2]);
   mounter.replace = replace;
+  await checkInterval(node);
+  assert.equal(await anchorsIn(node, request), 2);
+});
+
+Deno.test("a volume that cannot be read does not keep the others from their bundle, nor from the report", async () => {
+  const { node, request, bundle } = await nodeWithVolume();
+  await using _node = node;
+  const second = await node.request();
+  await node.publish(second);
+  const { mounter } = node;
+  const read = mounter.read.bind(mounter);
+  mounter.read = (path, names) =>
+    path === request.targetPath ? Promise.reject(new Error("EACCES")) : read(path, names);
+  await node.trust.update(bundle);
+  assert.equal(await anchorsIn(node, second), 2);
+  const reported = await readMountedCertificates(node.table.all(), mounter);
+  assert.deepEqual(reported.map(({ volumeId }) => volumeId), [second.volumeId]);
+  mounter.read = read;
+  assert.equal(await anchorsIn(node, request), 1);
   await checkInterval(node);
   assert.equal(await anchorsIn(node, request), 2);
 });
