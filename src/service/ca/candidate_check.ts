@@ -1,10 +1,10 @@
 import { equalBytes } from "../../shared/crypto/der_reader.ts";
 import { type Certificate, describeCertificate } from "../../shared/x509/certificate.ts";
-import { untrustedCa } from "./compromised_cas.ts";
-import { computeFingerprint } from "../../shared/x509/fingerprint.ts";
-import type { LoadedCa } from "./loaded_ca.ts";
+import { isSameCa, untrustedCa } from "./compromised_cas.ts";
+import { type LoadedCa, referenceTo, rootsOf } from "./loaded_ca.ts";
 import { isOlder } from "./rotation_record.ts";
 import { bundlePem, type TrustState } from "./trust_state.ts";
+import { keyFingerprint } from "./untrusted_roots.ts";
 
 /** Why a CA that can sign is not put into the state. */
 export interface CandidateRejection {
@@ -64,8 +64,11 @@ function compromisedKeyRejection(
   { signing, pending, anchors }: TrustState,
   candidate: LoadedCa,
 ): CandidateRejection | undefined {
-  const own = [candidate.issuer.certificate, ...candidate.anchors];
-  const roots = new Set(candidate.anchors.map((certificate) => computeFingerprint([certificate])));
+  const { issuer } = candidate;
+  const own = [...new Set([issuer.certificate, ...issuer.chain, ...candidate.anchors])];
+  const formerKeys = [signing, pending].filter((ca) => ca && !isSameCa(ca, referenceTo(candidate)))
+    .map((ca) => ca?.keyFingerprint);
+  const roots = new Set(rootsOf(candidate));
   const sameKey = anchors.filter(({ fingerprint }) => !roots.has(fingerprint))
     .find(({ certificate }) => own.some((one) => hasSameKey(one, certificate)));
   const formerRoot = [signing, pending].find((ca) =>
@@ -73,7 +76,13 @@ function compromisedKeyRejection(
   );
   const former = sameKey ??
     anchors.find(({ fingerprint }) => fingerprint === formerRoot?.fingerprint);
-  if (former === undefined) return undefined;
+  if (former === undefined) {
+    const reused = own.find((one) => formerKeys.includes(keyFingerprint(one)));
+    return reused && rejected(
+      `${describeCertificate(reused)} has the key of the former CA, which is marked as ` +
+        "compromised: make a CA with a new key, which is not below that one",
+    );
+  }
   return rejected(
     `it uses the key of the former CA ${
       describeCertificate(former.certificate)

@@ -37,6 +37,12 @@ export function withoutUntrusted(state: TrustState): TrustState {
   };
 }
 
+/** Whether two references are of one certificate, also where other certificates are above it. */
+export function isSameCa(one: CaReference, other: CaReference): boolean {
+  return one.fingerprint === other.fingerprint || (one.certificateFingerprint !== undefined &&
+    one.certificateFingerprint === other.certificateFingerprint);
+}
+
 /** The list after a compromise: every root that the new CA does not need, and the CAs before it. */
 export function withCompromised(
   { untrusted, anchors, signing, pending }: TrustState,
@@ -44,7 +50,7 @@ export function withCompromised(
   requested: ReadonlySet<string>,
 ): UntrustedRoot[] {
   const former = [signing, pending].filter((one) => one !== undefined)
-    .filter(({ fingerprint }) => fingerprint !== ca.fingerprint);
+    .filter((one) => !isSameCa(one, ca));
   const untrustedNow = [
     ...anchors.filter(({ fingerprint }) => !requested.has(fingerprint)),
     ...former,

@@ -7,6 +7,8 @@ import { deriveNodeCa, type NodeCa } from "../x509/node_ca.ts";
 import type { CaSourceContent } from "./ca_source.ts";
 import type { SourceVersion } from "./rotation_record.ts";
 import { computeFingerprint } from "../../shared/x509/fingerprint.ts";
+import type { CaReference } from "./trust_state.ts";
+import { keyFingerprint } from "./untrusted_roots.ts";
 
 /** A CA that can sign, as its source holds it. */
 export interface LoadedCa {
@@ -67,6 +69,21 @@ export async function loadCa(
     kind: "loaded",
     ca: { issuer, warnings, fingerprint, anchors, furtherAnchors, compromised, source, nodeCa },
   };
+}
+
+/** The CA as the shared state names it. */
+export function referenceTo(ca: LoadedCa): CaReference {
+  return {
+    fingerprint: ca.fingerprint,
+    certificateFingerprint: computeFingerprint([ca.issuer.certificate]),
+    keyFingerprint: keyFingerprint(ca.issuer.certificate),
+    anchors: rootsOf(ca),
+  };
+}
+
+/** The fingerprints of the roots that it leads to. */
+export function rootsOf({ anchors }: LoadedCa): string[] {
+  return anchors.map((certificate) => computeFingerprint([certificate]));
 }
 
 /** Derives the node CA while the key's PEM is available: the CA's key need not be exported later. */

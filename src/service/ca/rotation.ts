@@ -4,7 +4,7 @@ import { longer } from "../../shared/text/durations.ts";
 import type { SigningMaterial } from "./current_ca.ts";
 import { bundleRejection, type CandidateRejection, candidateRejection } from "./candidate_check.ts";
 import { untrustedCa, withCompromised, withoutUntrusted } from "./compromised_cas.ts";
-import type { LoadedCa } from "./loaded_ca.ts";
+import { type LoadedCa, referenceTo, rootsOf } from "./loaded_ca.ts";
 import { computeFingerprint } from "../../shared/x509/fingerprint.ts";
 import { type CaReference, type TrustAnchor, type TrustState } from "./trust_state.ts";
 import { untrustedEntry } from "./untrusted_roots.ts";
@@ -87,10 +87,6 @@ export function signingMaterial(ca: LoadedCa, state: TrustState): SigningMateria
   };
 }
 
-function rootsOf({ anchors }: LoadedCa): string[] {
-  return anchors.map((certificate) => computeFingerprint([certificate]));
-}
-
 /** When the last of a CA's roots is retired; undefined while one of them is not replaced. */
 function rootsRetireAt(
   state: TrustState,
@@ -123,10 +119,10 @@ function applyElapsedTime(
   const { signing, pending, anchors } = state;
   const left = anchors.filter(({ retireAt }) => retireAt === undefined || isBefore(now, retireAt));
   if (pending !== undefined && !isBefore(now, pending.switchAt)) {
-    const { fingerprint, anchors } = pending;
+    const { switchAt: _passed, ...ca } = pending;
     return {
       ...state,
-      signing: { fingerprint, anchors, longestValidity },
+      signing: { ...ca, longestValidity },
       pending: undefined,
       anchors: left,
     };
@@ -157,10 +153,7 @@ function applyCandidate(
   const requested = [...candidate.anchors, ...(compromised ? [] : candidate.furtherAnchors)]
     .filter((certificate) => untrustedEntry(state.untrusted, certificate) === undefined);
   const published = publish(state.anchors, requested, now);
-  const ca: CaReference = {
-    fingerprint: candidate.fingerprint,
-    anchors: rootsOf(candidate),
-  };
+  const ca = referenceTo(candidate);
   const isFirst = state.signing === undefined && state.anchors.length === 0;
   const switchAt = compromised || isFirst || state.signing?.fingerprint === ca.fingerprint
     ? now

@@ -21,6 +21,9 @@ export interface TrustAnchor {
 /** A CA in the shared state. */
 export interface CaReference {
   readonly fingerprint: string;
+  /** SHA-256 over its own certificate, and over its public key; undefined where an earlier version wrote the state. */
+  readonly certificateFingerprint: string | undefined;
+  readonly keyFingerprint: string | undefined;
   /** The fingerprints of the roots that it leads to. */
   readonly anchors: readonly string[];
 }
@@ -87,12 +90,11 @@ export function formatTrustState(trustState: TrustState): Record<string, string>
  */
 export function parseTrustState(
   data: Readonly<Record<string, string>>,
-): { kind: "state"; state: TrustState } | { kind: "refused"; problem: string } {
+): { kind: "state"; state: TrustState } | Refused {
   const { record } = parseRecord(data[recordKey]);
   const parsed = parseCas(data);
-  return parsed.kind === "refused"
-    ? parsed
-    : { kind: "state", state: { ...parsed.state, ...record } };
+  if (parsed.kind === "refused") return parsed;
+  return { kind: "state", state: { ...parsed.state, ...record } };
 }
 
 /** What the replicas remember, which can be read also when the rest is broken. */
@@ -104,22 +106,16 @@ export function parseRotationRecord(
 }
 
 type CaState = Omit<TrustState, keyof RotationRecord>;
-type ParsedCas =
-  | { readonly kind: "state"; readonly state: CaState }
-  | { kind: "refused"; problem: string };
+type Refused = { readonly kind: "refused"; readonly problem: string };
+type ParsedCas = { readonly kind: "state"; readonly state: CaState } | Refused;
 
 function parseCas(data: Readonly<Record<string, string>>): ParsedCas {
   const text = data[stateKey];
   if (text === undefined || text.trim() === "") return parseBundle(data[bundleKey] ?? "");
-  let value: unknown;
   try {
-    value = JSON.parse(text);
-  } catch {
-    return refused(`${stateKey} is not JSON`);
-  }
-  try {
-    return { kind: "state", state: readState(fields(value, stateKey)) };
+    return { kind: "state", state: readState(fields(JSON.parse(text), stateKey)) };
   } catch (error) {
+    if (error instanceof SyntaxError) return refused(`${stateKey} is not JSON`);
     if (error instanceof JsonFieldError) return refused(error.message);
     throw error;
   }
@@ -156,12 +152,18 @@ function readState(value: Fields): CaState {
   const known = new Set(anchors.map(({ fingerprint }) => fingerprint));
   const caReference = (given: Fields, what: string): CaReference => ({
     fingerprint: fingerprint(given.fingerprint, `${what}.fingerprint`),
+    certificateFingerprint: optional(
+      given.certificateFingerprint,
+      `${what}.certificateFingerprint`,
+      fingerprint,
+    ),
+    keyFingerprint: optional(given.keyFingerprint, `${what}.keyFingerprint`, fingerprint),
     anchors: list(given.anchors, `${what}.anchors`)
       .map((one) => fingerprint(one, `${what}.anchors`))
       .filter((one) => known.has(one)),
   });
-  const signing = optionalFields(value.signing, "signing");
-  const pending = optionalFields(value.pending, "pending");
+  const signing = optional(value.signing, "signing", fields);
+  const pending = optional(value.pending, "pending", fields);
   return {
     signing: signing && {
       ...caReference(signing, "signing"),
@@ -183,7 +185,7 @@ function readAnchor(value: unknown): TrustAnchor {
     fingerprint: computeFingerprint([certificate]),
     certificate,
     publishedAt: instant(publishedAt, "anchors.publishedAt"),
-    retireAt: retireAt === undefined ? undefined : instant(retireAt, "anchors.retireAt"),
+    retireAt: optional(retireAt, "anchors.retireAt", instant),
   };
 }
 
@@ -209,8 +211,10 @@ function fields(value: unknown, what: string): Fields {
   throw new JsonFieldError(`${what} is not an object`);
 }
 
-function optionalFields(value: unknown, what: string): Fields | undefined {
-  return value === undefined ? undefined : fields(value, what);
+type Reader<T> = (value: unknown, what: string) => T;
+
+function optional<T>(value: unknown, what: string, read: Reader<T>): T | undefined {
+  return value === undefined ? undefined : read(value, what);
 }
 
 function list(value: unknown, what: string): readonly unknown[] {
@@ -238,6 +242,6 @@ function duration(value: unknown, what: string): Temporal.Duration {
   throw new JsonFieldError(`${what} is not a duration such as 168h`);
 }
 
-function refused(problem: string): { kind: "refused"; problem: string } {
+function refused(problem: string): Refused {
   return { kind: "refused", problem };
 }

@@ -23,18 +23,22 @@ export interface UntrustedRoot {
 /** Lists a root as untrusted, also when it was trusted again. */
 export function distrust(
   list: readonly UntrustedRoot[],
-  { fingerprint, certificate }: {
+  { fingerprint, certificate, keyFingerprint: givenKey }: {
     readonly fingerprint: string;
     readonly certificate?: Certificate | undefined;
+    /** That of a CA whose certificate is not available. */
+    readonly keyFingerprint?: string | undefined;
   },
 ): UntrustedRoot[] {
   const known = list.find((one) => one.fingerprint === fingerprint);
-  if (known !== undefined && !known.isTrustedAgain) return [...list];
+  const key = (certificate ? keyFingerprint(certificate) : givenKey) ?? known?.key;
+  const isListed = known !== undefined && !known.isTrustedAgain;
+  if (isListed && known.key === key) return [...list];
   const entry: UntrustedRoot = {
     fingerprint,
-    key: certificate ? keyFingerprint(certificate) : known?.key,
+    key,
     isTrustedAgain: false,
-    revision: (known?.revision ?? 0) + 1,
+    revision: (known?.revision ?? 0) + (isListed ? 0 : 1),
     subject: certificate ? abbreviate(certificate.subject) : known?.subject ?? "",
   };
   return mergeUntrusted(list, [entry]);
@@ -84,6 +88,6 @@ export function isUntrusted(list: readonly UntrustedRoot[], fingerprint: string)
 }
 
 /** SHA-256 over the SubjectPublicKeyInfo, in hexadecimal. */
-function keyFingerprint({ spki }: Certificate): string {
+export function keyFingerprint({ spki }: Certificate): string {
   return createHash("sha256").update(spki).digest("hex");
 }
