@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { Disk, type FileCalls } from "../../../src/shared/linux/disk.ts";
+import { temporaryFolder } from "../../support/temporary_folder.ts";
 
 const never = new Promise<never>(() => {});
 const settled = () => new Promise<void>((resolve) => setImmediate(resolve));
@@ -46,4 +47,30 @@ Deno.test("calls that wait are made in their order as others are answered", asyn
   answers[13]!();
   await Promise.all(removals);
   assert.equal(made.length, 14);
+});
+
+Deno.test("while a disk answers no call at all, keys are generated and other files read", async () => {
+  await using folder = await temporaryFolder();
+  const pipe = `${folder.path}/pipe`;
+  await new Deno.Command("mkfifo", { args: [pipe] }).output();
+  // A thread that opens a named pipe waits until another one opens its other end.
+  const open = async () => (await Deno.open(pipe)).close();
+  const disk = new Disk({ ...Deno, mkdir: open, lstat: async () => (await open(), {} as never) });
+  const calls = Array.from({ length: 40 }, (_, count) => [
+    disk.makeDirectory(`/${count}`, { mode: 0o700 }),
+    disk.entryAt(`/${count}`),
+  ]).flat();
+  await settled();
+  const others = Promise.all([
+    crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, false, ["sign"]),
+    Deno.readTextFile(import.meta.filename!),
+  ]).then(() => "made");
+  // Without a thread for them they would wait for the pipe, whose other end this test opens.
+  const { promise: waitedLong, resolve } = Promise.withResolvers<string>();
+  const timer = setTimeout(() => resolve("no thread in 30 s"), 30_000);
+  const outcome = await Promise.race([others, waitedLong]);
+  clearTimeout(timer);
+  using _otherEnd = Deno.openSync(pipe, { read: true, write: true });
+  await Promise.all([...calls, others]);
+  assert.equal(outcome, "made");
 });
