@@ -10,20 +10,21 @@ import { canMount } from "../../scripts/support/can_mount.ts";
 export const steppable = new URL("steppable_driver.ts", import.meta.url).pathname;
 
 /** Programs run as processes, in a private mount namespace. */
-export function openEnvironment(): Promise<TestEnvironment> {
-  return TestEnvironment.withCa({ form: "source", plain: false });
+export function openEnvironment(options = { plain: false }): Promise<TestEnvironment> {
+  return TestEnvironment.withCa({ form: "source", ...options });
 }
 
-/** A test of faults in an environment of its own; ignored where nothing can be mounted. */
+/** A test of faults in an environment of its own; ignored where nothing can be mounted and volumes are mounts. */
 export function faultTest(
   name: string,
   test: (environment: TestEnvironment) => Promise<void>,
+  options = { plain: false },
 ): void {
   Deno.test({
     name,
-    ignore: !canMount,
+    ignore: !canMount && !options.plain,
     async fn() {
-      await using environment = await openEnvironment();
+      await using environment = await openEnvironment(options);
       await test(environment);
     },
   });
@@ -55,17 +56,22 @@ export function recordPath(environment: TestEnvironment, { volumeId }: PodVolume
   return `${environment.recordsDir}/${name}/volume.json`;
 }
 
+/** Throws unless each of these volumes has one mount, or none where volumes are plain directories, and no other has one. */
+export async function assertMounts(
+  { kubelet, options }: TestEnvironment,
+  volumes: readonly PodVolume[],
+): Promise<void> {
+  const targets = options.plain ? [] : volumes.map(({ targetPath }) => targetPath);
+  const mounts = await mountsBelow(kubelet.root);
+  assert.deepEqual(mounts.sort(), targets.sort(), "one mount for each");
+}
+
 /** Throws unless exactly these volumes are there: each whole, with one mount and one record, and nothing else. */
 export async function assertExactly(
   environment: TestEnvironment,
   volumes: readonly PodVolume[],
 ): Promise<void> {
-  const targets = volumes.map(({ targetPath }) => targetPath).sort();
-  assert.deepEqual(
-    (await mountsBelow(environment.kubelet.root)).sort(),
-    targets,
-    "one mount for each",
-  );
+  await assertMounts(environment, volumes);
   // A running driver has its staging area, with nothing in it.
   const stagingDir = `${environment.recordsDir}/.staging`;
   const own = (await mountsBelow(environment.recordsDir)).filter((path) => path !== stagingDir);
@@ -75,6 +81,7 @@ export async function assertExactly(
     const leaf = await wholePair(volume);
     const record = JSON.parse(await Deno.readTextFile(recordPath(environment, volume)));
     assert.equal(record.serialNumber, leaf.serialNumber, "the record is of this certificate");
+    assertNoOtherFiles(volume);
   }
   const records = recordNames(environment);
   assert.equal(records.length, volumes.length, `records: ${records}`);
@@ -84,6 +91,15 @@ export async function assertExactly(
     );
     assert.deepEqual(files.sort(), ["tls.crt", "volume.json"]);
   }
+}
+
+/** The files, the link to their directory, and at most one previous one. */
+function assertNoOtherFiles({ targetPath }: PodVolume): void {
+  const names = [...Deno.readDirSync(targetPath)].map(({ name }) => name);
+  const isSet = (name: string) => /^\.\.[0-9a-f]{16}$/.test(name);
+  const others = names.filter((name) => !isSet(name));
+  assert.deepEqual(others.sort(), ["..data", "ca.crt", "tls.crt", "tls.key"]);
+  assert.ok(names.filter(isSet).length <= 2, names.join(", "));
 }
 
 /** Unpublishes these volumes, the only ones, and verifies that nothing remains of them. */
@@ -156,12 +172,18 @@ export class Recoveries {
   }
 }
 
-/** Makes a volume's renewal due when the driver starts, as if its certificate had been issued long ago. */
+/** Makes a volume's renewal due when the driver starts: as if 90 % of its certificate's lifetime had passed. */
 export async function makeDue(environment: TestEnvironment, volume: PodVolume): Promise<void> {
   const path = recordPath(environment, volume);
   const record = JSON.parse(await Deno.readTextFile(path));
-  record.issuedAt = "2000-01-01T00:00:00Z";
+  const lifetimeMs = Date.parse(record.notAfter) - Date.now();
+  record.issuedAt = new Date(Date.now() - 0.9 * lifetimeMs).toISOString();
   await Deno.writeTextFile(path, JSON.stringify(record));
+}
+
+/** Whether the certificate of a record is not one that was made due. */
+export function isRecent(record: { readonly issuedAt: string }): boolean {
+  return Date.parse(record.issuedAt) > Date.now() - 3_600_000;
 }
 
 export async function run(command: string, ...args: string[]): Promise<void> {

@@ -1,5 +1,6 @@
 import { status } from "@grpc/grpc-js";
 import assert from "node:assert/strict";
+import { dirname } from "node:path";
 import type { TestEnvironment } from "../../scripts/demo/test_environment.ts";
 import type { RpcError } from "../../src/shared/grpc/rpc_error.ts";
 import { type PodVolume, publishRequest } from "../../scripts/support/kubelet.ts";
@@ -99,9 +100,13 @@ faultTest(
     const volume = admit(environment);
     await environment.kubelet.publish(volume);
     await environment.kubelet.unpublish(volume);
-    // A call that was under way when the pod was deleted: no unpublish will follow.
+    // Calls that were under way when the pod was deleted: no unpublish follows them.
     using node = environment.kubelet.node();
-    await node.nodePublishVolume(publishRequest(volume));
+    const publish = () => node.nodePublishVolume(publishRequest(volume));
+    assert.equal(await codeOf(publish()), "FAILED_PRECONDITION", "the directory above is gone");
+    await assertExactly(environment, []);
+    await Deno.mkdir(dirname(volume.targetPath), { recursive: true });
+    await publish();
     await driver.logged(({ message }) => message.startsWith("removed the volume"));
     await assert.rejects(Deno.lstat(volume.targetPath), Deno.errors.NotFound);
     await assertExactly(environment, []);

@@ -58,7 +58,9 @@ faultTest(
   async (environment) => {
     const recoveries = new Recoveries();
     const { service, driver: first } = await environment.startPrograms();
-    const volume = admit(environment, "web-0");
+    // Between two requests for it there is a pause of a twentieth of its lifetime.
+    const attributes = { duration: "10m" };
+    const volume = environment.kubelet.admit({ name: "web-0", namespace: "shop", attributes });
     await environment.kubelet.publish(volume);
     const { serialNumber } = await wholePair(volume);
     await first.stop();

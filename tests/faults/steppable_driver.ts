@@ -1,9 +1,12 @@
 /**
  * The driver with steps at which it can be killed: VICTIM is a pod's uid, DIE_BEFORE names the step. WAIT=true: the
- * volume's first step waits for a SIGUSR2. The shipped program has none of these.
+ * volume's first step waits for a SIGUSR2. PLAIN=true: nothing can be mounted. The shipped program has none of these.
  */
 import { main } from "../../src/csi_driver.ts";
 import { Steps } from "./steps.ts";
+import { rejectMounts } from "./system_calls.ts";
+
+if (Deno.env.get("PLAIN") === "true") rejectMounts();
 
 const released = Promise.withResolvers<void>();
 if (Deno.env.get("WAIT") === "true") Deno.addSignalListener("SIGUSR2", () => released.resolve());

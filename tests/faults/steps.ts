@@ -3,7 +3,7 @@ import type { DriverPorts } from "../../src/driver/program/compose_volumes.ts";
 import type { IssuanceClient } from "../../src/driver/certificates/issuance_client.ts";
 import type { Mounter } from "../../src/driver/volume/mounter.ts";
 import type { VolumeStore } from "../../src/driver/volume/volume_record.ts";
-import { onFileSystemCall, onMountCall } from "./system_calls.ts";
+import { onFileSystemCall, onLibraryCall } from "./system_calls.ts";
 
 export interface StepOptions {
   /** The uid of the pod whose volume's steps count. */
@@ -32,7 +32,7 @@ export class Steps {
       if (port !== undefined) this.#reach(`${port}: ${what}`);
     };
     onFileSystemCall(inPort);
-    onMountCall(inPort);
+    onLibraryCall(inPort);
   }
 
   /** The same ports, with their steps reported. */

@@ -36,27 +36,76 @@ export function onFileSystemCall(report: (what: string) => void): void {
   }
 }
 
-/** Calls `report` before each mount(2) and umount2(2). */
-export function onMountCall(report: (what: string) => void): void {
+const O_CREAT = 0o100;
+
+/** The names of open files and directories, by descriptor. */
+type OpenNames = Map<unknown, string>;
+
+/** The calls of the C library with which the driver changes something, and what each does; undefined for no change. */
+const libraryCalls: Record<string, (args: unknown[], open: OpenNames) => string | undefined> = {
+  mount: (args) => `${kindOf(Number(args[3]))} ${nameOf(textOf(args[1]))}`,
+  umount2: (args) => `unmount ${nameOf(textOf(args[0]))}`,
+  mkdirat: (args) => `mkdir ${nameOf(textOf(args[1]))}`,
+  unlinkat: (args) => `remove ${nameOf(textOf(args[1]))}`,
+  symlinkat: (args) => `symlink ${nameOf(textOf(args[2]))}`,
+  renameat: (args) => `rename ${nameOf(textOf(args[3]))}`,
+  openat: (args) => Number(args[2]) & O_CREAT ? `create ${nameOf(textOf(args[1]))}` : undefined,
+  write: (args, open) => `write ${open.get(args[0])}`,
+  fchown: (args, open) => `chown ${open.get(args[0])}`,
+  fchmod: (args, open) => `chmod ${open.get(args[0])}`,
+};
+
+/** The other calls of the C library that the driver makes. */
+const unchanging: ReadonlySet<string> = new Set([
+  "prctl",
+  "setrlimit",
+  "signal",
+  "clock_gettime",
+  "readlinkat",
+  "syscall",
+  "statx",
+  "open",
+  "read",
+  "close",
+  "memcpy",
+  "__errno_location",
+  "malloc_trim",
+]);
+
+/** Calls `report` before each change by way of the C library; throws for a call of it that is listed nowhere above. */
+export function onLibraryCall(report: (what: string) => void): void {
+  const open: OpenNames = new Map();
+  replaceLibraryCalls((name, call) => {
+    const describe = libraryCalls[name];
+    if (describe === undefined) {
+      if (unchanging.has(name)) return call;
+      throw new Error(`state in ${import.meta.filename} whether ${name} changes anything`);
+    }
+    return (...args) => {
+      const what = describe(args, open);
+      if (what !== undefined) report(what);
+      const result = call(...args);
+      if (name === "openat") open.set(result, nameOf(textOf(args[1])));
+      return result;
+    };
+  });
+}
+
+/** Every mount(2) fails with ENODEV, as in a container that has no tmpfs. */
+export function rejectMounts(): void {
+  const unknown = new TextEncoder().encode("unknown\0");
+  replaceLibraryCalls((name, call) =>
+    name === "mount" ? (source, target) => call(source, target, unknown, 0n, null) : call
+  );
+}
+
+function replaceLibraryCalls(replace: (name: string, call: Function) => Function): void {
   const original = Deno.dlopen;
-  const wrapped = (path: string | URL, symbols: Deno.ForeignLibraryInterface) => {
-    const library = original(path, symbols) as {
-      symbols: Record<string, Function>;
-      close(): void;
-    };
-    const { mount, umount2 } = library.symbols;
-    const counted: Record<string, Function> = {
-      ...library.symbols,
-      mount: (...args) => {
-        report(`${kindOf(Number(args[3]))} ${nameOf(textOf(args[1]))}`);
-        return mount?.(...args);
-      },
-      umount2: (...args) => {
-        report(`unmount ${nameOf(textOf(args[0]))}`);
-        return umount2?.(...args);
-      },
-    };
-    return { symbols: counted, close: () => library.close() };
+  const wrapped = (path: string | URL, interfaces: Deno.ForeignLibraryInterface) => {
+    const library = original(path, interfaces);
+    const symbols = Object.entries(library.symbols as Record<string, Function>)
+      .map(([name, call]) => [name, replace(name, call)]);
+    return { symbols: Object.fromEntries(symbols), close: () => library.close() };
   };
   (Deno as unknown as { dlopen: unknown }).dlopen = wrapped;
 }
