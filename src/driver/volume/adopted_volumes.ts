@@ -54,6 +54,6 @@ export class AdoptedVolumes {
   #renewNow(record: VolumeRecord): void {
     const delayMs = unknownAgeDelayMs(lifetimeMs(record), renewalSpread(record.volumeId));
     const now = this.#scheduler.now();
-    this.#renewer.schedule(record, now.add({ milliseconds: Math.ceil(delayMs) }));
+    this.#renewer.advance(record, now.add({ milliseconds: Math.ceil(delayMs) }));
   }
 }

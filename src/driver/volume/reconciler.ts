@@ -190,11 +190,9 @@ export class Reconciler implements Disposable {
   /** Plans a run at `at` unless there is one by then; one that failed keeps its backoff. */
   #ensureRun(record: VolumeRecord, at: Temporal.Instant): void {
     const { scheduler, renewer } = this.#parts;
-    const planned = scheduler.nextRun(record.volumeId);
     const isFailing = renewer.failures(record.volumeId) > 0;
     const latest = later(at, scheduler.now()).add(isFailing ? longestRetryDelay : { seconds: 0 });
-    if (planned !== undefined && Temporal.Instant.compare(planned, latest) <= 0) return;
-    renewer.schedule(record, at);
+    renewer.advance(record, at, latest);
   }
 
   async #remove(record: VolumeRecord): Promise<ReconcileOutcome> {

@@ -1,6 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import type { BootClock } from "../../shared/scheduler/clock.ts";
-import { earlier, later } from "../../shared/scheduler/instants.ts";
+import { later } from "../../shared/scheduler/instants.ts";
 import type { Scheduler } from "../../shared/scheduler/scheduler.ts";
 import { errorMessage } from "../../shared/text/error_message.ts";
 import type {
@@ -28,7 +28,6 @@ const withoutAttributes =
   "renewed {namespace}/{pod} without the attributes that this driver does not accept: {reason}";
 /** While another call has the volume's lock, its renewal is tried again after this. */
 const lockedRetryDelay = { seconds: 1 };
-
 /** All nodes receive a new trust bundle at once: their requests reach the service spread over this. */
 const soonMs = 60_000;
 
@@ -86,10 +85,8 @@ export class Renewer {
   renewSoon({ volumeId }: VolumeRecord): void {
     const { scheduler, random, table } = this.#parts;
     table.requests.dropHeld(volumeId);
-    this.#scheduleRun(
-      volumeId,
-      scheduler.now().add({ milliseconds: Math.round(random() * soonMs) }),
-    );
+    const at = scheduler.now().add({ milliseconds: Math.round(random() * soonMs) });
+    this.#scheduleRun(volumeId, at);
   }
 
   /** Resolves once no renewal of this volume runs or will run. */
@@ -113,8 +110,15 @@ export class Renewer {
     for (const volumeId of table.requests.failing) {
       const record = table.get(volumeId);
       const at = scheduler.now().add({ milliseconds: Math.round(random() * spreadMs) });
-      if (record) this.schedule(record, earlier(at, scheduler.nextRun(volumeId) ?? at));
+      if (record) this.advance(record, at);
     }
+  }
+
+  /** Renews the volume at `at` unless an attempt is in progress, or planned for `latest` or before. */
+  advance(record: VolumeRecord, at: Temporal.Instant, latest = at): void {
+    const planned = this.#parts.scheduler.nextRun(record.volumeId);
+    if (planned !== undefined && Temporal.Instant.compare(planned, latest) <= 0) return;
+    this.schedule(record, at);
   }
 
   #afterPause(volumeId: string, at: Temporal.Instant): Temporal.Instant {
@@ -133,8 +137,7 @@ export class Renewer {
     if (record === undefined) return undefined;
     try {
       const health = await checkVolume(mounter, { volume: record, known: record }, clock.moment());
-      const isLost = health.kind === "absent" &&
-        !await kubelet.hasVolume(record.targetPath);
+      const isLost = health.kind === "absent" && !await kubelet.hasVolume(record.targetPath);
       if (health.kind === "foreign" || isLost) return await this.#abandon(record, health.kind);
       return await this.#renew(record, health, signal);
     } catch (error) {
@@ -158,14 +161,10 @@ export class Renewer {
     const renewed = await writer.write(record, outcome, signal);
     this.#recordIssued(renewed);
     onRenewal("renewed");
-    logger.info("renewed {namespace}/{pod}", {
-      ...volumeLogFields(renewed),
-      predecessor: record.serialNumber,
-    });
+    const fields = volumeLogFields(renewed);
+    logger.info("renewed {namespace}/{pod}", { ...fields, predecessor: record.serialNumber });
     const { rejectionReason: reason } = record;
-    if (reason !== undefined) {
-      logger.warn(withoutAttributes, { ...volumeLogFields(renewed), reason });
-    }
+    if (reason !== undefined) logger.warn(withoutAttributes, { ...fields, reason });
     return this.dueAt(renewed);
   }
 

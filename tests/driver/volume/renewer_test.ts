@@ -77,6 +77,27 @@ Deno.test("a volume counts as failing until a renewal succeeds, however often th
   assert.equal(node.renewer.failing, 0);
 });
 
+Deno.test("an attempt that is in progress when the service is back continues, and no second request is made", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request({ duration: "10h" });
+  await node.publish(request);
+  node.issuer.answer = () => Promise.resolve({ kind: "unavailable", reason: "away" });
+  await node.renew(request);
+  const answered = Promise.withResolvers<void>();
+  node.issuer.answer = async (sent) => {
+    await answered.promise;
+    return await node.issuer.sign(sent);
+  };
+  await node.untilDue(request);
+  await node.clock.until(() => node.issuer.requests.length === 3);
+  node.renewer.retryFailed(10_000);
+  answered.resolve();
+  await node.clock.until(() => node.scheduler.running === 0);
+  assert.deepEqual(node.renewals, ["failed", "renewed"]);
+  await node.clock.advance({ minutes: 2 });
+  assert.equal(node.issuer.requests.length, 3);
+});
+
 Deno.test("a failing volume that is unpublished counts no longer", async () => {
   await using node = await TestNode.create();
   const request = await node.request({ duration: "10h" });

@@ -122,3 +122,19 @@ for (
     });
   }
 }
+
+Deno.test("an adopted volume whose own renewal measures that the clocks differ is renewed by it, once", async () => {
+  await using node = await nodeWithRightService();
+  const request = await node.request({ duration: "1h" });
+  await node.publish(request);
+  const { serialNumber } = await node.leaf(request);
+  node.clock.set(node.clock.now().subtract({ seconds: 90 }));
+  await Deno.remove(`${node.directory}/records`, { recursive: true });
+  await node.restart();
+  assert.deepEqual(await node.publish(request), { kind: "done" });
+  await node.renew(request);
+  assert.notEqual((await node.leaf(request)).serialNumber, serialNumber);
+  await node.clock.advance({ minutes: 2 });
+  await node.clock.until(() => node.scheduler.running === 0);
+  assert.equal(node.issuer.requests.length, 2);
+});
