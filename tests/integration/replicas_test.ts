@@ -156,6 +156,7 @@ Deno.test("replicas call only the methods for replicas, and no other caller does
     const call of [
       asDriver.findCertificate({ serialNumber: "a1" }, wait),
       Array.fromAsync(asDriver.listOwnCertificates({}, wait)),
+      Array.fromAsync(asDriver.listOwnNodes({}, wait)),
     ]
   ) assert.equal((await refusal(call)).code, status.PERMISSION_DENIED);
 

@@ -65,7 +65,7 @@ export async function listCommand(
   });
 }
 
-/** `nodes`: prints the nodes whose drivers report to this replica. */
+/** `nodes`: prints the nodes whose drivers report to the replicas. */
 export async function nodesCommand(
   args: string[],
   environment: CommandEnvironment,
@@ -78,9 +78,10 @@ export async function nodesCommand(
   if (format === undefined) return unknownOutput(output);
   return await withService(environment, async (client) => {
     let isEmpty = true;
-    for await (const { nodes } of client.listNodes({})) {
-      await environment.write(format(nodes));
+    for await (const { nodes, missingReplicas } of client.listNodes({})) {
+      if (isEmpty || nodes.length > 0) await environment.write(format(nodes));
       isEmpty = false;
+      if (missingReplicas.length > 0) return incomplete("nodes are missing", missingReplicas);
     }
     if (isEmpty) await environment.write(format([]));
     return done;

@@ -1,7 +1,6 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { type AuditEntry, writeAuditEntry } from "../access/audit_log.ts";
 import type { Caller } from "../access/authenticator.ts";
-import type { NodeReports, NodeStatus } from "../inventory/node_reports.ts";
 import type { AllReplicas } from "../peers/all_replicas.ts";
 import type { MissingReplica } from "../peers/peers.ts";
 import type { NodeRevocation } from "../revocation/node_revocation.ts";
@@ -11,13 +10,12 @@ import {
   type CertificateAdministration,
   type CertificateInfo,
   ListCertificatesRequestSchema,
-  type NodeInfoSchema,
 } from "../../shared/gen/certificate_service_pb.ts";
 import type { RpcError } from "../../shared/grpc/rpc_error.ts";
 import type { ServiceImplementation } from "../../shared/grpc/service_definition.ts";
-import { yieldToEventLoop } from "../../shared/scheduler/event_loop_yield.ts";
 import { auditInvalidRequest } from "./audited_validation.ts";
 import { timestamp } from "./certificate_info.ts";
+import { nodePages } from "./node_pages.ts";
 import { requestFailureError } from "./error_status.ts";
 import {
   type RevocationTarget,
@@ -30,15 +28,12 @@ import { errorMessage } from "../../shared/text/error_message.ts";
 
 /** The parts that the calls of administrators use. */
 export interface AdministrationParts {
-  readonly nodes: NodeReports;
-  readonly replicas: Pick<AllReplicas, "find" | "list">;
+  readonly replicas: Pick<AllReplicas, "find" | "list" | "nodes">;
   readonly revocation: Revocation;
   readonly confirmation: PodConfirmation;
   /** Absent: nodes have no client certificates (AUTHENTICATION=none). */
   readonly nodeRevocation?: NodeRevocation | undefined;
 }
-
-const nodesPerPage = 200;
 
 type Implementation = ServiceImplementation<typeof CertificateAdministration>;
 
@@ -79,11 +74,9 @@ export function administrationService(parts: AdministrationParts): Implementatio
     },
     listNodes: async function* () {
       writeAuditEntry({ action: "nodes", outcome: "shown", caller });
-      const nodes = parts.nodes.all();
-      for (let start = 0; start < nodes.length; start += nodesPerPage) {
-        yield { nodes: nodes.slice(start, start + nodesPerPage).map(nodeMessage) };
-        await yieldToEventLoop();
-      }
+      const { nodes, missing } = await parts.replicas.nodes();
+      yield* nodePages(nodes, {});
+      if (missing.length > 0) yield { missingReplicas: [...missing] };
     },
   };
 }
@@ -205,16 +198,4 @@ function failed(
 ): RpcError {
   writeAuditEntry({ action, outcome: kind, caller, serialNumber, reason });
   return requestFailureError({ kind, reason });
-}
-
-function nodeMessage(node: NodeStatus): MessageInitShape<typeof NodeInfoSchema> {
-  const { name, reportedAt, isSilent, driverVersion, clockSkewMs, volumes } = node;
-  return {
-    name,
-    lastReportAt: timestamp(reportedAt),
-    silent: isSilent,
-    driverVersion: driverVersion ?? "",
-    ...(clockSkewMs === undefined ? {} : { clockSkewMs: BigInt(clockSkewMs) }),
-    ...(volumes === undefined ? {} : { volumes }),
-  };
 }

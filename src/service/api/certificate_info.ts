@@ -4,11 +4,13 @@ import {
   type CertificateInfo,
   CertificateInfoSchema,
   CertificateState,
+  type NodeInfo,
+  NodeInfoSchema,
 } from "../../shared/gen/certificate_service_pb.ts";
 import { certificateState } from "../inventory/certificate_state.ts";
 import type { Inventory } from "../inventory/inventory.ts";
 import type { StoredEntry } from "../inventory/inventory_entry.ts";
-import type { NodeReports } from "../inventory/node_reports.ts";
+import type { NodeReports, NodeStatus } from "../inventory/node_reports.ts";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import type { Revocation } from "../revocation/revocation.ts";
 
@@ -52,6 +54,19 @@ export function certificateInfo(
     state: stateNumbers[state],
     nodeSilent,
     ...(revokedAt === undefined ? {} : { revokedAt: timestamp(revokedAt) }),
+  });
+}
+
+/** The message of a node's last report. */
+export function nodeInfo(node: NodeStatus): NodeInfo {
+  const { name, reportedAt, isSilent, driverVersion, clockSkewMs, volumes } = node;
+  return create(NodeInfoSchema, {
+    name,
+    lastReportAt: timestamp(reportedAt),
+    silent: isSilent,
+    driverVersion: driverVersion ?? "",
+    ...(clockSkewMs === undefined ? {} : { clockSkewMs: BigInt(clockSkewMs) }),
+    ...(volumes === undefined ? {} : { volumes }),
   });
 }
 

@@ -7,6 +7,7 @@ import type { ServiceImplementation } from "../../shared/grpc/service_definition
 import type { Authenticator } from "../access/authenticator.ts";
 import type { OwnCertificates } from "../peers/all_replicas.ts";
 import { requireReplica } from "./authenticated_caller.ts";
+import { nodePages } from "./node_pages.ts";
 import { validateListRequest, validateSerialNumber } from "./request_validation.ts";
 
 export interface PeerServiceParts {
@@ -34,6 +35,11 @@ export function peerService(
       for await (const certificates of own.pages(request)) {
         yield { replica, certificates: [...certificates] };
       }
+    },
+    listOwnNodes: async function* (_message, context) {
+      await requireReplica(authenticator, context);
+      yield { replica };
+      yield* nodePages(own.nodes(), { replica });
     },
   };
 }

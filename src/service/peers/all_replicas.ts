@@ -4,6 +4,7 @@ import {
   CertificateState,
   type ListCertificatesRequest,
   ListCertificatesRequestSchema,
+  type NodeInfo,
 } from "../../shared/gen/certificate_service_pb.ts";
 import { mergeLists, type PageSource } from "./merged_list.ts";
 import type { MissingReplica, Peers } from "./peers.ts";
@@ -13,6 +14,8 @@ export interface OwnCertificates {
   /** The certificate with this serial number, or the one that has replaced it in its volume. */
   find(serialNumber: string): CertificateInfo | undefined;
   pages(filter: ListCertificatesRequest): PageSource;
+  /** The nodes that reported to this replica. */
+  nodes(): readonly NodeInfo[];
 }
 
 /** What the replicas have of a certificate. */
@@ -31,10 +34,10 @@ export interface CompleteList {
 /** The inventory of all replicas. */
 export class AllReplicas {
   readonly #own: OwnCertificates;
-  readonly #peers: Pick<Peers, "find" | "lists"> | undefined;
+  readonly #peers: Pick<Peers, "find" | "lists" | "nodes"> | undefined;
 
   /** Without peers this replica answers alone. */
-  constructor(own: OwnCertificates, peers: Pick<Peers, "find" | "lists"> | undefined) {
+  constructor(own: OwnCertificates, peers: Pick<Peers, "find" | "lists" | "nodes"> | undefined) {
     this.#own = own;
     this.#peers = peers;
   }
@@ -70,6 +73,29 @@ export class AllReplicas {
     const pages = mergeLists([this.#own.pages(all), ...others]);
     return { pages: filter.includeReleased ? pages : withoutReleased(pages), missing };
   }
+
+  /** The nodes of all replicas. A driver that now reports to another replica seems silent to the former one. */
+  async nodes(): Promise<{ nodes: NodeInfo[]; missing: readonly MissingReplica[] }> {
+    const missing: MissingReplica[] = [];
+    const others = await this.#peers?.nodes(missing) ?? [];
+    return { nodes: latestReports([...this.#own.nodes(), ...others]), missing };
+  }
+}
+
+/** Of the reports of one node the latest, in the order of the nodes' names. */
+function latestReports(all: readonly NodeInfo[]): NodeInfo[] {
+  const latest = new Map<string, NodeInfo>();
+  for (const node of all) {
+    const known = latest.get(node.name);
+    if (known === undefined || reportSecond(node) > reportSecond(known)) {
+      latest.set(node.name, node);
+    }
+  }
+  return [...latest.values()].sort((one, other) => one.name < other.name ? -1 : 1);
+}
+
+function reportSecond({ lastReportAt }: NodeInfo): bigint {
+  return lastReportAt?.seconds ?? 0n;
 }
 
 async function* withoutReleased(pages: PageSource): PageSource {

@@ -9,7 +9,7 @@ import type {
   CertificatePeers,
   FindCertificateResponse,
   ListCertificatesRequest,
-  ListOwnCertificatesResponse,
+  NodeInfo,
 } from "../../shared/gen/certificate_service_pb.ts";
 import { RpcError } from "../../shared/grpc/rpc_error.ts";
 import type { Client } from "../../shared/grpc_client/client.ts";
@@ -17,7 +17,7 @@ import { abortable } from "../../shared/scheduler/abort_signals.ts";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import { errorMessage } from "../../shared/text/error_message.ts";
 import { type Address, formatAddress } from "../../shared/text/network_address.ts";
-import type { CertificatePage, PageSource } from "./merged_list.ts";
+import type { PageSource } from "./merged_list.ts";
 
 /** Finds the addresses of all replicas. */
 export interface PeerDirectory {
@@ -83,6 +83,21 @@ export class Peers {
     return addresses.map((address) => this.#list(address, filter, missing));
   }
 
+  /** The nodes that reported to each other replica; one that fails is added to `missing`. */
+  async nodes(missing: MissingReplica[]): Promise<NodeInfo[]> {
+    const nodes: NodeInfo[] = [];
+    const ask = async (address: Address) => {
+      const answers = this.#answers(
+        address,
+        (client, signal) => client.listOwnNodes({}, { signal }),
+        missing,
+      );
+      for await (const answer of answers) nodes.push(...answer.nodes);
+    };
+    await Promise.all((await this.#addresses(missing)).map(ask));
+    return nodes;
+  }
+
   async #addresses(missing: MissingReplica[]): Promise<readonly Address[]> {
     const { directory } = this.#options;
     try {
@@ -99,15 +114,28 @@ export class Peers {
     filter: ListCertificatesRequest,
     missing: MissingReplica[],
   ): PageSource {
+    const answers = this.#answers(
+      address,
+      (client, signal) => client.listOwnCertificates({ filter }, { signal }),
+      missing,
+    );
+    for await (const { certificates } of answers) yield certificates;
+  }
+
+  /** The messages of a replica's stream; none if it is this replica. One that fails is added to `missing`. */
+  async *#answers<T extends { readonly replica: string }>(
+    address: Address,
+    ask: (client: PeerClient, signal: AbortSignal) => AsyncIterable<T>,
+    missing: MissingReplica[],
+  ): AsyncGenerator<T, void> {
     const ended = new AbortController();
     try {
       using client = await this.#options.connect(address);
-      const pages = client.listOwnCertificates({ filter }, { signal: ended.signal });
-      const reading = pages[Symbol.asyncIterator]();
+      const reading = ask(client, ended.signal)[Symbol.asyncIterator]();
       for (;;) {
-        const page = await this.#next(reading);
-        if (page === undefined || page.replica === this.#options.replica) return;
-        yield page.certificates as CertificatePage;
+        const answer = await this.#next(reading);
+        if (answer === undefined || answer.replica === this.#options.replica) return;
+        yield answer;
       }
     } catch (error) {
       missing.push(missingReplica(address, error));
@@ -116,9 +144,7 @@ export class Peers {
     }
   }
 
-  async #next(
-    reading: AsyncIterator<ListOwnCertificatesResponse>,
-  ): Promise<ListOwnCertificatesResponse | undefined> {
+  async #next<T>(reading: AsyncIterator<T>): Promise<T | undefined> {
     using time = this.#timeLimit();
     const { done, value } = await abortable(reading.next(), time.signal);
     return done ? undefined : value;

@@ -30,7 +30,11 @@ const maxMessageBytes = {
   reportCertificates: 256 * 1024,
   watchTrustBundle: 4 * 1024,
 };
-const maxPeerMessageBytes = { findCertificate: 1024, listOwnCertificates: 4 * 1024 };
+const maxPeerMessageBytes = {
+  findCertificate: 1024,
+  listOwnCertificates: 4 * 1024,
+  listOwnNodes: 1024,
+};
 
 /**
  * Serves drivers, and administrators where ADMIN_SOCKET is set, until the stack is disposed. Returns the

@@ -7,6 +7,7 @@ import {
   FindCertificateResponseSchema,
   ListCertificatesRequestSchema,
   ListOwnCertificatesResponseSchema,
+  ListOwnNodesResponseSchema,
 } from "../../../src/shared/gen/certificate_service_pb.ts";
 import { RpcError } from "../../../src/shared/grpc/rpc_error.ts";
 import type { Address } from "../../../src/shared/text/network_address.ts";
@@ -48,6 +49,12 @@ function open(replicas: Record<string, Behaviour | Error>) {
           yield create(ListOwnCertificatesResponseSchema, answer);
         }
       },
+      listOwnNodes: async function* () {
+        for await (const answer of answers()) {
+          const nodes = [{ name: `node-of-${answer.replica}` }];
+          yield create(ListOwnNodesResponseSchema, { replica: answer.replica ?? "", nodes });
+        }
+      },
       [Symbol.dispose]: () => void isOpen.delete(hostname),
     });
   };
@@ -78,6 +85,8 @@ Deno.test("the other replicas answer, and this one is asked nothing of itself", 
   assert.deepEqual(answers.map(({ replica }) => replica).sort(), ["a", "b"]);
   assert.deepEqual(missing, []);
   assert.deepEqual(await read(opened), { serials: ["a", "b"], missing: [] });
+  const nodes = (await opened.peers.nodes([])).map(({ name }) => name);
+  assert.deepEqual(nodes.sort(), ["node-of-a", "node-of-b"]);
   assert.equal(opened.isOpen.size, 0);
   assert.equal(opened.clock.timers, 0);
 });
