@@ -1,6 +1,6 @@
-import { parseAllDocuments } from "yaml";
 import { decodePem, decodePemBytes } from "../../shared/crypto/pem.ts";
 import { describeOtherEncoding } from "../x509/ca_text.ts";
+import { readSecretManifest } from "./secret_manifest.ts";
 
 /** A CA as files or a Secret's manifest contain it, not verified. */
 export interface CaTexts {
@@ -58,42 +58,15 @@ function partsOf(name: string, text: string): NamedText[] | Refused {
     kind: "refused",
     problem: `${name}: ${problem}`,
   });
-  let objects: unknown[];
-  try {
-    objects = parseAllDocuments(text).flatMap((document) => {
-      if (document.errors.length > 0) throw new SyntaxError("not YAML");
-      const object: unknown = document.toJS();
-      return isObject(object) && Array.isArray(object.items) ? object.items : [object];
-    });
-  } catch {
-    return problem("it is not YAML");
+  const secret = readSecretManifest(text);
+  if (secret.kind === "refused") return problem(secret.problem);
+  const parts: NamedText[] = [];
+  for (const key of ["tls.crt", "tls.key", "ca.crt"]) {
+    const entry = secret.entry(key);
+    if (entry === undefined) continue;
+    if (entry.text === undefined) return problem(`${key} of its Secret is not base64`);
+    parts.push({ name: `${key} of the Secret in ${name}`, text: entry.text });
   }
-  const [secret, another] = objects.filter(isObject).filter(({ kind }) => kind === "Secret");
-  if (secret === undefined || another !== undefined) {
-    return problem(
-      "expected the manifest of one Secret, as kubectl get secret NAME -o yaml prints it",
-    );
-  }
-  const parts = ["tls.crt", "tls.key", "ca.crt"].flatMap((key) => entryOf(secret, name, key) ?? []);
-  const broken = parts.find((part) => part.text === undefined);
-  if (broken !== undefined) return problem(`${broken.key} of its Secret is not base64`);
-  if (parts.length === 0) return problem("its Secret has none of tls.crt, tls.key and ca.crt");
-  return parts.map(({ name, text }) => ({ name, text: text ?? "" }));
-}
-
-function entryOf(secret: Readonly<Record<string, unknown>>, file: string, key: string) {
-  const name = `${key} of the Secret in ${file}`;
-  const [plain, encoded] = [secret.stringData, secret.data]
-    .map((entries) => isObject(entries) ? entries[key] : undefined);
-  if (typeof plain === "string") return { key, name, text: plain };
-  if (typeof encoded !== "string" || encoded === "") return undefined;
-  try {
-    return { key, name, text: decodePemBytes(Uint8Array.fromBase64(encoded)) };
-  } catch {
-    return { key, name, text: undefined };
-  }
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  if (parts.length > 0) return parts;
+  return problem("its Secret has none of tls.crt, tls.key and ca.crt");
 }

@@ -1,8 +1,8 @@
-import { parseAllDocuments } from "yaml";
 import { encodePem } from "../../shared/crypto/pem.ts";
 import { readCertificates } from "../../shared/x509/certificate.ts";
 import { compromisedAnnotation, formerCaKeys, installed } from "../../shared/text/product_names.ts";
 import type { NewCa } from "./init_ca.ts";
+import { isObject, readSecretManifest } from "./secret_manifest.ts";
 
 const certManagerAnnotation = "cert-manager.io/certificate-name";
 
@@ -24,27 +24,11 @@ type Read =
 
 /** Reads the Secret as `kubectl get secret -o yaml` prints it (or `-o json`), or as a manifest contains it. */
 export function readCurrentSecret(text: string): Read {
-  let objects: unknown[];
-  try {
-    objects = parseAllDocuments(text).flatMap((document) => {
-      if (document.errors.length > 0) throw new SyntaxError("not YAML");
-      return [document.toJS() as unknown];
-    });
-  } catch {
-    return refused("it is not YAML; expected the output of kubectl get secret NAME -o yaml");
-  }
-  const secrets = objects.filter(isObject).filter(({ kind }) => kind === "Secret");
-  const [secret, another] = secrets;
-  if (secret === undefined || another !== undefined) {
-    return refused(
-      `it contains ${secrets.length} Secrets; expected one, as kubectl get secret NAME -o yaml ` +
-        "prints it",
-    );
-  }
-  const data = isObject(secret.data) ? secret.data : {};
-  const metadata = isObject(secret.metadata) ? secret.metadata : {};
+  const manifest = readSecretManifest(text);
+  if (manifest.kind === "refused") return refused(manifest.problem);
+  const { type, metadata, entry } = manifest;
   const [certificatePem, privateKeyPem, furtherAnchorsPem] = ["tls.crt", "tls.key", "ca.crt"]
-    .map((key) => decode(data[key]));
+    .map((key) => entry(key)?.text);
   if (!certificatePem || !privateKeyPem) {
     return refused("its Secret has no tls.crt and tls.key in base64; expected those of the CA");
   }
@@ -53,7 +37,7 @@ export function readCurrentSecret(text: string): Read {
     secret: {
       namespace: textOf(metadata.namespace) ?? installed.namespace,
       name: textOf(metadata.name) ?? installed.caSecret,
-      type: textOf(secret.type) ?? "kubernetes.io/tls",
+      type: textOf(type) ?? "kubernetes.io/tls",
       annotations: isObject(metadata.annotations) ? metadata.annotations : {},
       certificatePem,
       privateKeyPem,
@@ -97,7 +81,7 @@ metadata:
   namespace: ${namespace}
 type: ${type}
 data:
-${Object.entries(entries).map(([key, pem]) => `  ${key}: ${btoa(pem)}\n`).join("")}`;
+${Object.entries(entries).map(([key, pem]) => `  ${key}: ${toBase64(pem)}\n`).join("")}`;
 }
 
 /** The roots of ca.crt but the CA's own certificates, which would be trusted for as long as it has them. */
@@ -107,21 +91,13 @@ function withoutOwn(pem: string, ownPem: string): string {
     .map(({ der }) => encodePem("CERTIFICATE", der)).join("");
 }
 
-function decode(encoded: unknown): string | undefined {
-  if (typeof encoded !== "string" || encoded === "") return undefined;
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(Uint8Array.fromBase64(encoded));
-  } catch {
-    return undefined;
-  }
+/** A comment above PEM can have any characters. */
+function toBase64(pem: string): string {
+  return new TextEncoder().encode(pem).toBase64();
 }
 
 function textOf(value: unknown): string | undefined {
   return typeof value === "string" && value !== "" ? value : undefined;
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function refused(problem: string): Read {

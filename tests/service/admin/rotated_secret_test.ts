@@ -70,6 +70,20 @@ Deno.test("a Secret is read from YAML, from a manifest of init-ca, and with anot
   assert.equal((await rotate(secretOf(current, { type: "Opaque" }))).secret.type, "Opaque");
 });
 
+Deno.test("a Secret in a list is read, and one with comments in any encoding above its PEM", async () => {
+  assert.notEqual(
+    (await rotate(JSON.stringify({ items: [JSON.parse(secretOf(current))] }))).secret,
+    undefined,
+  );
+  const utf8 = new TextEncoder();
+  const latin1Comment = Uint8Array.fromHex("2320f60a");
+  for (const comment of [utf8.encode("# ключ\n"), latin1Comment]) {
+    const bytes = Uint8Array.of(...comment, ...utf8.encode(current.certificatePem));
+    const { data } = await rotate(secretOf(current, { data: { "tls.crt": bytes.toBase64() } }));
+    assert(data?.["tls-previous.crt"]?.endsWith(current.certificatePem));
+  }
+});
+
 Deno.test("roots of ca.crt remain, but not the present CA's own certificate", async () => {
   const other = await forge({ commonName: "Other root" });
   const pem = current.certificatePem + other.certificatePem;
