@@ -40,9 +40,8 @@ export function replaceFiles(directory: Directory, files: VolumeFiles): void {
   undo.move();
   removeWhere(directory, present, (name) => !names.includes(name) && isFileLink(directory, name));
   // A mode or a group that changed holds for the previous files too: they can contain the same key.
-  const current = accessOf(directory, generation);
   const hasOtherAccess = (name: string) =>
-    name === previous && accessOf(directory, name) !== current;
+    name === previous && accessOf(directory, name) !== accessOf(directory, generation);
   removeWhere(directory, present, hasOtherAccess);
 }
 

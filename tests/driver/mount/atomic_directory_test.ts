@@ -183,6 +183,22 @@ Deno.test("a swap that fails leaves the old files and nothing else", () =>
     assert.equal(readFile(directory, "tls.crt"), "pair 1");
   }));
 
+Deno.test("a swap does not fail after the new files are visible", () =>
+  withDirectory((path) => {
+    replaceFiles(path, pair(1));
+    inDirectory(path, (directory) => {
+      const rename = directory.rename.bind(directory);
+      directory.rename = (...given) => {
+        rename(...given);
+        directory.openDirectory = () => {
+          throw new Error("another process removed it");
+        };
+      };
+      atomicDirectory.replaceFiles(directory, pair(2));
+    });
+    assert.deepEqual(readFiles(path, ["tls.crt", "tls.key"]), ["pair 2", "pair 2"]);
+  }));
+
 Deno.test("a name that would leave the directory is refused", () =>
   withDirectory((directory, root) => {
     for (const name of ["../x", "a/b", "", ".", "..", "..data", "a\0b"]) {
