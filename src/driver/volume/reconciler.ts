@@ -215,11 +215,11 @@ export class Reconciler implements Disposable {
     const { kubelet, mounter, table } = this.#parts;
     for (const targetPath of mounter.mounted()) {
       if (parseTargetPath(targetPath) === undefined) continue;
-      if (await kubelet.hasVolume(targetPath)) continue;
-      // The kubelet can have made it since: no call publishes there from this check to the removal.
-      using lock = table.locks.tryAcquire(targetPath);
-      if (lock === undefined || await kubelet.hasVolume(targetPath)) continue;
       try {
+        if (await kubelet.hasVolume(targetPath)) continue;
+        // The kubelet can have made it since: no call publishes there from this check to the removal.
+        using lock = table.locks.tryAcquire(targetPath);
+        if (lock === undefined || await kubelet.hasVolume(targetPath)) continue;
         await mounter.unpublish(targetPath);
         logger.info("removed the mount at {targetPath}: the kubelet has no volume there", {
           targetPath,

@@ -46,6 +46,21 @@ Deno.test("a volume that the kubelet gave up while the driver was not running is
   assert.equal(node.scheduler.nextRun(request.volumeId), undefined);
 });
 
+Deno.test("a volume that cannot be looked up does not keep the driver from starting, and is not removed", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request();
+  await node.publish(request);
+  const { lstat } = node.files;
+  node.files.lstat = (path) =>
+    String(path).endsWith("/vol_data.json")
+      ? Promise.reject(new Deno.errors.PermissionDenied("EACCES"))
+      : lstat(path);
+  // A plain volume is no mount.
+  node.mounter.mounted = () => [request.targetPath];
+  assert.equal((await node.restart()).repaired, 1);
+  assert.ok(await node.leaf(request));
+});
+
 Deno.test("a certificate that expired while the driver was not running is renewed at once", async () => {
   await using node = await TestNode.create();
   const request = await node.request({ duration: "10h" });
