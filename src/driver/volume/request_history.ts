@@ -47,6 +47,12 @@ export class RequestHistory {
     this.#held.set(volumeId, pair);
   }
 
+  /** The volume has received a newer trust bundle than the held pair has. */
+  replaceHeldBundle(volumeId: string, trustBundlePem: string): void {
+    const pair = this.#held.get(volumeId);
+    if (pair !== undefined) this.#held.set(volumeId, { ...pair, trustBundlePem });
+  }
+
   /** Its certificate is no longer trusted. */
   dropHeld(volumeId: string): void {
     this.#held.delete(volumeId);

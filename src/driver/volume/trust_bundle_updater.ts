@@ -129,6 +129,7 @@ export class TrustBundleUpdater implements Disposable {
     if (trustBundlePem !== this.#bundlePem) return "locked";
     try {
       await writer.replaceFiles(mounted.record, { ...mounted.contents, trustBundlePem });
+      table.requests.replaceHeldBundle(volumeId, trustBundlePem);
       return "changed";
     } catch (error) {
       logger.error("could not write the trust bundle into the volume of {namespace}/{pod}", {

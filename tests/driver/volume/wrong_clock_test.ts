@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readCertificates } from "../../../src/shared/x509/certificate.ts";
 import { captureLogs } from "../../support/captured_logs.ts";
 import { TestNode } from "../../support/node.ts";
 import { TestIssuer } from "../../support/test_issuer.ts";
@@ -55,6 +56,25 @@ Deno.test("a renewed certificate that is not valid yet by the node's clock is he
   assert.notEqual(renewed.serialNumber, old.serialNumber);
   assert.ok(Temporal.Instant.compare(renewed.notBefore, clock.now()) <= 0, "valid by now");
   assert.equal(node.issuer.requests.length, 2, "no second request for it");
+});
+
+Deno.test("a held certificate is mounted with the trust bundle that the volume received meanwhile", async () => {
+  await using node = await nodeWithRightService();
+  const request = await node.request({ duration: "1h" });
+  await node.publish(request);
+  const old = await node.leaf(request);
+  const { clock } = node;
+  clock.set(clock.now().subtract({ minutes: 9 }));
+  await node.renew(request);
+  const mounted = await node.read(request, "ca.crt");
+  const bundle = readCertificates(mounted ?? "")!.map(({ der }) => der);
+  await node.trust.update([...bundle, ...(await TestIssuer.create(clock)).trustBundle]);
+  const newer = await node.read(request, "ca.crt");
+  assert.notEqual(newer, mounted);
+  await clock.advance({ minutes: 4, seconds: 3 });
+  await clock.until(() => node.scheduler.running === 0);
+  assert.notEqual((await node.leaf(request)).serialNumber, old.serialNumber);
+  assert.equal(await node.read(request, "ca.crt"), newer);
 });
 
 Deno.test("a held certificate is mounted before the old one expires, also when it is not valid yet", async () => {
