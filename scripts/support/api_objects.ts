@@ -119,6 +119,12 @@ export class ApiObjects {
     this.#history.length = 0;
   }
 
+  /** Counts versions from a lower one on, as after etcd was restored from a backup. */
+  setVersionBack(version: number): void {
+    this.#version = version;
+    this.#history.length = 0;
+  }
+
   /** What a watch from a version begins with; undefined: that version is too old. */
   since(collection: string, version: number | undefined): ObjectEvent[] | undefined {
     if (version === undefined) {

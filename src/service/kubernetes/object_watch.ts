@@ -91,14 +91,15 @@ export async function* watchObject<T extends Versioned>(
 /** Passes only states that have not been yielded before. */
 class ChangeFilter<T extends Versioned> {
   /** The version that was yielded last; null: the object is absent. */
-  #lastVersion: bigint | string | null | undefined;
+  #lastVersion: Version | null | undefined;
   isUnavailable = false;
   #hasWarned = false;
 
   ofAnswer(answer: ApiResult<T>): Observation<T> | undefined {
     const wasUnavailable = this.isUnavailable;
     this.isUnavailable = answer.kind !== "answer" && answer.kind !== "absent";
-    if (answer.kind === "answer") return this.#object(answer.value);
+    // A read is as new as etcd: a lower version means that etcd was restored from a backup.
+    if (answer.kind === "answer") return this.#object(answer.value, (one, last) => one !== last);
     if (answer.kind === "absent") return this.#absent();
     return wasUnavailable ? undefined : toUnavailable(answer);
   }
@@ -106,7 +107,7 @@ class ChangeFilter<T extends Versioned> {
   ofEvent({ type, object }: WatchEvent, name: string): Observation<T> | undefined {
     const changed = object as T;
     if (changed?.metadata?.name !== name) return undefined;
-    if (type === "ADDED" || type === "MODIFIED") return this.#object(changed);
+    if (type === "ADDED" || type === "MODIFIED") return this.#object(changed, isLater);
     return type === "DELETED" ? this.#deleted(changed) : undefined;
   }
 
@@ -119,15 +120,15 @@ class ChangeFilter<T extends Versioned> {
     });
   }
 
-  #object(object: T): Observation<T> | undefined {
+  #object(object: T, isNew: typeof isLater): Observation<T> | undefined {
     const version = versionOf(object);
-    if (!this.#isNew(version)) return undefined;
+    if (!isNew(version, this.#lastVersion)) return undefined;
     this.#lastVersion = version;
     return { kind: "object", object };
   }
 
   #deleted(object: T): Observation<T> | undefined {
-    return this.#isNew(versionOf(object)) ? this.#absent() : undefined;
+    return isLater(versionOf(object), this.#lastVersion) ? this.#absent() : undefined;
   }
 
   #absent(): Observation<T> | undefined {
@@ -135,19 +136,18 @@ class ChangeFilter<T extends Versioned> {
     this.#lastVersion = null;
     return { kind: "absent" };
   }
+}
 
-  /** The watch begins with the former state, which can be older than what was read. */
-  #isNew(version: bigint | string): boolean {
-    const lastVersion = this.#lastVersion;
-    if (typeof lastVersion === "bigint" && typeof version === "bigint") {
-      return version > lastVersion;
-    }
-    return version !== lastVersion;
-  }
+type Version = bigint | string;
+
+/** Whether an event is news: a watch begins with the former state, which can be older than what was read. */
+function isLater(version: Version, lastVersion: Version | null | undefined): boolean {
+  if (typeof lastVersion === "bigint" && typeof version === "bigint") return version > lastVersion;
+  return version !== lastVersion;
 }
 
 /** Versions are decimal numbers that increase in the whole cluster; others can only be compared for equality. */
-function versionOf({ metadata }: Versioned): bigint | string {
+function versionOf({ metadata }: Versioned): Version {
   const version = metadata?.resourceVersion ?? "";
   return /^[0-9]+$/.test(version) ? BigInt(version) : version;
 }

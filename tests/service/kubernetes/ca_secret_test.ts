@@ -138,6 +138,21 @@ Deno.test("a change during a lost watch is reported once after it", async () => 
   assert.deepEqual(seen(), ["one", "two", "three", "absent"]);
 });
 
+Deno.test("changes are reported also when versions have gone back, as after etcd was restored", async () => {
+  await using api = await open();
+  api.put("one");
+  const { until, seen } = api.listen();
+  await until("one");
+  await api.watching();
+  api.server.disconnect();
+  api.server.objects.setVersionBack(500);
+  api.put("two");
+  await pass(api.clock, () => seen().at(-1) === "two");
+  await api.watching();
+  api.put("three");
+  await until("one", "two", "three");
+});
+
 Deno.test("a watch that is rejected as too old is opened again", async () => {
   await using api = await open();
   api.put("one");
