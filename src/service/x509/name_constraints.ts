@@ -120,9 +120,14 @@ function isWithin({ kind, value }: Name, { text, content }: Subtree): boolean {
   }
 }
 
-/** Also true for what cannot be compared: verifiers have to reject it (RFC 5280, 4.2.1.10). */
+/**
+ * Also true for what cannot be compared: verifiers have to reject it (RFC 5280, 4.2.1.10). An empty base of URIs means
+ * every host to Go and none to OpenSSL.
+ */
 function overlaps(name: Name, subtree: Subtree): boolean {
-  if (name.kind === "uri" && uriHost(name.value) === undefined) return true;
+  if (name.kind === "uri" && (subtree.text === "" || uriHost(name.value) === undefined)) {
+    return true;
+  }
   const isWildcard = name.kind === "dns" && name.value.startsWith("*.");
   // A wildcard covers a name of the excluded subtree when that is one label below it.
   return isWithin(name, subtree) || (isWildcard && isDnsWithin(subtree.text, name.value.slice(2)));
