@@ -55,8 +55,10 @@ export function parseRecord(
 ): { readonly record: RotationRecord; readonly problems: readonly string[] } {
   let record = emptyRecord;
   const problems: string[] = [];
-  for (const [index, line] of (text ?? "").split("\n").entries()) {
-    if (line.trim() === "" || line.startsWith("#")) continue;
+  for (const [index, given] of (text ?? "").split("\n").entries()) {
+    // Some editors write CR LF, or leave spaces at the end of a line.
+    const line = given.trimEnd();
+    if (line === "" || line.startsWith("#")) continue;
     const read = parseLine(line);
     record = {
       untrusted: mergeUntrusted(record.untrusted, read.untrusted ?? []),

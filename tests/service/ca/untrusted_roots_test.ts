@@ -182,6 +182,16 @@ Deno.test("the record survives being written and read, and the order in which li
   }));
 });
 
+Deno.test("a record with the line ends of another editor, or spaces before them, is complete", () => {
+  const written = { ...afterCompromise, source: source("17"), revision: 5 };
+  const { record, problems } = parseRecord(formatRecord(written));
+  for (const end of ["\r\n", " \n", "\t\r\n"]) {
+    const text = formatRecord(written).replaceAll("\n", end);
+    assert.deepEqual(parseRecord(text), { record, problems });
+  }
+  assert.deepEqual([record.source, record.revision, problems], [source("17"), 5, []]);
+});
+
 Deno.test("a record that is damaged loses only the lines that are damaged, and no fingerprint in them", () => {
   const text = formatRecord(afterCompromise);
   const { fingerprint = "" } = listed ?? {};
