@@ -266,7 +266,7 @@ Deno.test("a node cannot stop a pod's renewals by reporting its certificate for 
   await using after = await openTestService({ material });
   const claim = { certificate: leaf.der, pod: { ...pod, uid: "another" }, volumeId: "csi-1" };
   const reported = await after.reporting.report({ kind: "node", node: "node-2" }, [claim], never);
-  assert.deepEqual(reported, { kind: "reported", accepted: 1, refused: 0 });
+  assert.deepEqual(reported, { kind: "reported", accepted: 1, refused: 0, oversized: 0 });
   const renewed = issued(await after.ask({ predecessor: serialNumber }));
   assert.equal(renewed.predecessorVerified, false);
 });
