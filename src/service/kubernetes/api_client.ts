@@ -16,6 +16,7 @@ import {
   wrapHttpLibrary,
 } from "@kubernetes/client-node";
 import { readTrustAnchors } from "../../shared/grpc_client/trust_anchors.ts";
+import { onAbort } from "../../shared/scheduler/abort_signals.ts";
 import type { Clock } from "../../shared/scheduler/clock.ts";
 import { ApiConnections, type ApiRequest } from "./api_connections.ts";
 import type { ApiCredentials } from "./api_credentials.ts";
@@ -103,6 +104,9 @@ export class ApiClient implements Disposable {
         response.destroy();
         return resultOfStatus(statusCode, permission);
       }
+      // Also where the caller never reads the events.
+      const closing = onAbort(signal, () => response.destroy());
+      response.once("close", () => closing[Symbol.dispose]());
       return { kind: "answer", value: eventsOf(response, signal) };
     } catch (error) {
       signal.throwIfAborted();

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { CaSourceState } from "../../../src/service/ca/ca_source.ts";
 import { caSecretSource } from "../../../src/service/kubernetes/ca_secret.ts";
+import { shippedPermissions } from "../../../src/service/kubernetes/permissions.ts";
 import { captureLogs } from "../../support/captured_logs.ts";
 import { Listening, openApi, pass, secret } from "./kubernetes_fixture.ts";
 
@@ -231,6 +232,18 @@ Deno.test("where RBAC forbids the watch the Secret is read every ten seconds", a
   await until("one");
   await api.clock.advance({ seconds: 1 });
   await until("one", "two");
+});
+
+Deno.test("a watch is closed when the Secret cannot be read, so that no connection remains", async () => {
+  await using api = await open();
+  api.put("one");
+  api.server.rules = shippedPermissions.filter((rule) =>
+    !(rule.verb === "get" && "resource" in rule && rule.resource === "secrets")
+  );
+  const { until } = api.listen();
+  await until("unavailable");
+  await pass(api.clock, () => api.server.count("watch") >= 4);
+  await pass(api.clock, () => api.server.openWatches <= 1);
 });
 
 Deno.test("a Secret without its keys, or with values that are not base64, is reported as empty and logged", async () => {
