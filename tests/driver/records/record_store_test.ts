@@ -54,6 +54,30 @@ Deno.test("saving again replaces the record and leaves no other file", () =>
     assert.equal(await Deno.readTextFile(join(directory, "tls.crt")), "two");
   }));
 
+Deno.test("while the disk does not answer a save, no other call changes the record", () =>
+  withBase(async (basePath) => {
+    const released = Promise.withResolvers<void>();
+    const rename = async (from: string | URL, to: string | URL) => {
+      await released.promise;
+      await Deno.rename(from, to);
+    };
+    const store = openRecordStore(new Disk({ ...Deno, rename }), basePath);
+    const saving = store.save(volume(), "one");
+    const path = join(basePath, "default-web-0-csi-1");
+    await assert.rejects(
+      store.save(volume({ serialNumber: "ff" }), "two"),
+      /been answered by its disk/,
+    );
+    await assert.rejects(store.remove(volume()), /been answered by its disk/);
+    assert.equal(await store.removeUnreadable({ path, problem: "" }), false);
+    released.resolve();
+    await saving;
+    await store.save(volume({ serialNumber: "ff" }), "two");
+    assert.deepEqual((await store.load()).records.map((record) => record.serialNumber), ["ff"]);
+    await store.remove(volume());
+    assert.deepEqual(list(basePath), []);
+  }));
+
 Deno.test("a private key never reaches the disk", () =>
   withBase(async (basePath) => {
     const pem = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";

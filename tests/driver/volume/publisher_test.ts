@@ -254,6 +254,21 @@ Deno.test("unpublish removes mount, record and schedule, and can be repeated", a
   assert.equal(node.scheduler.nextRun(request.volumeId), undefined);
 });
 
+Deno.test("unpublish at another target than the volume's leaves the volume and its renewal", async () => {
+  await using node = await TestNode.create();
+  const request = await node.request();
+  await node.publish(request);
+  const due = node.scheduler.nextRun(request.volumeId);
+  const other = await node.request();
+  const { volumeId } = request;
+  assert.deepEqual(
+    await node.publisher.unpublish({ volumeId, targetPath: other.targetPath }),
+    done,
+  );
+  assert.ok(await node.leaf(request));
+  assert.ok(due !== undefined && node.scheduler.nextRun(volumeId)?.equals(due));
+});
+
 Deno.test("unpublish of a volume that was never published succeeds", async () => {
   await using node = await TestNode.create();
   assert.deepEqual(await node.publisher.unpublish(await node.request()), done);

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { dirname } from "node:path";
 import { TestNode } from "../../support/node.ts";
 
 Deno.test("a restart issues nothing for a healthy volume and renews it at the same instant as before", async () => {
@@ -58,6 +59,54 @@ Deno.test("a volume that cannot be looked up does not keep the driver from start
   // A plain volume is no mount.
   node.mounter.mounted = () => [request.targetPath];
   assert.equal((await node.restart()).repaired, 1);
+  assert.ok(await node.leaf(request));
+});
+
+/** A volume that is mounted, as its mounter reports, and that the driver does not know. */
+async function nodeWithUnknownMount() {
+  const node = await TestNode.create();
+  const request = await node.request();
+  await node.publish(request);
+  await Deno.remove(`${node.directory}/records`, { recursive: true });
+  // A plain volume is no mount.
+  node.mounter.mounted = () => [request.targetPath];
+  return { node, request, kubeletRecord: `${dirname(request.targetPath)}/vol_data.json` };
+}
+
+Deno.test("a mount whose volume the kubelet makes while it is looked up is not removed", async () => {
+  const { node, request, kubeletRecord } = await nodeWithUnknownMount();
+  await using _node = node;
+  const { lstat } = node.files;
+  let lookups = 0;
+  node.files.lstat = (path) =>
+    path === kubeletRecord && ++lookups === 1
+      ? Promise.reject(new Deno.errors.NotFound())
+      : lstat(path);
+  await node.restart();
+  assert.ok(lookups >= 2);
+  assert.ok(await node.leaf(request));
+});
+
+Deno.test("a publish while an abandoned mount is removed at its target is busy, and the next one mounts", async () => {
+  const { node, request, kubeletRecord } = await nodeWithUnknownMount();
+  await using _node = node;
+  await Deno.remove(kubeletRecord);
+  const [begun, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const { mounter } = node;
+  const unpublish = mounter.unpublish.bind(mounter);
+  mounter.unpublish = async (targetPath) => {
+    begun.resolve();
+    await released.promise;
+    await unpublish(targetPath);
+  };
+  const restarting = node.restart();
+  await begun.promise;
+  assert.equal((await node.publish(request)).kind, "busy");
+  released.resolve();
+  await restarting;
+  await Deno.writeTextFile(kubeletRecord, "{}");
+  assert.deepEqual(await node.publish(request), { kind: "done" });
+  assert.equal(node.issuer.requests.length, 2);
   assert.ok(await node.leaf(request));
 });
 

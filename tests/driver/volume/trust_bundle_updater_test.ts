@@ -86,6 +86,54 @@ Deno.test("a check that runs when another bundle arrives does not write the old 
   assert.deepEqual([await anchorsIn(node, request), await anchorsIn(node, second)], [3, 3]);
 });
 
+Deno.test("a pair that is renewed while its bundle is being compared remains, and has the new bundle", async () => {
+  const { node, request, bundle } = await nodeWithVolume();
+  await using _node = node;
+  const { mounter } = node;
+  const read = mounter.read.bind(mounter);
+  mounter.read = async (...given) => {
+    mounter.read = read;
+    const found = await read(...given);
+    await node.renew(request);
+    return found;
+  };
+  await node.trust.update(bundle);
+  assert.equal(
+    (await node.leaf(request)).serialNumber,
+    node.table.get(request.volumeId)?.serialNumber,
+  );
+  assert.equal(node.issuer.requests.length, 2);
+  assert.equal(await anchorsIn(node, request), 2);
+});
+
+Deno.test("a bundle that is replaced while its first volume is being read is not written", async () => {
+  const { node, request, bundle } = await nodeWithVolume();
+  await using _node = node;
+  const newer = [...bundle, ...(await TestIssuer.create(node.clock)).trustBundle];
+  const { mounter } = node;
+  const read = mounter.read.bind(mounter);
+  const replace = mounter.replace.bind(mounter);
+  const written: (string | undefined)[] = [];
+  let reads = 0;
+  let updating: Promise<void> | undefined;
+  mounter.read = async (...given) => {
+    const found = await read(...given);
+    // With the volume's lock.
+    if (++reads === 2) updating = node.trust.update(newer);
+    return found;
+  };
+  mounter.replace = (path, files) => {
+    written.push(files.contents.get("ca.crt"));
+    return replace(path, files);
+  };
+  await node.trust.update(bundle);
+  await updating;
+  await node.clock.advance({ seconds: 1 });
+  await node.clock.until(() => node.scheduler.running === 0);
+  assert.deepEqual(written, [trustBundlePem(newer)]);
+  assert.equal(await anchorsIn(node, request), 3);
+});
+
 Deno.test("after disposal no timer and no round is left", async () => {
   const { node, bundle } = await nodeWithVolume();
   await using _node = node;

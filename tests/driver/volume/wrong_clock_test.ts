@@ -77,6 +77,19 @@ Deno.test("a held certificate is mounted with the trust bundle that the volume r
   assert.equal(await node.read(request, "ca.crt"), newer);
 });
 
+Deno.test("a held certificate is not mounted when a new trust bundle does not verify the old one", async () => {
+  await using node = await nodeWithRightService();
+  const request = await node.request({ duration: "1h" });
+  await node.publish(request);
+  const { clock } = node;
+  clock.set(clock.now().subtract({ minutes: 9 }));
+  await node.renew(request);
+  assert.equal(node.issuer.requests.length, 2);
+  await node.trust.update((await TestIssuer.create(clock)).trustBundle);
+  await node.renew(request);
+  assert.equal(node.issuer.requests.length, 3);
+});
+
 Deno.test("a held certificate is mounted before the old one expires, also when it is not valid yet", async () => {
   await using node = await nodeWithRightService();
   const request = await node.request({ duration: "10m" });
