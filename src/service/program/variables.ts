@@ -77,8 +77,7 @@ export const serviceVariables = {
   peers: {
     name: "PEERS",
     description:
-      "the gRPC ports of all replicas, whose parts of the inventory list, get and revoke combine; each " +
-      "name may have several addresses",
+      "all replicas' gRPC ports, which the commands ask too; a name may have several addresses",
     expected: 'host:port, several with commas between, such as "cert-service-peers:50051"',
     parse: parsePeers,
   },
