@@ -125,8 +125,7 @@ export const serviceVariables = {
     name: "MIN_VALIDITY",
     defaultText: `${usualMinValidity}, or DEFAULT_VALIDITY or MAX_VALIDITY if shorter`,
     description:
-      "the shortest lifetime a new volume can ask for, and of each renewal, unless a policy rule " +
-      "states another",
+      "the shortest lifetime of new volumes and renewals, unless a policy rule states another",
     ...validityFormat,
   },
   maxValidity: {
