@@ -73,6 +73,7 @@ export class ScriptedDocument implements SharedDocument {
   /** Runs between a reader's read and its write. */
   beforeWrite: ((document: ScriptedDocument) => void) | undefined;
   writes = 0;
+  #versions = 0;
   #text: SharedDocumentContent | undefined;
   readonly #wakes = new Set<() => void>();
 
@@ -81,7 +82,8 @@ export class ScriptedDocument implements SharedDocument {
   }
 
   put(data: Record<string, string> | undefined): void {
-    const version = String(Number(this.#text?.version ?? 0) + 1);
+    // As the API server does: no version occurs twice, also not after a deletion.
+    const version = String(++this.#versions);
     this.#text = data && { data, version };
     for (const wake of [...this.#wakes]) wake();
   }

@@ -2,18 +2,16 @@ import { CaController } from "../../../src/service/ca/ca_controller.ts";
 import type { CaSourceContent } from "../../../src/service/ca/ca_source.ts";
 import { CurrentCa, latestNotAfter } from "../../../src/service/ca/current_ca.ts";
 import { parseRotationRecord } from "../../../src/service/ca/trust_state.ts";
-import type { Clock } from "../../../src/shared/scheduler/clock.ts";
 import { earlier } from "../../../src/shared/scheduler/instants.ts";
 import { Scheduler } from "../../../src/shared/scheduler/scheduler.ts";
 import { type Certificate, readCertificates } from "../../../src/shared/x509/certificate.ts";
 import { computeFingerprint } from "../../../src/shared/x509/fingerprint.ts";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
+import { clockOffsets, ReplicaClock, untilIdle } from "../../support/replica_clock.ts";
 import { ScriptedDocument, ScriptedSource, start } from "./rotation_fixture.ts";
 
 export const longestValidity = Temporal.Duration.from({ hours: 12 });
 const delay = Temporal.Duration.from({ minutes: 10 });
-/** How far the replicas' clocks are from the true time, in seconds: no two differ by five minutes. */
-const clockOffsets = [-140, 0, 140];
 
 /** What happens in a schedule. */
 export type Step =
@@ -52,7 +50,7 @@ interface Replica extends AsyncDisposable {
   readonly source: ScriptedSource;
   readonly currentCa: CurrentCa;
   readonly controller: CaController;
-  readonly isIdle: () => boolean;
+  readonly scheduler: Scheduler;
   isConnected: boolean;
 }
 
@@ -164,11 +162,7 @@ export class RotationModel implements AsyncDisposable {
 
   /** Resolves when no replica has anything to do at this instant. */
   async settle(): Promise<void> {
-    let idleTurns = 0;
-    await this.clock.until(() => {
-      idleTurns = this.#replicas.every(({ isIdle }) => isIdle()) ? idleTurns + 1 : 0;
-      return idleTurns > 5;
-    });
+    await untilIdle(this.clock, () => this.#replicas.map(({ scheduler }) => scheduler));
   }
 
   #changeSecret(
@@ -270,10 +264,7 @@ export class RotationModel implements AsyncDisposable {
   }
 
   #open(offsetSeconds: number): Replica {
-    const clock: Clock = {
-      now: () => this.clock.now().add({ seconds: offsetSeconds }),
-      after: (ms, callback) => this.clock.after(ms, callback),
-    };
+    const clock = new ReplicaClock(this.clock, offsetSeconds);
     const source = new ScriptedSource();
     const currentCa = new CurrentCa();
     const scheduler = new Scheduler({ clock, random: () => 1 });
@@ -293,7 +284,7 @@ export class RotationModel implements AsyncDisposable {
       currentCa,
       controller,
       isConnected: true,
-      isIdle: () => scheduler.running === 0,
+      scheduler,
       [Symbol.asyncDispose]: async () => {
         stopping.abort();
         await running;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { runs } from "../../support/runs.ts";
 import { makeSecret } from "./rotation_fixture.ts";
 import { RotationModel, type Step } from "./rotation_model.ts";
 
@@ -72,6 +73,6 @@ Deno.test("in any schedule no untrusted root is published, every root that a liv
       assert.equal(new Set(model.bundles()).size, 1);
       assert.deepEqual(model.signing(), ["Last", "Last", "Last"]);
     }),
-    { numRuns: Number(Deno.env.get("ROTATION_SCHEDULES") ?? 40) },
+    runs(40),
   );
 });
