@@ -1,6 +1,9 @@
-import { type Certificate, readCertificateFields } from "../../shared/x509/certificate.ts";
+import {
+  type Certificate,
+  describeCertificate,
+  readCertificateFields,
+} from "../../shared/x509/certificate.ts";
 import { encodeDer } from "../../shared/crypto/der_writer.ts";
-import { describeCertificate } from "../../shared/x509/certificate.ts";
 import { hasIssuerName } from "../../shared/x509/chain.ts";
 import { writeName } from "../../shared/x509/distinguished_name.ts";
 import type { CertificateNames } from "./certificate_names.ts";
