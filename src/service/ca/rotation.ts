@@ -65,10 +65,10 @@ export function chooseSigningCa(
     readonly previous: LoadedCa | undefined;
   },
 ): LoadedCa | undefined {
-  const due = [latest, former, previous]
-    .find((ca) => ca && ca.fingerprint === signing?.fingerprint);
-  if (due !== undefined || previous === undefined) return due;
-  if (untrustedCa(untrusted, previous) !== undefined) return undefined;
+  const usable = [latest, former, previous].filter((ca) => ca !== undefined)
+    .filter((ca) => untrustedCa(untrusted, ca) === undefined);
+  const due = usable.find(({ fingerprint }) => fingerprint === signing?.fingerprint);
+  if (due !== undefined || previous === undefined || !usable.includes(previous)) return due;
   return leadsTo(previous, anchors) ? previous : undefined;
 }
 

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { nextTrustState as transition } from "../../../src/service/ca/rotation.ts";
+import { chooseSigningCa, nextTrustState as transition } from "../../../src/service/ca/rotation.ts";
 import {
   emptyTrustState,
   formatTrustState,
   parseTrustState,
   type TrustState,
 } from "../../../src/service/ca/trust_state.ts";
-import type { LoadedCa } from "../../../src/service/ca/loaded_ca.ts";
+import { type LoadedCa, referenceTo } from "../../../src/service/ca/loaded_ca.ts";
 import { forge, type Forged } from "../../support/certificate_forge.ts";
 import { load, nextTrustState, start } from "./rotation_fixture.ts";
 
@@ -55,6 +55,16 @@ Deno.test("the key of a compromised intermediate CA is rejected below the same r
     assert.match(rejection(state, await ca(first, [])), /list of untrusted roots/);
     assert.match(rejection(state, await ca(belowFirst, [first, root])), /list of untrusted roots/);
     assert.equal(rejection(state, await ca(next)), "accepted");
+  }
+});
+
+Deno.test("a CA with an untrusted key does not sign, also where the document says that it does", async () => {
+  const otherChain = await ca(first, []);
+  const { longestValidity } = settings;
+  const state = { ...replaced, signing: { ...referenceTo(otherChain), longestValidity } };
+  const none = { latest: undefined, former: undefined, previous: undefined };
+  for (const held of [{ latest: otherChain }, { former: otherChain }, { previous: otherChain }]) {
+    assert.equal(chooseSigningCa(state, { ...none, ...held }), undefined);
   }
 });
 
