@@ -174,6 +174,21 @@ Deno.test("after a restart in the same boot the age does not depend on the wall 
   assert.ok(due.total("seconds") < 84, `due in ${due}`);
 });
 
+for (const [minutes, isRenewed] of [[4, false], [10, true]] as const) {
+  Deno.test(`a certificate is ${isRenewed ? "renewed at once" : "kept"} where the clock has stepped back by ${minutes} minutes since its receipt`, async () => {
+    await using node = await TestNode.create();
+    const request = await node.request({ duration: "10h" });
+    await node.publish(request);
+    await node.restart();
+    node.clock.set(node.clock.now().subtract({ minutes }));
+    for (let minute = 0; minute < 3; minute++) {
+      await node.clock.advance({ minutes: 1 });
+      await node.clock.until(() => node.scheduler.running === 0);
+    }
+    assert.equal(node.issuer.requests.length, isRenewed ? 2 : 1);
+  });
+}
+
 Deno.test("after a reboot with a clock that shows a time before the receipt the volume is renewed within a minute", async () => {
   await using node = await TestNode.create();
   const request = await node.request({ duration: "100h" });
