@@ -31,14 +31,12 @@ export function distrust(
   },
 ): UntrustedRoot[] {
   const known = list.find((one) => one.fingerprint === fingerprint);
-  const key = (certificate ? keyFingerprint(certificate) : givenKey) ?? known?.key;
-  const isListed = known !== undefined && !known.isTrustedAgain;
-  if (isListed && known.key === key) return [...list];
+  if (known !== undefined && !known.isTrustedAgain) return [...list];
   const entry: UntrustedRoot = {
     fingerprint,
-    key,
+    key: (certificate ? keyFingerprint(certificate) : givenKey) ?? known?.key,
     isTrustedAgain: false,
-    revision: (known?.revision ?? 0) + (isListed ? 0 : 1),
+    revision: (known?.revision ?? 0) + 1,
     subject: certificate ? abbreviate(certificate.subject) : known?.subject ?? "",
   };
   return mergeUntrusted(list, [entry]);
