@@ -62,10 +62,11 @@ export class Reconciler implements Disposable {
     }
     this.#unreadable = unreadable;
     const counts = { healthy: 0, repaired: 0, removed: 0 };
-    for (const record of records) {
-      table.set(record);
-      counts[await this.#reconcile(record, { trustEmbeddedPublicKey: true })]++;
-    }
+    for (const record of records) table.set(record);
+    // All at once: of 1,000 volumes, each waits for the disk several times.
+    const how = { trustEmbeddedPublicKey: true };
+    const outcomes = records.map((record) => this.#reconcile(record, how));
+    for (const outcome of await Promise.all(outcomes)) counts[outcome]++;
     await this.#removeAbandonedMounts();
     // The first sweep after the start derives each public key from its private key: neither the
     // mounted volumes nor the first calls wait for that.
