@@ -10,6 +10,7 @@ import type {
 } from "../../../src/service/documents/shared_document.ts";
 import { nextTrustState as transition } from "../../../src/service/ca/rotation.ts";
 import type { TrustState } from "../../../src/service/ca/trust_state.ts";
+import { changes, Listeners } from "../../../src/shared/scheduler/listeners.ts";
 import { createCa } from "../../../src/service/admin/init_ca.ts";
 
 export const start = Temporal.Instant.from("2026-03-01T12:00:00Z");
@@ -75,7 +76,7 @@ export class ScriptedDocument implements SharedDocument {
   writes = 0;
   #versions = 0;
   #text: SharedDocumentContent | undefined;
-  readonly #wakes = new Set<() => void>();
+  readonly #changed = new Listeners();
 
   get text(): SharedDocumentContent | undefined {
     return this.#text;
@@ -85,7 +86,7 @@ export class ScriptedDocument implements SharedDocument {
     // As the API server does: no version occurs twice, also not after a deletion.
     const version = String(++this.#versions);
     this.#text = data && { data, version };
-    for (const wake of [...this.#wakes]) wake();
+    this.#changed.call();
   }
 
   read(): Promise<SharedDocumentContent | undefined> {
@@ -105,14 +106,12 @@ export class ScriptedDocument implements SharedDocument {
     return Promise.resolve(true);
   }
 
-  async *watch(signal: AbortSignal): AsyncGenerator<void> {
-    while (!signal.aborted) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#wakes.add(resolve);
-      signal.addEventListener("abort", () => resolve(), { once: true });
-      yield;
-      await promise;
-      this.#wakes.delete(resolve);
-    }
+  /** Calls back after each change until disposed. */
+  onChange(listener: () => void): Disposable {
+    return this.#changed.add(listener);
+  }
+
+  watch(signal: AbortSignal): AsyncGenerator<void> {
+    return changes((listener) => this.onChange(listener), signal);
   }
 }

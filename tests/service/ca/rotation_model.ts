@@ -2,6 +2,11 @@ import { CaController } from "../../../src/service/ca/ca_controller.ts";
 import type { CaSourceContent } from "../../../src/service/ca/ca_source.ts";
 import { CurrentCa, latestNotAfter } from "../../../src/service/ca/current_ca.ts";
 import { parseRotationRecord } from "../../../src/service/ca/trust_state.ts";
+import type {
+  SharedDocument,
+  SharedDocumentContent,
+} from "../../../src/service/documents/shared_document.ts";
+import { changes, Listeners } from "../../../src/shared/scheduler/listeners.ts";
 import { earlier } from "../../../src/shared/scheduler/instants.ts";
 import { Scheduler } from "../../../src/shared/scheduler/scheduler.ts";
 import { type Certificate, readCertificates } from "../../../src/shared/x509/certificate.ts";
@@ -27,6 +32,10 @@ export type Step =
   }
   /** A replica no longer receives the Secret's changes, or receives them again. */
   | { readonly kind: "disconnect" | "connect" | "restart"; readonly replica: number }
+  /** A replica no longer receives the document's changes, or receives them again. */
+  | { readonly kind: "unwatch" | "watch"; readonly replica: number }
+  /** No replica runs for a moment. */
+  | { readonly kind: "restart all" }
   /** A replica's watch reports a former state of the Secret once more. */
   | { readonly kind: "late"; readonly replica: number; readonly age: number }
   | { readonly kind: "conflict" }
@@ -46,7 +55,49 @@ interface Leaf {
   readonly roots: readonly string[];
 }
 
+/** The document as one replica receives its changes. */
+class WatchedDocument implements SharedDocument {
+  readonly #document: ScriptedDocument;
+  readonly #reconnected = new Listeners();
+  #isWatching = true;
+
+  constructor(document: ScriptedDocument) {
+    this.#document = document;
+  }
+
+  get name(): string {
+    return this.#document.name;
+  }
+
+  get isWatching(): boolean {
+    return this.#isWatching;
+  }
+
+  set isWatching(isWatching: boolean) {
+    this.#isWatching = isWatching;
+    if (isWatching) this.#reconnected.call();
+  }
+
+  read(): Promise<SharedDocumentContent | undefined> {
+    return this.#document.read();
+  }
+
+  write(data: Readonly<Record<string, string>>, version: string | undefined): Promise<boolean> {
+    return this.#document.write(data, version);
+  }
+
+  async *watch(signal: AbortSignal): AsyncGenerator<void> {
+    yield* changes((listener) => {
+      const subscriptions = new DisposableStack();
+      subscriptions.use(this.#reconnected.add(listener));
+      subscriptions.use(this.#document.onChange(() => this.#isWatching && listener()));
+      return subscriptions;
+    }, signal);
+  }
+}
+
 interface Replica extends AsyncDisposable {
+  readonly document: WatchedDocument;
   readonly source: ScriptedSource;
   readonly currentCa: CurrentCa;
   readonly controller: CaController;
@@ -89,6 +140,14 @@ export class RotationModel implements AsyncDisposable {
       case "restart":
         await this.#restart(step.replica % clockOffsets.length);
         break;
+      case "unwatch":
+      case "watch":
+        this.#replicaAt(step.replica).document.isWatching = step.kind === "watch";
+        break;
+      case "restart all":
+        for (const replica of this.#replicas) await replica[Symbol.asyncDispose]();
+        for (let at = 0; at < clockOffsets.length; at++) await this.#restart(at);
+        break;
       case "late": {
         const former = this.#history.at(-1 - step.age);
         if (former) this.#replicaAt(step.replica).source.hold({ ...former });
@@ -117,7 +176,10 @@ export class RotationModel implements AsyncDisposable {
   /** Every replica receives a Secret with a new CA, and has the time to act on it. */
   async converge(ca: CaSourceContent): Promise<void> {
     this.#putSecret(ca);
-    for (const replica of this.#replicas) this.#connect(replica);
+    for (const replica of this.#replicas) {
+      replica.document.isWatching = true;
+      this.#connect(replica);
+    }
     await this.settle();
     await this.clock.advance({ minutes: 20 });
     await this.settle();
@@ -139,11 +201,13 @@ export class RotationModel implements AsyncDisposable {
 
   /** What contradicts the claims about every state. */
   contradictions(): string[] {
-    const published = [...this.#replicas.flatMap(({ currentCa }) => currentCa.anchors)];
+    // A replica that does not receive the document's changes cannot know what others have listed.
+    const informed = this.#replicas.filter(({ document }) => document.isWatching);
+    const published = informed.flatMap(({ currentCa }) => currentCa.anchors);
     const untrusted = [...published, ...this.#published()]
       .filter((root) => this.#untrusted.has(fingerprintOf(root)))
       .map(({ subject }) => `${subject} is untrusted and published`);
-    const untrustedSigning = this.#replicas.flatMap(({ currentCa: { material } }) =>
+    const untrustedSigning = informed.flatMap(({ currentCa: { material } }) =>
       material ? [material.issuer.certificate] : []
     ).filter((ca) => this.#untrusted.has(fingerprintOf(ca)))
       .map(({ subject }) => `${subject} is untrusted and signs`);
@@ -266,11 +330,12 @@ export class RotationModel implements AsyncDisposable {
   #open(offsetSeconds: number): Replica {
     const clock = new ReplicaClock(this.clock, offsetSeconds);
     const source = new ScriptedSource();
+    const document = new WatchedDocument(this.document);
     const currentCa = new CurrentCa();
     const scheduler = new Scheduler({ clock, random: () => 1 });
     const controller = new CaController({
       source,
-      document: this.document,
+      document,
       currentCa,
       scheduler,
       clock,
@@ -281,6 +346,7 @@ export class RotationModel implements AsyncDisposable {
     const running = controller.run(stopping.signal);
     return {
       source,
+      document,
       currentCa,
       controller,
       isConnected: true,

@@ -38,6 +38,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 2,
     arbitrary: fc.record({ kind: fc.constant("late" as const), replica, age: fc.nat(4) }),
   },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constantFrom("unwatch" as const, "watch" as const, "watch" as const),
+      replica,
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("restart all" as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("conflict" as const) }) },
   {
     weight: 1,

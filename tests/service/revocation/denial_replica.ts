@@ -25,7 +25,6 @@ type Content = SharedDocumentContent | undefined;
 
 /** The document of the denials; knows which of its texts were damaged by hand. */
 export class DenialsDocument extends ScriptedDocument {
-  readonly #changed = new Listeners();
   readonly #damaged = new Set<string>();
   #before: Content;
   /** Called after each write of a replica, with what was there before. */
@@ -34,7 +33,6 @@ export class DenialsDocument extends ScriptedDocument {
   override put(data: Record<string, string> | undefined): void {
     this.#before = this.text;
     super.put(data);
-    this.#changed.call();
   }
 
   /** A text that no replica can read. */
@@ -56,10 +54,6 @@ export class DenialsDocument extends ScriptedDocument {
     const answer = super.write(data, version);
     if (this.writes > writes) this.onWritten(this.#before);
     return answer;
-  }
-
-  onChange(listener: () => void): Disposable {
-    return this.#changed.add(listener);
   }
 }
 
