@@ -201,8 +201,10 @@ export class RotationModel implements AsyncDisposable {
 
   /** What contradicts the claims about every state. */
   contradictions(): string[] {
-    // A replica that does not receive the document's changes cannot know what others have listed.
-    const informed = this.#replicas.filter(({ document }) => document.isWatching);
+    // A replica that receives changes of neither the document nor the Secret cannot know what is listed.
+    const informed = this.#replicas.filter(({ document, isConnected }) =>
+      document.isWatching || isConnected
+    );
     const published = informed.flatMap(({ currentCa }) => currentCa.anchors);
     const untrusted = [...published, ...this.#published()]
       .filter((root) => this.#untrusted.has(fingerprintOf(root)))

@@ -347,7 +347,8 @@ export class DenialModel implements AsyncDisposable {
       case "restore":
         return copy && document.put({ ...copy });
       case "cut":
-        return text === "" ? undefined : document.damage(text.slice(0, 1 + choice % text.length));
+        if (text.length < 2) return;
+        return document.damage(text.slice(0, 1 + choice % (text.length - 1)));
       case "damage":
         return document.damage(unreadable[choice % unreadable.length]!);
       case "correct":
