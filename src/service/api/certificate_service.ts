@@ -85,6 +85,7 @@ async function report(
   return { accepted, refused, oversized };
 }
 
+/** Sends the bundle now and after each change; of changes faster than the driver reads, the last. */
 async function* watchTrustBundle(parts: CertificateServiceParts, context: CallContext) {
   await authenticateDriver(parts.authenticator, context);
   const { currentCa } = parts;

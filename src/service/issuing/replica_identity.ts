@@ -46,7 +46,7 @@ export class ReplicaIdentity {
     try {
       return await pair;
     } catch (error) {
-      this.#made = undefined;
+      if (this.#made?.pair === pair) this.#made = undefined;
       throw error;
     }
   }

@@ -19,12 +19,11 @@ import { errorMessage } from "../../shared/text/error_message.ts";
 import { type Address, formatAddress } from "../../shared/text/network_address.ts";
 import type { PageSource } from "./merged_list.ts";
 
-/** Finds the addresses of all replicas. */
+/** Finds the addresses of all replicas; this one is among them, in general. */
 export interface PeerDirectory {
-  /** What is resolved, for messages. */
-  readonly name: string;
-  /** This replica is among them, in general. */
-  find(): Promise<readonly Address[]>;
+  readonly names: readonly Address[];
+  /** The addresses of a name: of one replica, or of several. */
+  resolve(name: Address): Promise<readonly Address[]>;
 }
 
 export type PeerClient = Client<typeof CertificatePeers> & Disposable;
@@ -98,15 +97,20 @@ export class Peers {
     return nodes;
   }
 
+  /** The addresses of all names; one that cannot be resolved is added to `missing`. */
   async #addresses(missing: MissingReplica[]): Promise<readonly Address[]> {
     const { directory } = this.#options;
-    try {
-      using time = this.#timeLimit();
-      return await abortable(directory.find(), time.signal);
-    } catch (error) {
-      missing.push({ address: directory.name, reason: errorMessage(error) });
-      return [];
-    }
+    const resolve = async (name: Address) => {
+      try {
+        using time = this.#timeLimit();
+        return await abortable(directory.resolve(name), time.signal);
+      } catch (error) {
+        missing.push(missingReplica(name, error));
+        return [];
+      }
+    };
+    const found = (await Promise.all(directory.names.map(resolve))).flat();
+    return [...new Map(found.map((address) => [formatAddress(address), address])).values()];
   }
 
   async *#list(

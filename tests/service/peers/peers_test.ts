@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { status } from "@grpc/grpc-js";
-import { type PeerClient, Peers } from "../../../src/service/peers/peers.ts";
+import { type PeerClient, type PeerDirectory, Peers } from "../../../src/service/peers/peers.ts";
+import { resolvedPeers } from "../../../src/service/peers/resolved_peers.ts";
 import {
   CertificateInfoSchema,
   FindCertificateResponseSchema,
@@ -59,11 +60,18 @@ function open(replicas: Record<string, Behaviour | Error>) {
     });
   };
   const addresses = Object.keys(replicas).map((hostname) => ({ hostname, port: 1 }));
-  const directory = { name: "peers:1", find: () => Promise.resolve(addresses) };
+  const directory: PeerDirectory = {
+    names: [{ hostname: "peers", port: 1 }],
+    // Some twice, as a name of two address families can have them.
+    resolve: () => Promise.resolve([...addresses, ...addresses]),
+  };
+  const peersOf = (directory: PeerDirectory) =>
+    new Peers({ replica: "own", directory, connect, clock });
   return {
     clock,
     isOpen,
-    peers: new Peers({ replica: "own", directory, connect, clock }),
+    peers: peersOf(directory),
+    peersOf,
     directory,
   };
 }
@@ -128,17 +136,40 @@ Deno.test("a replica that cannot be called is missing with the reason", async ()
   assert.deepEqual(await read(opened), { serials: [], missing: expected });
 });
 
-Deno.test("names that cannot be resolved, or not in time, are missing", async () => {
-  const opened = open({});
-  const { directory, clock } = opened;
-  directory.find = () => Promise.reject(new Error("no such name"));
-  const unresolved = [{ address: "peers:1", reason: "no such name" }];
-  assert.deepEqual(await read(opened), { serials: [], missing: unresolved });
-  directory.find = never;
-  const reading = read(opened);
+Deno.test("a name that cannot be resolved, or not in time, is missing, and the others are asked", async () => {
+  const opened = open({ a: {} });
+  const { clock, directory } = opened;
+  const answers: Record<string, () => ReturnType<PeerDirectory["resolve"]>> = {
+    gone: () => Promise.reject(new Error("no such name")),
+    slow: never,
+  };
+  const names = ["gone", "peers", "slow"].map((hostname) => ({ hostname, port: 1 }));
+  const resolve: PeerDirectory["resolve"] = (name) =>
+    answers[name.hostname]?.() ?? directory.resolve(name);
+  const reading = read({ peers: opened.peersOf({ names, resolve }) });
   await clock.until(() => clock.timers === 1);
   await clock.advance({ seconds: 2 });
-  assert.match((await reading).missing[0]?.reason ?? "", /within 2 s/);
+  assert.deepEqual(await reading, {
+    serials: ["a"],
+    missing: [
+      { address: "gone:1", reason: "no such name" },
+      { address: "slow:1", reason: "it did not answer within 2 s" },
+    ],
+  });
+});
+
+Deno.test("the system resolves a name to its addresses at the same port, and an unknown one is named", async () => {
+  const { resolve } = resolvedPeers([]);
+  const found = await resolve({ hostname: "localhost", port: 7 });
+  assert.ok(found.length > 0);
+  for (const { hostname, port } of found) {
+    assert.ok(["127.0.0.1", "::1"].includes(hostname), hostname);
+    assert.equal(port, 7);
+  }
+  await assert.rejects(
+    resolve({ hostname: "a..b", port: 7 }),
+    /^Error: a\.\.b cannot be resolved \(PEERS\): /,
+  );
 });
 
 Deno.test("a list whose reader ends early leaves no client and no timer", async () => {
