@@ -4,6 +4,7 @@ import { Inventory } from "../../../src/service/inventory/inventory.ts";
 import { type NodeReportPart, NodeReports } from "../../../src/service/inventory/node_reports.ts";
 import { Scheduler } from "../../../src/shared/scheduler/scheduler.ts";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
+import { comparable } from "../../support/comparable.ts";
 import { pod, start } from "../../support/service_fixture.ts";
 
 /** An inventory, and what nodes report to it. */
@@ -305,8 +306,8 @@ Deno.test("nodes are listed by name, with what their drivers stated last", async
     volumeIds: ["a", "b", "a"],
     clockSkewMs: -250,
   });
-  const silent = { isSilent: false, reportedAt: start };
-  assert.deepEqual(service.nodes.all(), [
+  const silent = { isSilent: false, reportedAt: String(start) };
+  assert.deepEqual(comparable(service.nodes.all()), [
     { name: "node-1", driverVersion: "1.2.3", clockSkewMs: -250, volumes: 2, ...silent },
     {
       name: "node-2",
