@@ -96,6 +96,9 @@ export class ClientCas implements ClientCaSource, AsyncDisposable {
     const { material, anchors } = currentCa;
     const chain = material ? [material.issuer.certificate, ...material.issuer.chain] : [];
     const problem = await podCaRejectionReason(read, { chain, roots: anchors }, clock.now());
+    const isCurrent = currentCa.material === material && currentCa.anchors === anchors;
+    // The CA has changed during the check, whose result is of the former one.
+    if (!isCurrent) return await this.#change(pem);
     if (problem !== undefined) {
       this.#reject(problem);
       this.#isRejectedForCa = true;

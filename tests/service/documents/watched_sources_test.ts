@@ -184,3 +184,42 @@ Deno.test("client CAs that were rejected because of the CA that signs for pods a
   await clock.until(() => commonNames(clients) === "Former");
   assert.equal(clients.problem, undefined);
 });
+
+/** A CA that changes once, after it was read for a check. */
+class ChangingCa extends CurrentCa {
+  change: (() => void) | undefined;
+
+  override get anchors() {
+    const anchors = super.anchors;
+    if (this.change !== undefined) queueMicrotask(this.change);
+    this.change = undefined;
+    return anchors;
+  }
+}
+
+Deno.test("client CAs are checked again when the CA that signs for pods changes during the check", async () => {
+  const clock = new FakeClock(Temporal.Instant.from("2026-03-01T12:00:00Z"));
+  await using time = ticking(clock);
+  const [former, next, nodes] = await Promise.all(
+    ["Former", "Next", "Nodes"].map((commonName) => makeCa({ commonName })),
+  );
+  assert(former && next && nodes);
+  const pem = ({ issuer }: typeof former) => encodePem("CERTIFICATE", issuer.certificate.der);
+  const currentCa = new ChangingCa(former);
+  const file = new TestFile(pem(nodes));
+  await using clients = await ClientCas.open({ ...time, currentCa, file });
+  file.text = pem(former);
+  currentCa.change = () => currentCa.replace(next);
+  await clock.advance({ seconds: 10 });
+  await clock.until(() => time.scheduler.running === 0);
+  assert.deepEqual([commonNames(clients), clients.problem], ["Former", undefined]);
+  file.text = pem(nodes);
+  currentCa.change = () => currentCa.replace(nodes);
+  await clock.advance({ seconds: 10 });
+  await clock.until(() => time.scheduler.running === 0);
+  assert.equal(commonNames(clients), "Former");
+  assert.match(
+    clients.problem ?? "",
+    /"CN=Nodes" of CLIENT_CA_FILE has the key of a CA that signs/,
+  );
+});
