@@ -213,6 +213,13 @@ export function validateReportRequest(
   }));
   const optional = (field: string, value: string, format: Format) =>
     value === "" ? undefined : validator.text(field, value, format);
+  const clockSkewMs = message.clockSkewMs === undefined ? undefined : Number(message.clockSkewMs);
+  // Rounded to a Number, the highest int64 is none any more: no list of the nodes could contain it.
+  if (clockSkewMs !== undefined && !Number.isSafeInteger(clockSkewMs)) {
+    validator.reject(
+      `clock_skew_ms: is ${message.clockSkewMs}, expected at most 2^53 - 1 either way`,
+    );
+  }
   const part = {
     reportId: optional("report_id", reportId, formats.identifier),
     part: message.part,
@@ -229,7 +236,7 @@ export function validateReportRequest(
       ),
     })),
     driverVersion: optional("driver_version", driverVersion, formats.version),
-    clockSkewMs: message.clockSkewMs === undefined ? undefined : Number(message.clockSkewMs),
+    clockSkewMs,
   };
   validator.end();
   return { certificates: held, part };

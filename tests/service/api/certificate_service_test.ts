@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { status } from "@grpc/grpc-js";
 import {
   allowAnonymous,
@@ -6,9 +7,13 @@ import {
   type DriverCaller,
 } from "../../../src/service/access/authenticator.ts";
 import { ServingCertificate } from "../../../src/service/issuing/serving_certificate.ts";
-import { CertificateService } from "../../../src/shared/gen/certificate_service_pb.ts";
+import {
+  CertificateService,
+  NodeInfoSchema,
+} from "../../../src/shared/gen/certificate_service_pb.ts";
 import { connect } from "../../../src/shared/grpc_client/client.ts";
 import { registerService, serveTcp } from "../../../src/shared/grpc_server/server.ts";
+import { nodeInfo } from "../../../src/service/api/certificate_info.ts";
 import { certificateService } from "../../../src/service/api/certificate_service.ts";
 import { readCertificate } from "../../../src/shared/x509/certificate.ts";
 import { encodePem } from "../../../src/shared/crypto/pem.ts";
@@ -181,6 +186,23 @@ Deno.test("every wrong field is named with its value and what is accepted", asyn
     await messageOf(client.renewCertificate(unnamed, wait)),
     /predecessor_serial_number/,
   );
+});
+
+Deno.test("a node cannot make the list of all nodes fail with a clock skew that no message can state", async () => {
+  await using service = await open({ authenticator: nodeNamed("node-1") });
+  for (const clockSkewMs of [2n ** 63n - 1n, -(2n ** 53n)]) {
+    const rejected = await refusal(service.client.reportCertificates({ clockSkewMs }, wait));
+    assert.equal(rejected.code, status.INVALID_ARGUMENT);
+    assert.match(
+      rejected.message,
+      /clock_skew_ms: is -?\d+, expected at most 2\^53 - 1 either way/,
+    );
+  }
+  await service.client.reportCertificates({ clockSkewMs: 1n - 2n ** 53n }, wait);
+  const [node] = service.nodes.all().map(nodeInfo);
+  assert(node !== undefined);
+  const read = fromBinary(NodeInfoSchema, toBinary(NodeInfoSchema, node));
+  assert.equal(read.clockSkewMs, 1n - 2n ** 53n);
 });
 
 Deno.test("a driver reports at most a hundred certificates in one call", async () => {
