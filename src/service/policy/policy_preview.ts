@@ -58,7 +58,7 @@ function previewLines(
   { pod, names: { defaults, fromAnnotations }, validity, keyAlgorithm }: PolicyRequest,
   granted: PolicyDecision & { readonly kind: "granted" },
 ): PreviewLine[] {
-  const nothing: PolicyRequest = {
+  const nothing: RequestWithoutKey = {
     pod,
     names: {
       defaults,
@@ -71,7 +71,6 @@ function previewLines(
     },
     validity: undefined,
     isRenewal: false,
-    keyAlgorithm: "ecdsa-p256",
   };
   const { commonName, dnsNames, ipAddresses, uris, organizationalUnits } = granted.names;
   const line = (what: string, value: string, only: Partial<PolicyRequest>): PreviewLine => ({
@@ -108,21 +107,30 @@ function previewLines(
 
 const byDefault = "by default";
 
+/** A request that is previewed for another property than its key: with any key that is allowed. */
+type RequestWithoutKey = Omit<PolicyRequest, "keyAlgorithm"> & Partial<PolicyRequest>;
+
 /** What grants one property of the request. */
-function grantedBy(request: PreviewRequest, one: PolicyRequest): string {
-  return firstThatGrants(request, (policy) => allows(policy, one));
+function grantedBy(request: PreviewRequest, one: RequestWithoutKey): string {
+  return firstThatGrants(request, (policy) => allowsProperty(policy, one));
+}
+
+/** A rule can exclude the usual key, and grant the property nevertheless. */
+function allowsProperty(policy: Policy, one: RequestWithoutKey): boolean {
+  const { keyAlgorithms } = computeEffectivePolicy(policy, one.pod.namespace);
+  return keyAlgorithms.some((keyAlgorithm) => allows(policy, { keyAlgorithm, ...one }));
 }
 
 /** What makes the validity what it is: a rule can shorten the default or raise what is requested. */
 function validityGrantedBy(
   request: PreviewRequest,
-  one: PolicyRequest,
+  one: RequestWithoutKey,
   validity: Temporal.Duration,
 ): string {
   return firstThatGrants(request, (policy) => {
     const effective = computeEffectivePolicy(policy, request.pod.namespace);
     const granted = grantedValidity(one.validity, effective);
-    return allows(policy, one) && Temporal.Duration.compare(granted, validity) === 0;
+    return allowsProperty(policy, one) && Temporal.Duration.compare(granted, validity) === 0;
   });
 }
 

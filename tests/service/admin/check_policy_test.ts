@@ -52,6 +52,20 @@ Deno.test("check-policy prints what a pod gets, and which rule grants it", () =>
   ]);
 });
 
+Deno.test("check-policy prints the rule that grants a name and a lifetime and excludes the usual key", () => {
+  const rule = "dnsNames: [www.example.com], maxValidity: 2000h, keyAlgorithms: [ed25519]";
+  const attributes = {
+    "dns-names": "www.example.com",
+    duration: "2000h",
+    "key-algorithm": "ed25519",
+  };
+  assert.deepEqual(preview(`rules: [{namespaces: [shop], ${rule}}]`, attributes).slice(-3), [
+    "DNS name | www.example.com | by the rule at line 1",
+    "validity | 2000h | by the rule at line 1",
+    "key | ed25519 | by default",
+  ]);
+});
+
 Deno.test("check-policy grants a pod's bare name as its common name by default", () => {
   const outcome = check({ "cn_template": "{metadata.name}" });
   assert(outcome.kind === "granted", JSON.stringify(outcome));
