@@ -1,5 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import type { Metrics } from "../../shared/telemetry/metrics.ts";
+import { describeClockSkew } from "../certificates/clock_skew.ts";
 
 const logger = getLogger(["csi-driver", "clock"]);
 
@@ -24,11 +25,9 @@ export class ClockSkewReport {
     this.#gauge.set(skewMs / 1000);
     this.#latestMs = skewMs;
     const hadProblem = this.#problem !== undefined;
-    const seconds = Math.round(Math.abs(skewMs) / 1000);
     this.#problem = Math.abs(skewMs) <= reportedMs
       ? undefined
-      : `the clock of this node is ${seconds} s ${skewMs > 0 ? "behind" : "ahead of"} the ` +
-        "certificate service's; beyond 300 s no volume is published: correct the clock";
+      : `${describeClockSkew(skewMs)}; beyond 300 s no volume is published: correct the clock`;
     if (hadProblem || this.#problem === undefined) return;
     logger.warn("{problem}", { problem: this.#problem });
   }

@@ -10,6 +10,7 @@ import { getLogger } from "@logtape/logtape";
 import type { BootClock } from "../../shared/scheduler/clock.ts";
 import { maxClockSkew } from "../../shared/x509/clock_skew.ts";
 import { lifetimeMs } from "../certificates/certificate_terms.ts";
+import { describeClockSkew } from "../certificates/clock_skew.ts";
 import { isRenewBeforeTooLong } from "../certificates/renewal_time.ts";
 import type { CertificateRequester } from "../certificates/certificate_requester.ts";
 import type { IssueOutcome } from "../certificates/issuance_client.ts";
@@ -223,9 +224,9 @@ function warnOfRenewBefore(record: VolumeRecord): void {
 }
 
 function wrongClock(clockSkewMs: number): string {
-  const seconds = Math.round(Math.abs(clockSkewMs) / 1000);
-  return `the clock of this node is ${seconds} s ${clockSkewMs > 0 ? "behind" : "ahead of"} ` +
-    "the certificate service's, more than the 5 minutes that certificates allow for; " +
+  return `${
+    describeClockSkew(clockSkewMs)
+  }, more than the 5 minutes that certificates allow for; ` +
     "correct the clock of the node, or of the service if all nodes report this";
 }
 
