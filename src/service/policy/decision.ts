@@ -6,6 +6,7 @@ import {
   isNamespaceName,
   isShortName,
   matchesDnsPattern,
+  parseDnsPattern,
   reservedNameReason,
 } from "./dns_rules.ts";
 import { computeEffectivePolicy, type EffectivePolicy } from "./effective_policy.ts";
@@ -126,7 +127,9 @@ const checkDnsNames: Rule = ({ names, pod: { namespace } }, allowed) => {
     return [
       `${attribute} "${name}" is not ${short}one or two labels before .${namespace}.svc or ` +
       `.${namespace}.svc.${clusterDomain}, where the first may be *; ` +
-      suggestRule(`dnsNames: ["${name}"]`),
+      (parseDnsPattern(name) === undefined
+        ? "no rule can grant a wildcard before a single label"
+        : suggestRule(`dnsNames: ["${name}"]`)),
     ];
   };
   return [

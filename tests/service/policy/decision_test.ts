@@ -14,6 +14,16 @@ Deno.test("a denial names the name, the rule and the namespace, and what to ask 
   assert.match(text, /organizational_units "Bank" is not granted by default/);
 });
 
+Deno.test("a denial of a wildcard before a single label does not suggest a rule that every file is refused for", () => {
+  for (const name of ["*.com", "*.shop"]) {
+    const text = reasonOf({ "dns-names": name });
+    assert.match(text, /; no rule can grant a wildcard before a single label$/);
+    assert.doesNotMatch(text, /ask for/);
+  }
+  const wildcard = "*.example.com";
+  assert.match(reasonOf({ "dns-names": wildcard }), /ask for .* dnsNames: \["\*\.example\.com"\]$/);
+});
+
 Deno.test("a denial of many names is short enough for an event", () => {
   const many = Array.from({ length: 60 }, (_, at) => `${"x".repeat(60)}.example${at}.com`).join();
   const text = reasonOf({ "dns-names": many.slice(0, 4000).replace(/,[^,]*$/, "") });
