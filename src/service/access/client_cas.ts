@@ -7,12 +7,10 @@ import {
   describeCertificate,
   readCertificates,
 } from "../../shared/x509/certificate.ts";
-import { verifyIssuerChain } from "../../shared/x509/chain.ts";
-import { equalBytes } from "../../shared/crypto/der_reader.ts";
 import type { CurrentCa } from "../ca/current_ca.ts";
-import type { CaCertificates } from "../ca/loaded_ca.ts";
 import { clientCaRejectionReason, type ClientCaSource } from "./client_ca_source.ts";
 import { type TextFile, watchTextFile } from "../documents/watched_file.ts";
+import { type CaCertificates, findRelatedCa } from "../x509/related_ca.ts";
 
 export interface ClientCasOptions {
   readonly file: TextFile;
@@ -140,21 +138,14 @@ function readClientCas(pem: string): Certificate[] | string {
  */
 async function podCaRejectionReason(
   clientCas: readonly Certificate[],
-  { chain, roots }: CaCertificates,
+  ca: CaCertificates,
   at: Temporal.Instant,
 ): Promise<string | undefined> {
-  for (const clientCa of clientCas) {
-    const description = describeCertificate(clientCa);
-    const suggestion = "give nodes a CA of their own";
-    const same = [...chain, ...roots].find(({ spki }) => equalBytes(spki, clientCa.spki));
-    if (same !== undefined) {
-      return `${description} of CLIENT_CA_FILE has the key of a CA that signs for pods; ${suggestion}`;
-    }
-    const leads = chain.length > 0 &&
-      (await verifyIssuerChain([...chain], [clientCa], at)).kind === "verified";
-    if (leads) {
-      return `the CA that signs for pods leads to ${description} of CLIENT_CA_FILE; ${suggestion}`;
-    }
-  }
-  return undefined;
+  const related = await findRelatedCa(ca, clientCas, at);
+  if (related === undefined) return undefined;
+  const shown = `${describeCertificate(related.certificate)} of CLIENT_CA_FILE`;
+  const relation = related.hasSameKey
+    ? `${shown} has the key of a CA that signs for pods`
+    : `the CA that signs for pods leads to ${shown}`;
+  return `${relation}; give nodes a CA of their own`;
 }

@@ -2,7 +2,7 @@ import { parseArgs } from "node:util";
 import { decodePemBytes } from "../../shared/crypto/pem.ts";
 import { type Certificate, readCertificates } from "../../shared/x509/certificate.ts";
 import { namesRejectionReason, type NecessaryNames } from "../x509/ca_names.ts";
-import { clusterCaRejectionReason } from "../x509/cluster_ca.ts";
+import { clusterCaRejectionReason } from "../x509/related_ca.ts";
 import { examineCa, type ExaminedCa, loadIssuer } from "../x509/issuer.ts";
 import { type CaTexts, readCaFiles } from "./ca_files.ts";
 import { type CommandResult, refused } from "./command_result.ts";

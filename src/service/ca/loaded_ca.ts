@@ -4,6 +4,7 @@ import { verifyIssuerChain } from "../../shared/x509/chain.ts";
 import { describeOtherEncoding } from "../x509/ca_text.ts";
 import { type Issuer, loadIssuer } from "../x509/issuer.ts";
 import { deriveNodeCa, type NodeCa } from "../x509/node_ca.ts";
+import type { CaCertificates } from "../x509/related_ca.ts";
 import type { CaSourceContent } from "./ca_source.ts";
 import type { SourceVersion } from "./rotation_record.ts";
 import { computeFingerprint } from "../../shared/x509/fingerprint.ts";
@@ -28,13 +29,6 @@ export interface LoadedCa {
   readonly warnings: readonly string[];
   /** The CA of nodes' certificates that belongs to the same key; undefined where there is none. */
   readonly nodeCa?: NodeCa | undefined;
-}
-
-/** The certificates of a CA that signs for pods. */
-export interface CaCertificates {
-  /** Its own, and the intermediates above it. */
-  readonly chain: readonly Certificate[];
-  readonly roots: readonly Certificate[];
 }
 
 /** Why a CA that can sign must not sign for pods; undefined when it may. */

@@ -4,7 +4,7 @@ import { readCertificates } from "../../shared/x509/certificate.ts";
 import type { ClientCas } from "../access/client_cas.ts";
 import type { CaCheck } from "../ca/loaded_ca.ts";
 import { namesRejectionReason, type NecessaryNames } from "../x509/ca_names.ts";
-import { clusterCaRejectionReason } from "../x509/cluster_ca.ts";
+import { clusterCaRejectionReason } from "../x509/related_ca.ts";
 
 /** Reads the CAs of the API server, PEM. */
 interface ClusterCaSource {

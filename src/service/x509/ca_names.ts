@@ -10,9 +10,10 @@ import type { CertificateNames } from "./certificate_names.ts";
 import {
   type Name,
   type NameConstraints,
+  nameConstraintsOf,
   outsideReason,
-  readNameConstraints,
 } from "./name_constraints.ts";
+import type { CaCertificates } from "./related_ca.ts";
 
 /** Names that every CA has to be able to certify. */
 export interface NecessaryNames {
@@ -23,14 +24,10 @@ export interface NecessaryNames {
 
 /** Why no certificate of a CA would be accepted, though the CA itself could sign; undefined when some would. */
 export function namesRejectionReason(
-  { chain, roots }: {
-    readonly chain: readonly Certificate[];
-    readonly roots: readonly Certificate[];
-  },
+  { chain, roots }: CaCertificates,
   { servingName, clusterDomain }: NecessaryNames,
 ): string | undefined {
-  const constraints = [...new Set([...chain, ...roots])].map(readNameConstraints)
-    .filter((one) => one !== undefined && one !== "malformed");
+  const constraints = nameConstraintsOf([...new Set([...chain, ...roots])]);
   const reasonOf = (dnsName: string) =>
     outsideReason(constraints, { kind: "dns", value: dnsName }) ??
       outsideReason(constraints, subjectOf({ organizationalUnits: [], commonName: dnsName }));
@@ -56,8 +53,7 @@ export function subjectRejectionReason(path: readonly Certificate[]): string | u
     const subject = readCertificateFields(certificate.der)?.subject;
     // RFC 5280, 6.1.3 (b): self-issued certificates are exempt.
     if (subject === undefined || hasIssuerName(certificate, certificate)) continue;
-    const above = path.slice(index + 1).map(readNameConstraints)
-      .filter((one) => one !== undefined && one !== "malformed");
+    const above = nameConstraintsOf(path.slice(index + 1));
     const reason = outsideReason(above, { kind: "subject", value: subject.toHex() });
     if (reason === undefined) continue;
     return `the subject of ${describeCertificate(certificate)} ${reason}; have it issued again`;

@@ -21,7 +21,7 @@ import { describePem } from "../../shared/crypto/pem.ts";
 import { arrangeChain } from "./ca_chain.ts";
 import { subjectRejectionReason } from "./ca_names.ts";
 import { describeOtherEncoding } from "./ca_text.ts";
-import { type NameConstraints, readNameConstraints } from "./name_constraints.ts";
+import { type NameConstraints, nameConstraintsOf } from "./name_constraints.ts";
 
 /** A CA that can sign leaves. */
 export interface Issuer {
@@ -91,9 +91,9 @@ export async function examineCa(
   return "problem" in certificates ? certificates : await examineCertificates(certificates, at);
 }
 
-type CaCertificates = [Certificate, ...Certificate[]];
+type PemCertificates = [Certificate, ...Certificate[]];
 
-function readCaCertificates(pem: string): CaCertificates | Refused {
+function readCaCertificates(pem: string): PemCertificates | Refused {
   const certificates = readCertificates(pem);
   if (certificates === undefined) {
     return refused("the CA's PEM contains a certificate that cannot be read");
@@ -107,7 +107,7 @@ function readCaCertificates(pem: string): CaCertificates | Refused {
 }
 
 async function examineCertificates(
-  [certificate, ...others]: CaCertificates,
+  [certificate, ...others]: PemCertificates,
   at: Temporal.Instant,
 ): Promise<ExaminedCa | Refused> {
   const arranged = await arrangeChain(certificate, others, at);
@@ -116,8 +116,7 @@ async function examineCertificates(
   const path = [...new Set([certificate, ...chain, ...roots])];
   const problem = subjectRejectionReason(path);
   if (problem !== undefined) return refused(problem);
-  const nameConstraints = path.map(readNameConstraints)
-    .filter((one) => one !== undefined && one !== "malformed");
+  const nameConstraints = nameConstraintsOf(path);
   return { ...arranged, kind: "examined", certificate, others, nameConstraints };
 }
 

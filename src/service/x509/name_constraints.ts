@@ -52,6 +52,12 @@ export function readNameConstraints(
   return { of, permitted: found[0xa0] ?? [], excluded: found[0xa1] ?? [] };
 }
 
+/** The constraints of several certificates; a CA with constraints that are malformed is rejected elsewhere. */
+export function nameConstraintsOf(certificates: readonly Certificate[]): NameConstraints[] {
+  return certificates.map(readNameConstraints)
+    .filter((one) => one !== undefined && one !== "malformed");
+}
+
 const kinds: Readonly<Record<number, NameKind>> = {
   0x82: "dns",
   0x86: "uri",
