@@ -72,7 +72,7 @@ async function rotateCa(
   const { loadIssuer } = await import("../x509/issuer.ts");
   const refusal = (problem: string) => refused(`--rotate ${path}: ${problem}`);
   const current = readCurrentSecret(text);
-  if (current.kind === "refused") return refusal(current.problems.join("; "));
+  if (current.kind === "refused") return refusal(current.problem);
   const { secret } = current;
   const problem = rotationProblem(secret);
   if (problem !== undefined) return refusal(problem);

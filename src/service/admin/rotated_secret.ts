@@ -20,17 +20,21 @@ export interface CurrentSecret {
 
 type Read =
   | { readonly kind: "secret"; readonly secret: CurrentSecret }
-  | { readonly kind: "refused"; readonly problems: string[] };
+  | { readonly kind: "refused"; readonly problem: string };
 
 /** Reads the Secret as `kubectl get secret -o yaml` prints it (or `-o json`), or as a manifest contains it. */
 export function readCurrentSecret(text: string): Read {
   const manifest = readSecretManifest(text);
-  if (manifest.kind === "refused") return refused(manifest.problem);
+  if (manifest.kind === "refused") return manifest;
   const { type, metadata, entry } = manifest;
-  const [certificatePem, privateKeyPem, furtherAnchorsPem] = ["tls.crt", "tls.key", "ca.crt"]
-    .map((key) => entry(key)?.text);
+  const [certificatePem, privateKeyPem] = ["tls.crt", "tls.key"].map((key) => entry(key)?.text);
+  const furtherAnchors = entry("ca.crt");
   if (!certificatePem || !privateKeyPem) {
     return refused("its Secret has no tls.crt and tls.key in base64; expected those of the CA");
+  }
+  // The new Secret would lack its roots.
+  if (furtherAnchors !== undefined && furtherAnchors.text === undefined) {
+    return refused("ca.crt of its Secret is not base64; expected roots in PEM, or no ca.crt");
   }
   return {
     kind: "secret",
@@ -41,7 +45,7 @@ export function readCurrentSecret(text: string): Read {
       annotations: isObject(metadata.annotations) ? metadata.annotations : {},
       certificatePem,
       privateKeyPem,
-      furtherAnchorsPem,
+      furtherAnchorsPem: furtherAnchors?.text,
     },
   };
 }
@@ -101,5 +105,5 @@ function textOf(value: unknown): string | undefined {
 }
 
 function refused(problem: string): Read {
-  return { kind: "refused", problems: [problem] };
+  return { kind: "refused", problem };
 }

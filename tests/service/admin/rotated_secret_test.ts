@@ -108,6 +108,7 @@ Deno.test("what is no CA's Secret, or must not be rotated so, is refused with th
     [`${caManifest(current)}---\n${secretOf(current)}`, /contains 2 Secrets/],
     ["kind: Secret", /has no tls\.crt and tls\.key in base64/],
     [secretOf(current, { data: { "tls.key": "%" } }), /has no tls\.crt and tls\.key in base64/],
+    [secretOf(current, { data: { "ca.crt": "%" } }), /ca\.crt of its Secret is not base64/],
     [secretOf({ ...current, privateKeyPem: other.privateKeyPem }), /key does not belong to/],
     [secretOf(expired), /the present CA cannot sign until the new one does: .* expired at/],
     [marked("cert-manager.io/certificate-name", "csi-ca"), /cert-manager makes this Secret/],
