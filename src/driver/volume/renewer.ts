@@ -174,13 +174,16 @@ export class Renewer {
     signal: AbortSignal,
   ): Promise<IssueResult> {
     const mounted = "contents" in health ? health.contents : undefined;
-    using _pause = this.#pauseAfter(record);
-    return await this.#parts.requester.issue({
-      ...record,
-      predecessor: record.serialNumber,
-      // The text of a missing file is empty; then a new key is made.
-      privateKeyPem: record.parsed.reusePrivateKey ? mounted?.privateKeyPem : undefined,
-    }, signal);
+    try {
+      return await this.#parts.requester.issue({
+        ...record,
+        predecessor: record.serialNumber,
+        // The text of a missing file is empty; then a new key is made.
+        privateKeyPem: record.parsed.reusePrivateKey ? mounted?.privateKeyPem : undefined,
+      }, signal);
+    } finally {
+      this.#startPause(record);
+    }
   }
 
   #hold(record: VolumeRecord, pair: IssuedPair, waitMs: number): Temporal.Instant {
@@ -196,19 +199,16 @@ export class Renewer {
     return scheduler.now().add({ milliseconds: Math.ceil(waitMs) });
   }
 
-  /** From its disposal on no further request is made for a while. */
-  #pauseAfter(record: VolumeRecord): Disposable {
+  /** A request has ended: no further one is made for a while. */
+  #startPause(record: VolumeRecord): void {
     const { scheduler, table } = this.#parts;
     const pause = { milliseconds: Math.ceil(requestPauseMs(lifetimeMs(record))) };
-    return {
-      [Symbol.dispose]: () =>
-        table.requests.setEarliestRequest(record.volumeId, scheduler.now().add(pause)),
-    };
+    table.requests.setEarliestRequest(record.volumeId, scheduler.now().add(pause));
   }
 
   #recordIssued(record: VolumeRecord): void {
     this.#parts.table.requests.recordSuccess(record.volumeId);
-    this.#pauseAfter(record)[Symbol.dispose]();
+    this.#startPause(record);
   }
 
   /** Counts the failed attempt and returns when the next one is made; no other place does either. */
