@@ -11,8 +11,7 @@ import type { CertificateFacts, Volume } from "./volume_record.ts";
 export type VolumeHealth =
   | {
     readonly kind: "healthy";
-    readonly leaf: Certificate;
-    /** Of the mounted certificate: those that are known, unless they are of another one. */
+    /** The facts about the mounted certificate: `known` itself if it is complete and about this certificate. */
     readonly facts: CertificateFacts;
     readonly contents: VolumeContents;
   }
@@ -49,7 +48,7 @@ export async function checkVolume(
   const embedded = trustEmbeddedPublicKey ? embeddedPublicKey(privateKeyPem) : undefined;
   const publicKey = embedded ?? await derivePublicKey(privateKeyPem);
   const isPair = publicKey !== undefined && equalBytes(publicKey, leaf.spki);
-  return isPair ? { kind: "healthy", leaf, facts, contents } : { kind: "broken", contents };
+  return isPair ? { kind: "healthy", facts, contents } : { kind: "broken", contents };
 }
 
 /** The serial number of the certificate at the target, valid or not. */
