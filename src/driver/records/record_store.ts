@@ -82,9 +82,8 @@ class RecordStore implements VolumeStore {
   }
 
   async removeUnreadable({ path }: UnreadableRecord): Promise<boolean> {
-    if (this.#busy.has(path)) return false;
-    using _busy = this.#reserve(path);
     try {
+      using _busy = this.#reserve(path);
       const entry = await this.#disk.entryAt(path);
       if (entry === undefined) return true;
       if (!entry.isDirectory) return false;
