@@ -50,7 +50,7 @@ export interface DriverConfig {
     | undefined;
   readonly health: ListenAddress | undefined;
   readonly logging: LoggingConfig;
-  /** The time between two sweeps that compare the schedule with the wall clock. */
+  /** The time between two sweeps that compare records, mounts and scheduled renewals. */
   readonly checkInterval: Temporal.Duration;
   /** Whether keys may be stored in a plain directory where mounting a tmpfs is not permitted. */
   readonly allowKeysOnDisk: boolean;

@@ -15,7 +15,7 @@ import {
 const logger = getLogger(["csi-driver", "report"]);
 /** More than an overloaded service needs. */
 const timeoutMs = 60_000;
-/** The service takes a node for silent after 15 minutes. The reports of the nodes are spread over a minute. */
+/** A node is silent for the service after 15 minutes without a report. The nodes' reports are spread over a minute. */
 const intervalMs = 270_000;
 const intervalSpreadMs = 60_000;
 /** Between two attempts to report everything: a service refuses a report for the reason of a moment, or of hours. */

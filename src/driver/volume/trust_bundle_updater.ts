@@ -125,7 +125,7 @@ export class TrustBundleUpdater implements Disposable {
     // Read again with the lock: another call can have written the volume meanwhile.
     const mounted = await this.#readMounted(volumeId);
     if (mounted === undefined || isCurrent(mounted)) return "unchanged";
-    // And the bundle can have been replaced, whose round has not found this volume locked.
+    // A newer bundle can have arrived meanwhile, and its round can have written this volume before the lock was acquired.
     if (trustBundlePem !== this.#bundlePem) return "locked";
     try {
       await writer.replaceFiles(mounted.record, { ...mounted.contents, trustBundlePem });
