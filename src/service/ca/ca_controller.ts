@@ -208,7 +208,7 @@ export class CaController {
     const { former, stopsSigning } = this.#loader;
     const held = { latest: this.#latest, former, previous: this.#signing };
     const signing = stopsSigning ? undefined : chooseSigningCa(state, held);
-    this.#options.nodes?.cas.replace(nodeCasOf(state, { ...held, signing, stopsSigning }));
+    this.#options.nodes?.cas.replace(nodeCasOf(state, held, { signing, stopsSigning }));
     if (signing === undefined) {
       return this.#signNothing(state.anchors.map(({ certificate }) => certificate));
     }

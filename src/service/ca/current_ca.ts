@@ -1,3 +1,4 @@
+import { earlier } from "../../shared/scheduler/instants.ts";
 import { Listeners } from "../../shared/scheduler/listeners.ts";
 import type { Certificate } from "../../shared/x509/certificate.ts";
 import type { Issuer } from "../x509/issuer.ts";
@@ -69,7 +70,7 @@ export class CurrentCa {
 export function latestNotAfter({ issuer, retireAt }: SigningMaterial): Temporal.Instant {
   return [issuer.certificate, ...issuer.chain].map(({ notAfter }) => notAfter)
     .concat(retireAt ?? [])
-    .reduce((first, next) => Temporal.Instant.compare(next, first) < 0 ? next : first);
+    .reduce(earlier);
 }
 
 function isSame(first: SigningMaterial, second: SigningMaterial): boolean {

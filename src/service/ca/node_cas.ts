@@ -6,7 +6,7 @@ import type { NodeCa } from "../x509/node_ca.ts";
 import { nodeCertificateLifetime } from "../x509/node_certificate.ts";
 import { untrustedCa } from "./compromised_cas.ts";
 import type { LoadedCa } from "./loaded_ca.ts";
-import { leadsTo } from "./rotation.ts";
+import { type HeldCas, leadsTo } from "./rotation.ts";
 import type { TrustState } from "./trust_state.ts";
 
 /** A replica whose clock is behind, or that switches late, issues with the previous node CA for some minutes more. */
@@ -92,14 +92,13 @@ export class NodeCas {
  */
 export function nodeCasOf(
   { untrusted, anchors }: TrustState,
-  { signing, latest, former, previous, stopsSigning }:
-    & {
-      readonly [
-        /** The CA that signs now, the one of the source, the one before it there, and the one that signed last. */
-        ca in "signing" | "latest" | "former" | "previous"
-      ]: LoadedCa | undefined;
-    }
-    & { readonly stopsSigning: boolean },
+  { latest, former, previous }: HeldCas,
+  { signing, stopsSigning }: {
+    /** The CA that signs now. */
+    readonly signing: LoadedCa | undefined;
+    /** The key of the CA that signed is compromised, and the CA that replaces it cannot be used. */
+    readonly stopsSigning: boolean;
+  },
 ): AcceptedNodeCas {
   const isUntrusted = (ca: LoadedCa | undefined) => ca && untrustedCa(untrusted, ca) !== undefined;
   const isCompromised = stopsSigning || latest?.compromised || isUntrusted(latest) ||

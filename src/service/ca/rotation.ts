@@ -1,3 +1,4 @@
+import { earlier, later } from "../../shared/scheduler/instants.ts";
 import { maxClockSkew } from "../../shared/x509/clock_skew.ts";
 import type { Certificate } from "../../shared/x509/certificate.ts";
 import { longer } from "../../shared/text/durations.ts";
@@ -50,20 +51,23 @@ export function nextChange({ pending, anchors }: TrustState): Temporal.Instant |
   return instants.toSorted(Temporal.Instant.compare)[0];
 }
 
+/** The CAs whose keys a replica has, or had. */
+export interface HeldCas {
+  /** The CA that the source holds. */
+  readonly latest: LoadedCa | undefined;
+  /** The CA before it, which the source also holds. */
+  readonly former: LoadedCa | undefined;
+  /** The CA that signed last. */
+  readonly previous: LoadedCa | undefined;
+}
+
 /**
  * Returns the CA that signs in this state. A replica that has not read that CA signs with the one with
  * which it signed before, for as long as a root of that one is trusted. Undefined when it has neither.
  */
 export function chooseSigningCa(
   { signing, anchors, untrusted }: TrustState,
-  { latest, former, previous }: {
-    /** The CA that the source holds. */
-    readonly latest: LoadedCa | undefined;
-    /** The CA before it, which the source also holds. */
-    readonly former: LoadedCa | undefined;
-    /** The CA that signed last. */
-    readonly previous: LoadedCa | undefined;
-  },
+  { latest, former, previous }: HeldCas,
 ): LoadedCa | undefined {
   const usable = [latest, former, previous].filter((ca) => ca !== undefined)
     .filter((ca) => untrustedCa(untrusted, ca) === undefined);
@@ -207,7 +211,7 @@ function earliestSwitch(
 ): Temporal.Instant {
   return published.filter(({ fingerprint }) => own.includes(fingerprint))
     .map(({ publishedAt }) => publishedAt.add(delay))
-    .reduce((last, next) => isBefore(last, next) ? next : last, now);
+    .reduce(later, now);
 }
 
 /** Adds the time of retirement to an anchor that the candidate does not need. */
@@ -234,8 +238,7 @@ function retireAfter(
   validity: Temporal.Duration,
   { certificate: { notAfter } }: TrustAnchor,
 ): Temporal.Instant {
-  const at = last.add(validity).add(maxClockSkew);
-  return isBefore(notAfter, at) ? notAfter : at;
+  return earlier(notAfter, last.add(validity).add(maxClockSkew));
 }
 
 function isBefore(first: Temporal.Instant, second: Temporal.Instant): boolean {

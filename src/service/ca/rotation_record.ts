@@ -53,21 +53,20 @@ export function formatRecord({ untrusted, source, revision }: RotationRecord): s
 export function parseRecord(
   text: string | undefined,
 ): { readonly record: RotationRecord; readonly problems: readonly string[] } {
-  let record = emptyRecord;
+  const untrusted: UntrustedRoot[] = [];
+  let { source, revision } = emptyRecord;
   const problems: string[] = [];
   for (const [index, given] of (text ?? "").split("\n").entries()) {
     // Some editors write CR LF, or leave spaces at the end of a line.
     const line = given.trimEnd();
     if (line === "" || line.startsWith("#")) continue;
     const read = parseLine(line);
-    record = {
-      untrusted: mergeUntrusted(record.untrusted, read.untrusted ?? []),
-      source: read.source ?? record.source,
-      revision: Math.max(record.revision, read.revision ?? 0),
-    };
+    untrusted.push(...read.untrusted ?? []);
+    source = read.source ?? source;
+    revision = Math.max(revision, read.revision ?? 0);
     if (!read.isComplete) problems.push(`line ${index + 1} cannot be read`);
   }
-  return { record, problems };
+  return { record: { untrusted: mergeUntrusted([], untrusted), source, revision }, problems };
 }
 
 function parseLine(line: string): Partial<RotationRecord> & { readonly isComplete: boolean } {
