@@ -1,8 +1,8 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { yieldToEventLoop } from "../../shared/scheduler/event_loop_yield.ts";
+import { EventLoopLimiter } from "../../shared/scheduler/event_loop_yield.ts";
 import type { CertificateRow } from "./certificate_row.ts";
 
-/** Changing so many rows takes three milliseconds. */
+/** Changing so many rows takes three milliseconds, which is done once in an iteration of the event loop. */
 const rowsPerSlice = 200;
 
 const columns = ["id", "volume_id", "not_before", "listed", "released"] as const;
@@ -17,11 +17,15 @@ const released = { listed: 0, released: 1 };
 
 /** Writes into the table what nodes report of their volumes; each node changes only its own rows. */
 export class NodeVolumes {
+  readonly #database: DatabaseSync;
   readonly #ofNode: StatementSync;
   readonly #update: StatementSync;
   readonly #release: StatementSync;
+  /** A node can send a hundred reports at once. */
+  readonly #eventLoop = new EventLoopLimiter();
 
   constructor(database: DatabaseSync) {
+    this.#database = database;
     this.#ofNode = database.prepare(
       `SELECT ${columns} FROM certificates INDEXED BY certificates_node
        WHERE node = ? AND id > ? ORDER BY id LIMIT ${rowsPerSlice}`,
@@ -58,6 +62,9 @@ export class NodeVolumes {
 
   async #change(node: string, presenceOf: (row: VolumeRow) => Presence): Promise<void> {
     for (let after = 0;;) {
+      await this.#eventLoop.acquire();
+      // The service can have stopped meanwhile.
+      if (!this.#database.isOpen) return;
       const rows = this.#ofNode.all(node, after) as unknown as VolumeRow[];
       for (const row of rows) {
         const presence = presenceOf(row);
@@ -69,7 +76,6 @@ export class NodeVolumes {
       }
       if (rows.length < rowsPerSlice) return;
       after = rows.at(-1)!.id;
-      await yieldToEventLoop();
     }
   }
 }

@@ -327,8 +327,13 @@ Deno.test("an inventory that is closed ignores certificates and removes none", a
   const opened = openInventory();
   const { inventory, scheduler, clock } = opened;
   inventory.add(entry("a1", 10));
+  const list = () => inventory.listVolumes("node-1", new Set(), clock.now());
+  // The second one waits for the next iteration of the event loop.
+  const lists = [list(), list()];
   await inventory[Symbol.asyncDispose]();
+  await Promise.all(lists);
   inventory.add(entry("b2", 10));
+  await list();
   assert.equal(scheduler.size, 0);
   await clock.advance({ hours: 1 });
   assert.throws(() => inventory.get("a1"));

@@ -297,6 +297,23 @@ Deno.test("unfinished reports of many nodes take a bounded memory, and do not ke
   assert.deepEqual(Object.keys(await service.list()), ["web"]);
 });
 
+Deno.test("of reports that arrive at once, one iteration of the event loop changes a part of one", async () => {
+  await using service = open();
+  for (let volume = 0; volume < 500; volume++) service.issue(`csi-${volume}`);
+  await service.clock.advance({ minutes: 10 });
+  let iterations = 0;
+  let counting = setImmediate(function count() {
+    iterations++;
+    counting = setImmediate(count);
+  });
+  const reports = Array.from({ length: 20 }, () => service.report("node-1", "csi-1"));
+  await Promise.all(reports);
+  clearImmediate(counting);
+  // Each report changes the rows in three parts.
+  assert.ok(iterations >= 59, `${iterations}`);
+  assert.deepEqual(Object.keys(await service.list()), ["csi-1"]);
+});
+
 Deno.test("nodes are listed by name, with what their drivers stated last", async () => {
   await using service = open();
   await service.send("node-2", { driverVersion: undefined });
