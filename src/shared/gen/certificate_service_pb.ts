@@ -608,7 +608,7 @@ export type ListOwnCertificatesResponse = Message<"certservice.v1.ListOwnCertifi
   replica: string;
 
   /**
-   * At most 200; none in the first message of a replica that has none.
+   * At most 100; none in the first message.
    *
    * @generated from field: repeated certservice.v1.CertificateInfo certificates = 2;
    */
@@ -724,7 +724,7 @@ export type ListOwnNodesResponse = Message<"certservice.v1.ListOwnNodesResponse"
   replica: string;
 
   /**
-   * At most 200; none in the first message of a replica that has none.
+   * At most 200; none in the first message.
    *
    * @generated from field: repeated certservice.v1.NodeInfo nodes = 2;
    */
