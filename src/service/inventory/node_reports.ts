@@ -68,7 +68,7 @@ export class NodeReports {
     }
     // An older driver's first report after a downgrade says nothing of the volumes any more.
     const known = part.driverVersion === undefined ? undefined : this.#nodes.get(node)?.volumes;
-    this.#record({
+    await this.#record({
       name: node,
       reportedAt: clock.now(),
       driverVersion: part.driverVersion,
@@ -98,14 +98,16 @@ export class NodeReports {
     return Temporal.Instant.compare(at, this.#options.clock.now().subtract(age)) < 0;
   }
 
-  #record(record: NodeRecord): void {
+  async #record(record: NodeRecord): Promise<void> {
     this.#nodes.delete(record.name);
     this.#nodes.set(record.name, record);
+    this.#scheduleSweep();
     const [oldest] = this.#nodes.keys();
     if (oldest !== undefined && this.#nodes.size > (this.#options.maxNodes ?? maxNodes)) {
       this.#nodes.delete(oldest);
+      // No sweep does it for a node that is not known.
+      await this.#options.inventory.forgetVolumes(oldest);
     }
-    this.#scheduleSweep();
   }
 
   #scheduleSweep(): void {
@@ -121,12 +123,16 @@ export class NodeReports {
   /** Ends what is kept for nodes that have not reported for a day, or whose driver makes no complete reports. */
   async #sweep(): Promise<void> {
     const { inventory } = this.#options;
-    for (const { name, volumes, reportedAt } of [...this.#nodes.values()]) {
+    for (const record of [...this.#nodes.values()]) {
+      const { name, volumes, reportedAt } = record;
+      // It has reported during the sweep.
+      if (this.#nodes.get(name) !== record) continue;
       const isForgotten = this.#isOlder(reportedAt, forgottenAfter);
       if (volumes !== undefined && !isForgotten) continue;
       await inventory.forgetVolumes(name);
+      const isLatest = this.#nodes.get(name) === record;
       // Until then its certificates are those of a silent node.
-      if (isForgotten && inventory.ofNode(name) === 0) this.#nodes.delete(name);
+      if (isForgotten && isLatest && inventory.ofNode(name) === 0) this.#nodes.delete(name);
     }
   }
 }

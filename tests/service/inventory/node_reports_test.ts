@@ -253,8 +253,30 @@ Deno.test("a driver that is replaced by one of an earlier version is not called 
 
 Deno.test("the number of nodes is bounded: the one whose report is the oldest is forgotten", async () => {
   await using service = open({ maxNodes: 3 });
-  for (const node of ["d", "a", "b", "d", "c"]) await service.report(node);
+  service.issue("web", "a");
+  for (const node of ["d", "a", "b", "d", "c"]) await service.report(node, "web");
   assert.deepEqual(service.nodes.all().map(({ name }) => name), ["b", "c", "d"]);
+  // Its certificates are removed when they have expired, as if it had never reported.
+  await service.clock.advance({ minutes: 62 });
+  assert.equal(service.inventory.size, 0);
+});
+
+Deno.test("a node that reports again while it is being forgotten is known", async () => {
+  await using service = open();
+  await service.report("node-1");
+  const { inventory } = service;
+  const forget = inventory.forgetVolumes.bind(inventory);
+  let reports = 0;
+  inventory.forgetVolumes = async (node) => {
+    await forget(node);
+    reports++;
+    await service.report(node);
+  };
+  await service.clock.advance({ hours: 24, minutes: 3 });
+  assert.equal(reports, 1);
+  assert.deepEqual(service.nodes.all().map(({ name, isSilent }) => [name, isSilent]), [
+    ["node-1", false],
+  ]);
 });
 
 Deno.test("a report with more volumes than a node can have certificates is never complete", async () => {
