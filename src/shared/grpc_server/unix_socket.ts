@@ -1,5 +1,6 @@
 import { connect } from "node:net";
 import { dirname, join } from "node:path";
+import { describeFileError } from "../text/file_error.ts";
 import { maxSocketDirectoryBytes, maxSocketPathBytes } from "../text/limits.ts";
 
 /** Throws where a socket's directory does not exist: to make it would hide that it is not the directory that others see. */
@@ -8,7 +9,10 @@ export function requireSocketDirectory(path: string, variable: string): void {
   try {
     if (Deno.statSync(directory).isDirectory) return;
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    if (!(error instanceof Deno.errors.NotFound)) {
+      const problem = describeFileError(`the directory ${directory} of ${variable}`, error);
+      throw new Error(`${problem}; correct ${variable}`, { cause: error });
+    }
   }
   throw new Error(
     `the directory ${directory} of ${variable} does not exist: mount the kubelet's directory ` +

@@ -113,6 +113,10 @@ Deno.test("a directory that does not exist is an error, and is not made", async 
   assert.deepEqual(filesIn(folder.path), []);
   Deno.writeTextFileSync(`${folder.path}/missing`, "");
   assert.throws(() => requireSocketDirectory(path, "CSI_ENDPOINT"), /does not exist/);
+  assert.throws(() => requireSocketDirectory(`${path}/below.sock`, "CSI_ENDPOINT"), {
+    message: `the directory ${path} of CSI_ENDPOINT cannot be read: Not a directory (os error 20)` +
+      "; correct CSI_ENDPOINT",
+  });
   Deno.removeSync(`${folder.path}/missing`);
   Deno.mkdirSync(`${folder.path}/missing`);
   requireSocketDirectory(path, "CSI_ENDPOINT");
