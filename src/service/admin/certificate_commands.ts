@@ -1,6 +1,8 @@
 import { status } from "@grpc/grpc-js";
 import { parseArgs } from "node:util";
 import type {
+  ListCertificatesResponse,
+  ListNodesResponse,
   MissingReplica,
   RevokeCertificateResponse,
 } from "../../shared/gen/certificate_service_pb.ts";
@@ -50,19 +52,12 @@ export async function listCommand(
   if (format === undefined) return unknownOutput(output);
   const podFilter = isUid(pod) ? { podUid: pod } : { podName: pod };
   const request = { namespace, node, ...podFilter, includeReleased: all };
-  return await withService(environment, async (client) => {
-    let isEmpty = true;
-    // The whole list is never in memory: each page is printed before the next one is read.
-    for await (const { certificates, missingReplicas } of client.listCertificates(request)) {
-      if (isEmpty || certificates.length > 0) await environment.write(format(certificates));
-      isEmpty = false;
-      if (missingReplicas.length > 0) {
-        return incomplete("certificates are missing", missingReplicas);
-      }
-    }
-    if (isEmpty) await environment.write(format([]));
-    return done;
-  });
+  const print = (page?: ListCertificatesResponse) =>
+    environment.write(format(page?.certificates ?? []));
+  return await withService(
+    environment,
+    (client) => printPages(client.listCertificates(request), print, "certificates are missing"),
+  );
 }
 
 /** `nodes`: prints the nodes whose drivers report to the replicas. */
@@ -76,16 +71,11 @@ export async function nodesCommand(
   });
   const format = formatOf(output, nodeTable, nodeJson);
   if (format === undefined) return unknownOutput(output);
-  return await withService(environment, async (client) => {
-    let isEmpty = true;
-    for await (const { nodes, missingReplicas } of client.listNodes({})) {
-      if (isEmpty || nodes.length > 0) await environment.write(format(nodes));
-      isEmpty = false;
-      if (missingReplicas.length > 0) return incomplete("nodes are missing", missingReplicas);
-    }
-    if (isEmpty) await environment.write(format([]));
-    return done;
-  });
+  const print = (page?: ListNodesResponse) => environment.write(format(page?.nodes ?? []));
+  return await withService(
+    environment,
+    (client) => printPages(client.listNodes({}), print, "nodes are missing"),
+  );
 }
 
 /** `get`: prints one certificate. */
@@ -149,6 +139,25 @@ export async function revokeCommand(
       : podRevocationText(answer);
     return { ...done, output };
   });
+}
+
+/**
+ * Prints each page before the next one is read, so that the whole list is never in memory. `print` is
+ * called without a page for an empty list.
+ */
+async function printPages<Page extends { readonly missingReplicas: readonly MissingReplica[] }>(
+  pages: AsyncIterable<Page>,
+  print: (page?: Page) => Promise<void>,
+  consequence: string,
+): Promise<CommandResult> {
+  let isEmpty = true;
+  for await (const page of pages) {
+    await print(page);
+    isEmpty = false;
+    if (page.missingReplicas.length > 0) return incomplete(consequence, page.missingReplicas);
+  }
+  if (isEmpty) await print();
+  return done;
 }
 
 /** What was printed is true, and may not be all: for scripts a failure. */

@@ -7,6 +7,7 @@ import {
   revokeCommand,
 } from "../../../src/service/admin/certificate_commands.ts";
 import type { CommandResult } from "../../../src/service/admin/command_result.ts";
+import type { MissingReplica } from "../../../src/service/peers/peers.ts";
 import { administrationService } from "../../../src/service/api/administration_service.ts";
 import { CertificateAdministration } from "../../../src/shared/gen/certificate_service_pb.ts";
 import { registerService, serveUnix } from "../../../src/shared/grpc_server/server.ts";
@@ -20,12 +21,20 @@ const node = { kind: "node", node: "node-1" } as const;
 const expires = "2026-03-08T12:00:00Z";
 
 /** A service on its local socket, and the commands with what they print. */
-async function open() {
+async function open({ missing = [] }: { missing?: readonly MissingReplica[] } = {}) {
   await using stack = new AsyncDisposableStack();
   const folder = stack.use(await temporaryFolder());
   const parts = stack.use(await openTestService());
   const socket = `${folder.path}/admin.sock`;
-  const implementation = administrationService(parts);
+  const { replicas } = parts;
+  const implementation = administrationService({
+    ...parts,
+    replicas: {
+      find: async (serialNumber) => ({ ...await replicas.find(serialNumber), missing }),
+      list: async (message) => ({ ...await replicas.list(message), missing }),
+      nodes: async () => ({ ...await replicas.nodes(), missing }),
+    },
+  });
   const server = stack.use(
     await serveUnix(socket, {
       services: [registerService(CertificateAdministration, implementation)],
@@ -48,7 +57,8 @@ async function open() {
       let printed = "";
       const write = (text: string) => Promise.resolve(void (printed += text));
       const result = await commands[name](args, { socket, write });
-      return result.kind === "done" ? { ...result, output: printed + result.output } : result;
+      if (result.kind === "done") return { ...result, output: printed + result.output };
+      return result.kind === "failed" ? { ...result, printed } : result;
     },
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
@@ -176,6 +186,26 @@ Deno.test("get prints all properties, and accepts a serial number in openssl's f
   assert.doesNotMatch(details, /revoked|URIs|undefined/);
   const bytes = serialNumber.toUpperCase().match(/../g)!.join(":");
   assert.equal(outputOf(await service.run("get", bytes)), details);
+});
+
+Deno.test("a replica that does not answer makes list, nodes and get fail after what is known is printed", async () => {
+  const missing = [{ address: "10.0.0.3:50051", reason: "no answer" }];
+  await using service = await open({ missing });
+  const { serialNumber } = issued(await service.ask({}, node));
+  await service.nodes.receive("node-1", { ...report, volumeIds: ["csi-1"] });
+  const rows: [Parameters<typeof service.run>, RegExp, string][] = [
+    [["list"], new RegExp(`web-0 .*${serialNumber}`), "certificates are missing"],
+    [["list", "-n", "bank"], /^POD .*STATE\n$/, "certificates are missing"],
+    [["nodes"], /^node-1 /m, "nodes are missing"],
+    [["get", serialNumber], new RegExp(serialNumber), "a newer certificate may exist"],
+  ];
+  for (const [call, printed, consequence] of rows) {
+    const result = await service.run(...call);
+    assert("printed" in result, JSON.stringify(result));
+    assert.match(result.printed, printed);
+    const problem = `${consequence}: these replicas did not answer: 10.0.0.3:50051 (no answer)`;
+    assert.equal(result.problem, problem);
+  }
 });
 
 Deno.test("revoke accepts a pod, a certificate or a node, and prints the consequence", async () => {
