@@ -153,12 +153,13 @@ function strictProblems(certificate: Certificate): string[] {
   const tls = [serverAuth, clientAuth];
   if (purposes?.includes(serverAuth) && !purposes.includes(clientAuth)) {
     warnings.push(
-      `${shown} has an extendedKeyUsage without clientAuth: verifiers reject pods as TLS clients`,
+      `${shown} has an extendedKeyUsage without clientAuth: verifiers reject pods as TLS clients; ` +
+        "have it issued with serverAuth and clientAuth",
     );
   } else if (purposes && !tls.every((one) => purposes.includes(one))) {
     warnings.push(
       `${shown} has an extendedKeyUsage with anyExtendedKeyUsage alone: OpenSSL rejects its leaves; ` +
-        "name serverAuth and clientAuth",
+        "have it issued with serverAuth and clientAuth",
     );
   }
   return warnings;

@@ -21,9 +21,9 @@ export function describeOtherEncoding(text: string, target: string): string | un
     return "it is PEM in base64: it was encoded twice; decode it once with " +
       `\`base64 -d FILE >${target}\`, or put it below stringData in the manifest`;
   }
-  if (describeDer(decoded, target) === undefined) return undefined;
-  return "it is DER in base64, without the lines BEGIN and END; convert it with " +
-    `\`base64 -d FILE\` and then with openssl as DER`;
+  const der = describeDer(decoded, target);
+  return der && "it is DER in base64, without the lines BEGIN and END; decode it with " +
+      `\`base64 -d FILE >FILE.der\`, and continue with FILE.der: ${der}`;
 }
 
 /** The parts of DER say what it is; PKCS #12 is often BER, of which only the beginning is read. */
