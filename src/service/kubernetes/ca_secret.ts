@@ -63,12 +63,22 @@ function readSecret(
   }
   const [formerCertificate, formerKey] = formerKeys.map((key) => texts[key]);
   if ((formerCertificate === undefined) !== (formerKey === undefined)) {
-    logger.warn("Secret {name} has one of {keys}, and is used without a former CA", {
-      name: shown,
-      keys: formerKeys.join(" and "),
-    });
+    logger.warn(
+      "Secret {name} has one of {keys}, and is used without a former CA; give both, or remove it",
+      {
+        name: shown,
+        keys: formerKeys.join(" and "),
+      },
+    );
   }
-  const { uid, resourceVersion } = metadata ?? {};
+  const { uid, resourceVersion, annotations = {} } = metadata ?? {};
+  const compromised = annotations[compromisedAnnotation];
+  if (compromised !== undefined && !["true", "false"].includes(compromised)) {
+    logger.warn(
+      "Secret {name}: the annotation {annotation} is not true or false: correct it or remove it",
+      { name: shown, annotation: compromisedAnnotation },
+    );
+  }
   return {
     kind: "present",
     content: {
@@ -78,7 +88,7 @@ function readSecret(
       former: formerCertificate !== undefined && formerKey !== undefined
         ? { certificatePem: formerCertificate, privateKeyPem: formerKey }
         : undefined,
-      compromised: metadata?.annotations?.[compromisedAnnotation] === "true",
+      compromised: compromised === "true",
       clusterId: uid,
       source: uid && resourceVersion ? { uid, version: resourceVersion } : undefined,
     },

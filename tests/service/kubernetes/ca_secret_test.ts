@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { CaSourceState } from "../../../src/service/ca/ca_source.ts";
 import { caSecretSource } from "../../../src/service/kubernetes/ca_secret.ts";
 import { shippedPermissions } from "../../../src/service/kubernetes/permissions.ts";
+import { compromisedAnnotation } from "../../../src/shared/text/product_names.ts";
 import { captureLogs } from "../../support/captured_logs.ts";
 import { Listening, openApi, pass, secret } from "./kubernetes_fixture.ts";
 
@@ -273,6 +274,28 @@ Deno.test("a Secret without its keys, or with values that are not base64, is rep
   assert(!JSON.stringify(logs.records).includes("very secret"));
 });
 
+Deno.test("the annotation of a compromised key has an effect only as true, and a value that is neither true nor false is reported", async () => {
+  await using logs = await captureLogs(["cert-service"]);
+  await using api = await open();
+  const marked = (value: string) => ({ annotations: { [compromisedAnnotation]: value } });
+  api.put("one", marked("false"));
+  const { until, listening } = api.listen();
+  await until("one");
+  await api.watching();
+  api.put("two", marked("Yes"));
+  await until("one", "two");
+  api.put("three", marked("true"));
+  await until("one", "two", "three");
+  assert.deepEqual(
+    listening.seen.map((state) => state.kind === "present" && state.content.compromised),
+    [false, false, true],
+  );
+  assert.deepEqual(logs.records.map(({ message }) => message.join("")), [
+    "Secret csi-cert-system/csi-ca-secret: the annotation csi-cert-driver/old-key-compromised is " +
+    "not true or false: correct it or remove it",
+  ]);
+});
+
 Deno.test("the former CA is reported with the CA where the Secret has both of its keys, and half of it is logged", async () => {
   await using logs = await captureLogs(["cert-service"]);
   await using api = await open();
@@ -289,6 +312,6 @@ Deno.test("the former CA is reported with the CA where the Secret has both of it
   );
   assert.deepEqual(logs.records.map(({ message }) => message.join("")), [
     "Secret csi-cert-system/csi-ca-secret has one of tls-previous.crt and tls-previous.key, and is " +
-    "used without a former CA",
+    "used without a former CA; give both, or remove it",
   ]);
 });
