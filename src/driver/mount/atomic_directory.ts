@@ -60,7 +60,8 @@ function listNames(directory: Directory): ReadonlySet<string> {
     names.add(new TextDecoder().decode(name.subarray(0, -1)));
     if (names.size > mostEntries) {
       throw new Error(
-        `the volume contains more than ${mostEntries} files that this driver did not write`,
+        `the volume contains more than ${mostEntries} files that this driver did not write: ` +
+          "delete them",
       );
     }
   }
