@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { page, root } from "../support/documentation.ts";
 import { assertOverlay, buildKustomization, overlays } from "../support/overlays.ts";
+import { requiringTest } from "../support/requirement.ts";
 
 const names = Object.keys(overlays);
 
@@ -18,12 +19,12 @@ Deno.test("the table of overlays has each folder below deploy/overlays, and the 
 });
 
 for (const name of names) {
-  Deno.test({
-    name: `the overlay ${name} builds, its paths agree, and it adds what the platform needs`,
-    ignore: !hasKubectl,
-    fn: async () => {
+  requiringTest(
+    `the overlay ${name} builds, its paths agree, and it adds what the platform needs`,
+    { isMet: hasKubectl, reason: "no kubectl on the PATH" },
+    async () => {
       const base = await buildKustomization("deploy");
       assertOverlay(name, base, await buildKustomization(`deploy/overlays/${name}`));
     },
-  });
+  );
 }

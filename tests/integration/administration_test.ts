@@ -10,6 +10,7 @@ import {
 } from "../../src/shared/gen/certificate_service_pb.ts";
 import { Health } from "../../src/shared/gen/health_pb.ts";
 import { connect } from "../../src/shared/grpc_client/client.ts";
+import { requiringTest } from "../support/requirement.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
 
 /** Programs run as processes, with plain directories as volumes. */
@@ -124,11 +125,10 @@ Deno.test("a service replaces the socket of a killed one at its start, and never
   await assert.rejects(Deno.lstat(environment.adminSocket), Deno.errors.NotFound);
 });
 
-Deno.test({
-  name:
-    "only the service's own user and root can call a socket in a directory that every user can write",
-  ignore: Deno.uid() !== 0,
-  fn: async () => {
+requiringTest(
+  "only the service's own user and root can call a socket in a directory that every user can write",
+  { isMet: Deno.uid() === 0, reason: "needs root" },
+  async () => {
     await using folder = await temporaryFolder();
     // As in the image: readable for every user, with an emptyDir at the socket's place.
     await Deno.chmod(folder.path, 0o755);
@@ -187,7 +187,7 @@ Deno.test({
     await log.cancel();
     await service.stdout.cancel();
   },
-});
+);
 
 function commandLine(program: string): string[] {
   return [...programArguments("cert-service", "bundle").slice(0, -1), program];

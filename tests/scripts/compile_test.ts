@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { statSync } from "node:fs";
 import { engineFlags } from "../../scripts/permissions.ts";
+import { requiringTest } from "../support/requirement.ts";
 
 const root = new URL("../../", import.meta.url);
 
@@ -36,10 +37,10 @@ const elf = ["/bin/true", "/usr/bin/true"].find((path) =>
   statSync(path, { throwIfNoEntry: false })
 );
 
-Deno.test({
-  name: "both programs are packed with a base binary given by DENORT_BIN",
-  ignore: elf === undefined,
-  fn: () =>
+requiringTest(
+  "both programs are packed with a base binary given by DENORT_BIN",
+  { isMet: elf !== undefined, reason: "no /bin/true" },
+  () =>
     inTemporaryFolder(async (folder) => {
       const { code, stdout, stderr } = await compile(["--out", folder], { DENORT_BIN: elf ?? "" });
       assert.equal(code, 0, stderr);
@@ -55,7 +56,7 @@ Deno.test({
         for (const { flag } of engineFlags[name]) assert.ok(packed.includes(`"${flag}"`), flag);
       }
     }),
-});
+);
 
 Deno.test("without a base binary, compile reports what is missing and what to do", () =>
   inTemporaryFolder(async (folder) => {

@@ -1,3 +1,4 @@
+import { requiringTest } from "./requirement.ts";
 import { temporaryFolder } from "./temporary_folder.ts";
 
 /** A temporary folder in which real programs work on files by their names. */
@@ -58,14 +59,10 @@ export function testWith(
   name: string,
   body: (bench: Workbench) => Promise<void>,
 ): void {
-  const isInstalled = isOnPath(program);
-  Deno.test({
-    name: isInstalled ? name : `${name} (ignored: no ${program} on the PATH)`,
-    ignore: !isInstalled,
-    fn: async () => {
-      await using bench = await Workbench.create();
-      await body(bench);
-    },
+  const requirement = { isMet: isOnPath(program), reason: `no ${program} on the PATH` };
+  requiringTest(name, requirement, async () => {
+    await using bench = await Workbench.create();
+    await body(bench);
   });
 }
 

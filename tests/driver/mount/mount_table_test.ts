@@ -6,14 +6,18 @@ import type { PathMount } from "../../../src/shared/linux/statx.ts";
 import { driverName } from "../../../src/shared/text/product_names.ts";
 import { isOwnMount, MountTable } from "../../../src/driver/mount/mount_table.ts";
 import { canMount } from "../../../scripts/support/can_mount.ts";
-import { FaultyLibc, mountTest, never, pair, Workspace } from "./mount_workspace.ts";
+import { type Requirement, requiringTest } from "../../support/requirement.ts";
+import { FaultyLibc, mounting, mountTest, never, pair, Workspace } from "./mount_workspace.ts";
 
 const ours = { fileSystem: "tmpfs", source: driverName };
 const MS_SHARED = 1 << 20;
 const ignore = !canMount;
 
 /** Before Linux 6.8 every look-up reads the table. */
-const hasMountIds = reportsMountIds();
+const mountIds: Requirement = {
+  isMet: reportsMountIds(),
+  reason: "statx(2) returns unique mount ids from Linux 6.8 on",
+};
 
 function reportsMountIds(): boolean {
   using libc = openLibc();
@@ -27,10 +31,10 @@ function fiftyTargets(workspace: Workspace): string[] {
   );
 }
 
-Deno.test({
-  name: "a driver that finds fifty volumes of its predecessor reads the table of mounts once",
-  ignore: ignore || !hasMountIds,
-  async fn() {
+requiringTest(
+  "a driver that finds fifty volumes of its predecessor reads the table of mounts once",
+  canMount ? mountIds : mounting,
+  async () => {
     await using workspace = new Workspace();
     const targets = fiftyTargets(workspace);
     {
@@ -49,7 +53,7 @@ Deno.test({
     assert.equal(libc.tableReads, 1);
     assert.deepEqual(workspace.mounts(), []);
   },
-});
+);
 
 mountTest(
   "fifty volumes are published, swapped, read and unpublished with one reading of the table of mounts",
@@ -68,7 +72,7 @@ mountTest(
     // It shows that the mount of the targets is shared.
     assert.equal(libc.tableReads, 1);
   },
-  { ignore: !hasMountIds },
+  mountIds,
 );
 
 mountTest(

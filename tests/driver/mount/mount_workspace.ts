@@ -14,11 +14,22 @@ import type { PathMount } from "../../../src/shared/linux/statx.ts";
 import { mountinfoPath } from "../../../src/shared/linux/proc_files.ts";
 import type { VolumeFiles } from "../../../src/driver/volume/mounter.ts";
 import { canMount } from "../../../scripts/support/can_mount.ts";
+import { type Requirement, requiringTest } from "../../support/requirement.ts";
 import { shareMounts } from "../../../scripts/support/shared_mount.ts";
 
 /** Whether root here is the machine's: in a user namespace other users do not exist, nor does noswap. */
 export const isMachineRoot = Deno.uid() === 0 &&
   /^\s*0\s+0\s+4294967295\s*$/.test(Deno.readTextFileSync("/proc/self/uid_map"));
+
+const [major = 0, minor = 0] = Deno.osRelease().split(".").map(Number);
+
+export const mounting: Requirement = { isMet: canMount, reason: "this process may not mount" };
+
+/** In a user namespace noswap is refused, as by an old kernel. */
+export const noswap: Requirement = {
+  isMet: isMachineRoot && (major > 6 || (major === 6 && minor >= 4)),
+  reason: "noswap needs Linux 6.4 and the machine's root",
+};
 
 /** What statx(2) returns to the mounters of this process; a test file replaces it to imitate an older kernel. */
 export const kernel = { statxResult: (place: PathMount | undefined) => place };
@@ -183,17 +194,13 @@ interface MountTestParts {
 export function mountTest(
   name: string,
   test: (parts: MountTestParts) => Promise<void> | void,
-  { ignore = false } = {},
+  requirement = mounting,
 ): void {
-  Deno.test({
-    name,
-    ignore: ignore || !canMount,
-    async fn() {
-      await using workspace = new Workspace();
-      const libc = new FaultyLibc();
-      using mounter = await workspace.createMounter({ libc });
-      await test({ workspace, libc, mounter, target: workspace.target });
-    },
+  requiringTest(name, canMount ? requirement : mounting, async () => {
+    await using workspace = new Workspace();
+    const libc = new FaultyLibc();
+    using mounter = await workspace.createMounter({ libc });
+    await test({ workspace, libc, mounter, target: workspace.target });
   });
 }
 

@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { selectMounter } from "../../../src/driver/mount/mounter_selection.ts";
 import { Disk } from "../../../src/shared/linux/disk.ts";
 import { canMount } from "../../../scripts/support/can_mount.ts";
+import { type Requirement, requiringTest } from "../../support/requirement.ts";
 import { FaultyLibc, never, pair, Workspace } from "./mount_workspace.ts";
 
 /** A mounter for a program that may not mount. */
@@ -21,7 +22,10 @@ async function plainMounter(workspace: Workspace, options: { allowKeysOnDisk: bo
 }
 
 /** What statfs(2) says of a temporary directory decides which of two tests can run. */
-const onDisk = statfsSync(Deno.env.get("TMPDIR") ?? "/tmp").type !== 0x01021994;
+const onDisk: Requirement = {
+  isMet: statfsSync(Deno.env.get("TMPDIR") ?? "/tmp").type !== 0x01021994,
+  reason: "the temporary directory is on a tmpfs",
+};
 
 Deno.test("where mounting is refused, volumes are plain directories, with one warning", async () => {
   for (const code of ["EPERM", "EACCES", "ENOSYS"]) {
@@ -49,32 +53,24 @@ Deno.test("without a C library no mounter is opened", async () => {
   await assert.rejects(opened, /no C library found/);
 });
 
-Deno.test({
-  name: "a key is not written to disk without ALLOW_KEYS_ON_DISK",
-  ignore: !onDisk,
-  async fn() {
-    await using workspace = new Workspace();
-    using mounter = await plainMounter(workspace, { allowKeysOnDisk: false });
-    const before = await workspace.listing();
-    await assert.rejects(
-      mounter.publish(workspace.target, pair(1), never),
-      /private key would be written to disk.*ALLOW_KEYS_ON_DISK=true/,
-    );
-    assert.deepEqual(await workspace.listing(), before);
-  },
+requiringTest("a key is not written to disk without ALLOW_KEYS_ON_DISK", onDisk, async () => {
+  await using workspace = new Workspace();
+  using mounter = await plainMounter(workspace, { allowKeysOnDisk: false });
+  const before = await workspace.listing();
+  await assert.rejects(
+    mounter.publish(workspace.target, pair(1), never),
+    /private key would be written to disk.*ALLOW_KEYS_ON_DISK=true/,
+  );
+  assert.deepEqual(await workspace.listing(), before);
 });
 
-Deno.test({
-  name: "each key that is written to disk causes a warning",
-  ignore: !onDisk,
-  async fn() {
-    await using workspace = new Workspace();
-    using mounter = await plainMounter(workspace, { allowKeysOnDisk: true });
-    await mounter.publish(workspace.target, pair(1), never);
-    await mounter.replace(workspace.target, pair(2));
-    assert.equal(workspace.warnings.length, 3);
-    assert.match(workspace.warnings[1]!, new RegExp(`volume at ${workspace.target}`));
-  },
+requiringTest("each key that is written to disk causes a warning", onDisk, async () => {
+  await using workspace = new Workspace();
+  using mounter = await plainMounter(workspace, { allowKeysOnDisk: true });
+  await mounter.publish(workspace.target, pair(1), never);
+  await mounter.replace(workspace.target, pair(2));
+  assert.equal(workspace.warnings.length, 3);
+  assert.match(workspace.warnings[1]!, new RegExp(`volume at ${workspace.target}`));
 });
 
 Deno.test({

@@ -1,11 +1,17 @@
 import assert from "node:assert/strict";
 import { SystemCallError } from "../../../src/shared/linux/errno.ts";
 import { canMount } from "../../../scripts/support/can_mount.ts";
-import { FaultyLibc, isMachineRoot, mountTest, never, pair, Workspace } from "./mount_workspace.ts";
+import { requiringTest } from "../../support/requirement.ts";
+import {
+  FaultyLibc,
+  mounting,
+  mountTest,
+  never,
+  noswap,
+  pair,
+  Workspace,
+} from "./mount_workspace.ts";
 
-const [major = 0, minor = 0] = Deno.osRelease().split(".").map(Number);
-/** In a user namespace noswap is refused, as by an old kernel. */
-const hasNoSwap = isMachineRoot && (major > 6 || (major === 6 && minor >= 4));
 const ignore = !canMount;
 
 /** A kernel that does not know noswap, with its swap space. */
@@ -30,13 +36,13 @@ mountTest(
     await mounter.publish(target, pair(1), never);
     assert.ok(options[0]?.includes("noswap"));
   },
-  { ignore: !hasNoSwap },
+  noswap,
 );
 
-Deno.test({
-  name: "an error of the first mount does not switch noswap off for the volumes that follow",
-  ignore: ignore || !hasNoSwap,
-  async fn() {
+requiringTest(
+  "an error of the first mount does not switch noswap off for the volumes that follow",
+  canMount ? noswap : mounting,
+  async () => {
     await using workspace = new Workspace();
     const libc = new FaultyLibc();
     let failures = 0;
@@ -50,7 +56,7 @@ Deno.test({
     await mounter.publish(workspace.target, pair(1), never);
     assert.ok(options[0]?.includes("noswap"));
   },
-});
+);
 
 Deno.test({
   name:
@@ -91,5 +97,5 @@ mountTest(
     libc.swaps += "/swapfile\tfile\t999420\t0\t-2\n";
     assert.equal(mounter.swapProblem, undefined);
   },
-  { ignore: !hasNoSwap },
+  noswap,
 );

@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
 import { canMount } from "../../../scripts/support/can_mount.ts";
-import { isMachineRoot, mountTest, never, pair, run, Workspace } from "./mount_workspace.ts";
+import {
+  isMachineRoot,
+  mountTest,
+  never,
+  noswap,
+  pair,
+  run,
+  Workspace,
+} from "./mount_workspace.ts";
 import { countTurns } from "../../support/count_turns.ts";
 import { mountFlags } from "../../../src/shared/linux/libc.ts";
 
@@ -160,9 +168,7 @@ mountTest(
     await mounter.publish(target, pair(1), never);
     const options = await run("findmnt", ["-n", "-o", "FS-OPTIONS", target]);
     assert.match(options, /size=1024k,nr_inodes=64,mode=755/);
-    if (!isMachineRoot) return;
-    const [major = 0, minor = 0] = Deno.osRelease().split(".").map(Number);
-    assert.equal(options.includes("noswap"), major > 6 || (major === 6 && minor >= 4));
+    assert.equal(options.includes("noswap"), noswap.isMet);
   },
 );
 

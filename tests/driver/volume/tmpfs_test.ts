@@ -12,5 +12,6 @@ if (canMount) {
   await import("./storm_test.ts");
   await import("./model_test.ts");
 } else {
-  Deno.test({ name: "the volumes' tests on a tmpfs", ignore: true, fn: () => {} });
+  const name = "the volumes' tests on a tmpfs (ignored: this process may not mount)";
+  Deno.test({ name, ignore: true, fn: () => {} });
 }

@@ -15,6 +15,7 @@ import {
   signatureAlgorithm,
 } from "../../../src/shared/crypto/signature_scheme.ts";
 import { webCryptoEngine } from "../../../src/shared/crypto/web_crypto_engine.ts";
+import { requiringTest } from "../../support/requirement.ts";
 
 const openssl = await openOpensslEngine();
 const engines: readonly (readonly [string, SignatureEngine])[] = [
@@ -23,12 +24,11 @@ const engines: readonly (readonly [string, SignatureEngine])[] = [
 ];
 
 function test(name: string, body: () => Promise<void>): void {
-  const ignored = openssl === undefined;
-  Deno.test({
-    name: ignored ? `${name} (ignored: no libcrypto.so.3 here)` : name,
-    ignore: ignored,
-    fn: body,
-  });
+  requiringTest(
+    name,
+    { isMet: openssl !== undefined, reason: "no libcrypto.so.3 here" },
+    body,
+  );
 }
 
 const bytes = new TextEncoder().encode("what is signed");

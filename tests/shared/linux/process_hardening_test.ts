@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { isMachineRoot, run } from "../../driver/mount/mount_workspace.ts";
+import { requiringTest } from "../../support/requirement.ts";
 
 const child = new URL("process_hardening_child.ts", import.meta.url).pathname;
 
@@ -12,10 +13,10 @@ Deno.test("after hardening no core is dumped, and what the program reads under /
   assert.equal(said.memory, true);
 });
 
-Deno.test({
-  name: "the same holds for a program that is not root",
-  ignore: !isMachineRoot,
-  async fn() {
+requiringTest(
+  "the same holds for a program that is not root",
+  { isMet: isMachineRoot, reason: "needs the machine's root" },
+  async () => {
     const root = await Deno.makeTempDir();
     try {
       // A link of its own, since another user may not be let into the directory of the executable.
@@ -37,4 +38,4 @@ Deno.test({
       await Deno.remove(root, { recursive: true });
     }
   },
-});
+);
