@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { parseAttributes } from "../../../src/shared/attributes/attribute_parser.ts";
 import type { VolumeRecord } from "../../../src/driver/volume/volume_record.ts";
+import { comparable } from "../../support/comparable.ts";
 
 const sampleIssuedAt = Temporal.Instant.from("2026-01-01T00:00:00Z");
 
@@ -28,15 +29,10 @@ export function volume(
   return { ...record, parsed: parsed.understood, rejectionReason: undefined };
 }
 
-/** Instants are compared by their text, since they hold nothing that deepEqual sees. */
 export function assertSameRecord(actual: VolumeRecord | undefined, expected: VolumeRecord): void {
-  const plain = (record: VolumeRecord) => ({
-    ...record,
-    attributes: { ...record.attributes },
-    notBefore: record.notBefore.toString(),
-    issuedAt: record.issuedAt.toString(),
-    notAfter: record.notAfter.toString(),
-  });
+  // Attributes that were read have no prototype, which deepEqual would compare.
+  const plain = (record: VolumeRecord) =>
+    comparable({ ...record, attributes: { ...record.attributes } });
   assert(actual);
   assert.deepEqual(plain(actual), plain(expected));
 }
