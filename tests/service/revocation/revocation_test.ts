@@ -171,6 +171,15 @@ Deno.test("where the list is full, a denial whose pod is gone is removed for a n
   assert.equal(service.revocation.deniedSince(pod.uid), undefined);
   const gone = denials.at(-1)!;
   pods.delete(gone.pod!);
+  // An API server without answers is not asked about each pod, which would take a time limit for eight.
+  pods.failure = "the API server does not answer";
+  const finds = pods.finds;
+  await assert.rejects(
+    service.revocation.revoke(pod.uid, denials[0]!.pod),
+    /pods are denied, which/,
+  );
+  assert.equal(pods.finds, finds + 8);
+  pods.failure = undefined;
   await service.revocation.revoke(pod.uid, denials[0]!.pod);
   assert.equal(service.revocation.deniedSince(gone.podUid), undefined);
   assert.equal(service.denials.pods().length, denials.length);
