@@ -18,7 +18,8 @@ function makeErrors(): void {
   });
   target.dispatchEvent(new Event("event"));
   Promise.reject(Object.create(null));
-  // The program logs one such error a second.
+  // The program logs one such error a second, with the number of those in between, by the machine's
+  // clock, which a test cannot set: the last error comes after that second.
   setTimeout(() => {
     throw new Error("a timer threw");
   }, 1_100);
