@@ -8,12 +8,8 @@ import {
 } from "../../../src/service/ca/trust_state.ts";
 import { type LoadedCa, referenceTo } from "../../../src/service/ca/loaded_ca.ts";
 import { forge, type Forged } from "../../support/certificate_forge.ts";
-import { load, nextTrustState, start } from "./rotation_fixture.ts";
+import { compromised, load, nextTrustState, settings, start } from "./rotation_fixture.ts";
 
-const settings = {
-  delay: Temporal.Duration.from({ minutes: 10 }),
-  longestValidity: Temporal.Duration.from({ hours: 720 }),
-};
 const at = { notBefore: start.subtract({ hours: 1 }), notAfter: start.add({ hours: 9000 }) };
 const root = await forge({ commonName: "root", ...at });
 const below = { issuer: root, ...at };
@@ -30,7 +26,6 @@ function ca(own: Forged, above: readonly Forged[] = [root]): Promise<LoadedCa> {
   return load({ ...own, certificatePem, furtherAnchorsPem: undefined, compromised: false });
 }
 
-const compromised = (loaded: LoadedCa): LoadedCa => ({ ...loaded, compromised: true });
 const signing = nextTrustState(emptyTrustState, await ca(first), start, settings);
 const replaced = nextTrustState(signing, compromised(await ca(next)), start, settings);
 

@@ -15,6 +15,17 @@ import { createCa } from "../../../src/service/admin/init_ca.ts";
 
 export const start = Temporal.Instant.from("2026-03-01T12:00:00Z");
 
+/** The settings of a rotation in the tests of its rules. */
+export const settings = {
+  delay: Temporal.Duration.from({ minutes: 10 }),
+  longestValidity: Temporal.Duration.from({ hours: 720 }),
+};
+
+/** The same CA, in a Secret that marks the key of the one before it as compromised. */
+export function compromised(ca: LoadedCa): LoadedCa {
+  return { ...ca, compromised: true };
+}
+
 /** A CA as a Secret would hold it; P-256, so that it is made quickly. */
 export async function makeSecret(
   commonName: string,

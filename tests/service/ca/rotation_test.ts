@@ -14,18 +14,20 @@ import {
   type TrustState,
 } from "../../../src/service/ca/trust_state.ts";
 import { computeFingerprint } from "../../../src/shared/x509/fingerprint.ts";
-import { load, makeSecret, nextTrustState, start } from "./rotation_fixture.ts";
+import {
+  compromised,
+  load,
+  makeSecret,
+  nextTrustState,
+  settings,
+  start,
+} from "./rotation_fixture.ts";
 import { comparable } from "../../support/comparable.ts";
 
-const settings = {
-  delay: Temporal.Duration.from({ minutes: 10 }),
-  longestValidity: Temporal.Duration.from({ hours: 720 }),
-};
 const cas = await Promise.all(
   ["A", "B", "C"].map(async (name) => await load(await makeSecret(name))),
 );
 const [a, b, c] = cas as [LoadedCa, LoadedCa, LoadedCa];
-const compromised = (ca: LoadedCa): LoadedCa => ({ ...ca, compromised: true });
 const after = (duration: Temporal.DurationLike) => start.add(duration);
 const subjects = (state: TrustState) =>
   state.anchors.map(({ certificate }) => certificate.commonName);

@@ -16,16 +16,18 @@ import {
 import { mergeUntrusted, type UntrustedRoot } from "../../../src/service/ca/untrusted_roots.ts";
 import type { LoadedCa } from "../../../src/service/ca/loaded_ca.ts";
 import { forge } from "../../support/certificate_forge.ts";
-import { load, makeSecret, nextTrustState, start } from "./rotation_fixture.ts";
+import {
+  compromised,
+  load,
+  makeSecret,
+  nextTrustState,
+  settings,
+  start,
+} from "./rotation_fixture.ts";
 
-const settings = {
-  delay: Temporal.Duration.from({ minutes: 10 }),
-  longestValidity: Temporal.Duration.from({ hours: 720 }),
-};
 const secrets = await Promise.all(["A", "B", "C"].map((name) => makeSecret(name)));
 const cas = await Promise.all(secrets.map(load));
 const [a, b, c] = cas as [LoadedCa, LoadedCa, LoadedCa];
-const compromised = (ca: LoadedCa): LoadedCa => ({ ...ca, compromised: true });
 const source = (version: string, uid = "uid-1") => ({ uid, version });
 const subjects = ({ anchors }: TrustState) =>
   anchors.map(({ certificate }) => certificate.commonName).join();
