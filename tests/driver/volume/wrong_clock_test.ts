@@ -17,6 +17,19 @@ async function nodeWithRightService(): Promise<TestNode> {
   return node;
 }
 
+/** Publishes a volume and renews it, with the node's clock 9 minutes behind: the new certificate is held. */
+async function holdRenewed(node: TestNode, duration = "1h") {
+  const request = await node.request({ duration });
+  await node.publish(request);
+  const { serialNumber } = await node.leaf(request);
+  node.clock.set(node.clock.now().subtract({ minutes: 9 }));
+  await node.renew(request);
+  assert.equal((await node.leaf(request)).serialNumber, serialNumber, "held");
+  assert.equal(node.issuer.requests.length, 2);
+  assert.deepEqual(node.renewals, []);
+  return { request, serialNumber };
+}
+
 for (
   const [name, minutes, message] of [
     ["behind", -9, /the clock of this node is 540 s behind the certificate service's/],
@@ -40,32 +53,22 @@ for (
 
 Deno.test("a renewed certificate that is not valid yet by the node's clock is held until it is", async () => {
   await using node = await nodeWithRightService();
-  const request = await node.request({ duration: "1h" });
-  await node.publish(request);
-  const old = await node.leaf(request);
+  const { request, serialNumber } = await holdRenewed(node);
   const { clock } = node;
-  clock.set(clock.now().subtract({ minutes: 9 }));
-  await node.renew(request);
-  assert.equal((await node.leaf(request)).serialNumber, old.serialNumber, "held");
-  assert.deepEqual(node.renewals, []);
   await clock.advance({ minutes: 3, seconds: 58 });
-  assert.equal((await node.leaf(request)).serialNumber, old.serialNumber, "still held");
+  assert.equal((await node.leaf(request)).serialNumber, serialNumber, "still held");
   await clock.advance({ seconds: 5 });
   await clock.until(() => node.scheduler.running === 0);
   const renewed = await node.leaf(request);
-  assert.notEqual(renewed.serialNumber, old.serialNumber);
+  assert.notEqual(renewed.serialNumber, serialNumber);
   assert.ok(Temporal.Instant.compare(renewed.notBefore, clock.now()) <= 0, "valid by now");
   assert.equal(node.issuer.requests.length, 2, "no second request for it");
 });
 
 Deno.test("a held certificate is mounted with the trust bundle that the volume received meanwhile", async () => {
   await using node = await nodeWithRightService();
-  const request = await node.request({ duration: "1h" });
-  await node.publish(request);
-  const old = await node.leaf(request);
+  const { request, serialNumber } = await holdRenewed(node);
   const { clock } = node;
-  clock.set(clock.now().subtract({ minutes: 9 }));
-  await node.renew(request);
   const mounted = await node.read(request, "ca.crt");
   const bundle = readCertificates(mounted ?? "")!.map(({ der }) => der);
   await node.trust.update([...bundle, ...(await TestIssuer.create(clock)).trustBundle]);
@@ -73,35 +76,25 @@ Deno.test("a held certificate is mounted with the trust bundle that the volume r
   assert.notEqual(newer, mounted);
   await clock.advance({ minutes: 4, seconds: 3 });
   await clock.until(() => node.scheduler.running === 0);
-  assert.notEqual((await node.leaf(request)).serialNumber, old.serialNumber);
+  assert.notEqual((await node.leaf(request)).serialNumber, serialNumber);
   assert.equal(await node.read(request, "ca.crt"), newer);
 });
 
 Deno.test("a held certificate is not mounted when a new trust bundle does not verify the old one", async () => {
   await using node = await nodeWithRightService();
-  const request = await node.request({ duration: "1h" });
-  await node.publish(request);
-  const { clock } = node;
-  clock.set(clock.now().subtract({ minutes: 9 }));
-  await node.renew(request);
-  assert.equal(node.issuer.requests.length, 2);
-  await node.trust.update((await TestIssuer.create(clock)).trustBundle);
+  const { request } = await holdRenewed(node);
+  await node.trust.update((await TestIssuer.create(node.clock)).trustBundle);
   await node.renew(request);
   assert.equal(node.issuer.requests.length, 3);
 });
 
 Deno.test("a held certificate is mounted before the old one expires, also when it is not valid yet", async () => {
   await using node = await nodeWithRightService();
-  const request = await node.request({ duration: "10m" });
-  await node.publish(request);
-  const old = await node.leaf(request);
+  const { request, serialNumber } = await holdRenewed(node, "10m");
   const { clock } = node;
-  clock.set(clock.now().subtract({ minutes: 9 }));
-  await node.renew(request);
-  assert.equal((await node.leaf(request)).serialNumber, old.serialNumber, "held");
   await clock.advance({ seconds: 600 * 0.15 });
   await clock.until(() => node.scheduler.running === 0);
-  assert.notEqual((await node.leaf(request)).serialNumber, old.serialNumber);
+  assert.notEqual((await node.leaf(request)).serialNumber, serialNumber);
   assert.equal(node.issuer.requests.length, 2);
 });
 
