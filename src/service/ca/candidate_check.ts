@@ -59,7 +59,7 @@ export function bundleRejection(
   );
 }
 
-/** A successor that uses the compromised key itself, or leads to the root of it, replaces nothing. */
+/** Rejects a successor that uses the compromised key itself, or leads to its root: it would replace nothing. */
 function compromisedKeyRejection(
   { signing, pending, anchors }: TrustState,
   candidate: LoadedCa,

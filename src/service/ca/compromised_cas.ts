@@ -3,7 +3,7 @@ import type { LoadedCa } from "./loaded_ca.ts";
 import type { CaReference, TrustState } from "./trust_state.ts";
 import { distrust, isUntrusted, untrustedEntry, type UntrustedRoot } from "./untrusted_roots.ts";
 
-/** The certificate of a CA for which it must not sign, and its entry in the list. */
+/** The certificate because of which a CA must not sign, as messages name it, and its entry in the list. */
 export function untrustedCa(
   list: readonly UntrustedRoot[],
   { fingerprint, issuer, anchors }: LoadedCa,
@@ -18,7 +18,10 @@ export function untrustedCa(
   }
 }
 
-/** A root that another version, or an editor, has published again is not trusted, nor is a CA below it. */
+/**
+ * Removes the roots that are listed as untrusted, and the CAs below them: another version, or an editor, can
+ * have published them again.
+ */
 export function withoutUntrusted(state: TrustState): TrustState {
   const { untrusted, signing, pending } = state;
   if (untrusted.length === 0) return state;
@@ -43,7 +46,7 @@ export function isSameCa(one: CaReference, other: CaReference): boolean {
     one.certificateFingerprint === other.certificateFingerprint);
 }
 
-/** The list after a compromise: every root that the new CA does not need, and the CAs before it. */
+/** Adds to the list, after a compromise, every root that the new CA does not need, and the CAs before it. */
 export function withCompromised(
   { untrusted, anchors, signing, pending }: TrustState,
   ca: CaReference,

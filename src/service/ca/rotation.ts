@@ -18,11 +18,11 @@ export interface RotationSettings {
 }
 
 /**
- * Returns the state now, and, where a candidate is given, the state after the source has it, or why
- * the candidate is not put into the state. A new CA's roots are published at once. It signs when they
+ * Returns the state that follows now: from time alone, and from the candidate where one is given. With a
+ * rejection the candidate is not in the state. A new CA's roots are published at once. It signs when they
  * have been published for the delay. The roots of the previous CA are removed when the last certificate
- * that it signed has expired. A root that is listed as untrusted is in no state. The same candidate again
- * changes nothing, so replicas may each apply the same CA in any order.
+ * that it signed has expired. No state contains a root that is listed as untrusted. The same candidate
+ * again changes nothing, so replicas may each apply the same CA in any order.
  */
 export function nextTrustState(
   before: TrustState,

@@ -59,7 +59,7 @@ export async function updateTrustDocument(
 
 /**
  * The document's state. What a replica knows replaces one that is missing, broken, or older than that, as
- * after a former copy was applied again. No list of untrusted roots replaces another: both hold.
+ * after a former copy was applied again. The two lists of untrusted roots are merged.
  */
 function stateBefore(
   data: Readonly<Record<string, string>> | undefined,

@@ -43,8 +43,8 @@ export function distrust(
 }
 
 /**
- * What either list states: of two entries of a root the later one. An entry that is trusted again is
- * later than the same one that is not, so that editing this word is enough.
+ * Merges two lists; of two entries of one root the later one remains. Of two entries with the same
+ * revision the one that is trusted again is later, so that an operator only has to change that word.
  */
 export function mergeUntrusted(
   first: readonly UntrustedRoot[],
