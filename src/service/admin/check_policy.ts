@@ -9,8 +9,12 @@ export interface PodArguments {
   readonly namespace: string;
   readonly name: string;
   readonly serviceAccount: string;
-  readonly attributes: Readonly<Record<string, string>>;
+  readonly attributes: KeyValues;
+  readonly labels?: KeyValues;
+  readonly annotations?: KeyValues;
 }
+
+type KeyValues = Readonly<Record<string, string>>;
 
 /** Reads the pod from the command line, or reports every problem. */
 export function parsePodArguments(
@@ -18,6 +22,8 @@ export function parsePodArguments(
     readonly pod: string | undefined;
     readonly serviceAccount: string | undefined;
     readonly attributes: readonly string[];
+    readonly labels?: readonly string[];
+    readonly annotations?: readonly string[];
   },
 ): { kind: "pod"; pod: PodArguments } | { kind: "refused"; problems: string[] } {
   const problems: string[] = [];
@@ -35,21 +41,25 @@ export function parsePodArguments(
         "lower-case letters, digits, - and .",
     );
   }
-  const attributes: Record<string, string> = {};
-  for (const text of given.attributes) {
-    const at = text.indexOf("=");
-    if (at < 1) problems.push(`--attribute is "${abbreviate(text)}"; expected KEY=VALUE`);
-    else attributes[text.slice(0, at)] = text.slice(at + 1);
-  }
+  const keyValues = (option: string, texts: readonly string[] = []): KeyValues =>
+    Object.fromEntries(texts.flatMap((text) => {
+      const at = text.indexOf("=");
+      if (at >= 1) return [[text.slice(0, at), text.slice(at + 1)]];
+      problems.push(`${option} is "${abbreviate(text)}"; expected KEY=VALUE`);
+      return [];
+    }));
+  const attributes = keyValues("--attribute", given.attributes);
+  const labels = keyValues("--label", given.labels);
+  const annotations = keyValues("--annotation", given.annotations);
   if (pod === undefined || problems.length > 0) return { kind: "refused", problems };
-  return { kind: "pod", pod: { ...pod, serviceAccount, attributes } };
+  return { kind: "pod", pod: { ...pod, serviceAccount, attributes, labels, annotations } };
 }
 
 /** The certificate that a policy file grants a pod, or why it grants none. `refused`: the file is bad. */
 export function checkPolicy(
   text: string,
   base: Omit<Policy, "rules">,
-  { namespace, name, serviceAccount, attributes }: PodArguments,
+  { namespace, name, serviceAccount, attributes, labels = {}, annotations = {} }: PodArguments,
 ):
   | { kind: "granted"; text: string }
   | { kind: "denied"; text: string }
@@ -65,6 +75,8 @@ export function checkPolicy(
       name,
       serviceAccountName: serviceAccount,
       uid: "00000000-0000-0000-0000-000000000000",
+      labels,
+      annotations,
     },
     attributes,
   });

@@ -100,6 +100,8 @@ export async function checkPolicyFile(
       pod: { type: "string" },
       "service-account": { type: "string" },
       attribute: { type: "string", multiple: true, default: [] },
+      label: { type: "string", multiple: true, default: [] },
+      annotation: { type: "string", multiple: true, default: [] },
     },
     allowPositionals: true,
   });
@@ -109,6 +111,8 @@ export async function checkPolicyFile(
     pod: values.pod,
     serviceAccount: values["service-account"],
     attributes: values.attribute,
+    labels: values.label,
+    annotations: values.annotation,
   });
   if (parsed.kind === "refused") return parsed;
   const checked = checkPolicy(await read(path), base, parsed.pod);

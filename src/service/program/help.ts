@@ -41,6 +41,8 @@ export function serviceHelp(version: string): string {
       ["  --pod NAMESPACE/NAME", "the pod"],
       ["  --service-account NAME", "the pod's service account [default]"],
       ["  --attribute KEY=VALUE", "an attribute of the pod's volume; can be repeated"],
+      ["  --label KEY=VALUE", "a label of the pod; can be repeated"],
+      ["  --annotation KEY=VALUE", "an annotation of the pod; can be repeated"],
       ["cert-service list", "print the certificates that a running service knows:"],
       ["  -n, --namespace NAME", "only of pods in this namespace"],
       ["  --pod NAME|UID", "only of this pod"],

@@ -123,6 +123,22 @@ Deno.test("check-policy prints why a pod gets nothing, as the pod's event would"
   assert.match(wrong.text, /dns-name: is "x", expected/);
 });
 
+Deno.test("check-policy expands templates with the pod's labels and annotations", () => {
+  const attributes = {
+    "dns-names": "{metadata.labels.app}.shop.svc,{metadata.annotations.team}.shop.svc",
+  };
+  const pod = { namespace: "shop", name: "web-0", serviceAccount: "web", attributes };
+  const fields = { labels: { app: "api" }, annotations: { team: "pay" } };
+  const rules = 'rules: [{namespaces: "*", annotations: true}]';
+  const outcome = checkPolicy(rules, policy(), { ...pod, ...fields });
+  assert(outcome.kind === "granted", JSON.stringify(outcome));
+  assert.match(outcome.text, /api\.shop\.svc +by default/);
+  assert.match(outcome.text, /pay\.shop\.svc +by default/);
+  const without = checkPolicy(rules, policy(), pod);
+  assert(without.kind === "denied");
+  assert.match(without.text, /needs \{metadata\.labels\.app\}, which this pod does not have/);
+});
+
 Deno.test("a bad policy file is rejected with the lines of its problems", () => {
   const pod = { namespace: "shop", name: "web-0", serviceAccount: "web", attributes: {} };
   const outcome = checkPolicy("rules:\n  - namespaces: [Shop]\n", policy(), pod);
@@ -135,6 +151,8 @@ Deno.test("check-policy reports every option that is wrong", () => {
     pod: "shop/web-0",
     serviceAccount: undefined,
     attributes: ["uri-sans=https://x/?a=b", "dns-names="],
+    labels: ["app=web"],
+    annotations: ["example.com/team=a=b"],
   });
   assert.deepEqual(read, {
     kind: "pod",
@@ -143,13 +161,23 @@ Deno.test("check-policy reports every option that is wrong", () => {
       name: "web-0",
       serviceAccount: "default",
       attributes: { "uri-sans": "https://x/?a=b", "dns-names": "" },
+      labels: { app: "web" },
+      annotations: { "example.com/team": "a=b" },
     },
   });
   for (const pod of [undefined, "web-0", "a/b/c", "Shop/web", "shop/", "/web"]) {
-    const given = { pod, serviceAccount: "W", attributes: ["x", "=y"] };
+    const given = {
+      pod,
+      serviceAccount: "W",
+      attributes: ["x", "=y"],
+      labels: ["app"],
+      annotations: ["=z"],
+    };
     const refused = parsePodArguments(given);
     assert(refused.kind === "refused", `${pod}`);
-    assert.equal(refused.problems.length, 4);
+    assert.equal(refused.problems.length, 6);
+    assert.match(refused.problems.join("\n"), /--label is "app"; expected KEY=VALUE/);
+    assert.match(refused.problems.join("\n"), /--annotation is "=z"; expected KEY=VALUE/);
     assert.match(refused.problems.join("\n"), /--service-account is "W"; expected the name of a/);
   }
 });
