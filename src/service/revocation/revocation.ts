@@ -46,15 +46,17 @@ export class Revocation {
     const at = this.#clock.now();
     const validUntil = this.#lastExpiry().add(maxClockSkew);
     const denial = { podUid, pod, at, checkAt: validUntil };
-    try {
-      await this.#store.save(denial);
-    } catch (error) {
-      const isFull = error instanceof DenialsFullError;
-      const { signal } = new AbortController();
-      if (!isFull || !await this.#upkeep.removeSomeGone(signal)) throw error;
-      await this.#store.save(denial);
+    for (;;) {
+      try {
+        await this.#store.save(denial);
+        return { validUntil };
+      } catch (error) {
+        // Those that are removed can be shorter than this one: then it is still full.
+        const { signal } = new AbortController();
+        const isFull = error instanceof DenialsFullError;
+        if (!isFull || !await this.#upkeep.removeSomeGone(signal)) throw error;
+      }
     }
-    return { validUntil };
   }
 
   /** Whether all denials are known. */

@@ -185,6 +185,25 @@ Deno.test("where the list is full, a denial whose pod is gone is removed for a n
   assert.equal(service.denials.pods().length, denials.length);
 });
 
+Deno.test("where the list is full, as many denials are removed as a longer one needs", async () => {
+  const times = { at: start, checkAt: start.add({ hours: 720 }) };
+  const denials = fill(podDenials, (at) => {
+    const pod = { namespace: "shop", name: `web-${at}` };
+    return { podUid: `${at}`.padStart(36, "0"), pod, ...times };
+  });
+  const pods = new ScriptedPods(
+    ...denials.map(({ podUid, pod: named }) => clusterPod({ ...pod, ...named, uid: podUid })),
+  );
+  // The pods are asked about in groups of eight, of which each has at most one that is gone.
+  for (const at of [7, 15, 23, 31, 39]) pods.delete(denials[at]!.pod!);
+  const document = new ScriptedDocument();
+  document.put({ "denials.json": podDenials.format(denials) });
+  await using service = await openTestService({ pods, denialsDocument: document });
+  await service.revocation.revoke(pod.uid, { namespace: "shop", name: "p".repeat(253) });
+  assert.equal(String(service.revocation.deniedSince(pod.uid)), String(start));
+  assert.ok(service.denials.pods().length < denials.length);
+});
+
 Deno.test("a certificate that was being signed while its pod was revoked is not returned", async () => {
   await using service = await openTestService();
   const sign = service.signer.sign.bind(service.signer);
