@@ -18,7 +18,7 @@ export function openNodeClock(open: () => Libc = openLibc): BootClock & Disposab
     bootId = libc.readText(bootIdPath).trim();
     sinceBootMs = () => libc.timeSinceBootMs();
   } catch {
-    // The selection of the mounter warns of the same.
+    // The driver does not start then, because the selection of its mounter throws the same error; its status command works.
   }
   const resources = undo.move();
   return {
