@@ -16,11 +16,11 @@ export function shareMounts(directory: string): Disposable {
     if (!(error instanceof SystemCallError && error.code === "EPERM")) throw error;
     return { [Symbol.dispose]: () => {} };
   }
+  using undo = new DisposableStack();
+  undo.defer(() => {
+    using libc = openLibc();
+    libc.unmount(target, { detach: true });
+  });
   libc.mount({ target, flags: MS_SHARED });
-  return {
-    [Symbol.dispose]: () => {
-      using libc = openLibc();
-      libc.unmount(target, { detach: true });
-    },
-  };
+  return undo.move();
 }

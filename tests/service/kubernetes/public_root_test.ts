@@ -60,14 +60,17 @@ Deno.test("the client certificate of a kubeconfig is shown, and HTTP/1.1 is spok
     response.end(JSON.stringify([authorized, alpnProtocol]));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", () => resolve()));
+  await using _serving = {
+    [Symbol.asyncDispose]: () =>
+      new Promise<void>((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
   using connections = new ApiConnections({ trustAnchors: ca.certificatePem, identity: client });
   const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}/`;
   const { signal } = new AbortController();
   const answer = await connections.send(url, { method: "GET", headers: {} }, signal);
   const [text] = await Array.fromAsync(answer, (chunk) => new TextDecoder().decode(chunk));
   assert.equal(text, '[true,"http/1.1"]');
-  await new Promise<void>((resolve) => {
-    server.close(() => resolve());
-    server.closeAllConnections();
-  });
 });
