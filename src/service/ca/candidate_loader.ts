@@ -20,6 +20,8 @@ export class CandidateLoader {
   readonly #options: CandidateLoaderOptions;
   #rejected: CaSourceContent | undefined;
   #rejectionReason: string | undefined;
+  /** Its warnings have been logged; it is loaded again while it cannot be put into the trust state. */
+  #warnedOf: CaSourceContent | undefined;
   #stopsSigning = false;
   #former: LoadedCa | undefined;
   #formerProblem: string | undefined;
@@ -60,10 +62,11 @@ export class CandidateLoader {
       this.#reject(content, { isOlder: false, problem: loaded.problem }, signing);
       return undefined;
     }
-    if (this.#rejected !== content) {
-      this.#accept();
+    if (this.#rejected !== content) this.#accept();
+    if (this.#warnedOf !== content) {
       for (const warning of loaded.ca.warnings) logger.warn("the CA: {warning}", { warning });
     }
+    this.#warnedOf = content;
     return { ...loaded.ca, former: this.#former };
   }
 
