@@ -109,22 +109,21 @@ export class CandidateLoader {
   }
 
   async #loadFormer(content: CaSourceContent, successor: LoadedCa | undefined): Promise<void> {
-    this.#former = undefined;
-    const before = this.#formerProblem;
-    this.#formerProblem = undefined;
-    if (content.former === undefined || content.compromised) return;
     const { clock, check, trustDomain } = this.#options;
     const former = { ...content, ...content.former, former: undefined };
-    const loaded = await loadCa(former, clock.now(), check, trustDomain);
-    if (loaded.kind === "loaded") {
-      if (loaded.ca.fingerprint !== successor?.fingerprint) this.#former = loaded.ca;
-      return;
+    const loaded = content.former === undefined || content.compromised
+      ? undefined
+      : await loadCa(former, clock.now(), check, trustDomain);
+    const problem = loaded?.kind === "refused" ? loaded.problem : undefined;
+    if (problem !== undefined && problem !== this.#formerProblem) {
+      logger.warn(
+        "the former CA (tls-previous.crt and tls-previous.key) cannot be used: {problem}",
+        { problem },
+      );
     }
-    this.#formerProblem = loaded.problem;
-    if (before === loaded.problem) return;
-    logger.warn("the former CA (tls-previous.crt and tls-previous.key) cannot be used: {problem}", {
-      problem: loaded.problem,
-    });
+    this.#formerProblem = problem;
+    const ca = loaded?.kind === "loaded" ? loaded.ca : undefined;
+    this.#former = ca?.fingerprint === successor?.fingerprint ? undefined : ca;
   }
 }
 
