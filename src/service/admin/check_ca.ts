@@ -29,6 +29,9 @@ export async function checkCa(
     return refused("expected one or more files, or - for standard input");
   }
   const clusterCaFile = values["cluster-ca"];
+  if ([...positionals, clusterCaFile].filter((name) => name === "-").length > 1) {
+    return refused("- is given twice; standard input can be read once");
+  }
   const files = [];
   for (const name of positionals) files.push({ name, bytes: await read(name) });
   const clusterCas = clusterCaFile === undefined

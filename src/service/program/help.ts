@@ -37,7 +37,10 @@ export function serviceHelp(version: string): string {
         "the CA's certificates and key, PEM, or a Secret's manifest; - for standard input",
       ],
       ["  --cluster-ca FILE", "the cluster's own CA, to be compared with"],
-      ["cert-service check-policy FILE", "print what a policy file grants a pod, and which rule:"],
+      [
+        "cert-service check-policy FILE",
+        "print what a policy file grants a pod, and which rule; - for standard input:",
+      ],
       ["  --pod NAMESPACE/NAME", "the pod"],
       ["  --service-account NAME", "the pod's service account [default]"],
       ["  --attribute KEY=VALUE", "an attribute of the pod's volume; can be repeated"],

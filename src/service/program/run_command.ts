@@ -57,6 +57,7 @@ function describeError(error: unknown): string {
 async function resultOf(command: Command, args: string[]): Promise<CommandResult> {
   if (command === "init-ca") {
     const { initCa } = await import("../admin/commands.ts");
+    const readSecret = (path: string) => readText(path, `--rotate ${path}`);
     return await initCa(args, { now: clock.now(), write: writeCa, read: readSecret });
   }
   if (command === "check-ca") {
@@ -64,14 +65,15 @@ async function resultOf(command: Command, args: string[]): Promise<CommandResult
     const read = readServiceConfig(Deno.env.toObject());
     if (read.kind === "refused") return read;
     const { checkCa } = await import("../admin/check_ca.ts");
-    return await checkCa(args, { now: clock.now(), names: read.config, read: readCaFile });
+    return await checkCa(args, { now: clock.now(), names: read.config, read: readInput });
   }
   if (command === "check-policy") {
     // The default without any rule is that of a service with this environment.
     const read = readServiceConfig(Deno.env.toObject());
     if (read.kind === "refused") return read;
     const { checkPolicyFile } = await import("../admin/commands.ts");
-    return await checkPolicyFile(args, read.config, readPolicyFile);
+    const readPolicy = (path: string) => readText(path, `the policy file ${path}`);
+    return await checkPolicyFile(args, read.config, readPolicy);
   }
   const read = readAdminSocket(Deno.env.toObject());
   if (read.kind === "refused") return read;
@@ -88,31 +90,18 @@ async function resultOf(command: Command, args: string[]): Promise<CommandResult
   return await run(args, environment);
 }
 
-async function readCaFile(path: string): Promise<Uint8Array> {
+/** Reads a file, or the standard input for "-". An error contains `name`. */
+async function readInput(path: string, name = path): Promise<Uint8Array> {
   if (path === "-") return await new Response(Deno.stdin.readable).bytes();
   try {
     return await Deno.readFile(path);
   } catch (error) {
-    throw new Error(describeFileError(path, error));
+    throw new Error(describeFileError(name, error));
   }
 }
 
-async function readPolicyFile(path: string): Promise<string> {
-  try {
-    return await Deno.readTextFile(path);
-  } catch (error) {
-    throw new Error(describeFileError(`the policy file ${path}`, error));
-  }
-}
-
-/** A file with a Secret, or the standard input for "-". */
-async function readSecret(path: string): Promise<string> {
-  if (path === "-") return await new Response(Deno.stdin.readable).text();
-  try {
-    return await Deno.readTextFile(path);
-  } catch (error) {
-    throw new Error(describeFileError(`--rotate ${path}`, error));
-  }
+async function readText(path: string, name: string): Promise<string> {
+  return new TextDecoder().decode(await readInput(path, name));
 }
 
 async function writeOutput(text: string): Promise<void> {

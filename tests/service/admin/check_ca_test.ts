@@ -117,9 +117,11 @@ Deno.test("check-ca exits with 1 and the service's own sentence for a CA that wo
   }
 });
 
-Deno.test("check-ca without a file, or with a cluster CA that is none, is a wrong command line", async () => {
+Deno.test("check-ca without a file, with - twice, or with a cluster CA that is none, is a wrong command line", async () => {
   const read = () => Promise.resolve(new TextEncoder().encode("text"));
-  for (const args of [[], ["--cluster-ca", "a", "tls.crt"]]) {
+  for (
+    const args of [[], ["-", "-"], ["--cluster-ca", "-", "-"], ["--cluster-ca", "a", "tls.crt"]]
+  ) {
     assert.equal((await checkCa(args, { now, names, read })).kind, "refused");
   }
 });
