@@ -54,6 +54,6 @@ export async function updateDocument<T>(
   }
   throw new Error(
     `${document.name} changed between each of ${maxAttempts} reads and writes: ` +
-      "end what else changes it all the time",
+      "find the other program that changes it, and stop it",
   );
 }
