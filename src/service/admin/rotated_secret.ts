@@ -78,12 +78,13 @@ export function rotatedSecret(
     [formerCaKeys.certificate]: certificatePem,
     [formerCaKeys.privateKey]: privateKeyPem,
   };
+  // Quoted: YAML reads a name such as 2026 or true as another type than text.
   return `apiVersion: v1
 kind: Secret
 metadata:
-  name: ${name}
-  namespace: ${namespace}
-type: ${type}
+  name: ${JSON.stringify(name)}
+  namespace: ${JSON.stringify(namespace)}
+type: ${JSON.stringify(type)}
 data:
 ${Object.entries(entries).map(([key, pem]) => `  ${key}: ${toBase64(pem)}\n`).join("")}`;
 }

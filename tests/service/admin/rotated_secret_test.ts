@@ -68,6 +68,8 @@ Deno.test("a Secret is read from YAML, from a manifest of init-ca, and with anot
   const { secret } = await rotate(yaml);
   assert.deepEqual(secret.metadata, { name: "csi-ca-secret", namespace: "csi-cert-system" });
   assert.equal((await rotate(secretOf(current, { type: "Opaque" }))).secret.type, "Opaque");
+  const numeric = await rotate(secretOf(current).replace('"our-ca"', '"2026"'));
+  assert.equal(numeric.secret.metadata.name, "2026");
 });
 
 Deno.test("a Secret in a list is read, and one with comments in any encoding above its PEM", async () => {
