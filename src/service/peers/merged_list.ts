@@ -5,7 +5,7 @@ export type CertificatePage = readonly CertificateInfo[];
 /** A list, page by page. Its pages are in order too. */
 export type PageSource = AsyncGenerator<CertificatePage, void>;
 
-/** As many as a page of one replica has. */
+/** As many as a page of one replica has; gRPC allows 4 MiB. */
 const pageSize = 100;
 
 /**
@@ -16,7 +16,7 @@ const pageSize = 100;
 export async function* mergeLists(sources: readonly PageSource[]): PageSource {
   const readers = sources.map((source) => new Reader(source));
   try {
-    let page: CertificateInfo[] = [];
+    const page: CertificateInfo[] = [];
     for (;;) {
       const heads = await Promise.all(readers.map((reader) => reader.peek()));
       const present = heads.filter((head) => head !== undefined);
@@ -25,9 +25,7 @@ export async function* mergeLists(sources: readonly PageSource[]): PageSource {
       const ofPod: CertificateInfo[] = [];
       for (const reader of readers) await reader.takeEqual(first, ofPod);
       page.push(...currentCertificates(ofPod));
-      if (page.length < pageSize) continue;
-      yield page;
-      page = [];
+      while (page.length >= pageSize) yield page.splice(0, pageSize);
     }
     if (page.length > 0) yield page;
   } finally {

@@ -142,6 +142,19 @@ Deno.test("sources are read no further than the page that is asked for, and ende
   assert.equal(ended, 2);
 });
 
+Deno.test("no page has more than 100 certificates, however many a pod has at each replica", async () => {
+  const ofReplica = (replica: number) =>
+    Array.from({ length: 150 }, (_, n) =>
+      certificate({
+        serialNumber: `${replica}${n}`,
+        volumeId: `csi-${replica}-${n}`,
+        pod: n < 60 ? "api" : "web",
+      }));
+  const merged = mergeLists([0, 1, 2].map((replica) => pages(ofReplica(replica), 100)));
+  const sizes = (await Array.fromAsync(merged)).map(({ length }) => length);
+  assert.deepEqual(sizes, [100, 100, 100, 100, 50]);
+});
+
 Deno.test("of what replicas know of one certificate, the reports of its node decide", () => {
   const { CURRENT, OVERDUE, RELEASED } = CertificateState;
   const known = (given: Partial<Given>) => certificate({ serialNumber: "a1", ...given });
