@@ -106,7 +106,7 @@ async function readPair(target: string): Promise<[string, string] | undefined> {
 }
 
 mountTest(
-  "through a thousand swaps no reader sees a mismatched never, pair, and one mount is left",
+  "through a thousand swaps no reader sees a mismatched pair, and one mount is left",
   async ({ workspace, mounter, target }) => {
     await mounter.publish(target, pair(0), never);
     await mounter.replace(target, pair(0));

@@ -28,11 +28,6 @@ class SelinuxLibc extends FaultyLibc {
     this.wrapTable = (read) => read().replaceAll(/( - tmpfs \S+ \S+)$/gm, "$1,seclabel");
   }
 
-  /** No swap, so that no warning is about it. */
-  override readText(path: string): string {
-    return path === "/proc/swaps" ? "Filename Type\n" : super.readText(path);
-  }
-
   override mount(request: MountRequest): void {
     const [option = "", context] = /,context="([^"]*)"/.exec(request.options ?? "") ?? [];
     if (context !== undefined && context !== this.#known) {
