@@ -117,11 +117,7 @@ export function composeIssuing(options: IssuingOptions) {
   const queue = queues.report;
   const reporting = new CertificateReports({ ...parts, queue, pods, clusterDomain });
   const revoking = { denials, upkeep, confirmation, nodeRevocation };
-  const nodes = new NodeReports({
-    inventory: parts.inventory,
-    clock: parts.clock,
-    scheduler: options.scheduler,
-  });
+  const nodes = new NodeReports({ inventory, clock, scheduler });
   return { ...parts, queues, signer, issuing, reporting, nodes, ...revoking };
 }
 
