@@ -5,6 +5,7 @@ import { type NodeReportPart, NodeReports } from "../../../src/service/inventory
 import { Scheduler } from "../../../src/shared/scheduler/scheduler.ts";
 import { FakeClock } from "../../../scripts/support/fake_clock.ts";
 import { comparable } from "../../support/comparable.ts";
+import { countTurns } from "../../support/count_turns.ts";
 import { pod, start } from "../../support/service_fixture.ts";
 
 /** An inventory, and what nodes report to it. */
@@ -323,16 +324,11 @@ Deno.test("of reports that arrive at once, one iteration of the event loop chang
   await using service = open();
   for (let volume = 0; volume < 500; volume++) service.issue(`csi-${volume}`);
   await service.clock.advance({ minutes: 10 });
-  let iterations = 0;
-  let counting = setImmediate(function count() {
-    iterations++;
-    counting = setImmediate(count);
-  });
+  using turns = countTurns();
   const reports = Array.from({ length: 20 }, () => service.report("node-1", "csi-1"));
   await Promise.all(reports);
-  clearImmediate(counting);
   // Each report changes the rows in three parts.
-  assert.ok(iterations >= 59, `${iterations}`);
+  assert.ok(turns.now >= 59, `${turns.now} turns`);
   assert.deepEqual(Object.keys(await service.list()), ["csi-1"]);
 });
 
