@@ -6,6 +6,7 @@ import { podDenials } from "../../../src/service/revocation/denial_format.ts";
 import { fill } from "./full_list.ts";
 import { ScriptedDocument } from "../ca/rotation_fixture.ts";
 import { clusterPod, ScriptedPods } from "../../support/scripted_pods.ts";
+import { settled } from "../../support/settled.ts";
 import {
   issued,
   makeCa,
@@ -253,11 +254,3 @@ Deno.test("while the API server does not answer, the requests of revoked pods de
   void service.revocation.revoke("third");
   issued(await settled(clock, service.ask({ pod: other, predecessor: "a1" }, node)));
 });
-
-/** The result, while the time stands still; fails when it does not come. */
-async function settled<T>(clock: FakeClock, promise: Promise<T>): Promise<T> {
-  let isSettled = false;
-  void promise.finally(() => isSettled = true);
-  await clock.until(() => isSettled);
-  return await promise;
-}
