@@ -13,6 +13,10 @@ export class Workbench implements AsyncDisposable {
     return new Workbench(await temporaryFolder());
   }
 
+  get path(): string {
+    return this.#folder.path;
+  }
+
   write(name: string, text: string): Promise<void> {
     return Deno.writeTextFile(`${this.#folder.path}/${name}`, text);
   }

@@ -5,7 +5,7 @@ import { FakeClock } from "../../../scripts/support/fake_clock.ts";
 import { encodePem } from "../../../src/shared/crypto/pem.ts";
 import { parseIpRange } from "../../../src/service/policy/ip_ranges.ts";
 import { issued, openTestService, policy, reasonOf, rule } from "../../support/service_fixture.ts";
-import { temporaryFolder } from "../../support/temporary_folder.ts";
+import { testWith, type Workbench } from "../../support/workbench.ts";
 import { makeCertificate, openssl, type OpensslCa } from "../x509/openssl_ca.ts";
 
 const constraints = {
@@ -36,9 +36,8 @@ const generous = policy([rule({
 })]);
 
 /** A service below a company's root with name constraints, and a check of its leaves by OpenSSL. */
-async function open() {
+async function open({ path }: Workbench) {
   await using stack = new AsyncDisposableStack();
-  const { path } = stack.use(await temporaryFolder());
   await makeCertificate(path, ca);
   const read = (name: string) => Deno.readTextFile(join(path, name));
   const start = Temporal.Now.instant().round("second").add({ hours: 1 });
@@ -60,25 +59,33 @@ async function open() {
   return { service, verify, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }
 
-Deno.test("below a CA with name constraints the pod's bare name is left out, and OpenSSL verifies the leaf", async () => {
-  await using opened = await open();
-  const { leaf, names } = issued(await opened.service.ask());
-  assert.deepEqual(leaf.dnsNames, ["web-0.shop.svc.cluster.local"]);
-  assert.deepEqual(names.dnsNames, leaf.dnsNames);
-  assert.equal(await opened.verify(leaf.der), "leaf.crt: OK");
-});
+testWith(
+  "openssl",
+  "below a CA with name constraints the pod's bare name is left out, and OpenSSL verifies the leaf",
+  async (bench) => {
+    await using opened = await open(bench);
+    const { leaf, names } = issued(await opened.service.ask());
+    assert.deepEqual(leaf.dnsNames, ["web-0.shop.svc.cluster.local"]);
+    assert.deepEqual(names.dnsNames, leaf.dnsNames);
+    assert.equal(await opened.verify(leaf.der), "leaf.crt: OK");
+  },
+);
 
-Deno.test("names that the constraints permit are certified when a volume asks for them", async () => {
-  await using opened = await open();
-  const attributes = {
-    "dns-names": "api.shop.svc.cluster.local",
-    "ip-sans": "10.1.2.3",
-    "uri-sans": "spiffe://cluster.local/ns/shop/sa/web",
-  };
-  const { leaf } = issued(await opened.service.ask({ attributes }));
-  assert.deepEqual(leaf.ipAddresses, ["10.1.2.3"]);
-  assert.equal(await opened.verify(leaf.der), "leaf.crt: OK");
-});
+testWith(
+  "openssl",
+  "names that the constraints permit are certified when a volume asks for them",
+  async (bench) => {
+    await using opened = await open(bench);
+    const attributes = {
+      "dns-names": "api.shop.svc.cluster.local",
+      "ip-sans": "10.1.2.3",
+      "uri-sans": "spiffe://cluster.local/ns/shop/sa/web",
+    };
+    const { leaf } = issued(await opened.service.ask({ attributes }));
+    assert.deepEqual(leaf.ipAddresses, ["10.1.2.3"]);
+    assert.equal(await opened.verify(leaf.der), "leaf.crt: OK");
+  },
+);
 
 const denied: [attributes: Record<string, string>, reason: RegExp][] = [
   [
@@ -106,9 +113,13 @@ const denied: [attributes: Record<string, string>, reason: RegExp][] = [
   ],
 ];
 
-Deno.test("a name outside the constraints is denied when a volume asks for it, with its attribute and the constraint", async () => {
-  await using opened = await open();
-  for (const [attributes, reason] of denied) {
-    assert.match(reasonOf("denied", await opened.service.ask({ attributes })), reason);
-  }
-});
+testWith(
+  "openssl",
+  "a name outside the constraints is denied when a volume asks for it, with its attribute and the constraint",
+  async (bench) => {
+    await using opened = await open(bench);
+    for (const [attributes, reason] of denied) {
+      assert.match(reasonOf("denied", await opened.service.ask({ attributes })), reason);
+    }
+  },
+);

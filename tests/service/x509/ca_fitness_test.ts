@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { namesRejectionReason } from "../../../src/service/x509/ca_names.ts";
 import { loadIssuer } from "../../../src/service/x509/issuer.ts";
-import { temporaryFolder } from "../../support/temporary_folder.ts";
+import { testWith } from "../../support/workbench.ts";
 import { makeCertificate, openssl, type OpensslCa } from "./openssl_ca.ts";
 
 const root: OpensslCa = { name: "root" };
@@ -192,29 +192,31 @@ const leaf = {
 for (
   const [what, { ca, others, refused, warned = [], openssl: expected }] of Object.entries(cases)
 ) {
-  Deno.test(`a CA that is ${what}: ${refused ? "refused with its reason" : "accepted"}`, async () => {
-    await using folder = await temporaryFolder();
-    const { path } = folder;
-    const issuers: OpensslCa[] = [];
-    for (let one = ca.issuer; one !== undefined; one = one.issuer) issuers.push(one);
-    for (const one of [ca, ...others ?? []]) await makeCertificate(path, one);
-    const read = (file: string) => Deno.readTextFile(join(path, file));
-    const pem = await Promise.all(
-      [ca, ...others ?? issuers].map(({ name }) => read(`${name}.crt`)),
-    );
-    const at = Temporal.Now.instant().add({ hours: 48 });
-    const loaded = await loadIssuer(pem.join(""), await read("ca.key"), at);
-    const problem = loaded.kind === "refused" ? loaded.problem : namesRejectionReason(
-      { chain: [loaded.issuer.certificate, ...loaded.issuer.chain], roots: loaded.anchors },
-      names,
-    );
-    if (refused === undefined) assert.equal(problem, undefined);
-    else assert.match(problem ?? "accepted", refused);
-    const warnings = loaded.kind === "loaded" && refused === undefined ? loaded.warnings : [];
-    assert.equal(warnings.length, warned.length, warnings.join("\n"));
-    for (const [index, pattern] of warned.entries()) assert.match(warnings[index] ?? "", pattern);
-    assert.deepEqual(await opensslVerdicts(path, ca, issuers, at), expected);
-  });
+  testWith(
+    "openssl",
+    `a CA that is ${what}: ${refused ? "refused with its reason" : "accepted"}`,
+    async ({ path }) => {
+      const issuers: OpensslCa[] = [];
+      for (let one = ca.issuer; one !== undefined; one = one.issuer) issuers.push(one);
+      for (const one of [ca, ...others ?? []]) await makeCertificate(path, one);
+      const read = (file: string) => Deno.readTextFile(join(path, file));
+      const pem = await Promise.all(
+        [ca, ...others ?? issuers].map(({ name }) => read(`${name}.crt`)),
+      );
+      const at = Temporal.Now.instant().add({ hours: 48 });
+      const loaded = await loadIssuer(pem.join(""), await read("ca.key"), at);
+      const problem = loaded.kind === "refused" ? loaded.problem : namesRejectionReason(
+        { chain: [loaded.issuer.certificate, ...loaded.issuer.chain], roots: loaded.anchors },
+        names,
+      );
+      if (refused === undefined) assert.equal(problem, undefined);
+      else assert.match(problem ?? "accepted", refused);
+      const warnings = loaded.kind === "loaded" && refused === undefined ? loaded.warnings : [];
+      assert.equal(warnings.length, warned.length, warnings.join("\n"));
+      for (const [index, pattern] of warned.entries()) assert.match(warnings[index] ?? "", pattern);
+      assert.deepEqual(await opensslVerdicts(path, ca, issuers, at), expected);
+    },
+  );
 }
 
 /** Whether OpenSSL accepts a leaf of the CA, with the true issuers as roots and intermediates. */
