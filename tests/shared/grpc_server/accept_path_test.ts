@@ -12,7 +12,7 @@ import { captureLogs } from "../../support/captured_logs.ts";
 import { closed, type GatedServer, gatedServer, serverName } from "../../support/gated_server.ts";
 import { TestPeers } from "../../support/peers.ts";
 import { stubService } from "../../support/stub_service.ts";
-import { temporaryFolder } from "../../support/temporary_folder.ts";
+import { testWith } from "../../support/workbench.ts";
 
 /** Lets I/O happen until something is so. */
 async function until(condition: () => boolean): Promise<void> {
@@ -202,16 +202,15 @@ async function printed(process: Deno.ChildProcess, text: string): Promise<string
   return all;
 }
 
-Deno.test("a resumed session is verified again", async () => {
-  await using folder = await temporaryFolder();
+testWith("openssl", "a resumed session is verified again", async (bench) => {
   await using served = await gatedServer();
-  const session = `${folder.path}/session.pem`;
-  const first = openssl(served, folder.path, "-sess_out", session);
+  const session = `${bench.path}/session.pem`;
+  const first = openssl(served, bench.path, "-sess_out", session);
   await printed(first, "Start Time");
   first.kill();
   assert.equal(served.peers.verified, 1);
   served.peers.decide = () => ({ kind: "rejected", reason: "its CA is no longer trusted" });
-  const again = openssl(served, folder.path, "-sess_in", session);
+  const again = openssl(served, bench.path, "-sess_in", session);
   assert.match(await printed(again, "no such text"), /^Reused, TLSv1.3/m);
   await Promise.all([first, again].map(({ status }) => status));
   assert.deepEqual([served.peers.verified, served.refusals], [2, ["peer"]]);
