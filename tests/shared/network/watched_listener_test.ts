@@ -129,6 +129,8 @@ Deno.test("a listener on all addresses is probed over IPv4 where the machine has
   });
   await listener.listen({ hostname: "::", port: 0 });
   const { connect: connectNow } = Socket.prototype;
+  using restoring = new DisposableStack();
+  restoring.defer(() => void (Socket.prototype.connect = connectNow));
   const hosts: unknown[] = [];
   Socket.prototype.connect = function (this: Socket, ...args: unknown[]) {
     const { host } = [args].flat(2).find((one) => typeof one === "object") as { host?: string };
@@ -139,7 +141,7 @@ Deno.test("a listener on all addresses is probed over IPv4 where the machine has
   };
   await clock.advance({ seconds: 30 });
   await clock.until(() => hosts.length === 2);
-  Socket.prototype.connect = connectNow;
+  restoring.dispose();
   assert.deepEqual(hosts, ["::1", "127.0.0.1"]);
   // The probe has ended, and the next one waits.
   await clock.until(() => clock.timers === 1);
